@@ -1,0 +1,99 @@
+"""The bundle: everything of a model version that outlives its training run, as files in one directory.
+
+    model.onnx         what serving runs
+    golden.parquet     model inputs and the outputs expected for them: a loaded model must reproduce these
+    reference.parquet  trips with prediction and target: `part` is `window` (a sample of what the model was
+                       fitted on: the feature reference) or `holdout` (rows it never saw: the error reference)
+    thresholds.json    the drift thresholds calibrated on this version's own history
+    manifest.json      sha256 of each file, feature order, importances, `trained_until`, schema version
+
+The sha256 of manifest.json is the bundle's digest and stands as a tag on the version.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from autoops.errors import BundleError
+
+SCHEMA_VERSION = 1
+MODEL, GOLDEN, REFERENCE, THRESHOLDS, MANIFEST = (
+    "model.onnx",
+    "golden.parquet",
+    "reference.parquet",
+    "thresholds.json",
+    "manifest.json",
+)
+EXPECTED = "expected"
+"""The column of golden.parquet that holds the output; the others are the inputs in feature order."""
+
+GOLDEN_TOLERANCE = 1e-4
+"""Minutes by which a loaded model may differ from its golden rows."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`importances` sum to 1 over feature groups (`features.GROUPS`); `trained_until` is event time, UTC."""
+
+    features: tuple[str, ...]
+    importances: Mapping[str, float]
+    trained_until: datetime
+    zones: tuple[int, ...]
+    files: Mapping[str, str]
+    schema_version: int = SCHEMA_VERSION
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal(
+    directory: Path,
+    features: tuple[str, ...],
+    importances: Mapping[str, float],
+    trained_until: datetime,
+    zones: tuple[int, ...],
+) -> str:
+    """Writes the manifest over the files that stand in `directory`; returns the bundle's digest."""
+    files = {name: sha256_of(directory / name) for name in (MODEL, GOLDEN, REFERENCE, THRESHOLDS)}
+    manifest = Manifest(features, dict(importances), trained_until, zones, files)
+    content = asdict(manifest) | {"trained_until": trained_until.isoformat()}
+    path = directory / MANIFEST
+    path.write_text(json.dumps(content, indent=2, sort_keys=True))
+    return sha256_of(path)
+
+
+def verify(directory: Path, digest: str) -> Manifest:
+    """Raises BundleError unless the manifest has this digest and every file has the manifest's."""
+    manifest_path = directory / MANIFEST
+    if not manifest_path.is_file():
+        raise BundleError(f"bundle: {MANIFEST} is missing")
+    if sha256_of(manifest_path) != digest:
+        raise BundleError(f"bundle: {MANIFEST} does not have the digest {digest[:12]} that its version names")
+    manifest = _parse(manifest_path)
+    for name, expected in manifest.files.items():
+        path = directory / name
+        if not path.is_file():
+            raise BundleError(f"bundle: {name} is missing")
+        if sha256_of(path) != expected:
+            raise BundleError(f"bundle: {name} is not the file that was registered (sha256 differs)")
+    return manifest
+
+
+def _parse(path: Path) -> Manifest:
+    content = json.loads(path.read_text())
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise BundleError(
+            f"bundle: schema version {content.get('schema_version')}, this Auto-Ops reads {SCHEMA_VERSION}"
+        )
+    return Manifest(
+        features=tuple(content["features"]),
+        importances=content["importances"],
+        trained_until=datetime.fromisoformat(content["trained_until"]),
+        zones=tuple(content["zones"]),
+        files=content["files"],
+    )

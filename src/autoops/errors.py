@@ -1,0 +1,112 @@
+"""Every error that Auto-Ops raises on purpose, in one tree.
+
+    AutoOpsError
+    ├── InputError            the caller gave something wrong
+    │   ├── SettingsError     config.yaml or an AUTOOPS__ variable
+    │   └── MonthError        a month that does not parse
+    ├── DataError             a month of data cannot be used
+    │   ├── NotPublished      the source does not have it (yet)
+    │   ├── CorruptFile       truncated, or not parquet
+    │   ├── SchemaError       a column is missing or of the wrong type
+    │   ├── EmptyMonth        nothing is left of it
+    │   └── BrokenData        plausible file, implausible contents
+    ├── NotFound              a version, alias, incident or prediction that is not there
+    │   └── NoChampion        nothing has been promoted yet
+    ├── BundleError           a model version's artifacts are missing, broken or do not verify
+    ├── Conflict              somebody else holds it: a claimed action, a taken port
+    └── Unavailable           an outside system does not answer
+        ├── SourceUnavailable
+        ├── RegistryUnavailable
+        ├── StorageUnavailable
+        └── ServiceUnavailable
+
+Each class carries what the edges need: the process exit code for the CLI and the status for HTTP.
+"""
+
+
+class AutoOpsError(Exception):
+    """Base of all errors with a message meant for people."""
+
+    exit_code = 1
+    http_status = 500
+
+
+class InputError(AutoOpsError):
+    exit_code = 2
+    http_status = 422
+
+
+class SettingsError(InputError):
+    """A setting is unknown, missing or out of range; the message names its key."""
+
+
+class MonthError(InputError):
+    """A month or a range of months does not parse."""
+
+
+class DataError(AutoOpsError):
+    exit_code = 3
+    http_status = 422
+
+
+class NotPublished(DataError):
+    """The source does not hold this month."""
+
+
+class CorruptFile(DataError):
+    """The file is truncated or is no parquet file."""
+
+
+class SchemaError(DataError):
+    """A column is missing or has a type that cannot be read as ours."""
+
+
+class EmptyMonth(DataError):
+    """No row of the month survives cleaning."""
+
+
+class BrokenData(DataError):
+    """The file reads well and its contents cannot be true."""
+
+
+class NotFound(AutoOpsError):
+    exit_code = 4
+    http_status = 404
+
+
+class NoChampion(NotFound):
+    """No version carries the alias `champion`."""
+
+
+class BundleError(AutoOpsError):
+    """A model version's artifacts are missing, broken or do not verify."""
+
+    exit_code = 3
+
+
+class Conflict(AutoOpsError):
+    """Somebody else holds what was asked for."""
+
+    exit_code = 5
+    http_status = 409
+
+
+class Unavailable(AutoOpsError):
+    exit_code = 6
+    http_status = 503
+
+
+class SourceUnavailable(Unavailable):
+    """The data source does not answer."""
+
+
+class RegistryUnavailable(Unavailable):
+    """MLflow does not answer, or not in time."""
+
+
+class StorageUnavailable(Unavailable):
+    """The database does not answer, is locked or is full."""
+
+
+class ServiceUnavailable(Unavailable):
+    """A service that Auto-Ops runs (API, Airflow) does not answer."""

@@ -1,0 +1,81 @@
+"""Calendar months, the unit in which the TLC publishes."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from autoops.errors import MonthError
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+_PATTERN = re.compile(r"(\d{4})-(\d{2})")
+
+
+@dataclass(frozen=True, order=True)
+class Month:
+    """One calendar month of New York time; ordered, and printed as `2023-01`."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Month":
+        """Raises MonthError unless `text` is `YYYY-MM` with a real month in 2009..2099."""
+        match = _PATTERN.fullmatch(text.strip())
+        if match is None:
+            raise MonthError(f"month {text!r}: expected YYYY-MM, such as 2023-01")
+        year, month = int(match[1]), int(match[2])
+        if not (2009 <= year <= 2099 and 1 <= month <= 12):
+            raise MonthError(f"month {text!r}: expected a month between 2009-01 and 2099-12")
+        return cls(year, month)
+
+    @classmethod
+    def of(cls, moment: datetime) -> "Month":
+        """The New York month that contains an aware moment."""
+        local = moment.astimezone(NEW_YORK)
+        return cls(local.year, local.month)
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.month:02d}"
+
+    def plus(self, count: int) -> "Month":
+        index = self.year * 12 + self.month - 1 + count
+        return Month(index // 12, index % 12 + 1)
+
+    @property
+    def starts_at(self) -> datetime:
+        return datetime(self.year, self.month, 1, tzinfo=NEW_YORK).astimezone(UTC)
+
+    @property
+    def ends_at(self) -> datetime:
+        """The first moment after the month."""
+        return self.plus(1).starts_at
+
+
+def month_range(first: Month, last: Month) -> Iterator[Month]:
+    """`first` to `last`, both included."""
+    while first <= last:
+        yield first
+        first = first.plus(1)
+
+
+def parse_months(texts: str | Iterable[str]) -> list[Month]:
+    """Months from any mix of `2023-01`, `2022-11..2023-01` and comma lists: sorted, each once.
+
+    >>> [str(m) for m in parse_months("2022-11..2023-01,2023-03")]
+    ['2022-11', '2022-12', '2023-01', '2023-03']
+    """
+    found: set[Month] = set()
+    for text in [texts] if isinstance(texts, str) else texts:
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            first, separator, last = part.partition("..")
+            begin = Month.parse(first)
+            end = Month.parse(last) if separator else begin
+            if end < begin:
+                raise MonthError(f"months {part!r}: the range ends before it begins")
+            found.update(month_range(begin, end))
+    if not found:
+        raise MonthError("no month given: expected YYYY-MM or YYYY-MM..YYYY-MM")
+    return sorted(found)

@@ -1,0 +1,190 @@
+"""The prediction log: every prediction a version made, and the ground truth that came back for it.
+
+Ground truth is append-only and joined when it is read: a label for an id that is not known yet is pending, not lost,
+and of two labels for one prediction the later counts while both are kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from autoops import database as db
+from autoops.database import storage_errors
+
+LIVE = "live"
+"""The source of predictions made for clients; a scored month has its name as source, such as `2023-01`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """One row of the log; `id` is a time-ordered UUID, `source` is LIVE or a month."""
+
+    id: str
+    request_id: str | None
+    event_at: datetime
+    predicted_at: datetime
+    model_version: int
+    source: str
+    trip_distance: float
+    passenger_count: int
+    pickup_location_id: int
+    dropoff_location_id: int
+    prediction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Ground truth for one prediction, which either id may name."""
+
+    trip_duration_minutes: float
+    prediction_id: str | None = None
+    request_id: str | None = None
+
+
+LabelStatus = Literal["attached", "pending"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows a window may hold: those of one version, of live traffic or of one scored month,
+    predicted since the version was last promoted."""
+
+    model_version: int
+    source: str = LIVE
+    since: datetime | None = None
+
+    def condition(self) -> sa.ColumnElement[bool]:
+        table = db.predictions.c
+        condition = (table.model_version == self.model_version) & (table.source == self.source)
+        return condition if self.since is None else condition & (table.predicted_at >= self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPrediction:
+    """A logged prediction with its ground truth; `label_id` orders labels by arrival."""
+
+    logged: LoggedPrediction
+    trip_duration_minutes: float
+    label_id: int
+
+
+_COLUMNS = [db.predictions.c[field.name] for field in fields(LoggedPrediction)]
+
+
+class PredictionLog:
+    """Appends and reads; every method is one transaction and raises StorageUnavailable when it fails."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        self._insert = insert(db.predictions).on_conflict_do_nothing(index_elements=["request_id"])
+
+    def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        """Commits `rows` and returns, in their order, what stands in the log: for a `request_id` that
+        was logged before, the earlier row."""
+        if not rows:
+            return []
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(self._insert, [asdict(row) for row in rows])
+            request_ids = [row.request_id for row in rows if row.request_id is not None]
+            standing = self._by_request_id(connection, request_ids)
+        return [row if row.request_id is None else standing[row.request_id] for row in rows]
+
+    def _by_request_id(self, connection: sa.Connection, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        found = {}
+        for start in range(0, len(request_ids), 500):
+            some = request_ids[start : start + 500]
+            query = sa.select(*_COLUMNS).where(db.predictions.c.request_id.in_(some))
+            for row in connection.execute(query):
+                found[row.request_id] = LoggedPrediction(*row)
+        return found
+
+    def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
+        """Stores all labels and says of each whether its prediction is in the log already."""
+        if not labels:
+            return []
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(
+                sa.insert(db.ground_truth),
+                [asdict(label) | {"labelled_at": labelled_at} for label in labels],
+            )
+            known = self._known(connection, labels)
+        return ["attached" if {label.prediction_id, label.request_id} & known else "pending" for label in labels]
+
+    def _known(self, connection: sa.Connection, labels: Sequence[Label]) -> set[str | None]:
+        known: set[str | None] = set()
+        for column, ids in (
+            (db.predictions.c.id, [label.prediction_id for label in labels]),
+            (db.predictions.c.request_id, [label.request_id for label in labels]),
+        ):
+            named = [i for i in ids if i is not None]
+            for start in range(0, len(named), 500):
+                known.update(connection.scalars(sa.select(column).where(column.in_(named[start : start + 500]))))
+        return known
+
+    def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:
+        """The last `limit` rows in scope with an id above `after`, oldest first."""
+        query = sa.select(*_COLUMNS).where(scope.condition())
+        if after is not None:
+            query = query.where(db.predictions.c.id > after)
+        with storage_errors(), self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(db.predictions.c.id.desc()).limit(limit)).all()
+        return [LoggedPrediction(*row) for row in reversed(rows)]
+
+    def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
+        """The last `limit` predictions in scope labelled after label `after`, each once with its latest
+        label, in the order in which the labels came."""
+        truth = db.ground_truth.c
+        by_id = db.predictions.c.id == truth.prediction_id
+        by_request = (db.predictions.c.request_id == truth.request_id) & truth.prediction_id.is_(None)
+        parts = [
+            sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id.label("label_id"))
+            .join_from(db.ground_truth, db.predictions, on)
+            .where(scope.condition(), truth.id > (after or 0))
+            for on in (by_id, by_request)
+        ]
+        both = sa.union_all(*parts).subquery()
+        query = sa.select(both).order_by(both.c.label_id.desc()).limit(limit * 2)
+        newest: dict[str, LabelledPrediction] = {}
+        with storage_errors(), self._engine.connect() as connection:
+            for *logged, minutes, label_id in connection.execute(query):
+                row = LabelledPrediction(LoggedPrediction(*logged), minutes, label_id)
+                newest.setdefault(row.logged.id, row)
+        return list(reversed(list(newest.values())[:limit]))
+
+    def count(self, scope: Scope, after: str | None = None) -> int:
+        """Rows in scope with an id above `after`."""
+        query = sa.select(sa.func.count()).select_from(db.predictions).where(scope.condition())
+        if after is not None:
+            query = query.where(db.predictions.c.id > after)
+        with storage_errors(), self._engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
+
+
+class Instances:
+    """Heartbeats of API processes: how "every replica serves version N" is known."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def beat(self, instance_id: str, model_version: int | None, started_at: datetime, now: datetime) -> None:
+        """Says that the instance is alive and which version it serves."""
+        values = {"model_version": model_version, "seen_at": now}
+        with storage_errors(), self._engine.begin() as connection:
+            mine = db.instances.c.id == instance_id
+            if connection.execute(sa.update(db.instances).where(mine).values(values)).rowcount == 0:
+                connection.execute(sa.insert(db.instances).values(id=instance_id, started_at=started_at, **values))
+
+    def leave(self, instance_id: str) -> None:
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(sa.delete(db.instances).where(db.instances.c.id == instance_id))
+
+    def serving(self, seen_since: datetime) -> dict[str, int | None]:
+        """Model version by instance, of those that gave a sign of life since then."""
+        query = sa.select(db.instances.c.id, db.instances.c.model_version).where(db.instances.c.seen_at >= seen_since)
+        with storage_errors(), self._engine.connect() as connection:
+            return {row.id: row.model_version for row in connection.execute(query)}

@@ -1,0 +1,108 @@
+"""The model registry as a port. `Registry` is what the rest of the system knows; MLflow stands behind it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from autoops.errors import NoChampion
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version. `tags` hold what its life needs; `trained_until` is the event time of the
+    newest row that it was fitted on."""
+
+    number: int
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def trained_until(self) -> datetime:
+        return datetime.fromisoformat(self.tags["trained_until"])
+
+    @property
+    def bundle_digest(self) -> str:
+        return self.tags["bundle_digest"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An input of a training run: one cleaned month."""
+
+    name: str
+    digest: str
+    rows: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Everything of one training that goes into MLflow. `bundle` is a directory that holds the files of
+    the design's bundle; `figures` are matplotlib figures by file name."""
+
+    model: Any
+    input_example: Any
+    prediction_example: Any
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    figures: Mapping[str, Any]
+    datasets: Sequence[Dataset]
+    bundle: Path
+
+
+class Registry(ABC):
+    """Versions, aliases and artifacts. Every method raises RegistryUnavailable when the registry does not
+    answer in time; a version that is not there is NotFound."""
+
+    @abstractmethod
+    def register(self, training: TrainingRun) -> ModelVersion:
+        """Logs the run with model and bundle, registers a version and points `challenger` at it."""
+
+    @abstractmethod
+    def version(self, number: int) -> ModelVersion: ...
+
+    @abstractmethod
+    def by_alias(self, alias: str) -> ModelVersion | None: ...
+
+    @abstractmethod
+    def versions(self) -> list[ModelVersion]:
+        """All versions, newest first."""
+
+    @abstractmethod
+    def set_alias(self, alias: str, number: int) -> None: ...
+
+    @abstractmethod
+    def tag(self, number: int, tags: Mapping[str, str]) -> None: ...
+
+    @abstractmethod
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        """Copies the version's `bundle/` into `directory` and returns its path there.
+        Raises BundleError when the version has none."""
+
+    @abstractmethod
+    def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
+        """Puts a verdict as `NAME.json` beside the version's training run."""
+
+    @abstractmethod
+    def log_check(
+        self,
+        name: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Sequence[Path],
+    ) -> str:
+        """A drift check as a run of the monitoring experiment; returns the run id."""
+
+
+def champion_of(registry: Registry) -> ModelVersion:
+    """Raises NoChampion with what to do about it."""
+    champion = registry.by_alias(CHAMPION)
+    if champion is None:
+        raise NoChampion("no version carries the alias champion yet: train and promote one (autoops retrain)")
+    return champion

@@ -1,0 +1,47 @@
+"""The data contract: what a trip is, in which units, within which bounds.
+
+Applied at every boundary: cleaning, HTTP requests, the prediction log and training all refer to this module.
+Frames of trips have the columns of `TRIP_COLUMNS`; `pickup_at` is UTC-aware with microseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+TARGET = "trip_duration_minutes"
+TRIP_COLUMNS = (
+    "pickup_at",
+    "trip_distance",
+    "passenger_count",
+    "pickup_location_id",
+    "dropoff_location_id",
+)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A closed interval, or one open at the bottom, of a trip's field."""
+
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+
+    def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Element-wise; NaN is outside."""
+        above = values > self.low if self.low_open else values >= self.low
+        below = values < self.high if self.high_open else values <= self.high
+        return np.asarray(above & below)
+
+
+DISTANCE_MILES = Bounds(0, 100, low_open=True, high_open=True)
+DURATION_MINUTES = Bounds(1, 60)
+LOCATION_ID = Bounds(1, 265)
+PASSENGER_COUNT = Bounds(0, 9)
+"""0 means: not reported."""
+
+Columns = Mapping[str, npt.NDArray[Any]]
+"""Trips as arrays of one length, by column; `pickup_at` as datetime64[us] in UTC."""
