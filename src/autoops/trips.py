@@ -45,3 +45,10 @@ PASSENGER_COUNT = Bounds(0, 9)
 
 Columns = Mapping[str, npt.NDArray[Any]]
 """Trips as arrays of one length, by column; `pickup_at` as datetime64[us] in UTC."""
+
+
+def columns_of(frame: Any) -> Columns:
+    """The trip columns of a DataFrame as numpy arrays."""
+    moments = frame["pickup_at"].dt.tz_localize(None)
+    columns = {name: frame[name].to_numpy() for name in TRIP_COLUMNS if name != "pickup_at"}
+    return columns | {"pickup_at": moments.to_numpy(dtype="datetime64[us]")}

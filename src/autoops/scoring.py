@@ -1,0 +1,97 @@
+"""A model version as a function from trips to minutes, loaded from its verified bundle.
+
+Serving answers requests with it, the gate compares two of them, and a month is scored with one: the same code, so
+that what is judged is what is served.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pyarrow.parquet as pq
+
+from autoops import bundle
+from autoops.errors import BundleError
+from autoops.features import feature_matrix
+from autoops.registry import ModelVersion, Registry
+from autoops.trips import Columns
+
+
+class Scorer:
+    """One version's ONNX model and its feature order. Immutable and safe to share between threads."""
+
+    def __init__(self, directory: Path, manifest: bundle.Manifest, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(directory / bundle.MODEL), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises no narrower common class
+            raise BundleError(f"{bundle.MODEL} does not load: {error}") from error
+        self._input: str = self._session.get_inputs()[0].name
+        width = self._session.get_inputs()[0].shape[1]
+        if width != len(manifest.features):
+            raise BundleError(f"{bundle.MODEL} takes {width} inputs, its manifest names {len(manifest.features)}")
+        self.directory = directory
+        self.manifest = manifest
+        self.zones = frozenset(manifest.zones)
+
+    def predict(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Minutes, shape (rows,), from model inputs of shape (rows, features)."""
+        output = self._session.run(None, {self._input: matrix})[0]
+        return np.asarray(output, dtype=np.float64).reshape(-1)
+
+    def predict_trips(self, trips: Columns) -> npt.NDArray[np.float64]:
+        return self.predict(feature_matrix(trips, self.manifest.features))
+
+    def verify_golden_rows(self) -> None:
+        """Raises BundleError unless the model reproduces its golden rows."""
+        table = pq.read_table(self.directory / bundle.GOLDEN)
+        missing = {*self.manifest.features, bundle.EXPECTED} - set(table.column_names)
+        if missing:
+            raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
+        inputs = np.column_stack([table[name].to_numpy() for name in self.manifest.features])
+        expected = table[bundle.EXPECTED].to_numpy()
+        off = np.abs(self.predict(inputs.astype(np.float32)) - expected)
+        if not len(off) or not np.all(off <= bundle.GOLDEN_TOLERANCE):
+            worst = float(np.max(off)) if len(off) else float("nan")
+            raise BundleError(f"golden rows: off by up to {worst:.3g} minutes, allowed are {bundle.GOLDEN_TOLERANCE:g}")
+
+
+def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path) -> Path:
+    """The version's verified bundle in the local cache, downloaded when it is not there yet.
+
+    A download is verified before it is renamed into place, so the cache never holds half a bundle; one that no
+    longer verifies is fetched again.
+    """
+    place = cache / f"{version.number}-{version.bundle_digest[:12]}"
+    if place.is_dir():
+        try:
+            bundle.verify(place, version.bundle_digest)
+            return place
+        except BundleError:
+            shutil.rmtree(place)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as temporary:
+        downloaded = registry.download_bundle(version.number, Path(temporary))
+        bundle.verify(downloaded, version.bundle_digest)
+        try:
+            downloaded.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+    return place
+
+
+def load_version(registry: Registry, version: ModelVersion, cache: Path, threads: int = 1) -> Scorer:
+    """Fetches, verifies and loads a version; raises BundleError when any part of that fails."""
+    place = fetch_bundle(registry, version, cache)
+    scorer = Scorer(place, bundle.verify(place, version.bundle_digest), threads)
+    scorer.verify_golden_rows()
+    return scorer

@@ -1,0 +1,40 @@
+"""Fixtures that every kind of test may use."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from autoops import database
+from autoops.settings import PREFIX, Settings, load_settings
+
+CONFIG = Path(__file__).parent.parent / "config.yaml"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The shipped configuration, with its state in a temporary folder."""
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(tmp_path / "var"))
+    return load_settings(CONFIG)
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[sa.Engine]:
+    """A migrated SQLite database of the test's own."""
+    engine = database.connect(settings)
+    database.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def tlc_dir() -> Path:
+    """The folder of real TLC months that AUTOOPS_TLC_DIR names."""
+    named = os.environ.get("AUTOOPS_TLC_DIR")
+    if not named:
+        pytest.skip("needs real TLC months: AUTOOPS_TLC_DIR is not set")
+    return Path(named)
