@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from autoops import database
 from autoops.settings import PREFIX, Settings, load_settings
 
