@@ -1,6 +1,15 @@
 """Stand-ins for outside systems; each subclasses the real interface."""
 
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from autoops.errors import BundleError, NotFound, RegistryUnavailable
+from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
 
 
 class HeldClock:
@@ -14,3 +23,89 @@ class HeldClock:
 
     def advance(self, **by: float) -> None:
         self._now += timedelta(**by)
+
+
+class FakeRegistry(Registry):
+    """A registry in memory; bundles are copied into `directory`, as MLflow keeps artifacts of its own.
+
+    `down = True` makes every call raise RegistryUnavailable; what was logged stands in `runs`, `verdicts`, `checks`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.down = False
+        self.calls: Counter[str] = Counter()
+        self.aliases: dict[str, int] = {}
+        self.runs: dict[int, TrainingRun] = {}
+        self.verdicts: dict[tuple[int, str], Mapping[str, Any]] = {}
+        self.checks: list[dict[str, Any]] = []
+        self._tags: dict[int, dict[str, str]] = {}
+
+    def _enter(self, name: str) -> None:
+        self.calls[name] += 1
+        if self.down:
+            raise RegistryUnavailable("the fake registry is down")
+
+    def _known(self, number: int) -> int:
+        if number not in self._tags:
+            raise NotFound(f"version {number} is not there")
+        return number
+
+    def bundle_of(self, number: int) -> Path:
+        """Where the version's bundle is kept, for a test that breaks it."""
+        return self.directory / str(number) / "bundle"
+
+    def register(self, training: TrainingRun) -> ModelVersion:
+        self._enter("register")
+        number = len(self._tags) + 1
+        shutil.copytree(training.bundle, self.bundle_of(number))
+        self.runs[number] = training
+        self._tags[number] = dict(training.tags)
+        self.aliases[CHALLENGER] = number
+        return self._version(number)
+
+    def _version(self, number: int) -> ModelVersion:
+        return ModelVersion(number, f"run-{number}", dict(self._tags[self._known(number)]))
+
+    def version(self, number: int) -> ModelVersion:
+        self._enter("version")
+        return self._version(number)
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        self._enter("by_alias")
+        return self._version(self.aliases[alias]) if alias in self.aliases else None
+
+    def versions(self) -> list[ModelVersion]:
+        self._enter("versions")
+        return [self._version(number) for number in sorted(self._tags, reverse=True)]
+
+    def set_alias(self, alias: str, number: int) -> None:
+        self._enter("set_alias")
+        self.aliases[alias] = self._known(number)
+
+    def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        self._enter("tag")
+        self._tags[self._known(number)].update(tags)
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        self._enter("download_bundle")
+        if not self.bundle_of(self._known(number)).is_dir():
+            raise BundleError(f"version {number} has no bundle")
+        return Path(shutil.copytree(self.bundle_of(number), directory / "bundle"))
+
+    def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
+        self._enter("log_verdict")
+        self.verdicts[self._known(number), name] = json.loads(json.dumps(verdict))
+
+    def log_check(
+        self,
+        name: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Sequence[Path],
+    ) -> str:
+        self._enter("log_check")
+        self.checks.append(
+            {"name": name, "metrics": dict(metrics), "tags": dict(tags), "files": [path.name for path in files]}
+        )
+        return f"check-{len(self.checks)}"

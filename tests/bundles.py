@@ -1,0 +1,90 @@
+"""Tiny real bundles: a small forest on synthetic trips, converted and sealed as a training would."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import RandomForestRegressor
+
+from autoops import bundle
+from autoops.features import feature_matrix
+from autoops.registry import ModelVersion, Registry, TrainingRun
+from autoops.settings import Model
+from autoops.trips import TARGET, columns_of
+
+FEATURES = Model().features
+BEGINS_AT = datetime(2023, 1, 1, 5, tzinfo=UTC)
+
+
+def synthetic_trips(
+    rows: int = 600, seed: int = 7, begins_at: datetime = BEGINS_AT, days: int = 28, minutes_per_mile: float = 4.0
+) -> pd.DataFrame:
+    """Cleaned trips, sorted by event time; the duration follows distance, hour and pickup zone."""
+    draw = np.random.default_rng(seed)
+    seconds = np.sort(draw.uniform(0, days * 86_400, rows))
+    distance = draw.gamma(2.0, 1.3, rows).clip(0.1, 30)
+    pickup = draw.choice([41, 42, 74, 75, 95], rows)
+    hour = (seconds // 3600) % 24
+    minutes = 3 + minutes_per_mile * distance * (1 + 0.2 * np.sin(hour / 24 * 2 * np.pi)) + (pickup % 7)
+    moments = pd.Timestamp(begins_at) + pd.to_timedelta(seconds, unit="s")
+    return pd.DataFrame(
+        {
+            "pickup_at": pd.Series(moments).dt.as_unit("us"),
+            "trip_distance": distance,
+            "passenger_count": draw.integers(0, 5, rows).astype("int16"),
+            "pickup_location_id": pickup.astype("int16"),
+            "dropoff_location_id": draw.choice([7, 41, 74, 166, 244], rows).astype("int16"),
+            TARGET: (minutes + draw.normal(0, 1, rows)).clip(1, 60),
+        }
+    )
+
+
+def small_forest(trips: pd.DataFrame, trees: int = 5, features: tuple[str, ...] = FEATURES) -> RandomForestRegressor:
+    forest = RandomForestRegressor(n_estimators=trees, max_depth=6, min_samples_leaf=5, random_state=7, n_jobs=1)
+    return forest.fit(feature_matrix(columns_of(trips), features), trips[TARGET])
+
+
+def write_small_bundle(
+    directory: Path, forest: RandomForestRegressor, trips: pd.DataFrame, features: tuple[str, ...] = FEATURES
+) -> str:
+    """The five files of a bundle in `directory`; returns the digest."""
+    directory.mkdir(parents=True, exist_ok=True)
+    inputs = feature_matrix(columns_of(trips), features)
+    predictions = forest.predict(inputs)
+    onnx = convert_sklearn(forest, initial_types=[("input", FloatTensorType([None, len(features)]))])
+    (directory / bundle.MODEL).write_bytes(onnx.SerializeToString())
+    golden = pd.DataFrame(inputs[:50], columns=list(features)).assign(**{bundle.EXPECTED: predictions[:50]})
+    golden.to_parquet(directory / bundle.GOLDEN, index=False)
+    parts = np.where(np.arange(len(trips)) < len(trips) * 3 // 4, "window", "holdout")
+    trips.assign(prediction=predictions, part=parts).to_parquet(directory / bundle.REFERENCE, index=False)
+    (directory / bundle.THRESHOLDS).write_text("{}")
+    importances = {"trip_distance": 0.8, "zones": 0.1, "hour": 0.05, "day_of_week": 0.03, "passenger_count": 0.02}
+    zones = tuple(sorted({*trips["pickup_location_id"].tolist(), *trips["dropoff_location_id"].tolist()}))
+    return bundle.seal(directory, features, importances, trips["pickup_at"].iloc[-1].to_pydatetime(), zones)
+
+
+def small_training_run(directory: Path, seed: int = 7, minutes_per_mile: float = 4.0) -> TrainingRun:
+    """A run ready for `Registry.register`; another seed or speed gives a model that answers differently."""
+    trips = synthetic_trips(seed=seed, minutes_per_mile=minutes_per_mile)
+    forest = small_forest(trips)
+    digest = write_small_bundle(directory, forest, trips)
+    inputs = feature_matrix(columns_of(trips), FEATURES)[:5]
+    return TrainingRun(
+        model=forest,
+        input_example=pd.DataFrame(inputs, columns=list(FEATURES)),
+        prediction_example=forest.predict(inputs),
+        parameters=forest.get_params(),
+        metrics={"mae": 1.0, "baseline_mae": 6.0},
+        tags={"bundle_digest": digest, "trained_until": trips["pickup_at"].iloc[-1].isoformat(), "months": "2023-01"},
+        figures={},
+        datasets=(),
+        bundle=directory,
+    )
+
+
+def register_small(registry: Registry, directory: Path, seed: int = 7, minutes_per_mile: float = 4.0) -> ModelVersion:
+    """Trains, seals and registers a small version; its bundle is made in `directory`."""
+    return registry.register(small_training_run(directory, seed, minutes_per_mile))
