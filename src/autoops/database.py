@@ -90,6 +90,7 @@ incidents = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("opened_at", UtcDateTime, nullable=False),
     sa.Column("holds_from", UtcDateTime),
+    sa.Column("evidence_until", UtcDateTime),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("model_version", sa.Integer),

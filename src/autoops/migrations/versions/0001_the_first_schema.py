@@ -8,7 +8,6 @@ down_revision = None
 
 
 def upgrade() -> None:
-
     op.create_table(
         "checks",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -45,6 +44,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("opened_at", sa.DateTime(), nullable=False),
         sa.Column("holds_from", sa.DateTime(), nullable=True),
+        sa.Column("evidence_until", sa.DateTime(), nullable=True),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("model_version", sa.Integer(), nullable=True),
@@ -107,7 +107,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-
     with op.batch_alter_table("ledger", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_ledger_incident_id"))
 

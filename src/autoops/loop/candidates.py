@@ -1,0 +1,72 @@
+"""A challenger from ingested months: fitted, calibrated, registered with all that its life needs."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from autoops.drift.thresholds import calibrate
+from autoops.features import feature_matrix
+from autoops.ingestion.store import IngestedMonth
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month
+from autoops.registry import Dataset, ModelVersion, TrainingRun
+from autoops.training.export import write_bundle
+from autoops.training.train import Trained, train
+from autoops.trips import columns_of
+
+
+def train_challenger(
+    pipeline: Pipeline, months: list[Month], holds_from: datetime | None, tags: Mapping[str, str]
+) -> tuple[ModelVersion, Trained]:
+    """Trains on the ingested months and registers the result as `challenger`; `tags` say why it was trained."""
+    settings = pipeline.settings
+    trained = train(pipeline.store.load(months), settings.model, settings.training, holds_from)
+    thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, settings.drift)
+    ingested = [month for month in map(pipeline.store.get, months) if month is not None]
+    with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
+        directory = Path(temporary) / "bundle"
+        directory.mkdir()
+        digest = write_bundle(trained, thresholds.to_json(), directory)
+        own = {
+            "training_months": ",".join(map(str, months)),
+            "training_rows": trained.window_choice,
+            "data_digests": ",".join(month.digest[:12] for month in ingested),
+            "trained_until": trained.trained_until.isoformat(),
+            "bundle_digest": digest,
+            "git_commit": _git_commit(),
+        }
+        version = pipeline.registry.register(_run(trained, directory, {**own, **tags}, ingested))
+    return version, trained
+
+
+def _run(trained: Trained, directory: Path, tags: Mapping[str, str], ingested: list[IngestedMonth]) -> TrainingRun:
+    example = columns_of(trained.reference.head(5))
+    inputs = pd.DataFrame(feature_matrix(example, trained.features), columns=list(trained.features))
+    return TrainingRun(
+        model=trained.model,
+        input_example=inputs,
+        prediction_example=trained.model.predict(inputs.to_numpy()),
+        parameters=trained.parameters,
+        metrics=trained.metrics,
+        tags=tags,
+        figures=trained.figures,
+        datasets=[Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested],
+        bundle=directory,
+    )
+
+
+def _git_commit() -> str:
+    """The commit that an image was built from, else that of the working directory."""
+    named = os.environ.get("AUTOOPS_GIT_COMMIT")
+    if named:
+        return named
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return asked.stdout.strip() or "unknown"

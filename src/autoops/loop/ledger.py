@@ -1,0 +1,186 @@
+"""The ledger: incidents, who claimed what on them, and an append-only record of every decision with its evidence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from autoops import database as db
+from autoops.clock import Clock
+from autoops.database import storage_errors
+from autoops.errors import Conflict, NotFound
+
+Status = Literal["open", "waiting_for_data", "closed"]
+
+
+@dataclass(frozen=True)
+class Incident:
+    """`holds_from` and `evidence_until` are event times; `kind` is drift or manual."""
+
+    id: int
+    opened_at: datetime
+    holds_from: datetime | None
+    evidence_until: datetime | None
+    kind: str
+    reason: str
+    model_version: int | None
+    status: Status
+    outcome: str | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: int
+    at: datetime
+    kind: str
+    actor: str
+    incident_id: int | None
+    model_version: int | None
+    reason: str
+    evidence: Mapping[str, Any]
+
+
+class Ledger:
+    """Every method is one transaction and raises StorageUnavailable when it fails."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def record(
+        self,
+        kind: str,
+        reason: str,
+        *,
+        actor: str,
+        incident_id: int | None = None,
+        model_version: int | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Appends one entry."""
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(
+                sa.insert(db.ledger).values(
+                    at=self._clock.now(),
+                    kind=kind,
+                    actor=actor,
+                    incident_id=incident_id,
+                    model_version=model_version,
+                    reason=reason,
+                    evidence=dict(evidence or {}),
+                )
+            )
+
+    def entries(self, *, incident_id: int | None = None, kind: str | None = None) -> list[Entry]:
+        """Oldest first."""
+        query = sa.select(db.ledger).order_by(db.ledger.c.id)
+        if incident_id is not None:
+            query = query.where(db.ledger.c.incident_id == incident_id)
+        if kind is not None:
+            query = query.where(db.ledger.c.kind == kind)
+        with storage_errors(), self._engine.connect() as connection:
+            return [Entry(**row) for row in connection.execute(query).mappings()]
+
+    def open_incident(
+        self,
+        kind: str,
+        reason: str,
+        *,
+        actor: str,
+        model_version: int | None = None,
+        holds_from: datetime | None = None,
+        evidence_until: datetime | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Opens an incident and records why; returns its id."""
+        with storage_errors(), self._engine.begin() as connection:
+            result = connection.execute(
+                sa.insert(db.incidents).values(
+                    opened_at=self._clock.now(),
+                    holds_from=holds_from,
+                    evidence_until=evidence_until,
+                    kind=kind,
+                    reason=reason,
+                    model_version=model_version,
+                    status="open",
+                )
+            )
+            key = result.inserted_primary_key
+        assert key is not None
+        incident_id = int(key[0])
+        self.record(
+            "incident opened",
+            reason,
+            actor=actor,
+            incident_id=incident_id,
+            model_version=model_version,
+            evidence=evidence,
+        )
+        return incident_id
+
+    def incident(self, incident_id: int) -> Incident:
+        """Raises NotFound."""
+        found = self._incidents(db.incidents.c.id == incident_id)
+        if not found:
+            raise NotFound(f"incident {incident_id}: there is no such incident")
+        return found[0]
+
+    def incidents(self, *, unresolved: bool = False) -> list[Incident]:
+        """Newest first; with `unresolved` only those that are not closed."""
+        return self._incidents(db.incidents.c.status != "closed" if unresolved else sa.true())
+
+    def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
+        query = sa.select(db.incidents).where(condition).order_by(db.incidents.c.id.desc())
+        with storage_errors(), self._engine.connect() as connection:
+            return [Incident(**row) for row in connection.execute(query).mappings()]
+
+    def set_status(self, incident_id: int, status: Status, reason: str, *, actor: str) -> None:
+        """Records the change; does nothing where the incident has that status already."""
+        with storage_errors(), self._engine.begin() as connection:
+            changed = connection.execute(
+                sa.update(db.incidents)
+                .where(db.incidents.c.id == incident_id, db.incidents.c.status != status)
+                .values(status=status)
+            ).rowcount
+        if changed:
+            self.record(f"incident {status.replace('_', ' ')}", reason, actor=actor, incident_id=incident_id)
+
+    def close(self, incident_id: int, outcome: str, *, actor: str) -> None:
+        """Closes once; a second call does nothing."""
+        with storage_errors(), self._engine.begin() as connection:
+            changed = connection.execute(
+                sa.update(db.incidents)
+                .where(db.incidents.c.id == incident_id, db.incidents.c.status != "closed")
+                .values(status="closed", outcome=outcome, closed_at=self._clock.now())
+            ).rowcount
+        if changed:
+            self.record("incident closed", outcome, actor=actor, incident_id=incident_id)
+
+    def claim(self, incident_id: int, action: str, holder: str) -> None:
+        """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.
+        Raises Conflict when another holds it."""
+        table = db.claims
+        values = {"incident_id": incident_id, "action": action, "holder": holder, "claimed_at": self._clock.now()}
+        try:
+            with storage_errors(), self._engine.begin() as connection:
+                connection.execute(sa.insert(table).values(values))
+        except sa.exc.IntegrityError:
+            holds = self.holder(incident_id, action)
+            if holds != holder:
+                raise Conflict(f"incident {incident_id}: {action} is claimed by {holds}") from None
+
+    def holder(self, incident_id: int, action: str) -> str | None:
+        table = db.claims
+        query = sa.select(table.c.holder).where(table.c.incident_id == incident_id, table.c.action == action)
+        with storage_errors(), self._engine.connect() as connection:
+            return connection.scalar(query)
+
+    def claimed_by(self, holder: str, action: str) -> int | None:
+        """The incident on which `holder` claimed the action, if any."""
+        table = db.claims
+        query = sa.select(table.c.incident_id).where(table.c.holder == holder, table.c.action == action)
+        with storage_errors(), self._engine.connect() as connection:
+            return connection.scalar(query)

@@ -1,0 +1,34 @@
+"""The adapters that the use cases of the loop work on; built by `bootstrap`, handed to every step."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoops.clock import Clock
+from autoops.ingestion.source import Source
+from autoops.ingestion.store import MonthStore
+from autoops.loop.checks import CheckLog
+from autoops.loop.ledger import Ledger
+from autoops.predictions import Instances, PredictionLog
+from autoops.registry import Registry
+from autoops.settings import Settings
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    settings: Settings
+    clock: Clock
+    source: Source
+    store: MonthStore
+    registry: Registry
+    log: PredictionLog
+    instances: Instances
+    ledger: Ledger
+    checks: CheckLog
+
+    @property
+    def model_cache(self) -> Path:
+        return self.settings.storage.home / "models"
+
+    @property
+    def reports(self) -> Path:
+        return self.settings.storage.home / "reports"

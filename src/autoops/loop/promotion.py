@@ -1,0 +1,63 @@
+"""Moving the champion alias, by the gate, by hand or back; every move stands in the ledger."""
+
+from autoops.errors import Conflict, NotFound
+from autoops.loop.pipeline import Pipeline
+from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
+
+ROLLED_BACK, PROMOTED_AT, GATE_DECISION = "rolled_back", "promoted_at", "gate_decision"
+
+
+def promote_version(
+    pipeline: Pipeline,
+    number: int,
+    *,
+    reason: str,
+    actor: str,
+    incident_id: int | None = None,
+    replaces: int | None = None,
+) -> None:
+    """Points `champion` at the version and `previous` at what it replaces; again is harmless.
+
+    `replaces` is the version that the gate compared with: where another is champion by now, Conflict.
+    """
+    champion = pipeline.registry.by_alias(CHAMPION)
+    if champion is not None and champion.number == number:
+        return
+    if replaces is not None and (champion is None or champion.number != replaces):
+        now = "nobody" if champion is None else f"version {champion.number}"
+        raise Conflict(f"version {number} was compared with version {replaces}, but champion is {now} by now")
+    pipeline.registry.version(number)
+    _move(pipeline, champion, number)
+    pipeline.ledger.record(
+        "promoted",
+        reason,
+        actor=actor,
+        incident_id=incident_id,
+        model_version=number,
+        evidence={"replaces": champion.number if champion else None},
+    )
+
+
+def roll_back(pipeline: Pipeline, *, reason: str, actor: str) -> int:
+    """Puts `previous` back in charge and marks the version that leaves; returns the restored version's number."""
+    champion = champion_of(pipeline.registry)
+    previous = pipeline.registry.by_alias(PREVIOUS)
+    if previous is None or previous.number == champion.number:
+        raise NotFound(f"version {champion.number} replaced nothing: there is no previous version to roll back to")
+    pipeline.registry.tag(champion.number, {ROLLED_BACK: reason})
+    _move(pipeline, champion, previous.number)
+    pipeline.ledger.record(
+        "rolled back",
+        reason,
+        actor=actor,
+        model_version=champion.number,
+        evidence={"restored": previous.number},
+    )
+    return previous.number
+
+
+def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int) -> None:
+    pipeline.registry.tag(number, {PROMOTED_AT: pipeline.clock.now().isoformat()})
+    if champion is not None:
+        pipeline.registry.set_alias(PREVIOUS, champion.number)
+    pipeline.registry.set_alias(CHAMPION, number)

@@ -1,0 +1,216 @@
+"""Retraining, step by step: what each task of the `retrain` DAG runs, and `autoops retrain` in one go.
+
+Steps take and return small JSON-able values, and each may be repeated by the same run: what was done is found again.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from autoops.errors import BrokenData, Conflict, NotPublished, ServiceUnavailable
+from autoops.loop import comparison
+from autoops.loop.candidates import train_challenger
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
+from autoops.months import Month, parse_months
+from autoops.registry import CHAMPION
+
+ACTION = "retrain"
+RUN_TAG = "retrain_run"
+HEARTBEAT_COUNTS_S = 10
+"""An instance that has been silent for longer is gone."""
+
+Plan = Mapping[str, Any]
+"""incident_id, run_id, months, force, holds_from, trigger, actor."""
+
+
+def begin(
+    pipeline: Pipeline,
+    run_id: str,
+    *,
+    incident_id: int | None = None,
+    months: str | None = None,
+    reason: str = "",
+    force: bool = False,
+    actor: str = "airflow",
+) -> dict[str, Any]:
+    """Claims the incident for this run (a manual run opens one of its own) and chooses the months.
+    Raises Conflict when another run has claimed it, NotPublished when there is nothing to train on."""
+    chosen = parse_months(months) if months else None
+    if incident_id is None:
+        trigger = "manual"
+        incident_id = pipeline.ledger.claimed_by(run_id, ACTION) or pipeline.ledger.open_incident(
+            "manual", reason or "retraining asked for by hand", actor=actor
+        )
+    else:
+        trigger = "incident"
+    pipeline.ledger.claim(incident_id, ACTION, run_id)
+    incident = pipeline.ledger.incident(incident_id)
+    if incident.status == "closed":
+        raise Conflict(f"incident {incident_id} is closed: {incident.outcome}")
+    chosen = chosen or _newest_window(pipeline, incident.evidence_until)
+    pipeline.ledger.record(
+        "retraining begun",
+        reason or incident.reason,
+        actor=actor,
+        incident_id=incident_id,
+        evidence={"run_id": run_id, "months": [str(month) for month in chosen], "force": force},
+    )
+    return {
+        "incident_id": incident_id,
+        "run_id": run_id,
+        "months": [str(month) for month in chosen],
+        "force": force,
+        "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
+        "trigger": trigger,
+        "actor": actor,
+    }
+
+
+def reaches(published: list[Month], evidence_until: datetime | None) -> bool:
+    """Whether the months that are out contain the whole evidence of an incident."""
+    return evidence_until is None or any(evidence_until < month.ends_at for month in published)
+
+
+def _newest_window(pipeline: Pipeline, evidence_until: datetime | None) -> list[Month]:
+    published = pipeline.source.published()
+    if not published:
+        raise NotPublished(f"{pipeline.settings.data.source} holds no month to train on")
+    if not reaches(published, evidence_until):
+        raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_until}")
+    return published[-pipeline.settings.training.window_months :]
+
+
+def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
+    """Fetches and cleans the plan's months; says what became of each."""
+    ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan)]
+    return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
+
+
+def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
+    """Raises BrokenData for a month of which cleaning kept too little; it is never trained on."""
+    shares = {}
+    least = pipeline.settings.data.min_kept_share
+    for month in _months(plan):
+        ingested = pipeline.store.get(month)
+        if ingested is None:
+            raise NotPublished(f"{month} has not been ingested")
+        shares[str(month)] = round(ingested.kept_share, 4)
+        if ingested.kept_share < least:
+            reason = (
+                f"{month}: cleaning kept {ingested.kept_share:.1%} of {ingested.rows_read} rows, "
+                f"data.min_kept_share is {least:.0%}; dropped: {ingested.dropped}"
+            )
+            pipeline.ledger.record(
+                "quarantined", reason, actor=plan["actor"], incident_id=plan["incident_id"], evidence=shares
+            )
+            raise BrokenData(reason)
+    return {"kept_share": shares}
+
+
+def train(pipeline: Pipeline, plan: Plan) -> int:
+    """Trains, calibrates and registers a challenger; returns its version number. The version that this run
+    registered before is found again."""
+    for known in pipeline.registry.versions():
+        if known.tags.get(RUN_TAG) == plan["run_id"]:
+            return known.number
+    holds_from = datetime.fromisoformat(plan["holds_from"]) if plan["holds_from"] else None
+    tags = {"trigger": plan["trigger"], "incident": str(plan["incident_id"]), RUN_TAG: plan["run_id"]}
+    version, trained = train_challenger(pipeline, _months(plan), holds_from, tags)
+    pipeline.ledger.record(
+        "trained",
+        f"version {version.number} on {', '.join(plan['months'])}, rows: {trained.window_choice}",
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
+        model_version=version.number,
+        evidence={"run_id": version.run_id, "metrics": trained.metrics},
+    )
+    return version.number
+
+
+def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
+    """Compares the challenger with the champion, or a first version with the median of what it was fitted on.
+    The verdict, with the version compared with as `champion`, goes to the ledger and into MLflow."""
+    for entry in pipeline.ledger.entries(incident_id=plan["incident_id"], kind="gate"):
+        if entry.model_version == version:
+            return dict(entry.evidence)
+    challenger = pipeline.registry.version(version)
+    champion = pipeline.registry.by_alias(CHAMPION)
+    verdict = (
+        comparison.with_baseline(pipeline, challenger)
+        if champion is None
+        else comparison.with_champion(pipeline, champion, challenger, _months(plan))
+    )
+    content = verdict.to_json() | {"champion": champion.number if champion else None, "challenger": version}
+    pipeline.registry.log_verdict(version, "gate", content)
+    pipeline.registry.tag(version, {GATE_DECISION: verdict.decision})
+    pipeline.ledger.record(
+        "gate",
+        f"{verdict.decision}: {verdict.reason}",
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
+        model_version=version,
+        evidence=content,
+    )
+    return content
+
+
+def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Moves the alias where the gate says so, or `force` does; a rolled-back version stays out."""
+    if ROLLED_BACK in pipeline.registry.version(version).tags:
+        return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
+    if verdict["decision"] != "promote" and not plan["force"]:
+        return {"promoted": False, "version": version, "reason": f"{verdict['decision']}: {verdict['reason']}"}
+    reason = verdict["reason"] if verdict["decision"] == "promote" else f"forced although {verdict['reason']}"
+    pipeline.ledger.claim(plan["incident_id"], "promote", plan["run_id"])
+    promote_version(
+        pipeline,
+        version,
+        reason=reason,
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
+        replaces=verdict["champion"],
+    )
+    return {"promoted": True, "version": version, "reason": reason}
+
+
+def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120) -> dict[str, Any]:
+    """Waits until every live API instance serves the version. Raises ServiceUnavailable with who does not."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
+        if alive and set(alive.values()) == {version}:
+            reason = f"{len(alive)} instance{'s' if len(alive) > 1 else ''} serve version {version}"
+            pipeline.ledger.record(
+                "served", reason, actor=plan["actor"], incident_id=plan["incident_id"], model_version=version
+            )
+            return {"instances": len(alive), "model_version": version}
+        if time.monotonic() > deadline:
+            found = (
+                ", ".join(f"{name}: {serves}" for name, serves in alive.items()) or "no instance gave a sign of life"
+            )
+            raise ServiceUnavailable(f"version {version} is champion but not served everywhere: {found}")
+        time.sleep(0.5)
+
+
+def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:
+    """Closes the incident with what became of it."""
+    verb = "promoted" if promotion["promoted"] else "not promoted"
+    outcome = f"version {promotion['version']} {verb}: {promotion['reason']}"
+    pipeline.ledger.close(plan["incident_id"], outcome, actor=plan["actor"])
+    return {"incident_id": plan["incident_id"], "outcome": outcome}
+
+
+def record_failure(pipeline: Pipeline, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
+    """The incident stays open and says so."""
+    pipeline.ledger.record(
+        "retraining failed",
+        f"run {run_id} failed at {what}; the incident stays open: clear that task in Airflow to try again",
+        actor=actor,
+        incident_id=incident_id,
+    )
+
+
+def _months(plan: Plan) -> list[Month]:
+    return parse_months(plan["months"])
