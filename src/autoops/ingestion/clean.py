@@ -1,0 +1,160 @@
+"""From a raw TLC month to trips as `autoops.trips` defines them, with every dropped row counted by reason.
+
+The TLC changes column types between months (ids int64 or int32, counts double or int64, all-null columns of type
+null); whatever holds the same values is read the same.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autoops import trips
+from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
+from autoops.months import NEW_YORK, Month
+
+TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
+NUMBERS = ("PULocationID", "DOLocationID", "passenger_count", "trip_distance")
+REASONS = (
+    "no_time",
+    "other_month",
+    "too_short",
+    "too_long",
+    "no_distance",
+    "too_far",
+    "unknown_zone",
+    "impossible_passengers",
+)
+"""A row that fails several counts under the first of them."""
+
+Array = npt.NDArray[Any]
+Raw = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """`trips` has TRIP_COLUMNS and the target, sorted by `pickup_at`; kept and dropped rows sum to `rows_read`."""
+
+    trips: pd.DataFrame
+    rows_read: int
+    dropped: dict[str, int]
+
+
+def clean(path: Path, month: Month) -> Cleaned:
+    """Raises CorruptFile, SchemaError that names the column, and EmptyMonth when no row is left."""
+    raw = _read(path)
+    pickup_at, minutes = _times(raw, month)
+    first_failing = _first_failing(raw, minutes, month)
+    dropped = {reason: int(np.sum(first_failing == i)) for i, reason in enumerate(REASONS)}
+    kept = first_failing == len(REASONS)
+    if not kept.any():
+        counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count)
+        raise EmptyMonth(f"{path.name}: none of its {len(kept)} rows is a trip of {month} ({counts or 'it has none'})")
+    return Cleaned(_frame(raw, pickup_at, minutes, kept), len(kept), {k: n for k, n in dropped.items() if n})
+
+
+def _read(path: Path) -> Raw:
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_schema(file.schema_arrow, path.name)
+            table = file.read([*TIMES, *NUMBERS])
+    except FileNotFoundError:
+        raise NotFound(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFile(f"{path.name}: truncated, or not a parquet file") from error
+    times = {name: table[name].cast(pa.timestamp("us"), safe=False).to_numpy() for name in TIMES}
+    return times | {name: table[name].cast(pa.float64(), safe=False).to_numpy() for name in NUMBERS}
+
+
+def _check_schema(schema: pa.Schema, file: str) -> None:
+    for name in (*TIMES, *NUMBERS):
+        if name not in schema.names:
+            raise SchemaError(f"{file}: column {name} is missing; there are {', '.join(schema.names)}")
+        came = schema.field(name).type
+        wanted, fits = ("a local time", _is_time(came)) if name in TIMES else ("a number", _is_number(came))
+        if not fits:
+            raise SchemaError(f"{file}: column {name} is {came}, expected {wanted}")
+
+
+def _is_time(came: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(came)) and came.tz is None
+
+
+def _is_number(came: pa.DataType) -> bool:
+    return any(
+        test(came) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    )
+
+
+def _bounds(month: Month) -> tuple[np.datetime64, np.datetime64]:
+    """The month's first and next-to-last moments on the wall clock."""
+    return np.datetime64(str(month), "us"), np.datetime64(str(month.plus(1)), "us")
+
+
+def _times(raw: Raw, month: Month) -> tuple[pd.DatetimeIndex, Array]:
+    """Pickup in UTC and the minutes to the dropoff; NaT and NaN outside the month.
+
+    An hour that the spring skips is read an hour later. In the hour that the autumn repeats, the pair is read as
+    the shortest trip that does not end before it begins.
+    """
+    begin, end = _bounds(month)
+    pickup, dropoff = (raw[name] for name in TIMES)
+    pickup = np.where((pickup >= begin) & (pickup < end), pickup, np.datetime64("NaT"))
+    day = np.timedelta64(1, "D")
+    dropoff = np.clip(dropoff, begin - day, end + day)  # beyond these any trip is too short or too long all the same
+    (picked_up, picked_up_again), (dropped_off, dropped_off_again) = _readings(pickup), _readings(dropoff)
+    dropped_off = dropped_off.where(dropped_off >= picked_up, dropped_off_again)
+    picked_up = picked_up.where(picked_up_again > dropped_off, picked_up_again)
+    return picked_up, ((dropped_off - picked_up) / pd.Timedelta(minutes=1)).to_numpy()
+
+
+def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """UTC for New York's wall clock, an hour that occurs twice taken as the first, and as the second."""
+    hour = pd.Timedelta(hours=1)
+    index = pd.DatetimeIndex(wall)
+    first, second = (
+        index.tz_localize(NEW_YORK, ambiguous=np.full(len(index), summer), nonexistent=hour).tz_convert("UTC")
+        for summer in (True, False)
+    )
+    return first, second
+
+
+def _first_failing(raw: Raw, minutes: Array, month: Month) -> Array:
+    """Per row the position in REASONS of the first that applies; their count where none does."""
+    begin, end = _bounds(month)
+    pickup, dropoff = (raw[name] for name in TIMES)
+    distance, zones = raw["trip_distance"], (raw["PULocationID"], raw["DOLocationID"])
+    failing = {
+        "no_time": np.isnat(pickup) | np.isnat(dropoff),
+        "other_month": ~((pickup >= begin) & (pickup < end)),
+        "too_short": ~(minutes >= trips.DURATION_MINUTES.low),
+        "too_long": ~trips.DURATION_MINUTES.contains(minutes),
+        "no_distance": ~(distance > trips.DISTANCE_MILES.low),
+        "too_far": ~trips.DISTANCE_MILES.contains(distance),
+        "unknown_zone": ~(_whole(zones[0], trips.LOCATION_ID) & _whole(zones[1], trips.LOCATION_ID)),
+        "impossible_passengers": ~_whole(np.nan_to_num(raw["passenger_count"]), trips.PASSENGER_COUNT),
+    }
+    return np.select([failing[reason] for reason in REASONS], range(len(REASONS)), len(REASONS))
+
+
+def _whole(values: Array, bounds: trips.Bounds) -> Array:
+    return np.asarray(bounds.contains(values) & (values == np.trunc(values)))
+
+
+def _frame(raw: Raw, pickup_at: pd.DatetimeIndex, minutes: Array, kept: Array) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "pickup_at": pickup_at[kept],
+            "trip_distance": raw["trip_distance"][kept],
+            "passenger_count": np.nan_to_num(raw["passenger_count"][kept]).astype(np.int16),
+            "pickup_location_id": raw["PULocationID"][kept].astype(np.int16),
+            "dropoff_location_id": raw["DOLocationID"][kept].astype(np.int16),
+            trips.TARGET: minutes[kept],
+        }
+    )
+    return frame.sort_values("pickup_at", kind="stable", ignore_index=True)

@@ -1,0 +1,146 @@
+"""Clean months, one parquet file each; what is known of a month stands in its file's own metadata.
+
+So a month is there entirely or not at all, and its count of dropped rows can never belong to another file.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autoops.errors import NotFound, NotPublished, SourceUnavailable, StorageUnavailable
+from autoops.ingestion.clean import Cleaned, clean
+from autoops.ingestion.landing import landing
+from autoops.ingestion.source import Progress, Source, Stamp, file_name
+from autoops.months import Month
+
+logger = logging.getLogger(__name__)
+
+Status = Literal["ingested", "unchanged", "republished"]
+
+CLEANING = 1
+"""Raise it when the rules of cleaning change: months cleaned by older rules are then fetched again."""
+
+_KEY = b"autoops"
+
+
+@dataclass(frozen=True)
+class IngestedMonth:
+    """`digest` is the sha256 of the clean values, whatever wrote the file; `stamp` is the raw file's."""
+
+    month: Month
+    path: Path
+    rows: int
+    rows_read: int
+    dropped: dict[str, int]
+    digest: str
+    stamp: Stamp
+    status: Status = "unchanged"
+
+    @property
+    def kept_share(self) -> float:
+        return self.rows / self.rows_read
+
+
+class MonthStore:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def ingest(
+        self, source: Source, month: Month, progress: Progress | None = None, refetch: bool = False
+    ) -> IngestedMonth:
+        """Fetches and cleans a month unless the source still has what was fetched before.
+
+        A source that is away does not take back a month that is here. Raises what `Source` and `clean` raise;
+        the month in the store then stays as it was.
+        """
+        known = self.get(month)
+        if known and not refetch and self._is_current(source, known):
+            return known
+        raw = self._directory / f".raw-{uuid.uuid4().hex}" / file_name(month)
+        try:
+            stamp = source.fetch(month, raw, progress)
+            cleaned = clean(raw, month)
+        finally:
+            shutil.rmtree(raw.parent, ignore_errors=True)
+        fresh = self._write(month, cleaned, stamp)
+        return replace(fresh, status=_status(known, fresh))
+
+    def months(self) -> list[IngestedMonth]:
+        found = (self.get(Month.parse(path.stem)) for path in sorted(self._directory.glob("????-??.parquet")))
+        return [month for month in found if month]
+
+    def get(self, month: Month) -> IngestedMonth | None:
+        """None for a month that is not here, or not in a shape that can be used."""
+        path = self._path(month)
+        try:
+            known = json.loads(pq.read_schema(path).metadata[_KEY])
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
+            logger.warning("%s cannot be read and counts as not ingested: %s", path, error)
+            return None
+        if known.pop("cleaning") != CLEANING:
+            return None
+        stamp = Stamp(**known.pop("stamp"))
+        return IngestedMonth(month, path, stamp=stamp, **known)
+
+    def load(self, months: Sequence[Month]) -> pd.DataFrame:
+        """The trips of these months, in order of time. Raises NotFound that names the months not ingested."""
+        wanted = sorted(set(months))
+        missing = [str(month) for month in wanted if self.get(month) is None]
+        if missing or not wanted:
+            raise NotFound(f"not ingested: {', '.join(missing) or 'no month was named'}; run `autoops ingest` first")
+        frames: list[pd.DataFrame] = [pq.read_table(self._path(month)).to_pandas() for month in wanted]
+        return pd.concat(frames, ignore_index=True)
+
+    def _path(self, month: Month) -> Path:
+        return self._directory / f"{month}.parquet"
+
+    def _is_current(self, source: Source, known: IngestedMonth) -> bool:
+        try:
+            return source.stamp(known.month).matches(known.stamp)
+        except (NotPublished, SourceUnavailable) as error:
+            logger.warning("%s stays as it was ingested: %s", known.month, error)
+            return True
+
+    def _write(self, month: Month, cleaned: Cleaned, stamp: Stamp) -> IngestedMonth:
+        facts = {
+            "rows": len(cleaned.trips),
+            "rows_read": cleaned.rows_read,
+            "dropped": cleaned.dropped,
+            "digest": _digest(cleaned.trips),
+        }
+        known = json.dumps(facts | {"stamp": asdict(stamp), "cleaning": CLEANING})
+        table = pa.Table.from_pandas(cleaned.trips, preserve_index=False)
+        with landing(self._path(month)) as file:
+            pq.write_table(table.replace_schema_metadata({_KEY: known}), file, compression="zstd")
+        written = self.get(month)
+        if written is None:
+            raise StorageUnavailable(f"{self._path(month)}: cannot be read back")
+        return written
+
+
+def _status(known: IngestedMonth | None, fresh: IngestedMonth) -> Status:
+    if known is None:
+        return "ingested"
+    same = (known.digest, known.rows_read, known.dropped) == (fresh.digest, fresh.rows_read, fresh.dropped)
+    return "unchanged" if same else "republished"
+
+
+def _digest(trips: pd.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for name in trips.columns:
+        values = trips[name]
+        digest.update(name.encode())
+        digest.update((values.dt.tz_localize(None) if name == "pickup_at" else values).to_numpy().tobytes())
+    return digest.hexdigest()
