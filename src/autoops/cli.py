@@ -1,0 +1,208 @@
+"""The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
+
+import getpass
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autoops import console, logs
+from autoops.errors import AutoOpsError
+from autoops.months import parse_months
+from autoops.settings import load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
+)
+
+Months = Annotated[list[str], typer.Option("--months", "--month", help="2023-01, 2022-11..2023-01 or a comma list.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
+
+
+def main() -> None:
+    """Entry point: errors that are meant for people become one line and an exit code."""
+    logs.configure()
+    try:
+        app()
+    except AutoOpsError as error:
+        console.err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def ingest(months: Months, refetch: bool = False, json: Json = False) -> None:
+    """Fetch published months, clean them, and keep one parquet file each."""
+    from autoops.bootstrap import pipeline
+
+    store, source = (built := pipeline()).store, built.source
+    done = []
+    for month in parse_months(months):
+        with console.progress(f"{month}") as report:
+            done.append(store.ingest(source, month, report, refetch=refetch))
+    value = [
+        {"month": str(m.month), "status": m.status, "rows": m.rows, "rows_read": m.rows_read, "dropped": m.dropped}
+        for m in done
+    ]
+    lines = [
+        f"{m.month}: {m.status}, {m.rows} of {m.rows_read} rows kept ({m.kept_share:.1%}); dropped: "
+        + (", ".join(f"{reason} {count}" for reason, count in m.dropped.items() if count) or "none")
+        for m in done
+    ]
+    console.show(value, json, "\n".join(lines))
+
+
+@app.command()
+def sample(
+    months: Months,
+    output: Annotated[Path, typer.Option(help="Folder for the files.")],
+    scenario: Annotated[str, typer.Option(help="steady, speed, mix, unit or nulls.")] = "steady",
+    changes_from: Annotated[str | None, typer.Option(help="First month of the change.")] = None,
+    magnitude: Annotated[float | None, typer.Option(help="Of the change; each scenario has its own default.")] = None,
+    trips_per_month: int = 20_000,
+    seed: int = 7,
+) -> None:
+    """Write raw months in the TLC's own format, offline and from a seed."""
+    from autoops.ingestion.sample import parse_scenario, write_sample
+    from autoops.months import Month
+
+    wanted = parse_months(months)
+    change = Month.parse(changes_from) if changes_from else None
+    write_sample(
+        output,
+        wanted,
+        trips_per_month=trips_per_month,
+        seed=seed,
+        scenario=parse_scenario(scenario),
+        changes_from=change,
+        magnitude=magnitude,
+    )
+    console.show(None, False, f"wrote {len(wanted)} months to {output}")
+
+
+@app.command()
+def train(months: Months, reason: Reason = "trained by hand", json: Json = False) -> None:
+    """Ingest, train and register a challenger; a first version that beats the baseline becomes champion."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop import retraining
+    from autoops.registry import CHAMPION
+
+    built = pipeline(migrate=True)
+    plan = retraining.begin(built, f"cli-{uuid.uuid4()}", months=",".join(months), reason=reason, actor=_actor())
+    retraining.ingest(built, plan)
+    retraining.validate(built, plan)
+    version = retraining.train(built, plan)
+    if built.registry.by_alias(CHAMPION) is None:
+        verdict = retraining.gate(built, plan, version)
+        outcome = retraining.promote(built, plan, version, verdict)
+    else:
+        outcome = {"promoted": False, "version": version, "reason": "registered as challenger, no gate asked for"}
+    closed = retraining.close(built, plan, outcome)
+    console.show(outcome | closed, json, closed["outcome"])
+
+
+@app.command()
+def retrain(
+    months: Annotated[list[str] | None, typer.Option("--months", help="Default: the newest published window.")] = None,
+    incident: Annotated[int | None, typer.Option(help="Retrain for this incident.")] = None,
+    reason: Reason = "",
+    force: Annotated[bool, typer.Option(help="Promote whatever the gate says.")] = False,
+    json: Json = False,
+) -> None:
+    """The whole retraining, here and now: the steps that Airflow's `retrain` runs, but for the wait for the API."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop import retraining
+
+    built = pipeline(migrate=True)
+    plan = retraining.begin(
+        built,
+        f"cli-{uuid.uuid4()}",
+        incident_id=incident,
+        months=",".join(months) if months else None,
+        reason=reason,
+        force=force,
+        actor=_actor(),
+    )
+    retraining.ingest(built, plan)
+    retraining.validate(built, plan)
+    version = retraining.train(built, plan)
+    verdict = retraining.gate(built, plan, version)
+    outcome = retraining.promote(built, plan, version, verdict)
+    closed = retraining.close(built, plan, outcome)
+    console.show(outcome | closed | {"gate": verdict}, json, closed["outcome"])
+
+
+@app.command()
+def score(months: Months, json: Json = False) -> None:
+    """Put published months through the champion into the prediction log, with their ground truth."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop.scored_months import score as score_month
+
+    built = pipeline(migrate=True)
+    done = []
+    for month in parse_months(months):
+        with console.progress(f"{month}") as report:
+            done.append(score_month(built, month, report))
+    lines = [f"{d['month']}: {d['rows']} rows by version {d['model_version']}, MAE {d['mae']:.3f} min" for d in done]
+    console.show(done, json, "\n".join(lines))
+
+
+@app.command(name="check-drift")
+def check_drift(json: Json = False) -> None:
+    """Judge the newest window of logged predictions; exits with 10 on an alarm."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop.monitoring import check
+
+    result = check(pipeline(migrate=True))
+    console.show(result, json, f"{result['verdict']}: {result['reason']}")
+    if result["alarm"]:
+        raise typer.Exit(10)
+
+
+@app.command()
+def promote(version: int, reason: Reason) -> None:
+    """Make a version champion by hand; the ledger keeps who and why."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop.promotion import promote_version
+
+    promote_version(pipeline(migrate=True), version, reason=reason, actor=_actor())
+    console.show(None, False, f"version {version} is champion")
+
+
+@app.command()
+def rollback(reason: Reason) -> None:
+    """Put the previous version back in charge."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop.promotion import roll_back
+
+    console.show(None, False, f"version {roll_back(pipeline(migrate=True), reason=reason, actor=_actor())} is champion")
+
+
+@app.command()
+def serve() -> None:
+    """Run the prediction API in the foreground."""
+    import uvicorn
+
+    from autoops.bootstrap import api
+
+    settings = load_settings()
+    uvicorn.run(
+        api(settings), host=settings.serving.host, port=settings.serving.port, access_log=False, log_config=None
+    )
+
+
+def _actor() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+def _show_services(rows: list[Any]) -> None:
+    for row in rows:
+        console.show(None, False, f"{row.name:<18} {row.state:<10} {row.url or ''}")
+
+
+if __name__ == "__main__":
+    main()

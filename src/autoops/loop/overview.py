@@ -1,0 +1,67 @@
+"""How the model is, on one screen."""
+
+from datetime import timedelta
+from typing import Any
+
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.retraining import HEARTBEAT_COUNTS_S
+from autoops.predictions import LIVE, Scope
+from autoops.registry import CHAMPION
+
+
+def overview(pipeline: Pipeline) -> dict[str, Any]:
+    """Champion, who serves it, the last check, and the incidents that are not closed."""
+    champion = pipeline.registry.by_alias(CHAMPION)
+    alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
+    checks = pipeline.checks.latest(limit=1)
+    return {
+        "champion": None
+        if champion is None
+        else {
+            "version": champion.number,
+            "trained_until": champion.trained_until.isoformat(),
+            "training_months": champion.tags.get("training_months"),
+            "live_predictions": pipeline.log.count(Scope(champion.number, LIVE)),
+        },
+        "instances": alive,
+        "last_check": None
+        if not checks
+        else {
+            "checked_at": checks[0].checked_at.isoformat(),
+            "model_version": checks[0].model_version,
+            "verdict": checks[0].verdict,
+            "reason": checks[0].reason,
+        },
+        "incidents": [
+            {
+                "id": incident.id,
+                "status": incident.status,
+                "kind": incident.kind,
+                "reason": incident.reason,
+                "latest": pipeline.ledger.entries(incident_id=incident.id)[-1].reason,
+            }
+            for incident in pipeline.ledger.incidents(unresolved=True)
+        ],
+    }
+
+
+def sentences(state: dict[str, Any]) -> list[str]:
+    """The same in plain words."""
+    champion, check = state["champion"], state["last_check"]
+    lines = []
+    if champion is None:
+        lines.append("model      no champion yet: trigger `retrain` in Airflow, or run autoops retrain")
+    else:
+        lines.append(
+            f"model      version {champion['version']}, trained on {champion['training_months']}, "
+            f"{champion['live_predictions']} live predictions logged"
+        )
+    serving = [f"{name[:8]} serves version {version}" for name, version in state["instances"].items()]
+    lines.append("instances  " + ("; ".join(serving) or "none gave a sign of life in the last seconds"))
+    lines.append("last check " + (f"{check['verdict']}: {check['reason']}" if check else "none yet"))
+    for incident in state["incidents"]:
+        lines.append(f"incident {incident['id']} ({incident['status'].replace('_', ' ')}): {incident['reason']}")
+        lines.append(f"           last: {incident['latest']}")
+    if not state["incidents"]:
+        lines.append("incidents  none open")
+    return lines
