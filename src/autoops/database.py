@@ -136,7 +136,10 @@ def connect(settings: Settings) -> sa.Engine:
     url = sa.make_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageUnavailable(f"database: cannot make the folder of {url.database}: {error}") from error
         engine = sa.create_engine(url, connect_args={"timeout": settings.storage.timeout_s})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         return engine

@@ -1,0 +1,45 @@
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from autoops import database
+from autoops.errors import StorageUnavailable
+from autoops.settings import Settings
+
+
+def test_the_migrations_lead_to_the_schema_that_the_code_uses(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), database.metadata) == []
+
+
+def test_upgrading_again_changes_nothing(engine: sa.Engine) -> None:
+    database.upgrade(engine)
+    assert "predictions" in sa.inspect(engine).get_table_names()
+
+
+def test_sqlite_writes_ahead(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+
+
+def test_a_locked_database_is_reported_after_its_timeout(settings: Settings, engine: sa.Engine) -> None:
+    hasty = settings.model_copy(update={"storage": settings.storage.model_copy(update={"timeout_s": 0.05})})
+    other = database.connect(hasty)
+    with engine.begin() as holder:
+        holder.execute(sa.text("DELETE FROM claims"))
+        with (
+            pytest.raises(StorageUnavailable, match="locked"),
+            database.storage_errors(),
+            other.begin() as connection,
+        ):
+            connection.execute(sa.text("DELETE FROM claims"))
+    other.dispose()
+
+
+def test_an_unreachable_database_is_a_storage_error(settings: Settings) -> None:
+    nowhere = settings.model_copy(
+        update={"storage": settings.storage.model_copy(update={"url": "sqlite:////proc/nowhere/a.db"})}
+    )
+    with pytest.raises(StorageUnavailable, match="/proc/nowhere"):
+        database.connect(nowhere)

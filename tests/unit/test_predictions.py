@@ -1,0 +1,108 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import StorageUnavailable
+from autoops.predictions import Instances, Label, LoggedPrediction, PredictionLog, Scope
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(number: int, *, version: int = 1, request_id: str | None = None, source: str = "live") -> LoggedPrediction:
+    return LoggedPrediction(
+        id=f"{number:08d}",
+        request_id=request_id,
+        event_at=NOW - timedelta(days=30) + timedelta(minutes=number),
+        predicted_at=NOW + timedelta(seconds=number),
+        model_version=version,
+        source=source,
+        trip_distance=1.5,
+        passenger_count=1,
+        pickup_location_id=74,
+        dropoff_location_id=75,
+        prediction=10.0,
+    )
+
+
+@pytest.fixture
+def log(engine: sa.Engine) -> PredictionLog:
+    return PredictionLog(engine)
+
+
+def test_what_was_appended_is_read_back_unchanged(log: PredictionLog) -> None:
+    rows = [row(n) for n in range(5)]
+    assert log.append(rows) == rows
+    assert log.latest(Scope(1), 10) == rows
+
+
+def test_a_repeated_request_is_logged_once_and_answered_with_the_first_row(log: PredictionLog) -> None:
+    first = row(1, request_id="trip-7")
+    log.append([first])
+    assert log.append([row(2, request_id="trip-7"), row(3)]) == [first, row(3)]
+    assert log.count(Scope(1)) == 2
+
+
+def test_two_equal_requests_in_one_append_are_one_row(log: PredictionLog) -> None:
+    first, second = row(1, request_id="a"), row(2, request_id="a")
+    assert log.append([first, second]) == [first, first]
+
+
+def test_a_window_holds_the_last_rows_of_one_version_and_source_after_a_mark(log: PredictionLog) -> None:
+    log.append([row(n) for n in range(10)] + [row(20, version=2), row(21, source="2022-05")])
+    assert [r.id for r in log.latest(Scope(1), 3)] == ["00000007", "00000008", "00000009"]
+    assert [r.id for r in log.latest(Scope(1), 10, after="00000007")] == ["00000008", "00000009"]
+    assert log.count(Scope(1), after="00000007") == 2
+    assert log.count(Scope(1, "2022-05")) == 1
+
+
+def test_a_window_begins_after_the_promotion(log: PredictionLog) -> None:
+    log.append([row(n) for n in range(10)])
+    assert log.count(Scope(1, since=NOW + timedelta(seconds=6))) == 4
+
+
+def test_a_label_may_come_before_its_prediction(log: PredictionLog) -> None:
+    assert log.attach([Label(12.0, request_id="late")], NOW) == ["pending"]
+    log.append([row(1, request_id="late")])
+    (labelled,) = log.latest_labelled(Scope(1), 10)
+    assert labelled.trip_duration_minutes == 12.0
+
+
+def test_labels_name_either_id_and_the_later_one_counts(log: PredictionLog) -> None:
+    log.append([row(1, request_id="a"), row(2)])
+    labels = [Label(5.0, prediction_id="00000001"), Label(6.0, prediction_id="00000002"), Label(9.0, request_id="a")]
+    assert log.attach(labels, NOW) == ["attached"] * 3
+    found = {r.logged.id: r.trip_duration_minutes for r in log.latest_labelled(Scope(1), 10)}
+    assert found == {"00000001": 9.0, "00000002": 6.0}
+
+
+def test_labels_that_have_counted_do_not_come_again(log: PredictionLog) -> None:
+    log.append([row(n) for n in range(4)])
+    log.attach([Label(5.0, prediction_id=f"{n:08d}") for n in range(2)], NOW)
+    mark = log.latest_labelled(Scope(1), 10)[-1].label_id
+    log.attach([Label(5.0, prediction_id="00000003")], NOW)
+    assert [r.logged.id for r in log.latest_labelled(Scope(1), 10, after=mark)] == ["00000003"]
+
+
+def test_more_labels_than_one_query_names_are_told_apart(log: PredictionLog) -> None:
+    log.append([row(n) for n in range(0, 1_200, 2)])
+    statuses = log.attach([Label(5.0, prediction_id=f"{n:08d}") for n in range(1_200)], NOW)
+    assert statuses == ["attached", "pending"] * 600
+
+
+def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE predictions RENAME TO elsewhere"))
+    with pytest.raises(StorageUnavailable, match="predictions"):
+        log.append([row(1)])
+
+
+def test_instances_tell_which_version_the_living_serve(engine: sa.Engine) -> None:
+    instances = Instances(engine)
+    instances.beat("a", 1, NOW, NOW)
+    instances.beat("b", None, NOW, NOW)
+    instances.beat("a", 2, NOW, NOW + timedelta(seconds=30))
+    assert instances.serving(NOW) == {"a": 2, "b": None}
+    assert instances.serving(NOW + timedelta(seconds=10)) == {"a": 2}
+    instances.leave("a")
+    assert instances.serving(NOW + timedelta(seconds=10)) == {}
