@@ -1,0 +1,62 @@
+"""`drift_monitor`: is the champion still right?"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule, dag, get_current_context, task
+
+from autoops.settings import load_settings
+
+INCIDENT = Asset(name="autoops_incident", uri="autoops://incident")
+
+DOC = """
+### Is the champion still right?
+Judges the newest window of the champion's predictions, every `drift.check_interval_s` seconds, and leaves the verdict
+in the ledger and in MLflow.
+
+* **check** judges, decides and records. Too little data, or nothing new, is a verdict of its own.
+* **incident_to_act_on** ends the run here, unless an incident is ready for a retraining: one whose evidence the
+  published months contain. Others wait for data and are looked at again on each run.
+* **emit** sends one `autoops_incident` event per incident, which starts `retrain`. It is a task of its own because an
+  outlet fires on every success of its task.
+"""
+
+
+@dag(
+    dag_id="drift_monitor",
+    schedule=timedelta(seconds=load_settings().drift.check_interval_s),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=DOC,
+    tags=["autoops"],
+    default_args={
+        "retries": 1,
+        "retry_delay": timedelta(seconds=10),
+        "execution_timeout": timedelta(minutes=15),
+        "retry_policy": ExceptionRetryPolicy(
+            [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
+            default=RetryAction.FAIL,
+        ),
+    },
+)
+def drift_monitor() -> None:
+    @task(multiple_outputs=False)
+    def check() -> dict[str, Any]:
+        from autoops import bootstrap
+        from autoops.loop import monitoring
+
+        return monitoring.check(bootstrap.pipeline())
+
+    @task.short_circuit
+    def incident_to_act_on(checked: dict[str, Any]) -> list[int]:
+        return checked["actionable"]
+
+    @task(outlets=[INCIDENT], map_index_template="incident {{ incident_id }}")
+    def emit(incident_id: int) -> None:
+        get_current_context()["outlet_events"][INCIDENT].extra = {"incident_id": incident_id}
+
+    emit.expand(incident_id=incident_to_act_on(check()))
+
+
+drift_monitor()

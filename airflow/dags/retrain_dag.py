@@ -1,0 +1,175 @@
+"""`retrain`: a challenger, the gate and, where it is better, a promotion."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import (
+    Asset,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    TriggerRule,
+    dag,
+    get_current_context,
+    task,
+)
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+INCIDENT = Asset(name="autoops_incident", uri="autoops://incident")
+
+DOC = """
+### A challenger, the gate and, where it is better, a promotion
+Starts on an `autoops_incident` event of `drift_monitor`, or by hand (*Trigger*) with the form.
+
+* **begin** claims the incident in the ledger. Where another run holds it, this run is skipped: whatever is triggered
+  twice or retried trains and promotes once. A run by hand opens an incident of its own.
+* **ingest**, **validate**, **train**, **gate**, **promote** each run one step. Broken data ends the run here.
+* **confirm** waits until every API instance serves the new version; skipped when nothing was promoted.
+* **close** closes the incident with what became of it.
+* **record_failure** runs when any task failed: it writes to the ledger which one, and why. The incident stays open;
+  clear the failed task to go on from there.
+"""
+
+MONTHS = r"^$|^\d{4}-\d{2}(\.\.\d{4}-\d{2})?(\s*,\s*\d{4}-\d{2}(\.\.\d{4}-\d{2})?)*$"
+STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close")
+
+
+@contextmanager
+def loop() -> Iterator[tuple[Any, Any]]:
+    """The steps and the pipeline that they work on; imported here, because at the top of the file every parse
+    would pay for it. What goes wrong is left as an XCom for `record_failure`."""
+    from autoops import bootstrap
+    from autoops.loop import retraining
+
+    try:
+        yield retraining, bootstrap.pipeline()
+    except Exception as error:
+        get_current_context()["ti"].xcom_push("error", f"{type(error).__name__}: {error}")
+        raise
+
+
+def incidents() -> list[int]:
+    """The incidents of the asset events that started this run, newest first; none in a run by hand."""
+    events = [event for some in get_current_context()["triggering_asset_events"].values() for event in some]
+    named = {event.extra.get("incident_id") for event in events}
+    if not all(isinstance(incident_id, int) for incident_id in named):
+        raise AirflowFailException(f"an asset event must name its incident_id, a number; got {named}")
+    return sorted(named, reverse=True)
+
+
+@dag(
+    dag_id="retrain",
+    schedule=[INCIDENT],
+    catchup=False,
+    max_active_runs=1,
+    doc_md=DOC,
+    tags=["autoops"],
+    params={
+        "months": Param(
+            "",
+            type="string",
+            pattern=MONTHS,
+            title="Months",
+            description="Train on these, such as 2022-11..2023-01 or 2022-11,2023-01. Empty: the newest published.",
+        ),
+        "reason": Param("", type="string", title="Reason", description="Stands in the ledger, with the incident."),
+        "force": Param(
+            False, type="boolean", title="Force", description="Promote the new version whatever the gate says of it."
+        ),
+    },
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=15),
+        "retry_policy": ExceptionRetryPolicy(
+            [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
+            default=RetryAction.FAIL,
+        ),
+    },
+)
+def retrain() -> None:
+    @task(multiple_outputs=False)
+    def begin() -> dict[str, Any]:
+        from autoops.errors import Conflict
+
+        context, held = get_current_context(), []
+        form = context["params"]
+        for incident_id in incidents() or [None]:
+            try:
+                with loop() as (steps, pipeline):
+                    return steps.begin(
+                        pipeline,
+                        context["run_id"],
+                        incident_id=incident_id,
+                        months=form["months"] or None,
+                        reason=form["reason"],
+                        force=form["force"],
+                    )
+            except Conflict as claimed:
+                held.append(str(claimed))
+        raise AirflowSkipException("; ".join(held))
+
+    @task(multiple_outputs=False)
+    def ingest(plan: dict[str, Any]) -> dict[str, Any]:
+        with loop() as (steps, pipeline):
+            return steps.ingest(pipeline, plan)
+
+    @task(multiple_outputs=False)
+    def validate(plan: dict[str, Any]) -> dict[str, Any]:
+        with loop() as (steps, pipeline):
+            return steps.validate(pipeline, plan)
+
+    @task
+    def train(plan: dict[str, Any]) -> int:
+        with loop() as (steps, pipeline):
+            return steps.train(pipeline, plan)
+
+    @task(multiple_outputs=False)
+    def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
+        with loop() as (steps, pipeline):
+            return steps.gate(pipeline, plan, version)
+
+    @task(multiple_outputs=False)
+    def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict[str, Any]:
+        with loop() as (steps, pipeline):
+            return steps.promote(pipeline, plan, version, verdict)
+
+    @task(multiple_outputs=False)
+    def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
+        if not promotion["promoted"]:
+            raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")
+        with loop() as (steps, pipeline):
+            return steps.confirm(pipeline, plan, promotion["version"])
+
+    @task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    def close(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
+        with loop() as (steps, pipeline):
+            return steps.close(pipeline, plan, promotion)
+
+    @task(trigger_rule=TriggerRule.ONE_FAILED)
+    def record_failure() -> None:
+        context = get_current_context()
+        ti, run_id = context["ti"], context["run_id"]
+        states = ti.get_task_states(dag_id="retrain", task_ids=list(STEPS), run_ids=[run_id])[run_id]
+        failed = [step for step in STEPS if states.get(step) == "failed"]
+        errors = {step: ti.xcom_pull(task_ids=step, key="error") or "see its log" for step in failed}
+        what = "; ".join(f"{step} ({error})" for step, error in errors.items())
+        with loop() as (steps, pipeline):
+            plan = ti.xcom_pull(task_ids="begin")
+            for incident_id in [plan["incident_id"]] if plan else incidents():
+                steps.record_failure(pipeline, incident_id, run_id, what)
+        raise AirflowFailException(f"failed at {what}")
+
+    plan = begin()
+    ingested, validated, version = ingest(plan), validate(plan), train(plan)
+    verdict = gate(plan, version)
+    promotion = promote(plan, version, verdict)
+    confirmed, closed = confirm(plan, promotion), close(plan, promotion)
+    ingested >> validated >> version
+    confirmed >> closed
+    [plan, ingested, validated, version, verdict, promotion, confirmed, closed] >> record_failure()
+
+
+retrain()

@@ -1,0 +1,121 @@
+"""Airflow over its REST API, as far as the loop, the command line and the demo need it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx
+
+from autoops.errors import Conflict, InputError, NotFound, ServiceUnavailable
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """`state` is queued, running, success or failed; `run_type` tells manual, scheduled and asset-triggered apart."""
+
+    run_id: str
+    state: str
+    run_type: str
+    conf: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        return self.state in ("success", "failed")
+
+
+class AirflowClient:
+    """Signs in on the first call and again when the token has expired. Every method raises
+    ServiceUnavailable when Airflow does not answer and NotFound for a DAG or run that is not there."""
+
+    def __init__(self, url: str, username: str, password: str, timeout_s: float = 10) -> None:
+        self._credentials = {"username": username, "password": password}
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def health(self) -> dict[str, Any]:
+        """The components' own words; needs no sign-in."""
+        return cast(dict[str, Any], self._send("GET", "/api/v2/monitor/health", None).json())
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
+        """Starts a run and returns its id. A `run_id` that was used before is a Conflict, which makes it an
+        idempotency key; a `conf` that does not fit the form is an InputError."""
+        body = {"logical_date": None, "conf": dict(conf or {})} | ({"dag_run_id": run_id} if run_id else {})
+        return str(self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[DagRun]:
+        """The latest hundred runs, newest first."""
+        found = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100")
+        return [_run(one) for one in found["dag_runs"]]
+
+    def run(self, dag_id: str, run_id: str) -> DagRun:
+        return _run(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        """State by task id; None for a task that has not been looked at yet."""
+        found = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {one["task_id"]: one["state"] for one in found["task_instances"]}
+
+    def unpause(self, dag_id: str) -> None:
+        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+
+    def dag(self, dag_id: str) -> dict[str, Any]:
+        return self.call("GET", f"/api/v2/dags/{dag_id}")
+
+    def import_errors(self) -> dict[str, str]:
+        """Traceback by DAG file, of the files that Airflow could not read."""
+        found = self.call("GET", "/api/v2/importErrors")
+        return {one["filename"]: one["stack_trace"] for one in found["import_errors"]}
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """One signed-in request; returns the JSON of the response."""
+        if "Authorization" not in self._http.headers:
+            self._sign_in()
+        response = self._send(method, path, body)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._sign_in()
+            response = self._send(method, path, body)
+        _check(response)
+        return cast(dict[str, Any], response.json())
+
+    def _sign_in(self) -> None:
+        self._http.headers.pop("Authorization", None)
+        response = self._send("POST", "/auth/token", self._credentials)
+        _check(response)
+        self._http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+
+    def _send(self, method: str, path: str, body: object) -> httpx.Response:
+        try:
+            return self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise ServiceUnavailable(f"Airflow at {self._http.base_url} does not answer: {error}") from error
+
+
+def _run(found: Mapping[str, Any]) -> DagRun:
+    return DagRun(found["dag_run_id"], found["state"], found["run_type"], found["conf"] or {})
+
+
+def _check(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    kinds = {401: InputError, 403: InputError, 404: NotFound, 409: Conflict, 400: InputError, 422: InputError}
+    kind = kinds.get(response.status_code, ServiceUnavailable)
+    raise kind(f"Airflow, {response.request.method} {response.url.path}: {response.status_code} {_detail(response)}")
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return response.text[:300]
+    return detail if isinstance(detail, str) else str(detail)

@@ -1,0 +1,94 @@
+"""The environment that all services of one home share."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import autoops
+from autoops.errors import SettingsError
+from autoops.services import credentials
+from autoops.settings import CONFIG_VARIABLE, Settings, config_path
+
+HOME_VARIABLE = "AUTOOPS_HOME_ID"
+"""Every process of a home carries its path under this name, so that what outlives its parent can be found."""
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The caller's own environment (AUTOOPS__ overrides come with it) and, on top, what ties the services
+    to this home."""
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "DO_NOT_TRACK": "true",
+        HOME_VARIABLE: str(settings.storage.home),
+        # Airflow renames its processes; without this, setproctitle overwrites /proc/PID/environ with the name.
+        "SPT_NOENV": "1",
+        CONFIG_VARIABLE: str(config_path()),
+        **_mlflow(),
+        **_airflow(settings),
+    }
+
+
+def dags_folder() -> Path:
+    """`airflow/dags` beside the configuration, else beside the package's checkout."""
+    checkout = Path(autoops.__file__).parents[2]
+    for root in (config_path().parent, checkout):
+        if (root / "airflow" / "dags").is_dir():
+            return root / "airflow" / "dags"
+    raise SettingsError(f"no airflow/dags beside {config_path()} or in {checkout}: no DAGs to run")
+
+
+def _mlflow() -> Mapping[str, str]:
+    return {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Its job runner would start five more processes, for evaluations that nothing here asks for.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+
+
+def _airflow(settings: Settings) -> Mapping[str, str]:
+    home, user, url = settings.storage.home / "airflow", settings.airflow.username, settings.airflow_url
+    sections: dict[str, dict[str, object]] = {
+        "core": {
+            "dags_folder": dags_folder(),
+            "executor": "LocalExecutor",
+            # As many workers are forked at start, whether or not there is work.
+            "parallelism": 4,
+            "load_examples": False,
+            "dags_are_paused_at_creation": False,
+            "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "simple_auth_manager_users": f"{user}:admin",
+            "simple_auth_manager_passwords_file": credentials.write_airflow_users(settings),
+            "execution_api_server_url": f"{url}/execution/",
+            "fernet_key": credentials.fernet_key(settings),
+        },
+        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},
+        "api": {
+            "host": settings.airflow.host,
+            "port": settings.airflow.port,
+            "base_url": url,
+            "workers": 1,
+            "secret_key": credentials.session_key(settings),
+        },
+        "api_auth": {"jwt_secret": credentials.jwt_secret(settings)},
+        "scheduler": {"enable_health_check": False, "scheduler_health_check_server_host": "127.0.0.1"},
+        "dag_processor": {
+            # A new or changed DAG file shows within seconds instead of five minutes.
+            "refresh_interval": 10,
+            "min_file_process_interval": 10,
+            "dag_bundle_storage_path": home / "bundles",
+        },
+        "logging": {"base_log_folder": settings.storage.home / "logs" / "airflow"},
+        "usage_data_collection": {"enabled": False},
+    }
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+        **{
+            f"AIRFLOW__{section}__{key}".upper(): str(value)
+            for section, values in sections.items()
+            for key, value in values.items()
+        },
+    }

@@ -1,0 +1,173 @@
+"""`autoops up`, `down` and `status`: the services of one home as a whole."""
+
+import fcntl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from autoops import database
+from autoops.errors import Conflict, ServiceUnavailable
+from autoops.services import credentials, processes
+from autoops.services.environment import environment
+from autoops.services.health import complaint
+from autoops.services.ports import require_free
+from autoops.services.programs import Program, programs
+from autoops.services.supervision import Supervisor
+from autoops.settings import Settings
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """`state` is supervisord's word for the process; `complaint` says why it is not healthy."""
+
+    service: str
+    state: str
+    pid: int | None
+    url: str
+    complaint: str | None
+
+    @property
+    def healthy(self) -> bool:
+        return self.complaint is None
+
+
+def up(
+    settings: Settings,
+    without: Collection[str] = (),
+    progress: Progress = lambda _line: None,
+    timeout_s: float = 180,
+) -> bool:
+    """Starts all services but those of `without` and returns once every one is healthy: True when it started
+    them, False when they were up already. Raises Conflict for a taken port, ServiceUnavailable with the end of
+    the log of the service that does not come up; then nothing is left running."""
+    wanted = programs(settings, without)
+    supervisor = Supervisor(settings.storage.home)
+    with _alone(settings):
+        if running := supervisor.states():
+            _require_same(running, wanted)
+            _wait_until_healthy(settings, supervisor, wanted, None, progress, timeout_s)
+            progress("up already; `autoops down` first to apply changed settings")
+            return False
+        if leftovers := processes.end(settings.storage.home):
+            progress(f"ended {leftovers} processes that a former run left behind")
+        require_free(wanted)
+        with ExitStack() as on_failure:
+            on_failure.callback(_stop, settings)
+            _start(settings, supervisor, wanted, progress, timeout_s)
+            on_failure.pop_all()
+    return True
+
+
+def down(settings: Settings) -> bool:
+    """Stops every process of this home, whoever its parent is by now; False when there was none."""
+    with _alone(settings):
+        return _stop(settings)
+
+
+def status(settings: Settings) -> list[ServiceStatus]:
+    """One row per program; a stopped one that was never asked for shows as STOPPED."""
+    states = Supervisor(settings.storage.home).states()
+    rows = []
+    for program in programs(settings):
+        known = states.get(program.name)
+        state, pid = (known.state, known.pid) if known else ("STOPPED", None)
+        why = complaint(program.name, settings) if state == "RUNNING" else f"is {state.lower()}"
+        rows.append(ServiceStatus(program.name, state, pid, program.url, why))
+    return rows
+
+
+def _start(
+    settings: Settings, supervisor: Supervisor, wanted: Sequence[Program], progress: Progress, timeout_s: float
+) -> None:
+    """MLflow and the API come up while Airflow's database is migrated."""
+    since = datetime.now(UTC)
+    variables = environment(settings)
+    engine = database.connect(settings)
+    database.upgrade(engine)
+    engine.dispose()
+    supervisor.start(wanted, variables)
+    later = [program for program in wanted if program.service == "airflow"]
+    for program in wanted:
+        if program not in later:
+            supervisor.start_program(program.name)
+    if later:
+        _migrate_airflow(supervisor, variables, progress)
+        for program in later:
+            supervisor.start_program(program.name)
+    _wait_until_healthy(settings, supervisor, wanted, since, progress, timeout_s)
+
+
+def _migrate_airflow(supervisor: Supervisor, variables: Mapping[str, str], progress: Progress) -> None:
+    progress("airflow: preparing its database")
+    log = supervisor.log("airflow-db-migrate")
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        done = subprocess.run(command, env=variables, cwd=log.parent, stdout=file, stderr=file, check=False)
+    if done.returncode:
+        raise ServiceUnavailable(f"airflow db migrate failed; the end of {log}:\n{_tail(supervisor, log.stem)}")
+
+
+def _wait_until_healthy(
+    settings: Settings,
+    supervisor: Supervisor,
+    wanted: Sequence[Program],
+    since: datetime | None,
+    progress: Progress,
+    timeout_s: float,
+) -> None:
+    deadline = time.monotonic() + timeout_s
+    waiting = {program.name: program for program in wanted}
+    while waiting:
+        states = supervisor.states()
+        for name, program in list(waiting.items()):
+            state = states[name].state if name in states else "gone"
+            why = complaint(name, settings, since) if state == "RUNNING" else f"is {state.lower()}"
+            if why is None:
+                progress(f"{name}: up at {program.url}")
+                del waiting[name]
+            elif state in ("FATAL", "gone") or time.monotonic() > deadline:
+                raise ServiceUnavailable(
+                    f"{name} does not come up: {why}; the end of {supervisor.log(name)}:\n{_tail(supervisor, name)}"
+                )
+        time.sleep(0.3 if waiting else 0)
+
+
+def _stop(settings: Settings) -> bool:
+    supervisor = Supervisor(settings.storage.home)
+    asked = supervisor.stop()
+    deadline = time.monotonic() + 15
+    while asked and processes.of_home(settings.storage.home) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = processes.end(settings.storage.home)
+    supervisor.clear()
+    return asked or left > 0
+
+
+def _require_same(running: Mapping[str, object], wanted: Sequence[Program]) -> None:
+    names = {program.name for program in wanted}
+    if names != set(running):
+        raise Conflict(f"up already, with other services ({', '.join(sorted(running))}): run `autoops down` first")
+
+
+def _tail(supervisor: Supervisor, name: str, lines: int = 15) -> str:
+    try:
+        return "\n".join(supervisor.log(name).read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "(no log)"
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One `up` or `down` of a home at a time; the kernel lets go when the holder dies."""
+    with (credentials.run_directory(settings) / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"another `autoops up` or `down` of {settings.storage.home} is at work") from None
+        yield

@@ -1,0 +1,96 @@
+"""What `autoops up` runs. Airflow's triggerer is left out: it only serves deferred tasks, and our DAGs defer none."""
+
+import sys
+import sysconfig
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from autoops.errors import InputError, SettingsError
+from autoops.settings import Settings
+
+SERVICES = ("mlflow", "api", "airflow")
+"""What `without` may name; Airflow is three programs."""
+
+API_SERVER, SCHEDULER, DAG_PROCESSOR = "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"
+
+
+@dataclass(frozen=True)
+class Listens:
+    """An address that a program binds, and the setting that moves it."""
+
+    host: str
+    port: int
+    setting: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process; `stop_timeout_s` after SIGTERM it and its process group are killed."""
+
+    name: str
+    service: str
+    command: tuple[str, ...]
+    url: str
+    listens: Listens | None = None
+    stop_timeout_s: int = 10
+
+
+def programs(settings: Settings, without: Collection[str] = ()) -> list[Program]:
+    """All programs but those of the services `without` names. Raises InputError for an unknown service,
+    SettingsError when `mlflow.tracking_uri` is no address on which a server could be started."""
+    unknown = sorted(set(without) - set(SERVICES))
+    if unknown:
+        raise InputError(f"no such service: {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
+    build = {"mlflow": _mlflow, "api": _api, "airflow": _airflow}
+    return [program for name in SERVICES if name not in without for program in build[name](settings)]
+
+
+def _mlflow(settings: Settings) -> list[Program]:
+    uri = settings.mlflow.tracking_uri
+    parts = urlsplit(uri)
+    if parts.scheme != "http" or not parts.hostname or parts.port is None:
+        raise SettingsError(
+            f"mlflow.tracking_uri: {uri} is nothing to start a server on; expected http://127.0.0.1:PORT, "
+            "or leave MLflow out (--without mlflow) when you run your own"
+        )
+    home, host, port = settings.storage.home, parts.hostname, parts.port
+    hosts = dict.fromkeys(["localhost", "127.0.0.1", host])
+    return [
+        Program(
+            name="mlflow",
+            service="mlflow",
+            command=(
+                *_python("mlflow", "server"),
+                *("--host", host, "--port", str(port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
+                *("--artifacts-destination", str(home / "mlflow-artifacts")),
+                *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in hosts)),
+            ),
+            url=uri,
+            listens=Listens(host, port, "mlflow.tracking_uri"),
+        )
+    ]
+
+
+def _api(settings: Settings) -> list[Program]:
+    script = Path(sysconfig.get_path("scripts")) / "autoops"
+    listens = Listens(settings.serving.host, settings.serving.port, "serving.port")
+    return [Program("api", "api", (str(script), "serve"), settings.api_url, listens)]
+
+
+def _airflow(settings: Settings) -> list[Program]:
+    """The scheduler's log server stays off: it would listen on every interface, and the API server reads
+    the logs of this machine from disk."""
+    url = settings.airflow_url
+    listens = Listens(settings.airflow.host, settings.airflow.port, "airflow.port")
+    return [
+        Program(API_SERVER, "airflow", _python("airflow", "api-server"), url, listens),
+        Program(SCHEDULER, "airflow", _python("airflow", "scheduler", "--skip-serve-logs"), url),
+        Program(DAG_PROCESSOR, "airflow", _python("airflow", "dag-processor"), url),
+    ]
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)

@@ -1,0 +1,135 @@
+"""supervisord: its configuration, its start and its control socket."""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, cast
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from autoops.errors import ServiceUnavailable
+from autoops.services.programs import Program
+
+GROUP = "autoops"
+_SOCKET_PATH_LIMIT = 90
+"""Bytes; the kernel takes 107, and supervisord binds the path with its process id appended first."""
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """`state` is supervisord's word: STARTING, RUNNING, BACKOFF, STOPPED, EXITED, FATAL ..."""
+
+    name: str
+    state: str
+    pid: int | None
+    reason: str
+
+
+class Supervisor:
+    """The supervisord of one home; it may or may not be running."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._run = home / "run"
+
+    def log(self, name: str) -> Path:
+        return self._home / "logs" / f"{name}.log"
+
+    def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
+        """Starts supervisord in the background; the programs are started one by one, by name."""
+        self.log("supervisord").parent.mkdir(parents=True, exist_ok=True)
+        self.clear()
+        configuration = self._run / "supervisord.conf"
+        configuration.write_text(self._configuration(programs))
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+        done = subprocess.run(
+            command, env=dict(environment), cwd=self._run, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ServiceUnavailable(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
+
+    def start_program(self, name: str) -> None:
+        self._call("startProcess", f"{GROUP}:{name}", False)
+
+    def states(self) -> dict[str, ProcessState]:
+        """What supervisord says of each program, by name; empty when it does not run."""
+        try:
+            found = cast(list[dict[str, Any]], self._call("getAllProcessInfo"))
+        except ServiceUnavailable:
+            return {}
+        return {
+            one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None, one["spawnerr"])
+            for one in found
+        }
+
+    def stop(self) -> bool:
+        """Asks supervisord to stop all and itself; False when it does not run. Returns before it is done."""
+        try:
+            self._call("shutdown")
+        except ServiceUnavailable:
+            return False
+        return True
+
+    def clear(self) -> None:
+        """Removes what a killed supervisord left: its socket and its process id."""
+        for left in (self._socket, self._run / "supervisord.pid"):
+            left.unlink(missing_ok=True)
+
+    @property
+    def _socket(self) -> Path:
+        preferred = self._run / "supervisor.sock"
+        if len(str(preferred).encode()) <= _SOCKET_PATH_LIMIT:
+            return preferred
+        return Path(tempfile.gettempdir()) / f"autoops-{sha256(str(self._home).encode()).hexdigest()[:16]}.sock"
+
+    def _call(self, method: str, *arguments: object) -> object:
+        transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
+        try:
+            with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+                return cast(object, getattr(proxy.supervisor, method)(*arguments))
+        except (OSError, HTTPException, Fault) as error:
+            raise ServiceUnavailable(f"supervisord, {method}: {error}") from error
+
+    def _configuration(self, programs: Sequence[Program]) -> str:
+        """One group, so that all programs are stopped at the same time. Logs are rotated at 10 MB."""
+        sections: dict[str, Mapping[str, object]] = {
+            "unix_http_server": {"file": self._socket, "chmod": "0700"},
+            "supervisord": {
+                "logfile": self.log("supervisord"),
+                "pidfile": self._run / "supervisord.pid",
+                "childlogdir": self._home / "logs",
+            },
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+            f"group:{GROUP}": {"programs": ",".join(program.name for program in programs)},
+            **{f"program:{program.name}": self._program(program) for program in programs},
+        }
+        return "\n".join(
+            f"[{section}]\n" + "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
+            for section, values in sections.items()
+        )
+
+    def _program(self, program: Program) -> Mapping[str, object]:
+        return {
+            "command": shlex.join(program.command),
+            "directory": self._run,
+            "autostart": "false",
+            "autorestart": "true",
+            "startsecs": 3,
+            "startretries": 2,
+            "stopasgroup": "true",
+            "killasgroup": "true",
+            "stopwaitsecs": program.stop_timeout_s,
+            "redirect_stderr": "true",
+            "stdout_logfile": self.log(program.name),
+            "stdout_logfile_maxbytes": "10MB",
+            "stdout_logfile_backups": 3,
+        }
