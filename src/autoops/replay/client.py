@@ -1,0 +1,62 @@
+"""The API as a client sees it, who does not retry and counts what failed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+
+
+class ApiClient:
+    """At most `connections` requests at a time. What is no 2xx has failed, and so has what never came back."""
+
+    def __init__(
+        self,
+        url: str,
+        connections: int = 16,
+        timeout_s: float = 10,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.requests = 0
+        self.failures: Counter[str] = Counter()
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._http = httpx.AsyncClient(
+            base_url=url, limits=limits, timeout=timeout_s, transport=transport, trust_env=False
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def predict(self, trip: dict[str, Any]) -> tuple[float, int] | None:
+        """Minutes and the version that said so; None when the request failed."""
+        answer = await self._post("/predict", trip)
+        return None if answer is None else (answer["trip_duration_minutes"], answer["model_version"])
+
+    async def send_labels(self, labels: Sequence[dict[str, Any]]) -> bool:
+        """Whether the API took them; labels that it refuses by position count as failures, too."""
+        answer = await self._post("/ground-truth", {"labels": labels})
+        if answer is not None and answer["refused"]:
+            self.failures["label refused"] += len(answer["refused"])
+        return answer is not None
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        self.requests += 1
+        try:
+            response = await self._http.post(
+                path, content=orjson.dumps(body), headers={"Content-Type": "application/json"}
+            )
+        except httpx.HTTPError as error:
+            self.failures[f"{path}: {type(error).__name__}"] += 1
+            return None
+        if not response.is_success:
+            self.failures[f"{path}: {response.status_code} {response.text[:200]}"] += 1
+            return None
+        answer: dict[str, Any] = orjson.loads(response.content)
+        return answer

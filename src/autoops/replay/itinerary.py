@@ -1,0 +1,76 @@
+"""The trips of a replay, month by month, as their clients knew them, and the truth that came later."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autoops.ingestion.clean import clean
+from autoops.ingestion.source import Source, file_name
+from autoops.months import Month
+from autoops.replay.tally import EPOCH
+from autoops.trips import TARGET, columns_of
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """One trip about to begin: the body of its `/predict`, and its duration in minutes."""
+
+    event_at: datetime
+    request: dict[str, Any]
+    truth: float
+
+    @property
+    def request_id(self) -> str:
+        return str(self.request["request_id"])
+
+
+@dataclass(frozen=True)
+class LoadedMonth:
+    """A month's raw file and the cleaned trips to send, in event order; `rows` are their places in the
+    whole cleaned month, so that a trip keeps its `request_id` whatever the sample."""
+
+    month: Month
+    raw: Path
+    trips: pd.DataFrame
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+
+    def departures(self) -> Iterator[Departure]:
+        columns = columns_of(self.trips)
+        moments = columns["pickup_at"].astype(np.int64).tolist()
+        fields = [name for name in columns if name != "pickup_at"]
+        values = zip(*(columns[name].tolist() for name in fields), strict=True)
+        truths = self.trips[TARGET].tolist()
+        for row, moment, trip, truth in zip(self.rows.tolist(), moments, values, truths, strict=True):
+            event_at = EPOCH + timedelta(microseconds=moment)
+            request = dict(zip(fields, trip, strict=True))
+            request |= {"pickup_at": event_at.isoformat(), "request_id": f"{self.month}/{row}"}
+            yield Departure(event_at, request, truth)
+
+
+def load(source: Source, month: Month, directory: Path, sample: int | None = None) -> LoadedMonth:
+    """Fetches the raw month into `directory` and cleans it. `sample` keeps so many trips, every k-th in event
+    order: spread over the days as the traffic was, and the same ones each time."""
+    raw = directory / file_name(month)
+    source.fetch(month, raw)
+    trips = clean(raw, month).trips
+    rows = np.arange(len(trips))
+    if sample is not None and sample < len(trips):
+        rows = ((np.arange(sample) + 0.5) * len(trips) / sample).astype(np.int64)
+    return LoadedMonth(month, raw, trips.iloc[rows], rows)
+
+
+def publish(raw: Path, directory: Path) -> Path:
+    """Copies a raw month to where a source looks for it, in one step: it never shows half a file."""
+    directory.mkdir(parents=True, exist_ok=True)
+    target = directory / raw.name
+    partial = directory / f".{raw.name}.{os.getpid()}"
+    shutil.copyfile(raw, partial)
+    partial.replace(target)
+    return target

@@ -1,0 +1,210 @@
+"""Plays months of trips through the real API, by event time.
+
+Event time is where the trip just sent began, and the end of a month once all of its trips were answered. When it
+passes a trip's pickup and the label lag, the trip's ground truth is sent; when it passes a month's end, the month's
+raw file is published.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from autoops.clock import Clock, SystemClock
+from autoops.errors import InputError
+from autoops.ingestion.source import Source
+from autoops.months import Month
+from autoops.replay.client import ApiClient
+from autoops.replay.itinerary import Departure, LoadedMonth, load, publish
+from autoops.replay.pace import Pace
+from autoops.replay.tally import Answer, Tally
+
+LABELS_PER_REQUEST = 200
+LABELS_WAIT_S = 1.0
+"""Labels that are due go out in one request, at the latest after so long (wall time)."""
+
+
+class Listener:
+    """Hears what happens, on the thread that plays; does nothing unless overridden."""
+
+    def month_began(self, month: Month, trips: int) -> None: ...
+
+    def answered(self, month: Month, answer: Answer) -> None: ...
+
+    def month_ended(self, month: Month) -> None:
+        """All of its trips were answered and the month is published."""
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """What is played, and to whom. Months of event time without a label lag get no labels."""
+
+    source: Source
+    months: Sequence[Month]
+    api_url: str
+    sample: int | None = None
+    label_lag: timedelta | None = timedelta(days=1)
+    publish_to: Path | None = None
+    connections: int = 16
+    timeout_s: float = 10
+
+    def __post_init__(self) -> None:
+        if not self.months:
+            raise InputError("replay: no month to play")
+        for name, value in (("sample", self.sample), ("connections", self.connections)):
+            if value is not None and value < 1:
+                raise InputError(f"replay: {name} must be at least 1, got {value}")
+        if self.label_lag is not None and self.label_lag < timedelta(0):
+            raise InputError("replay: the label lag must not be negative")
+
+
+@dataclass(frozen=True)
+class Played:
+    """`requests` are all that were sent, labels included; `failures` counts those that failed, by what was wrong.
+    `labels_not_due` came after the end of the last month."""
+
+    requests: int
+    failures: Mapping[str, int]
+    labels_sent: int
+    labels_not_due: int
+    tally: Tally
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
+
+
+def play(
+    options: PlayOptions,
+    pace: Pace | None = None,
+    listener: Listener | None = None,
+    *,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Played:
+    """Plays to the end, or until the pace is stopped. `transport` stands in for the network.
+    Raises DataError or SourceUnavailable for a month that cannot be had."""
+
+    async def run() -> Played:
+        async with ApiClient(options.api_url, options.connections, options.timeout_s, transport) as client:
+            replay = _Replay(options, pace or Pace(), listener or Listener(), clock or SystemClock(), client)
+            return await replay.run()
+
+    return asyncio.run(run())
+
+
+@dataclass
+class _Replay:
+    options: PlayOptions
+    pace: Pace
+    listener: Listener
+    clock: Clock
+    client: ApiClient
+    tally: Tally = field(default_factory=Tally)
+    labels: deque[tuple[datetime, dict[str, Any]]] = field(default_factory=deque)
+    labels_sent: int = 0
+    labels_went_at: float = 0.0
+    in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    errors: list[BaseException] = field(default_factory=list)
+
+    async def run(self) -> Played:
+        with tempfile.TemporaryDirectory(prefix="autoops-replay-") as temporary:
+            fetch = self._fetcher(Path(temporary))
+            months = list(self.options.months)
+            ahead = asyncio.create_task(fetch(months[0]))
+            try:
+                for following in [*months[1:], None]:
+                    loaded = await ahead
+                    if following is not None:
+                        ahead = asyncio.create_task(fetch(following))
+                    if not await self._play_month(loaded):
+                        break
+                    loaded.raw.unlink()
+            finally:
+                await asyncio.gather(ahead, *self.in_flight, return_exceptions=True)
+        return Played(self.client.requests, dict(self.client.failures), self.labels_sent, len(self.labels), self.tally)
+
+    def _fetcher(self, directory: Path) -> Callable[[Month], Coroutine[Any, Any, LoadedMonth]]:
+        """Loads a month on a thread, while the one before it is played."""
+
+        async def fetch(month: Month) -> LoadedMonth:
+            return await asyncio.to_thread(load, self.options.source, month, directory, self.options.sample)
+
+        return fetch
+
+    async def _play_month(self, loaded: LoadedMonth) -> bool:
+        """False when the pace was stopped on the way."""
+        self.listener.month_began(loaded.month, len(loaded.trips))
+        for departure in loaded.departures():
+            if not await self.pace.turn(departure.event_at):
+                return False
+            await self._send_due_labels(departure.event_at)
+            await self._launch(self._predict(loaded.month, departure))
+        await self._land()
+        await self._send_due_labels(loaded.month.ends_at, everything=True)
+        await self._land()
+        if self.options.publish_to is not None:
+            publish(loaded.raw, self.options.publish_to)
+        self.listener.month_ended(loaded.month)
+        return True
+
+    async def _launch(self, request: Coroutine[Any, Any, None]) -> None:
+        """Starts a request as soon as one of the connections is free, so that they leave in event order."""
+        while len(self.in_flight) >= self.options.connections:
+            await asyncio.wait(self.in_flight, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(request)
+        self.in_flight.add(task)
+        task.add_done_callback(self._landed)
+        self._raise_errors()
+
+    def _landed(self, task: "asyncio.Task[None]") -> None:
+        self.in_flight.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.errors.append(error)
+
+    async def _land(self) -> None:
+        """Waits for all requests."""
+        if self.in_flight:
+            await asyncio.wait(self.in_flight)
+        self._raise_errors()
+
+    def _raise_errors(self) -> None:
+        """A failed request is counted; what gets here was raised by a listener, or by an answer out of contract."""
+        if self.errors:
+            raise self.errors[0]
+
+    async def _predict(self, month: Month, departure: Departure) -> None:
+        answered = await self.client.predict(departure.request)
+        if answered is None:
+            return
+        prediction, version = answered
+        answer = Answer(departure.event_at, prediction, departure.truth, version, self.clock.now())
+        self.tally.add(answer)
+        self.listener.answered(month, answer)
+        if self.options.label_lag is not None:
+            label = {"request_id": departure.request_id, "trip_duration_minutes": departure.truth}
+            self.labels.append((departure.event_at + self.options.label_lag, label))
+
+    async def _send_due_labels(self, event_at: datetime, everything: bool = False) -> None:
+        """Labels are queued as answers come, in event order but for the few requests in flight."""
+        waited = time.monotonic() - self.labels_went_at > LABELS_WAIT_S
+        while self.labels and self.labels[0][0] <= event_at:
+            full = len(self.labels) >= LABELS_PER_REQUEST and self.labels[LABELS_PER_REQUEST - 1][0] <= event_at
+            if not (full or waited or everything):
+                return
+            batch: list[dict[str, Any]] = []
+            while self.labels and self.labels[0][0] <= event_at and len(batch) < LABELS_PER_REQUEST:
+                batch.append(self.labels.popleft()[1])
+            self.labels_went_at = time.monotonic()
+            await self._launch(self._label(batch))
+
+    async def _label(self, batch: list[dict[str, Any]]) -> None:
+        if await self.client.send_labels(batch):
+            self.labels_sent += len(batch)

@@ -1,0 +1,107 @@
+"""What came back from the API, added up by model version and hour of event time.
+
+Memory grows with the hours and versions of a replay, not with its requests, so that a soak may run for weeks.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from autoops.months import Month
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answered trip; `answered_at` is wall time, the durations are minutes."""
+
+    event_at: datetime
+    prediction: float
+    truth: float
+    model_version: int
+    answered_at: datetime
+
+    @property
+    def error(self) -> float:
+        """Signed: positive where the model said too much."""
+        return self.prediction - self.truth
+
+
+@dataclass(slots=True)
+class Sums:
+    """Running sums over answers."""
+
+    rows: int = 0
+    absolute: float = 0.0
+    signed: float = 0.0
+
+    def add(self, rows: int, absolute: float, signed: float) -> None:
+        self.rows += rows
+        self.absolute += absolute
+        self.signed += signed
+
+    @property
+    def mae(self) -> float:
+        """Minutes."""
+        return self.absolute / self.rows
+
+    @property
+    def bias(self) -> float:
+        """Mean signed error in minutes."""
+        return self.signed / self.rows
+
+
+@dataclass(frozen=True)
+class Segment:
+    """All answers of one version within one span of event time, which begins at `event_at`."""
+
+    event_at: datetime
+    model_version: int
+    rows: int
+    mae: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """When a version answered for the first time, in both times."""
+
+    event_at: datetime
+    answered_at: datetime
+
+
+class Tally:
+    def __init__(self) -> None:
+        self._cells: defaultdict[tuple[int, int], Sums] = defaultdict(Sums)
+        self._hour_began_at: dict[int, datetime] = {}
+        self.first_answers: dict[int, FirstAnswer] = {}
+
+    def add(self, answer: Answer) -> None:
+        hour = (answer.event_at - EPOCH) // HOUR
+        self._cells[answer.model_version, hour].add(1, abs(answer.error), answer.error)
+        self._hour_began_at.setdefault(hour, answer.answered_at)
+        first = FirstAnswer(answer.event_at, answer.answered_at)
+        self.first_answers.setdefault(answer.model_version, first)
+
+    def by_month(self) -> list[Segment]:
+        """One segment per month and version, in order; `event_at` is the month's start."""
+        return list(self._group(lambda moment: Month.of(moment).starts_at))
+
+    def by_span(self, span: timedelta) -> list[Segment]:
+        """One segment per `span` of event time and version."""
+        return list(self._group(lambda moment: EPOCH + (moment - EPOCH) // span * span))
+
+    def _group(self, start_of: Callable[[datetime], datetime]) -> Iterator[Segment]:
+        groups: defaultdict[tuple[datetime, int], Sums] = defaultdict(Sums)
+        for (version, hour), sums in self._cells.items():
+            groups[start_of(EPOCH + hour * HOUR), version].add(sums.rows, sums.absolute, sums.signed)
+        for (event_at, version), sums in sorted(groups.items()):
+            yield Segment(event_at, version, sums.rows, sums.mae, sums.bias)
+
+    def event_time_at(self, wall: datetime) -> datetime | None:
+        """Where the replay stood at a wall time, to the hour; None before its first answer."""
+        reached = [hour for hour, began_at in self._hour_began_at.items() if began_at <= wall]
+        return EPOCH + max(reached) * HOUR if reached else None
