@@ -1,0 +1,1 @@
+"""From cleaned trips to a fitted, evaluated and sealed model."""

@@ -1,0 +1,76 @@
+"""The estimator that `model.estimator` names, with `model.parameters`."""
+
+import importlib
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, is_regressor
+
+from autoops.errors import SettingsError
+from autoops.features import feature_matrix
+from autoops.settings import Model
+from autoops.trips import TARGET, columns_of
+
+
+def build(model: Model) -> Any:
+    """An unfitted regressor. Raises SettingsError that names `model.estimator` or the parameter."""
+    estimator_class = _find(model.estimator)
+    known = [name for name in inspect.signature(estimator_class).parameters if name not in ("args", "kwargs")]
+    for name in model.parameters:
+        if name not in known:
+            raise SettingsError(
+                f"model.parameters.{name}: {estimator_class.__name__} has no such parameter; it has {', '.join(known)}"
+            )
+    try:
+        estimator = estimator_class(**model.parameters)
+    except TypeError as error:
+        raise SettingsError(f"model.parameters: {error}") from None
+    if not is_regressor(estimator):
+        raise SettingsError(f"model.estimator: {model.estimator} is no regressor")
+    return estimator
+
+
+def _find(path: str) -> type[BaseEstimator]:
+    module_name, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name, None)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"model.estimator: {path!r} cannot be imported: {error}") from None
+    if not (inspect.isclass(found) and issubclass(found, BaseEstimator)):
+        raise SettingsError(
+            f"model.estimator: {path!r} is no scikit-learn estimator; expected a path such as "
+            "sklearn.ensemble.RandomForestRegressor"
+        )
+    return found
+
+
+def fit(model: Model, trips: pd.DataFrame) -> Any:
+    """A regressor fitted on trips. scikit-learn looks at the values of parameters only here: one that it refuses
+    is a SettingsError that names it."""
+    estimator = build(model)
+    try:
+        return estimator.fit(inputs_of(trips, model.features), trips[TARGET].to_numpy())
+    except (ValueError, TypeError) as error:
+        named = [name for name in model.parameters if f"'{name}'" in str(error)]
+        key = f"model.parameters.{named[0]}" if named else "model.parameters"
+        raise SettingsError(f"{key}: {error}") from None
+
+
+def predict(fitted: Any, trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Minutes, one per trip."""
+    return np.asarray(fitted.predict(inputs_of(trips, features)), dtype=np.float64).reshape(-1)
+
+
+def inputs_of(trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float32]:
+    return feature_matrix(columns_of(trips), features)
+
+
+def parameters_of(estimator: Any) -> dict[str, Any]:
+    """What the estimator says it was fitted with, defaults included, and its class."""
+    kind = type(estimator)
+    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    return {"estimator": f"{kind.__module__}.{kind.__qualname__}"} | parameters

@@ -1,0 +1,78 @@
+"""Training: hold out the newest days, choose the rows, fit, evaluate."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from autoops import settings
+from autoops.features import check_features
+from autoops.training import estimator, evaluate, figures, window
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model with what its life needs.
+
+    `history` are the fitted rows and `holdout` those held out: trips with target and `prediction`, by event time.
+    `reference` is a sample of the history (`part` = "window") and the whole holdout (`part` = "holdout").
+    `importances` are by feature group and sum to 1; `zones` occur among the fitted rows; `trained_until` is the
+    newest fitted event time; `window_choice` is "all" or "since change".
+    """
+
+    model: Any
+    parameters: dict[str, Any]
+    metrics: dict[str, float]
+    features: tuple[str, ...]
+    importances: dict[str, float]
+    history: pd.DataFrame
+    holdout: pd.DataFrame
+    reference: pd.DataFrame
+    zones: tuple[int, ...]
+    trained_until: datetime
+    figures: dict[str, Figure]
+    window_choice: str
+
+
+def train(
+    trips: pd.DataFrame, model: settings.Model, training: settings.Training, holds_from: datetime | None = None
+) -> Trained:
+    """Fits `model` on all trips but the last `training.holdout_days` days in New York.
+
+    `holds_from` is the event time since which the world is different, if that is known: where enough rows are
+    newer, the model is fitted on these alone if that does better on a validation span before the holdout.
+    Raises EmptyMonth or DataError where there is too little to fit, SettingsError for the model's settings.
+    """
+    check_features(model.features)
+    estimator.build(model)
+    earlier, holdout = window.hold_out(trips, training)
+    chosen = window.choose(earlier, model, training, holds_from)
+    fitted = estimator.fit(model, chosen.trips)
+    history = _with_predictions(chosen.trips, fitted, model)
+    holdout = _with_predictions(holdout, fitted, model)
+    importances = evaluate.importances(fitted, holdout, model.features)
+    return Trained(
+        model=fitted,
+        parameters=estimator.parameters_of(fitted) | {"features": ",".join(model.features), "rows": chosen.choice},
+        metrics=evaluate.metrics(holdout, history) | chosen.errors,
+        features=model.features,
+        importances=importances,
+        history=history,
+        holdout=holdout,
+        reference=_reference(history, holdout, training.reference_rows),
+        zones=tuple(sorted({*history["pickup_location_id"].tolist(), *history["dropoff_location_id"].tolist()})),
+        trained_until=history["pickup_at"].iloc[-1].to_pydatetime(),
+        figures=figures.draw(importances, holdout),
+        window_choice=chosen.choice,
+    )
+
+
+def _with_predictions(trips: pd.DataFrame, fitted: Any, model: settings.Model) -> pd.DataFrame:
+    return trips.assign(prediction=estimator.predict(fitted, trips, model.features)).reset_index(drop=True)
+
+
+def _reference(history: pd.DataFrame, holdout: pd.DataFrame, rows: int) -> pd.DataFrame:
+    sample = history.sample(min(rows, len(history)), random_state=0).sort_values("pickup_at", kind="stable")
+    return pd.concat([sample.assign(part="window"), holdout.assign(part="holdout")], ignore_index=True)

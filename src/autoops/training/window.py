@@ -1,0 +1,68 @@
+"""Which of the trips a model is fitted on: all before the holdout, or only those since the world changed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from autoops.errors import DataError, EmptyMonth
+from autoops.settings import Model, Training
+from autoops.training import estimator
+from autoops.training.evaluate import holdout_begins_at, split_at
+from autoops.trips import TARGET
+
+ALL, SINCE_CHANGE = "all", "since change"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows to fit on, ALL or SINCE_CHANGE as their name, and the errors in minutes that decided it."""
+
+    trips: pd.DataFrame
+    choice: str = ALL
+    errors: dict[str, float] = field(default_factory=dict)
+
+
+def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The trips before the holdout, and the holdout. Raises EmptyMonth or DataError where too few are before it."""
+    if trips.empty:
+        raise EmptyMonth("training: there are no trips")
+    begins_at = holdout_begins_at(trips["pickup_at"].iloc[-1], training.holdout_days)
+    earlier, holdout = split_at(trips, begins_at)
+    if len(earlier) < training.min_rows:
+        raise DataError(
+            f"training: {len(earlier)} trips before the holdout, which begins on {begins_at:%Y-%m-%d} and has "
+            f"{len(holdout)}; training.min_rows is {training.min_rows}"
+        )
+    return earlier, holdout
+
+
+def choose(earlier: pd.DataFrame, model: Model, training: Training, holds_from: datetime | None) -> Window:
+    """Compares both choices on a validation span at the end of `earlier`; without enough rows since the change
+    there is no choice."""
+    if holds_from is None:
+        return Window(earlier)
+    before, since = split_at(earlier, holds_from)
+    if before.empty or len(since) < training.min_rows:
+        return Window(earlier)
+    validation_begins_at = _validation_begins_at(since, training.holdout_days)
+    fitted, validation = split_at(since, validation_begins_at)
+    if fitted.empty:
+        return Window(earlier)
+    all_error = _error(pd.concat([before, fitted]), validation, model)
+    since_error = _error(fitted, validation, model)
+    errors = {"validation_mae_all": all_error, "validation_mae_since_change": since_error}
+    return Window(since, SINCE_CHANGE, errors) if since_error < all_error else Window(earlier, ALL, errors)
+
+
+def _validation_begins_at(since: pd.DataFrame, holdout_days: int) -> datetime:
+    """The last `holdout_days` days, or the last third of the rows where that is shorter."""
+    newest: datetime = since["pickup_at"].iloc[-1].to_pydatetime()
+    third: datetime = since["pickup_at"].iloc[len(since) * 2 // 3].to_pydatetime()
+    return max(newest - timedelta(days=holdout_days), third)
+
+
+def _error(rows: pd.DataFrame, validation: pd.DataFrame, model: Model) -> float:
+    predicted = estimator.predict(estimator.fit(model, rows), validation, model.features)
+    return float(np.abs(predicted - validation[TARGET].to_numpy()).mean())
