@@ -129,6 +129,13 @@ def train(pipeline: Pipeline, plan: Plan) -> int:
     return version.number
 
 
+def candidate(pipeline: Pipeline, plan: Plan) -> int:
+    """Ingest, validate and train in one go, for a run without a scheduler."""
+    ingest(pipeline, plan)
+    validate(pipeline, plan)
+    return train(pipeline, plan)
+
+
 def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
     """Compares the challenger with the champion, or a first version with the median of what it was fitted on.
     The verdict, with the version compared with as `champion`, goes to the ledger and into MLflow."""

@@ -1,40 +1,20 @@
-"""The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
+"""Verbs on data and models: ingest, sample, train, retrain, score, check-drift, promote, rollback."""
 
 import getpass
-import sys
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from autoops import console, logs
-from autoops.errors import AutoOpsError
+from autoops import console
+from autoops.cli.options import Json, Months, Reason
 from autoops.months import parse_months
-from autoops.settings import load_settings
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
-)
-
-Months = Annotated[list[str], typer.Option("--months", "--month", help="2023-01, 2022-11..2023-01 or a comma list.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
+verbs = typer.Typer()
 
 
-def main() -> None:
-    """Entry point: errors that are meant for people become one line and an exit code."""
-    logs.configure()
-    try:
-        app()
-    except AutoOpsError as error:
-        console.err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-
-
-@app.command()
+@verbs.command()
 def ingest(months: Months, refetch: bool = False, json: Json = False) -> None:
     """Fetch published months, clean them, and keep one parquet file each."""
     from autoops.bootstrap import pipeline
@@ -56,7 +36,7 @@ def ingest(months: Months, refetch: bool = False, json: Json = False) -> None:
     console.show(value, json, "\n".join(lines))
 
 
-@app.command()
+@verbs.command()
 def sample(
     months: Months,
     output: Annotated[Path, typer.Option(help="Folder for the files.")],
@@ -84,7 +64,7 @@ def sample(
     console.show(None, False, f"wrote {len(wanted)} months to {output}")
 
 
-@app.command()
+@verbs.command()
 def train(months: Months, reason: Reason = "trained by hand", json: Json = False) -> None:
     """Ingest, train and register a challenger; a first version that beats the baseline becomes champion."""
     from autoops.bootstrap import pipeline
@@ -92,20 +72,17 @@ def train(months: Months, reason: Reason = "trained by hand", json: Json = False
     from autoops.registry import CHAMPION
 
     built = pipeline(migrate=True)
-    plan = retraining.begin(built, f"cli-{uuid.uuid4()}", months=",".join(months), reason=reason, actor=_actor())
-    retraining.ingest(built, plan)
-    retraining.validate(built, plan)
-    version = retraining.train(built, plan)
+    plan = retraining.begin(built, _run_id(), months=",".join(months), reason=reason, actor=_actor())
+    version = retraining.candidate(built, plan)
     if built.registry.by_alias(CHAMPION) is None:
-        verdict = retraining.gate(built, plan, version)
-        outcome = retraining.promote(built, plan, version, verdict)
+        outcome = retraining.promote(built, plan, version, retraining.gate(built, plan, version))
     else:
         outcome = {"promoted": False, "version": version, "reason": "registered as challenger, no gate asked for"}
     closed = retraining.close(built, plan, outcome)
     console.show(outcome | closed, json, closed["outcome"])
 
 
-@app.command()
+@verbs.command()
 def retrain(
     months: Annotated[list[str] | None, typer.Option("--months", help="Default: the newest published window.")] = None,
     incident: Annotated[int | None, typer.Option(help="Retrain for this incident.")] = None,
@@ -117,26 +94,18 @@ def retrain(
     from autoops.bootstrap import pipeline
     from autoops.loop import retraining
 
-    built = pipeline(migrate=True)
+    built, wanted = pipeline(migrate=True), ",".join(months) if months else None
     plan = retraining.begin(
-        built,
-        f"cli-{uuid.uuid4()}",
-        incident_id=incident,
-        months=",".join(months) if months else None,
-        reason=reason,
-        force=force,
-        actor=_actor(),
+        built, _run_id(), incident_id=incident, months=wanted, reason=reason, force=force, actor=_actor()
     )
-    retraining.ingest(built, plan)
-    retraining.validate(built, plan)
-    version = retraining.train(built, plan)
+    version = retraining.candidate(built, plan)
     verdict = retraining.gate(built, plan, version)
     outcome = retraining.promote(built, plan, version, verdict)
     closed = retraining.close(built, plan, outcome)
     console.show(outcome | closed | {"gate": verdict}, json, closed["outcome"])
 
 
-@app.command()
+@verbs.command()
 def score(months: Months, json: Json = False) -> None:
     """Put published months through the champion into the prediction log, with their ground truth."""
     from autoops.bootstrap import pipeline
@@ -151,7 +120,7 @@ def score(months: Months, json: Json = False) -> None:
     console.show(done, json, "\n".join(lines))
 
 
-@app.command(name="check-drift")
+@verbs.command(name="check-drift")
 def check_drift(json: Json = False) -> None:
     """Judge the newest window of logged predictions; exits with 10 on an alarm."""
     from autoops.bootstrap import pipeline
@@ -163,7 +132,7 @@ def check_drift(json: Json = False) -> None:
         raise typer.Exit(10)
 
 
-@app.command()
+@verbs.command()
 def promote(version: int, reason: Reason) -> None:
     """Make a version champion by hand; the ledger keeps who and why."""
     from autoops.bootstrap import pipeline
@@ -173,7 +142,7 @@ def promote(version: int, reason: Reason) -> None:
     console.show(None, False, f"version {version} is champion")
 
 
-@app.command()
+@verbs.command()
 def rollback(reason: Reason) -> None:
     """Put the previous version back in charge."""
     from autoops.bootstrap import pipeline
@@ -182,27 +151,9 @@ def rollback(reason: Reason) -> None:
     console.show(None, False, f"version {roll_back(pipeline(migrate=True), reason=reason, actor=_actor())} is champion")
 
 
-@app.command()
-def serve() -> None:
-    """Run the prediction API in the foreground."""
-    import uvicorn
-
-    from autoops.bootstrap import api
-
-    settings = load_settings()
-    uvicorn.run(
-        api(settings), host=settings.serving.host, port=settings.serving.port, access_log=False, log_config=None
-    )
+def _run_id() -> str:
+    return f"cli-{uuid.uuid4()}"
 
 
 def _actor() -> str:
     return f"cli:{getpass.getuser()}"
-
-
-def _show_services(rows: list[Any]) -> None:
-    for row in rows:
-        console.show(None, False, f"{row.name:<18} {row.state:<10} {row.url or ''}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,28 @@
+"""The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
+
+import sys
+
+import typer
+
+from autoops import console, logs
+from autoops.cli import pipeline, services
+from autoops.errors import AutoOpsError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
+)
+for verbs in (services.verbs, pipeline.verbs):
+    app.add_typer(verbs)
+
+
+def main() -> None:
+    """Entry point: errors that are meant for people become one line and an exit code."""
+    logs.configure()
+    try:
+        app()
+    except AutoOpsError as error:
+        console.err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)

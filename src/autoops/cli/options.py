@@ -1,0 +1,9 @@
+"""Options that several verbs take."""
+
+from typing import Annotated
+
+import typer
+
+Months = Annotated[list[str], typer.Option("--months", "--month", help="2023-01, 2022-11..2023-01 or a comma list.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
