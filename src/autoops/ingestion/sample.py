@@ -1,0 +1,115 @@
+"""Months in the TLC's own format, offline and from a seed: they enter by the same door as real ones.
+
+A scenario changes what is drawn from the first moment of a month on. What it means for the loop:
+
+    steady  nothing changes: any alarm is false
+    speed   concept drift: speeds change by `magnitude` (-0.25: a quarter slower), trips stay the same
+    mix     data drift: the share `magnitude` of the trips goes far, from quiet zones; speeds stay the same
+    unit    broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
+    nulls   broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from autoops.errors import InputError
+from autoops.ingestion.dirt import soil
+from autoops.ingestion.landing import landing
+from autoops.ingestion.source import file_name
+from autoops.ingestion.tlc import raw_table
+from autoops.ingestion.traffic import Regime, Trips, trips_of
+from autoops.months import Month
+
+Scenario = Literal["steady", "speed", "mix", "unit", "nulls"]
+SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
+
+UNREPORTED = (0.06, 0.14)
+"""Least and largest share, by month, of trips without passenger count and payment type."""
+
+
+@dataclass(frozen=True)
+class _Magnitude:
+    default: float
+    low: float
+    high: float
+
+
+_MAGNITUDES: dict[Scenario, _Magnitude] = {
+    "speed": _Magnitude(-0.25, -0.9, 4),
+    "mix": _Magnitude(0.4, 0, 1),
+    "unit": _Magnitude(1.609344, 0.001, 1000),
+    "nulls": _Magnitude(0.5, 0, 1),
+}
+
+
+def write_sample(
+    directory: Path,
+    months: Sequence[Month],
+    *,
+    trips_per_month: int = 20_000,
+    seed: int = 7,
+    scenario: Scenario = "steady",
+    changes_from: Month | None = None,
+    magnitude: float | None = None,
+    progress: Callable[[Month], None] | None = None,
+) -> list[Path]:
+    """Writes green_tripdata_YYYY-MM.parquet per month; a month's rows depend on nothing but the arguments and itself.
+
+    `changes_from` defaults to the first of `months`, `magnitude` to the scenario's own. Raises InputError for what
+    the scenario cannot take.
+    """
+    if trips_per_month < 100:
+        raise InputError(f"trips per month: expected at least 100, got {trips_per_month}")
+    strength = _strength(parse_scenario(scenario), magnitude)
+    begins = changes_from or min(months)
+    paths = []
+    for month in months:
+        path = directory / file_name(month)
+        _write_month(path, month, trips_per_month, seed, scenario if month >= begins else "steady", strength)
+        paths.append(path)
+        if progress:
+            progress(month)
+    return paths
+
+
+def parse_scenario(text: str) -> Scenario:
+    """Raises InputError that names the scenarios there are."""
+    for scenario in SCENARIOS:
+        if scenario == text:
+            return scenario
+    raise InputError(f"scenario {text!r}: expected one of {', '.join(SCENARIOS)}")
+
+
+def _strength(scenario: Scenario, magnitude: float | None) -> float:
+    if scenario == "steady":
+        if magnitude is not None:
+            raise InputError("scenario steady: takes no magnitude")
+        return 0
+    known = _MAGNITUDES[scenario]
+    strength = known.default if magnitude is None else magnitude
+    if not known.low <= strength <= known.high:
+        raise InputError(f"scenario {scenario}: expected a magnitude from {known.low} to {known.high}, got {strength}")
+    return strength
+
+
+def _write_month(path: Path, month: Month, count: int, seed: int, scenario: Scenario, strength: float) -> None:
+    rng = np.random.default_rng([seed, month.year, month.month, 1])
+    unreported = rng.uniform(*UNREPORTED)
+    regime = Regime(speed=1 + strength if scenario == "speed" else 1, elsewhere=strength if scenario == "mix" else 0)
+    trips = _break(trips_of(month, count, seed, unreported, regime), scenario, strength, rng)
+    trips, refund = soil(trips, month, rng)
+    with landing(path) as file:
+        pq.write_table(raw_table(trips, refund, month, rng), file, compression="zstd")
+
+
+def _break(trips: Trips, scenario: Scenario, strength: float, rng: np.random.Generator) -> Trips:
+    if scenario == "unit":
+        return trips.changed(miles=np.round(trips.miles * strength, 2))
+    if scenario == "nulls":
+        return trips.changed(unreported=trips.unreported | (rng.random(len(trips)) < strength))
+    return trips
