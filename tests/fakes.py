@@ -109,3 +109,44 @@ class FakeRegistry(Registry):
             {"name": name, "metrics": dict(metrics), "tags": dict(tags), "files": [path.name for path in files]}
         )
         return f"check-{len(self.checks)}"
+
+
+class DirectoryRegistry(FakeRegistry):
+    """A FakeRegistry that several processes share: its state stands in a file of `directory`."""
+
+    def _enter(self, name: str) -> None:
+        self._read()
+        super()._enter(name)
+
+    @property
+    def _state(self) -> Path:
+        return self.directory / "registry.json"
+
+    def _read(self) -> None:
+        if self._state.exists():
+            state = json.loads(self._state.read_text())
+            self.aliases, self.down = state["aliases"], state["down"]
+            self._tags = {int(number): tags for number, tags in state["tags"].items()}
+
+    def _write(self) -> None:
+        state = {"aliases": self.aliases, "down": self.down, "tags": self._tags}
+        temporary = self._state.with_suffix(".new")
+        temporary.write_text(json.dumps(state))
+        temporary.replace(self._state)
+
+    def register(self, training: TrainingRun) -> ModelVersion:
+        version = super().register(training)
+        self._write()
+        return version
+
+    def set_alias(self, alias: str, number: int) -> None:
+        super().set_alias(alias, number)
+        self._write()
+
+    def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        super().tag(number, tags)
+        self._write()
+
+    def set_down(self, down: bool) -> None:
+        self.down = down
+        self._write()

@@ -7,6 +7,7 @@ and of two labels for one prediction the later counts while both are kept.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal
 
 import sqlalchemy as sa
@@ -72,7 +73,11 @@ class LabelledPrediction:
     label_id: int
 
 
-_COLUMNS = [db.predictions.c[field.name] for field in fields(LoggedPrediction)]
+_NAMES = [field.name for field in fields(LoggedPrediction)]
+_VALUES = attrgetter(*_NAMES)
+"""A row's values by `_NAMES`; `asdict` copies deeply, which doubles the time of an insert."""
+
+_COLUMNS = [db.predictions.c[name] for name in _NAMES]
 
 
 class PredictionLog:
@@ -89,7 +94,7 @@ class PredictionLog:
         if not rows:
             return []
         with storage_errors(), self._engine.begin() as connection:
-            connection.execute(self._insert, [asdict(row) for row in rows])
+            connection.execute(self._insert, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in rows])
             request_ids = [row.request_id for row in rows if row.request_id is not None]
             standing = self._by_request_id(connection, request_ids)
         return [row if row.request_id is None else standing[row.request_id] for row in rows]

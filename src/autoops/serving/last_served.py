@@ -1,0 +1,43 @@
+"""Which version this machine served last, as a small file beside the bundles' cache."""
+
+import json
+import logging
+from pathlib import Path
+
+from autoops.registry import ModelVersion
+
+logger = logging.getLogger(__name__)
+
+FILE = "serving.json"
+
+
+class LastServed:
+    """`cache` is the folder of the bundles; a note of another registered model is not ours."""
+
+    def __init__(self, cache: Path, model_name: str) -> None:
+        self.cache = cache
+        self._model_name = model_name
+
+    def remember(self, version: ModelVersion) -> None:
+        """Replaced in one step. A disk that takes no note is no reason not to serve."""
+        note = {
+            "model": self._model_name,
+            "number": version.number,
+            "run_id": version.run_id,
+            "tags": dict(version.tags),
+        }
+        temporary = self.cache / f".{FILE}.new"
+        try:
+            temporary.write_text(json.dumps(note, indent=2))
+            temporary.replace(self.cache / FILE)
+        except OSError as error:
+            logger.warning("%s could not be written: %s", self.cache / FILE, error)
+
+    def recall(self) -> ModelVersion | None:
+        try:
+            note = json.loads((self.cache / FILE).read_text())
+            if note["model"] != self._model_name:
+                return None
+            return ModelVersion(int(note["number"]), str(note["run_id"]), dict(note["tags"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

@@ -1,0 +1,59 @@
+"""What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from autoops.serving.holder import Holder, Outcome
+from autoops.serving.writer import Writer
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter("autoops_http_requests", "Requests", ["route", "status"], registry=registry)
+        self._seconds = Histogram(
+            "autoops_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self._predictions = Counter("autoops_predictions", "Predictions logged", ["model_version"], registry=registry)
+        self._unknown_zones = Counter(
+            "autoops_unknown_zone_predictions", "Predictions with a zone unseen in training", registry=registry
+        )
+        self._labels = Counter(
+            "autoops_ground_truth_labels", "Labels by what became of them", ["status"], registry=registry
+        )
+        self._reloads = Counter(
+            "autoops_model_reloads", "Changes of the model, by outcome", ["outcome"], registry=registry
+        )
+
+    def watch(self, holder: Holder, writer: Writer) -> None:
+        """Gauges that are read when they are scraped."""
+        version = Gauge("autoops_model_version", "Version served, 0 for none", registry=self.registry)
+        version.set_function(lambda: 0 if (loaded := holder.current) is None else loaded.version.number)
+        failing = Gauge("autoops_model_reload_failing", "1: the followed version is not served", registry=self.registry)
+        failing.set_function(lambda: int(holder.failure is not None))
+        queue = Gauge("autoops_log_queue_rows", "Rows that wait for their commit", registry=self.registry)
+        queue.set_function(lambda: writer.queued_rows)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def predicted(self, model_version: int, rows: int, unknown_zones: int) -> None:
+        """Of rows that are new in the log."""
+        self._predictions.labels(model_version).inc(rows)
+        if unknown_zones:
+            self._unknown_zones.inc(unknown_zones)
+
+    def labelled(self, attached: int, pending: int, refused: int) -> None:
+        for status, count in (("attached", attached), ("pending", pending), ("refused", refused)):
+            self._labels.labels(status).inc(count)
+
+    def reloaded(self, outcome: Outcome) -> None:
+        """A look that changed nothing is not counted."""
+        if outcome not in ("unchanged", "skipped"):
+            self._reloads.labels(outcome).inc()
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,39 @@
+"""Work that one thread does again and again, off the event loop."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Periodic:
+    """Calls `action` at once, every `interval_s` after it has ended, and whenever `wake` is called."""
+
+    def __init__(self, name: str, interval_s: float, action: Callable[[], object]) -> None:
+        self._interval_s = interval_s
+        self._action = action
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self, timeout_s: float = 5) -> None:
+        """Returns when the action has ended, or after `timeout_s`."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._action()
+            except Exception:  # one failure must not end the watch
+                logger.exception("%s failed, and will be tried again", self._thread.name)
+            self._wake.wait(self._interval_s)
+            self._wake.clear()

@@ -1,0 +1,129 @@
+"""The use cases behind the endpoints: predict and log, and take ground truth in."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import uuid_utils
+from pydantic import ValidationError
+
+from autoops.clock import Clock
+from autoops.errors import ServiceUnavailable
+from autoops.predictions import LIVE, Label, LoggedPrediction
+from autoops.serving.holder import Holder, Loaded
+from autoops.serving.metrics import Metrics
+from autoops.serving.problems import field_problems
+from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Trip
+from autoops.serving.writer import Writer
+from autoops.trips import Columns
+
+_ROWS_ON_THE_LOOP = 64
+"""More are scored in a thread, so that other requests do not wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands in the log for a trip, and how it relates to the version that answered now."""
+
+    logged: LoggedPrediction
+    known_zones: bool
+    repeated: bool
+
+
+@dataclass(frozen=True)
+class Predictor:
+    holder: Holder
+    writer: Writer
+    metrics: Metrics
+    clock: Clock
+
+    def loaded(self) -> Loaded:
+        """Raises ServiceUnavailable while no version is loaded."""
+        loaded = self.holder.current
+        if loaded is None:
+            raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
+        return loaded
+
+    async def predict(self, trips: Sequence[Trip]) -> tuple[int, list[Answer]]:
+        """The version that answered, and an answer for each trip once all of them are committed to the log."""
+        loaded = self.loaded()
+        now = self.clock.now()
+        if len(trips) > _ROWS_ON_THE_LOOP:
+            rows = await asyncio.to_thread(_score, loaded, trips, now)
+        else:
+            rows = _score(loaded, trips, now)
+        standing = await self.writer.append(rows)
+        zones = loaded.scorer.zones
+        answers = [
+            Answer(
+                logged,
+                logged.pickup_location_id in zones and logged.dropoff_location_id in zones,
+                logged.id != row.id,
+            )
+            for row, logged in zip(rows, standing, strict=True)
+        ]
+        self._count(loaded.version.number, answers)
+        return loaded.version.number, answers
+
+    def _count(self, version: int, answers: list[Answer]) -> None:
+        new = [answer for answer in answers if not answer.repeated]
+        self.metrics.predicted(version, len(new), sum(not answer.known_zones for answer in new))
+
+    async def take_ground_truth(self, items: Sequence[Any]) -> GroundTruthReceipt:
+        """Stores what is well formed, and says of the rest by position what is wrong with it."""
+        labels, positions, refused = _sort_out(items)
+        statuses = await self.writer.attach(labels, self.clock.now()) if labels else []
+        pending = [position for position, status in zip(positions, statuses, strict=True) if status == "pending"]
+        attached = len(labels) - len(pending)
+        self.metrics.labelled(attached, len(pending), len(refused))
+        return GroundTruthReceipt(stored=len(labels), attached=attached, pending=pending, refused=refused)
+
+
+def _score(loaded: Loaded, trips: Sequence[Trip], now: datetime) -> list[LoggedPrediction]:
+    event_at = [trip.pickup_at or now for trip in trips]
+    minutes = loaded.scorer.predict_trips(_columns(trips, event_at)).tolist()
+    number = loaded.version.number
+    return [
+        LoggedPrediction(
+            str(uuid_utils.uuid7()),
+            trip.request_id,
+            at,
+            now,
+            number,
+            LIVE,
+            trip.trip_distance,
+            trip.passenger_count or 0,
+            trip.pickup_location_id,
+            trip.dropoff_location_id,
+            prediction,
+        )
+        for trip, at, prediction in zip(trips, event_at, minutes, strict=True)
+    ]
+
+
+def _columns(trips: Sequence[Trip], event_at: Sequence[datetime]) -> Columns:
+    return {
+        "pickup_at": np.array([at.replace(tzinfo=None) for at in event_at], dtype="datetime64[us]"),
+        "trip_distance": np.array([trip.trip_distance for trip in trips]),
+        "passenger_count": np.array([trip.passenger_count or 0 for trip in trips], dtype=np.int16),
+        "pickup_location_id": np.array([trip.pickup_location_id for trip in trips], dtype=np.int16),
+        "dropoff_location_id": np.array([trip.dropoff_location_id for trip in trips], dtype=np.int16),
+    }
+
+
+def _sort_out(items: Sequence[Any]) -> tuple[list[Label], list[int], list[Refused]]:
+    labels, positions, refused = [], [], []
+    for position, item in enumerate(items):
+        try:
+            truth = GroundTruth.model_validate(item)
+        except ValidationError as error:
+            found = field_problems(error.errors(include_url=False, include_input=False))
+            reason = "; ".join(f"{problem.field}: {problem.message}" for problem in found)
+            refused.append(Refused(position=position, reason=reason))
+        else:
+            labels.append(Label(truth.trip_duration_minutes, truth.prediction_id, truth.request_id))
+            positions.append(position)
+    return labels, positions, refused

@@ -1,0 +1,87 @@
+"""Every error as `application/problem+json` (RFC 9457), mapped from the error tree once."""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
+from autoops.serving.schemas import FieldProblem, Problem
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_MOST_ERRORS = 20
+_RETRY_AFTER = {"Retry-After": "1"}
+_JSON_ONLY = "expected a JSON object, sent as content-type application/json"
+
+
+def problem(
+    status: int, detail: str, errors: list[FieldProblem] | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def field_problems(errors: Sequence[Any]) -> list[FieldProblem]:
+    """Pydantic's errors with the field as a path, such as `trips.3.trip_distance`; never the value itself."""
+    return [
+        FieldProblem(field=".".join(str(part) for part in error["loc"]) or "body", message=error["msg"])
+        for error in errors
+    ]
+
+
+def _on_autoops_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, AutoOpsError)
+    headers = _RETRY_AFTER if isinstance(error, Unavailable) else None
+    if isinstance(error, StorageUnavailable):
+        logger.warning("%s", error)
+        return problem(error.http_status, "the database is not available; nothing was stored", headers=headers)
+    if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _on_defect(_request, error)
+    return problem(error.http_status, str(error), headers=headers)
+
+
+def _on_invalid_request(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return problem(400, f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}")
+    if isinstance(first["input"], bytes):
+        return problem(415, _JSON_ONLY)
+    errors = [
+        FieldProblem(
+            field=found.field.removeprefix("body.") if found.field != "body" else "body", message=found.message
+        )
+        for found in field_problems(error.errors())
+    ]
+    named = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return problem(422, f"{named.field}: {named.message}{more}", errors[:_MOST_ERRORS])
+
+
+def _on_http_exception(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
+
+
+def _on_defect(_request: Request, error: Exception) -> Response:
+    logger.error("a request failed", exc_info=error)
+    return problem(500, "something went wrong here; the log of this process says what")
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(AutoOpsError, _on_autoops_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_defect)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

@@ -1,0 +1,172 @@
+"""What clients send and what they get. Bounds come from the data contract in `autoops.trips`.
+
+Requests are strict: no unknown fields, no "3" for 3, no true for 1, no NaN.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from autoops.months import NEW_YORK, Month
+from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
+
+EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
+"""What `pickup_at` may be: the first included, the last not."""
+
+LONGEST_TRIP_MINUTES = 24 * 60
+_UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+
+
+def _within(bounds: Bounds, description: str, kind: type[float] = float) -> Any:
+    low, high = kind(bounds.low), kind(bounds.high)
+    return Field(
+        description=description,
+        gt=low if bounds.low_open else None,
+        ge=None if bounds.low_open else low,
+        lt=high if bounds.high_open else None,
+        le=None if bounds.high_open else high,
+    )
+
+
+def parse_moment(value: object) -> datetime:
+    """ISO 8601 to UTC. Without an offset it is New York's wall clock: of an hour that occurs twice the first,
+    and a time that the spring change skips is as many minutes after the change as it is into the gap."""
+    if not isinstance(value, str) or len(value) < len("2023-01-15T09"):
+        raise PydanticCustomError("moment", "expected date and time in ISO 8601, such as 2023-01-15T09:30:00")
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("moment", "not a valid date and time in ISO 8601") from None
+    if EARLIEST.year - 1 <= moment.year <= LATEST.year + 1:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=NEW_YORK)
+        moment = moment.astimezone(UTC)
+        if EARLIEST <= moment < LATEST:
+            return moment
+    raise PydanticCustomError("moment_range", "expected a moment in 2009 to 2099, New York time")
+
+
+Moment = Annotated[datetime, BeforeValidator(parse_moment)]
+RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Trip(Request):
+    """One trip, as known when it begins."""
+
+    pickup_at: Annotated[
+        Moment | None, Field(description="ISO 8601; without an offset New York time; now when left out")
+    ] = None
+    trip_distance: Annotated[float, _within(DISTANCE_MILES, "miles")]
+    passenger_count: Annotated[int | None, _within(PASSENGER_COUNT, "0 or left out: not reported", kind=int)] = None
+    pickup_location_id: Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]
+    dropoff_location_id: Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]
+    request_id: Annotated[
+        RequestId | None,
+        Field(description="Your own id: ground truth may name it, and a repeat gets the first answer again"),
+    ] = None
+
+
+class TripBatch(Request):
+    trips: Annotated[list[Trip], Field(min_length=1, description="At most `serving.max_batch`")]
+
+
+class GroundTruth(Request):
+    """What a trip really took. Exactly one of the two ids names its prediction."""
+
+    prediction_id: Annotated[str, Field(pattern=_UUID)] | None = None
+    request_id: RequestId | None = None
+    trip_duration_minutes: Annotated[float, Field(gt=0, le=LONGEST_TRIP_MINUTES)]
+
+
+class _CheckedOneByOne:
+    """Documents an item as GroundTruth and lets anything pass: a malformed one must not refuse the others."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(GroundTruth.__pydantic_core_schema__)
+
+
+class GroundTruthBatch(Request):
+    labels: Annotated[
+        list[Annotated[Any, _CheckedOneByOne]], Field(min_length=1, description="At most `serving.max_batch`")
+    ]
+
+
+class Prediction(BaseModel):
+    prediction_id: str
+    trip_duration_minutes: float
+    model_version: int
+    event_at: datetime
+    known_zones: Annotated[bool, Field(description="False: the model has never seen one of the two zones")]
+    repeated: Annotated[bool, Field(description="True: the answer that this request_id got before")]
+
+
+class PredictionBatch(BaseModel):
+    model_version: Annotated[int, Field(description="Of all predictions that are not repeated")]
+    predictions: list[Prediction]
+
+
+class Refused(BaseModel):
+    position: int
+    reason: str
+
+
+class GroundTruthReceipt(BaseModel):
+    stored: int
+    attached: Annotated[int, Field(description="Stored, and the prediction is known")]
+    pending: Annotated[list[int], Field(description="Positions stored for an id that is not known yet")]
+    refused: list[Refused]
+
+
+class ModelInfo(BaseModel):
+    model_version: int | None
+    previous_version: Annotated[int | None, Field(description="Still loaded: going back to it is instant")]
+    follows: str
+    source: Annotated[Literal["registry", "cache"] | None, Field(description="cache: the registry has not answered")]
+    loaded_at: datetime | None
+    trained_until: datetime | None
+    features: list[str]
+    bundle_digest: str | None
+    last_error: Annotated[str | None, Field(description="Why the followed version is not served")]
+    last_error_at: datetime | None
+    failed_version: int | None
+    instance_id: str
+    started_at: datetime
+
+
+class Reload(BaseModel):
+    model_version: int | None
+    swapped: bool
+    outcome: str
+    last_error: str | None
+
+
+class Alive(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    status: Literal["ready"] = "ready"
+    model_version: int
+
+
+class FieldProblem(BaseModel):
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None
