@@ -1,0 +1,167 @@
+"""The check itself: a pure function from reference, thresholds and a window to a verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autoops import bundle, settings
+from autoops.drift.distances import compare, evenly, matched, method
+from autoops.drift.performance import judge_errors
+from autoops.drift.thresholds import PREDICTION, Limits, Thresholds, span_days, watched
+from autoops.drift.verdict import DetectorResult, DriftVerdict, FeatureResult
+from autoops.features import CALENDAR, GROUPS, hour_of_week
+from autoops.trips import TARGET, columns_of
+
+__all__ = ["DetectorResult", "DriftVerdict", "FeatureResult", "Reference", "judge"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A version's own trips with prediction and target: `window` is a sample of what it was fitted on, `holdout`
+    what it never saw."""
+
+    window: pd.DataFrame
+    holdout: pd.DataFrame
+
+    @classmethod
+    def read(cls, directory: Path) -> "Reference":
+        rows = pd.read_parquet(directory / bundle.REFERENCE)
+        return cls(rows[rows["part"] == "window"], rows[rows["part"] == "holdout"])
+
+    def matching(self, window: pd.DataFrame) -> pd.DataFrame:
+        """Fitted rows with the window's mix of hours of the week."""
+        hours = (hour_of_week(columns_of(rows)["pickup_at"]) for rows in (self.window, window))
+        return self.window.iloc[matched(*hours)]
+
+
+def judge(
+    reference: Reference,
+    thresholds: Thresholds,
+    manifest: bundle.Manifest,
+    current: pd.DataFrame,
+    labelled: pd.DataFrame,
+    drift: settings.Drift,
+) -> DriftVerdict:
+    """Judges the predictions in `current` and the errors of `labelled`; each alone where the other has too few rows.
+
+    Of more rows than the thresholds' window size, as many as that are judged, spread evenly over event time.
+    """
+    needed = max(drift.window_size, thresholds.window_size)
+    too_little = _too_little(current, labelled, needed, thresholds)
+    if too_little is not None:
+        return too_little
+    features: tuple[FeatureResult, ...] = ()
+    judged: list[tuple[DetectorResult, pd.DataFrame]] = []
+    if len(current) >= needed:
+        window = thinned(current, thresholds.window_size)
+        limits = thresholds.for_span(span_days(window["pickup_at"]))
+        distances = compare(reference.matching(window), window, (*watched(manifest.features), PREDICTION))
+        features = _feature_results(distances, limits, manifest.importances)
+        judged.append((_data_drift(features, len(window), drift), window))
+        judged.append((_prediction_drift(distances[PREDICTION], limits, len(window)), window))
+    if len(labelled) >= needed:
+        window = thinned(labelled, thresholds.window_size)
+        judged.append((_loss(window, thresholds.for_span(span_days(window["pickup_at"]))), window))
+    return _verdict(features, judged, current, labelled, thresholds.window_size)
+
+
+def thinned(rows: pd.DataFrame, size: int) -> pd.DataFrame:
+    """In event order, `size` of the rows where there are more."""
+    ordered = rows.sort_values("pickup_at", kind="stable")
+    return ordered if len(ordered) <= size else ordered.iloc[evenly(len(ordered), size)]
+
+
+def _too_little(
+    current: pd.DataFrame, labelled: pd.DataFrame, needed: int, thresholds: Thresholds
+) -> DriftVerdict | None:
+    rows, labelled_rows = len(current), len(labelled)
+    if rows == labelled_rows == 0:
+        return DriftVerdict("no new data", False, "no prediction and no label since the last check", 0, 0)
+    if max(rows, labelled_rows) < needed:
+        reason = f"{rows} new predictions and {labelled_rows} new labels: a window has {needed}"
+        return DriftVerdict("not enough data", False, reason, rows, labelled_rows)
+    if not thresholds.limits:
+        reason = "this version's history is too short to say what is ordinary: retrain it on more months"
+        return DriftVerdict("not enough data", False, reason, rows, labelled_rows)
+    return None
+
+
+def _feature_results(
+    distances: Mapping[str, float], limits: Limits, importances: Mapping[str, float]
+) -> tuple[FeatureResult, ...]:
+    total = sum(share for group, share in importances.items() if group not in CALENDAR)
+    return tuple(
+        FeatureResult(
+            feature=name,
+            method=method(name),
+            distance=found,
+            threshold=limits.distances[name],
+            drifted=found >= limits.distances[name],
+            importance=importances.get(GROUPS.get(name, name), 0.0) / total if total > 0 else 0.0,
+        )
+        for name, found in distances.items()
+        if name != PREDICTION
+    )
+
+
+def _data_drift(features: tuple[FeatureResult, ...], rows: int, drift: settings.Drift) -> DetectorResult:
+    drifted = [result for result in features if result.drifted]
+    share = sum({GROUPS.get(result.feature, result.feature): result.importance for result in drifted}.values())
+    names = ", ".join(result.feature for result in drifted)
+    reason = f"{names} drifted: {share:.0%} of the model's importance" if drifted else "no feature drifted"
+    alarm = bool(drifted) and share >= drift.threshold
+    return DetectorResult("data drift", alarm, share, drift.threshold, rows, reason)
+
+
+def _prediction_drift(found: float, limits: Limits, rows: int) -> DetectorResult:
+    threshold = limits.distances[PREDICTION]
+    reason = f"predictions are {found:.3f} standard deviations from the reference; ordinary windows stay below " + (
+        f"{threshold:.3f}"
+    )
+    return DetectorResult("prediction drift", found >= threshold, found, threshold, rows, reason)
+
+
+def _loss(window: pd.DataFrame, limits: Limits) -> DetectorResult:
+    errors = (window[PREDICTION] - window[TARGET]).to_numpy(dtype=np.float64)
+    loss = judge_errors(errors, limits.errors)
+    return DetectorResult("loss", loss.excess >= 1, loss.excess, 1.0, len(window), loss.reason)
+
+
+def _verdict(
+    features: tuple[FeatureResult, ...],
+    judged: list[tuple[DetectorResult, pd.DataFrame]],
+    current: pd.DataFrame,
+    labelled: pd.DataFrame,
+    size: int,
+) -> DriftVerdict:
+    detectors = tuple(result for result, _ in judged)
+    alarms = [(result, window) for result, window in judged if result.alarm]
+    named = {result.name for result in detectors}
+    reasons = [f"{result.name}: {result.reason}" for result, _ in alarms or judged]
+    if "loss" not in named:
+        reasons.append(f"loss not judged: {len(labelled)} new labels")
+    elif "data drift" not in named:
+        reasons.append(f"data and prediction drift not judged: {len(current)} new predictions")
+    event_from, event_until = _event_span([window for _, window in alarms or judged])
+    return DriftVerdict(
+        verdict="drift" if alarms else "no drift",
+        alarm=bool(alarms),
+        reason="; ".join(reasons),
+        rows=min(len(current), size),
+        labelled_rows=min(len(labelled), size),
+        features=features,
+        detectors=detectors,
+        event_from=event_from,
+        event_until=event_until,
+    )
+
+
+def _event_span(windows: list[pd.DataFrame]) -> tuple[datetime, datetime]:
+    first: Any = min(window["pickup_at"].iloc[0] for window in windows)
+    last: Any = max(window["pickup_at"].iloc[-1] for window in windows)
+    return first.to_pydatetime(), last.to_pydatetime()
