@@ -28,9 +28,17 @@ class AirflowClient:
     """Signs in on the first call and again when the token has expired. Every method raises
     ServiceUnavailable when Airflow does not answer and NotFound for a DAG or run that is not there."""
 
-    def __init__(self, url: str, username: str, password: str, timeout_s: float = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        *,
+        timeout_s: float = 10,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self._credentials = {"username": username, "password": password}
-        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False, transport=transport)
 
     def __enter__(self) -> Self:
         return self

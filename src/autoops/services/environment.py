@@ -49,7 +49,8 @@ def _mlflow() -> Mapping[str, str]:
 
 
 def _airflow(settings: Settings) -> Mapping[str, str]:
-    home, user, url = settings.storage.home / "airflow", settings.airflow.username, settings.airflow_url
+    home, logs = settings.storage.home / "airflow", settings.storage.home / "logs" / "airflow"
+    user, url = settings.airflow.username, settings.airflow_url
     sections: dict[str, dict[str, object]] = {
         "core": {
             "dags_folder": dags_folder(),
@@ -73,14 +74,21 @@ def _airflow(settings: Settings) -> Mapping[str, str]:
             "secret_key": credentials.session_key(settings),
         },
         "api_auth": {"jwt_secret": credentials.jwt_secret(settings)},
-        "scheduler": {"enable_health_check": False, "scheduler_health_check_server_host": "127.0.0.1"},
+        "scheduler": {
+            "enable_health_check": False,
+            # Tasks of a scheduler that was killed start again after a minute instead of five.
+            "orphaned_tasks_check_interval": 30,
+        },
         "dag_processor": {
             # A new or changed DAG file shows within seconds instead of five minutes.
             "refresh_interval": 10,
             "min_file_process_interval": 10,
             "dag_bundle_storage_path": home / "bundles",
         },
-        "logging": {"base_log_folder": settings.storage.home / "logs" / "airflow"},
+        "logging": {
+            "base_log_folder": logs,
+            "dag_processor_child_process_log_directory": logs / "dag_processor",
+        },
         "usage_data_collection": {"enabled": False},
     }
     return {

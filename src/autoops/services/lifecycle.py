@@ -24,7 +24,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """`state` is supervisord's word for the process; `complaint` says why it is not healthy."""
+    """One program; `state` is supervisord's word for it, `complaint` says why it is not healthy."""
 
     service: str
     state: str

@@ -82,12 +82,13 @@ def _api(settings: Settings) -> list[Program]:
 
 def _airflow(settings: Settings) -> list[Program]:
     """The scheduler's log server stays off: it would listen on every interface, and the API server reads
-    the logs of this machine from disk."""
+    the logs of this machine from disk. The scheduler waits for running tasks as long as it may; they are
+    repeatable, and the next scheduler starts them again."""
     url = settings.airflow_url
     listens = Listens(settings.airflow.host, settings.airflow.port, "airflow.port")
     return [
         Program(API_SERVER, "airflow", _python("airflow", "api-server"), url, listens),
-        Program(SCHEDULER, "airflow", _python("airflow", "scheduler", "--skip-serve-logs"), url),
+        Program(SCHEDULER, "airflow", _python("airflow", "scheduler", "--skip-serve-logs"), url, stop_timeout_s=4),
         Program(DAG_PROCESSOR, "airflow", _python("airflow", "dag-processor"), url),
     ]
 

@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from autoops.errors import InputError, SettingsError
+from autoops.services.programs import programs
+from autoops.settings import Settings
+
+
+def with_section(settings: Settings, section: str, **values: Any) -> Settings:
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+
+
+def test_all_services_run_by_default_and_airflow_without_a_triggerer(settings: Settings) -> None:
+    names = [program.name for program in programs(settings)]
+    assert names == ["mlflow", "api", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"]
+
+
+def test_a_service_left_out_is_left_out_whole(settings: Settings) -> None:
+    assert [program.name for program in programs(settings, ["airflow", "mlflow"])] == ["api"]
+
+
+def test_an_unknown_service_is_refused_with_those_that_exist(settings: Settings) -> None:
+    with pytest.raises(InputError, match=r"no such service: grafana; expected some of mlflow, api, airflow"):
+        programs(settings, ["grafana"])
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "https://mlflow.example.org:443", "http://mlflow.example.org"])
+def test_a_tracking_uri_that_no_server_can_be_started_on_is_refused(settings: Settings, uri: str) -> None:
+    elsewhere = with_section(settings, "mlflow", tracking_uri=uri)
+    with pytest.raises(SettingsError, match=r"mlflow\.tracking_uri.*--without mlflow"):
+        programs(elsewhere)
+    assert "mlflow" not in [program.name for program in programs(elsewhere, ["mlflow"])]
+
+
+def test_mlflow_follows_its_uri_and_answers_to_its_own_host_name(settings: Settings) -> None:
+    moved = with_section(settings, "mlflow", tracking_uri="http://mlflow.lan:5123")
+    command = programs(moved)[0].command
+    assert command[command.index("--host") + 1 : command.index("--host") + 4] == ("mlflow.lan", "--port", "5123")
+    allowed = command[command.index("--allowed-hosts") + 1].split(",")
+    assert {"mlflow.lan", "mlflow.lan:*", "127.0.0.1:*", "localhost:*"} <= set(allowed)
+
+
+def test_every_listener_knows_the_setting_that_moves_it(settings: Settings) -> None:
+    listening = {p.service: (p.listens.port, p.listens.setting) for p in programs(settings) if p.listens}
+    assert listening == {
+        "mlflow": (5000, "mlflow.tracking_uri"),
+        "api": (8000, "serving.port"),
+        "airflow": (8080, "airflow.port"),
+    }
+
+
+def test_the_schedulers_log_server_which_would_listen_everywhere_is_off(settings: Settings) -> None:
+    scheduler = next(program for program in programs(settings) if program.name == "airflow-scheduler")
+    assert "--skip-serve-logs" in scheduler.command
