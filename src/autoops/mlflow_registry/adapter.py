@@ -1,0 +1,133 @@
+"""Versions, aliases, artifacts and runs of one registered model."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from autoops import settings
+from autoops.errors import BundleError, NotFound
+from autoops.mlflow_registry.answers import ABSENT, EXISTS, INVALID, environment, tolerating, translated
+from autoops.mlflow_registry.content import BUNDLE, log_training, texts
+from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+
+MOST_VERSIONS_PER_PAGE = 1_000
+
+
+class MlflowRegistry(Registry):
+    """Also raises InputError for a name that MLflow refuses."""
+
+    def __init__(self, name: str, mlflow: settings.MLflow) -> None:
+        os.environ.update(environment(mlflow))
+        from mlflow import MlflowClient
+
+        self._name = name
+        self._settings = mlflow
+        self._client = MlflowClient(tracking_uri=mlflow.tracking_uri, registry_uri=mlflow.tracking_uri)
+
+    def _asking(self, what: str) -> AbstractContextManager[None]:
+        return translated(self._settings.tracking_uri, what)
+
+    def register(self, training: TrainingRun) -> ModelVersion:
+        tags = texts(training.tags)
+        with self._asking("registering a version"):
+            with tolerating(EXISTS):
+                self._client.create_registered_model(self._name)
+            with self._run(self._settings.experiment, tags.get("training_months"), tags) as (experiment_id, run_id):
+                model_id = log_training(self._client, training, experiment_id, run_id)
+                created = self._client.create_model_version(
+                    self._name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id, await_creation_for=0
+                )
+            self._client.set_registered_model_alias(self._name, CHALLENGER, created.version)
+        return ModelVersion(int(created.version), run_id, tags)
+
+    def version(self, number: int) -> ModelVersion:
+        with self._asking(f"version {number} of {self._name}"):
+            return _version(self._client.get_model_version(self._name, str(number)))
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        with self._asking(f"alias {alias} of {self._name}"), tolerating(ABSENT), tolerating(INVALID):
+            return _version(self._client.get_model_version_by_alias(self._name, alias))
+        return None
+
+    def versions(self) -> list[ModelVersion]:
+        found: list[ModelVersion] = []
+        token = None
+        with self._asking(f"versions of {self._name}"):
+            while True:
+                page = self._client.search_model_versions(
+                    f"name = '{self._name}'", max_results=MOST_VERSIONS_PER_PAGE, page_token=token
+                )
+                found.extend(map(_version, page))
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: version.number, reverse=True)
+
+    def set_alias(self, alias: str, number: int) -> None:
+        with self._asking(f"version {number} of {self._name}"):
+            self._client.set_registered_model_alias(self._name, alias, str(number))
+
+    def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        with self._asking(f"version {number} of {self._name}"):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(self._name, str(number), key, str(value))
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        run_id = self.version(number).run_id
+        try:
+            with self._asking(f"bundle of version {number}"):
+                if run_id and self._client.list_artifacts(run_id, BUNDLE):
+                    return Path(self._client.download_artifacts(run_id, BUNDLE, str(directory)))
+        except NotFound as error:
+            raise BundleError(f"version {number} of {self._name} has lost its run: {error}") from error
+        raise BundleError(f"version {number} of {self._name} has no {BUNDLE}/ among its run's artifacts")
+
+    def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
+        run_id = self.version(number).run_id
+        with self._asking(f"run of version {number}"):
+            self._client.log_dict(run_id, dict(verdict), f"{name}.json")
+
+    def log_check(
+        self,
+        name: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Sequence[Path],
+    ) -> str:
+        experiment = self._settings.monitoring_experiment
+        with self._asking(f"check {name}"), self._run(experiment, name, texts(tags)) as (_, run_id):
+            for key, number in metrics.items():
+                self._client.log_metric(run_id, key, number)
+            for path in files:
+                self._client.log_artifact(run_id, str(path))
+            return run_id
+
+    @contextmanager
+    def _run(self, experiment: str, name: str | None, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Experiment and id of a run that ends as finished, or as failed when its content does not get there."""
+        from mlflow.exceptions import MlflowException
+
+        experiment_id = self._experiment_id(experiment)
+        run_id = str(self._client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
+        try:
+            yield experiment_id, run_id
+        except BaseException:
+            with suppress(MlflowException):
+                self._client.set_terminated(run_id, "FAILED")
+            raise
+        self._client.set_terminated(run_id, "FINISHED")
+
+    def _experiment_id(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            with tolerating(EXISTS):
+                return str(self._client.create_experiment(name))
+            found = self._client.get_experiment_by_name(name)
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+
+def _version(found: Any) -> ModelVersion:
+    return ModelVersion(int(found.version), found.run_id or "", dict(found.tags))

@@ -1,0 +1,57 @@
+"""How mlflow is asked, and its errors as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from autoops.errors import InputError, NotFound, RegistryUnavailable
+from autoops.settings import MLflow
+
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
+EXISTS = "RESOURCE_ALREADY_EXISTS"
+INVALID = "INVALID_PARAMETER_VALUE"
+
+RETRIES = 1
+MOST_CHARACTERS = 300
+
+
+def environment(settings: MLflow) -> dict[str, str]:
+    """mlflow takes these from the environment only, and telemetry from the moment of its import."""
+    return {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.timeout_s),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+@contextmanager
+def translated(uri: str, what: str) -> Iterator[None]:
+    """Raises NotFound, InputError or RegistryUnavailable in place of mlflow's errors; `what` was asked for."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code == ABSENT:
+            raise NotFound(f"{what}: {first_line(error)}") from error
+        if error.error_code == INVALID:
+            raise InputError(f"{what}: {first_line(error)}") from error
+        raise RegistryUnavailable(f"MLflow at {uri}: {what}: {first_line(error)}") from error
+
+
+@contextmanager
+def tolerating(error_code: str) -> Iterator[None]:
+    """Goes on after mlflow's error of this code."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != error_code:
+            raise
+
+
+def first_line(error: Exception) -> str:
+    """mlflow's messages run to pages."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:MOST_CHARACTERS]

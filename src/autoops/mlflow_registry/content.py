@@ -1,0 +1,99 @@
+"""What a training run holds in MLflow: parameters, metrics, inputs, figures, bundle and the model itself."""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from autoops.errors import BundleError
+from autoops.mlflow_registry.answers import first_line
+from autoops.registry import Dataset, TrainingRun
+
+BUNDLE = "bundle"
+MODEL_REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
+MOST_DIGEST_CHARACTERS = 36
+
+
+def log_training(client: Any, training: TrainingRun, experiment_id: str, run_id: str) -> str:
+    """Logs everything and returns the id of the logged model."""
+    model_id = _log_model(client, training, experiment_id, run_id)
+    _log_numbers(client, training, run_id, model_id)
+    if training.datasets:
+        client.log_inputs(run_id, [_input(dataset) for dataset in training.datasets])
+    for name, figure in training.figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}")
+    client.log_artifacts(run_id, str(training.bundle), BUNDLE)
+    return model_id
+
+
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items()}
+
+
+def _log_numbers(client: Any, training: TrainingRun, run_id: str, model_id: str) -> None:
+    from mlflow.entities import Metric, Param
+
+    now_ms = int(time.time() * 1000)
+    metrics = [
+        Metric(key, number, now_ms, step=0, model_id=model_id, run_id=run_id)
+        for key, number in training.metrics.items()
+    ]
+    client.log_batch(run_id, metrics, [Param(*item) for item in texts(training.parameters).items()])
+
+
+def _input(dataset: Dataset) -> Any:
+    from mlflow import entities
+
+    logged = entities.Dataset(
+        dataset.name,
+        dataset.digest[:MOST_DIGEST_CHARACTERS],
+        source_type="local",
+        source=json.dumps({"uri": str(dataset.path)}),
+        profile=json.dumps({"num_rows": dataset.rows, "digest": dataset.digest}),
+    )
+    return entities.DatasetInput(logged, [entities.InputTag("mlflow.data.context", "training")])
+
+
+def _log_model(client: Any, training: TrainingRun, experiment_id: str, run_id: str) -> str:
+    """Does what `mlflow.sklearn.log_model` does, which knows only the process's global tracking URI."""
+    from mlflow.entities import LoggedModelOutput
+
+    logged = client.create_logged_model(
+        experiment_id, name="model", source_run_id=run_id, params=texts(training.parameters)
+    )
+    with tempfile.TemporaryDirectory(prefix="autoops-model-") as directory:
+        place = Path(directory) / "model"
+        _save_model(training, place, run_id, logged)
+        client.log_model_artifacts(logged.model_id, str(place))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return str(logged.model_id)
+
+
+def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) -> None:
+    import mlflow.sklearn
+    from mlflow.models import Model, infer_signature
+
+    try:
+        mlflow.sklearn.save_model(
+            training.model,
+            str(place),
+            mlflow_model=Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id),
+            signature=infer_signature(training.input_example, training.prediction_example),
+            input_example=training.input_example,
+            pip_requirements=[f"{name}=={installed(name)}" for name in MODEL_REQUIREMENTS],
+            skops_trusted_types=_types_of_sklearn(training.model),
+        )
+    except mlflow.exceptions.MlflowException as error:
+        raise BundleError(f"{type(training.model).__name__} cannot be saved: {first_line(error)}") from error
+
+
+def _types_of_sklearn(model: Any) -> list[str]:
+    """What skops does not know and scikit-learn itself defines; anything else stays untrusted."""
+    import skops.io  # type: ignore[import-untyped]
+
+    unknown = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    return [name for name in unknown if name.startswith("sklearn.")]

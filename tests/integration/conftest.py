@@ -1,0 +1,96 @@
+"""A real MLflow server on SQLite, one for all integration tests; each test names a model and experiments of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from autoops.mlflow_registry import MlflowRegistry
+from autoops.settings import MLflow
+
+STARTS_WITHIN_S = 60
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The tracking URI of a running server, with proxied artifacts."""
+    home = tmp_path_factory.mktemp("mlflow")
+    port = free_port()
+    with (home / "server.log").open("wb") as log:
+        server = _start(home, port, log)
+        try:
+            uri = f"http://127.0.0.1:{port}"
+            _wait(server, uri, home / "server.log")
+            yield uri
+        finally:
+            _stop(server)
+
+
+def _start(home: Path, port: int, log: object) -> subprocess.Popen[bytes]:
+    options = {
+        "--host": "127.0.0.1",
+        "--port": str(port),
+        "--workers": "1",
+        "--backend-store-uri": f"sqlite:///{home}/mlflow.db",
+        "--artifacts-destination": str(home / "artifacts"),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)],
+        cwd=home,
+        stdout=log,  # type: ignore[call-overload]
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ
+        | {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+        },
+    )
+
+
+def _wait(server: subprocess.Popen[bytes], uri: str, log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            if httpx.get(f"{uri}/health", timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"the MLflow server did not start:\n{log.read_text()[-2000:]}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """The server's workers are in its process group."""
+    os.killpg(server.pid, signal.SIGTERM)
+    try:
+        server.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.fixture
+def mlflow_settings(mlflow_uri: str, request: pytest.FixtureRequest) -> MLflow:
+    """Experiments of the test's own."""
+    name = request.node.name
+    return MLflow(tracking_uri=mlflow_uri, experiment=name, monitoring_experiment=f"{name}-monitoring")
+
+
+@pytest.fixture
+def registry(mlflow_settings: MLflow) -> MlflowRegistry:
+    """A registered model of the test's own."""
+    return MlflowRegistry(mlflow_settings.experiment, mlflow_settings)
