@@ -102,7 +102,7 @@ class UrlSource(Source):
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((httpx.TransportError, _Again)),
             stop=tenacity.stop_after_attempt(self._attempts),
-            wait=tenacity.wait_exponential_jitter(self._backoff_s, max=30, jitter=self._backoff_s),
+            wait=tenacity.wait_exponential(self._backoff_s, max=30) + tenacity.wait_random(0, self._backoff_s),
             before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
             reraise=True,
         )

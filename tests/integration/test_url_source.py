@@ -1,0 +1,266 @@
+"""UrlSource against a real web server that misbehaves on demand."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from autoops.errors import CorruptFile, NotPublished, SourceUnavailable
+from autoops.ingestion.source import file_name
+from autoops.ingestion.store import MonthStore
+from autoops.ingestion.url_source import UrlSource
+from autoops.months import Month, month_range, parse_months
+from tests.unit.ingestion.raw import MARCH, write_month
+
+JANUARY = Month(2022, 1)
+Answer = Callable[["Handler", bytes], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves the server's files; an answer queued for a file is given instead, once."""
+
+    server: "FileServer"
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        self.server.asked[self.command, name] += 1
+        content = self.server.files.get(name)
+        queued = self.server.queued.get(name)
+        if queued:
+            queued.pop(0)(self, content or b"")
+        elif content is None:
+            self.refuse(self.server.missing)
+        else:
+            self.deliver(content)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def deliver(self, content: bytes, length: int | None = None) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(content) if length is None else length))
+        self.send_header("etag", f'"{hash(content)}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+        if length is not None:
+            self.close_connection = True
+
+    def refuse(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing on stderr."""
+
+
+class FileServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.queued: dict[str, list[Answer]] = {}
+        self.asked: Counter[tuple[str, str]] = Counter()
+        self.missing = 403
+
+    def publish(self, path: Path) -> bytes:
+        self.files[path.name] = path.read_bytes()
+        return self.files[path.name]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/trip-data/"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FileServer]:
+    with FileServer() as server:
+        for month in (JANUARY, MARCH):
+            server.publish(write_month(tmp_path / "server", [_trip(month, n) for n in range(200)], month))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _trip(month: Month, n: int) -> dict[str, object]:
+    times = (f"{month}-15T12:{minute}:00" for minute in ("00", "10"))
+    return dict(zip(("lpep_pickup_datetime", "lpep_dropoff_datetime"), times, strict=True)) | {"trip_distance": 1 + n}
+
+
+@pytest.fixture
+def source(server: FileServer) -> UrlSource:
+    return UrlSource(server.url, timeout_s=1, attempts=3, backoff_s=0.01)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    target = tmp_path / "target" / "march.parquet"
+    target.parent.mkdir()
+    target.write_text("older")
+    return target
+
+
+def truncated(handler: Handler, content: bytes) -> None:
+    handler.deliver(content[: len(content) // 2], length=len(content))
+
+
+def failing(handler: Handler, content: bytes) -> None:
+    handler.refuse(500)
+
+
+def busy(handler: Handler, content: bytes) -> None:
+    handler.refuse(429)
+
+
+def silent(handler: Handler, content: bytes) -> None:
+    threading.Event().wait(0.5)
+    handler.close_connection = True
+
+
+def stalling(handler: Handler, content: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("content-length", str(len(content)))
+    handler.end_headers()
+    handler.wfile.write(content[:100])
+    silent(handler, content)
+
+
+def dropping(handler: Handler, content: bytes) -> None:
+    handler.close_connection = True
+
+
+def stands_untouched(target: Path) -> bool:
+    return target.read_text() == "older" and list(target.parent.iterdir()) == [target]
+
+
+def test_fetch_streams_the_file_reports_progress_and_returns_the_servers_stamp(server, source, target):
+    seen: list[tuple[int, int | None]] = []
+    stamp = source.fetch(MARCH, target, lambda done, of: seen.append((done, of)))
+
+    content = server.files[file_name(MARCH)]
+    assert target.read_bytes() == content
+    assert (stamp.length, stamp.etag, stamp.last_modified) == (len(content), f'"{hash(content)}"', None)
+    assert stamp.matches(source.stamp(MARCH))
+    assert seen[-1] == (len(content), len(content))
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("trouble", [truncated, failing, busy, dropping, stalling])
+def test_a_passing_trouble_costs_an_attempt_and_no_more(server, target, trouble):
+    source = UrlSource(server.url, timeout_s=0.2, attempts=3, backoff_s=0.01)
+    server.queued[file_name(MARCH)] = [trouble, trouble]
+
+    source.fetch(MARCH, target)
+
+    assert target.read_bytes() == server.files[file_name(MARCH)]
+    assert server.asked["GET", file_name(MARCH)] == 3
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("trouble", [truncated, failing, busy, dropping, silent])
+def test_a_lasting_trouble_makes_the_source_unavailable_and_leaves_the_older_file(server, target, trouble):
+    source = UrlSource(server.url, timeout_s=0.2, attempts=2, backoff_s=0.01)
+    server.queued[file_name(MARCH)] = [trouble] * 10
+
+    with pytest.raises(SourceUnavailable, match=r"green_tripdata_2022-03\.parquet: .*in the last of 2 attempts"):
+        source.fetch(MARCH, target)
+    assert server.asked["GET", file_name(MARCH)] == 2
+    assert stands_untouched(target)
+
+
+def test_a_refusal_that_another_attempt_cannot_better_is_not_repeated(server, source, target):
+    server.queued[file_name(MARCH)] = [lambda handler, _: handler.refuse(401)] * 3
+
+    with pytest.raises(SourceUnavailable, match="HTTP 401"):
+        source.fetch(MARCH, target)
+    assert server.asked["GET", file_name(MARCH)] == 1
+    assert stands_untouched(target)
+
+
+def test_a_server_that_is_not_there(target):
+    with FileServer() as closed:
+        url = closed.url
+    source = UrlSource(url, timeout_s=0.5, attempts=2, backoff_s=0.01)
+
+    for ask in (source.published, lambda: source.stamp(MARCH), lambda: source.fetch(MARCH, target)):
+        with pytest.raises(SourceUnavailable, match="in the last of 2 attempts"):
+            ask()
+    assert stands_untouched(target)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refused_month_is_not_published_while_a_known_month_is_there(server, source, target, status):
+    server.missing = status
+
+    with pytest.raises(NotPublished, match="2022-02 is not published"):
+        source.fetch(Month(2022, 2), target)
+    with pytest.raises(NotPublished):
+        source.stamp(Month(2022, 2))
+    assert server.asked["GET", file_name(Month(2022, 2))] == 1
+    assert stands_untouched(target)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_server_that_refuses_even_a_known_month_is_unavailable(server, source, target, status):
+    server.missing = status
+    server.files.clear()
+
+    for ask in (source.published, lambda: source.stamp(MARCH), lambda: source.fetch(MARCH, target)):
+        with pytest.raises(SourceUnavailable, match="refuses even green_tripdata_2022-01"):
+            ask()
+
+
+@pytest.mark.parametrize("length", ["given", "not given"])
+def test_a_file_that_is_corrupt_on_the_server_is_named(server, source, target, length):
+    half = server.files[file_name(MARCH)][:-30]
+    server.files[file_name(MARCH)] = half
+    if length == "not given":
+        server.queued[file_name(MARCH)] = [_without_length]
+
+    with pytest.raises(CorruptFile, match=r"http://.*/trip-data/green_tripdata_2022-03\.parquet: truncated"):
+        source.fetch(MARCH, target)
+    assert stands_untouched(target)
+
+
+def _without_length(handler: Handler, content: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("connection", "close")
+    handler.end_headers()
+    handler.wfile.write(content)
+    handler.close_connection = True
+
+
+def test_published_probes_from_the_known_month_on_and_bridges_a_gap(server, source):
+    content = server.files[file_name(MARCH)]
+    for month in month_range(Month(2022, 5), Month(2023, 2)):
+        server.files[file_name(month)] = content
+
+    assert source.published() == parse_months("2022-01,2022-03,2022-05..2023-02")
+    assert server.asked.total() <= 40
+    assert {command for command, _ in server.asked} == {"HEAD"}
+
+
+def test_published_survives_a_passing_trouble(server, source):
+    server.queued[file_name(MARCH)] = [failing, dropping]
+
+    assert source.published() == [JANUARY, MARCH]
+
+
+def test_a_store_notices_what_the_server_republishes(server, source, tmp_path):
+    store = MonthStore(tmp_path / "months")
+    assert store.ingest(source, MARCH).status == "ingested"
+    assert store.ingest(source, MARCH).status == "unchanged"
+    assert server.asked["GET", file_name(MARCH)] == 1
+
+    server.publish(write_month(tmp_path / "again", [_trip(MARCH, n) for n in range(250)]))
+    again = store.ingest(source, MARCH)
+    assert (again.status, again.rows_read) == ("republished", 250)
+    server.queued[file_name(MARCH)] = [failing] * 3
+    assert store.ingest(source, MARCH).rows_read == 250

@@ -1,0 +1,238 @@
+"""The sample is judged as real months are: through `clean`, by what the loop would see of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+
+from autoops.errors import InputError
+from autoops.features import day_of_week, feature_matrix, hour_of_day
+from autoops.ingestion.clean import Cleaned, clean
+from autoops.ingestion.sample import SCENARIOS, Scenario, parse_scenario, write_sample
+from autoops.ingestion.source import file_name
+from autoops.ingestion.traffic import Regime, trips_of
+from autoops.months import Month, parse_months
+from autoops.trips import TARGET, columns_of
+
+MAY = Month(2023, 5)
+FEATURES = ("trip_distance", "passenger_count", "hour", "day_of_week", "pickup_location_id", "dropoff_location_id")
+
+
+def sampled(directory: Path, scenario: Scenario = "steady", magnitude: float | None = None, seed: int = 7) -> Cleaned:
+    write_sample(directory, [MAY], seed=seed, scenario=scenario, magnitude=magnitude)
+    return clean(directory / file_name(MAY), MAY)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> pd.DataFrame:
+    directory = tmp_path_factory.mktemp("raw")
+    write_sample(directory, [MAY])
+    return pq.read_table(directory / file_name(MAY)).to_pandas()
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory) -> pd.DataFrame:
+    return sampled(tmp_path_factory.mktemp("steady")).trips
+
+
+def mph(trips: pd.DataFrame) -> pd.Series:
+    return trips["trip_distance"] / trips[TARGET] * 60
+
+
+def test_a_month_is_the_same_for_the_same_seed_whichever_months_are_written_with_it(tmp_path):
+    months = parse_months("2023-03..2023-05")
+    write_sample(tmp_path / "together", months, trips_per_month=500)
+    write_sample(tmp_path / "alone", [MAY], trips_per_month=500)
+    write_sample(tmp_path / "other", [MAY], trips_per_month=500, seed=8)
+
+    together, alone, other = (
+        pq.read_table(tmp_path / folder / file_name(MAY)) for folder in ("together", "alone", "other")
+    )
+    assert together.equals(alone)
+    assert not together.equals(other)
+    assert sorted(path.name for path in (tmp_path / "together").iterdir()) == [file_name(month) for month in months]
+
+
+def test_the_types_are_those_that_the_tlc_had_in_the_month(tmp_path):
+    write_sample(tmp_path, parse_months("2023-01..2023-02"), trips_per_month=200)
+
+    old, new = (pq.read_schema(tmp_path / file_name(Month(2023, month))) for month in (1, 2))
+    assert (str(old.field("PULocationID").type), str(new.field("PULocationID").type)) == ("int64", "int32")
+    assert (str(old.field("passenger_count").type), str(new.field("passenger_count").type)) == ("double", "int64")
+    assert (str(old.field("ehail_fee").type), str(new.field("ehail_fee").type)) == ("null", "double")
+
+
+@pytest.mark.parametrize("month", [Month(2022, 1), Month(2023, 1), Month(2023, 2), Month(2023, 6)])
+def test_the_schema_is_that_of_the_real_file(tmp_path, tlc_dir, month):
+    write_sample(tmp_path, [month], trips_per_month=200)
+
+    real = pq.read_schema(tlc_dir / file_name(month))
+    assert pq.read_schema(tmp_path / file_name(month)).equals(real, check_metadata=False)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_cleaning_keeps_about_as_much_as_of_real_months(tmp_path, seed):
+    cleaned = sampled(tmp_path, seed=seed)
+
+    assert cleaned.rows_read == 20_000
+    assert 0.90 <= len(cleaned.trips) / cleaned.rows_read <= 0.95
+    assert {"other_month", "too_short", "too_long", "no_distance", "too_far"} <= set(cleaned.dropped)
+
+
+def test_the_dirt_is_that_of_real_months(raw):
+    unreported = raw["passenger_count"].isna()
+    minutes = (raw["lpep_dropoff_datetime"] - raw["lpep_pickup_datetime"]).dt.total_seconds() / 60
+
+    assert 0.05 < unreported.mean() < 0.15
+    assert unreported.is_monotonic_increasing
+    assert raw.loc[unreported, ["payment_type", "RatecodeID", "store_and_fwd_flag"]].isna().all(axis=None)
+    assert minutes[unreported].median() > 1.2 * minutes[~unreported].median()
+    assert 0.03 < (raw["trip_distance"] == 0).mean() < 0.07
+    assert raw["trip_distance"].max() > 1000
+    assert minutes.min() < 0
+    assert minutes.max() > 300
+    assert 0.3 < (raw["lpep_pickup_datetime"].diff().dt.total_seconds() < 0).mean() < 0.6
+
+
+def test_a_refund_repeats_a_trip_with_its_amount_negated(raw):
+    refunds = raw[raw["total_amount"] < 0]
+
+    assert 0.001 < len(refunds) / len(raw) < 0.006
+    assert (refunds["payment_type"] == 3).all()
+    same = ["lpep_pickup_datetime", "PULocationID", "DOLocationID"]
+    before = raw.loc[refunds.index - 1]
+    assert (before[same].to_numpy() == refunds[same].to_numpy()).all(axis=1).mean() > 0.8
+    assert (before["total_amount"] > 0).all()
+
+
+def test_there_are_days_and_weeks_in_volume_speed_distance_and_zones(steady):
+    columns = columns_of(steady)
+    hour, weekend = hour_of_day(columns["pickup_at"]), day_of_week(columns["pickup_at"]) >= 5
+    night, rush = hour < 5, (hour >= 15) & (hour < 19)
+
+    assert rush.sum() / 4 > 5 * night.sum() / 5
+    assert mph(steady)[night].median() > 1.25 * mph(steady)[rush].median()
+    assert steady["trip_distance"][night].mean() > 1.05 * steady["trip_distance"][rush].mean()
+    assert mph(steady)[weekend].median() > 1.05 * mph(steady)[~weekend].median()
+    assert _distance_of_zones(steady[night], steady[rush]) > 2 * _distance_of_zones(steady[::2], steady[1::2])
+
+
+def _distance_of_zones(a: pd.DataFrame, b: pd.DataFrame) -> float:
+    """Total variation over the busiest zones, where samples suffice."""
+    shares = [frame["pickup_location_id"].value_counts(normalize=True) for frame in (a, b)]
+    busiest = shares[1].index[:20]
+    return float(np.abs(shares[0].reindex(busiest, fill_value=0) - shares[1][busiest]).sum() / 2)
+
+
+def test_the_clocks_that_change_leave_no_hour_out_and_none_that_does_not_exist():
+    spring, autumn = (
+        pd.Series(trips_of(month, 60_000, 7, 0.1, Regime()).picked_up) for month in (Month(2022, 3), Month(2022, 11))
+    )
+
+    def at(moments: pd.Series, hour: str) -> int:
+        return int((moments.dt.strftime("%Y-%m-%d %H") == hour).sum())
+
+    assert (at(spring, "2022-03-13 02"), at(spring, "2022-03-13 01") > 0) == (0, True)
+    assert at(autumn, "2022-11-06 01") > 1.3 * at(autumn, "2022-11-13 01")
+
+
+def test_days_differ_beyond_the_calendar_and_a_day_resembles_the_day_before():
+    pace = []
+    for month in parse_months("2021-01..2022-12"):
+        trips = trips_of(month, 4_000, 7, 0, Regime())
+        day = trips.picked_up.astype("datetime64[D]")
+        pace.append(pd.Series(np.ones(len(day))).groupby(day).sum())
+    volume = np.log(pd.concat(pace))
+    weekday = pd.DatetimeIndex(volume.index).dayofweek
+    residual = volume - volume.groupby(weekday).transform("mean")
+
+    assert 0.05 < residual.std() < 0.20
+    assert 0.1 < residual.autocorr(1) < 0.7
+    assert abs(residual.autocorr(20)) < 0.15
+
+
+def test_a_forest_beats_the_median_as_clearly_as_on_real_months(tmp_path):
+    months = parse_months("2023-03..2023-05")
+    write_sample(tmp_path, months)
+    *train, test = (clean(tmp_path / file_name(month), month).trips for month in months)
+    known = pd.concat(train)
+    forest = RandomForestRegressor(
+        20, max_depth=14, min_samples_leaf=10, max_features=0.5, n_jobs=2, random_state=0
+    ).fit(feature_matrix(columns_of(known), FEATURES), known[TARGET])
+
+    error = test[TARGET] - forest.predict(feature_matrix(columns_of(test), FEATURES))
+    baseline = (test[TARGET] - known[TARGET].median()).abs().mean()
+    assert 0.68 <= 1 - error.var() / test[TARGET].var() <= 0.82
+    assert error.abs().mean() < 0.5 * baseline
+    assert error.abs()[test[TARGET] > 20].mean() > 2 * error.abs()[test[TARGET] < 8].mean()
+
+
+def test_speed_slows_trips_and_leaves_them_where_they_were(tmp_path, steady):
+    slower = sampled(tmp_path, "speed").trips
+
+    assert mph(slower).median() / mph(steady).median() == pytest.approx(0.75, abs=0.02)
+    assert slower["trip_distance"].median() == pytest.approx(steady["trip_distance"].median(), rel=0.05)
+    assert _distance_of_zones(slower, steady) < 0.03
+
+
+def test_mix_sends_trips_elsewhere_at_the_speeds_that_hold_there(tmp_path, steady):
+    mixed = sampled(tmp_path, "mix").trips
+
+    assert mixed["trip_distance"].median() > 1.2 * steady["trip_distance"].median()
+    assert _distance_of_zones(mixed, steady) > 0.15
+    near_two_miles = [mph(t[t["trip_distance"].between(1.8, 2.2)]).median() for t in (mixed, steady)]
+    assert near_two_miles[0] == pytest.approx(near_two_miles[1], rel=0.06)
+
+
+def test_unit_changes_the_figures_and_not_the_trips(tmp_path, steady):
+    kilometres = sampled(tmp_path, "unit").trips
+
+    assert kilometres["trip_distance"].median() / steady["trip_distance"].median() == pytest.approx(1.609, rel=0.03)
+    assert kilometres[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
+
+
+def test_nulls_hides_the_passengers_of_many(tmp_path, steady):
+    surge = sampled(tmp_path, "nulls").trips
+
+    assert (steady["passenger_count"] == 0).mean() < 0.16
+    assert (surge["passenger_count"] == 0).mean() > 0.5
+    assert surge[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
+
+
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "steady"])
+def test_a_change_holds_from_its_month_on_and_not_before(tmp_path, scenario):
+    months = parse_months("2023-03..2023-05")
+    write_sample(tmp_path / "steady", months, trips_per_month=500)
+    write_sample(tmp_path / "changed", months, trips_per_month=500, scenario=scenario, changes_from=Month(2023, 4))
+
+    same = [
+        pq.read_table(tmp_path / "steady" / file_name(m)).equals(pq.read_table(tmp_path / "changed" / file_name(m)))
+        for m in months
+    ]
+    assert same == [True, False, False]
+
+
+def test_magnitude_sets_the_size_of_the_change(tmp_path, steady):
+    slower = sampled(tmp_path, "speed", magnitude=-0.1).trips
+
+    assert mph(slower).median() / mph(steady).median() == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "magnitude"),
+    [("speed", -1.0), ("speed", float("nan")), ("mix", 1.5), ("unit", 0.0), ("nulls", -0.1), ("steady", 0.1)],
+)
+def test_a_magnitude_that_a_scenario_cannot_take_is_refused(tmp_path, scenario, magnitude):
+    with pytest.raises(InputError, match=f"scenario {scenario}"):
+        write_sample(tmp_path, [MAY], scenario=scenario, magnitude=magnitude)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scenario_or_a_size_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'fog': expected one of steady, speed, mix, unit, nulls"):
+        parse_scenario("fog")
+    with pytest.raises(InputError, match="at least 100, got 5"):
+        write_sample(tmp_path, [MAY], trips_per_month=5)
