@@ -1,0 +1,274 @@
+"""The loop in one process: real months, training, ONNX, calibration and drift; only the registry is a stand-in."""
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import uuid_utils
+
+from autoops.errors import BrokenData, Conflict, NotPublished, ServiceUnavailable
+from autoops.ingestion.clean import clean
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource, file_name
+from autoops.ingestion.store import MonthStore
+from autoops.loop import monitoring, retraining
+from autoops.loop.checks import CheckLog
+from autoops.loop.ledger import Ledger
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import promote_version, roll_back
+from autoops.loop.scored_months import score
+from autoops.months import Month, parse_months
+from autoops.predictions import LIVE, Instances, Label, LoggedPrediction, PredictionLog, Scope
+from autoops.registry import CHAMPION, PREVIOUS, champion_of
+from autoops.scoring import load_version
+from autoops.settings import Settings, load_settings
+from autoops.trips import TARGET, columns_of
+from tests.conftest import CONFIG
+from tests.fakes import FakeRegistry, HeldClock
+
+CHANGE = Month(2022, 5)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six months in which trips become 25 % slower from the fifth on."""
+    directory = tmp_path_factory.mktemp("world")
+    months = parse_months("2022-01..2022-06")
+    write_sample(directory, months, trips_per_month=9_000, seed=7, scenario="speed", changes_from=CHANGE)
+    return directory
+
+
+@pytest.fixture
+def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2}')
+    return load_settings(CONFIG)
+
+
+@pytest.fixture
+def pipeline(small: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    clock = HeldClock()
+    (tmp_path / "published").mkdir()
+    return Pipeline(
+        settings=small,
+        clock=clock,
+        source=DirectorySource(tmp_path / "published"),
+        store=MonthStore(tmp_path / "months"),
+        registry=FakeRegistry(tmp_path / "registry"),
+        log=PredictionLog(engine),
+        instances=Instances(engine),
+        ledger=Ledger(engine, clock),
+        checks=CheckLog(engine, clock),
+    )
+
+
+def publish(world: Path, tmp_path: Path, months: str) -> None:
+    for month in parse_months(months):
+        shutil.copy(world / file_name(month), tmp_path / "published")
+
+
+def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]:
+    plan = retraining.begin(pipeline, run_id, **how)
+    version = retraining.candidate(pipeline, plan)
+    promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
+    retraining.close(pipeline, plan, promotion)
+    return promotion
+
+
+def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
+    """Logs what the champion would have answered to these trips, with their ground truth."""
+    champion = champion_of(pipeline.registry)
+    trips = clean(world / file_name(month), month).trips.iloc[rows]
+    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
+    pipeline.clock.advance(seconds=1)
+    logged = [
+        LoggedPrediction(
+            str(uuid_utils.uuid7()),
+            None,
+            trip.pickup_at.to_pydatetime(),
+            pipeline.clock.now(),
+            champion.number,
+            LIVE,
+            float(trip.trip_distance),
+            int(trip.passenger_count),
+            int(trip.pickup_location_id),
+            int(trip.dropoff_location_id),
+            float(minutes),
+        )
+        for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
+    ]
+    pipeline.log.append(logged)
+    labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(logged, trips[TARGET], strict=True)]
+    pipeline.log.attach(labels, pipeline.clock.now())
+
+
+def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    assert retrain(pipeline, "first", reason="first model")["promoted"]
+    assert monitoring.check(pipeline)["verdict"] == "no new data"
+
+    drive(pipeline, world, Month(2022, 4), slice(0, 400))
+    assert monitoring.check(pipeline)["verdict"] == "not enough data"
+    drive(pipeline, world, Month(2022, 4), slice(400, 3_000))
+    steady = monitoring.check(pipeline)
+    assert (steady["verdict"], steady["alarm"], steady["actionable"]) == ("no drift", False, [])
+    assert monitoring.check(pipeline)["verdict"] == "no new data"
+
+    publish(world, tmp_path, "2022-04")
+    incidents = []
+    for start in range(0, 3_000, 1_000):
+        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
+        checked = monitoring.check(pipeline)
+        assert checked["actionable"] == []
+        incidents.append(checked["incident_id"])
+    (incident,) = pipeline.ledger.incidents(unresolved=True)
+    assert incidents[0] is None
+    assert set(incidents[1:]) == {incident.id}
+    assert incident.status == "waiting_for_data"
+
+    publish(world, tmp_path, str(CHANGE))
+    assert monitoring.check(pipeline)["actionable"] == [incident.id]
+    assert monitoring.check(pipeline)["actionable"] == []
+
+    assert retrain(pipeline, "second", incident_id=incident.id)["promoted"]
+    assert pipeline.registry.by_alias(CHAMPION).number == 2
+    assert pipeline.registry.by_alias(PREVIOUS).number == 1
+    assert pipeline.ledger.incident(incident.id).status == "closed"
+
+    drive(pipeline, world, Month(2022, 6), slice(0, 3_000))
+    healed = monitoring.check(pipeline)
+    assert (healed["verdict"], healed["model_version"]) == ("no drift", 2)
+    publish(world, tmp_path, "2022-06")
+    assert score(pipeline, Month(2022, 6))["mae"] < 0.9 * mae_of(pipeline, world, version=1, month=Month(2022, 6))
+
+
+def mae_of(pipeline: Pipeline, world: Path, version: int, month: Month) -> float:
+    trips = clean(world / file_name(month), month).trips
+    scorer = load_version(pipeline.registry, pipeline.registry.version(version), pipeline.model_cache)
+    return float(abs(scorer.predict_trips(columns_of(trips)) - trips[TARGET]).mean())
+
+
+def test_retries_and_second_triggers_train_and_promote_once(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    plan = retraining.begin(pipeline, "run-1", reason="by hand")
+    assert retraining.begin(pipeline, "run-1", reason="by hand")["incident_id"] == plan["incident_id"]
+    with pytest.raises(Conflict, match="run-1"):
+        retraining.begin(pipeline, "run-2", incident_id=plan["incident_id"])
+
+    versions = {retraining.candidate(pipeline, plan) for _ in range(2)}
+    verdicts = [retraining.gate(pipeline, plan, 1) for _ in range(2)]
+    outcomes = [retraining.promote(pipeline, plan, 1, verdicts[0]) for _ in range(2)]
+    closings = [retraining.close(pipeline, plan, outcomes[0]) for _ in range(2)]
+
+    assert versions == {1}
+    assert len(pipeline.registry.versions()) == 1
+    assert verdicts[0] == verdicts[1]
+    assert outcomes[0] == outcomes[1]
+    assert closings[0] == closings[1]
+    assert len(pipeline.ledger.entries(kind="promoted")) == 1
+    with pytest.raises(Conflict, match="closed"):
+        retraining.begin(pipeline, "run-1", incident_id=plan["incident_id"])
+
+
+def test_a_version_carries_what_its_life_needs(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    champion = champion_of(pipeline.registry)
+    assert champion.tags["training_months"] == "2022-01,2022-02,2022-03"
+    assert champion.tags["trigger"] == "manual"
+    assert champion.tags["gate_decision"] == "promote"
+    assert len(champion.tags["data_digests"].split(",")) == 3
+    assert champion.trained_until < Month(2022, 3).ends_at - timedelta(days=6.9)
+    assert pipeline.registry.verdicts[1, "gate"]["decision"] == "promote"
+
+
+def test_the_same_months_again_are_not_demonstrably_better(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    outcome = retrain(pipeline, "again", months="2022-01..2022-03")
+    assert not outcome["promoted"]
+    assert "inconclusive" in outcome["reason"]
+    assert pipeline.registry.by_alias(CHAMPION).number == 1
+
+
+def test_force_promotes_against_the_gate_and_says_so(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    outcome = retrain(pipeline, "again", months="2022-01..2022-03", force=True)
+    assert outcome["promoted"]
+    assert "forced although" in outcome["reason"]
+
+
+def test_nothing_published_is_said_before_anything_runs(pipeline: Pipeline) -> None:
+    with pytest.raises(NotPublished, match="no month to train on"):
+        retraining.begin(pipeline, "run-1")
+
+
+def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-02")
+    write_sample(
+        tmp_path / "published", [Month(2022, 3)], trips_per_month=2_000, seed=7, scenario="unit", magnitude=60.0
+    )
+    strict = pipeline.settings.data.model_copy(update={"min_kept_share": 0.95})
+    picky = replace(pipeline, settings=pipeline.settings.model_copy(update={"data": strict}))
+    plan = retraining.begin(picky, "run-1")
+    with pytest.raises(BrokenData, match=r"data\.min_kept_share"):
+        retraining.candidate(picky, plan)
+    assert pipeline.registry.versions() == []
+    assert pipeline.ledger.entries(kind="quarantined")
+
+
+def test_months_are_scored_and_judged_one_by_one_without_traffic(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    drift = pipeline.settings.drift.model_copy(update={"source": "months"})
+    monthly = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
+    assert monitoring.check(monthly)["verdict"] == "no new data"
+
+    publish(world, tmp_path, "2022-04..2022-06")
+    found = [monitoring.check(monthly) for _ in range(4)]
+    assert [check["verdict"] for check in found] == ["no drift", "drift", "drift", "no new data"]
+    assert found[2]["actionable"] == [found[2]["incident_id"]]
+    assert pipeline.log.count(Scope(1, "2022-05")) > 7_000
+
+
+def test_rolling_back_restores_the_previous_version_and_marks_the_other(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    retrain(pipeline, "again", months="2022-01..2022-03", force=True)
+    assert roll_back(pipeline, reason="worse at night", actor="me") == 1
+    assert pipeline.registry.by_alias(CHAMPION).number == 1
+    assert pipeline.registry.version(2).tags["rolled_back"] == "worse at night"
+    plan = retraining.begin(pipeline, "third", months="2022-01..2022-03", force=True)
+    refused = retraining.promote(pipeline, plan, 2, {"decision": "promote", "reason": "", "champion": 1})
+    assert not refused["promoted"]
+
+
+def test_a_promotion_is_refused_when_another_is_champion_by_then(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    plan = retraining.begin(pipeline, "second", months="2022-01..2022-03")
+    version = retraining.candidate(pipeline, plan)
+    with pytest.raises(Conflict, match="champion is version 1"):
+        promote_version(pipeline, version, reason="stale", actor="me", replaces=9)
+
+
+def test_confirm_waits_for_every_instance(pipeline: Pipeline) -> None:
+    plan = {"incident_id": None, "actor": "me"}
+    now = pipeline.clock.now()
+    with pytest.raises(ServiceUnavailable, match="no instance"):
+        retraining.confirm(pipeline, plan, 2, timeout_s=0)
+    pipeline.instances.beat("a", 2, now, now)
+    pipeline.instances.beat("b", 1, now, now)
+    with pytest.raises(ServiceUnavailable, match="b: 1"):
+        retraining.confirm(pipeline, plan, 2, timeout_s=0)
+    pipeline.instances.beat("b", 2, now, now)
+    assert retraining.confirm(pipeline, plan, 2, timeout_s=0)["instances"] == 2
