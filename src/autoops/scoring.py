@@ -70,6 +70,8 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path) -> Path
     A download is verified before it is renamed into place, so the cache never holds half a bundle; one that no
     longer verifies is fetched again.
     """
+    if "bundle_digest" not in version.tags:
+        raise BundleError(f"version {version.number} names no bundle_digest: it was not registered by Auto-Ops")
     place = cache / f"{version.number}-{version.bundle_digest[:12]}"
     if place.is_dir():
         try:

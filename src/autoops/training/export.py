@@ -14,7 +14,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from autoops import bundle
 from autoops.errors import BundleError
 from autoops.scoring import Scorer
-from autoops.training import forest
+from autoops.training import trees
 from autoops.training.estimator import inputs_of
 from autoops.training.train import Trained
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 LARGE_MODEL_BYTES = 100_000_000
 GOLDEN_ROWS = 200
 MOST_CORNERS = 128
+MOST_CHARACTERS = 300
 
 Inputs = npt.NDArray[np.float32]
 
@@ -48,12 +49,13 @@ def _write_model(trained: Trained, path: Path) -> None:
 
 
 def _to_onnx(model: Any, width: int) -> Any:
-    if forest.convertible(model):
-        return forest.convert(model)
+    if trees.convertible(model):
+        return trees.convert(model)
     try:
         return convert_sklearn(model, initial_types=[("input", FloatTensorType([None, width]))])
     except Exception as error:  # skl2onnx has no common class for what its many converters raise
-        raise BundleError(f"{type(model).__name__} cannot be converted to ONNX: {error}") from error
+        why = str(error).partition("\n")[0][:MOST_CHARACTERS]
+        raise BundleError(f"{type(model).__name__} cannot be converted to ONNX: {why}") from error
 
 
 def _check(trained: Trained, directory: Path, inputs: Inputs) -> None:
@@ -61,8 +63,8 @@ def _check(trained: Trained, directory: Path, inputs: Inputs) -> None:
     off = np.abs(Scorer(directory, unsealed).predict(inputs) - _expected(trained, inputs))
     if not np.all(off <= bundle.GOLDEN_TOLERANCE):
         raise BundleError(
-            f"ONNX differs from scikit-learn by up to {np.max(off):.3g} minutes on {len(inputs)} rows, "
-            f"allowed are {bundle.GOLDEN_TOLERANCE:g}"
+            f"{type(trained.model).__name__}: ONNX differs from scikit-learn by up to {np.max(off):.3g} minutes "
+            f"on {len(inputs)} rows, allowed are {bundle.GOLDEN_TOLERANCE:g}"
         )
 
 

@@ -1,0 +1,66 @@
+"""What config.yaml may name as a model, and how a mistake there is told."""
+
+import numpy as np
+import pytest
+
+from autoops.errors import SettingsError
+from autoops.settings import Model
+from autoops.training import estimator
+from tests.bundles import synthetic_trips
+
+TRIPS = synthetic_trips(200)
+
+
+def model(path: str = "sklearn.ensemble.RandomForestRegressor", **parameters: object) -> Model:
+    return Model(estimator=path, parameters=parameters)
+
+
+def test_the_parameters_reach_the_estimator_and_are_read_back_from_it() -> None:
+    fitted = estimator.fit(model(n_estimators=3, max_depth=2), TRIPS)
+    parameters = estimator.parameters_of(fitted)
+    assert len(fitted.estimators_) == 3
+    assert parameters["n_estimators"] == 3
+    assert parameters["min_samples_leaf"] == 1
+    assert parameters["estimator"] == "sklearn.ensemble._forest.RandomForestRegressor"
+
+
+def test_any_regressor_may_be_named() -> None:
+    fitted = estimator.fit(model("sklearn.linear_model.Ridge", alpha=2.0), TRIPS)
+    predicted = estimator.predict(fitted, TRIPS, Model().features)
+    assert predicted.shape == (200,)
+    assert np.corrcoef(predicted, TRIPS["trip_duration_minutes"])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sklearn.ensemble.RandomForestRegresor",
+        "sklearn.no_such_module.Ridge",
+        "no_such_package.Model",
+        "RandomForestRegressor",
+        "",
+        ".",
+        "sklearn.metrics.mean_absolute_error",
+        "collections.OrderedDict",
+        "sklearn.linear_model.LogisticRegression",
+    ],
+)
+def test_a_path_that_is_no_regressor_is_a_mistake_in_model_estimator(path: str) -> None:
+    with pytest.raises(SettingsError, match=r"model\.estimator: "):
+        estimator.build(model(path))
+
+
+def test_an_unknown_parameter_is_named_with_those_that_exist() -> None:
+    with pytest.raises(SettingsError, match=r"model\.parameters\.trees: .*n_estimators"):
+        estimator.build(model(trees=100))
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_estimators", "many"), ("max_depth", -1), ("max_features", 1.5)])
+def test_a_value_that_scikit_learn_refuses_is_named(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=rf"model\.parameters\.{name}: "):
+        estimator.fit(model(**{name: value}), TRIPS)
+
+
+def test_an_estimator_that_needs_another_one_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"model\.parameters: .*'estimators'"):
+        estimator.build(model("sklearn.ensemble.VotingRegressor"))

@@ -1,0 +1,98 @@
+"""A training as a whole, on small forests."""
+
+import pandas as pd
+import pytest
+
+from autoops.errors import SettingsError
+from autoops.settings import Model, Training
+from autoops.training.train import Trained, train
+from autoops.trips import TARGET, TRIP_COLUMNS
+from tests.bundles import synthetic_trips
+from tests.unit.training.test_window import CHANGES_AT, two_worlds
+
+MODEL = Model(parameters={"n_estimators": 10, "min_samples_leaf": 5, "n_jobs": 1, "random_state": 7})
+TRAINING = Training(min_rows=200, holdout_days=3, reference_rows=300)
+TRIPS = synthetic_trips(1200)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return train(TRIPS, MODEL, TRAINING)
+
+
+def test_no_row_of_the_holdout_is_fitted(trained: Trained) -> None:
+    assert trained.trained_until == trained.history["pickup_at"].max()
+    assert trained.holdout["pickup_at"].min() > trained.trained_until
+    assert len(trained.history) + len(trained.holdout) == len(TRIPS)
+
+
+def test_history_and_holdout_are_trips_with_predictions_by_event_time(trained: Trained) -> None:
+    for part in (trained.history, trained.holdout):
+        assert list(part.columns) == [*TRIP_COLUMNS, TARGET, "prediction"]
+        assert part["pickup_at"].is_monotonic_increasing
+        assert part["prediction"].notna().all()
+
+
+def test_the_model_beats_the_median_by_far(trained: Trained) -> None:
+    assert trained.metrics["mae"] < trained.metrics["baseline_mae"] / 2
+    assert trained.metrics["rows"] == len(trained.holdout)
+    assert trained.metrics["fitted_rows"] == len(trained.history)
+
+
+def test_metrics_are_those_of_the_holdouts_predictions(trained: Trained) -> None:
+    error = (trained.holdout["prediction"] - trained.holdout[TARGET]).abs()
+    assert trained.metrics["mae"] == pytest.approx(error.mean())
+
+
+def test_the_reference_is_a_sample_of_the_history_and_the_whole_holdout(trained: Trained) -> None:
+    sample = trained.reference[trained.reference["part"] == "window"].drop(columns="part")
+    assert len(sample) == 300
+    assert sample["pickup_at"].is_monotonic_increasing
+    assert len(sample.merge(trained.history)) == 300
+    rest = trained.reference[trained.reference["part"] == "holdout"].drop(columns="part")
+    pd.testing.assert_frame_equal(rest.reset_index(drop=True), trained.holdout)
+
+
+def test_zones_are_those_that_were_fitted(trained: Trained) -> None:
+    assert trained.zones == (7, 41, 42, 74, 75, 95, 166, 244)
+
+
+def test_parameters_come_from_the_fitted_estimator(trained: Trained) -> None:
+    assert trained.parameters["n_estimators"] == len(trained.model.estimators_)
+    assert trained.parameters["criterion"] == "squared_error"
+    assert trained.parameters["features"] == ",".join(MODEL.features)
+    assert trained.parameters["rows"] == trained.window_choice == "all"
+
+
+def test_the_figures_can_be_saved(trained: Trained, tmp_path: object) -> None:
+    assert set(trained.figures) == {
+        "feature_importances.png",
+        "residuals_by_hour.png",
+        "residuals_by_prediction.png",
+    }
+    for name, figure in trained.figures.items():
+        figure.savefig(f"{tmp_path}/{name}")
+
+
+def test_since_a_change_the_new_world_is_fitted_and_said_so() -> None:
+    trained = train(two_worlds(), MODEL, TRAINING, CHANGES_AT)
+    assert trained.window_choice == trained.parameters["rows"] == "since change"
+    assert trained.history["pickup_at"].min() >= pd.Timestamp(CHANGES_AT)
+    assert trained.metrics["validation_mae_since_change"] < trained.metrics["validation_mae_all"]
+
+
+def test_training_twice_gives_the_same_model(trained: Trained) -> None:
+    again = train(TRIPS, MODEL, TRAINING)
+    assert again.metrics == trained.metrics
+    assert again.importances == trained.importances
+    pd.testing.assert_frame_equal(again.reference, trained.reference)
+
+
+def test_an_unknown_feature_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"model\.features: 'weather'"):
+        train(TRIPS, Model(features=("trip_distance", "weather")), TRAINING)
+
+
+def test_a_bad_estimator_is_refused_before_anything_else() -> None:
+    with pytest.raises(SettingsError, match=r"model\.estimator"):
+        train(TRIPS.iloc[:0], Model(estimator="no.such.Model"), TRAINING)

@@ -1,0 +1,94 @@
+"""Ensembles of trees as ONNX, written from their node arrays: the same answers as scikit-learn's."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+)
+
+from autoops.training import trees
+
+Inputs = npt.NDArray[np.float32]
+
+
+def answers(model: onnx.ModelProto, inputs: Inputs) -> npt.NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"input": inputs})[0])
+
+
+def some_inputs(rows: int, columns: int, seed: int) -> Inputs:
+    """Some columns of whole numbers, which meet each other often, and one of small fractions."""
+    draw = np.random.default_rng(seed)
+    inputs = draw.integers(0, 9, (rows, columns)).astype(np.float32)
+    inputs[:, 0] = draw.uniform(0, 1e-3, rows)
+    return inputs
+
+
+@given(seed=st.integers(0, 2**31 - 1), size=st.integers(1, 6), depth=st.integers(1, 12), columns=st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_any_forest_answers_as_scikit_learn_does(seed: int, size: int, depth: int, columns: int) -> None:
+    inputs = some_inputs(80, columns, seed)
+    target = np.random.default_rng(seed).uniform(1, 60, len(inputs))
+    fitted = RandomForestRegressor(size, max_depth=depth, random_state=seed, n_jobs=1).fit(inputs, target)
+    assert trees.convertible(fitted)
+    unseen = some_inputs(200, columns, seed + 1)
+    converted = trees.convert(fitted)
+    assert np.abs(answers(converted, unseen)[:, 0] - fitted.predict(unseen)).max() < 2e-5
+
+
+def test_inputs_at_and_beside_each_split_go_the_same_way() -> None:
+    inputs = some_inputs(300, 2, 3)
+    fitted = RandomForestRegressor(5, random_state=3, n_jobs=1).fit(inputs, np.arange(300.0))
+    tree = fitted.estimators_[0].tree_
+    inner = tree.children_left != trees.NO_CHILD
+    splits = tree.threshold[inner].astype(np.float32)
+    near = np.concatenate([splits, np.nextafter(splits, np.float32(-1)), np.nextafter(splits, np.float32(99))])
+    rows = np.stack([near, np.tile(np.float32(4), len(near))], axis=1)
+    rows = np.concatenate([rows, rows[:, ::-1]])
+    assert np.abs(answers(trees.convert(fitted), rows)[:, 0] - fitted.predict(rows)).max() < 1e-4
+
+
+def test_the_model_is_valid_onnx_with_named_ends() -> None:
+    fitted = ExtraTreesRegressor(3, max_depth=3, random_state=0).fit(some_inputs(50, 4, 0), np.arange(50.0))
+    converted = trees.convert(fitted)
+    onnx.checker.check_model(converted, full_check=True)
+    assert [value.name for value in converted.graph.input] == ["input"]
+    assert answers(converted, some_inputs(7, 4, 1)).shape == (7, 1)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_gradient_boosting_answers_as_scikit_learn_does(loss: str) -> None:
+    inputs = some_inputs(400, 3, 5)
+    fitted = HistGradientBoostingRegressor(loss=loss, max_iter=20).fit(inputs, inputs.sum(axis=1) * 3)
+    assert trees.convertible(fitted)
+    unseen = some_inputs(300, 3, 6)
+    assert np.abs(answers(trees.convert(fitted), unseen)[:, 0] - fitted.predict(unseen)).max() < 2e-5
+
+
+@pytest.mark.parametrize("fitted", [RandomForestRegressor(2), HistGradientBoostingRegressor(max_iter=2)])
+def test_trees_without_a_split_answer_too(fitted: Any) -> None:
+    fitted.fit(some_inputs(50, 2, 0), np.full(50, 7.0))
+    assert answers(trees.convert(fitted), some_inputs(3, 2, 1))[:, 0] == pytest.approx(7)
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        GradientBoostingRegressor(n_estimators=2).fit(some_inputs(50, 2, 0), np.arange(50.0)),
+        RandomForestRegressor(2).fit(some_inputs(50, 2, 0), np.ones((50, 2)) * np.arange(50.0)[:, None]),
+        HistGradientBoostingRegressor(loss="poisson", max_iter=2).fit(some_inputs(50, 2, 0), np.arange(50.0)),
+    ],
+    ids=["another kind", "two outputs", "not a plain sum"],
+)
+def test_what_the_operator_cannot_hold_is_left_to_skl2onnx(fitted: Any) -> None:
+    assert not trees.convertible(fitted)
