@@ -16,10 +16,13 @@ from autoops.services.environment import environment
 from autoops.services.health import complaint
 from autoops.services.ports import require_free
 from autoops.services.programs import Program, programs
-from autoops.services.supervision import Supervisor
+from autoops.services.supervision import ProcessState, Supervisor
 from autoops.settings import Settings
 
 Progress = Callable[[str], None]
+
+LIVES = 2
+"""Processes of one program that may end while it starts, before the start has failed."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,9 @@ def status(settings: Settings) -> list[ServiceStatus]:
     states = Supervisor(settings.storage.home).states()
     rows = []
     for program in programs(settings):
-        known = states.get(program.name)
-        state, pid = (known.state, known.pid) if known else ("STOPPED", None)
-        why = complaint(program.name, settings) if state == "RUNNING" else f"is {state.lower()}"
-        rows.append(ServiceStatus(program.name, state, pid, program.url, why))
+        known = states.get(program.name, ProcessState(program.name, "STOPPED", None))
+        why = complaint(program.name, settings) if known.alive else f"is {known.state.lower()}"
+        rows.append(ServiceStatus(program.name, known.state, known.pid, program.url, why))
     return rows
 
 
@@ -123,15 +125,17 @@ def _wait_until_healthy(
 ) -> None:
     deadline = time.monotonic() + timeout_s
     waiting = {program.name: program for program in wanted}
+    lives: dict[str, set[int]] = {name: set() for name in waiting}
     while waiting:
         states = supervisor.states()
         for name, program in list(waiting.items()):
-            state = states[name].state if name in states else "gone"
-            why = complaint(name, settings, since) if state == "RUNNING" else f"is {state.lower()}"
+            state = states.get(name, ProcessState(name, "GONE", None))
+            lives[name] |= {state.pid} if state.pid else set()
+            why = complaint(name, settings, since) if state.alive else f"is {state.state.lower()}"
             if why is None:
                 progress(f"{name}: up at {program.url}")
                 del waiting[name]
-            elif state in ("FATAL", "gone") or time.monotonic() > deadline:
+            elif state.given_up or len(lives[name]) > LIVES or time.monotonic() > deadline:
                 raise ServiceUnavailable(
                     f"{name} does not come up: {why}; the end of {supervisor.log(name)}:\n{_tail(supervisor, name)}"
                 )

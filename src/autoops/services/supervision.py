@@ -14,7 +14,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from autoops.errors import ServiceUnavailable
+from autoops.errors import ServiceUnavailable, SettingsError
 from autoops.services.programs import Program
 
 GROUP = "autoops"
@@ -24,12 +24,19 @@ _SOCKET_PATH_LIMIT = 90
 
 @dataclass(frozen=True)
 class ProcessState:
-    """`state` is supervisord's word: STARTING, RUNNING, BACKOFF, STOPPED, EXITED, FATAL ..."""
+    """`state` is supervisord's word (STARTING, RUNNING, BACKOFF, STOPPED, EXITED, FATAL), or GONE without it."""
 
     name: str
     state: str
     pid: int | None
-    reason: str
+
+    @property
+    def alive(self) -> bool:
+        return self.state in ("STARTING", "RUNNING")
+
+    @property
+    def given_up(self) -> bool:
+        return self.state in ("FATAL", "GONE")
 
 
 class Supervisor:
@@ -43,7 +50,10 @@ class Supervisor:
         return self._home / "logs" / f"{name}.log"
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
-        """Starts supervisord in the background; the programs are started one by one, by name."""
+        """Starts supervisord in the background; the programs are started one by one, by name. Raises SettingsError
+        for a home that its configuration file cannot express."""
+        if any(special in str(self._home) for special in ("%", " ;", " #", "\n")):
+            raise SettingsError(f"storage.home: {self._home}: supervisord takes no path with %, ' ;' or ' #'")
         self.log("supervisord").parent.mkdir(parents=True, exist_ok=True)
         self.clear()
         configuration = self._run / "supervisord.conf"
@@ -64,10 +74,7 @@ class Supervisor:
             found = cast(list[dict[str, Any]], self._call("getAllProcessInfo"))
         except ServiceUnavailable:
             return {}
-        return {
-            one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None, one["spawnerr"])
-            for one in found
-        }
+        return {one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None) for one in found}
 
     def stop(self) -> bool:
         """Asks supervisord to stop all and itself; False when it does not run. Returns before it is done."""
@@ -113,7 +120,7 @@ class Supervisor:
             **{f"program:{program.name}": self._program(program) for program in programs},
         }
         return "\n".join(
-            f"[{section}]\n" + "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
+            f"[{section}]\n" + "".join(f"{key}={value}\n" for key, value in values.items())
             for section, values in sections.items()
         )
 

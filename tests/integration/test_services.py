@@ -1,0 +1,218 @@
+"""Real processes under a real supervisord. The API stands for all services here: it is the quickest to start."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from autoops import services
+from autoops.errors import Conflict, ServiceUnavailable, SettingsError
+from autoops.services import processes
+from autoops.services.environment import HOME_VARIABLE
+from autoops.services.ports import require_free
+from autoops.services.programs import programs
+from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
+from tests.conftest import CONFIG
+
+ONLY_API = ("mlflow", "airflow")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="autoops-"))
+    yield directory
+    processes.end(directory)
+    shutil.rmtree(directory)
+
+
+def configure(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
+    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(home))
+    monkeypatch.setenv("AUTOOPS__SERVING__PORT", str(free_port()))
+    monkeypatch.setenv("AUTOOPS__AIRFLOW__PORT", str(free_port()))
+    monkeypatch.setenv("AUTOOPS__MLFLOW__TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    return load_settings()
+
+
+@pytest.fixture
+def configured(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    return configure(home, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The API, up, in a home with blanks in its name and too deep for the 107 bytes of a Unix socket's path."""
+    home = tmp_path_factory.mktemp("home") / ("deep " * 12) / ("deeper" * 10)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        settings = configure(home, monkeypatch)
+        assert services.up(settings, ONLY_API) is True
+        yield settings
+        services.down(settings)
+
+
+def supervisord_of(settings: Settings) -> psutil.Process:
+    return psutil.Process(int((settings.storage.home / "run" / "supervisord.pid").read_text()))
+
+
+def answers(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.api_url}/health", trust_env=False).is_success
+    except httpx.ConnectError:
+        return False
+
+
+def test_status_tells_a_healthy_service_from_one_that_was_never_started(running: Settings) -> None:
+    rows = {row.service: row for row in services.status(running)}
+    assert rows["api"].healthy
+    assert rows["api"].pid in {process.pid for process in processes.of_home(running.storage.home)}
+    assert rows["api"].url == running.api_url
+    assert (rows["mlflow"].state, rows["mlflow"].complaint) == ("STOPPED", "is stopped")
+
+
+def test_up_again_changes_nothing_and_says_so(running: Settings) -> None:
+    told: list[str] = []
+    before = {process.pid for process in processes.of_home(running.storage.home)}
+    assert services.up(running, ONLY_API, told.append) is False
+    assert "up already" in told[-1]
+    assert {process.pid for process in processes.of_home(running.storage.home)} == before
+
+
+def test_up_with_other_services_asks_for_down_first(running: Settings) -> None:
+    with pytest.raises(Conflict, match=r"other services \(api\).*autoops down"):
+        services.up(running, ["airflow"])
+
+
+def test_a_killed_service_is_started_again(running: Settings) -> None:
+    first = {row.service: row.pid for row in services.status(running)}["api"]
+    assert first
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: any(row.healthy and row.pid != first for row in services.status(running)))
+
+
+def test_down_leaves_nothing_even_when_the_supervisor_was_killed(configured: Settings) -> None:
+    services.up(configured, ONLY_API)
+    supervisord_of(configured).kill()
+    assert answers(configured), "the API outlives its supervisor: there is something to clean"
+    assert services.down(configured) is True
+    assert processes.of_home(configured.storage.home) == []
+    require_free(programs(configured))
+    assert services.down(configured) is False
+
+
+def test_up_ends_what_a_killed_run_left_behind_and_starts_anew(configured: Settings) -> None:
+    told: list[str] = []
+    services.up(configured, ONLY_API)
+    before = {process.pid for process in processes.of_home(configured.storage.home)}
+    supervisord_of(configured).kill()
+    assert services.up(configured, ONLY_API, told.append) is True
+    assert "a former run left behind" in told[0]
+    assert before.isdisjoint(process.pid for process in processes.of_home(configured.storage.home))
+
+    assert services.down(configured) is True
+    assert processes.of_home(configured.storage.home) == []
+    assert not answers(configured)
+    assert list((configured.storage.home / "run").glob("supervisor*.[sp]*")) == []
+
+
+def test_a_taken_port_is_refused_by_name_before_anything_starts(configured: Settings) -> None:
+    with socket.create_server(("127.0.0.1", configured.serving.port)), pytest.raises(Conflict) as refused:
+        services.up(configured)
+    said = str(refused.value)
+    assert f"127.0.0.1:{configured.serving.port}" in said
+    assert "api" in said
+    assert "serving.port" in said
+    assert "AUTOOPS__SERVING__PORT" in said
+    assert processes.of_home(configured.storage.home) == []
+
+
+def test_two_services_on_one_port_are_refused(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOOPS__AIRFLOW__PORT", str(configured.serving.port))
+    with pytest.raises(Conflict, match=r"airflow\.port"):
+        require_free(programs(load_settings()))
+
+
+def test_a_host_that_is_not_this_machine_is_refused(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOOPS__MLFLOW__TRACKING_URI", "http://192.0.2.1:5000")
+    with pytest.raises(SettingsError, match=r"mlflow\.tracking_uri: mlflow cannot listen on 192\.0\.2\.1:5000"):
+        require_free(programs(load_settings()))
+
+
+def test_a_service_that_does_not_come_up_is_named_with_the_end_of_its_log_and_nothing_is_left(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOOPS__SERVING__MAX_BATCH", "none: the API refuses this when it starts")
+    with pytest.raises(ServiceUnavailable, match=r"(?s)^api does not come up.*logs/api\.log:.*serving\.max_batch"):
+        services.up(configured, ONLY_API)
+    assert processes.of_home(configured.storage.home) == []
+
+
+def test_only_one_up_or_down_works_on_a_home_at_a_time(configured: Settings) -> None:
+    run = configured.storage.home / "run"
+    run.mkdir()
+    holder = "import fcntl; f = open('lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], cwd=run, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(Conflict, match="is at work"):
+            services.down(configured)
+        other.kill()
+    assert services.down(configured) is False
+
+
+def test_a_home_that_the_supervisor_cannot_be_told_of_is_refused(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(configured.storage.home / "100%"))
+    with pytest.raises(SettingsError, match=r"storage\.home.*100%"):
+        services.up(load_settings(), ONLY_API)
+
+
+def test_only_processes_of_this_home_are_ended_and_stubborn_ones_too(home: Path) -> None:
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
+
+    def start(of: str) -> subprocess.Popen[bytes]:
+        started = subprocess.Popen(
+            [sys.executable, "-c", stubborn], env={HOME_VARIABLE: of}, stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert started.stdout
+        started.stdout.readline()
+        return started
+
+    mine, others = start(str(home)), start(f"{home}-of-another")
+    try:
+        assert [process.pid for process in processes.of_home(home)] == [mine.pid]
+        assert processes.end(home, timeout_s=0.5) == 1
+        assert not psutil.pid_exists(mine.pid)
+        assert others.poll() is None
+    finally:
+        others.kill()
+        others.wait()
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
