@@ -1,0 +1,193 @@
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from autoops.errors import SettingsError
+from autoops.settings import CONFIG_VARIABLE, Section, Settings, load_settings
+from tests.conftest import CONFIG
+
+SOURCES = CONFIG.parent / "src" / "autoops"
+LEAVES = [
+    (section, key) for section, field in Settings.model_fields.items() for key in field.default.__class__.model_fields
+]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the variables of whoever runs the tests, nor those of the fixture `settings`."""
+    monkeypatch.delenv("AUTOOPS__STORAGE__HOME")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def refusal(config: Path) -> str:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(config)
+    return str(raised.value)
+
+
+def test_the_shipped_file_says_what_the_code_defaults_to(tmp_path):
+    shipped = load_settings(CONFIG)
+    (tmp_path / "config.yaml").write_text("")
+    default = load_settings(tmp_path / "config.yaml")
+
+    home = {"storage": default.storage.model_copy(update={"home": shipped.storage.home})}
+    assert shipped == default.model_copy(update=home)
+
+
+def test_the_shipped_file_has_every_knob():
+    written = yaml.safe_load(CONFIG.read_text())
+
+    assert [(section, key) for section in written for key in written[section]] == LEAVES
+
+
+def test_every_knob_is_explained_above_it_or_above_its_group():
+    lines = CONFIG.read_text().splitlines()
+    explained = set(_explained(lines))
+    unexplained = [f"{section}.{key}" for section, key in LEAVES if (section, key) not in explained]
+
+    assert not [name for name in unexplained if not _speaks_for_itself(name)]
+
+
+def _explained(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Knobs with a comment above: directly, or above the knob that stands directly above it."""
+    section, commented = "", False
+    for line in lines:
+        if top := re.fullmatch(r"(\w+):", line):
+            section, commented = top[1], False
+        elif re.match(r"  # ", line):
+            commented = True
+        elif (knob := re.match(r"  (\w+):", line)) and commented:
+            yield section, knob[1]
+        elif not line.strip():
+            commented = False
+
+
+def _speaks_for_itself(name: str) -> bool:
+    return name.endswith((".host", ".port"))
+
+
+def test_every_knob_is_read_by_something():
+    """As `section.key`, or as `settings.key` by code that was handed one section as its settings."""
+    files = [*SOURCES.rglob("*.py"), *(CONFIG.parent / "airflow" / "dags").glob("*.py")]
+    read = {pair for file in files for pair in _reads(ast.parse(file.read_text()))}
+
+    assert [f"{s}.{key}" for s, key in LEAVES if not {(s, key), ("settings", key)} & read] == []
+
+
+def _reads(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Pairs (owner, key) of `….owner.key`, `owner.key` and `self._owner.key`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name):
+            owner = node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id
+            yield owner.lstrip("_"), node.attr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("data: {sorce: x}", "data.sorce: no such setting"),
+        ("dta: {source: x}", "dta: no such setting"),
+        ("serving: {port: 99999}", "serving.port: Input should be less than or equal to 65535, got 99999"),
+        ("serving: {port: eighty}", "serving.port"),
+        ("serving: {model_version: newest}", "serving.model_version"),
+        ("gate: {confidence: 1}", "gate.confidence: Input should be less than 1, got 1"),
+        ("drift: {alarms_needed: 4}", "drift.alarms_of: Value error, must be at least drift.alarms_needed, got 3"),
+        ("drift: {source: tea leaves}", "drift.source"),
+        ("model: 5", "model"),
+        ("just words", "expected sections such as `data:`, got str"),
+        ("data: {source: [", "not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_name_of_the_key(config, content, said):
+    config.write_text(content)
+
+    assert said in (message := refusal(config))
+    assert str(config) in message
+
+
+def test_every_bad_key_of_a_file_is_named_at_once(config):
+    config.write_text("data: {attempts: 0}\nserving: {port: 0}\nextra: 1")
+
+    message = refusal(config)
+    assert all(key in message for key in ("data.attempts", "serving.port", "extra"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AUTOOPS__DATA__SORCE", "x", "data.sorce: no such setting"),
+        ("AUTOOPS__DTA__SOURCE", "x", "AUTOOPS__DTA__SOURCE"),
+        ("AUTOOPS__DATA", "x", "AUTOOPS__DATA"),
+        ("AUTOOPS__SERVING__PORT", "eighty", "serving.port"),
+        ("AUTOOPS__DRIFT__THRESHOLD", "1.5", "drift.threshold"),
+    ],
+)
+def test_a_bad_variable_is_refused_by_name(monkeypatch, config, name, value, said):
+    config.write_text("")
+    monkeypatch.setenv(name, value)
+
+    assert said in (message := refusal(config))
+    assert name in message
+
+
+def test_a_variable_wins_over_the_file_and_leaves_its_neighbours(monkeypatch, config):
+    config.write_text("serving: {port: 8001, host: 0.0.0.0}")
+    monkeypatch.setenv("AUTOOPS__SERVING__PORT", "8002")
+
+    assert (load_settings(config).serving.port, load_settings(config).serving.host) == (8002, "0.0.0.0")
+
+
+@pytest.mark.parametrize(("text", "version"), [("champion", "champion"), ("latest", "latest"), ("3", 3)])
+def test_a_model_version_may_be_a_name_or_a_number(monkeypatch, config, text, version):
+    config.write_text("")
+    monkeypatch.setenv("AUTOOPS__SERVING__MODEL_VERSION", text)
+
+    assert load_settings(config).serving.model_version == version
+
+
+def test_settings_are_frozen():
+    loaded = load_settings(CONFIG)
+
+    with pytest.raises(ValidationError):
+        loaded.serving.port = 1
+    with pytest.raises(ValidationError):
+        loaded.serving = loaded.serving
+    assert all(isinstance(getattr(loaded, name), Section) for name in Settings.model_fields)
+
+
+def test_the_home_is_absolute_and_lies_beside_the_file(config, monkeypatch, tmp_path):
+    config.write_text("storage: {home: state}")
+    monkeypatch.chdir("/")
+
+    assert load_settings(config).storage.home == tmp_path / "state"
+    assert load_settings(config).database_url == f"sqlite:///{tmp_path / 'state' / 'autoops.db'}"
+    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", "/elsewhere")
+    assert load_settings(config).storage.home == Path("/elsewhere")
+
+
+def test_a_variable_names_the_file_and_a_missing_file_says_so(monkeypatch, config):
+    config.write_text("serving: {port: 8003}")
+    monkeypatch.setenv(CONFIG_VARIABLE, str(config))
+    assert load_settings().serving.port == 8003
+
+    monkeypatch.setenv(CONFIG_VARIABLE, str(config) + ".none")
+    with pytest.raises(SettingsError, match=rf"config\.yaml\.none: no such file; {CONFIG_VARIABLE} may name another"):
+        load_settings()
+
+
+def test_a_password_is_not_printed(config):
+    config.write_text("airflow: {password: hunter2}")
+    loaded: Any = load_settings(config)
+
+    assert "hunter2" not in repr(loaded)
+    assert loaded.airflow.password.get_secret_value() == "hunter2"
