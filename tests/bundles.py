@@ -17,6 +17,7 @@ from autoops.trips import TARGET, columns_of
 
 FEATURES = Model().features
 BEGINS_AT = datetime(2023, 1, 1, 5, tzinfo=UTC)
+NO_THRESHOLDS = '{"window_size": 1000, "false_alarm_rate": 0.01, "limits": []}'
 
 
 def synthetic_trips(
@@ -60,7 +61,7 @@ def write_small_bundle(
     golden.to_parquet(directory / bundle.GOLDEN, index=False)
     parts = np.where(np.arange(len(trips)) < len(trips) * 3 // 4, "window", "holdout")
     trips.assign(prediction=predictions, part=parts).to_parquet(directory / bundle.REFERENCE, index=False)
-    (directory / bundle.THRESHOLDS).write_text("{}")
+    (directory / bundle.THRESHOLDS).write_text(NO_THRESHOLDS)
     importances = {"trip_distance": 0.8, "zones": 0.1, "hour": 0.05, "day_of_week": 0.03, "passenger_count": 0.02}
     zones = tuple(sorted({*trips["pickup_location_id"].tolist(), *trips["dropoff_location_id"].tolist()}))
     return bundle.seal(directory, features, importances, trips["pickup_at"].iloc[-1].to_pydatetime(), zones)

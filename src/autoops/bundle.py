@@ -85,15 +85,18 @@ def verify(directory: Path, digest: str) -> Manifest:
 
 
 def _parse(path: Path) -> Manifest:
-    content = json.loads(path.read_text())
-    if content.get("schema_version") != SCHEMA_VERSION:
-        raise BundleError(
-            f"bundle: schema version {content.get('schema_version')}, this Auto-Ops reads {SCHEMA_VERSION}"
+    try:
+        content = json.loads(path.read_text())
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise BundleError(
+                f"bundle: schema version {content['schema_version']}, this Auto-Ops reads {SCHEMA_VERSION}"
+            )
+        return Manifest(
+            features=tuple(content["features"]),
+            importances=content["importances"],
+            trained_until=datetime.fromisoformat(content["trained_until"]),
+            zones=tuple(content["zones"]),
+            files=content["files"],
         )
-    return Manifest(
-        features=tuple(content["features"]),
-        importances=content["importances"],
-        trained_until=datetime.fromisoformat(content["trained_until"]),
-        zones=tuple(content["zones"]),
-        files=content["files"],
-    )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"bundle: {MANIFEST} does not read: {error!r}") from error

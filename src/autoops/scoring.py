@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops import bundle
@@ -52,7 +53,10 @@ class Scorer:
 
     def verify_golden_rows(self) -> None:
         """Raises BundleError unless the model reproduces its golden rows."""
-        table = pq.read_table(self.directory / bundle.GOLDEN)
+        try:
+            table = pq.read_table(self.directory / bundle.GOLDEN)
+        except pa.ArrowException as error:
+            raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
         missing = {*self.manifest.features, bundle.EXPECTED} - set(table.column_names)
         if missing:
             raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
