@@ -214,8 +214,11 @@ def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: P
     strict = pipeline.settings.data.model_copy(update={"min_kept_share": 0.95})
     picky = replace(pipeline, settings=pipeline.settings.model_copy(update={"data": strict}))
     plan = retraining.begin(picky, "run-1")
-    with pytest.raises(BrokenData, match=r"data\.min_kept_share"):
+    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(picky, plan):
         retraining.candidate(picky, plan)
+    (failure,) = pipeline.ledger.entries(kind="retraining failed")
+    assert "2022-03" in failure.reason
+    assert pipeline.ledger.incident(plan["incident_id"]).status == "open"
     assert pipeline.registry.versions() == []
     assert pipeline.ledger.entries(kind="quarantined")
 

@@ -73,12 +73,13 @@ def train(months: Months, reason: Reason = "trained by hand", json: Json = False
 
     built = pipeline(migrate=True)
     plan = retraining.begin(built, _run_id(), months=",".join(months), reason=reason, actor=_actor())
-    version = retraining.candidate(built, plan)
-    if built.registry.by_alias(CHAMPION) is None:
-        outcome = retraining.promote(built, plan, version, retraining.gate(built, plan, version))
-    else:
-        outcome = {"promoted": False, "version": version, "reason": "registered as challenger, no gate asked for"}
-    closed = retraining.close(built, plan, outcome)
+    with retraining.failures_recorded(built, plan):
+        version = retraining.candidate(built, plan)
+        if built.registry.by_alias(CHAMPION) is None:
+            outcome = retraining.promote(built, plan, version, retraining.gate(built, plan, version))
+        else:
+            outcome = {"promoted": False, "version": version, "reason": "registered as challenger, not gated"}
+        closed = retraining.close(built, plan, outcome)
     console.show(outcome | closed, json, closed["outcome"])
 
 
@@ -98,10 +99,11 @@ def retrain(
     plan = retraining.begin(
         built, _run_id(), incident_id=incident, months=wanted, reason=reason, force=force, actor=_actor()
     )
-    version = retraining.candidate(built, plan)
-    verdict = retraining.gate(built, plan, version)
-    outcome = retraining.promote(built, plan, version, verdict)
-    closed = retraining.close(built, plan, outcome)
+    with retraining.failures_recorded(built, plan):
+        version = retraining.candidate(built, plan)
+        verdict = retraining.gate(built, plan, version)
+        outcome = retraining.promote(built, plan, version, verdict)
+        closed = retraining.close(built, plan, outcome)
     console.show(outcome | closed | {"gate": verdict}, json, closed["outcome"])
 
 

@@ -4,11 +4,12 @@ Steps take and return small JSON-able values, and each may be repeated by the sa
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from autoops.errors import BrokenData, Conflict, NotPublished, ServiceUnavailable
+from autoops.errors import AutoOpsError, BrokenData, Conflict, NotPublished, ServiceUnavailable
 from autoops.loop import comparison
 from autoops.loop.candidates import train_challenger
 from autoops.loop.pipeline import Pipeline
@@ -211,12 +212,18 @@ def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[
 
 def record_failure(pipeline: Pipeline, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
     """The incident stays open and says so."""
-    pipeline.ledger.record(
-        "retraining failed",
-        f"run {run_id} failed at {what}; the incident stays open: clear that task in Airflow to try again",
-        actor=actor,
-        incident_id=incident_id,
-    )
+    reason = f"run {run_id} failed at {what}; the incident stays open"
+    pipeline.ledger.record("retraining failed", reason, actor=actor, incident_id=incident_id)
+
+
+@contextmanager
+def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
+    """For a run without a scheduler: what ends it stands in the ledger before it is raised again."""
+    try:
+        yield
+    except AutoOpsError as error:
+        record_failure(pipeline, plan["incident_id"], plan["run_id"], str(error), plan["actor"])
+        raise
 
 
 def _months(plan: Plan) -> list[Month]:
