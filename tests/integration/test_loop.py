@@ -211,11 +211,9 @@ def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: P
     write_sample(
         tmp_path / "published", [Month(2022, 3)], trips_per_month=2_000, seed=7, scenario="unit", magnitude=60.0
     )
-    strict = pipeline.settings.data.model_copy(update={"min_kept_share": 0.95})
-    picky = replace(pipeline, settings=pipeline.settings.model_copy(update={"data": strict}))
-    plan = retraining.begin(picky, "run-1")
-    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(picky, plan):
-        retraining.candidate(picky, plan)
+    plan = retraining.begin(pipeline, "run-1")
+    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(pipeline, plan):
+        retraining.candidate(pipeline, plan)
     (failure,) = pipeline.ledger.entries(kind="retraining failed")
     assert "2022-03" in failure.reason
     assert pipeline.ledger.incident(plan["incident_id"]).status == "open"
