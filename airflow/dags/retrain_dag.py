@@ -68,14 +68,17 @@ def incidents() -> list[int]:
     doc_md=DOC,
     tags=["autoops"],
     params={
+        # Without null, the form would insist on a value.
         "months": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             pattern=MONTHS,
             title="Months",
             description="Train on these, such as 2022-11..2023-01 or 2022-11,2023-01. Empty: the newest published.",
         ),
-        "reason": Param("", type="string", title="Reason", description="Stands in the ledger, with the incident."),
+        "reason": Param(
+            None, type=["null", "string"], title="Reason", description="Stands in the ledger, with the incident."
+        ),
         "force": Param(
             False, type="boolean", title="Force", description="Promote the new version whatever the gate says of it."
         ),
@@ -104,7 +107,7 @@ def retrain() -> None:
                         context["run_id"],
                         incident_id=incident_id,
                         months=form["months"] or None,
-                        reason=form["reason"],
+                        reason=form["reason"] or "",
                         force=form["force"],
                     )
             except Conflict as claimed:
@@ -136,7 +139,7 @@ def retrain() -> None:
         with loop() as (steps, pipeline):
             return steps.promote(pipeline, plan, version, verdict)
 
-    @task(multiple_outputs=False)
+    @task(multiple_outputs=False, retries=0)
     def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
         if not promotion["promoted"]:
             raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")

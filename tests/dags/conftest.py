@@ -1,0 +1,44 @@
+"""Airflow in processes of its own: importing it here would read, and write, the caller's own AIRFLOW_HOME."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoops.services.environment import environment
+from autoops.settings import CONFIG_VARIABLE, PREFIX, load_settings
+from tests.conftest import CONFIG
+
+DAGS = CONFIG.parent / "airflow" / "dags"
+
+
+def variables_of(home: Path, overrides: Mapping[str, object]) -> dict[str, str]:
+    """The environment that the services get, for a home and settings of the test's own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
+        for key, value in {"storage.home": home, **overrides}.items():
+            monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
+        return environment(load_settings())
+
+
+def run_script(script: Path, *arguments: str, variables: Mapping[str, str]) -> Any:
+    """What a script of this folder printed as JSON on its last line."""
+    command = [sys.executable, str(script), *arguments]
+    done = subprocess.run(command, env=dict(variables), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow finds in airflow/dags."""
+    variables = variables_of(tmp_path_factory.mktemp("parsed"), {"drift.check_interval_s": 90})
+    found: dict[str, Any] = run_script(Path(__file__).with_name("describe.py"), str(DAGS), variables=variables)
+    return found
