@@ -22,7 +22,7 @@ class MlflowRegistry(Registry):
         os.environ.update(environment(mlflow))
         from mlflow import MlflowClient
 
-        self._name = name
+        self.name = name
         self._settings = mlflow
         self._client = MlflowClient(tracking_uri=mlflow.tracking_uri, registry_uri=mlflow.tracking_uri)
 
@@ -33,31 +33,31 @@ class MlflowRegistry(Registry):
         tags = texts(training.tags)
         with self._asking("registering a version"):
             with tolerating(EXISTS):
-                self._client.create_registered_model(self._name)
+                self._client.create_registered_model(self.name)
             with self._run(self._settings.experiment, tags.get("training_months"), tags) as (experiment_id, run_id):
                 model_id = log_training(self._client, training, experiment_id, run_id)
                 created = self._client.create_model_version(
-                    self._name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id, await_creation_for=0
+                    self.name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id, await_creation_for=0
                 )
-            self._client.set_registered_model_alias(self._name, CHALLENGER, created.version)
+            self._client.set_registered_model_alias(self.name, CHALLENGER, created.version)
         return ModelVersion(int(created.version), run_id, tags)
 
     def version(self, number: int) -> ModelVersion:
-        with self._asking(f"version {number} of {self._name}"):
-            return _version(self._client.get_model_version(self._name, str(number)))
+        with self._asking(f"version {number} of {self.name}"):
+            return _version(self._client.get_model_version(self.name, str(number)))
 
     def by_alias(self, alias: str) -> ModelVersion | None:
-        with self._asking(f"alias {alias} of {self._name}"), tolerating(ABSENT), tolerating(INVALID):
-            return _version(self._client.get_model_version_by_alias(self._name, alias))
+        with self._asking(f"alias {alias} of {self.name}"), tolerating(ABSENT), tolerating(INVALID):
+            return _version(self._client.get_model_version_by_alias(self.name, alias))
         return None
 
     def versions(self) -> list[ModelVersion]:
         found: list[ModelVersion] = []
         token = None
-        with self._asking(f"versions of {self._name}"):
+        with self._asking(f"versions of {self.name}"):
             while True:
                 page = self._client.search_model_versions(
-                    f"name = '{self._name}'", max_results=MOST_VERSIONS_PER_PAGE, page_token=token
+                    f"name = '{self.name}'", max_results=MOST_VERSIONS_PER_PAGE, page_token=token
                 )
                 found.extend(map(_version, page))
                 token = page.token
@@ -65,13 +65,13 @@ class MlflowRegistry(Registry):
                     return sorted(found, key=lambda version: version.number, reverse=True)
 
     def set_alias(self, alias: str, number: int) -> None:
-        with self._asking(f"version {number} of {self._name}"):
-            self._client.set_registered_model_alias(self._name, alias, str(number))
+        with self._asking(f"version {number} of {self.name}"):
+            self._client.set_registered_model_alias(self.name, alias, str(number))
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
-        with self._asking(f"version {number} of {self._name}"):
+        with self._asking(f"version {number} of {self.name}"):
             for key, value in tags.items():
-                self._client.set_model_version_tag(self._name, str(number), key, str(value))
+                self._client.set_model_version_tag(self.name, str(number), key, str(value))
 
     def download_bundle(self, number: int, directory: Path) -> Path:
         run_id = self.version(number).run_id
@@ -80,8 +80,8 @@ class MlflowRegistry(Registry):
                 if run_id and self._client.list_artifacts(run_id, BUNDLE):
                     return Path(self._client.download_artifacts(run_id, BUNDLE, str(directory)))
         except NotFound as error:
-            raise BundleError(f"version {number} of {self._name} has lost its run: {error}") from error
-        raise BundleError(f"version {number} of {self._name} has no {BUNDLE}/ among its run's artifacts")
+            raise BundleError(f"version {number} of {self.name} has lost its run: {error}") from error
+        raise BundleError(f"version {number} of {self.name} has no {BUNDLE}/ among its run's artifacts")
 
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
         run_id = self.version(number).run_id
