@@ -62,17 +62,26 @@ def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[n
     """Positions of reference rows with the window's own mix of hours of the week, MULTIPLE per row of it.
 
     Within an hour they are spread evenly over the reference in its order, which is time: every week of it has its
-    share, and nothing is left to chance. An hour that the reference lacks is served by the nearest one that it has;
-    an hour with too few rows gives them more than once. Both arguments: `features.hour_of_week` of each row.
+    share, and nothing is left to chance. An hour in which the reference has fewer rows than the window is joined by
+    the hours around it. Both arguments: `features.hour_of_week` of each row.
     """
     order = np.argsort(reference_hours, kind="stable")
-    sizes = np.bincount(reference_hours, minlength=HOURS_OF_WEEK)
-    starts = np.cumsum(sizes) - sizes
+    ends = np.cumsum(np.bincount(reference_hours, minlength=HOURS_OF_WEEK))
+    rows_of = np.split(order, ends[:-1])
     wanted = np.bincount(current_hours, minlength=HOURS_OF_WEEK)
-    present = np.flatnonzero(sizes)
     chosen = []
-    for hour in np.flatnonzero(wanted):
-        apart = np.abs(present - hour)
-        cell = present[np.argmin(np.minimum(apart, HOURS_OF_WEEK - apart))]
-        chosen.append(order[starts[cell] + evenly(sizes[cell], wanted[hour] * MULTIPLE)])
+    for hour in map(int, np.flatnonzero(wanted)):
+        alike = _around(rows_of, hour, int(wanted[hour]))
+        chosen.append(alike[evenly(len(alike), wanted[hour] * MULTIPLE)])
     return np.sort(np.concatenate(chosen))
+
+
+def _around(rows_of: list[Positions], hour: int, least: int) -> Positions:
+    """Positions, ascending, of the rows of an hour, widened on both sides until there are `least` or all."""
+    rows = rows_of[hour]
+    for reach in range(1, HOURS_OF_WEEK // 2 + 1):
+        if len(rows) >= least:
+            break
+        sides = {(hour - reach) % HOURS_OF_WEEK, (hour + reach) % HOURS_OF_WEEK}
+        rows = np.sort(np.concatenate([rows, *(rows_of[side] for side in sides)]))
+    return rows

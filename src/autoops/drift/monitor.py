@@ -67,7 +67,7 @@ def judge(
     if len(labelled) >= needed:
         window = thinned(labelled, thresholds.window_size)
         judged.append((_loss(window, thresholds.for_span(span_days(window["pickup_at"]))), window))
-    return _verdict(features, judged, current, labelled, thresholds.window_size)
+    return _verdict(features, judged, current, labelled, thresholds)
 
 
 def thinned(rows: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def _verdict(
     judged: list[tuple[DetectorResult, pd.DataFrame]],
     current: pd.DataFrame,
     labelled: pd.DataFrame,
-    size: int,
+    thresholds: Thresholds,
 ) -> DriftVerdict:
     detectors = tuple(result for result, _ in judged)
     alarms = [(result, window) for result, window in judged if result.alarm]
@@ -147,7 +147,11 @@ def _verdict(
         reasons.append(f"loss not judged: {len(labelled)} new labels")
     elif "data drift" not in named:
         reasons.append(f"data and prediction drift not judged: {len(current)} new predictions")
-    event_from, event_until = _event_span([window for _, window in alarms or judged])
+    windows = [window for _, window in alarms or judged]
+    shortest, size = thresholds.limits[0].span_days, thresholds.window_size
+    if alarms and min(span_days(window["pickup_at"]) for window in windows) < shortest / 2:
+        reasons.append(f"these trips follow more densely than any of the {shortest * 24:.1f} hours calibrated on")
+    event_from, event_until = _event_span(windows)
     return DriftVerdict(
         verdict="drift" if alarms else "no drift",
         alarm=bool(alarms),

@@ -71,19 +71,21 @@ def judge_errors(errors: Errors, allowed: ErrorLimits) -> Loss:
     """`errors` are prediction - truth of one window, in minutes."""
     signed, absolute = float(errors.mean()), float(np.abs(errors).mean())
     bound = allowed.signed_high if signed > allowed.signed_mean else allowed.signed_low
-    by_level = _excess(signed, allowed.signed_mean, bound)
-    by_size = _excess(absolute, allowed.absolute_mean, allowed.absolute_high)
-    if by_level >= by_size:
-        side = "too long" if signed > 0 else "too short"
-        reason = (
-            f"predictions are {abs(signed):.2f} minutes {side} on average; ordinary windows stay "
-            f"between {allowed.signed_low:+.2f} and {allowed.signed_high:+.2f}"
-        )
-    else:
-        reason = f"the mean absolute error is {absolute:.2f} minutes; ordinary windows stay below " + (
-            f"{allowed.absolute_high:.2f}"
-        )
-    return Loss(signed, absolute, max(by_level, by_size), reason)
+    findings = [
+        (
+            _excess(signed, allowed.signed_mean, bound),
+            f"predictions are {abs(signed):.2f} minutes {'too long' if signed > 0 else 'too short'} on average; "
+            f"ordinary windows stay between {allowed.signed_low:+.2f} and {allowed.signed_high:+.2f}",
+        ),
+        (
+            _excess(absolute, allowed.absolute_mean, allowed.absolute_high),
+            f"the mean absolute error is {absolute:.2f} minutes; ordinary windows stay below "
+            f"{allowed.absolute_high:.2f}",
+        ),
+    ]
+    beyond = [sentence for excess, sentence in findings if excess >= 1]
+    excess, sentence = max(findings, key=lambda finding: finding[0])
+    return Loss(signed, absolute, excess, "; ".join(beyond) or sentence)
 
 
 def _excess(value: float, mean: float, bound: float) -> float:

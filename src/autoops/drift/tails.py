@@ -10,8 +10,8 @@ from scipy.stats import t
 
 Series = npt.NDArray[np.float64]
 
-FEWEST_WINDOWS = 6
-"""Below this a spread is a guess, and there is no bound."""
+FEWEST_WINDOWS = 3
+"""Below this there is no spread to speak of, and no bound."""
 
 _SMALLEST_DISTANCE = 0.001
 

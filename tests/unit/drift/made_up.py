@@ -1,0 +1,64 @@
+"""Trips that are made up in an instant: hours, days and zones have their own ways, and a model is off by noise."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from autoops.bundle import Manifest
+from autoops.drift.monitor import Reference
+from autoops.drift.thresholds import Thresholds, calibrate
+from autoops.settings import Drift
+from autoops.trips import TARGET
+
+FEATURES = ("trip_distance", "passenger_count", "hour", "pickup_location_id", "dropoff_location_id")
+IMPORTANCES = {"trip_distance": 0.7, "zones": 0.15, "passenger_count": 0.05, "hour": 0.1}
+DRIFT = Drift(window_size=200)
+ROWS_PER_DAY = 400
+
+
+def trips(days: float, *, start: str = "2026-01-05T05:00", seed: int = 0) -> pd.DataFrame:
+    """Trips in event order with prediction and target; every day has its own speed, a little off."""
+    rng = np.random.default_rng(seed)
+    rows = int(days * ROWS_PER_DAY)
+    minute = np.sort(rng.uniform(0, days * 1440, rows))
+    evening = (minute // 60 % 24 > 16).astype(int)
+    miles = rng.lognormal(0.6 + 0.2 * evening, 0.6)
+    day_error = rng.normal(0, 0.3, int(days) + 1)[(minute // 1440).astype(int)]
+    prediction = 3 + 3.5 * miles
+    return pd.DataFrame(
+        {
+            "pickup_at": pd.Timestamp(start, tz="UTC").as_unit("us")
+            + pd.to_timedelta(minute, unit="min").as_unit("us"),
+            "trip_distance": miles,
+            "passenger_count": rng.choice([0, 1, 2], rows, p=[0.1, 0.8, 0.1]).astype(np.int16),
+            "pickup_location_id": (rng.geometric(0.15, rows) + 5 * evening).astype(np.int16),
+            "dropoff_location_id": rng.geometric(0.1, rows).astype(np.int16),
+            "prediction": prediction,
+            TARGET: prediction * np.exp(rng.normal(0, 0.2, rows)) + day_error,
+        }
+    )
+
+
+def history(days: float = 28, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """History, holdout and reference, as training returns them."""
+    rows = trips(days + 7, seed=seed)
+    cut = int(days * ROWS_PER_DAY)
+    fitted, holdout = rows.iloc[:cut], rows.iloc[cut:].reset_index(drop=True)
+    parts = [fitted.iloc[::2].assign(part="window"), holdout.assign(part="holdout")]
+    return fitted, holdout, pd.concat(parts, ignore_index=True)
+
+
+def calibrated(drift: Drift = DRIFT) -> tuple[Reference, Thresholds]:
+    fitted, holdout, reference = history()
+    window = reference[reference["part"] == "window"]
+    return Reference(window, holdout), calibrate(fitted, holdout, reference, FEATURES, drift)
+
+
+def manifest(importances: dict[str, float] = IMPORTANCES) -> Manifest:
+    return Manifest(FEATURES, importances, datetime(2026, 2, 1, tzinfo=UTC), (1, 2), {})
+
+
+def later(seed: int = 1) -> pd.DataFrame:
+    """Twenty-one steady days after the history."""
+    return trips(21, start="2026-02-09T05:00", seed=seed)

@@ -1,0 +1,181 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from autoops import bundle
+from autoops.drift.monitor import DriftVerdict, Reference, judge
+from autoops.drift.thresholds import Thresholds
+from autoops.settings import Drift
+from tests.unit.drift.made_up import DRIFT, IMPORTANCES, calibrated, later, manifest, trips
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def champion() -> tuple[Reference, Thresholds]:
+    return calibrated()
+
+
+@pytest.fixture(scope="module")
+def steady() -> pd.DataFrame:
+    return later()
+
+
+def verdict_on(champion, current: pd.DataFrame, labelled: pd.DataFrame | None = None, **settings) -> DriftVerdict:
+    rows = current if labelled is None else labelled
+    return judge(*champion, manifest(), current, rows, Drift(window_size=200, **settings))
+
+
+def farther(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(trip_distance=rows["trip_distance"] * 1.6)
+
+
+def elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(pickup_location_id=rows["pickup_location_id"] + 60)
+
+
+def longer_predicted(rows: pd.DataFrame) -> pd.DataFrame:
+    added = rows["prediction"] * 0.6
+    return rows.assign(
+        prediction=rows["prediction"] + added, trip_duration_minutes=rows["trip_duration_minutes"] + added
+    )
+
+
+def slower(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(trip_duration_minutes=rows["trip_duration_minutes"] + 1.6)
+
+
+def noisier(rows: pd.DataFrame) -> pd.DataFrame:
+    error = rows["trip_duration_minutes"] - rows["prediction"]
+    return rows.assign(trip_duration_minutes=rows["prediction"] + error * 2.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "alarming", "says"),
+    [
+        (lambda rows: rows, set(), "no feature drifted"),
+        (farther, {"data drift"}, "trip_distance drifted: 78% of the model's importance"),
+        (elsewhere, set(), "pickup_location_id drifted: 17% of the model's importance"),
+        (longer_predicted, {"prediction drift"}, "standard deviations from the reference"),
+        (slower, {"loss"}, "minutes too short on average"),
+        (noisier, {"loss"}, "the mean absolute error is"),
+    ],
+)
+def test_what_each_change_sets_off(champion, steady, change: Change, alarming: set[str], says: str) -> None:
+    verdict = verdict_on(champion, change(steady.iloc[600:800]))
+    assert {result.name for result in verdict.detectors if result.alarm} == alarming
+    assert verdict.alarm == bool(alarming)
+    assert verdict.verdict == ("drift" if alarming else "no drift")
+    assert says in verdict.reason
+    assert (verdict.rows, verdict.labelled_rows) == (200, 200)
+
+
+def test_a_verdict_carries_all_its_figures_as_json(champion, steady) -> None:
+    verdict = verdict_on(champion, farther(steady.iloc[:200]))
+    content = json.loads(json.dumps(verdict.to_json()))
+    distance = content["features"][0]
+    assert distance["feature"] == "trip_distance"
+    assert distance["method"] == "wasserstein"
+    assert distance["distance"] >= distance["threshold"]
+    assert distance["drifted"]
+    assert [each["name"] for each in content["detectors"]] == ["data drift", "prediction drift", "loss"]
+    assert all(each["rows"] == 200 and each["reason"] for each in content["detectors"])
+    assert content["event_from"] == steady["pickup_at"].iloc[0].isoformat()
+    assert content["event_until"] == steady["pickup_at"].iloc[199].isoformat()
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "expected", "says"),
+    [
+        (0, 0, "no new data", "no prediction and no label"),
+        (199, 0, "not enough data", "199 new predictions and 0 new labels: a window has 200"),
+        (199, 199, "not enough data", "199 new predictions and 199 new labels"),
+        (200, 0, "no drift", "loss not judged: 0 new labels"),
+        (0, 200, "no drift", "data and prediction drift not judged: 0 new predictions"),
+        (1000, 200, "no drift", "ordinary windows stay"),
+    ],
+)
+def test_too_few_rows_are_never_called_no_drift(
+    champion, steady, rows: int, labels: int, expected: str, says: str
+) -> None:
+    verdict = verdict_on(champion, steady.iloc[:rows], steady.iloc[:labels])
+    assert verdict.verdict == expected
+    assert says in verdict.reason
+    assert not verdict.alarm
+    assert ("data drift" in {result.name for result in verdict.detectors}) == (rows >= 200)
+    assert ("loss" in {result.name for result in verdict.detectors}) == (labels >= 200)
+
+
+def test_thresholds_for_more_rows_than_configured_now_wait_for_them(champion, steady) -> None:
+    verdict = judge(*champion, manifest(), steady[:150], steady[:150], Drift(window_size=100))
+    assert verdict.verdict == "not enough data"
+    assert "a window has 200" in verdict.reason
+
+
+def test_a_history_too_short_to_calibrate_on_judges_nothing(champion, steady) -> None:
+    thresholds = Thresholds(200, 0.01, ())
+    verdict = judge(champion[0], thresholds, manifest(), steady[:200], steady[:200], DRIFT)
+    assert verdict.verdict == "not enough data"
+    assert "too short to say what is ordinary" in verdict.reason
+
+
+def test_the_same_rows_in_any_order_give_the_same_verdict(champion, steady) -> None:
+    window = farther(steady.iloc[:200])
+    shuffled = window.sample(frac=1, random_state=3)
+    assert verdict_on(champion, window).to_json() == verdict_on(champion, shuffled).to_json()
+
+
+def test_of_many_rows_a_window_is_judged_that_spans_them_all(champion, steady) -> None:
+    verdict = verdict_on(champion, steady)
+    assert verdict.rows == 200
+    assert verdict.verdict == "no drift"
+    assert (verdict.event_until - verdict.event_from).days >= 20
+    week = champion[1].limits[1]
+    assert verdict.features[0].threshold == week.distances["trip_distance"]
+
+
+def test_the_event_span_is_that_of_the_alarming_rows(champion, steady) -> None:
+    verdict = verdict_on(champion, steady.iloc[400:600], slower(steady.iloc[:200]))
+    assert verdict.event_from == steady["pickup_at"].iloc[0]
+    assert verdict.event_until == steady["pickup_at"].iloc[199]
+
+
+def test_both_zones_count_once_and_a_lower_threshold_lets_them_alarm(champion, steady) -> None:
+    moved = elsewhere(steady.iloc[:200])
+    moved["dropoff_location_id"] += 60
+    (data, *_) = verdict_on(champion, moved, threshold=0.1).detectors
+    assert data.distance == pytest.approx(0.15 / 0.9)
+    assert data.alarm
+
+
+def test_drift_of_what_the_model_hardly_uses_is_told_but_is_no_alarm(champion, steady) -> None:
+    window = steady.iloc[:200].assign(passenger_count=5)
+    verdict = judge(*champion, manifest(IMPORTANCES | {"passenger_count": 0.0}), window, window, DRIFT)
+    assert [result.feature for result in verdict.features if result.drifted] == ["passenger_count"]
+    assert verdict.verdict == "no drift"
+
+
+def test_a_burst_denser_than_all_history_says_so_in_its_alarm(champion) -> None:
+    hour = trips(10, start="2026-02-10T12:00", seed=5).iloc[:200]
+    burst = farther(
+        hour.assign(pickup_at=pd.date_range("2026-02-10T12:00", periods=200, freq="s", tz="UTC", unit="us"))
+    )
+    verdict = verdict_on(champion, burst)
+    assert verdict.alarm
+    assert "more densely than any" in verdict.reason
+
+
+def test_an_empty_frame_without_types_is_no_new_data(champion) -> None:
+    assert verdict_on(champion, pd.DataFrame(), pd.DataFrame()).verdict == "no new data"
+
+
+def test_a_reference_is_read_from_its_bundle(champion, tmp_path: Path) -> None:
+    reference = champion[0]
+    parts = [reference.window.assign(part="window"), reference.holdout.assign(part="holdout")]
+    pd.concat(parts).to_parquet(tmp_path / bundle.REFERENCE)
+    read = Reference.read(tmp_path)
+    assert len(read.window) == len(reference.window)
+    assert read.holdout["prediction"].tolist() == reference.holdout["prediction"].tolist()

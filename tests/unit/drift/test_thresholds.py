@@ -1,0 +1,99 @@
+import json
+
+import pandas as pd
+import pytest
+
+from autoops.drift.performance import ErrorLimits
+from autoops.drift.thresholds import Limits, Thresholds, calibrate, span_days, watched
+from autoops.errors import BundleError
+from autoops.settings import Drift
+from tests.unit.drift.made_up import DRIFT, FEATURES, calibrated, history, trips
+
+
+def test_calendar_features_are_not_watched() -> None:
+    assert watched(("hour", "trip_distance", "day_of_week", "month")) == ("trip_distance",)
+
+
+def test_each_watched_column_and_the_errors_have_limits_for_two_spans() -> None:
+    _, thresholds = calibrated()
+    assert thresholds.window_size == DRIFT.window_size
+    half_a_day, week = thresholds.limits
+    columns = {"trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id", "prediction"}
+    assert set(half_a_day.distances) == set(week.distances) == columns
+    assert half_a_day.span_days < 1 < week.span_days < 7.5
+    assert half_a_day.windows == 70
+    assert half_a_day.errors.signed_low < 0 < half_a_day.errors.signed_high
+    assert all(week.distances[name] <= half_a_day.distances[name] for name in columns)
+
+
+def test_calibration_is_deterministic() -> None:
+    assert calibrated()[1] == calibrated()[1]
+
+
+def test_json_tells_all_and_is_small() -> None:
+    _, thresholds = calibrated()
+    text = thresholds.to_json()
+    assert Thresholds.from_json(text) == thresholds
+    assert len(text) < 5_000
+    assert json.loads(text)["window_size"] == 200
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"window_size": 1, "false_alarm_rate": 1, "limits": [{}]}'])
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(BundleError, match="thresholds: not readable"):
+        Thresholds.from_json(text)
+
+
+def test_a_smaller_false_alarm_rate_means_wider_limits() -> None:
+    strict, loose = (calibrated(Drift(window_size=200, false_alarm_rate=rate))[1].limits[0] for rate in (0.001, 0.1))
+    assert all(strict.distances[name] > loose.distances[name] for name in loose.distances)
+    assert strict.errors.signed_high > loose.errors.signed_high
+
+
+def test_a_history_of_two_windows_calibrates_nothing() -> None:
+    fitted, _, _ = history(days=1)
+    none = fitted.iloc[:0]
+    assert calibrate(fitted, none, fitted.assign(part="window"), FEATURES, DRIFT).limits == ()
+
+
+def test_sparse_history_has_windows_of_many_days_and_no_weekly_ones() -> None:
+    fitted, holdout, reference = history(days=60)
+    sparse = [part.iloc[::20] for part in (fitted, holdout, reference)]
+    (only,) = calibrate(*sparse, FEATURES, DRIFT).limits
+    assert only.span_days > 8
+
+
+def test_a_window_is_not_measured_against_its_own_rows() -> None:
+    """Were it, a history that changes every day would look as if its windows were ordinary."""
+    fitted, holdout, reference = history(days=10)
+    days = reference["pickup_at"].dt.dayofyear
+    changing = reference.assign(pickup_location_id=days)
+    windows = fitted.assign(pickup_location_id=fitted["pickup_at"].dt.dayofyear)
+    thresholds = calibrate(windows, holdout.iloc[:0], changing, FEATURES, DRIFT)
+    assert thresholds.limits[0].distances["pickup_location_id"] > 0.8
+
+
+def test_errors_of_fitted_rows_count_as_large_as_those_of_held_out_rows() -> None:
+    fitted, holdout, reference = history()
+    error = fitted["prediction"] - fitted["trip_duration_minutes"]
+    flattering = fitted.assign(trip_duration_minutes=fitted["prediction"] - error / 3)
+    honest, corrected = (
+        calibrate(rows, holdout, reference, FEATURES, DRIFT).limits[0].errors for rows in (fitted, flattering)
+    )
+    assert corrected.signed_high == pytest.approx(honest.signed_high, rel=0.1)
+    assert corrected.absolute_mean == pytest.approx(honest.absolute_mean, rel=0.1)
+
+
+def test_a_window_gets_the_limits_of_the_longest_span_that_it_fills() -> None:
+    errors = ErrorLimits(0, -1, 1, 3, 4)
+    half_a_day, week = Limits(0.4, 70, {}, errors), Limits(6.5, 20, {}, errors)
+    thresholds = Thresholds(200, 0.01, (half_a_day, week))
+    expected = {0.01: half_a_day, 0.5: half_a_day, 6: half_a_day, 7: week, 30: week}
+    assert {days: thresholds.for_span(days) for days in expected} == expected
+
+
+def test_a_straggler_does_not_make_a_window_long() -> None:
+    moments = trips(1)["pickup_at"]
+    assert span_days(moments) == pytest.approx(1, rel=0.1)
+    straggling = pd.concat([pd.Series([moments.iloc[0] - pd.Timedelta(days=60)]), moments])
+    assert span_days(straggling) == pytest.approx(span_days(moments), rel=0.05)
