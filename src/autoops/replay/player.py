@@ -84,7 +84,7 @@ class Played:
 def play(
     options: PlayOptions,
     pace: Pace | None = None,
-    listener: Listener | None = None,
+    listeners: Sequence[Listener] = (),
     *,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -94,7 +94,7 @@ def play(
 
     async def run() -> Played:
         async with ApiClient(options.api_url, options.connections, options.timeout_s, transport) as client:
-            replay = _Replay(options, pace or Pace(), listener or Listener(), clock or SystemClock(), client)
+            replay = _Replay(options, pace or Pace(), listeners, clock or SystemClock(), client)
             return await replay.run()
 
     return asyncio.run(run())
@@ -104,7 +104,7 @@ def play(
 class _Replay:
     options: PlayOptions
     pace: Pace
-    listener: Listener
+    listeners: Sequence[Listener]
     clock: Clock
     client: ApiClient
     tally: Tally = field(default_factory=Tally)
@@ -141,7 +141,8 @@ class _Replay:
 
     async def _play_month(self, loaded: LoadedMonth) -> bool:
         """False when the pace was stopped on the way."""
-        self.listener.month_began(loaded.month, len(loaded.trips))
+        for listener in self.listeners:
+            listener.month_began(loaded.month, len(loaded.trips))
         for departure in loaded.departures():
             if not await self.pace.turn(departure.event_at):
                 return False
@@ -152,7 +153,8 @@ class _Replay:
         await self._land()
         if self.options.publish_to is not None:
             publish(loaded.raw, self.options.publish_to)
-        self.listener.month_ended(loaded.month)
+        for listener in self.listeners:
+            listener.month_ended(loaded.month)
         return True
 
     async def _launch(self, request: Coroutine[Any, Any, None]) -> None:
@@ -187,7 +189,8 @@ class _Replay:
         prediction, version = answered
         answer = Answer(departure.event_at, prediction, departure.truth, version, self.clock.now())
         self.tally.add(answer)
-        self.listener.answered(month, answer)
+        for listener in self.listeners:
+            listener.answered(month, answer)
         if self.options.label_lag is not None:
             label = {"request_id": departure.request_id, "trip_duration_minutes": departure.truth}
             self.labels.append((departure.event_at + self.options.label_lag, label))

@@ -105,7 +105,7 @@ def test_a_month_is_published_when_event_time_passes_its_end(world, tmp_path):
     def names() -> list[str]:
         return sorted(path.name for path in published.glob("*"))
 
-    play(options(world, publish_to=published), listener=Witness(), transport=AnsweringApi())
+    play(options(world, publish_to=published), listeners=[Witness()], transport=AnsweringApi())
     january, february = "green_tripdata_2023-01.parquet", "green_tripdata_2023-02.parquet"
     assert seen == [
         ("2023-01 began", []),
@@ -155,7 +155,7 @@ def test_stopping_the_pace_ends_the_replay_early_with_what_it_has(world):
             if self.answers == 10:
                 pace.stop()
 
-    played = play(options(world, connections=1), pace, StopsAtTen(), transport=AnsweringApi())
+    played = play(options(world, connections=1), pace, [StopsAtTen()], transport=AnsweringApi())
     assert sum(segment.rows for segment in played.tally.by_month()) in (10, 11)
 
 
@@ -165,7 +165,7 @@ def test_what_a_listener_raises_ends_the_replay(world):
             raise InputError("no")
 
     with pytest.raises(InputError, match="no"):
-        play(options(world), listener=Broken(), transport=AnsweringApi())
+        play(options(world), listeners=[Broken()], transport=AnsweringApi())
 
 
 def test_a_month_that_the_source_does_not_have_is_said_before_the_replay_passes_it(world):

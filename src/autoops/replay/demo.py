@@ -1,0 +1,149 @@
+"""The demo: the whole loop on this machine, with real services, told as it happens."""
+
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from autoops import bootstrap, console, database, services
+from autoops.errors import InputError
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource, open_source
+from autoops.months import Month, month_range
+from autoops.registry import champion_of
+from autoops.replay import closing, stage
+from autoops.replay.outcome import REPORT, SUMMARY, Outcome, sum_up
+from autoops.replay.report import write_report
+from autoops.replay.story import Story, World
+from autoops.replay.summary import SAMPLE
+from autoops.replay.timeline import DEMO, Timeline
+from autoops.replay.witness import Witness
+from autoops.services.health import airflow_client
+from autoops.settings import Data, Settings, load_settings
+
+FIRST_MONTHS = 3
+SAMPLE_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))
+CHANGES_FROM = Month(2023, 5)
+"""Three months to train on, a steady one, and two in which everybody drives a quarter slower."""
+
+SAMPLE_TREES = 50
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """`source` is a directory or URL, with the `months` to play from it; without one, months are made up.
+    `replayed` trips of each month are sent, `rate` of them per second."""
+
+    source: str | None = None
+    months: Sequence[Month] = ()
+    replayed: int = 3_600
+    rate: float = 150
+    made_up: int = 12_000
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.source is None) != (not self.months):
+            raise InputError("demo: --source and --months go together; without both the months are made up")
+        if self.months and len(self.months) <= FIRST_MONTHS:
+            raise InputError(f"demo: needs at least {FIRST_MONTHS + 1} months, {FIRST_MONTHS} of them to train on")
+
+
+def run(options: DemoOptions) -> int:
+    """Plays the demo in `storage.home`/demo; 0 when the story held, 1 when it did not. Raises Conflict where
+    another one plays, and ServiceUnavailable when a service or a retraining fails."""
+    base = load_settings()
+    home = base.storage.home / "demo"
+    stage.check_home(home)
+    with stage.reserved(home), _interruptible(), Timeline(console.out) as timeline:
+        _end_earlier(base, home, timeline)
+        world = _world(options, stage.cleared(home))
+        settings = stage.enter(home, base, _overrides(base, options, home))
+        with _services(settings, timeline, options.keep):
+            outcome = _play(settings, world, options, timeline)
+    (home / SUMMARY).write_text(json.dumps(outcome.summary.to_json(), indent=2) + "\n")
+    write_report(home / REPORT, outcome)
+    closing.show(outcome, home)
+    if options.keep:
+        closing.show_addresses(settings)
+    return 1 if outcome.summary.complaints() else 0
+
+
+def _end_earlier(base: Settings, home: Path, timeline: Timeline) -> None:
+    """What a killed demo left running, or one that was told to stay."""
+    own = base.model_copy(update={"storage": base.storage.model_copy(update={"home": home})})
+    if home.is_dir() and services.down(own):
+        timeline.say(DEMO, "stopped what an earlier demo had left running")
+
+
+def _world(options: DemoOptions, home: Path) -> World:
+    if options.source is not None:
+        months = list(options.months)
+        source = open_source(Data(source=options.source))
+        return World(options.source, source, months[:FIRST_MONTHS], months[FIRST_MONTHS:])
+    directory = home / "world"
+    write_sample(directory, SAMPLE_MONTHS, trips_per_month=options.made_up, scenario="speed", changes_from=CHANGES_FROM)
+    source = DirectorySource(directory)
+    return World(SAMPLE, source, SAMPLE_MONTHS[:FIRST_MONTHS], SAMPLE_MONTHS[FIRST_MONTHS:])
+
+
+def _overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dict[str, Any]]:
+    published = home / "published"
+    published.mkdir()
+    overrides = stage.own_overrides(base, published)
+    if options.source is None and "n_estimators" in base.model.parameters:
+        overrides["model"] = {"parameters": base.model.parameters | {"n_estimators": SAMPLE_TREES}}
+    return overrides
+
+
+def _play(settings: Settings, world: World, options: DemoOptions, timeline: Timeline) -> Outcome:
+    witness = Witness(database.connect(settings))
+    with airflow_client(settings) as airflow:
+        story = Story(settings, world, options.replayed, options.rate, timeline, witness, airflow)
+        story.train_first_model()
+        played = story.live_through_the_rest()
+    champion = champion_of(bootstrap.pipeline(settings).registry).number
+    return sum_up(world.name, played, witness, champion, story.served_version(), timeline.elapsed_s)
+
+
+@contextmanager
+def _services(settings: Settings, timeline: Timeline, keep: bool) -> Iterator[None]:
+    """Up, and down again whatever happens; `keep` leaves them up when nothing was raised."""
+    try:
+        services.up(settings, progress=lambda line: timeline.say("services", line))
+        yield
+    except BaseException:
+        _stop(settings, timeline)
+        raise
+    if not keep:
+        _stop(settings, timeline)
+
+
+def _stop(settings: Settings, timeline: Timeline) -> None:
+    """Further interrupts do not keep it from ending what it started."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
+    try:
+        timeline.say("services", "stopping")
+        services.down(settings)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Being told to end, or losing the terminal, unwinds as Ctrl-C does, so that nothing is left behind."""
+
+    def unwind(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    handlers = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,39 @@
+"""All that a demo leaves behind: its figures, and what they were made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoops.loop.checks import Check
+from autoops.loop.ledger import Entry, Incident
+from autoops.replay.player import Played
+from autoops.replay.summary import Summary, alarm_to_served_s, parts_of
+from autoops.replay.tally import Tally
+from autoops.replay.witness import Witness
+
+SUMMARY, REPORT = "summary.json", "report.html"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    summary: Summary
+    tally: Tally
+    checks: Sequence[Check]
+    incidents: Sequence[Incident]
+    entries: Sequence[Entry]
+    failures: Sequence[str]
+
+
+def sum_up(source: str, played: Played, witness: Witness, champion: int, served: int | None, wall_s: float) -> Outcome:
+    checks, incidents, entries = witness.checks(), witness.incidents(), witness.entries()
+    summary = Summary(
+        source=source,
+        parts=parts_of(played.tally.by_month(), checks, incidents, entries),
+        champion_version=champion,
+        served_version=served or 0,
+        requests=played.requests,
+        failed_requests=played.failed,
+        alarm_to_served_s=alarm_to_served_s(played.tally, checks, incidents, entries),
+        wall_s=round(wall_s, 1),
+    )
+    failures = [f"{count} × {what}" for what, count in played.failures.items()]
+    return Outcome(summary, played.tally, checks, incidents, entries, failures)

@@ -1,0 +1,59 @@
+"""A replay on a thread of its own, and what of it is worth telling while it runs."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from autoops.months import Month
+from autoops.replay.pace import Pace
+from autoops.replay.player import Listener, Played, PlayOptions, play
+from autoops.replay.tally import Answer, Sums
+
+
+class Board(Listener):
+    """The month that is played: how far it is, and each version's error in it. Written by the player's thread."""
+
+    def __init__(self) -> None:
+        self.month: Month | None = None
+        self.trips = 0
+        self.answers = 0
+        self.version = 0
+        self.errors: dict[tuple[Month, int], Sums] = {}
+
+    def month_began(self, month: Month, trips: int) -> None:
+        self.month, self.trips, self.answers = month, trips, 0
+
+    def answered(self, month: Month, answer: Answer) -> None:
+        self.answers += 1
+        self.version = max(self.version, answer.model_version)
+        sums = self.errors.setdefault((month, answer.model_version), Sums())
+        sums.add(1, abs(answer.error), answer.error)
+
+    def outcome(self, month: Month) -> str:
+        """What each version did in the month, in words."""
+        parts = [(version, sums) for (of, version), sums in self.errors.items() if of == month]
+        return "; ".join(
+            f"version {version} answered {sums.rows} trips, off by {sums.mae:.2f} min" for version, sums in parts
+        )
+
+
+class Playing:
+    """Use as a context manager: the replay is stopped when the block is left, however it is left."""
+
+    def __init__(self, options: PlayOptions, pace: Pace, listeners: list[Listener]) -> None:
+        self._pace = pace
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="replay")
+        self._future = self._executor.submit(play, options, pace, listeners)
+
+    def __enter__(self) -> "Playing":
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._pace.stop()
+        self._executor.shutdown()
+
+    @property
+    def under_way(self) -> bool:
+        return not self._future.done()
+
+    def result(self) -> Played:
+        """What was played; raises what ended it."""
+        return self._future.result()

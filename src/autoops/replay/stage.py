@@ -1,0 +1,107 @@
+"""Where the demo plays: a home of its own with its own ports and configuration, so that it never meets `autoops up`."""
+
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autoops.errors import Conflict
+from autoops.services.credentials import write_private
+from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
+
+MARKER = ".autoops-demo"
+CONFIG = "config.yaml"
+
+
+@contextmanager
+def reserved(home: Path) -> Iterator[None]:
+    """One demo per home at a time; the kernel lets go when its process dies, however it dies."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_name(f".{home.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"another demo is playing in {home}: wait for its end, or stop it") from None
+        yield
+
+
+def check_home(home: Path) -> None:
+    """Raises Conflict for a folder that no demo made: it is about to be wiped."""
+    if home.is_dir() and any(home.iterdir()) and not (home / MARKER).exists():
+        raise Conflict(f"{home} is not empty and was not made by a demo: move it away first")
+
+
+def cleared(home: Path) -> Path:
+    """An empty home. Nothing of an earlier demo may run in it any more."""
+    if home.is_dir():
+        shutil.rmtree(home)
+    home.mkdir(parents=True)
+    (home / MARKER).touch()
+    return home
+
+
+def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> Settings:
+    """Writes the demo's configuration, makes it this process's and thereby that of the services, and loads it.
+
+    AUTOOPS__ variables are in `base` already and leave the environment, where they would win over the overrides.
+    """
+    values = base.model_dump(mode="json")
+    if base.airflow.password is not None:
+        values["airflow"]["password"] = base.airflow.password.get_secret_value()
+    for section, keys in overrides.items():
+        values[section] |= keys
+    path = home / CONFIG
+    write_private(path, yaml.safe_dump(values, sort_keys=False))
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ[CONFIG_VARIABLE] = str(path)
+    return load_settings(path)
+
+
+def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
+    """What every demo changes: its state, its ports, where months appear, and a monitor that looks often."""
+    serving, airflow, mlflow = free_ports(base.serving.port, base.airflow.port, 5000)
+    return {
+        "storage": {"home": ".", "url": None},
+        "data": {"source": str(published)},
+        "mlflow": {"tracking_uri": f"http://127.0.0.1:{mlflow}"},
+        "serving": {"host": "127.0.0.1", "port": serving, "model_version": "champion"},
+        "airflow": {"host": "127.0.0.1", "port": airflow},
+        "drift": {"source": "log", "check_interval_s": 10},
+    }
+
+
+def free_ports(*preferred: int) -> list[int]:
+    """Each preferred port where it is free, else one that the kernel gives; all different."""
+    with ExitStack() as held:
+        return [int(held.enter_context(_bind(port)).getsockname()[1]) for port in preferred]
+
+
+def _bind(port: int) -> socket.socket:
+    for attempt in (port, 0):
+        candidate = socket.socket()
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind(("127.0.0.1", attempt))
+            candidate.listen(1)
+        except OSError:
+            candidate.close()
+            continue
+        return candidate
+    raise Conflict(f"port {port} is taken, and this machine gives no other")
+
+
+def newest_tails(logs: Path, files: int = 3, lines: int = 12) -> str:
+    """The ends of the logs that were written to last."""
+    found = sorted((path for path in logs.rglob("*.log") if path.is_file()), key=lambda path: path.stat().st_mtime)
+    tails = []
+    for path in found[-files:]:
+        end = path.read_text(errors="replace").splitlines()[-lines:]
+        tails.append("\n".join([f"--- {path}", *end]))
+    return "\n".join(tails)

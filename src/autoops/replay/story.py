@@ -1,0 +1,144 @@
+"""What the demo does, which is little: it publishes months, asks Airflow for a first model, and sends trips.
+
+All else is done by the scheduled DAGs; the story watches, and tells.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from autoops.errors import ServiceUnavailable
+from autoops.ingestion.source import Source, file_name
+from autoops.months import Month
+from autoops.replay.director import Director
+from autoops.replay.pace import Pace
+from autoops.replay.player import Played, PlayOptions
+from autoops.replay.playing import Board, Playing
+from autoops.replay.stage import newest_tails
+from autoops.replay.timeline import DEMO, Timeline
+from autoops.replay.witness import Witness, judges_errors
+from autoops.services.airflow import AirflowClient
+from autoops.settings import Settings
+
+LOOK_S = 0.4
+RETRAINING_TIMEOUT_S = 900
+QUIET_S = 3
+"""An alarm is on record a moment before its incident is: the story ends when nothing has moved for so long."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the months come from: the `first` are published at the start, the `later` are lived through."""
+
+    name: str
+    source: Source
+    first: Sequence[Month]
+    later: Sequence[Month]
+
+
+@dataclass
+class Story:
+    settings: Settings
+    world: World
+    sample: int
+    rate: float
+    timeline: Timeline
+    witness: Witness
+    airflow: AirflowClient
+    published: list[Month] = field(default_factory=list)
+    version: int = 0
+
+    def train_first_model(self) -> None:
+        """Publishes the first months and has Airflow train on them; a version is served then."""
+        for month in self.world.first:
+            self.world.source.fetch(month, self._published_directory / file_name(month))
+            self.published.append(month)
+        self.timeline.say(DEMO, f"published {', '.join(map(str, self.published))}; asking Airflow for a first model")
+        run_id = self.airflow.trigger("retrain", {"reason": "first model"})
+        self._wait("the first training", lambda: self.airflow.run("retrain", run_id).finished, RETRAINING_TIMEOUT_S)
+        state = self.airflow.run("retrain", run_id).state
+        version = self.served_version()
+        if state != "success" or version is None:
+            raise ServiceUnavailable(f"the first training ended as {state}, and no version is served: see {self._logs}")
+        self.version = version
+
+    def live_through_the_rest(self) -> Played:
+        """Sends the later months through the API and waits until the loop has dealt with what they brought."""
+        pace = Pace(rate=self.rate)
+        director, board = Director(pace, self.rate, self.settings.drift.window_size), Board()
+        options = PlayOptions(
+            self.world.source,
+            self.world.later,
+            self.settings.api_url,
+            sample=self.sample,
+            publish_to=self._published_directory,
+        )
+        with Playing(options, pace, [director, board]) as playing:
+            self._wait_for_the_end(playing, director, board)
+            played = playing.result()
+        self.timeline.idle()
+        return played
+
+    def _wait_for_the_end(self, playing: Playing, director: Director, board: Board) -> None:
+        """Until the trips are answered, judged, and what they brought is dealt with."""
+        since_due: float | None = None
+        busy_at = time.monotonic()
+        while time.monotonic() - busy_at < QUIET_S:
+            self._look(director)
+            due = self.witness.retraining_is_due(self.published)
+            director.steer(due)
+            self._tell(director, board)
+            if playing.under_way or director.waits or due:
+                busy_at = time.monotonic()
+            since_due = (since_due or time.monotonic()) if due else None
+            self._give_up_after(since_due and since_due + RETRAINING_TIMEOUT_S, "a retraining")
+            time.sleep(LOOK_S)
+
+    def _tell(self, director: Director, board: Board) -> None:
+        for month in director.ended[len(self.published) - len(self.world.first) :]:
+            self.published.append(month)
+            self.timeline.say(DEMO, f"{month} is over and published; {board.outcome(month)}")
+        if board.version > self.version:
+            self.version = board.version
+            self.timeline.say("swapped", f"the API answers with version {board.version}", "bold green")
+        if board.month is not None:
+            label = f"{board.month}, {board.answers} of {board.trips} trips, version {board.version}"
+            self.timeline.progress(label, board.answers, board.trips)
+
+    def served_version(self) -> int | None:
+        response = httpx.get(f"{self.settings.api_url}/model/info", timeout=5, trust_env=False)
+        version: int | None = response.raise_for_status().json()["model_version"]
+        return version
+
+    def _wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            self._look()
+            self._give_up_after(deadline, what)
+            time.sleep(LOOK_S)
+        self._look()
+
+    def _look(self, director: Director | None = None) -> None:
+        """Tells what is new in the ledger. Raises ServiceUnavailable when a retraining failed for good."""
+        for entry in self.witness.news():
+            self.timeline.entry(entry)
+            if entry.kind == "retraining failed":
+                raise ServiceUnavailable(f"{entry.reason}; see {self._logs}")
+        for check in self.witness.new_checks():
+            if director is not None and judges_errors(check):
+                director.judged(check.model_version)
+
+    def _give_up_after(self, deadline: float | None, what: str) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise ServiceUnavailable(f"gave up waiting for {what}; the newest logs end so:\n{newest_tails(self._logs)}")
+
+    @property
+    def _published_directory(self) -> Path:
+        return Path(self.settings.data.source)
+
+    @property
+    def _logs(self) -> Path:
+        return self.settings.storage.home / "logs"

@@ -1,0 +1,60 @@
+"""Reads what the scheduled pipelines leave behind. The demo only ever looks; Airflow acts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from autoops.clock import SystemClock
+from autoops.loop.checks import JUDGED, Check, CheckLog
+from autoops.loop.ledger import Entry, Incident, Ledger
+from autoops.months import Month
+
+ALL = 1_000_000
+
+
+class Witness:
+    def __init__(self, engine: sa.Engine) -> None:
+        self._ledger = Ledger(engine, SystemClock())
+        self._checks = CheckLog(engine, SystemClock())
+        self._entries_seen = 0
+        self._checks_seen = 0
+
+    def news(self) -> list[Entry]:
+        """Ledger entries since the last call."""
+        found = [entry for entry in self._ledger.entries() if entry.id > self._entries_seen]
+        self._entries_seen = max((entry.id for entry in found), default=self._entries_seen)
+        return found
+
+    def new_checks(self) -> list[Check]:
+        """Checks since the last call that had enough to judge, oldest first."""
+        found = [check for check in self._checks.latest(judged=True, limit=20) if check.id > self._checks_seen]
+        self._checks_seen = max((check.id for check in found), default=self._checks_seen)
+        return found[::-1]
+
+    def checks(self) -> list[Check]:
+        """All that had enough to judge, oldest first."""
+        return self._checks.latest(judged=True, limit=ALL)[::-1]
+
+    def entries(self) -> list[Entry]:
+        return self._ledger.entries()
+
+    def incidents(self) -> list[Incident]:
+        """Oldest first."""
+        return self._ledger.incidents()[::-1]
+
+    def retraining_is_due(self, published: Sequence[Month]) -> bool:
+        """Whether an incident stands whose evidence is published: a retraining runs, or the next check starts one."""
+        until = max((month.ends_at for month in published), default=None)
+        return any(_reached(incident, until) for incident in self._ledger.incidents(unresolved=True))
+
+
+def _reached(incident: Incident, published_until: datetime | None) -> bool:
+    if incident.evidence_until is None:
+        return True
+    return published_until is not None and incident.evidence_until < published_until
+
+
+def judges_errors(check: Check) -> bool:
+    """Whether labels had come in for it, too."""
+    return check.verdict in JUDGED and any(found["name"] == "loss" for found in check.report.get("detectors", ()))
