@@ -1,11 +1,13 @@
 """Verbs on services: up, down, status, serve, replay, demo."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autoops import console
-from autoops.cli.options import Json
+from autoops.cli.options import Json, Months
+from autoops.months import Month, parse_months
 from autoops.settings import load_settings
 
 verbs = typer.Typer()
@@ -71,3 +73,62 @@ def status(json: Json = False) -> None:
         lines += ["", f"model      unknown: {error}"]
     value = state | {"services": {row.service: row.complaint or "healthy" for row in running}}
     console.show(value, json, "\n".join(lines))
+
+
+@verbs.command()
+def replay(
+    source: Annotated[str, typer.Option(help="Folder or base URL of the raw months.")],
+    months: Months,
+    url: Annotated[str | None, typer.Option(help="Of the API; default: the one of config.yaml.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Trips per month, spread over its days; default: all.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests per second at most.")] = 150,
+    speed: Annotated[float | None, typer.Option(help="Event seconds per second at most.")] = None,
+    label_lag_days: Annotated[float, typer.Option(help="How long after its trip a label is sent.")] = 1,
+    publish_to: Annotated[Path | None, typer.Option(help="Folder that each month appears in when it is over.")] = None,
+    json: Json = False,
+) -> None:
+    """Send months of trips through the API by event time, labels and publications following; 1 if a request failed."""
+    from datetime import timedelta
+
+    from autoops.ingestion.source import open_source
+    from autoops.replay.pace import Pace
+    from autoops.replay.player import PlayOptions, Reporter, play
+
+    settings = load_settings()
+    options = PlayOptions(
+        source=open_source(settings.data.model_copy(update={"source": source})),
+        months=parse_months(months),
+        api_url=url or settings.api_url,
+        sample=sample,
+        label_lag=timedelta(days=label_lag_days),
+        publish_to=publish_to,
+    )
+    with console.progress("replay") as report:
+        played = play(options, Pace(rate, speed), [Reporter(report)])
+    parts = [
+        {"month": f"{Month.of(p.event_at)}", "model_version": p.model_version, "rows": p.rows, "mae": p.mae}
+        for p in played.tally.by_month()
+    ]
+    value = {"requests": played.requests, "failed": played.failed, "labels": played.labels_sent, "months": parts}
+    lines = [
+        f"{m['month']} by version {m['model_version']}: {m['rows']} trips, MAE {m['mae']:.3f} min" for m in by_month
+    ]
+    failures = ", ".join(f"{count} x {what}" for what, count in played.failures.items()) or "none failed"
+    console.show(value, json, "\n".join([*lines, f"{played.requests} requests, {failures}"]))
+    if played.failed:
+        raise typer.Exit(1)
+
+
+@verbs.command()
+def demo(
+    source: Annotated[str | None, typer.Option(help="Folder or URL of real months, instead of made-up ones.")] = None,
+    months: Annotated[list[str] | None, typer.Option("--months", help="With --source: 2022-01..2022-08.")] = None,
+    replayed: Annotated[int, typer.Option(help="Trips of each month that are sent.")] = 3_600,
+    rate: Annotated[float, typer.Option(help="Requests per second.")] = 150,
+    keep: Annotated[bool, typer.Option(help="Leave everything up at the end, and print where.")] = False,
+) -> None:
+    """A model degrades and heals itself: the whole loop on this machine, told as it happens."""
+    from autoops.replay.demo import DemoOptions, run
+
+    chosen = parse_months(months) if months else ()
+    raise typer.Exit(run(DemoOptions(source=source, months=chosen, replayed=replayed, rate=rate, keep=keep)))

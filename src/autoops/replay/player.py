@@ -42,6 +42,21 @@ class Listener:
         """All of its trips were answered and the month is published."""
 
 
+class Reporter(Listener):
+    """Tells `report` how many trips were answered, and of how many so far."""
+
+    def __init__(self, report: Callable[[int, int], None]) -> None:
+        self._report = report
+        self._done = self._total = 0
+
+    def month_began(self, month: Month, trips: int) -> None:
+        self._total += trips
+
+    def answered(self, month: Month, answer: Answer) -> None:
+        self._done += 1
+        self._report(self._done, self._total)
+
+
 @dataclass(frozen=True)
 class PlayOptions:
     """What is played, and to whom. Months of event time without a label lag get no labels."""
