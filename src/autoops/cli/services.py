@@ -110,9 +110,7 @@ def replay(
         for p in played.tally.by_month()
     ]
     value = {"requests": played.requests, "failed": played.failed, "labels": played.labels_sent, "months": parts}
-    lines = [
-        f"{m['month']} by version {m['model_version']}: {m['rows']} trips, MAE {m['mae']:.3f} min" for m in by_month
-    ]
+    lines = [f"{m['month']} by version {m['model_version']}: {m['rows']} trips, MAE {m['mae']:.3f} min" for m in parts]
     failures = ", ".join(f"{count} x {what}" for what, count in played.failures.items()) or "none failed"
     console.show(value, json, "\n".join([*lines, f"{played.requests} requests, {failures}"]))
     if played.failed:
