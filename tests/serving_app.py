@@ -1,4 +1,4 @@
-"""The API as a process of its own, for tests that kill it and for the benchmark: `uvicorn --factory tests.serving_app:create`.
+"""The API as a process of its own: `uvicorn --factory tests.serving_app:create`.
 
 Its settings come from the environment as always; REGISTRY names the folder of a DirectoryRegistry.
 """
@@ -6,13 +6,13 @@ Its settings come from the environment as always; REGISTRY names the folder of a
 import os
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from autoops import database
 from autoops.clock import SystemClock
 from autoops.predictions import Instances, PredictionLog
 from autoops.serving.app import create_app
 from autoops.settings import load_settings
-from fastapi import FastAPI
-
 from tests.fakes import DirectoryRegistry
 
 REGISTRY = "AUTOOPS_TEST_REGISTRY"

@@ -1,5 +1,7 @@
 """What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from autoops.serving.holder import Holder, Outcome
@@ -27,6 +29,9 @@ class Metrics:
             "autoops_model_reloads", "Changes of the model, by outcome", ["outcome"], registry=registry
         )
 
+        self._of_status = cache(self._requests.labels)
+        self._of_route = cache(self._seconds.labels)
+
     def watch(self, holder: Holder, writer: Writer) -> None:
         """Gauges that are read when they are scraped."""
         version = Gauge("autoops_model_version", "Version served, 0 for none", registry=self.registry)
@@ -34,17 +39,16 @@ class Metrics:
         failing = Gauge("autoops_model_reload_failing", "1: the followed version is not served", registry=self.registry)
         failing.set_function(lambda: int(holder.failure is not None))
         queue = Gauge("autoops_log_queue_rows", "Rows that wait for their commit", registry=self.registry)
-        queue.set_function(lambda: writer.queued_rows)
+        queue.set_function(lambda: writer.queued)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._of_status(route, status).inc()
+        self._of_route(route).observe(seconds)
 
     def predicted(self, model_version: int, rows: int, unknown_zones: int) -> None:
         """Of rows that are new in the log."""
         self._predictions.labels(model_version).inc(rows)
-        if unknown_zones:
-            self._unknown_zones.inc(unknown_zones)
+        self._unknown_zones.inc(unknown_zones)
 
     def labelled(self, attached: int, pending: int, refused: int) -> None:
         for status, count in (("attached", attached), ("pending", pending), ("refused", refused)):

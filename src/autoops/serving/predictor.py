@@ -1,6 +1,5 @@
 """The use cases behind the endpoints: predict and log, and take ground truth in."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
-from autoops.predictions import LIVE, Label, LoggedPrediction
+from autoops.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
 from autoops.serving.holder import Holder, Loaded
 from autoops.serving.metrics import Metrics
 from autoops.serving.problems import field_problems
@@ -20,25 +19,25 @@ from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Tr
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
 
-_ROWS_ON_THE_LOOP = 64
-"""More are scored in a thread, so that other requests do not wait for them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands in the log for a trip, and how it relates to the version that answered now."""
+    """What stands in the log for a trip. `answered_by` is the version that answers now; of a repeated request
+    the logged one may be another."""
 
     logged: LoggedPrediction
+    answered_by: int
     known_zones: bool
     repeated: bool
 
 
-@dataclass(frozen=True)
 class Predictor:
-    holder: Holder
-    writer: Writer
-    metrics: Metrics
-    clock: Clock
+    def __init__(self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, clock: Clock) -> None:
+        self._log = log
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+        self.holder = holder
 
     def loaded(self) -> Loaded:
         """Raises ServiceUnavailable while no version is loaded."""
@@ -47,39 +46,41 @@ class Predictor:
             raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
         return loaded
 
-    async def predict(self, trips: Sequence[Trip]) -> tuple[int, list[Answer]]:
-        """The version that answered, and an answer for each trip once all of them are committed to the log."""
+    async def predict(self, trips: Sequence[Trip]) -> Sequence[Answer]:
+        """An answer for each trip, all from one version, once all of them are committed to the log."""
+        self.loaded()
+        return await self._writer.do(self._predict_all, trips)
+
+    def _predict_all(self, trips: list[Trip]) -> list[Answer]:
+        """Of one request or of many that came together: scored at once, which costs hardly more than one row."""
         loaded = self.loaded()
-        now = self.clock.now()
-        if len(trips) > _ROWS_ON_THE_LOOP:
-            rows = await asyncio.to_thread(_score, loaded, trips, now)
-        else:
-            rows = _score(loaded, trips, now)
-        standing = await self.writer.append(rows)
-        zones = loaded.scorer.zones
+        rows = _score(loaded, trips, self._clock.now())
+        standing = self._log.append(rows)
+        number, zones = loaded.version.number, loaded.scorer.zones
         answers = [
             Answer(
                 logged,
+                number,
                 logged.pickup_location_id in zones and logged.dropoff_location_id in zones,
                 logged.id != row.id,
             )
             for row, logged in zip(rows, standing, strict=True)
         ]
-        self._count(loaded.version.number, answers)
-        return loaded.version.number, answers
-
-    def _count(self, version: int, answers: list[Answer]) -> None:
         new = [answer for answer in answers if not answer.repeated]
-        self.metrics.predicted(version, len(new), sum(not answer.known_zones for answer in new))
+        self._metrics.predicted(number, len(new), sum(not answer.known_zones for answer in new))
+        return answers
 
     async def take_ground_truth(self, items: Sequence[Any]) -> GroundTruthReceipt:
         """Stores what is well formed, and says of the rest by position what is wrong with it."""
         labels, positions, refused = _sort_out(items)
-        statuses = await self.writer.attach(labels, self.clock.now()) if labels else []
+        statuses = await self._writer.do(self._attach_all, labels)
         pending = [position for position, status in zip(positions, statuses, strict=True) if status == "pending"]
         attached = len(labels) - len(pending)
-        self.metrics.labelled(attached, len(pending), len(refused))
+        self._metrics.labelled(attached, len(pending), len(refused))
         return GroundTruthReceipt(stored=len(labels), attached=attached, pending=pending, refused=refused)
+
+    def _attach_all(self, labels: list[Label]) -> list[LabelStatus]:
+        return self._log.attach(labels, self._clock.now())
 
 
 def _score(loaded: Loaded, trips: Sequence[Trip], now: datetime) -> list[LoggedPrediction]:

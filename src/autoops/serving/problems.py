@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
 from autoops.serving.schemas import FieldProblem, Problem
@@ -17,7 +18,6 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _MOST_ERRORS = 20
 _RETRY_AFTER = {"Retry-After": "1"}
-_JSON_ONLY = "expected a JSON object, sent as content-type application/json"
 
 
 def problem(
@@ -42,26 +42,19 @@ def _on_autoops_error(_request: Request, error: Exception) -> Response:
         logger.warning("%s", error)
         return problem(error.http_status, "the database is not available; nothing was stored", headers=headers)
     if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("a request failed", exc_info=error)
         return _on_defect(_request, error)
     return problem(error.http_status, str(error), headers=headers)
 
 
 def _on_invalid_request(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return problem(400, f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}")
-    if isinstance(first["input"], bytes):
-        return problem(415, _JSON_ONLY)
-    errors = [
-        FieldProblem(
-            field=found.field.removeprefix("body.") if found.field != "body" else "body", message=found.message
-        )
-        for found in field_problems(error.errors())
-    ]
-    named = errors[0]
+    found = error.errors()
+    if found[0]["type"] == "json_invalid":
+        return problem(400, f"the body is not JSON: {found[0]['ctx']['error']}")
+    errors = field_problems(found)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return problem(422, f"{named.field}: {named.message}{more}", errors[:_MOST_ERRORS])
+    return problem(422, f"{errors[0].field}: {errors[0].message}{more}", errors[:_MOST_ERRORS])
 
 
 def _on_http_exception(_request: Request, error: Exception) -> Response:
@@ -69,8 +62,12 @@ def _on_http_exception(_request: Request, error: Exception) -> Response:
     return problem(error.status_code, error.detail, headers=dict(error.headers or {}))
 
 
-def _on_defect(_request: Request, error: Exception) -> Response:
-    logger.error("a request failed", exc_info=error)
+def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return problem(400, "the client left before its body was complete")
+
+
+def _on_defect(_request: Request, _error: Exception) -> Response:
+    """The server logs the exception, which Starlette raises again once this is sent."""
     return problem(500, "something went wrong here; the log of this process says what")
 
 
@@ -78,10 +75,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AutoOpsError, _on_autoops_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_defect)
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

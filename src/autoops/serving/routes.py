@@ -1,18 +1,21 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from autoops.serving import schemas
+from autoops.serving.bodies import parse
+from autoops.serving.openapi import body_of, problems
 from autoops.serving.predictor import Answer, Predictor
-from autoops.serving.problems import documented
 
 _JSON = "application/json"
 
@@ -20,25 +23,31 @@ _JSON = "application/json"
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
+    exposition: Callable[[], bytes]
     max_batch: int
     follows: str
     instance_id: str
     started_at: datetime
 
-    async def predict(self, trip: schemas.Trip) -> Response:
+    async def predict(self, request: Request) -> Response:
         """Predicts one trip's duration; the answer is in the log before it is sent."""
-        _, answers = await self.predictor.predict([trip])
+        trip = await parse(request, schemas.Trip)
+        answers = await self.predictor.predict([trip])
         return _json(_prediction(answers[0]))
 
-    async def predict_batch(self, batch: schemas.TripBatch) -> Response:
+    async def predict_batch(self, request: Request) -> Response:
         """Predicts many trips with one version, all or none."""
+        batch = await parse(request, schemas.TripBatch)
         self._limit(len(batch.trips), "trips")
-        version, answers = await self.predictor.predict(batch.trips)
-        return _json({"model_version": version, "predictions": [_prediction(answer) for answer in answers]})
+        answers = await self.predictor.predict(batch.trips)
+        return _json(
+            {"model_version": answers[0].answered_by, "predictions": [_prediction(answer) for answer in answers]}
+        )
 
-    async def ground_truth(self, batch: schemas.GroundTruthBatch) -> schemas.GroundTruthReceipt:
+    async def ground_truth(self, request: Request) -> schemas.GroundTruthReceipt:
         """Takes what trips really took. A label for an id that is not known yet is kept; of two labels for one
         prediction the later counts; a malformed one is refused by position and the rest stored."""
+        batch = await parse(request, schemas.GroundTruthBatch)
         self._limit(len(batch.labels), "labels")
         return await self.predictor.take_ground_truth(batch.labels)
 
@@ -85,7 +94,7 @@ class Endpoints:
 
     async def metrics(self) -> Response:
         """For Prometheus."""
-        return Response(self.predictor.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(self.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _limit(self, count: int, what: str) -> None:
         if count > self.max_batch:
@@ -94,25 +103,22 @@ class Endpoints:
 
 def router(endpoints: Endpoints) -> APIRouter:
     made = APIRouter()
-    bad, busy = documented(400, 413, 415, 422), documented(503)
+    faults = problems(400, 413, 415, 422, 503)
 
-    def add(method: str, path: str, endpoint: Any, model: Any, responses: dict[int | str, dict[str, Any]]) -> None:
-        made.add_api_route(path, endpoint, methods=[method], response_model=model, responses=responses)
+    def post(path: str, endpoint: Any, body: type[BaseModel], model: type[BaseModel]) -> None:
+        made.add_api_route(
+            path, endpoint, methods=["POST"], response_model=model, responses=faults, openapi_extra=body_of(body)
+        )
 
-    add("POST", "/predict", endpoints.predict, schemas.Prediction, bad | busy)
-    add("POST", "/predict/batch", endpoints.predict_batch, schemas.PredictionBatch, bad | busy)
-    add("POST", "/ground-truth", endpoints.ground_truth, schemas.GroundTruthReceipt, bad | busy)
-    add("GET", "/model/info", endpoints.model_info, schemas.ModelInfo, {})
-    add("POST", "/model/reload", endpoints.reload, schemas.Reload, {})
-    add("GET", "/health", endpoints.health, schemas.Alive, {})
-    add("GET", "/ready", endpoints.ready, schemas.Ready, busy)
-    made.add_api_route(
-        "/metrics",
-        endpoints.metrics,
-        methods=["GET"],
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    )
+    post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction)
+    post("/predict/batch", endpoints.predict_batch, schemas.TripBatch, schemas.PredictionBatch)
+    post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
+    made.add_api_route("/model/info", endpoints.model_info)
+    made.add_api_route("/model/reload", endpoints.reload, methods=["POST"])
+    made.add_api_route("/health", endpoints.health)
+    made.add_api_route("/ready", endpoints.ready, responses=problems(503))
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    made.add_api_route("/metrics", endpoints.metrics, response_class=Response, responses=text)
     return made
 
 
