@@ -19,6 +19,9 @@ DAY = timedelta(days=1)
 MIN_ROWS = 10
 """A day with fewer answers of a version has no error worth drawing."""
 
+LANES, LANE_HEIGHT = 4, 16
+"""Of the marks' labels; the height in pixels."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -123,37 +126,35 @@ def _draw_ratios(
 
 
 def _draw_marks(drawn: go.Figure, marks: Sequence[Mark]) -> None:
-    """Labels stand above the first chart, on as many levels as there are neighbours."""
+    """Labels stand above the first chart, neighbours on lanes of their own."""
     for position, mark in enumerate(marks):
+        at = _local(mark.event_at)
         for row in (1, 2, 3):
-            drawn.add_vline(
-                x=_local(mark.event_at), line={"color": mark.color, "width": 1, "dash": "dot"}, row=row, col=1
-            )
+            drawn.add_vline(x=at, line={"color": mark.color, "width": 1, "dash": "dot"}, row=row, col=1)
         drawn.add_annotation(
-            x=_local(mark.event_at),
-            y=1.0 + 0.0,
+            x=at,
+            y=1.0,
             yref="y domain",
-            yshift=-8 - 17 * (position % 5),
+            yshift=12 + LANE_HEIGHT * (LANES - 1 - position % LANES),
             text=mark.label,
             showarrow=False,
             xanchor="left",
-            xshift=4,
+            xshift=-3,
             font={"color": mark.color, "size": 12},
-            bgcolor="rgba(255,255,255,0.8)",
         )
 
 
 def _style(drawn: go.Figure) -> None:
     drawn.update_layout(
-        height=940,
-        margin={"l": 60, "r": 190, "t": 40, "b": 40},
+        height=1000,
+        margin={"l": 60, "r": 190, "t": 60 + LANES * LANE_HEIGHT, "b": 40},
         plot_bgcolor="white",
         paper_bgcolor="white",
         hovermode="x unified",
         font={"family": "system-ui, sans-serif", "color": INK, "size": 13},
         legend={"x": 1.01, "y": 1.0, "title": {"text": "answered by"}},
-        legend2={"x": 1.01, "y": 0.52},
-        legend3={"x": 1.01, "y": 0.2},
+        legend2={"x": 1.01, "y": 0.51},
+        legend3={"x": 1.01, "y": 0.22},
     )
     drawn.update_xaxes(gridcolor=GRID, linecolor=GRID, showticklabels=True)
     drawn.update_yaxes(gridcolor=GRID, rangemode="tozero", zeroline=False)
@@ -161,6 +162,7 @@ def _style(drawn: go.Figure) -> None:
         drawn.add_hline(y=1, line={"color": ALARM, "width": 1.5}, row=row, col=1)
     for title in drawn.layout.annotations[:3]:
         title.update(x=0, xanchor="left", font={"size": 15, "color": INK})
+    drawn.layout.annotations[0].update(yshift=10 + LANES * LANE_HEIGHT)
 
 
 def _names(found: Iterable[str]) -> list[str]:

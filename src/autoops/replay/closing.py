@@ -48,7 +48,7 @@ def figures(summary: Summary) -> list[str]:
 
 
 def _paths(home: Path) -> list[str]:
-    pages = sorted((home / "reports").glob("*.html"))
+    pages = sorted((home / "reports").rglob("*.html"))
     return [f"page: {home / REPORT}", f"figures: {home / SUMMARY}", *(f"drift report: {page}" for page in pages)]
 
 

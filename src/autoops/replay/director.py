@@ -44,6 +44,7 @@ class Director(Listener):
     ended: list[Month] = field(default_factory=list)
     _at_boundary: bool = False
     _under_way: bool = False
+    _swapped: bool = False
     _waits_since: float | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -61,6 +62,7 @@ class Director(Listener):
             self.answered_in_month += 1
             if answer.model_version > self.version:
                 self.version, self.unjudged = answer.model_version, 0
+                self._swapped = self._under_way
             self.unjudged += 1
             if self.unjudged == self.station:
                 self._apply()
@@ -78,9 +80,11 @@ class Director(Listener):
                 self.unjudged = 0
 
     def steer(self, retraining_under_way: bool) -> None:
-        """Called every moment: decides how the client goes on."""
+        """Called every moment: decides how the client goes on. Once the new version answers, what a retraining
+        has left to do is not waited for."""
         with self._lock:
-            self._under_way = retraining_under_way
+            self._swapped = self._swapped and retraining_under_way
+            self._under_way = retraining_under_way and not self._swapped
             self._apply()
 
     @property

@@ -13,7 +13,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6
 main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 12px; }
 p { margin: 0 0 20px; color: #4b5563; max-width: 80ch; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin: 20px 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; margin: 20px 0; }
 .card, section { background: white; border: 1px solid #e5e7eb; border-radius: 8px; }
 .card { padding: 12px 16px; } .card b { display: block; font-size: 24px; font-weight: 600; }
 .card span { color: #6b7280; font-size: 13px; }

@@ -1,7 +1,6 @@
 """What the demo tells while it runs: one line per event with the time since the start, and a bar on a terminal."""
 
 import time
-from datetime import datetime
 
 from rich.console import Console
 from rich.live import Live
@@ -48,7 +47,7 @@ class Timeline:
         """`what` happened, in a few words, and the details."""
         minutes, seconds = divmod(int(self.elapsed_s), 60)
         line = Text(f"{minutes:3d}:{seconds:02d}  ", style="dim")
-        line.append(f"{what:<18} ", style=style)
+        line.append(f"{what:<24} ", style=style)
         line.append(text, style="default")
         self.console.print(line, highlight=False, soft_wrap=True)
 
@@ -67,10 +66,6 @@ class Timeline:
     def idle(self) -> None:
         if self._live.is_started:
             self._live.update(Text(""))
-
-
-def day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _shortened(text: str, limit: int = 240) -> str:

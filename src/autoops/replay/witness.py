@@ -1,7 +1,6 @@
 """Reads what the scheduled pipelines leave behind. The demo only ever looks; Airflow acts."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -44,15 +43,10 @@ class Witness:
         return self._ledger.incidents()[::-1]
 
     def retraining_is_due(self, published: Sequence[Month]) -> bool:
-        """Whether an incident stands whose evidence is published: a retraining runs, or the next check starts one."""
-        until = max((month.ends_at for month in published), default=None)
-        return any(_reached(incident, until) for incident in self._ledger.incidents(unresolved=True))
-
-
-def _reached(incident: Incident, published_until: datetime | None) -> bool:
-    if incident.evidence_until is None:
-        return True
-    return published_until is not None and incident.evidence_until < published_until
+        """Whether drift stands whose evidence is published: a retraining runs, or the next check starts one."""
+        until = max(month.ends_at for month in published)
+        standing = [incident for incident in self._ledger.incidents(unresolved=True) if incident.kind == "drift"]
+        return any(incident.evidence_until is None or incident.evidence_until < until for incident in standing)
 
 
 def judges_errors(check: Check) -> bool:
