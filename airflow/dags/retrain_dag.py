@@ -160,8 +160,8 @@ def retrain() -> None:
         errors = {step: ti.xcom_pull(task_ids=step, key="error") or "see its log" for step in failed}
         what = "; ".join(f"{step} ({error})" for step, error in errors.items())
         with loop() as (steps, pipeline):
-            plan = ti.xcom_pull(task_ids="begin")
-            for incident_id in [plan["incident_id"]] if plan else incidents():
+            claimed = pipeline.ledger.claimed_by(run_id, steps.ACTION)
+            for incident_id in [claimed] if claimed else incidents():
                 steps.record_failure(pipeline, incident_id, run_id, what)
         raise AirflowFailException(f"failed at {what}")
 

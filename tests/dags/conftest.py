@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from autoops.services.environment import environment
+from autoops.ingestion.sample import write_sample
+from autoops.months import parse_months
+from autoops.services.environment import HOME_VARIABLE, environment
 from autoops.settings import CONFIG_VARIABLE, PREFIX, load_settings
 from tests.conftest import CONFIG
 
@@ -31,7 +33,8 @@ def variables_of(home: Path, overrides: Mapping[str, object]) -> dict[str, str]:
 def run_script(script: Path, *arguments: str, variables: Mapping[str, str]) -> Any:
     """What a script of this folder printed as JSON on its last line."""
     command = [sys.executable, str(script), *arguments]
-    done = subprocess.run(command, env=dict(variables), capture_output=True, text=True, check=False)
+    home = variables[HOME_VARIABLE]
+    done = subprocess.run(command, env=dict(variables), cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -42,3 +45,19 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     variables = variables_of(tmp_path_factory.mktemp("parsed"), {"drift.check_interval_s": 90})
     found: dict[str, Any] = run_script(Path(__file__).with_name("describe.py"), str(DAGS), variables=variables)
     return found
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four steady months in the TLC's format."""
+    directory = tmp_path_factory.mktemp("world")
+    write_sample(directory, parse_months("2022-01..2022-04"), trips_per_month=9_000, seed=7)
+    return directory
+
+
+SMALL = {
+    "model.parameters": '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2}',
+    "training.window_months": 3,
+    "gate.resamples": 200,
+}
+"""Settings that keep a training on `world` to seconds."""

@@ -1,0 +1,45 @@
+"""Run by a test in a process of its own: `dag.test()` of both DAGs on a real pipeline; prints what became of each run.
+
+Arguments: the DAGs folder, and the forms of the `retrain` runs as a JSON list. drift_monitor runs first and last."""
+
+import json
+import sys
+import threading
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+
+from autoops.bootstrap import pipeline
+from autoops.registry import CHAMPION
+
+
+def outcome(dag: DAG, form: dict[str, object] | None = None) -> dict[str, object]:
+    run = dag.test(run_conf=form)
+    tasks = {instance.task_id: instance.state for instance in run.get_task_instances()}
+    return {"run_id": run.run_id, "state": run.state, "tasks": tasks}
+
+
+def serve(stop: threading.Event) -> None:
+    """An API instance as the rest of the system sees one: heartbeats that name the champion."""
+    built = pipeline()
+    while not stop.wait(0.3):
+        champion, now = built.registry.by_alias(CHAMPION), built.clock.now()
+        built.instances.beat("the-only-one", champion.number if champion else None, now, now)
+
+
+def main(folder: str, forms: str) -> None:
+    dags = DagBag(folder).dags
+    pipeline(migrate=True)
+    stop = threading.Event()
+    serving = threading.Thread(target=serve, args=[stop], daemon=True)
+    serving.start()
+    runs = [outcome(dags["drift_monitor"])]
+    runs += [outcome(dags["retrain"], form) for form in json.loads(forms)]
+    runs += [outcome(dags["drift_monitor"])]
+    stop.set()
+    serving.join()
+    print("\n" + json.dumps(runs))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

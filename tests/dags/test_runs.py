@@ -1,0 +1,84 @@
+"""`dag.test()` of both DAGs: real steps on a real pipeline, without a scheduler."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from autoops import database
+from autoops.clock import SystemClock
+from autoops.loop.ledger import Ledger
+from tests.dags.conftest import DAGS, SMALL, run_script, variables_of
+
+FORMS = [
+    {"months": "2022-01..2022-03", "reason": "first model", "force": False},
+    {"months": "2022-01..2022-03", "reason": "I insist", "force": True},
+    {"months": "2031-01", "reason": "", "force": False},
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dag-test")
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path, world: Path) -> list[dict[str, Any]]:
+    uri = f"sqlite:///{home}/mlflow.db"
+    variables = variables_of(home, {**SMALL, "data.source": world, "mlflow.tracking_uri": uri})
+    # Without a server, MLflow looks up a logged model in the store that the process is set to.
+    variables |= {"MLFLOW_TRACKING_URI": uri}
+    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=variables, cwd=home, check=True, capture_output=True)
+    script = Path(__file__).with_name("run_dags.py")
+    found: list[dict[str, Any]] = run_script(script, str(DAGS), json.dumps(FORMS), variables=variables)
+    return found
+
+
+@pytest.fixture
+def ledger(home: Path) -> Ledger:
+    return Ledger(sa.create_engine(f"sqlite:///{home}/autoops.db"), SystemClock())
+
+
+def test_before_the_first_model_the_monitor_has_nothing_to_act_on(runs: list[dict[str, Any]]) -> None:
+    assert runs[0]["state"] == "success"
+    assert runs[0]["tasks"] == {"check": "success", "incident_to_act_on": "success", "emit": "skipped"}
+
+
+def test_a_run_by_hand_trains_promotes_and_confirms_the_first_model(runs: list[dict[str, Any]], ledger: Ledger) -> None:
+    assert runs[1]["state"] == "success"
+    assert runs[1]["tasks"].pop("record_failure") == "skipped"
+    assert set(runs[1]["tasks"].values()) == {"success"}
+    incident = ledger.incident(1)
+    assert (incident.kind, incident.reason, incident.status) == ("manual", "first model", "closed")
+    assert ledger.entries(incident_id=1, kind="served")[0].model_version == 1
+
+
+def test_force_promotes_what_the_gate_would_not(runs: list[dict[str, Any]], ledger: Ledger) -> None:
+    assert runs[2]["state"] == "success"
+    (gate,) = ledger.entries(incident_id=2, kind="gate")
+    assert gate.evidence["decision"] != "promote", "both were trained on the same months"
+    assert "forced although" in ledger.entries(incident_id=2, kind="promoted")[0].reason
+
+
+def test_a_failed_run_says_in_the_ledger_what_failed_and_leaves_the_incident_open(
+    runs: list[dict[str, Any]], ledger: Ledger
+) -> None:
+    assert runs[3]["state"] == "failed"
+    assert runs[3]["tasks"]["ingest"] == runs[3]["tasks"]["record_failure"] == "failed"
+    assert runs[3]["tasks"]["train"] == "upstream_failed"
+    assert ledger.incident(3).status == "open"
+    (failure,) = ledger.entries(incident_id=3, kind="retraining failed")
+    assert f"run {runs[3]['run_id']} failed at ingest (NotPublished: " in failure.reason
+    assert "2031-01" in failure.reason
+
+
+def test_the_monitor_watches_the_new_champion(runs: list[dict[str, Any]], home: Path) -> None:
+    assert runs[4]["tasks"] == {"check": "success", "incident_to_act_on": "success", "emit": "skipped"}
+    with sa.create_engine(f"sqlite:///{home}/autoops.db").connect() as connection:
+        checks = connection.execute(sa.select(database.checks.c.model_version, database.checks.c.verdict)).all()
+    assert [tuple(row) for row in checks] == [(2, "no new data")]
