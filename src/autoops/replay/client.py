@@ -8,6 +8,8 @@ from typing import Any, Self
 import httpx
 import orjson
 
+from autoops.errors import ServiceUnavailable
+
 
 class ApiClient:
     """At most `connections` requests at a time. What is no 2xx has failed, and so has what never came back."""
@@ -60,3 +62,13 @@ class ApiClient:
             return None
         answer: dict[str, Any] = orjson.loads(response.content)
         return answer
+
+
+def served_version(url: str, transport: httpx.BaseTransport | None = None) -> int | None:
+    """The version that answers now, None before the first. Raises ServiceUnavailable when the API does not answer."""
+    try:
+        with httpx.Client(base_url=url, timeout=10, trust_env=False, transport=transport) as http:
+            version: int | None = http.get("/model/info").raise_for_status().json()["model_version"]
+    except httpx.HTTPError as error:
+        raise ServiceUnavailable(f"the API at {url} does not say which version it serves: {error}") from error
+    return version

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ from autoops.ingestion.source import DirectorySource, open_source
 from autoops.months import Month, month_range
 from autoops.registry import champion_of
 from autoops.replay import closing, stage
+from autoops.replay.client import served_version
 from autoops.replay.outcome import REPORT, SUMMARY, Outcome, sum_up
 from autoops.replay.report import write_report
 from autoops.replay.story import Story, World
@@ -106,12 +108,13 @@ def _overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, di
 
 def _play(settings: Settings, world: World, options: DemoOptions, timeline: Timeline) -> Outcome:
     witness = Witness(database.connect(settings))
+    served = partial(served_version, settings.api_url)
     with airflow_client(settings) as airflow:
-        story = Story(settings, world, options.replayed, options.rate, timeline, witness, airflow)
+        story = Story(settings, world, options.replayed, options.rate, timeline, witness, airflow, served)
         story.train_first_model()
         played = story.live_through_the_rest()
     champion = champion_of(bootstrap.pipeline(settings).registry).number
-    return sum_up(world.name, played, witness, champion, story.served_version(), timeline.elapsed_s)
+    return sum_up(world.name, played, witness, champion, served(), timeline.elapsed_s)
 
 
 @contextmanager

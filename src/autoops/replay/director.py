@@ -22,20 +22,19 @@ SLOW_SHARE = 0.4
 
 CRAWL_PER_S = 1.0
 
-PATIENCE_S = 90
-"""How long it waits for the monitor before it goes on all the same."""
-
 
 @dataclass
 class Director(Listener):
     """Called by the player on its thread, and by the story (`judged`, `steer`) on another.
 
-    `window` is what the monitor needs to judge; a few more trips go by, because labels lag behind.
+    `window` is what the monitor needs to judge; a few more trips go by, because labels lag behind. After `patience_s`
+    without a verdict the client goes on all the same.
     """
 
     pace: Pace
     rate: float
     window: int
+    patience_s: float = 90
     month: Month | None = None
     trips: int = 0
     answered_in_month: int = 0
@@ -106,7 +105,7 @@ class Director(Listener):
         return self.unjudged >= (self.window if self._at_boundary else self.station)
 
     def _out_of_patience(self) -> bool:
-        return self._waits_since is not None and time.monotonic() - self._waits_since > PATIENCE_S
+        return self._waits_since is not None and time.monotonic() - self._waits_since >= self.patience_s
 
     def _rate(self) -> float:
         slow = self._under_way or (self._unjudged_too_many() and not self._out_of_patience())

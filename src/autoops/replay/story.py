@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from autoops.errors import ServiceUnavailable
 from autoops.ingestion.source import Source, file_name
 from autoops.months import Month
@@ -25,8 +23,6 @@ from autoops.settings import Settings
 
 LOOK_S = 0.4
 RETRAINING_TIMEOUT_S = 900
-QUIET_S = 3
-"""An alarm is on record a moment before its incident is: the story ends when nothing has moved for so long."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,8 @@ class World:
 
 @dataclass
 class Story:
+    """An alarm is on record a moment before its incident is: the story ends when nothing has moved for `quiet_s`."""
+
     settings: Settings
     world: World
     sample: int
@@ -48,6 +46,8 @@ class Story:
     timeline: Timeline
     witness: Witness
     airflow: AirflowClient
+    served_version: Callable[[], int | None]
+    quiet_s: float = 3
     published: list[Month] = field(default_factory=list)
     version: int = 0
 
@@ -88,7 +88,7 @@ class Story:
         """Until the trips are answered, judged, and what they brought is dealt with."""
         since_due: float | None = None
         busy_at = time.monotonic()
-        while time.monotonic() - busy_at < QUIET_S:
+        while time.monotonic() - busy_at < self.quiet_s:
             self._look(director)
             due = self.witness.retraining_is_due(self.published)
             director.steer(due)
@@ -109,11 +109,6 @@ class Story:
         if board.month is not None:
             label = f"{board.month}, {board.answers} of {board.trips} trips, version {board.version}"
             self.timeline.progress(label, board.answers, board.trips)
-
-    def served_version(self) -> int | None:
-        response = httpx.get(f"{self.settings.api_url}/model/info", timeout=5, trust_env=False)
-        version: int | None = response.raise_for_status().json()["model_version"]
-        return version
 
     def _wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -1,0 +1,73 @@
+"""Checks, incidents, ledger entries and answers as a short story leaves them: v1 in April, drift in May, v2 in June."""
+
+from datetime import UTC, datetime, timedelta
+
+from autoops.loop.checks import Check
+from autoops.loop.ledger import Entry, Incident
+from autoops.replay.tally import Answer, Tally
+
+WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def wall(seconds: float) -> datetime:
+    return WALL + timedelta(seconds=seconds)
+
+
+def check(number: int, begins: str, ends: str, alarm: bool, version: int = 1, loss: float = 0.4) -> Check:
+    """Made as many tens of seconds after the start as its number says."""
+    detectors = [{"name": "loss", "alarm": alarm, "distance": 3 * alarm + loss, "threshold": 1.0}]
+    features = [{"feature": "trip_distance", "distance": 0.05, "threshold": 0.1, "drifted": False}]
+    return Check(
+        id=number,
+        checked_at=wall(10 * number),
+        model_version=version,
+        verdict="drift" if alarm else "no drift",
+        alarm=alarm,
+        reason="loss: worse" if alarm else "as ever",
+        event_from=at(begins),
+        event_until=at(ends),
+        last_prediction_id=None,
+        last_label_id=None,
+        report={"detectors": detectors, "features": features},
+    )
+
+
+CHECKS = [
+    check(1, "2023-04-01", "2023-04-20", alarm=False),
+    check(2, "2023-05-01", "2023-05-10", alarm=True),
+    check(3, "2023-05-10", "2023-05-20", alarm=True),
+    check(4, "2023-06-10", "2023-06-20", alarm=False, version=2),
+]
+
+
+def incident(kind: str = "drift") -> Incident:
+    holds_from, until = (at("2023-05-01"), at("2023-05-20")) if kind == "drift" else (None, None)
+    return Incident(2, wall(30), holds_from, until, kind, "loss: worse", 1, "closed", "promoted", wall(90))
+
+
+def entry(number: int, kind: str, seconds: float, version: int | None = None, **evidence: object) -> Entry:
+    return Entry(number, wall(seconds), kind, "airflow", 2, version, f"<{kind}>", evidence)
+
+
+ENTRIES = [
+    entry(1, "incident opened", 30),
+    entry(2, "retraining begun", 50),
+    entry(3, "gate", 60, 2, decision="promote"),
+    entry(4, "promoted", 70, 2),
+]
+
+
+def tally() -> Tally:
+    """Hourly answers from April to June, one second apart; v1 is off by 2 minutes, by 5 in May, v2 by 3."""
+    made = Tally()
+    for month, version, error in ((4, 1, 2.0), (5, 1, 5.0), (6, 1, 5.0), (6, 2, 3.0)):
+        days = range(1, 6) if (month, version) == (6, 1) else range(6, 26)
+        for day in days:
+            for hour in range(12):
+                moment = datetime(2023, month, day, hour + 6, tzinfo=UTC)
+                made.add(Answer(moment, 10 + error, 10, version, wall(20 * (month - 4) + day + 50 * (version - 1))))
+    return made

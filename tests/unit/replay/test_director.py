@@ -1,0 +1,126 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from autoops.months import Month
+from autoops.replay.director import CRAWL_PER_S, SLOWER, Director
+from autoops.replay.pace import Pace
+from autoops.replay.tally import Answer
+
+MONTH = Month(2023, 5)
+NOW = datetime(2023, 5, 5, tzinfo=UTC)
+FULL = 200.0
+
+
+class WatchedPace(Pace):
+    """Remembers what it was last told: a rate, or 0 for held."""
+
+    told = FULL
+
+    def hold(self) -> None:
+        super().hold()
+        self.told = 0.0
+
+    def go(self, rate: float | None) -> None:
+        super().go(rate)
+        self.told = rate or 0.0
+
+
+@pytest.fixture
+def pace() -> WatchedPace:
+    return WatchedPace(FULL)
+
+
+@pytest.fixture
+def director(pace: WatchedPace) -> Director:
+    """A monitor that judges 100 trips at a time, so that it gets its turn after 120; a month of 1000 trips."""
+    director = Director(pace, FULL, window=100)
+    director.month_began(MONTH, 1000)
+    return director
+
+
+def answer(director: Director, trips: int, version: int = 1) -> None:
+    for _ in range(trips):
+        director.answered(MONTH, Answer(NOW, 10, 10, version, NOW))
+
+
+def test_goes_at_full_rate_while_there_is_nothing_to_judge(director, pace):
+    answer(director, 119)
+    director.steer(False)
+    assert pace.told == FULL
+
+
+def test_slows_down_without_stopping_until_the_monitor_has_judged(director, pace):
+    answer(director, 120)
+    assert pace.told == FULL / SLOWER
+    director.steer(False)
+    assert (pace.told, director.waits) == (FULL / SLOWER, True)
+    director.judged(1)
+    director.steer(False)
+    assert (pace.told, director.waits) == (FULL, False)
+
+
+def test_holds_at_the_end_of_a_month_that_has_not_been_judged(director, pace):
+    answer(director, 110)
+    director.month_ended(MONTH)
+    assert pace.told == 0
+    director.steer(False)
+    assert pace.told == 0
+    director.judged(1)
+    director.steer(False)
+    assert pace.told == FULL
+
+
+def test_passes_the_end_of_a_month_with_too_few_trips_to_judge(director, pace):
+    answer(director, 99)
+    director.month_ended(MONTH)
+    assert pace.told == FULL
+
+
+def test_a_retraining_is_never_waited_for_in_silence(director, pace):
+    answer(director, 150)
+    director.steer(True)
+    director.month_ended(MONTH)
+    assert pace.told == FULL / SLOWER
+
+
+def test_leaves_most_of_the_month_to_the_new_version(director, pace):
+    director.steer(True)
+    answer(director, 399)
+    director.steer(True)
+    assert pace.told == FULL / SLOWER
+    answer(director, 1)
+    director.steer(True)
+    assert pace.told == CRAWL_PER_S
+
+
+def test_goes_on_as_soon_as_the_new_version_answers(director, pace):
+    answer(director, 50)
+    director.steer(True)
+    answer(director, 1, version=2)
+    director.steer(True)
+    assert pace.told == FULL
+    director.steer(False)
+    director.steer(True)
+    assert pace.told == FULL / SLOWER
+
+
+def test_trips_of_the_old_version_do_not_count_for_the_new_one(director):
+    answer(director, 119)
+    answer(director, 1, version=2)
+    assert (director.version, director.unjudged) == (2, 1)
+
+
+def test_a_verdict_on_the_old_version_says_nothing_of_the_new_one(director):
+    answer(director, 120, version=2)
+    director.judged(1)
+    assert director.waits
+
+
+def test_loses_patience_with_a_monitor_that_never_comes(pace):
+    director = Director(pace, FULL, window=100, patience_s=0)
+    director.month_began(MONTH, 1000)
+    answer(director, 120)
+    director.month_ended(MONTH)
+    director.steer(False)
+    assert (pace.told, director.waits) == (FULL, False)

@@ -1,0 +1,70 @@
+import dataclasses
+
+import pytest
+
+from autoops.replay.summary import SAMPLE, Step, Summary, alarm_to_served_s, parts_of
+from tests.unit.replay.records import CHECKS, ENTRIES, incident, tally
+
+STEADY = Step("2023-04", 240, 1, 2.0, False, "no drift", None)
+CHANGED = Step("2023-05", 240, 1, 5.0, True, "drift", "promote")
+WAITING = Step("2023-06", 60, 1, 5.0, False, "not enough data", None)
+HEALED = Step("2023-06", 240, 2, 3.0, False, "no drift", None)
+HELD = Summary(SAMPLE, (STEADY, CHANGED, WAITING, HEALED), 2, 2, 900, 0, 55.0, 300.0)
+
+
+def test_parts_hold_errors_verdicts_and_the_gates_decision_where_they_belong():
+    assert parts_of(tally().by_month(), CHECKS, [incident()], ENTRIES) == (STEADY, CHANGED, WAITING, HEALED)
+
+
+def test_a_month_is_reported_for_the_version_that_answered_most_of_it():
+    assert HELD.steps == (STEADY, CHANGED, HEALED)
+
+
+def test_summary_json_has_the_keys_that_readers_count_on():
+    told = HELD.to_json()
+    assert list(told) == [
+        *("source", "steps", "champion_version", "served_version", "requests", "failed_requests"),
+        *("alarm_to_served_s", "wall_s"),
+    ]
+    assert list(told["steps"][0]) == ["month", "rows", "model_version", "mae", "alarm", "verdict", "decision"]
+
+
+def test_a_story_that_held_has_no_complaints():
+    assert HELD.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"failed_requests": 3}, "3 of 900 requests failed"),
+        ({"served_version": 1}, "version 1 is served, version 2 is champion"),
+        ({"parts": (dataclasses.replace(STEADY, alarm=True), CHANGED, HEALED)}, "false alarm"),
+        ({"parts": (dataclasses.replace(STEADY, verdict="not enough data"), CHANGED, HEALED)}, "not judged"),
+        ({"parts": (STEADY, dataclasses.replace(CHANGED, alarm=False), HEALED)}, "no alarm in the changed month"),
+        (
+            {"parts": (STEADY, dataclasses.replace(CHANGED, decision="reject"), HEALED)},
+            "decision on 2023-05 was reject",
+        ),
+        ({"parts": (STEADY, CHANGED, dataclasses.replace(HEALED, mae=5.1))}, "did not recover: 5.10 after 5.00"),
+        ({"parts": (STEADY, CHANGED, WAITING)}, "2023-06 was answered by version 1"),
+        ({"champion_version": 1, "served_version": 1}, "champion is still version 1"),
+    ],
+)
+def test_each_part_of_the_story_that_did_not_hold_is_named(change, complaint):
+    assert any(complaint in said for said in dataclasses.replace(HELD, **change).complaints())
+
+
+def test_real_months_may_bring_what_they_will_but_requests_must_not_fail():
+    told = dataclasses.replace(HELD, source="months/", parts=(dataclasses.replace(STEADY, alarm=True),))
+    assert told.complaints() == []
+    assert dataclasses.replace(told, failed_requests=1).complaints() != []
+
+
+def test_alarm_to_served_runs_from_the_first_alarm_to_the_first_answer():
+    came = tally().first_answers[2].answered_at - CHECKS[1].checked_at
+    assert alarm_to_served_s(tally(), CHECKS, [incident()], ENTRIES) == came.total_seconds()
+
+
+def test_no_promotion_no_time_to_it():
+    assert alarm_to_served_s(tally(), CHECKS, [incident()], ENTRIES[:-1]) is None
+    assert alarm_to_served_s(tally(), CHECKS, [incident("manual")], ENTRIES) is None

@@ -1,0 +1,76 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.loop.checks import CheckLog
+from autoops.loop.ledger import Ledger
+from autoops.months import Month
+from autoops.replay.witness import Witness, judges_errors
+from tests.fakes import HeldClock
+from tests.unit.replay.records import CHECKS, at
+
+APRIL, MAY = Month(2023, 4), Month(2023, 5)
+
+
+@pytest.fixture
+def ledger(engine: sa.Engine) -> Ledger:
+    return Ledger(engine, HeldClock())
+
+
+@pytest.fixture
+def witness(engine: sa.Engine) -> Witness:
+    return Witness(engine)
+
+
+def record_check(engine: sa.Engine, verdict: str, report: Mapping[str, Any] | None = None) -> None:
+    CheckLog(engine, HeldClock()).append(
+        model_version=1,
+        verdict=verdict,
+        alarm=verdict == "drift",
+        reason="-",
+        event_from=None,
+        event_until=None,
+        last_prediction_id=None,
+        last_label_id=None,
+        report=report or {},
+    )
+
+
+def test_news_are_told_once(ledger, witness):
+    ledger.record("trained", "version 1", actor="airflow")
+    assert [entry.kind for entry in witness.news()] == ["trained"]
+    ledger.record("gate", "promote", actor="airflow")
+    assert [entry.kind for entry in witness.news()] == ["gate"]
+    assert witness.news() == []
+    assert len(witness.entries()) == 2
+
+
+def test_checks_with_too_little_to_judge_are_no_news(engine, witness):
+    record_check(engine, "not enough data")
+    record_check(engine, "no drift")
+    record_check(engine, "drift")
+    assert [check.verdict for check in witness.new_checks()] == ["no drift", "drift"]
+    assert witness.new_checks() == []
+    assert len(witness.checks()) == 2
+
+
+def test_a_retraining_is_due_once_the_evidence_is_published_and_until_it_is_closed(ledger, witness):
+    number = ledger.open_incident("drift", "loss", actor="monitor", evidence_until=at("2023-05-20"))
+    assert not witness.retraining_is_due([APRIL])
+    assert witness.retraining_is_due([APRIL, MAY])
+    ledger.close(number, "promoted", actor="airflow")
+    assert not witness.retraining_is_due([APRIL, MAY])
+
+
+def test_a_training_by_hand_is_not_one_that_drift_asked_for(ledger, witness):
+    ledger.open_incident("manual", "first model", actor="airflow")
+    assert not witness.retraining_is_due([APRIL])
+    assert [incident.kind for incident in witness.incidents()] == ["manual"]
+
+
+def test_a_check_without_labels_has_not_judged_the_errors(engine, witness):
+    record_check(engine, "no drift", {"detectors": [{"name": "data drift"}]})
+    assert [judges_errors(check) for check in witness.checks()] == [False]
+    assert judges_errors(CHECKS[0])
