@@ -26,6 +26,14 @@ def test_no_row_of_the_holdout_is_fitted(trained: Trained) -> None:
     assert len(trained.history) + len(trained.holdout) == len(TRIPS)
 
 
+def test_the_model_does_not_depend_on_what_the_holdout_says(trained: Trained) -> None:
+    held_out = TRIPS["pickup_at"] > pd.Timestamp(trained.trained_until)
+    other = TRIPS.assign(**{TARGET: TRIPS[TARGET].mask(held_out, 1.0)})
+    again = train(other, MODEL, TRAINING)
+    pd.testing.assert_series_equal(again.history["prediction"], trained.history["prediction"])
+    pd.testing.assert_series_equal(again.holdout["prediction"], trained.holdout["prediction"])
+
+
 def test_history_and_holdout_are_trips_with_predictions_by_event_time(trained: Trained) -> None:
     for part in (trained.history, trained.holdout):
         assert list(part.columns) == [*TRIP_COLUMNS, TARGET, "prediction"]

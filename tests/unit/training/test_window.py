@@ -53,6 +53,13 @@ def test_only_trips_since_the_change_are_used_where_the_old_ones_mislead() -> No
     assert chosen.errors["validation_mae_since_change"] < chosen.errors["validation_mae_all"]
 
 
+def test_a_model_that_learns_by_heart_has_not_seen_the_validation_span() -> None:
+    by_heart = Model(estimator="sklearn.tree.DecisionTreeRegressor", parameters={"random_state": 7})
+    chosen = window.choose(two_worlds(slow=8), by_heart, TRAINING, CHANGES_AT)
+    assert chosen.choice == window.SINCE_CHANGE
+    assert all(error > 0.5 for error in chosen.errors.values())
+
+
 def test_all_trips_are_used_where_the_alleged_change_was_none() -> None:
     chosen = window.choose(two_worlds(slow=4, rows_after=250), MODEL, TRAINING, CHANGES_AT)
     assert chosen.choice == window.ALL
