@@ -92,7 +92,14 @@ def _world(options: DemoOptions, home: Path) -> World:
         source = open_source(Data(source=options.source))
         return World(options.source, source, months[:FIRST_MONTHS], months[FIRST_MONTHS:])
     directory = home / "world"
-    write_sample(directory, SAMPLE_MONTHS, trips_per_month=options.made_up, scenario="speed", changes_from=CHANGES_FROM)
+    write_sample(
+        directory,
+        SAMPLE_MONTHS,
+        trips_per_month=options.made_up,
+        seed=SEED,
+        scenario="speed",
+        changes_from=CHANGES_FROM,
+    )
     source = DirectorySource(directory)
     return World(SAMPLE, source, SAMPLE_MONTHS[:FIRST_MONTHS], SAMPLE_MONTHS[FIRST_MONTHS:])
 

@@ -88,13 +88,15 @@ class Story:
         """Until the trips are answered, judged, and what they brought is dealt with."""
         since_due: float | None = None
         busy_at = time.monotonic()
-        while time.monotonic() - busy_at < self.quiet_s:
+        while True:
             self._look(director)
             due = self.witness.retraining_is_due(self.published)
             director.steer(due)
             self._tell(director, board)
             if playing.under_way or director.waits or due:
                 busy_at = time.monotonic()
+            elif time.monotonic() - busy_at > self.quiet_s:
+                return
             since_due = (since_due or time.monotonic()) if due else None
             self._give_up_after(since_due and since_due + RETRAINING_TIMEOUT_S, "a retraining")
             time.sleep(LOOK_S)
