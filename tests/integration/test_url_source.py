@@ -1,5 +1,6 @@
 """UrlSource against a real web server that misbehaves on demand."""
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoops.errors import CorruptFile, NotPublished, SourceUnavailable
-from autoops.ingestion.source import file_name
+from autoops.ingestion.source import CHUNK_BYTES, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.ingestion.url_source import UrlSource
 from autoops.months import Month, month_range, parse_months
@@ -162,6 +163,19 @@ def test_a_passing_trouble_costs_an_attempt_and_no_more(server, target, trouble)
     assert target.read_bytes() == server.files[file_name(MARCH)]
     assert server.asked["GET", file_name(MARCH)] == 3
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_a_cut_off_attempt_left_is_not_in_the_file(server, source, target, tmp_path):
+    rng = random.Random(7)
+    content = server.publish(write_month(tmp_path, [{"trip_distance": rng.random()} for _ in range(20_000)]))
+    assert len(content) // 2 > CHUNK_BYTES
+    server.queued[file_name(MARCH)] = [truncated]
+    seen: list[int] = []
+
+    source.fetch(MARCH, target, lambda done, _: seen.append(done))
+
+    assert target.read_bytes() == content
+    assert min(seen) < max(seen) == seen[-1] == len(content)
 
 
 @pytest.mark.parametrize("trouble", [truncated, failing, busy, dropping, silent])

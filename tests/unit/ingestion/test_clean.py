@@ -44,6 +44,7 @@ def stays(pickup: str, dropoff: str) -> dict[str, str]:
         ({"PULocationID": None}, "unknown_zone"),
         ({"passenger_count": 10}, "impossible_passengers"),
         ({"passenger_count": -1}, "impossible_passengers"),
+        ({"passenger_count": 1.5}, "impossible_passengers"),
     ],
 )
 def test_a_row_that_is_no_trip_is_dropped_and_counted_by_its_reason(tmp_path, row, reason):
@@ -91,10 +92,13 @@ def test_a_trip_is_what_the_contract_says(tmp_path):
 
 
 def test_trips_come_sorted_by_pickup_and_rows_of_one_moment_in_the_order_of_the_file(tmp_path):
-    rows = [stays(f"2022-03-{day:02}T12:00:00", f"2022-03-{day:02}T12:10:00") for day in (20, 5, 20)]
-    rows = [row | {"PULocationID": zone} for row, zone in zip(rows, (30, 10, 20), strict=True)]
+    rows = [
+        stays(f"2022-03-{day:02}T12:00:00", f"2022-03-{day:02}T12:10:00") | {"PULocationID": zone}
+        for zone, day in enumerate([20, 5] * 100, start=1)
+    ]
 
-    assert clean(write_month(tmp_path, rows), MARCH).trips["pickup_location_id"].tolist() == [10, 30, 20]
+    zones = clean(write_month(tmp_path, rows), MARCH).trips["pickup_location_id"].tolist()
+    assert zones == [*range(2, 201, 2), *range(1, 200, 2)]
 
 
 def test_what_the_tlc_changed_between_months_reads_the_same(tmp_path):

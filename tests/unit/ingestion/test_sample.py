@@ -140,18 +140,25 @@ def test_the_clocks_that_change_leave_no_hour_out_and_none_that_does_not_exist()
 
 
 def test_days_differ_beyond_the_calendar_and_a_day_resembles_the_day_before():
-    pace = []
-    for month in parse_months("2021-01..2022-12"):
-        trips = trips_of(month, 4_000, 7, 0, Regime())
-        day = trips.picked_up.astype("datetime64[D]")
-        pace.append(pd.Series(np.ones(len(day))).groupby(day).sum())
-    volume = np.log(pd.concat(pace))
-    weekday = pd.DatetimeIndex(volume.index).dayofweek
-    residual = volume - volume.groupby(weekday).transform("mean")
+    months = [trips_of(month, 30_000, 7, 0, Regime()) for month in parse_months("2022-01..2022-12")]
+    frame = pd.DataFrame(
+        {
+            "day": np.concatenate([trips.picked_up.astype("datetime64[D]") for trips in months]),
+            "pace": np.concatenate([np.log(trips.minutes / trips.miles**0.75) for trips in months]),
+        }
+    )
+    days = frame.groupby("day")["pace"]
+    volume, pace = _beyond_the_week(np.log(days.size())), _beyond_the_week(days.mean())
 
-    assert 0.05 < residual.std() < 0.20
-    assert 0.1 < residual.autocorr(1) < 0.7
-    assert abs(residual.autocorr(20)) < 0.15
+    assert 0.05 < volume.std() < 0.20
+    assert 0.005 < pace.std() < 0.05
+    for series in (volume, pace):
+        assert 0.1 < series.autocorr(1) < 0.7
+        assert abs(series.autocorr(20)) < 0.15
+
+
+def _beyond_the_week(series: pd.Series) -> pd.Series:
+    return series - series.groupby(pd.DatetimeIndex(series.index).dayofweek).transform("mean")
 
 
 def test_a_forest_beats_the_median_as_clearly_as_on_real_months(tmp_path):
