@@ -4,9 +4,9 @@ Requests are strict: no unknown fields, no "3" for 3, no true for 1, no NaN.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.months import NEW_YORK, Month
@@ -83,6 +83,12 @@ class GroundTruth(Request):
     prediction_id: Annotated[str, Field(pattern=_UUID)] | None = None
     request_id: RequestId | None = None
     trip_duration_minutes: Annotated[float, Field(gt=0, le=LONGEST_TRIP_MINUTES)]
+
+    @model_validator(mode="after")
+    def _names_one_prediction(self) -> Self:
+        if (self.prediction_id is None) == (self.request_id is None):
+            raise PydanticCustomError("one_id", "expected exactly one of prediction_id and request_id")
+        return self
 
 
 class _CheckedOneByOne:

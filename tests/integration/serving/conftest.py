@@ -1,0 +1,115 @@
+"""The API on a real uvicorn server in a thread, with a registry in memory that a test may move and break."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import uvicorn
+
+from autoops.clock import Clock, SystemClock
+from autoops.predictions import Instances, PredictionLog
+from autoops.registry import CHAMPION, TrainingRun
+from autoops.serving.app import create_app
+from autoops.settings import Serving, Settings
+from tests.bundles import small_training_run
+from tests.fakes import FakeRegistry
+from tests.integration.conftest import free_port
+
+TRIP = {
+    "pickup_at": "2023-01-10T10:30:00",
+    "trip_distance": 2.3,
+    "passenger_count": 1,
+    "pickup_location_id": 74,
+    "dropoff_location_id": 41,
+}
+POLL_S = 0.05
+
+Start = Callable[..., httpx.Client]
+
+
+def eventually(condition: Callable[[], object], within_s: float = 15) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def serving(
+    settings: Settings, registry: FakeRegistry, log: PredictionLog, instances: Instances, clock: Clock
+) -> Iterator[httpx.Client]:
+    app = create_app(settings, registry, log, instances, clock)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=False))
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def with_serving(settings: Settings, **changes: object) -> Settings:
+    section = Serving.model_validate(settings.serving.model_dump() | {"poll_interval_s": POLL_S} | changes)
+    return settings.model_copy(update={"serving": section})
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingRun]:
+    """Three versions that answer differently: 4, 6 and 9 minutes a mile."""
+    home = tmp_path_factory.mktemp("bundles")
+    return [small_training_run(home / str(speed), minutes_per_mile=speed) for speed in (4.0, 6.0, 9.0)]
+
+
+@pytest.fixture
+def registry(tmp_path: Path, runs: list[TrainingRun]) -> FakeRegistry:
+    """Versions 1 to 3, of which 1 is the champion."""
+    registry = FakeRegistry(tmp_path / "registry")
+    for run in runs:
+        registry.register(run)
+    registry.set_alias(CHAMPION, 1)
+    return registry
+
+
+@pytest.fixture
+def start(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iterator[Start]:
+    """Starts the API and stops the one before; keyword arguments change its serving settings."""
+    running: list[object] = []
+
+    def stop() -> None:
+        while running:
+            running.pop().__exit__(None, None, None)  # type: ignore[attr-defined]
+
+    def begin(
+        clock: Clock | None = None, log: PredictionLog | None = None, ready: bool = True, **changes: object
+    ) -> httpx.Client:
+        stop()
+        context = serving(
+            with_serving(settings, **changes),
+            registry,
+            log or PredictionLog(engine),
+            Instances(engine),
+            clock or SystemClock(),
+        )
+        client = context.__enter__()
+        running.append(context)
+        if ready:
+            eventually(lambda: client.get("/ready").is_success)
+        return client
+
+    yield begin
+    stop()
+
+
+@pytest.fixture
+def api(start: Start) -> httpx.Client:
+    """A client of an API that is ready with version 1."""
+    return start()

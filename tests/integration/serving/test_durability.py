@@ -1,0 +1,144 @@
+"""What was answered is in the log: after a kill, under a locked database, and at a graceful stop."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from autoops import database
+from autoops import database as db
+from autoops.registry import CHAMPION, TrainingRun
+from autoops.settings import Settings
+from tests import serving_app
+from tests.fakes import DirectoryRegistry
+from tests.integration.conftest import free_port
+from tests.integration.serving.conftest import TRIP, eventually
+from tests.integration.serving.test_bad_input import problem_of
+
+
+@contextmanager
+def process(
+    home: Path, registry: DirectoryRegistry, **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    port = free_port()
+    with (home / "server.log").open("ab") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--factory", "tests.serving_app:create", "--port", str(port)],
+            env=os.environ | {serving_app.REGISTRY: str(registry.directory)} | environment,
+            cwd=Path(serving_app.__file__).parent.parent,
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        eventually(lambda: _is_ready(url), within_s=60)
+        yield server, url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def shared_registry(tmp_path: Path, runs: list[TrainingRun]) -> DirectoryRegistry:
+    registry = DirectoryRegistry(tmp_path / "shared")
+    registry.directory.mkdir()
+    registry.register(runs[0])
+    registry.set_alias(CHAMPION, 1)
+    return registry
+
+
+async def _ask_until_it_dies(client: httpx.AsyncClient, answered: list[str]) -> None:
+    while True:
+        try:
+            answer = await client.post("/predict", json=TRIP)
+        except httpx.TransportError:
+            return
+        assert answer.status_code == 200
+        answered.append(answer.json()["prediction_id"])
+
+
+async def _kill_under_load(server: subprocess.Popen[bytes], url: str, signal_number: int, rows: int) -> list[str]:
+    answered: list[str] = []
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        asking = [asyncio.create_task(_ask_until_it_dies(client, answered)) for _ in range(8)]
+        while len(answered) < rows:
+            await asyncio.sleep(0.005)
+        server.send_signal(signal_number)
+        await asyncio.gather(*asking)
+    return answered
+
+
+def _logged_ids(settings: Settings) -> set[str]:
+    engine = database.connect(settings)
+    with engine.connect() as connection:
+        ids = set(connection.scalars(sa.select(db.predictions.c.id)))
+    engine.dispose()
+    return ids
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_ends_under_load_loses_no_acknowledged_prediction(
+    settings: Settings, shared_registry: DirectoryRegistry, tmp_path: Path, signal_number: int
+) -> None:
+    for rows in (50, 300):
+        with process(tmp_path, shared_registry) as (server, url):
+            answered = asyncio.run(_kill_under_load(server, url, signal_number, rows))
+            assert server.wait(timeout=30) in (-signal_number, 0)
+        assert len(answered) >= rows
+        assert set(answered) <= _logged_ids(settings)
+
+
+def test_a_stopped_process_signs_off(settings: Settings, shared_registry: DirectoryRegistry, tmp_path: Path) -> None:
+    with process(tmp_path, shared_registry) as (server, _):
+        eventually(lambda: _instances(settings) == [1])
+        server.terminate()
+        server.wait(timeout=30)
+    assert _instances(settings) == []
+
+
+def _instances(settings: Settings) -> list[int | None]:
+    engine = database.connect(settings)
+    with engine.connect() as connection:
+        versions = list(connection.scalars(sa.select(db.instances.c.model_version)))
+    engine.dispose()
+    return versions
+
+
+def test_a_locked_database_is_unavailable_and_nothing_is_half_stored(
+    settings: Settings, shared_registry: DirectoryRegistry, tmp_path: Path
+) -> None:
+    with (
+        process(tmp_path, shared_registry, AUTOOPS__STORAGE__TIMEOUT_S="0.2") as (_, url),
+        httpx.Client(base_url=url, timeout=30) as api,
+    ):
+        before = _logged_ids(settings)
+        lock = sqlite3.connect(settings.storage.home / "autoops.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        label = {"labels": [{"request_id": "ride-1", "trip_duration_minutes": 5}]}
+        for path, body in (("/predict", TRIP), ("/predict/batch", {"trips": [TRIP] * 3}), ("/ground-truth", label)):
+            answer = api.post(path, json=body)
+            assert problem_of(answer, 503).detail == "the database is not available; nothing was stored"
+            assert answer.headers["retry-after"] == "1"
+        assert api.get("/health").is_success
+        assert api.get("/ready").is_success
+        lock.execute("ROLLBACK")
+        lock.close()
+        assert api.post("/predict", json=TRIP).status_code == 200
+        assert api.post("/ground-truth", json=label).json()["pending"] == [0]
+    assert len(_logged_ids(settings) - before) == 1
