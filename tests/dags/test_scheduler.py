@@ -1,0 +1,198 @@
+"""A real scheduler, real asset events, a real MLflow server. One set of services for all tests of this file."""
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import uuid_utils
+
+from autoops import bootstrap, services
+from autoops.ingestion.clean import clean
+from autoops.ingestion.source import file_name
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month, parse_months
+from autoops.predictions import LIVE, LoggedPrediction
+from autoops.registry import CHAMPION, champion_of
+from autoops.scoring import load_version
+from autoops.services.airflow import AirflowClient, DagRun
+from autoops.services.health import airflow_client
+from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
+from autoops.trips import columns_of
+from tests.conftest import CONFIG
+from tests.dags.conftest import SMALL
+
+CHECKS_EVERY_S = 5
+NEXT_MONTH = Month(2022, 4)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
+    directory = tmp_path_factory.mktemp("published")
+    for month in parse_months("2022-01..2022-03"):
+        shutil.copy(world / file_name(month), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterator[Settings]:
+    ports = free_ports(2)
+    overrides = {
+        **SMALL,
+        "storage.home": tmp_path_factory.mktemp("home"),
+        "data.source": published,
+        "drift.check_interval_s": CHECKS_EVERY_S,
+        "airflow.port": ports[0],
+        "mlflow.tracking_uri": f"http://127.0.0.1:{ports[1]}",
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
+        for key, value in overrides.items():
+            monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
+        settings = load_settings()
+        services.up(settings, without=["api"])
+        yield settings
+        services.down(settings)
+
+
+@pytest.fixture(scope="module")
+def pipeline(running: Settings) -> Iterator[Pipeline]:
+    """With an API instance as the rest of the system sees one: heartbeats that name the champion."""
+    built, stop = bootstrap.pipeline(running), threading.Event()
+
+    def serve() -> None:
+        while not stop.wait(0.5):
+            champion, now = built.registry.by_alias(CHAMPION), built.clock.now()
+            built.instances.beat("the-only-one", champion.number if champion else None, now, now)
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    yield built
+    stop.set()
+    serving.join()
+
+
+@pytest.fixture(scope="module")
+def airflow(running: Settings) -> Iterator[AirflowClient]:
+    with airflow_client(running) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def incident(pipeline: Pipeline) -> int:
+    return pipeline.ledger.open_incident("drift", "a planted alarm", actor="test")
+
+
+@pytest.fixture(scope="module")
+def triggered(airflow: AirflowClient, pipeline: Pipeline, incident: int) -> list[DagRun]:
+    """The runs that three events for one incident led to, oldest first."""
+    (asset,) = airflow.call("GET", "/api/v2/assets?uri_pattern=autoops")["assets"]
+    for _ in range(3):
+        airflow.call("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {"incident_id": incident}})
+        before = len(airflow.runs("retrain"))
+        wait_until(lambda before=before: len(airflow.runs("retrain")) > before or before >= 3)
+    wait_until(lambda: all(run.finished for run in airflow.runs("retrain")))
+    return airflow.runs("retrain")[::-1]
+
+
+def test_three_alarms_for_one_incident_are_one_training(
+    triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, incident: int
+) -> None:
+    assert [(run.run_type, run.state) for run in triggered] == [("asset_triggered", "success")] * 3
+    first, *others = [airflow.task_states("retrain", run.run_id) for run in triggered]
+    assert first.pop("record_failure") == "skipped"
+    assert set(first.values()) == {"success"}
+    assert all(set(states.values()) == {"skipped"} for states in others)
+
+    assert [version.number for version in pipeline.registry.versions()] == [1]
+    assert champion_of(pipeline.registry).number == 1
+    assert len(pipeline.ledger.entries(incident_id=incident, kind="trained")) == 1
+    assert pipeline.ledger.incident(incident).status == "closed"
+
+
+def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, world: Path) -> None:
+    """A steady window comes in; a scheduled check judges it."""
+    drive(pipeline, world / file_name(NEXT_MONTH), rows=2_600)
+    wait_until(lambda: bool(pipeline.checks.latest(1, judged=True)))
+    (check,) = pipeline.checks.latest(1, judged=True)
+    assert (check.verdict, check.alarm) == ("no drift", False)
+
+    judged = airflow.runs("drift_monitor")[0].run_id
+    wait_until(lambda: any(run.finished and run.run_id != judged for run in airflow.runs("drift_monitor")[:1]))
+    finished = [run for run in airflow.runs("drift_monitor") if run.finished]
+    assert {run.state for run in finished} == {"success"}
+    assert all(airflow.task_states("drift_monitor", run.run_id)["emit"] == "skipped" for run in finished)
+    assert [run.run_id for run in airflow.runs("retrain")[::-1]] == [run.run_id for run in triggered]
+
+
+def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_and_says_so(
+    triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, published: Path, world: Path
+) -> None:
+    """The month that holds the change is published, and cut off half-way."""
+    whole = (world / file_name(NEXT_MONTH)).read_bytes()
+    (published / file_name(NEXT_MONTH)).write_bytes(whole[: len(whole) // 2])
+    begins_at = datetime(2022, 4, 10, tzinfo=UTC)
+    incident = pipeline.ledger.open_incident(
+        "drift",
+        "another planted alarm",
+        actor="test",
+        holds_from=begins_at,
+        evidence_until=begins_at + timedelta(days=2),
+    )
+    wait_until(lambda: len(airflow.runs("retrain")) == 4 and airflow.runs("retrain")[0].finished)
+    run = airflow.runs("retrain")[0]
+    assert (run.run_type, run.state) == ("asset_triggered", "failed")
+    states = airflow.task_states("retrain", run.run_id)
+    assert (states["begin"], states["ingest"], states["record_failure"]) == ("success", "failed", "failed")
+
+    assert pipeline.ledger.incident(incident).status == "open"
+    (failure,) = pipeline.ledger.entries(incident_id=incident, kind="retraining failed")
+    assert f"{run.run_id} failed at ingest (CorruptFile: " in failure.reason
+    assert "stays open" in failure.reason
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+def drive(pipeline: Pipeline, path: Path, rows: int) -> None:
+    """Logs what the champion would have answered to a month's first trips."""
+    champion = champion_of(pipeline.registry)
+    trips = clean(path, NEXT_MONTH).trips.iloc[:rows]
+    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
+    pipeline.log.append(
+        [
+            LoggedPrediction(
+                str(uuid_utils.uuid7()),
+                None,
+                trip.pickup_at.to_pydatetime(),
+                pipeline.clock.now(),
+                champion.number,
+                LIVE,
+                float(trip.trip_distance),
+                int(trip.passenger_count),
+                int(trip.pickup_location_id),
+                int(trip.dropoff_location_id),
+                float(minutes),
+            )
+            for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
+        ]
+    )
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 180) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
