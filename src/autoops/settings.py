@@ -37,8 +37,8 @@ class Model(Section):
     estimator: str = "sklearn.ensemble.RandomForestRegressor"
     parameters: dict[str, Any] = {
         "n_estimators": 100,
-        "max_depth": 16,
-        "min_samples_leaf": 10,
+        "max_depth": 18,
+        "min_samples_leaf": 7,
         "max_features": 0.5,
         "n_jobs": -1,
         "random_state": 7,

@@ -93,7 +93,7 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
 
 def _types_of_sklearn(model: Any) -> list[str]:
     """What skops does not know and scikit-learn itself defines; anything else stays untrusted."""
-    import skops.io  # type: ignore[import-untyped]
+    import skops.io
 
     unknown = skops.io.get_untrusted_types(data=skops.io.dumps(model))
     return [name for name in unknown if name.startswith("sklearn.")]
