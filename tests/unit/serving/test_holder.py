@@ -1,0 +1,255 @@
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from autoops.bundle import MODEL
+from autoops.registry import CHAMPION, TrainingRun
+from autoops.serving.holder import RETRY, Holder, Outcome
+from autoops.serving.last_served import FILE, LastServed
+from tests.bundles import small_training_run
+from tests.fakes import FakeRegistry, HeldClock
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingRun]:
+    home = tmp_path_factory.mktemp("bundles")
+    return [small_training_run(home / str(speed), minutes_per_mile=speed) for speed in (4.0, 6.0, 9.0)]
+
+
+@pytest.fixture
+def registry(tmp_path: Path, runs: list[TrainingRun]) -> FakeRegistry:
+    registry = FakeRegistry(tmp_path / "registry")
+    for run in runs:
+        registry.register(run)
+    registry.set_alias(CHAMPION, 1)
+    return registry
+
+
+@pytest.fixture
+def clock() -> HeldClock:
+    return HeldClock()
+
+
+@pytest.fixture
+def seen() -> list[Outcome]:
+    return []
+
+
+@pytest.fixture
+def make(tmp_path: Path, registry: FakeRegistry, clock: HeldClock, seen: list[Outcome]) -> Callable[..., Holder]:
+    """A holder as after a start of the process; they share one cache."""
+
+    def begin(follows: str | int = CHAMPION, model_name: str = "trips") -> Holder:
+        return Holder(registry, follows, LastServed(tmp_path / "models", model_name), clock, seen.append)
+
+    return begin
+
+
+def numbers(holder: Holder) -> tuple[int | None, int | None]:
+    return (
+        holder.current.version.number if holder.current else None,
+        holder.previous.version.number if holder.previous else None,
+    )
+
+
+def test_it_follows_the_alias_and_keeps_the_one_before(
+    make: Callable[..., Holder], registry: FakeRegistry, seen: list[Outcome]
+) -> None:
+    holder = make()
+    assert numbers(holder) == (None, None)
+    assert holder.refresh() == "swapped"
+    assert holder.refresh() == "unchanged"
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "swapped"
+    assert numbers(holder) == (2, 1)
+    assert seen == ["swapped", "unchanged", "swapped"]
+
+
+def test_a_revert_is_the_very_handle_that_was_kept(make: Callable[..., Holder], registry: FakeRegistry) -> None:
+    holder = make()
+    holder.refresh()
+    first = holder.current
+    registry.set_alias(CHAMPION, 2)
+    holder.refresh()
+    registry.set_alias(CHAMPION, 1)
+    assert holder.refresh() == "reverted"
+    assert first is not None
+    assert holder.current is not None
+    assert holder.current.scorer is first.scorer
+    assert numbers(holder) == (1, 2)
+
+
+def test_the_same_number_with_other_content_is_another_version(
+    make: Callable[..., Holder], registry: FakeRegistry, runs: list[TrainingRun], tmp_path: Path
+) -> None:
+    holder = make()
+    holder.refresh()
+    anew = FakeRegistry(tmp_path / "anew")
+    anew.register(runs[2])
+    registry.directory, registry._tags = anew.directory, anew._tags
+    registry.aliases[CHAMPION] = 1
+    assert holder.refresh() == "swapped"
+    assert holder.current is not None
+    assert holder.current.version.bundle_digest == runs[2].tags["bundle_digest"]
+
+
+def test_a_refused_version_is_left_alone_until_something_changes(
+    make: Callable[..., Holder], registry: FakeRegistry, clock: HeldClock
+) -> None:
+    holder = make()
+    holder.refresh()
+    (registry.bundle_of(2) / MODEL).write_bytes(b"broken")
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "failed"
+    assert holder.failure is not None
+    assert (holder.failure.version, holder.failure.at) == (2, clock.now())
+    clock.advance(days=30)
+    assert holder.refresh() == "skipped"
+    assert holder.refresh(insist=True) == "failed"
+    registry.set_alias(CHAMPION, 1)
+    assert holder.refresh() == "unchanged"
+    assert holder.failure is None
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "failed"
+    assert numbers(holder) == (1, None)
+
+
+def test_the_reason_of_a_refusal_survives_an_outage(make: Callable[..., Holder], registry: FakeRegistry) -> None:
+    holder = make()
+    holder.refresh()
+    (registry.bundle_of(2) / MODEL).write_bytes(b"broken")
+    registry.set_alias(CHAMPION, 2)
+    holder.refresh()
+    refused = holder.failure
+    registry.down = True
+    assert holder.refresh() == "failed"
+    assert holder.failure != refused
+    registry.down = False
+    assert holder.refresh() == "skipped"
+    assert holder.failure == refused
+
+
+class FullDisk(FakeRegistry):
+    full = True
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        if self.full and number == 2:
+            self.calls["refused"] += 1
+            raise OSError(28, "No space left on device")
+        return super().download_bundle(number, directory)
+
+
+def test_a_full_disk_is_tried_again_after_a_while(runs: list[TrainingRun], tmp_path: Path, clock: HeldClock) -> None:
+    registry = FullDisk(tmp_path / "registry")
+    for run in runs:
+        registry.register(run)
+    registry.set_alias(CHAMPION, 1)
+    holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock)
+    holder.refresh()
+    registry.set_alias(CHAMPION, 2)
+    assert [holder.refresh(), holder.refresh()] == ["failed", "skipped"]
+    assert holder.failure is not None
+    assert "No space left" in holder.failure.reason
+    registry.full = False
+    clock.advance(seconds=(RETRY - timedelta(seconds=1)).total_seconds())
+    assert holder.refresh() == "skipped"
+    clock.advance(seconds=2)
+    assert holder.refresh() == "swapped"
+    assert registry.calls["refused"] == 1
+
+
+def test_a_version_without_a_bundle_tag_is_refused(make: Callable[..., Holder], registry: FakeRegistry) -> None:
+    holder = make()
+    holder.refresh()
+    del registry._tags[2]["bundle_digest"]
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "failed"
+    assert holder.failure is not None
+    assert "bundle_digest" in holder.failure.reason
+
+
+def test_a_restart_without_the_registry_uses_the_cache(make: Callable[..., Holder], registry: FakeRegistry) -> None:
+    before = make()
+    before.refresh()
+    registry.set_alias(CHAMPION, 2)
+    before.refresh()
+    registry.down = True
+    downloads = registry.calls["download_bundle"]
+    after = make()
+    assert after.refresh() == "from_cache"
+    assert numbers(after) == (2, None)
+    assert after.current is not None
+    assert after.current.source == "cache"
+    assert after.failure is not None
+    registry.down = False
+    assert after.refresh() == "unchanged"
+    assert after.current.source == "registry"
+    assert after.failure is None
+    assert registry.calls["download_bundle"] == downloads
+
+
+def test_the_cache_of_another_registered_model_is_not_served(
+    make: Callable[..., Holder], registry: FakeRegistry
+) -> None:
+    make().refresh()
+    registry.down = True
+    assert make(model_name="other").refresh() == "failed"
+
+
+def test_a_registry_without_a_champion_is_not_covered_up_by_the_cache(
+    make: Callable[..., Holder], registry: FakeRegistry
+) -> None:
+    make().refresh()
+    registry.aliases.clear()
+    holder = make()
+    assert holder.refresh() == "failed"
+    assert numbers(holder) == (None, None)
+
+
+def test_a_pinned_version_asks_the_registry_once(make: Callable[..., Holder], registry: FakeRegistry) -> None:
+    holder = make(3)
+    assert [holder.refresh() for _ in range(3)] == ["swapped", "unchanged", "unchanged"]
+    assert registry.calls["version"] == 1
+    assert numbers(holder) == (3, None)
+
+
+def test_a_pinned_version_that_is_not_there_is_told(make: Callable[..., Holder]) -> None:
+    holder = make(9)
+    assert holder.refresh() == "failed"
+    assert holder.failure is not None
+    assert "9" in holder.failure.reason
+
+
+def test_latest_is_the_newest_that_passed_the_gate_and_was_not_rolled_back(
+    make: Callable[..., Holder], registry: FakeRegistry
+) -> None:
+    holder = make("latest")
+    assert holder.refresh() == "failed"
+    registry.tag(1, {"gate_decision": "promote"})
+    registry.tag(2, {"gate_decision": "promote"})
+    registry.tag(3, {"gate_decision": "inconclusive"})
+    assert holder.refresh() == "swapped"
+    assert numbers(holder) == (2, None)
+    registry.tag(2, {"rolled_back": "2026-01-01T00:00:00+00:00"})
+    holder.refresh()
+    assert numbers(holder) == (1, 2)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"model": "trips"}', '{"model": "trips", "number": "x"}'])
+def test_a_damaged_note_is_no_note(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    assert LastServed(tmp_path, "trips").recall() is None
+
+
+def test_a_note_that_cannot_be_written_stops_nothing(
+    make: Callable[..., Holder], tmp_path: Path, registry: FakeRegistry
+) -> None:
+    holder = make()
+    holder.refresh()
+    (tmp_path / "models" / FILE).unlink()
+    (tmp_path / "models" / FILE).mkdir()
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "swapped"
+    assert holder.failure is None

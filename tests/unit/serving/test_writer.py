@@ -1,0 +1,178 @@
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from autoops.errors import ServiceUnavailable, StorageUnavailable
+from autoops.serving.writer import Writer
+
+
+class Database:
+    """Doubles numbers; keeps each transaction, waits while `gate` is closed, refuses what it is told to."""
+
+    def __init__(self) -> None:
+        self.transactions: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.down = False
+        self.poison: int | None = None
+
+    def store(self, numbers: list[int]) -> list[int]:
+        self.entered.set()
+        assert self.gate.wait(10)
+        if self.down:
+            raise StorageUnavailable("locked")
+        if self.poison in numbers:
+            raise ValueError("poison")
+        self.transactions.append(numbers)
+        return [2 * number for number in numbers]
+
+    def store_others(self, numbers: list[int]) -> list[int]:
+        return self.store(numbers)
+
+
+Body = Callable[[Writer], Awaitable[None]]
+
+
+def run(body: Body, limit: int = 100) -> None:
+    async def main() -> None:
+        writer = Writer(limit)
+        writer.start()
+        try:
+            await asyncio.wait_for(body(writer), 10)
+        finally:
+            await writer.stop()
+
+    asyncio.run(main())
+
+
+async def occupy(writer: Writer, database: Database) -> "asyncio.Task[Sequence[int]]":
+    """Lets the writer's thread stand in a transaction, so that what is asked for next comes together."""
+    database.gate.clear()
+    task = asyncio.create_task(writer.do(database.store, [0]))
+    while not database.entered.is_set():
+        await asyncio.sleep(0.001)
+    return task
+
+
+def test_what_waits_together_is_one_transaction_and_each_gets_its_own_results() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        waiting = [asyncio.create_task(writer.do(database.store, [i, i + 100])) for i in range(1, 6)]
+        await asyncio.sleep(0)
+        assert writer.queued == 11
+        database.gate.set()
+        assert await first == [0]
+        assert [await task for task in waiting] == [[2 * i, 2 * i + 200] for i in range(1, 6)]
+        assert writer.queued == 0
+
+    run(body)
+    assert database.transactions == [[0], [1, 101, 2, 102, 3, 103, 4, 104, 5, 105]]
+
+
+def test_different_actions_do_not_mix() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        tasks = [asyncio.create_task(writer.do(action, [1])) for action in (database.store, database.store_others)]
+        await asyncio.sleep(0)
+        database.gate.set()
+        await asyncio.gather(first, *tasks)
+
+    run(body)
+    assert database.transactions == [[0], [1], [1]]
+
+
+def test_an_unavailable_database_is_told_to_everybody_who_waits_and_the_writer_goes_on() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        waiting = [asyncio.create_task(writer.do(database.store, [i])) for i in range(3)]
+        await asyncio.sleep(0)
+        database.down = True
+        database.gate.set()
+        for task in (first, *waiting):
+            with pytest.raises(StorageUnavailable, match="locked"):
+                await task
+        database.down = False
+        assert await writer.do(database.store, [21]) == [42]
+        assert writer.queued == 0
+
+    run(body)
+
+
+def test_a_request_that_breaks_its_group_breaks_only_itself() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        waiting = [asyncio.create_task(writer.do(database.store, [i])) for i in (1, 13, 2)]
+        await asyncio.sleep(0)
+        database.poison = 13
+        database.gate.set()
+        await first
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert (results[0], results[2]) == ([2], [4])
+        assert isinstance(results[1], ValueError)
+
+    run(body)
+
+
+def test_too_much_waiting_is_refused_at_once() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        waiting = asyncio.create_task(writer.do(database.store, [1, 2, 3]))
+        await asyncio.sleep(0)
+        with pytest.raises(ServiceUnavailable, match="too many"):
+            await writer.do(database.store, [4, 5])
+        database.gate.set()
+        await asyncio.gather(first, waiting)
+        assert await writer.do(database.store, list(range(9))) == [2 * i for i in range(9)]
+
+    run(body, limit=5)
+
+
+def test_a_request_that_went_away_is_stored_all_the_same() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        gone = asyncio.create_task(writer.do(database.store, [7]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        database.gate.set()
+        await first
+        assert await writer.do(database.store, [1]) == [2]
+        assert writer.queued == 0
+
+    run(body)
+    assert 7 in [number for transaction in database.transactions for number in transaction]
+
+
+def test_stopping_stores_what_waits_and_takes_no_more() -> None:
+    database = Database()
+
+    async def main() -> None:
+        writer = Writer(100)
+        writer.start()
+        first = await occupy(writer, database)
+        waiting = [asyncio.create_task(writer.do(database.store, [i])) for i in range(1, 4)]
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(writer.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(ServiceUnavailable, match="shutting down"):
+            await writer.do(database.store, [9])
+        database.gate.set()
+        await stopping
+        await asyncio.gather(first, *waiting)
+
+    asyncio.run(main())
+    assert database.transactions == [[0], [1, 2, 3]]
