@@ -1,0 +1,178 @@
+"""How often ordinary traffic raises an alarm, and how soon a real change does: `scripts/bench.sh drift`.
+
+On sampled months with their cycles and shocks, and, where AUTOOPS_TLC_DIR names a folder of them, on the real months
+of 2022-01 to 2023-06. A champion is trained on three months by the code that trains every version; windows of
+consecutive trips that it has not seen are then judged, predictions and errors both.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import binom
+
+from autoops.bundle import Manifest
+from autoops.drift.monitor import DriftVerdict, Reference, judge
+from autoops.drift.thresholds import Thresholds, calibrate
+from autoops.features import feature_matrix
+from autoops.ingestion.clean import clean
+from autoops.ingestion.sample import Scenario, write_sample
+from autoops.ingestion.source import file_name
+from autoops.months import Month, month_range
+from autoops.settings import Drift, Model, Training
+from autoops.training.train import Trained, train
+from autoops.trips import TARGET, columns_of
+
+TRAINED_ON = [Month(2026, 1), Month(2026, 2), Month(2026, 3)]
+LEFT_OUT_WEEKS = (2, 6, 10)
+"""Of each three real months, by number from 0: neither trained nor calibrated on."""
+
+SPEEDS = (0.75, 0.8, 0.9, 1.1, 1.25, 1.4)
+THINNED = 14
+"""Of so many real trips one is sent: a thousand of these cover a week."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    trained: Trained
+    reference: Reference
+    thresholds: Thresholds
+    drift: Drift
+
+    def verdicts(self, trips: pd.DataFrame, labels_only: bool = False) -> list[DriftVerdict]:
+        """Of consecutive windows; predictions are made here. With `labels_only` nothing but loss is judged."""
+        trained, size = self.trained, self.drift.window_size
+        manifest = Manifest(trained.features, trained.importances, trained.trained_until, trained.zones, {})
+        inputs = feature_matrix(columns_of(trips), trained.features)
+        rows = trips.assign(prediction=trained.model.predict(inputs))
+        windows = (rows.iloc[start : start + size] for start in range(0, len(rows) - size + 1, size))
+        return [
+            judge(self.reference, self.thresholds, manifest, rows[:0] if labels_only else window, window, self.drift)
+            for window in windows
+        ]
+
+
+def champion_of(trips: pd.DataFrame, model: Model | None = None, drift: Drift | None = None) -> Champion:
+    drift = drift or Drift()
+    trained = train(trips, model or Model(), Training())
+    thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, drift)
+    window = trained.reference[trained.reference["part"] == "window"]
+    return Champion(trained, Reference(window, trained.holdout), thresholds, drift)
+
+
+def cleaned(directory: Path, months: Iterable[Month]) -> pd.DataFrame:
+    return pd.concat([clean(directory / file_name(month), month).trips for month in months], ignore_index=True)
+
+
+def sampled(
+    months: Sequence[Month], *, trips_per_month: int, seed: int, scenario: Scenario = "steady", by: float | None = None
+) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory(prefix="autoops-bench-") as folder:
+        directory = Path(folder)
+        write_sample(directory, months, trips_per_month=trips_per_month, seed=seed, scenario=scenario, magnitude=by)
+        return cleaned(directory, months)
+
+
+def alarming(verdicts: Sequence[DriftVerdict]) -> int:
+    return sum(verdict.alarm for verdict in verdicts)
+
+
+def within_two(verdicts: Sequence[DriftVerdict]) -> float:
+    """Share of runs that alarm in one of their first two windows, a run beginning at each window but the last."""
+    runs = list(pairwise(verdicts))
+    return sum(one.alarm or other.alarm for one, other in runs) / len(runs)
+
+
+def allowed(windows: int, rate: float) -> int:
+    """Most alarms that do not contradict the configured rate, one-sided at 95 %."""
+    return int(binom.ppf(0.95, windows, rate))
+
+
+def slowed(trips: pd.DataFrame, speed: float) -> pd.DataFrame:
+    """The same trips at `speed` times their speed."""
+    return trips.assign(**{TARGET: trips[TARGET] / speed})
+
+
+def quarters(directory: Path) -> Iterator[tuple[Champion, list[pd.DataFrame], Month]]:
+    """Of each three real months: the champion that saw all but the left-out weeks, and those weeks."""
+    for number in range(6):
+        first = Month(2022, 1).plus(3 * number)
+        trips = cleaned(directory, month_range(first, first.plus(2)))
+        week = (trips["pickup_at"] - pd.Timestamp(first.starts_at)).dt.days // 7
+        seen = trips[~week.isin(LEFT_OUT_WEEKS)].reset_index(drop=True)
+        yield champion_of(seen), [trips[week == left_out] for left_out in LEFT_OUT_WEEKS], first
+
+
+def _print_row(name: str, verdicts: Sequence[DriftVerdict], note: str) -> None:
+    by_detector = {
+        name: sum(result.alarm for verdict in verdicts for result in verdict.detectors if result.name == name)
+        for name in ("data drift", "prediction drift", "loss")
+    }
+    detail = "   ".join(f"{count:>6}" for count in by_detector.values())
+    print(f"{name:42} {len(verdicts):>7} {alarming(verdicts):>7}   {detail}   {note}", flush=True)
+
+
+def _at_most(verdicts: Sequence[DriftVerdict]) -> str:
+    return f"<= {allowed(len(verdicts), Drift().false_alarm_rate)} allowed"
+
+
+def _found(verdicts: Sequence[DriftVerdict]) -> str:
+    return f"{within_two(verdicts):.0%} within two"
+
+
+def _print_head(title: str) -> None:
+    print(f"\n{title:42} {'windows':>7} {'alarms':>7}   {'data':>6}   {'predic':>6}   {'loss':>6}")
+
+
+def _sample_study() -> None:
+    _print_head("sampled months, 30000 trips each")
+    for seed in (1, 2, 3):
+        champion = champion_of(sampled(TRAINED_ON, trips_per_month=30_000, seed=seed))
+        later = list(month_range(Month(2026, 4), Month(2026, 10)))
+        steady = champion.verdicts(sampled(later, trips_per_month=30_000, seed=seed))
+        _print_row(f"steady, seed {seed}", steady, _at_most(steady))
+        changes: list[tuple[Scenario, float]] = [("speed", -0.1), ("speed", 0.1), ("mix", 0.4), ("unit", 1.609344)]
+        for scenario, by in changes:
+            trips = sampled(later[:2], trips_per_month=30_000, seed=seed, scenario=scenario, by=by)
+            verdicts = champion.verdicts(trips)
+            _print_row(f"{scenario} {by:+g}, seed {seed}", verdicts, _found(verdicts))
+
+
+def _real_study(directory: Path) -> None:
+    left_out: list[DriftVerdict] = []
+    thinned: list[DriftVerdict] = []
+    changed: dict[float, list[DriftVerdict]] = {speed: [] for speed in SPEEDS}
+    _print_head("real months, full traffic")
+    for champion, weeks, first in quarters(directory):
+        for week in weeks:
+            left_out += champion.verdicts(week)
+            for speed in SPEEDS:
+                changed[speed] += champion.verdicts(slowed(week, speed), labels_only=True)
+        later = [
+            month for month in month_range(first.plus(3), first.plus(5)) if (directory / file_name(month)).exists()
+        ]
+        if later:
+            trips = cleaned(directory, later)
+            thinned += champion.verdicts(trips.iloc[::THINNED])
+            _print_row(f"{later[0]}..{later[-1]}, later", champion.verdicts(trips), "as they are")
+    _print_row(f"all later, one trip in {THINNED}", thinned, "as they are")
+    _print_row("weeks left out of 2022-01..2023-06", left_out, _at_most(left_out))
+    for speed, verdicts in changed.items():
+        _print_row(f"the same at {speed:.2f} of their speed", verdicts, _found(verdicts))
+
+
+def main() -> None:
+    _sample_study()
+    directory = os.environ.get("AUTOOPS_TLC_DIR")
+    if directory:
+        _real_study(Path(directory))
+    else:
+        print("\nAUTOOPS_TLC_DIR is not set: real months were not studied.")
+
+
+if __name__ == "__main__":
+    main()

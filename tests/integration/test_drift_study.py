@@ -1,0 +1,76 @@
+"""The promises about false alarms and detection, cut down: `benchmarks/drift.py` is the whole study."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from autoops.months import Month, month_range
+from autoops.settings import Model
+from benchmarks.drift import (
+    TRAINED_ON,
+    Champion,
+    alarming,
+    allowed,
+    champion_of,
+    quarters,
+    sampled,
+    slowed,
+    within_two,
+)
+
+LATER = list(month_range(Month(2026, 4), Month(2026, 10)))
+SEED, TRIPS = 4, 32_000
+SMALL = Model(parameters={"n_estimators": 30, "max_depth": 14, "min_samples_leaf": 10, "n_jobs": -1, "random_state": 7})
+
+
+@pytest.fixture(scope="module")
+def champion() -> Champion:
+    return champion_of(sampled(TRAINED_ON, trips_per_month=TRIPS, seed=SEED), SMALL)
+
+
+def test_two_hundred_unseen_steady_windows_alarm_no_more_often_than_configured(champion: Champion) -> None:
+    verdicts = champion.verdicts(sampled(LATER, trips_per_month=TRIPS, seed=SEED))
+    assert len(verdicts) >= 200
+    assert alarming(verdicts) <= allowed(len(verdicts), champion.drift.false_alarm_rate)
+
+
+@pytest.mark.parametrize("speed", [-0.1, 0.1])
+def test_a_tenth_of_speed_is_found_within_two_windows(champion: Champion, speed: float) -> None:
+    trips = sampled(LATER[:2], trips_per_month=TRIPS, seed=SEED, scenario="speed", by=speed)
+    assert within_two(champion.verdicts(trips)) >= 0.95
+
+
+def test_trips_from_elsewhere_are_found_without_labels(champion: Champion) -> None:
+    trips = sampled(LATER[:1], trips_per_month=TRIPS, seed=SEED, scenario="mix")
+    verdicts = champion.verdicts(trips)
+    alarms = [verdict for verdict in verdicts if any(r.alarm for r in verdict.detectors if r.name == "data drift")]
+    assert len(alarms) / len(verdicts) >= 0.95
+
+
+def test_one_trip_in_ten_spread_over_weeks_is_judged_as_well(champion: Champion) -> None:
+    steady = sampled(LATER, trips_per_month=TRIPS, seed=SEED)
+    assert alarming(champion.verdicts(steady.iloc[::10])) <= 1
+    slower = sampled(LATER, trips_per_month=TRIPS, seed=SEED, scenario="speed", by=-0.1)
+    assert within_two(champion.verdicts(slower.iloc[::10])) >= 0.95
+
+
+@pytest.fixture(scope="module")
+def real(tlc_dir: Path) -> tuple[Champion, list[pd.DataFrame]]:
+    """A champion of 2022-01 to 2022-03, and the weeks that it has not seen."""
+    champion, weeks, _ = next(quarters(tlc_dir))
+    return champion, weeks
+
+
+def test_real_weeks_that_were_left_out_alarm_no_more_often_than_configured(real) -> None:
+    champion, weeks = real
+    verdicts = [verdict for week in weeks for verdict in champion.verdicts(week)]
+    assert len(verdicts) >= 40
+    assert alarming(verdicts) <= allowed(len(verdicts), champion.drift.false_alarm_rate)
+
+
+def test_real_streets_a_quarter_slower_are_found(real) -> None:
+    """A tenth is not, at one false alarm in a hundred: ordinary half days differ by 6 % of speed (sd)."""
+    champion, weeks = real
+    verdicts = champion.verdicts(pd.concat([slowed(week, 0.75) for week in weeks]), labels_only=True)
+    assert within_two(verdicts) >= 0.95
