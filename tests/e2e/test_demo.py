@@ -1,0 +1,123 @@
+"""The demo as a user starts it, with fewer trips: real MLflow, real Airflow, real API."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from autoops.services.environment import HOME_VARIABLE
+from autoops.settings import PREFIX
+
+DEMO = [str(Path(sys.executable).parent / "autoops"), "demo"]
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`storage.home` of the demos of this module, which follow one another in it. Whatever a test leaves is ended."""
+    home = tmp_path_factory.mktemp("e2e") / "var"
+    yield home
+    for process in processes_of(home / "demo"):
+        process.kill()
+
+
+def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [*DEMO, *options],
+            cwd=REPOSITORY,
+            env=environment | {f"{PREFIX}STORAGE__HOME": str(home)},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Living processes that carry the home in their environment: all that a demo starts."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(HOME_VARIABLE) == str(home):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def ports_of(home: Path) -> list[int]:
+    configuration = yaml.safe_load((home / "config.yaml").read_text())
+    mlflow = int(configuration["mlflow"]["tracking_uri"].rpartition(":")[2])
+    return [configuration["serving"]["port"], configuration["airflow"]["port"], mlflow]
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def assert_nothing_is_left(home: Path) -> None:
+    assert [process.cmdline() for process in processes_of(home)] == []
+    assert [port for port in ports_of(home) if is_listening(port)] == []
+
+
+def wait_for(log: Path, text: str, demo: subprocess.Popen[bytes], within_s: float = 120) -> None:
+    deadline = time.monotonic() + within_s
+    while text not in log.read_text():
+        assert demo.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+
+def test_a_killed_demo_is_in_nobodys_way_and_the_next_tells_the_whole_story(home: Path, tmp_path: Path) -> None:
+    killed_log, log = tmp_path / "killed.log", tmp_path / "demo.log"
+    killed = start(home, killed_log)
+    wait_for(killed_log, "api: up", killed)
+    killed.kill()
+    killed.wait()
+    assert processes_of(home / "demo") != []
+
+    demo = start(home, log, "--replayed", "2400")
+    assert demo.wait(timeout=540) == 0, log.read_text()
+
+    assert "stopped what an earlier demo had left running" in log.read_text()
+    assert_nothing_is_left(home / "demo")
+    assert_the_story_held(json.loads((home / "demo" / "summary.json").read_text()))
+    assert "version 2" in (home / "demo" / "report.html").read_text()
+
+
+def assert_the_story_held(summary: dict[str, Any]) -> None:
+    steady, changed, after = summary["steps"]
+    assert (steady["alarm"], steady["verdict"], steady["model_version"]) == (False, "no drift", 1)
+    assert (changed["alarm"], changed["decision"], changed["model_version"]) == (True, "promote", 1)
+    assert (after["alarm"], after["model_version"]) == (False, 2)
+    assert steady["mae"] < after["mae"] < changed["mae"]
+    assert summary["champion_version"] == summary["served_version"] == 2
+    assert summary["failed_requests"] == 0
+    assert summary["requests"] >= 3 * 2400
+    assert 0 < summary["alarm_to_served_s"] < summary["wall_s"]
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGINT, "airflow: preparing"), (signal.SIGTERM, "asking Airflow for a first model")],
+    ids=["Ctrl-C on the way up", "SIGTERM at work"],
+)
+def test_a_demo_that_is_told_to_stop_leaves_nothing_behind(
+    home: Path, tmp_path: Path, number: signal.Signals, moment: str
+) -> None:
+    demo = start(home, tmp_path / "demo.log")
+    wait_for(tmp_path / "demo.log", moment, demo)
+    demo.send_signal(number)
+    assert demo.wait(timeout=60) != 0
+    assert_nothing_is_left(home / "demo")
