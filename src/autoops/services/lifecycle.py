@@ -145,9 +145,6 @@ def _wait_until_healthy(
 def _stop(settings: Settings) -> bool:
     supervisor = Supervisor(settings.storage.home)
     asked = supervisor.stop()
-    deadline = time.monotonic() + 15
-    while asked and processes.of_home(settings.storage.home) and time.monotonic() < deadline:
-        time.sleep(0.1)
     left = processes.end(settings.storage.home)
     supervisor.clear()
     return asked or left > 0

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPException
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from autoops.errors import ServiceUnavailable, SettingsError
@@ -76,12 +78,14 @@ class Supervisor:
             return {}
         return {one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None) for one in found}
 
-    def stop(self) -> bool:
-        """Asks supervisord to stop all and itself; False when it does not run. Returns before it is done."""
-        try:
-            self._call("shutdown")
-        except ServiceUnavailable:
+    def stop(self, timeout_s: float = 15) -> bool:
+        """Has supervisord stop all programs and itself, and waits for that; False when it does not run."""
+        pid = self._call("getPID") if self.states() else None
+        if not isinstance(pid, int):
             return False
+        self._call("shutdown")
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            psutil.Process(pid).wait(timeout_s)
         return True
 
     def clear(self) -> None:
