@@ -7,14 +7,14 @@ and of two labels for one prediction the later counts while both are kept.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from functools import lru_cache
 from operator import attrgetter
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from autoops import database as db
+from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
 
 LIVE = "live"
@@ -77,46 +77,6 @@ class LabelledPrediction:
 _NAMES = [field.name for field in fields(LoggedPrediction)]
 _COLUMNS = [db.predictions.c[name] for name in _NAMES]
 _VALUES = attrgetter(*_NAMES)
-_ROWS_PER_STATEMENT = 256
-
-
-class _Insert:
-    """Appends rows; one whose `request_id` stands already is left out.
-
-    On SQLite many rows are one statement: the driver gives the interpreter away and fights for it again at each
-    statement, which under load costs milliseconds a row when every row is a statement of its own.
-    """
-
-    def __init__(self, dialect: sa.Dialect) -> None:
-        insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-        self._portable = insert(db.predictions).on_conflict_do_nothing(index_elements=["request_id"])
-        self._many_rows = dialect.name == "sqlite"
-        converters = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in _COLUMNS]
-        self._converters = [(position, convert) for position, convert in enumerate(converters) if convert]
-
-    def __call__(self, connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> None:
-        if not self._many_rows:
-            connection.execute(self._portable, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in rows])
-            return
-        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-            some = rows[start : start + _ROWS_PER_STATEMENT]
-            connection.exec_driver_sql(_sqlite_insert(len(some)), tuple(self._parameters(some)))
-
-    def _parameters(self, rows: Sequence[LoggedPrediction]) -> list[object]:
-        parameters: list[object] = []
-        for row in rows:
-            values = list(_VALUES(row))
-            for position, convert in self._converters:
-                values[position] = convert(values[position])
-            parameters += values
-        return parameters
-
-
-@lru_cache(_ROWS_PER_STATEMENT)
-def _sqlite_insert(rows: int) -> str:
-    row = f"({', '.join('?' * len(_NAMES))})"
-    names, values = ", ".join(_NAMES), ", ".join([row] * rows)
-    return f"INSERT INTO {db.predictions.name} ({names}) VALUES {values} ON CONFLICT (request_id) DO NOTHING"
 
 
 class PredictionLog:
@@ -124,18 +84,29 @@ class PredictionLog:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._insert = _Insert(engine.dialect)
+        sqlite = engine.dialect.name == "sqlite"
+        self._appender = SqliteAppender(engine, _COLUMNS, unique="request_id") if sqlite else None
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         """Commits `rows` and returns, in their order, what stands in the log: for a `request_id` that
         was logged before, the earlier row."""
         if not rows:
             return []
-        with storage_errors(), self._engine.begin() as connection:
-            self._insert(connection, rows)
-            request_ids = [row.request_id for row in rows if row.request_id is not None]
+        request_ids = [row.request_id for row in rows if row.request_id is not None]
+        if self._append(rows) == len(rows) or not request_ids:
+            return list(rows)
+        with storage_errors(), self._engine.connect() as connection:
             standing = self._by_request_id(connection, request_ids)
         return [row if row.request_id is None else standing[row.request_id] for row in rows]
+
+    def _append(self, rows: Sequence[LoggedPrediction]) -> int:
+        """How many were new; -1 where the database does not say."""
+        if self._appender is not None:
+            return self._appender.append([_VALUES(row) for row in rows])
+        insert = postgresql.insert(db.predictions).on_conflict_do_nothing(index_elements=["request_id"])
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(insert, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in rows])
+        return -1
 
     def _by_request_id(self, connection: sa.Connection, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
         found = {}
