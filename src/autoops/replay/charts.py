@@ -63,11 +63,16 @@ def marks_of(
         happened.append((first_alarm.checked_at, "first alarm", ALARM))
     happened += [(i.opened_at, f"incident {i.id}", ALARM) for i in incidents if i.kind == "drift"]
     happened += [(e.at, "retraining begins", INK) for e in entries if e.kind == "retraining begun"]
+    happened += [(e.at, f"v{e.model_version} {e.evidence['decision']}", INK) for e in entries if _kept_out(e)]
     happened += [(e.at, f"v{e.model_version} promoted", "#059669") for e in entries if e.kind == "promoted"]
     marks = [Mark(at, label, color) for wall, label, color in happened if (at := tally.event_time_at(wall)) is not None]
     swaps = sorted(tally.first_answers.items())[1:]
     marks += [Mark(first.event_at, f"v{version} answers", "#059669") for version, first in swaps]
     return sorted(marks, key=lambda mark: mark.event_at)
+
+
+def _kept_out(entry: Entry) -> bool:
+    return entry.kind == "gate" and entry.evidence["decision"] != "promote"
 
 
 def _draw_errors(drawn: go.Figure, tally: Tally) -> None:
@@ -151,6 +156,7 @@ def _style(drawn: go.Figure) -> None:
         plot_bgcolor="white",
         paper_bgcolor="white",
         hovermode="x unified",
+        showlegend=True,
         font={"family": "system-ui, sans-serif", "color": INK, "size": 13},
         legend={"x": 1.01, "y": 1.0, "title": {"text": "answered by"}},
         legend2={"x": 1.01, "y": 0.51},

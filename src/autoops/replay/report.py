@@ -38,10 +38,10 @@ def write_report(path: Path, outcome: Outcome) -> None:
     )
     path.write_text(
         f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Auto-Ops: a model that heals itself</title>
+<html lang="en"><head><meta charset="utf-8"><title>Auto-Ops: {escape(_title(outcome.summary))}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>
 <body><main>
-<h1>A model that degrades and heals itself</h1>
+<h1>{escape(_title(outcome.summary))}</h1>
 <p>{escape(_lead(outcome.summary))}</p>
 <div class="cards">{"".join(_cards(outcome.summary))}</div>
 <section>{charts}</section>
@@ -50,6 +50,12 @@ def write_report(path: Path, outcome: Outcome) -> None:
 </main></body></html>
 """
     )
+
+
+def _title(summary: Summary) -> str:
+    if summary.source == SAMPLE:
+        return "A model that degrades and heals itself"
+    return f"A model on its own from {summary.steps[0].month} to {summary.steps[-1].month}"
 
 
 def _lead(summary: Summary) -> str:

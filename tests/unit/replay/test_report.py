@@ -52,6 +52,11 @@ def test_what_happened_before_the_first_trip_is_not_on_the_chart():
     assert marks_of(OUTCOME.tally, [], [], [early])[0].label == "v2 answers"
 
 
+def test_a_challenger_that_the_gate_kept_out_is_marked_with_the_decision():
+    kept_out = [entry(1, "gate", 30, 2, decision="reject")]
+    assert "v2 reject" in {mark.label for mark in marks_of(OUTCOME.tally, [], [], kept_out)}
+
+
 def test_charts_have_a_curve_per_version_detector_and_feature():
     drawn = figure(OUTCOME.tally, OUTCOME.checks, [])
     curves = {curve.name: curve for curve in drawn.data}
@@ -79,3 +84,9 @@ def test_closing_figures_name_the_error_before_under_and_after_drift():
 def test_closing_figures_of_real_months_claim_no_story():
     said = figures(dataclasses.replace(HELD, source="months/", alarm_to_served_s=None))
     assert said[0] == "alarm to served: no promotion"
+
+
+def test_the_page_of_real_months_claims_no_healing(tmp_path):
+    real = dataclasses.replace(OUTCOME, summary=dataclasses.replace(HELD, source="months/"))
+    write_report(tmp_path / "report.html", real)
+    assert "<h1>A model on its own from 2023-04 to 2023-06</h1>" in (tmp_path / "report.html").read_text()
