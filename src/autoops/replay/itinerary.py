@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from autoops.ingestion.clean import clean
@@ -16,6 +17,8 @@ from autoops.ingestion.source import Source, file_name
 from autoops.months import Month
 from autoops.replay.tally import EPOCH
 from autoops.trips import TARGET, columns_of
+
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class LoadedMonth:
     month: Month
     raw: Path
     trips: pd.DataFrame
-    rows: np.ndarray[Any, np.dtype[np.int64]]
+    rows: Rows
 
     def departures(self) -> Iterator[Departure]:
         columns = columns_of(self.trips)
@@ -55,15 +58,20 @@ class LoadedMonth:
 
 
 def load(source: Source, month: Month, directory: Path, sample: int | None = None) -> LoadedMonth:
-    """Fetches the raw month into `directory` and cleans it. `sample` keeps so many trips, every k-th in event
-    order: spread over the days as the traffic was, and the same ones each time."""
+    """Fetches the raw month into `directory` and cleans it. `sample` keeps so many of its trips."""
     raw = directory / file_name(month)
     source.fetch(month, raw)
     trips = clean(raw, month).trips
-    rows = np.arange(len(trips))
-    if sample is not None and sample < len(trips):
-        rows = ((np.arange(sample) + 0.5) * len(trips) / sample).astype(np.int64)
+    rows = np.arange(len(trips)) if sample is None else spread(len(trips), sample)
     return LoadedMonth(month, raw, trips.iloc[rows], rows)
+
+
+def spread(rows: int, sample: int) -> Rows:
+    """Positions of `sample` of so many rows, every k-th: spread over the days as the traffic was, and the same ones
+    each time. All of them where there are no more."""
+    if sample >= rows:
+        return np.arange(rows)
+    return ((2 * np.arange(sample) + 1) * rows // (2 * sample)).astype(np.int64)
 
 
 def publish(raw: Path, directory: Path) -> Path:

@@ -4,12 +4,12 @@ All else is done by the scheduled DAGs; the story watches, and tells.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoops.errors import ServiceUnavailable
-from autoops.ingestion.source import Source, file_name
+from autoops.ingestion.source import file_name
 from autoops.months import Month
 from autoops.replay.director import Director
 from autoops.replay.pace import Pace
@@ -18,21 +18,12 @@ from autoops.replay.playing import Board, Playing
 from autoops.replay.stage import newest_tails
 from autoops.replay.timeline import DEMO, Timeline
 from autoops.replay.witness import Witness, judges_errors
+from autoops.replay.worlds import World
 from autoops.services.airflow import AirflowClient
 from autoops.settings import Settings
 
 LOOK_S = 0.4
 RETRAINING_TIMEOUT_S = 900
-
-
-@dataclass(frozen=True)
-class World:
-    """Where the months come from: the `first` are published at the start, the `later` are lived through."""
-
-    name: str
-    source: Source
-    first: Sequence[Month]
-    later: Sequence[Month]
 
 
 @dataclass

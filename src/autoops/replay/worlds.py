@@ -1,0 +1,62 @@
+"""Where a demo's months come from: made up, with a change that calls for healing, or real, with whatever they bring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoops.errors import InputError
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource, Source, open_source
+from autoops.months import Month, month_range
+from autoops.replay.summary import SAMPLE
+from autoops.settings import Data
+
+FIRST_MONTHS = 3
+MADE_UP_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))
+CHANGES_FROM = Month(2023, 5)
+"""Three months to train on, a steady one, and two in which everybody drives a quarter slower."""
+
+SEED = 42
+"""Of an ordinary city. One check of steady traffic in a hundred alarms by configuration, and in some cities one of
+these does; in this one every window of the steady month stays well inside what is ordinary."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The `first` months are published at the start, the `later` ones are lived through."""
+
+    name: str
+    source: Source
+    first: Sequence[Month]
+    later: Sequence[Month]
+
+
+def made_up(directory: Path, trips_per_month: int) -> World:
+    """Writes the months into `directory`; the same ones each time."""
+    write_sample(
+        directory,
+        MADE_UP_MONTHS,
+        trips_per_month=trips_per_month,
+        seed=SEED,
+        scenario="speed",
+        changes_from=CHANGES_FROM,
+    )
+    return World(SAMPLE, DirectorySource(directory), MADE_UP_MONTHS[:FIRST_MONTHS], MADE_UP_MONTHS[FIRST_MONTHS:])
+
+
+def real(source: str, months: Sequence[Month]) -> World:
+    """The months of a directory or URL; they are fetched when their time comes. Raises NotPublished for one that is
+    not there, and SourceUnavailable, before anything is started."""
+    check_months(months)
+    opened = open_source(Data(source=source))
+    for month in months:
+        opened.stamp(month)
+    return World(source, opened, months[:FIRST_MONTHS], months[FIRST_MONTHS:])
+
+
+def check_months(months: Sequence[Month]) -> None:
+    """Raises InputError for too few months, and for a gap, over which event time would jump."""
+    if len(months) <= FIRST_MONTHS:
+        raise InputError(f"demo: needs at least {FIRST_MONTHS + 1} months, {FIRST_MONTHS} of them to train on")
+    if list(months) != list(month_range(months[0], months[-1])):
+        raise InputError(f"demo: months must follow one another, got {', '.join(map(str, months))}")

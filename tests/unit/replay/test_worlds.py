@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from autoops.errors import InputError, NotPublished, SourceUnavailable
+from autoops.ingestion.clean import clean
+from autoops.ingestion.source import file_name
+from autoops.months import Month, month_range, parse_months
+from autoops.replay import worlds
+from autoops.replay.demo import DemoOptions
+from autoops.trips import TARGET
+from tests.unit.replay.worlds import write_month
+
+MONTHS = list(month_range(Month(2023, 1), Month(2023, 5)))
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    for month in MONTHS:
+        write_month(tmp_path / "published", month)
+    return tmp_path / "published"
+
+
+def test_the_made_up_world_is_steady_and_then_slow(tmp_path: Path):
+    world = worlds.made_up(tmp_path, 2_000)
+    assert (world.name, len(world.first), len(world.later)) == ("sample", 3, 3)
+    minutes_per_mile = {}
+    for month in (*world.first, *world.later):
+        trips = clean(tmp_path / file_name(month), month).trips
+        minutes_per_mile[month] = trips[TARGET].sum() / trips["trip_distance"].sum()
+    steady, slow = minutes_per_mile[world.later[0]], minutes_per_mile[world.later[1]]
+    assert steady == pytest.approx(minutes_per_mile[world.first[-1]], rel=0.1)
+    assert slow > 1.15 * steady
+    assert minutes_per_mile[world.later[2]] > 1.15 * steady
+
+
+def test_the_made_up_world_is_the_same_each_time(tmp_path: Path):
+    for name in ("first", "second"):
+        worlds.made_up(tmp_path / name, 200)
+    one, other = (tmp_path / name / file_name(worlds.CHANGES_FROM) for name in ("first", "second"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_of_real_months_the_first_three_are_there_and_the_others_are_lived_through(published: Path):
+    world = worlds.real(str(published), MONTHS)
+    assert world.first == MONTHS[:3]
+    assert world.later == MONTHS[3:]
+    assert world.source.published() == MONTHS
+
+
+def test_a_month_that_is_not_there_is_named_before_anything_starts(published: Path):
+    (published / file_name(MONTHS[4])).unlink()
+    with pytest.raises(NotPublished, match="2023-05"):
+        worlds.real(str(published), MONTHS)
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(SourceUnavailable, match="nowhere"):
+        worlds.real(str(tmp_path / "nowhere"), MONTHS)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"source": "months"}, "--source and --months go together"),
+        ({"months": MONTHS}, "--source and --months go together"),
+        ({"source": "months", "months": MONTHS[:3]}, "needs at least 4 months"),
+        ({"source": "months", "months": parse_months("2023-01..2023-03,2023-05")}, "must follow one another"),
+    ],
+)
+def test_options_that_make_no_story_are_refused(options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        DemoOptions(**options)
