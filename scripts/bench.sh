@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs one of the benchmarks (scripts/bench.sh serving); further arguments go to it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [[ -z ${1:-} || ! -f benchmarks/$1.py ]]; then
+  echo "usage: scripts/bench.sh NAME, one of:" benchmarks/*.py >&2
+  exit 2
+fi
+scripts/setup.sh
+exec .venv/bin/python -m "benchmarks.$1" "${@:2}"
