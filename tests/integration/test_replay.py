@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops.clock import SystemClock
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.months import Month
@@ -18,9 +16,8 @@ from autoops.replay.pace import Pace
 from autoops.replay.player import Listener, Played, PlayOptions, play
 from autoops.replay.tally import Answer
 from autoops.settings import Settings
-from tests.bundles import register_small
 from tests.fakes import FakeRegistry
-from tests.integration.serving.conftest import eventually, serving, with_serving
+from tests.integration.live_api import live_api, two_versions
 
 MARCH, APRIL = Month(2023, 3), Month(2023, 4)
 TRIPS = 400
@@ -35,23 +32,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> FakeRegistry:
-    """Versions 1 (champion) and 2, which says half as much again."""
-    registry = FakeRegistry(tmp_path / "registry")
-    register_small(registry, tmp_path / "first", minutes_per_mile=4)
-    register_small(registry, tmp_path / "second", minutes_per_mile=6)
-    registry.set_alias(CHAMPION, 1)
-    return registry
+    return two_versions(tmp_path)
 
 
 @pytest.fixture
-def api(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iterator[httpx.Client]:
-    with serving(with_serving(settings), registry, engine, SystemClock()) as client:
-        eventually(lambda: client.get("/ready").is_success)
-        yield client
+def api(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iterator[str]:
+    with live_api(settings, registry, engine) as served:
+        yield served.api_url
 
 
-def replay(api: httpx.Client, world: Path, *listeners: Listener, pace: Pace | None = None, **values: object) -> Played:
-    options = PlayOptions(DirectorySource(world), [MARCH, APRIL], str(api.base_url), sample=TRIPS, **values)
+def replay(api: str, world: Path, *listeners: Listener, pace: Pace | None = None, **values: object) -> Played:
+    options = PlayOptions(DirectorySource(world), [MARCH, APRIL], api, sample=TRIPS, **values)
     return play(options, pace, listeners)
 
 
@@ -96,7 +87,7 @@ def test_what_was_published_is_a_source(api, world, tmp_path):
 
 def test_an_api_without_a_model_fails_every_request_and_says_why(settings, engine, world, tmp_path):
     empty = FakeRegistry(tmp_path / "empty")
-    with serving(with_serving(settings), empty, engine, SystemClock()) as api:
-        played = replay(api, world)
+    with live_api(settings, empty, engine) as served:
+        played = replay(served.api_url, world)
     assert played.failed == played.requests == 2 * TRIPS
     assert all(reason.startswith("/predict: 503") for reason in played.failures)
