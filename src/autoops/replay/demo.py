@@ -56,10 +56,10 @@ def run(options: DemoOptions) -> int:
     base = load_settings()
     home = base.storage.home / "demo"
     stage.check_home(home)
-    with stage.reserved(home), _interruptible(), Timeline(console.out) as timeline:
+    with stage.reserved(home), interruptible(), Timeline(console.out) as timeline:
         _end_earlier(base, home, timeline)
         world = _world(options, stage.cleared(home))
-        settings = stage.enter(home, base, _overrides(base, options, home))
+        settings = stage.enter(home, base, overrides(base, options, home))
         with _services(settings, timeline, options.keep):
             outcome = _play(settings, world, options, timeline)
     (home / SUMMARY).write_text(json.dumps(outcome.summary.to_json(), indent=2) + "\n")
@@ -83,13 +83,14 @@ def _world(options: DemoOptions, home: Path) -> World:
     return worlds.real(options.source, options.months)
 
 
-def _overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dict[str, Any]]:
+def overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dict[str, Any]]:
+    """What the demo changes about the configuration, by section."""
     published = home / "published"
     published.mkdir()
-    overrides = stage.own_overrides(base, published)
+    changed = stage.own_overrides(base, published)
     if options.source is None and "n_estimators" in base.model.parameters:
-        overrides["model"] = {"parameters": base.model.parameters | {"n_estimators": SAMPLE_TREES}}
-    return overrides
+        changed["model"] = {"parameters": base.model.parameters | {"n_estimators": SAMPLE_TREES}}
+    return changed
 
 
 def _play(settings: Settings, world: World, options: DemoOptions, timeline: Timeline) -> Outcome:
@@ -128,8 +129,9 @@ def _stop(settings: Settings, timeline: Timeline) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Being told to end, or losing the terminal, unwinds as Ctrl-C does, so that nothing is left behind."""
+def interruptible() -> Iterator[None]:
+    """Being told to end, or losing the terminal, unwinds as Ctrl-C does, so that nothing is left behind. For the main
+    thread only."""
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
