@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 from autoops.registry import ModelVersion
@@ -26,7 +27,7 @@ class LastServed:
             "run_id": version.run_id,
             "tags": dict(version.tags),
         }
-        temporary = self.cache / f".{FILE}.new"
+        temporary = self.cache / f".{FILE}.{os.getpid()}"
         try:
             temporary.write_text(json.dumps(note, indent=2))
             temporary.replace(self.cache / FILE)

@@ -1,8 +1,10 @@
 """The use cases behind the endpoints: predict and log, and take ground truth in."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,9 @@ from autoops.serving.problems import field_problems
 from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Trip
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
+
+_SCORED_TOGETHER = 256
+"""A larger batch is scored in a thread of its own, so that other requests do not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,18 @@ class Predictor:
 
     async def predict(self, trips: Sequence[Trip]) -> Sequence[Answer]:
         """An answer for each trip, all from one version, once all of them are committed to the log."""
-        self.loaded()
-        return await self._writer.do(self._predict_all, trips)
+        loaded = self.loaded()
+        if len(trips) <= _SCORED_TOGETHER:
+            return await self._writer.do(self._predict_all, trips)
+        rows = await asyncio.to_thread(_score, loaded, trips, self._clock.now())
+        return await self._writer.do(partial(self._record, loaded), rows)
 
     def _predict_all(self, trips: list[Trip]) -> list[Answer]:
-        """Of one request or of many that came together: scored at once, which costs hardly more than one row."""
+        """Of all requests that came together: scored at once, which costs hardly more than one row."""
         loaded = self.loaded()
-        rows = _score(loaded, trips, self._clock.now())
+        return self._record(loaded, _score(loaded, trips, self._clock.now()))
+
+    def _record(self, loaded: Loaded, rows: Sequence[LoggedPrediction]) -> list[Answer]:
         standing = self._log.append(rows)
         number, zones = loaded.version.number, loaded.scorer.zones
         answers = [

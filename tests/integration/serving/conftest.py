@@ -13,7 +13,7 @@ import uvicorn
 
 from autoops.clock import Clock, SystemClock
 from autoops.predictions import Instances, PredictionLog
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.registry import CHAMPION, Registry, TrainingRun
 from autoops.serving.app import create_app
 from autoops.settings import Serving, Settings
 from tests.bundles import small_training_run
@@ -41,7 +41,7 @@ def eventually(condition: Callable[[], object], within_s: float = 15) -> None:
 
 @contextmanager
 def serving(
-    settings: Settings, registry: FakeRegistry, log: PredictionLog, instances: Instances, clock: Clock
+    settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
 ) -> Iterator[httpx.Client]:
     app = create_app(settings, registry, log, instances, clock)
     port = free_port()

@@ -1,18 +1,45 @@
 """A client's mistake is a 4xx problem that names the field, and leaves no trace in the log."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops.predictions import LoggedPrediction, PredictionLog, Scope
+from autoops import database
+from autoops.clock import SystemClock
+from autoops.predictions import Instances, LoggedPrediction, PredictionLog, Scope
+from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.schemas import Problem
-from tests.integration.serving.conftest import TRIP, Start
+from autoops.settings import Settings, Storage
+from tests.fakes import FakeRegistry
+from tests.integration.serving.conftest import TRIP, Start, eventually, serving, with_serving
 
 JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
+    """One database for all of this module: no test of it leaves a trace."""
+    home = tmp_path_factory.mktemp("bad-input")
+    engine = database.connect(Settings(storage=Storage(home=home)))
+    database.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def api(engine: sa.Engine, runs: list[TrainingRun], tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    home = tmp_path_factory.mktemp("bad-input")
+    registry = FakeRegistry(home / "registry")
+    registry.register(runs[0])
+    registry.set_alias(CHAMPION, 1)
+    settings = with_serving(Settings(storage=Storage(home=home)))
+    with serving(settings, registry, PredictionLog(engine), Instances(engine), SystemClock()) as client:
+        eventually(lambda: client.get("/ready").is_success)
+        yield client
 
 
 def problem_of(answer: httpx.Response, status: int) -> Problem:
