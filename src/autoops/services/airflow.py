@@ -53,7 +53,9 @@ class AirflowClient:
 
     def health(self) -> dict[str, Any]:
         """The components' own words; needs no sign-in."""
-        return cast(dict[str, Any], self._send("GET", "/api/v2/monitor/health", None).json())
+        response = self._send("GET", "/api/v2/monitor/health", None)
+        _check(response)
+        return cast(dict[str, Any], response.json())
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
         """Starts a run and returns its id. A `run_id` that was used before is a Conflict, which makes it an

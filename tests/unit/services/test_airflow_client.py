@@ -101,6 +101,15 @@ def test_no_answer_is_unavailable() -> None:
         client_of(Silent()).health()
 
 
+def test_health_of_something_else_on_the_port_is_no_health() -> None:
+    class AnotherServer(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(404, json={"detail": "Not Found"})
+
+    with pytest.raises(NotFound, match="monitor/health: 404"):
+        client_of(AnotherServer()).health()
+
+
 def test_runs_and_task_states_are_read_into_plain_values() -> None:
     tasks = {"task_instances": [{"task_id": "begin", "state": "success"}, {"task_id": "train", "state": None}]}
     airflow = FakeAirflow(
