@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 import uuid_utils
 
@@ -156,6 +157,16 @@ def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_
     (failure,) = pipeline.ledger.entries(incident_id=incident, kind="retraining failed")
     assert f"{run.run_id} failed at ingest (CorruptFile: " in failure.reason
     assert "stays open" in failure.reason
+
+
+def test_down_ends_all_of_airflow_even_when_the_supervisor_was_killed(running: Settings) -> None:
+    """Airflow's processes rename themselves, fork, and lead groups of their own."""
+    supervisord = psutil.Process(int((running.storage.home / "run" / "supervisord.pid").read_text()))
+    started = supervisord.children(recursive=True)
+    assert len(started) > 5
+    supervisord.kill()
+    assert services.down(running) is True
+    assert psutil.wait_procs(started, timeout=1)[1] == []
 
 
 def free_ports(count: int) -> list[int]:
