@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,28 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    """On ports of its own, so that it meets no other demo of this machine."""
+    serving, airflow, mlflow = free_ports()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
+        f"{PREFIX}STORAGE__HOME": str(home),
+        f"{PREFIX}SERVING__PORT": str(serving),
+        f"{PREFIX}AIRFLOW__PORT": str(airflow),
+        f"{PREFIX}MLFLOW__TRACKING_URI": f"http://127.0.0.1:{mlflow}",
+    }
     with log.open("wb") as file:
         return subprocess.Popen(
             [*DEMO, *options],
             cwd=REPOSITORY,
-            env=environment | {f"{PREFIX}STORAGE__HOME": str(home)},
+            env=environment,
             stdout=file,
             stderr=subprocess.STDOUT,
         )
+
+
+def free_ports() -> list[int]:
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

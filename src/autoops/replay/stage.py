@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -66,7 +67,8 @@ def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> S
 
 def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
     """What every demo changes: its state, its ports, where months appear, and a monitor that looks often."""
-    serving, airflow, mlflow = free_ports(base.serving.port, base.airflow.port, 5000)
+    preferred = urlsplit(base.mlflow.tracking_uri).port or 5000
+    serving, airflow, mlflow = free_ports(base.serving.port, base.airflow.port, preferred)
     return {
         "storage": {"home": ".", "url": None},
         "data": {"source": str(published)},

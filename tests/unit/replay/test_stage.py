@@ -1,5 +1,6 @@
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def test_preferred_ports_are_taken_when_free_and_others_when_not():
     assert found[0] not in (taken_port, free)
     assert found[1] == free
     assert len(set(found)) == 3
+
+
+def test_the_configured_ports_are_the_preferred_ones(settings: Settings, tmp_path: Path):
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        serving, airflow, mlflow = (probe.getsockname()[1] for probe in probes)
+    base = settings.model_copy(
+        update={
+            "serving": settings.serving.model_copy(update={"port": serving}),
+            "airflow": settings.airflow.model_copy(update={"port": airflow}),
+            "mlflow": settings.mlflow.model_copy(update={"tracking_uri": f"http://127.0.0.1:{mlflow}"}),
+        }
+    )
+    own = stage.own_overrides(base, tmp_path)
+    assert (own["serving"]["port"], own["airflow"]["port"]) == (serving, airflow)
+    assert own["mlflow"]["tracking_uri"] == f"http://127.0.0.1:{mlflow}"
 
 
 def test_a_folder_that_no_demo_made_is_never_wiped(tmp_path: Path):
