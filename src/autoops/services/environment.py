@@ -60,31 +60,51 @@ def _mlflow() -> Mapping[str, str]:
 
 
 def _airflow(settings: Settings) -> Mapping[str, str]:
-    home, logs = settings.storage.home / "airflow", settings.storage.home / "logs" / "airflow"
-    user, url = settings.airflow.username, settings.airflow_url
-    sections: dict[str, dict[str, object]] = {
+    home = settings.storage.home / "airflow"
+    sections = {**_airflow_core(settings), **_airflow_components(settings)}
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+        **{
+            f"AIRFLOW__{section}__{key}".upper(): str(value)
+            for section, values in sections.items()
+            for key, value in values.items()
+        },
+    }
+
+
+def _airflow_core(settings: Settings) -> Mapping[str, Mapping[str, object]]:
+    """What all components must agree on."""
+    return {
         "core": {
             "dags_folder": dags_folder(),
             "executor": "LocalExecutor",
-            # As many workers are forked at start, whether or not there is work.
+            # As many workers may run, and so many tasks at the same time.
             "parallelism": 4,
             "load_examples": False,
             "dags_are_paused_at_creation": False,
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-            "simple_auth_manager_users": f"{user}:admin",
+            "simple_auth_manager_users": f"{settings.airflow.username}:admin",
             "simple_auth_manager_passwords_file": credentials.write_airflow_users(settings),
-            "execution_api_server_url": f"{url}/execution/",
+            "execution_api_server_url": f"{settings.airflow_url}/execution/",
             "fernet_key": credentials.fernet_key(settings),
         },
-        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{settings.storage.home / 'airflow' / 'airflow.db'}"},
+        "api_auth": {"jwt_secret": credentials.jwt_secret(settings)},
+        "usage_data_collection": {"enabled": False},
+    }
+
+
+def _airflow_components(settings: Settings) -> Mapping[str, Mapping[str, object]]:
+    logs = settings.storage.home / "logs" / "airflow"
+    return {
         "api": {
             "host": settings.airflow.host,
             "port": settings.airflow.port,
-            "base_url": url,
+            "base_url": settings.airflow_url,
             "workers": 1,
             "secret_key": credentials.session_key(settings),
         },
-        "api_auth": {"jwt_secret": credentials.jwt_secret(settings)},
         "scheduler": {
             "enable_health_check": False,
             "mp_start_method": "forkserver",
@@ -96,20 +116,10 @@ def _airflow(settings: Settings) -> Mapping[str, str]:
             # A new or changed DAG file shows within seconds instead of five minutes.
             "refresh_interval": 10,
             "min_file_process_interval": 10,
-            "dag_bundle_storage_path": home / "bundles",
+            "dag_bundle_storage_path": settings.storage.home / "airflow" / "bundles",
         },
         "logging": {
             "base_log_folder": logs,
             "dag_processor_child_process_log_directory": logs / "dag_processor",
-        },
-        "usage_data_collection": {"enabled": False},
-    }
-    return {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
-        **{
-            f"AIRFLOW__{section}__{key}".upper(): str(value)
-            for section, values in sections.items()
-            for key, value in values.items()
         },
     }
