@@ -33,9 +33,9 @@ def pace() -> WatchedPace:
 
 @pytest.fixture
 def director(pace: WatchedPace) -> Director:
-    """A monitor that judges 100 trips at a time, so that it gets its turn after 120; a month of 1000 trips."""
+    """A monitor that judges 100 trips at a time, and a month of 360 trips: three legs of 120."""
     director = Director(pace, FULL, window=100)
-    director.month_began(MONTH, 1000)
+    director.month_began(MONTH, 360)
     return director
 
 
@@ -44,28 +44,44 @@ def answer(director: Director, trips: int, version: int = 1) -> None:
         director.answered(MONTH, Answer(NOW, 10, 10, version, NOW))
 
 
-def test_goes_at_full_rate_while_there_is_nothing_to_judge(director, pace):
+def test_goes_at_full_rate_between_the_stations(director, pace):
     answer(director, 119)
     director.steer(False)
-    assert pace.told == FULL
+    assert (pace.told, director.waits) == (FULL, False)
 
 
-def test_slows_down_without_stopping_until_the_monitor_has_judged(director, pace):
+def test_crawls_at_a_station_until_the_monitor_has_judged(director, pace):
     answer(director, 120)
-    assert pace.told == FULL / SLOWER
+    assert (pace.told, director.waits) == (CRAWL_PER_S, True)
     director.steer(False)
-    assert (pace.told, director.waits) == (FULL / SLOWER, True)
+    assert pace.told == CRAWL_PER_S
     director.judged(1)
     director.steer(False)
     assert (pace.told, director.waits) == (FULL, False)
 
 
-def test_holds_at_the_end_of_a_month_that_has_not_been_judged(director, pace):
-    answer(director, 110)
-    director.month_ended(MONTH)
-    assert pace.told == 0
+def test_trips_that_go_by_during_a_wait_bring_the_next_station_nearer(director, pace):
+    answer(director, 130)
+    director.judged(1)
     director.steer(False)
-    assert pace.told == 0
+    answer(director, 109)
+    assert pace.told == FULL
+    answer(director, 1)
+    assert pace.told == CRAWL_PER_S
+
+
+def test_does_not_wait_at_a_station_for_what_has_just_been_judged(director, pace):
+    answer(director, 105)
+    director.judged(1)
+    answer(director, 15)
+    assert (pace.told, director.waits) == (FULL, False)
+
+
+def test_holds_at_the_end_of_a_month_that_has_not_been_judged(director, pace):
+    answer(director, 360)
+    director.month_ended(MONTH)
+    director.steer(False)
+    assert (pace.told, director.ended) == (0, [MONTH])
     director.judged(1)
     director.steer(False)
     assert pace.told == FULL
@@ -77,16 +93,25 @@ def test_passes_the_end_of_a_month_with_too_few_trips_to_judge(director, pace):
     assert pace.told == FULL
 
 
+def test_short_months_are_judged_together(pace):
+    director = Director(pace, FULL, window=100)
+    for held in (False, True):
+        director.month_began(MONTH, 60)
+        answer(director, 60)
+        director.month_ended(MONTH)
+        assert director.waits == held
+
+
 def test_a_retraining_is_never_waited_for_in_silence(director, pace):
-    answer(director, 150)
+    answer(director, 360)
     director.steer(True)
     director.month_ended(MONTH)
-    assert pace.told == FULL / SLOWER
+    assert pace.told > 0
 
 
 def test_leaves_most_of_the_month_to_the_new_version(director, pace):
     director.steer(True)
-    answer(director, 399)
+    answer(director, 143)
     director.steer(True)
     assert pace.told == FULL / SLOWER
     answer(director, 1)
@@ -108,7 +133,7 @@ def test_goes_on_as_soon_as_the_new_version_answers(director, pace):
 def test_trips_of_the_old_version_do_not_count_for_the_new_one(director):
     answer(director, 119)
     answer(director, 1, version=2)
-    assert (director.version, director.unjudged) == (2, 1)
+    assert (director.version, director.unjudged, director.waits) == (2, 1, False)
 
 
 def test_a_verdict_on_the_old_version_says_nothing_of_the_new_one(director):
@@ -119,8 +144,8 @@ def test_a_verdict_on_the_old_version_says_nothing_of_the_new_one(director):
 
 def test_loses_patience_with_a_monitor_that_never_comes(pace):
     director = Director(pace, FULL, window=100, patience_s=0)
-    director.month_began(MONTH, 1000)
-    answer(director, 120)
+    director.month_began(MONTH, 360)
+    answer(director, 360)
     director.month_ended(MONTH)
     director.steer(False)
     assert (pace.told, director.waits) == (FULL, False)
