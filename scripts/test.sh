@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests; arguments go to pytest (scripts/test.sh tests/unit).
+# Runs the tests, a file per process at a time; arguments go to pytest (scripts/test.sh tests/unit).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 3 --dist loadfile "$@"

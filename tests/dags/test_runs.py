@@ -30,8 +30,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(home: Path, world: Path) -> list[dict[str, Any]]:
     uri = f"sqlite:///{home}/mlflow.db"
     variables = variables_of(home, {**SMALL, "data.source": world, "mlflow.tracking_uri": uri})
-    # Without a server, MLflow looks up a logged model in the store that the process is set to.
-    variables |= {"MLFLOW_TRACKING_URI": uri}
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=variables, cwd=home, check=True, capture_output=True)
     script = Path(__file__).with_name("run_dags.py")

@@ -23,7 +23,7 @@ from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.registry import CHALLENGER, CHAMPION, PREVIOUS, Dataset, TrainingRun
 from autoops.scoring import load_version
-from autoops.settings import MLflow
+from autoops.settings import MLflow, Settings
 from autoops.trips import columns_of
 from tests.bundles import FEATURES, register_small, small_training_run, synthetic_trips
 from tests.integration.conftest import free_port
@@ -96,6 +96,17 @@ def test_the_model_loads_with_mlflow_and_has_a_signature(
     assert loaded.predict(training.input_example) == pytest.approx(training.prediction_example)
     (requirements,) = tmp_path.rglob("requirements.txt")
     assert f"scikit-learn=={sklearn.__version__}" in requirements.read_text().split()
+
+
+def test_without_a_server_the_registry_is_a_file(
+    training: TrainingRun, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "replaced and restored")
+    file = settings.mlflow.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/registry.db"})
+    registered = MlflowRegistry("without_a_server", file).register(training)
+    assert registered.number == 1
+    assert "mlflow.db" not in {path.name for path in tmp_path.iterdir()}
 
 
 def test_versions_come_newest_first(registry: MlflowRegistry, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ MOST_CHARACTERS = 300
 
 
 def environment(settings: MLflow) -> dict[str, str]:
-    """mlflow takes these from the environment only, and telemetry from the moment of its import."""
+    """mlflow takes these from the environment only, and telemetry from the moment of its import. Without a server
+    it also looks up a logged model in the store that the process is set to, whatever store the client has."""
     return {
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.timeout_s),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
