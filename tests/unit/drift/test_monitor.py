@@ -76,6 +76,8 @@ def test_what_each_change_sets_off(champion, steady, change: Change, alarming: s
 def test_a_verdict_carries_all_its_figures_as_json(champion, steady) -> None:
     verdict = verdict_on(champion, farther(steady.iloc[:200]))
     content = json.loads(json.dumps(verdict.to_json()))
+    names = [each["feature"] for each in content["features"]]
+    assert names == ["trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id"]
     distance = content["features"][0]
     assert distance["feature"] == "trip_distance"
     assert distance["method"] == "wasserstein"
