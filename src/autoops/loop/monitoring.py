@@ -14,7 +14,7 @@ from autoops.loop import policy
 from autoops.loop.checks import JUDGED
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retraining import ACTION, reaches
-from autoops.loop.windows import Window, frame_of, labelled_frame_of, next_window, promoted_at
+from autoops.loop.windows import frame_of, labelled_frame_of, next_window, promoted_at
 from autoops.registry import CHAMPION, ModelVersion
 from autoops.scoring import fetch_bundle
 
@@ -32,13 +32,15 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
         return {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason, "actionable": []}
-    window = next_window(pipeline, champion)
-    current = frame_of(window.logged)
     directory = fetch_bundle(pipeline.registry, champion, pipeline.model_cache)
     reference = Reference.read(directory)
+    thresholds = Thresholds.from_json((directory / bundle.THRESHOLDS).read_text())
+    size = max(pipeline.settings.drift.window_size, thresholds.window_size)
+    window = next_window(pipeline, champion, size)
+    current = frame_of(window.logged)
     verdict = judge(
         reference,
-        Thresholds.from_json((directory / bundle.THRESHOLDS).read_text()),
+        thresholds,
         bundle.verify(directory, champion.bundle_digest),
         current,
         labelled_frame_of(window.labelled),
@@ -46,7 +48,8 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     )
     judged = verdict.verdict in JUDGED
     report = _publish(pipeline, champion, reference, current, verdict) if judged else {}
-    check_id = _record(pipeline, champion, window, verdict, report)
+    ends = window.ends(size if judged else None)
+    check_id = _record(pipeline, champion, verdict, ends, report | {"source": window.source})
     return {
         "check_id": check_id,
         "verdict": verdict.verdict,
@@ -83,10 +86,12 @@ def _publish(
 
 
 def _record(
-    pipeline: Pipeline, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
+    pipeline: Pipeline,
+    champion: ModelVersion,
+    verdict: DriftVerdict,
+    ends: tuple[str | None, int | None],
+    report: dict[str, Any],
 ) -> int:
-    judged = verdict.verdict in JUDGED
-    last_prediction, last_label = window.ends(pipeline.settings.drift.window_size if judged else 2**31)
     check_id = pipeline.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,
@@ -94,11 +99,11 @@ def _record(
         reason=verdict.reason,
         event_from=verdict.event_from,
         event_until=verdict.event_until,
-        last_prediction_id=last_prediction,
-        last_label_id=last_label,
-        report=verdict.to_json() | report | {"source": window.source},
+        last_prediction_id=ends[0],
+        last_label_id=ends[1],
+        report=verdict.to_json() | report,
     )
-    if judged:
+    if verdict.verdict in JUDGED:
         reason = f"{verdict.verdict}: {verdict.reason}"
         evidence = {"check_id": check_id}
         pipeline.ledger.record("check", reason, actor=ACTOR, model_version=champion.number, evidence=evidence)

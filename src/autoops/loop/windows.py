@@ -31,13 +31,14 @@ class Window:
     labelled: Sequence[LabelledPrediction]
     used: Check | None
 
-    def ends(self, size: int) -> tuple[str | None, int | None]:
-        """The last prediction and label that have counted once this window has been judged."""
+    def ends(self, size: int | None) -> tuple[str | None, int | None]:
+        """The last prediction and label that have counted, once this window of `size` rows has been judged; None:
+        it was not."""
         prediction = self.used.last_prediction_id if self.used else None
         label = self.used.last_label_id if self.used else None
-        if len(self.logged) >= size:
+        if size is not None and len(self.logged) >= size:
             prediction = max(row.id for row in self.logged)
-        if len(self.labelled) >= size:
+        if size is not None and len(self.labelled) >= size:
             label = max(row.label_id for row in self.labelled)
         return prediction, label
 
@@ -48,10 +49,9 @@ def promoted_at(version: ModelVersion) -> datetime | None:
     return datetime.fromisoformat(moment) if moment else None
 
 
-def next_window(pipeline: Pipeline, champion: ModelVersion) -> Window:
-    """The last `drift.window_size` live predictions and labels; or, from published months, as many of the next
-    month's, spread evenly over it."""
-    size = pipeline.settings.drift.window_size
+def next_window(pipeline: Pipeline, champion: ModelVersion, size: int) -> Window:
+    """The last `size` live predictions and labels; or, from published months, as many of the next month's, spread
+    evenly over it."""
     since = promoted_at(champion)
     checks = pipeline.checks.latest(champion.number, since=since)
     used = checks[0] if checks else None
