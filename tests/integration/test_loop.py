@@ -237,6 +237,20 @@ def test_months_are_scored_and_judged_one_by_one_without_traffic(
     assert pipeline.log.count(Scope(1, "2022-05")) > 7_000
 
 
+def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    drift = pipeline.settings.drift.model_copy(update={"window_size": 500})
+    smaller = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
+    drive(smaller, world, Month(2022, 4), slice(0, 700))
+    assert monitoring.check(smaller)["verdict"] == "not enough data"
+    drive(smaller, world, Month(2022, 4), slice(700, 1_000))
+    assert monitoring.check(smaller)["verdict"] == "no drift"
+    assert monitoring.check(smaller)["verdict"] == "no new data"
+
+
 def test_rolling_back_restores_the_previous_version_and_marks_the_other(
     pipeline: Pipeline, world: Path, tmp_path: Path
 ) -> None:
