@@ -1,3 +1,4 @@
+import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -83,8 +84,9 @@ def test_a_batch_answers_as_the_single_trips_do(api: httpx.Client, engine: sa.En
 
 
 def test_a_repeated_request_gets_its_first_answer_and_is_logged_once(
-    api: httpx.Client, engine: sa.Engine, registry: FakeRegistry
+    start: Start, engine: sa.Engine, registry: FakeRegistry
 ) -> None:
+    api = start(poll_interval_s=3600)
     first = api.post("/predict", json=TRIP | {"request_id": "ride-1"}).json()
     registry.set_alias("champion", 2)
     assert api.post("/model/reload").json()["swapped"]
@@ -128,8 +130,9 @@ def test_the_instance_says_what_it_serves_until_it_leaves(
     instance = api.get("/model/info").json()["instance_id"]
     since = datetime.now(UTC) - timedelta(seconds=30)
     assert Instances(engine).serving(since) == {instance: 1}
-    start(ready=True)
+    start()
     assert instance not in Instances(engine).serving(since)
+    assert [thread.name for thread in threading.enumerate()].count("writer") == 1
 
 
 def test_metrics_count_by_route_and_status(api: httpx.Client) -> None:

@@ -1,11 +1,17 @@
 """What group commit asks of the log: many rows of many requests at once, exactly as they were."""
 
+import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 import sqlalchemy as sa
 import uuid_utils
 
+from autoops import database
+from autoops.errors import StorageUnavailable
 from autoops.predictions import LIVE, LoggedPrediction, PredictionLog, Scope
+from autoops.settings import Settings
 
 MOMENT = datetime(2023, 1, 10, 15, 30, 0, 123456, tzinfo=UTC)
 
@@ -45,3 +51,30 @@ def test_of_equal_request_ids_the_first_stands_across_statements_and_commits(eng
     again = [row(number, f"ride-{number}") for number in range(300)]
     assert log.append(again) == rows[:300]
     assert log.count(Scope(1)) == 300
+
+
+def test_an_append_that_breaks_in_the_middle_leaves_nothing_behind(engine: sa.Engine) -> None:
+    log = PredictionLog(engine)
+    rows = [row(number) for number in range(300)]
+    with pytest.raises(sqlite3.IntegrityError):
+        log.append([*rows, replace(row(300), prediction=None)])  # type: ignore[arg-type]
+    after = row(301)
+    assert log.append([after]) == [after]
+    assert log.latest(Scope(1), 1000) == [after]
+
+
+def test_a_locked_database_is_unavailable_and_then_is_not(settings: Settings) -> None:
+    hasty = settings.model_copy(update={"storage": settings.storage.model_copy(update={"timeout_s": 0.05})})
+    engine = database.connect(hasty)
+    database.upgrade(engine)
+    log = PredictionLog(engine)
+    lock = sqlite3.connect(settings.storage.home / "autoops.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageUnavailable, match="locked"):
+        log.append([row(1)])
+    lock.execute("ROLLBACK")
+    lock.close()
+    after = row(2)
+    assert log.append([after]) == [after]
+    assert log.latest(Scope(1), 10) == [after]
+    engine.dispose()
