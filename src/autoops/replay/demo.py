@@ -130,13 +130,13 @@ def _stop(settings: Settings, timeline: Timeline) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Being told to end, or losing the terminal, unwinds as Ctrl-C does, so that nothing is left behind. For the main
-    thread only."""
+    """Ctrl-C, being told to end, and losing the terminal all unwind, so that nothing is left behind; Ctrl-C also in a
+    demo that a shell started in the background, where it would be ignored. For the main thread only."""
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    handlers = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.signal(number, unwind) for number in INTERRUPTS}
     try:
         yield
     finally:

@@ -27,7 +27,7 @@ def complaint(program: str, settings: Settings, since: datetime | None = None) -
 def airflow_client(settings: Settings) -> AirflowClient:
     """A client that signs in as the user of the settings."""
     return AirflowClient(
-        settings.airflow_url, settings.airflow.username, credentials.airflow_password(settings), timeout_s=5
+        settings.airflow_url, settings.airflow.username, credentials.airflow_password(settings), timeout_s=30
     )
 
 
