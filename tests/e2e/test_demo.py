@@ -101,7 +101,7 @@ def test_a_killed_demo_is_in_nobodys_way_and_the_next_tells_the_whole_story(home
     killed.wait()
     assert processes_of(home / "demo") != []
 
-    demo = start(home, log, "--replayed", "2400")
+    demo = start(home, log, "--replayed", "2400", "--rate", "400")
     assert demo.wait(timeout=540) == 0, log.read_text()
 
     assert "stopped what an earlier demo had left running" in log.read_text()

@@ -50,7 +50,7 @@ class Director(Listener):
 
     def month_began(self, month: Month, trips: int) -> None:
         with self._lock:
-            self.trips, self.answered_in_month, self._at_month_end = trips, 0, False
+            self.trips, self.answered_in_month = trips, 0
 
     def answered(self, month: Month, answer: Answer) -> None:
         with self._lock:
@@ -60,13 +60,12 @@ class Director(Listener):
                 self.version, self.unjudged = answer.model_version, 0
             self.unjudged += 1
             if self._is_station(self.answered_in_month):
-                self._wait()
+                self._wait(at_month_end=False)
 
     def month_ended(self, month: Month) -> None:
         with self._lock:
             self.ended.append(month)
-            self._at_month_end = True
-            self._wait()
+            self._wait(at_month_end=True)
 
     def judged(self, version: int) -> None:
         """The monitor has judged the latest window of this version."""
@@ -95,8 +94,8 @@ class Director(Listener):
         legs = max(1, int(self.trips / (SPARE * self.window)))
         return any(answered == self.trips * leg // legs for leg in range(1, legs))
 
-    def _wait(self) -> None:
-        self._waits_since = time.monotonic()
+    def _wait(self, at_month_end: bool) -> None:
+        self._waits_since, self._at_month_end = time.monotonic(), at_month_end
         self._apply()
 
     def _apply(self) -> None:

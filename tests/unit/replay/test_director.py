@@ -80,6 +80,7 @@ def test_does_not_wait_at_a_station_for_what_has_just_been_judged(director, pace
 def test_holds_at_the_end_of_a_month_that_has_not_been_judged(director, pace):
     answer(director, 360)
     director.month_ended(MONTH)
+    director.month_began(MONTH.plus(1), 360)
     director.steer(False)
     assert (pace.told, director.ended) == (0, [MONTH])
     director.judged(1)
