@@ -1,7 +1,7 @@
 """Verbs on services: up, down, status, serve, replay, demo."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -121,12 +121,15 @@ def replay(
 def demo(
     source: Annotated[str | None, typer.Option(help="Folder or URL of real months, instead of made-up ones.")] = None,
     months: Annotated[list[str] | None, typer.Option("--months", help="With --source: 2022-01..2022-08.")] = None,
-    replayed: Annotated[int, typer.Option(help="Trips of each month that are sent.")] = 3_600,
-    rate: Annotated[float, typer.Option(help="Requests per second.")] = 150,
+    replayed: Annotated[int | None, typer.Option(help="Trips of each month that are sent.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests per second.")] = None,
     keep: Annotated[bool, typer.Option(help="Leave everything up at the end, and print where.")] = False,
 ) -> None:
     """A model degrades and heals itself: the whole loop on this machine, told as it happens."""
     from autoops.replay.demo import DemoOptions, run
 
     chosen = parse_months(months) if months else ()
-    raise typer.Exit(run(DemoOptions(source=source, months=chosen, replayed=replayed, rate=rate, keep=keep)))
+    given: dict[str, Any] = {
+        name: value for name, value in (("replayed", replayed), ("rate", rate)) if value is not None
+    }
+    raise typer.Exit(run(DemoOptions(source=source, months=chosen, keep=keep, **given)))
