@@ -204,6 +204,7 @@ def test_force_promotes_against_the_gate_and_says_so(pipeline: Pipeline, world: 
 def test_nothing_published_is_said_before_anything_runs(pipeline: Pipeline) -> None:
     with pytest.raises(NotPublished, match="no month to train on"):
         retraining.begin(pipeline, "run-1")
+    assert pipeline.ledger.incidents() == []
 
 
 def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:

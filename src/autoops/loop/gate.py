@@ -13,6 +13,12 @@ MIN_DAYS = 5
 
 GateDecision = Literal["promote", "reject", "inconclusive"]
 
+_WORDING: dict[GateDecision, str] = {
+    "promote": "better than the {} beyond chance",
+    "reject": "worse than the {} beyond chance",
+    "inconclusive": "not distinguishable from the {}",
+}
+
 
 @dataclass(frozen=True)
 class GateVerdict:
@@ -56,16 +62,11 @@ def decide(
     difference = challenger_errors - champion_errors
     low, high = _interval(difference, days, gate)
     decision: GateDecision = "promote" if high < 0 else "reject" if low > 0 else "inconclusive"
-    wording = {
-        "promote": f"better than the {against} beyond chance",
-        "reject": f"worse than the {against} beyond chance",
-        "inconclusive": f"not distinguishable from the {against}",
-    }[decision]
     mean = float(difference.mean())
     return GateVerdict(
         decision,
-        f"{wording}: {mean:+.3f} min of absolute error, {gate.confidence:.0%} interval {low:+.3f} to {high:+.3f}, "
-        f"on {rows} unseen rows of {blocks} days",
+        f"{_WORDING[decision].format(against)}: {mean:+.3f} min of absolute error, {gate.confidence:.0%} interval "
+        f"{low:+.3f} to {high:+.3f}, on {rows} unseen rows of {blocks} days",
         rows,
         blocks,
         float(champion_errors.mean()),

@@ -12,6 +12,7 @@ from typing import Any
 from autoops.errors import AutoOpsError, BrokenData, Conflict, NotPublished, ServiceUnavailable
 from autoops.loop import comparison
 from autoops.loop.candidates import train_challenger
+from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
 from autoops.months import Month, parse_months
@@ -38,35 +39,37 @@ def begin(
 ) -> dict[str, Any]:
     """Claims the incident for this run (a manual run opens one of its own) and chooses the months.
     Raises Conflict when another run has claimed it, NotPublished when there is nothing to train on."""
-    chosen = parse_months(months) if months else None
-    if incident_id is None:
-        trigger = "manual"
-        incident_id = pipeline.ledger.claimed_by(run_id, ACTION) or pipeline.ledger.open_incident(
-            "manual", reason or "retraining asked for by hand", actor=actor
-        )
-    else:
-        trigger = "incident"
-    pipeline.ledger.claim(incident_id, ACTION, run_id)
-    incident = pipeline.ledger.incident(incident_id)
-    if incident.status == "closed":
-        raise Conflict(f"incident {incident_id} is closed: {incident.outcome}")
-    chosen = chosen or _newest_window(pipeline, incident.evidence_until)
+    standing = None if incident_id is None else pipeline.ledger.incident(incident_id)
+    if standing is not None and standing.status == "closed":
+        raise Conflict(f"incident {standing.id} is closed: {standing.outcome}")
+    evidence_until = standing.evidence_until if standing else None
+    chosen = parse_months(months) if months else _newest_window(pipeline, evidence_until)
+    incident = standing or _own_incident(pipeline, run_id, reason, actor)
+    pipeline.ledger.claim(incident.id, ACTION, run_id)
     pipeline.ledger.record(
         "retraining begun",
         reason or incident.reason,
         actor=actor,
-        incident_id=incident_id,
+        incident_id=incident.id,
         evidence={"run_id": run_id, "months": [str(month) for month in chosen], "force": force},
     )
     return {
-        "incident_id": incident_id,
+        "incident_id": incident.id,
         "run_id": run_id,
         "months": [str(month) for month in chosen],
         "force": force,
         "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
-        "trigger": trigger,
+        "trigger": "incident" if standing else "manual",
         "actor": actor,
     }
+
+
+def _own_incident(pipeline: Pipeline, run_id: str, reason: str, actor: str) -> Incident:
+    """Of a run by hand; the one that this run opened before is found again."""
+    known = pipeline.ledger.claimed_by(run_id, ACTION)
+    return pipeline.ledger.incident(
+        known or pipeline.ledger.open_incident("manual", reason or "retraining asked for by hand", actor=actor)
+    )
 
 
 def reaches(published: list[Month], evidence_until: datetime | None) -> bool:
