@@ -28,7 +28,7 @@ from autoops.settings import PREFIX
 from tests import serving_app
 from tests.bundles import small_forest, small_training_run, synthetic_trips, write_small_bundle
 from tests.fakes import DirectoryRegistry
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 
 TREES = 100
 ROUNDS = 15

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
 from autoops.trips import columns_of
 from tests.conftest import CONFIG
 from tests.dags.conftest import SMALL
+from tests.ports import free_ports
 
 CHECKS_EVERY_S = 5
 NEXT_MONTH = Month(2022, 4)
@@ -170,14 +170,6 @@ def test_down_ends_all_of_airflow_even_when_the_supervisor_was_killed(running: S
     supervisord.kill()
     assert services.down(running) is True
     assert psutil.wait_procs(started, timeout=1)[1] == []
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def drive(pipeline: Pipeline, path: Path, rows: int) -> None:

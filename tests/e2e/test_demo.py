@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import yaml
 
 from autoops.services.environment import HOME_VARIABLE
 from autoops.settings import PREFIX
+from tests.ports import free_ports
 
 DEMO = [str(Path(sys.executable).parent / "autoops"), "demo"]
 REPOSITORY = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
     """On ports of its own, so that it meets no other demo of this machine."""
-    serving, airflow, mlflow = free_ports()
+    serving, airflow, mlflow = free_ports(3)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
         f"{PREFIX}STORAGE__HOME": str(home),
         f"{PREFIX}SERVING__PORT": str(serving),
@@ -49,12 +49,6 @@ def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
             stdout=file,
             stderr=subprocess.STDOUT,
         )
-
-
-def free_ports() -> list[int]:
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def processes_of(home: Path) -> list[psutil.Process]:

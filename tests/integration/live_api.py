@@ -17,7 +17,7 @@ from autoops.serving.app import create_app
 from autoops.settings import Settings
 from tests.bundles import register_small
 from tests.fakes import FakeRegistry
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 
 
 def eventually(condition: Callable[[], object], within_s: float = 15) -> None:

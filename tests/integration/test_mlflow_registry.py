@@ -26,7 +26,7 @@ from autoops.scoring import load_version
 from autoops.settings import MLflow, Settings
 from autoops.trips import columns_of
 from tests.bundles import FEATURES, register_small, small_training_run, synthetic_trips
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 
 TRIPS = columns_of(synthetic_trips(50, seed=3))
 

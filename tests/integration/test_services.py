@@ -23,14 +23,9 @@ from autoops.services.ports import require_free
 from autoops.services.programs import programs
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
 from tests.conftest import CONFIG
+from tests.ports import free_port
 
 ONLY_API = ("mlflow", "airflow")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from autoops.serving.app import create_app
 from autoops.settings import Serving, Settings
 from tests.bundles import small_training_run
 from tests.fakes import FakeRegistry
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 
 TRIP = {
     "pickup_at": "2023-01-10T10:30:00",

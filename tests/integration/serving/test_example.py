@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "example_usage.py"
 
