@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
+import tenacity
 
 from autoops.errors import Conflict, InputError, NotFound, ServiceUnavailable
 
@@ -22,6 +23,14 @@ class DagRun:
     @property
     def finished(self) -> bool:
         return self.state in ("success", "failed")
+
+
+_patiently = tenacity.Retrying(
+    retry=tenacity.retry_if_result(lambda response: response.status_code == httpx.codes.INTERNAL_SERVER_ERROR),
+    stop=tenacity.stop_after_attempt(4),
+    wait=tenacity.wait_fixed(0.5),
+    retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+)
 
 
 class AirflowClient:
@@ -91,12 +100,17 @@ class AirflowClient:
         """One signed-in request; returns the JSON of the response."""
         if "Authorization" not in self._http.headers:
             self._sign_in()
-        response = self._send(method, path, body)
+        response = self._send_patiently(method, path, body)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._sign_in()
-            response = self._send(method, path, body)
+            response = self._send_patiently(method, path, body)
         _check(response)
         return cast(dict[str, Any], response.json())
+
+    def _send_patiently(self, method: str, path: str, body: object) -> httpx.Response:
+        """Again after a 500: on SQLite, Airflow answers so when another component holds the lock, and has then
+        done nothing."""
+        return _patiently(self._send, method, path, body)
 
     def _sign_in(self) -> None:
         self._http.headers.pop("Authorization", None)

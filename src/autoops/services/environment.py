@@ -89,8 +89,7 @@ def _airflow_core(settings: Settings) -> Mapping[str, Mapping[str, object]]:
             "execution_api_server_url": f"{settings.airflow_url}/execution/",
             "fernet_key": credentials.fernet_key(settings),
         },
-        # SQLite's own patience, 5 s, is less than a busy machine lets the scheduler hold the lock.
-        "database": {"sql_alchemy_conn": f"sqlite:///{settings.storage.home / 'airflow' / 'airflow.db'}?timeout=60"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{settings.storage.home / 'airflow' / 'airflow.db'}"},
         "api_auth": {"jwt_secret": credentials.jwt_secret(settings)},
         "usage_data_collection": {"enabled": False},
     }

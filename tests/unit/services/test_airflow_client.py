@@ -130,3 +130,17 @@ def test_import_errors_are_told_by_file() -> None:
     broken = {"import_errors": [{"filename": "retrain_dag.py", "stack_trace": "SyntaxError"}]}
     airflow = FakeAirflow({"GET /api/v2/importErrors": answer(200, broken)})
     assert client_of(airflow).import_errors() == {"retrain_dag.py": "SyntaxError"}
+
+
+def test_a_request_that_met_a_locked_database_is_sent_again() -> None:
+    codes = iter([500, 500, 200])
+    fake = FakeAirflow(
+        {"GET /api/v2/dags/retrain": lambda _request: httpx.Response(next(codes), json={"is_paused": False})}
+    )
+    assert client_of(fake).dag("retrain") == {"is_paused": False}
+
+
+def test_a_server_that_stays_broken_is_said_to_be() -> None:
+    fake = FakeAirflow({"GET /api/v2/dags/retrain": answer(500, {"detail": {"reason": "Database error"}})})
+    with pytest.raises(ServiceUnavailable, match="500"):
+        client_of(fake).dag("retrain")
