@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from autoops import settings
 from autoops.errors import BundleError, NotFound
 from autoops.mlflow_registry.answers import ABSENT, EXISTS, INVALID, environment, tolerating, translated
@@ -39,7 +41,7 @@ class MlflowRegistry(Registry):
                 created = self._client.create_model_version(
                     self.name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id, await_creation_for=0
                 )
-            self._client.set_registered_model_alias(self.name, CHALLENGER, created.version)
+            self._point(CHALLENGER, created.version)
         return ModelVersion(int(created.version), run_id, tags)
 
     def version(self, number: int) -> ModelVersion:
@@ -66,7 +68,13 @@ class MlflowRegistry(Registry):
 
     def set_alias(self, alias: str, number: int) -> None:
         with self._asking(f"version {number} of {self.name}"):
-            self._client.set_registered_model_alias(self.name, alias, str(number))
+            self._point(alias, str(number))
+
+    def _point(self, alias: str, version: str) -> None:
+        """Two that set a new alias at once make MLflow insert it twice; the second time it is an update."""
+        retrying = tenacity.Retrying(stop=tenacity.stop_after_attempt(3), reraise=True)
+        unique = tenacity.retry_if_exception_message(match=r"(?s).*UNIQUE constraint")
+        retrying.copy(retry=unique)(self._client.set_registered_model_alias, self.name, alias, version)
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         with self._asking(f"version {number} of {self.name}"):
