@@ -1,0 +1,51 @@
+"""Exits with 0 when a service does what its clients ask of it, not only when it lives; with 1 and a reason otherwise.
+
+healthcheck.py api | mlflow | airflow COMPONENT. With the standard library alone: it runs every few seconds.
+"""
+
+import base64
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+TIMEOUT_S = 8
+
+
+def ask(url: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+        return json.load(response)
+
+
+def api() -> None:
+    """A model is loaded and warm."""
+    ask("http://127.0.0.1:8000/ready")
+
+
+def mlflow() -> None:
+    """Under the name and with the credentials that clients use: /health is green on a server that refuses both."""
+    user = f"{os.environ['MLFLOW_AUTH_ADMIN_USERNAME']}:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}"
+    signed = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()}
+    ask("http://mlflow:5000/api/2.0/mlflow/experiments/search", {"max_results": 1}, signed)
+
+
+def airflow(component: str) -> None:
+    """Its heartbeat reaches the database; of the server also: its user can sign in."""
+    server = "http://airflow-apiserver:8080"
+    said = ask(f"{server}/api/v2/monitor/health")[component]
+    if said["status"] != "healthy":
+        raise RuntimeError(f"{component}: {said}")
+    if component == "metadatabase":
+        names = ("AUTOOPS__AIRFLOW__USERNAME", "AUTOOPS__AIRFLOW__PASSWORD")
+        ask(f"{server}/auth/token", dict(zip(("username", "password"), map(os.environ.__getitem__, names))))
+
+
+if __name__ == "__main__":
+    try:
+        {"api": api, "mlflow": mlflow, "airflow": airflow}[sys.argv[1]](*sys.argv[2:])
+    except (OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"{' '.join(sys.argv[1:])}: {error}")
