@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes .venv from the lock; quick and silent when nothing changed.
+# Makes .venv from the lock, and .env for the full stack; quick and silent when nothing changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/env.sh
 
 wanted=$(cat requirements.txt pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)
 [[ $(cat .venv/.lock-digest 2>/dev/null) != "$wanted" ]] || exit 0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests, a file per process at a time; arguments go to pytest (scripts/test.sh tests/unit).
+# Runs the tests but those of the full stack, a file per process at a time; arguments go to pytest (scripts/test.sh tests/unit).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh

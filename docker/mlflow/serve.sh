@@ -9,6 +9,6 @@ default_permission = READ
 database_uri = ${MLFLOW_BACKEND_STORE_URI}
 INI
 # Telling it the hosts drops its defaults: without the service's own name, every call over the network is refused.
-exec mlflow server --app-name basic-auth --host 0.0.0.0 --port 5000 --workers 1 \
+exec mlflow server --app-name basic-auth --host 0.0.0.0 --port 5000 --workers 1 --uvicorn-opts=--no-access-log \
   --artifacts-destination /var/lib/mlflow \
   --allowed-hosts "mlflow,mlflow:*,localhost,localhost:*,127.0.0.1,127.0.0.1:*"
