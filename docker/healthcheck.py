@@ -41,7 +41,9 @@ def airflow(component: str) -> None:
         raise RuntimeError(f"{component}: {said}")
     if component == "metadatabase":
         names = ("AUTOOPS__AIRFLOW__USERNAME", "AUTOOPS__AIRFLOW__PASSWORD")
-        ask(f"{server}/auth/token", dict(zip(("username", "password"), map(os.environ.__getitem__, names))))
+        ask(
+            f"{server}/auth/token", dict(zip(("username", "password"), map(os.environ.__getitem__, names), strict=True))
+        )
 
 
 if __name__ == "__main__":
