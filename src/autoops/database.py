@@ -12,6 +12,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy.types import TypeDecorator
 
 from autoops.errors import StorageUnavailable
@@ -128,6 +130,7 @@ instances = sa.Table(
     sa.Column("model_version", sa.Integer),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column("hostname", sa.String(255)),
 )
 
 
@@ -153,13 +156,36 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor.close()
 
 
-def upgrade(engine: sa.Engine) -> None:
-    """Brings the schema to the newest revision; does nothing when it is there."""
+_MIGRATING = 0x6175746F6F7073
+"""PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
+
+
+def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
+    """Brings the schema to the newest revision, and does nothing when it is there; returns the revision before and
+    after. Of several processes one migrates while the others wait."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with storage_errors(), engine.begin() as connection:
+        _let_nobody_else_migrate(connection)
+        before = _revision(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StorageUnavailable(f"database: at revision {before}, newer than this installation: {error}") from None
+        return before, _revision(connection)
+
+
+def _let_nobody_else_migrate(connection: sa.Connection) -> None:
+    """Until the transaction ends."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 @contextmanager

@@ -179,15 +179,35 @@ class PredictionLog:
             return int(connection.scalar(query) or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An API process that gave a sign of life; `hostname` is the container's id or the pod's name."""
+
+    id: str
+    hostname: str | None
+    model_version: int | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.hostname} ({self.id[:8]})" if self.hostname else self.id
+
+
 class Instances:
     """Heartbeats of API processes: how "every replica serves version N" is known."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def beat(self, instance_id: str, model_version: int | None, started_at: datetime, now: datetime) -> None:
+    def beat(
+        self,
+        instance_id: str,
+        model_version: int | None,
+        started_at: datetime,
+        now: datetime,
+        hostname: str | None = None,
+    ) -> None:
         """Says that the instance is alive and which version it serves."""
-        values = {"model_version": model_version, "seen_at": now}
+        values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
         with storage_errors(), self._engine.begin() as connection:
             mine = db.instances.c.id == instance_id
             if connection.execute(sa.update(db.instances).where(mine).values(values)).rowcount == 0:
@@ -197,8 +217,9 @@ class Instances:
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(sa.delete(db.instances).where(db.instances.c.id == instance_id))
 
-    def serving(self, seen_since: datetime) -> dict[str, int | None]:
-        """Model version by instance, of those that gave a sign of life since then."""
-        query = sa.select(db.instances.c.id, db.instances.c.model_version).where(db.instances.c.seen_at >= seen_since)
+    def serving(self, seen_since: datetime) -> list[Instance]:
+        """Those that gave a sign of life since then, the oldest first."""
+        table = db.instances.c
+        query = sa.select(table.id, table.hostname, table.model_version).where(table.seen_at >= seen_since)
         with storage_errors(), self._engine.connect() as connection:
-            return {row.id: row.model_version for row in connection.execute(query)}
+            return [Instance(*row) for row in connection.execute(query.order_by(table.started_at, table.id))]

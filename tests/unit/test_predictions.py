@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Instances, Label, LoggedPrediction, PredictionLog, Scope
+from autoops.predictions import Instance, Instances, Label, LoggedPrediction, PredictionLog, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -99,10 +99,11 @@ def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, en
 
 def test_instances_tell_which_version_the_living_serve(engine: sa.Engine) -> None:
     instances = Instances(engine)
-    instances.beat("a", 1, NOW, NOW)
+    instances.beat("a", 1, NOW, NOW, "box-1")
     instances.beat("b", None, NOW, NOW)
-    instances.beat("a", 2, NOW, NOW + timedelta(seconds=30))
-    assert instances.serving(NOW) == {"a": 2, "b": None}
-    assert instances.serving(NOW + timedelta(seconds=10)) == {"a": 2}
+    instances.beat("a", 2, NOW, NOW + timedelta(seconds=30), "box-1")
+    assert instances.serving(NOW) == [Instance("a", "box-1", 2), Instance("b", None, None)]
+    assert [instance.name for instance in instances.serving(NOW)] == ["box-1 (a)", "b"]
+    assert instances.serving(NOW + timedelta(seconds=10)) == [Instance("a", "box-1", 2)]
     instances.leave("a")
-    assert instances.serving(NOW + timedelta(seconds=10)) == {}
+    assert instances.serving(NOW + timedelta(seconds=10)) == []

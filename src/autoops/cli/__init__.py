@@ -5,7 +5,7 @@ import sys
 import typer
 
 from autoops import console, logs
-from autoops.cli import pipeline, services
+from autoops.cli import deployment, pipeline, services
 from autoops.errors import AutoOpsError
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     add_completion=False,
     help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
 )
-for verbs in (services.verbs, pipeline.verbs):
+for verbs in (services.verbs, deployment.verbs, pipeline.verbs):
     app.add_typer(verbs)
 
 

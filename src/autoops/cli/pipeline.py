@@ -1,13 +1,12 @@
 """Verbs on data and models: ingest, sample, train, retrain, score, check-drift, promote, rollback."""
 
-import getpass
-import uuid
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autoops import console
+from autoops.cli.identity import actor, new_run_id
 from autoops.cli.options import Json, Months, Reason
 from autoops.months import parse_months
 
@@ -72,7 +71,7 @@ def train(months: Months, reason: Reason = "trained by hand", json: Json = False
     from autoops.registry import CHAMPION
 
     built = pipeline(migrate=True)
-    plan = retraining.begin(built, _run_id(), months=",".join(months), reason=reason, actor=_actor())
+    plan = retraining.begin(built, new_run_id(), months=",".join(months), reason=reason, actor=actor())
     with retraining.failures_recorded(built, plan):
         version = retraining.candidate(built, plan)
         if built.registry.by_alias(CHAMPION) is None:
@@ -97,7 +96,7 @@ def retrain(
 
     built, wanted = pipeline(migrate=True), ",".join(months) if months else None
     plan = retraining.begin(
-        built, _run_id(), incident_id=incident, months=wanted, reason=reason, force=force, actor=_actor()
+        built, new_run_id(), incident_id=incident, months=wanted, reason=reason, force=force, actor=actor()
     )
     with retraining.failures_recorded(built, plan):
         version = retraining.candidate(built, plan)
@@ -140,7 +139,7 @@ def promote(version: int, reason: Reason) -> None:
     from autoops.bootstrap import pipeline
     from autoops.loop.promotion import promote_version
 
-    promote_version(pipeline(migrate=True), version, reason=reason, actor=_actor())
+    promote_version(pipeline(migrate=True), version, reason=reason, actor=actor())
     console.show(None, False, f"version {version} is champion")
 
 
@@ -150,12 +149,4 @@ def rollback(reason: Reason) -> None:
     from autoops.bootstrap import pipeline
     from autoops.loop.promotion import roll_back
 
-    console.show(None, False, f"version {roll_back(pipeline(migrate=True), reason=reason, actor=_actor())} is champion")
-
-
-def _run_id() -> str:
-    return f"cli-{uuid.uuid4()}"
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
+    console.show(None, False, f"version {roll_back(pipeline(migrate=True), reason=reason, actor=actor())} is champion")

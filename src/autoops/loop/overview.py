@@ -23,7 +23,7 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "training_months": champion.tags.get("training_months"),
             "live_predictions": pipeline.log.count(Scope(champion.number, LIVE)),
         },
-        "instances": alive,
+        "instances": {instance.name: instance.model_version for instance in alive},
         "last_check": None
         if not checks
         else {
@@ -56,7 +56,7 @@ def sentences(state: dict[str, Any]) -> list[str]:
             f"model      version {champion['version']}, trained on {champion['training_months']}, "
             f"{champion['live_predictions']} live predictions logged"
         )
-    serving = [f"{name[:8]} serves version {version}" for name, version in state["instances"].items()]
+    serving = [f"{name} serves version {version}" for name, version in state["instances"].items()]
     lines.append("instances  " + ("; ".join(serving) or "none gave a sign of life in the last seconds"))
     lines.append("last check " + (f"{check['verdict']}: {check['reason']}" if check else "none yet"))
     for incident in state["incidents"]:

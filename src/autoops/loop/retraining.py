@@ -191,18 +191,32 @@ def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120
     deadline = time.monotonic() + timeout_s
     while True:
         alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
-        if alive and set(alive.values()) == {version}:
-            reason = f"{len(alive)} instance{'s' if len(alive) > 1 else ''} serve version {version}"
-            pipeline.ledger.record(
-                "served", reason, actor=plan["actor"], incident_id=plan["incident_id"], model_version=version
-            )
-            return {"instances": len(alive), "model_version": version}
+        serves = {instance.name: instance.model_version for instance in alive}
+        if serves and set(serves.values()) == {version}:
+            reason = f"{len(serves)} instance{'s' if len(serves) > 1 else ''} serve version {version}"
+            _record_serving(pipeline, plan, version, "served", reason, serves)
+            return {"instances": len(serves), "model_version": version}
         if time.monotonic() > deadline:
-            found = (
-                ", ".join(f"{name}: {serves}" for name, serves in alive.items()) or "no instance gave a sign of life"
+            found = ", ".join(f"{name}: {number}" for name, number in serves.items())
+            reason = (
+                f"version {version} is champion but not served everywhere: {found or 'no instance gave a sign of life'}"
             )
-            raise ServiceUnavailable(f"version {version} is champion but not served everywhere: {found}")
+            _record_serving(pipeline, plan, version, "not served", reason, serves)
+            raise ServiceUnavailable(reason)
         time.sleep(0.5)
+
+
+def _record_serving(
+    pipeline: Pipeline, plan: Plan, version: int, kind: str, reason: str, serves: Mapping[str, int | None]
+) -> None:
+    pipeline.ledger.record(
+        kind,
+        reason,
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
+        model_version=version,
+        evidence={"instances": serves},
+    )
 
 
 def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:

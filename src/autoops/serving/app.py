@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -37,6 +38,7 @@ def create_app(
 ) -> FastAPI:
     """The database must be migrated. Nothing is started before the server enters the lifespan."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
+    hostname = socket.gethostname()
     metrics = Metrics()
     writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
 
@@ -47,7 +49,7 @@ def create_app(
 
     def beat() -> None:
         loaded = holder.current
-        instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now())
+        instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     holder = Holder(registry, serving.model_version, last_served, clock, observe)

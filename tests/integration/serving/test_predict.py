@@ -1,3 +1,4 @@
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 
 from autoops import database as db
 from autoops.bundle import verify
-from autoops.predictions import LIVE, Instances, PredictionLog, Scope
+from autoops.predictions import LIVE, Instance, Instances, PredictionLog, Scope
 from autoops.scoring import Scorer
 from autoops.serving import schemas
 from autoops.trips import columns_of
@@ -129,9 +130,9 @@ def test_the_instance_says_what_it_serves_until_it_leaves(
     api = start()
     instance = api.get("/model/info").json()["instance_id"]
     since = datetime.now(UTC) - timedelta(seconds=30)
-    assert Instances(engine).serving(since) == {instance: 1}
+    assert Instances(engine).serving(since) == [Instance(instance, socket.gethostname(), 1)]
     start()
-    assert instance not in Instances(engine).serving(since)
+    assert instance not in [alive.id for alive in Instances(engine).serving(since)]
     assert [thread.name for thread in threading.enumerate()].count("writer") == 1
 
 
