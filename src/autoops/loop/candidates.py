@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoops import __version__
 from autoops.drift.thresholds import calibrate
 from autoops.features import feature_matrix
 from autoops.ingestion.store import IngestedMonth
@@ -38,6 +39,7 @@ def train_challenger(
             "data_digests": ",".join(month.digest[:12] for month in ingested),
             "trained_until": trained.trained_until.isoformat(),
             "bundle_digest": digest,
+            "autoops_version": __version__,
             "git_commit": _git_commit(),
         }
         version = pipeline.registry.register(_run(trained, directory, {**own, **tags}, ingested))

@@ -1,0 +1,91 @@
+"""The full stack's files agree with each other and with the package; `scripts/stack.sh test` runs them."""
+
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from autoops import __version__
+from autoops.services.environment import PRELOADED
+from autoops.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker" / "docker-compose.yml").read_text()
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
+
+
+def values_of(file: Path) -> dict[str, str]:
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def write_environment(file: Path) -> dict[str, str]:
+    subprocess.run([ROOT / "scripts" / "env.sh", file], check=True)
+    return values_of(file)
+
+
+def test_the_environment_is_complete_and_for_its_owner_only(tmp_path: Path) -> None:
+    written = write_environment(tmp_path / "env")
+    example = values_of(ROOT / ".env.example")
+    generated = {name for name, value in example.items() if not value}
+    assert written.keys() == example.keys()
+    assert all(len(written[name]) >= 40 for name in generated)
+    assert len({written[name] for name in generated}) == len(generated)
+    assert {name: written[name] for name in example.keys() - generated - {"GIT_COMMIT"}} == {
+        name: value for name, value in example.items() if value and name != "GIT_COMMIT"
+    }
+    assert stat.S_IMODE((tmp_path / "env").stat().st_mode) == 0o600
+
+
+def test_an_environment_that_is_there_keeps_its_values_and_gets_what_is_new(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    first = write_environment(file)
+    file.write_text(re.sub("(?m)^MLFLOW_SECRET_KEY=.*\n", "", file.read_text()).replace("API_PORT=8000", "API_PORT=1"))
+    second = write_environment(file)
+    assert second.keys() == first.keys()
+    assert second["API_PORT"] == "1"
+    assert second["MLFLOW_SECRET_KEY"] not in ("", first["MLFLOW_SECRET_KEY"])
+    unchanged = first.keys() - {"API_PORT", "MLFLOW_SECRET_KEY"}
+    assert {name: second[name] for name in unchanged} == {name: first[name] for name in unchanged}
+
+
+def test_no_secret_has_a_default_and_each_stands_in_the_example() -> None:
+    example = values_of(ROOT / ".env.example")
+    required = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
+    assert required == {name for name, value in example.items() if not value}
+    defaulted = set(re.findall(r"\$\{(\w+):-", COMPOSE))
+    assert not [name for name in defaulted if re.search("PASSWORD|SECRET|KEY", name)]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_service_is_confined(service: str) -> None:
+    described = SERVICES[service]
+    assert described["read_only"]
+    assert described["cap_drop"] == ["ALL"]
+    assert described["mem_limit"]
+    assert all(port.startswith("127.0.0.1:") for port in described.get("ports", []))
+    if described["restart"] == "unless-stopped":
+        assert "healthcheck" in described
+        assert "stop_grace_period" in described
+
+
+def test_the_settings_that_the_stack_makes_are_settings() -> None:
+    for service in SERVICES.values():
+        for name in service.get("environment", {}):
+            if name.startswith("AUTOOPS__"):
+                section, key = name.removeprefix("AUTOOPS__").lower().split("__")
+                assert key in type(getattr(Settings(), section)).model_fields, name
+
+
+def test_tasks_start_with_the_same_modules_loaded_as_on_one_machine() -> None:
+    preloaded = SERVICES["airflow-scheduler"]["environment"]["AIRFLOW__SCHEDULER__MP_FORKSERVER_PRELOAD"]
+    assert tuple(preloaded.split(",")) == PRELOADED
+
+
+def test_the_images_carry_the_version_of_the_package() -> None:
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    assert set(re.findall(r"ARG VERSION=(\S+)", dockerfile)) == {__version__}
