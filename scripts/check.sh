@@ -1,13 +1,28 @@
 #!/usr/bin/env bash
 # Everything that is checked without running the code.
 set -euo pipefail
+shopt -s globstar nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
 PATH=$PWD/.venv/bin:$PATH
+
+# valid SCHEMA FILE...
+valid() { check-jsonschema --builtin-schema "$@"; }
 
 scripts/lock.sh --check
 ruff format --check .
 ruff check .
 mypy
 lint-imports
-shellcheck scripts/*.sh .ci/run
+shellcheck .ci/run scripts/*.sh docker/**/*.sh .github/**/*.sh
+
+valid vendor.github-workflows .github/workflows/*.yml
+valid custom.github-workflows-require-timeout .github/workflows/*.yml
+valid vendor.github-actions .github/actions/*/action.yml
+valid vendor.dependabot .github/dependabot.yml
+zizmor --quiet --offline --pedantic .github
+
+valid vendor.compose-spec docker/docker-compose.yml
+# Debian keeps no old versions that one could ask for (DL3008), pip's cache is a mount and no layer (DL3042), and a `cd`
+# ends with its RUN (DL3003).
+hadolint --ignore DL3003 --ignore DL3008 --ignore DL3042 docker/Dockerfile
