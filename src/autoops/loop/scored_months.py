@@ -1,4 +1,4 @@
-"""Published months through the champion into the prediction log: the loop without live traffic."""
+"""Published months through a version into the prediction log: the loop without live traffic."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,53 +11,92 @@ import uuid_utils
 
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month
-from autoops.predictions import Label, LoggedPrediction, Scope
+from autoops.predictions import Label, LabelledPrediction, LoggedPrediction, Scope
 from autoops.registry import ModelVersion, champion_of
 from autoops.scoring import load_version
-from autoops.trips import TARGET, columns_of
+from autoops.trips import TARGET, TRIP_COLUMNS, columns_of
 
 CHUNK = 5_000
+WHOLE_MONTH = 1_000_000
+
+Progress = Callable[[int, int], None]
+"""Called with the trips that are done and the trips to do."""
 
 
-def score(pipeline: Pipeline, month: Month, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def score(pipeline: Pipeline, month: Month, progress: Progress | None = None) -> dict[str, Any]:
     """Logs the champion's predictions for a published month with their ground truth; again is harmless."""
     champion = champion_of(pipeline.registry)
     pipeline.store.ingest(pipeline.source, month)
-    trips = pipeline.store.load([month])
-    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
-    if pipeline.log.count(Scope(champion.number, str(month))) < len(trips):
-        for start in range(0, len(trips), CHUNK):
-            part = slice(start, start + CHUNK)
-            _log(pipeline, champion, month, start, trips.iloc[part], predicted[part])
-            if progress:
-                progress(min(start + CHUNK, len(trips)), len(trips))
-    error = float(np.abs(predicted - trips[TARGET].to_numpy()).mean())
-    return {"month": str(month), "model_version": champion.number, "rows": len(trips), "mae": error}
+    rows = predicted(pipeline, champion, month, pipeline.store.load([month]), progress)
+    error = float(np.mean([abs(row.logged.prediction - row.trip_duration_minutes) for row in rows]))
+    return {"month": str(month), "model_version": champion.number, "rows": len(rows), "mae": error}
+
+
+def predicted(
+    pipeline: Pipeline, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
+) -> list[LabelledPrediction]:
+    """What the log has of these trips of the month, in their order; those that it lacks are predicted first."""
+    ids = _request_ids(trips, f"{month}/v{version.number}")
+    standing = _standing(pipeline, version, month)
+    missing = np.flatnonzero([request_id not in standing for request_id in ids])
+    if len(missing):
+        _log(pipeline, version, month, trips.iloc[missing], [ids[position] for position in missing], progress)
+        standing = _standing(pipeline, version, month)
+    return [standing[request_id] for request_id in ids]
+
+
+def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
+    """A trip is known by what it is, not by its place: a month that is published again with more trips adds those.
+    The same trip twice is told apart by number."""
+    hashes = pd.util.hash_pandas_object(trips[[*TRIP_COLUMNS, TARGET]], index=False)
+    again = hashes.groupby(hashes).cumcount()
+    return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]
+
+
+def _standing(pipeline: Pipeline, version: ModelVersion, month: Month) -> dict[str | None, LabelledPrediction]:
+    """By request id; a prediction whose ground truth did not get in before a crash is not among them."""
+    rows = pipeline.log.latest_labelled(Scope(version.number, str(month)), WHOLE_MONTH)
+    return {row.logged.request_id: row for row in rows}
 
 
 def _log(
     pipeline: Pipeline,
-    champion: ModelVersion,
+    version: ModelVersion,
     month: Month,
-    start: int,
     trips: pd.DataFrame,
-    predicted: npt.NDArray[np.float64],
+    ids: list[str],
+    progress: Progress | None,
+) -> None:
+    minutes = load_version(pipeline.registry, version, pipeline.model_cache).predict_trips(columns_of(trips))
+    for start in range(0, len(trips), CHUNK):
+        part = slice(start, start + CHUNK)
+        _log_chunk(pipeline, version.number, month, trips.iloc[part], ids[part], minutes[part])
+        if progress:
+            progress(min(start + CHUNK, len(trips)), len(trips))
+
+
+def _log_chunk(
+    pipeline: Pipeline,
+    version: int,
+    month: Month,
+    trips: pd.DataFrame,
+    ids: list[str],
+    minutes: npt.NDArray[np.float64],
 ) -> None:
     now = pipeline.clock.now()
     rows = [
-        _row(trip, float(minutes), champion.number, month, start + position, now)
-        for position, (trip, minutes) in enumerate(zip(trips.itertuples(), predicted, strict=True))
+        _row(trip, request_id, float(predicted), version, month, now)
+        for trip, request_id, predicted in zip(trips.itertuples(), ids, minutes, strict=True)
     ]
     standing = pipeline.log.append(rows)
     truth = trips[TARGET].tolist()
-    labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(standing, truth, strict=True)]
-    pipeline.log.attach(labels, now)
+    pipeline.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)
 
 
-def _row(trip: Any, minutes: float, version: int, month: Month, position: int, now: datetime) -> LoggedPrediction:
+def _row(trip: Any, request_id: str, prediction: float, version: int, month: Month, now: datetime) -> LoggedPrediction:
     return LoggedPrediction(
         id=str(uuid_utils.uuid7()),
-        request_id=f"{month}/v{version}/{position}",
+        request_id=request_id,
         event_at=trip.pickup_at.to_pydatetime(),
         predicted_at=now,
         model_version=version,
@@ -66,5 +105,5 @@ def _row(trip: Any, minutes: float, version: int, month: Month, position: int, n
         passenger_count=int(trip.passenger_count),
         pickup_location_id=int(trip.pickup_location_id),
         dropoff_location_id=int(trip.dropoff_location_id),
-        prediction=minutes,
+        prediction=prediction,
     )
