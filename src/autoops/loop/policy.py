@@ -34,11 +34,15 @@ def decide(
     open_incident: int | None,
     last_incident_from: datetime | None,
     drift: Drift,
+    retrained_until: datetime | None = None,
 ) -> Decision:
     """`windows` are the champion's judged windows, newest first, the one just judged included.
 
     An alarm becomes an incident when it persists (k of the last m), unless one stands already or the last one began
     less than the cool-down ago. All of it in event time, so that a replay decides as production does.
+
+    `retrained_until` is how far the months reach that the last retraining of this very champion was given, where it
+    ended without a successor: from the same months comes the same model, and the same answer of the gate.
     """
     if not windows or not windows[0].alarm:
         return Decision("nothing", "the latest window is ordinary")
@@ -54,6 +58,8 @@ def decide(
     now = windows[0].event_until
     if last_incident_from is not None and now < last_incident_from + timedelta(days=drift.cooldown_days):
         return Decision("cool down", f"{count}; the last incident began less than {drift.cooldown_days:g} days ago")
+    if retrained_until is not None and now < retrained_until:
+        return Decision("cool down", f"{count}; the last retraining, which replaced nothing, had these trips already")
     return Decision(
         "open incident",
         count,

@@ -60,3 +60,12 @@ def test_the_cool_down_counts_event_time_since_the_last_incident_began(days_ago:
 
 def test_one_alarm_is_enough_where_the_settings_say_so() -> None:
     assert decide(windows("A"), None, None, Drift(alarms_needed=1, alarms_of=1)).action == "open incident"
+
+
+@pytest.mark.parametrize(("ahead_days", "action"), [(1, "cool down"), (0, "open incident"), (-1, "open incident")])
+def test_alarms_within_the_months_of_a_retraining_that_replaced_nothing_open_no_incident(
+    ahead_days: int, action: str
+) -> None:
+    history = windows("AA")
+    known = history[0].event_until + timedelta(days=ahead_days)
+    assert decide(history, None, None, DRIFT, retrained_until=known).action == action
