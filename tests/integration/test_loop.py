@@ -1,6 +1,6 @@
 """The loop in one process: real months, training, ONNX, calibration and drift; only the registry is a stand-in."""
 
-import shutil
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,22 +12,19 @@ import uuid_utils
 from autoops.errors import BrokenData, Conflict, NotPublished, ServiceUnavailable
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
-from autoops.ingestion.source import DirectorySource, file_name
-from autoops.ingestion.store import MonthStore
+from autoops.ingestion.source import file_name
 from autoops.loop import monitoring, retraining
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import promote_version, roll_back
 from autoops.loop.scored_months import score
 from autoops.months import Month, parse_months
-from autoops.predictions import LIVE, Instances, Label, LoggedPrediction, PredictionLog, Scope
+from autoops.predictions import LIVE, Label, LoggedPrediction
 from autoops.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG
-from tests.fakes import FakeRegistry, HeldClock
+from tests.integration.one_process import SMALL, pipeline_in, publish, retrain
 
 CHANGE = Month(2022, 5)
 
@@ -43,38 +40,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2}')
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
     return load_settings(CONFIG)
 
 
 @pytest.fixture
 def pipeline(small: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
-    clock = HeldClock()
-    (tmp_path / "published").mkdir()
-    return Pipeline(
-        settings=small,
-        clock=clock,
-        source=DirectorySource(tmp_path / "published"),
-        store=MonthStore(tmp_path / "months"),
-        registry=FakeRegistry(tmp_path / "registry"),
-        log=PredictionLog(engine),
-        instances=Instances(engine),
-        ledger=Ledger(engine, clock),
-        checks=CheckLog(engine, clock),
-    )
-
-
-def publish(world: Path, tmp_path: Path, months: str) -> None:
-    for month in parse_months(months):
-        shutil.copy(world / file_name(month), tmp_path / "published")
-
-
-def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]:
-    plan = retraining.begin(pipeline, run_id, **how)
-    version = retraining.candidate(pipeline, plan)
-    promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
-    retraining.close(pipeline, plan, promotion)
-    return promotion
+    return pipeline_in(tmp_path, small, engine)
 
 
 def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
@@ -220,22 +192,6 @@ def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: P
     assert pipeline.ledger.incident(plan["incident_id"]).status == "open"
     assert pipeline.registry.versions() == []
     assert pipeline.ledger.entries(kind="quarantined")
-
-
-def test_months_are_scored_and_judged_one_by_one_without_traffic(
-    pipeline: Pipeline, world: Path, tmp_path: Path
-) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    drift = pipeline.settings.drift.model_copy(update={"source": "months"})
-    monthly = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
-    assert monitoring.check(monthly)["verdict"] == "no new data"
-
-    publish(world, tmp_path, "2022-04..2022-06")
-    found = [monitoring.check(monthly) for _ in range(4)]
-    assert [check["verdict"] for check in found] == ["no drift", "drift", "drift", "no new data"]
-    assert found[2]["actionable"] == [found[2]["incident_id"]]
-    assert pipeline.log.count(Scope(1, "2022-05")) > 7_000
 
 
 def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(

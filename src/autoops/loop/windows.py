@@ -1,46 +1,54 @@
-"""Which logged predictions a check judges: one version's, since its promotion, each in one window only."""
+"""A window of logged predictions: what one check judges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from autoops.loop.checks import Check
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import PROMOTED_AT
-from autoops.loop.scored_months import score
-from autoops.months import Month
-from autoops.predictions import LIVE, LabelledPrediction, LoggedPrediction, Scope
+from autoops.loop.thirds import Span
+from autoops.months import NEW_YORK
+from autoops.predictions import LabelledPrediction, LoggedPrediction
 from autoops.registry import ModelVersion
 from autoops.trips import TARGET, TRIP_COLUMNS
 
-Row = TypeVar("Row")
-NO_MONTH = "no new month"
-WHOLE_MONTH = 1_000_000
+
+class Ends(NamedTuple):
+    """The last live prediction and label of a version's reign that have counted in a window."""
+
+    prediction_id: str | None = None
+    label_id: int | None = None
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that have counted in no window before, and the ends of those that have: `used` is the check before."""
+    """Rows that have counted in no window before. `ends` are those of live traffic as they stand, `ends_if_judged`
+    as they will; a window of a published month has its `span`, and leaves live traffic alone."""
 
     source: str
     logged: Sequence[LoggedPrediction]
     labelled: Sequence[LabelledPrediction]
-    used: Check | None
+    ends: Ends
+    ends_if_judged: Ends
+    span: Span | None = None
 
-    def ends(self, size: int | None) -> tuple[str | None, int | None]:
-        """The last prediction and label that have counted, once this window of `size` rows has been judged; None:
-        it was not."""
-        prediction = self.used.last_prediction_id if self.used else None
-        label = self.used.last_label_id if self.used else None
-        if size is not None and len(self.logged) >= size:
-            prediction = max(row.id for row in self.logged)
-        if size is not None and len(self.labelled) >= size:
-            label = max(row.label_id for row in self.labelled)
-        return prediction, label
+    @property
+    def days(self) -> str | None:
+        """Its first and last day in New York, for people."""
+        if self.span is None:
+            return None
+        first, last = self.span.begin, self.span.end - timedelta(microseconds=1)
+        return f"{first.astimezone(NEW_YORK):%Y-%m-%d} to {last.astimezone(NEW_YORK):%Y-%m-%d}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What the check's record keeps of it; `published_windows` reads it back."""
+        if self.span is None:
+            return {"source": self.source}
+        begin, end = self.span.begin.isoformat(), self.span.end.isoformat()
+        return {"source": self.source, "span": {"begin": begin, "end": end, "rows": self.span.rows}}
 
 
 def promoted_at(version: ModelVersion) -> datetime | None:
@@ -49,42 +57,10 @@ def promoted_at(version: ModelVersion) -> datetime | None:
     return datetime.fromisoformat(moment) if moment else None
 
 
-def next_window(pipeline: Pipeline, champion: ModelVersion, size: int) -> Window:
-    """The last `size` live predictions and labels; or, from published months, as many of the next month's, spread
-    evenly over it."""
-    since = promoted_at(champion)
-    checks = pipeline.checks.latest(champion.number, since=since)
-    used = checks[0] if checks else None
-    if pipeline.settings.drift.source == "months":
-        source = _next_month(pipeline, champion, since)
-        scope = Scope(champion.number, source)
-        logged = pipeline.log.latest(scope, WHOLE_MONTH)
-        labelled = pipeline.log.latest_labelled(scope, WHOLE_MONTH)
-        return Window(source, _thinned(logged, size), _thinned(labelled, size), used)
-    scope = Scope(champion.number, LIVE, since)
-    logged = pipeline.log.latest(scope, size, used.last_prediction_id if used else None)
-    labelled = pipeline.log.latest_labelled(scope, size, used.last_label_id if used else None)
-    return Window(LIVE, logged, labelled, used)
-
-
-def _next_month(pipeline: Pipeline, champion: ModelVersion, since: datetime | None) -> str:
-    """The oldest published month after the champion's training that no check of its reign has judged, scored."""
-    trained = Month.of(champion.trained_until)
-    judged = {
-        check.report.get("source")
-        for check in pipeline.checks.latest(champion.number, since=since, judged=True, limit=1_000)
-    }
-    for month in pipeline.source.published():
-        if month > trained and str(month) not in judged:
-            score(pipeline, month)
-            return str(month)
-    return NO_MONTH
-
-
-def _thinned(rows: Sequence[Row], size: int) -> list[Row]:
-    if len(rows) <= size:
-        return list(rows)
-    return [rows[position] for position in np.linspace(0, len(rows) - 1, size).astype(int)]
+def ends_of(pipeline: Pipeline, champion: ModelVersion) -> Ends:
+    """How far the champion's live traffic has been used up."""
+    checks = pipeline.checks.latest(champion.number, since=promoted_at(champion))
+    return Ends(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Ends()
 
 
 def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:

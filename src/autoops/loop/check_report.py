@@ -1,0 +1,50 @@
+"""What a check leaves to look at: the verdict and, now and then, a page; both in MLflow too."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoops.drift.monitor import DriftVerdict, Reference
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.windows import Window
+from autoops.registry import ModelVersion
+
+
+def publish(
+    pipeline: Pipeline,
+    champion: ModelVersion,
+    reference: Reference,
+    window: Window,
+    current: pd.DataFrame,
+    verdict: DriftVerdict,
+) -> dict[str, Any]:
+    """Writes the verdict and, for an alarm and once a day, the page; logs both to MLflow. `current` are the
+    window's predictions as a frame."""
+    name = _name(pipeline, champion, window)
+    directory = pipeline.reports / name
+    directory.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = [directory / "verdict.json"]
+    files[0].write_text(json.dumps(verdict.to_json(), indent=2))
+    if len(current) and (verdict.alarm or _first_today(pipeline, champion)):
+        from autoops.drift.page import write_page
+
+        files.append(directory / "drift.html")
+        write_page(files[-1], reference, current, verdict)
+    metrics = {f"distance_{result.feature}": result.distance for result in verdict.features}
+    metrics |= {f"{result.name.replace(' ', '_')}_distance": result.distance for result in verdict.detectors}
+    tags = {"model_version": str(champion.number), "verdict": verdict.verdict, "reason": verdict.reason}
+    run_id = pipeline.registry.log_check(name, metrics | {"alarm": float(verdict.alarm)}, tags, files)
+    return {"mlflow_run_id": run_id, "files": [str(file) for file in files]}
+
+
+def _name(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str:
+    """Of a window of its own: several may be judged within a second."""
+    name = f"check-v{champion.number}-{pipeline.clock.now():%Y%m%dT%H%M%S}"
+    return name if window.days is None else f"{name}-{window.days.replace(' ', '-')}"
+
+
+def _first_today(pipeline: Pipeline, champion: ModelVersion) -> bool:
+    today = pipeline.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    return not pipeline.checks.latest(champion.number, since=today, judged=True)

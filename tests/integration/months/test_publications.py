@@ -1,0 +1,129 @@
+"""Months that are small, partial, broken, or published again."""
+
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+import uuid_utils
+
+from autoops.errors import CorruptFile, StorageUnavailable
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import file_name
+from autoops.loop import monitoring
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.scored_months import predicted, score
+from autoops.predictions import LIVE, Label, PredictionLog, Scope
+from autoops.registry import champion_of
+from autoops.trips import TARGET
+from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
+from tests.integration.one_process import publish
+
+
+def test_a_month_that_is_too_small_is_said_once_and_keeps_no_later_one_waiting(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    write_sample(tmp_path / "published", [APRIL], trips_per_month=600, seed=7)
+    publish(worlds["steady"], tmp_path, "2022-05")
+    found = monitoring.check(pipeline)
+    assert verdicts(found) == ["not enough data"] + ["no drift"] * 3
+    assert verdicts(monitoring.check(pipeline)) == ["no new data"]
+
+    publish(worlds["steady"], tmp_path, "2022-04")
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+    assert sum(rows for *_, rows in spans(pipeline, APRIL)) == len(pipeline.store.load([APRIL]))
+
+
+def test_a_month_that_holds_two_windows_is_judged_in_two(pipeline: Pipeline, tmp_path: Path) -> None:
+    write_sample(tmp_path / "published", [APRIL], trips_per_month=2_600, seed=7)
+    assert len(monitoring.check(pipeline)["windows"]) == 2
+
+
+def test_a_month_in_which_nothing_is_left_keeps_no_later_one_waiting(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "published" / file_name(APRIL)).write_bytes((worlds["steady"] / file_name(MAY)).read_bytes())
+    publish(worlds["steady"], tmp_path, "2022-05")
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+
+
+def test_a_broken_file_is_said_and_a_broken_republication_changes_nothing(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "published" / file_name(APRIL)
+    broken.write_bytes(b"no parquet")
+    with pytest.raises(CorruptFile):
+        monitoring.check(pipeline)
+    publish(worlds["steady"], tmp_path, "2022-04")
+    monitoring.check(pipeline)
+    broken.write_bytes(b"no parquet again")
+    assert monitoring.check(pipeline)["verdict"] == "no new data"
+
+
+def test_a_month_published_in_part_is_judged_and_its_rest_when_that_is_published(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish_part(worlds["steady"], tmp_path, APRIL, days=12)
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"]
+    publish(worlds["steady"], tmp_path, "2022-04")
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 2
+
+    trips = pipeline.store.load([APRIL])
+    judged = spans(pipeline, APRIL)
+    assert [end <= begin for (_, end, _), (begin, *_) in pairwise(judged)] == [True, True]
+    assert sum(rows for *_, rows in judged) == len(trips) == pipeline.log.count(Scope(1, "2022-04"))
+
+
+def test_trips_added_to_a_month_keep_every_trip_with_its_own_ground_truth(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    champion = champion_of(pipeline.registry)
+    whole, target = pq.read_table(worlds["steady"] / file_name(APRIL)), tmp_path / "published" / file_name(APRIL)
+    pq.write_table(whole.take(np.flatnonzero(np.arange(len(whole)) % 10)), target)
+    fewer = score(pipeline, APRIL)
+    pq.write_table(whole, target)
+    more = score(pipeline, APRIL)
+
+    assert more["rows"] > fewer["rows"]
+    assert pipeline.log.count(Scope(1, "2022-04")) == more["rows"]
+    trips = pipeline.store.load([APRIL])
+    rows = predicted(pipeline, champion, APRIL, trips)
+    assert [row.trip_duration_minutes for row in rows] == trips[TARGET].tolist()
+    assert [row.logged.trip_distance for row in rows] == trips["trip_distance"].tolist()
+
+
+class CutOff(PredictionLog):
+    """A database that is gone after the predictions and before their ground truth."""
+
+    def attach(self, labels: list[Label], labelled_at: datetime) -> list[str]:
+        raise StorageUnavailable("cut off")
+
+
+def test_ground_truth_that_did_not_get_in_gets_in_the_next_time(
+    pipeline: Pipeline, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    write_sample(tmp_path / "published", [APRIL], trips_per_month=3_400, seed=7)
+    with pytest.raises(StorageUnavailable):
+        monitoring.check(replace(pipeline, log=CutOff(engine)))
+    assert pipeline.log.count(Scope(1, "2022-04")) > 0
+    monitoring.check(pipeline)
+    checks = pipeline.checks.latest(judged=True, limit=10)
+    assert [check.report["labelled_rows"] for check in checks] == [1_000] * 3
+
+
+def test_months_leave_live_traffic_to_be_judged(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
+    publish(worlds["steady"], tmp_path, "2022-04")
+    score(pipeline, APRIL)
+    rows = [row.logged for row in pipeline.log.latest_labelled(Scope(1, str(APRIL)), 1_000)]
+    pipeline.log.append([replace(row, id=str(uuid_utils.uuid7()), request_id=None, source=LIVE) for row in rows])
+    publish(worlds["steady"], tmp_path, "2022-05")
+    assert len(monitoring.check(pipeline)["windows"]) == 6
+
+    drift = pipeline.settings.drift.model_copy(update={"source": "log"})
+    watching = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
+    assert monitoring.check(watching)["verdict"] == "no drift"
+    assert monitoring.check(watching)["verdict"] == "no new data"
