@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from autoops import database
 from autoops.settings import PREFIX, Settings, load_settings
+from tests.postgres import PostgresServer
 
 CONFIG = Path(__file__).parent.parent / "config.yaml"
 
@@ -27,6 +28,40 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def engine(settings: Settings) -> Iterator[sa.Engine]:
     """A migrated SQLite database of the test's own."""
     engine = database.connect(settings)
+    database.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; whoever stops it starts it again."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def stored_at(settings: Settings, url: str, timeout_s: float | None = None) -> Settings:
+    """The same settings with another database."""
+    changes = {"url": url, "timeout_s": timeout_s or settings.storage.timeout_s}
+    return settings.model_copy(update={"storage": settings.storage.model_copy(update=changes)})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Settings with an empty SQLite database, then with an empty PostgreSQL database."""
+    if request.param == "sqlite":
+        return settings
+    return stored_at(settings, request.getfixturevalue("postgres").new_database())
+
+
+@pytest.fixture
+def each_engine(each_settings: Settings) -> Iterator[sa.Engine]:
+    """The same, migrated."""
+    engine = database.connect(each_settings)
     database.upgrade(engine)
     yield engine
     engine.dispose()

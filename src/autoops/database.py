@@ -1,152 +1,76 @@
-"""One database for the prediction log, ground truth, checks, the ledger and the API's instances.
+"""One database for all that `tables` describes: SQLite (WAL) by default, PostgreSQL in the full stack."""
 
-SQLite (WAL) by default, PostgreSQL in the full stack. The schema below is what the code uses; the Alembic tree in
-`migrations/` brings a database there, and a test holds the two together.
-"""
-
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.types import TypeDecorator
 
-from autoops.errors import StorageUnavailable
+from autoops.errors import SettingsError, StorageUnavailable
 from autoops.settings import Settings
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """UTC-aware in Python, a plain timestamp in UTC in the database (SQLite keeps no offsets)."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-predictions = sa.Table(
-    "predictions",
-    metadata,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("request_id", sa.String(200), unique=True),
-    sa.Column("event_at", UtcDateTime, nullable=False),
-    sa.Column("predicted_at", UtcDateTime, nullable=False),
-    sa.Column("model_version", sa.Integer, nullable=False),
-    sa.Column("source", sa.String(20), nullable=False),
-    sa.Column("trip_distance", sa.Float, nullable=False),
-    sa.Column("passenger_count", sa.SmallInteger, nullable=False),
-    sa.Column("pickup_location_id", sa.SmallInteger, nullable=False),
-    sa.Column("dropoff_location_id", sa.SmallInteger, nullable=False),
-    sa.Column("prediction", sa.Float, nullable=False),
-    sa.Index(None, "model_version", "id"),
-)
-
-ground_truth = sa.Table(
-    "ground_truth",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("prediction_id", sa.String(36), index=True),
-    sa.Column("request_id", sa.String(200), index=True),
-    sa.Column("trip_duration_minutes", sa.Float, nullable=False),
-    sa.Column("labelled_at", UtcDateTime, nullable=False),
-)
-
-checks = sa.Table(
-    "checks",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("checked_at", UtcDateTime, nullable=False),
-    sa.Column("model_version", sa.Integer, nullable=False),
-    sa.Column("verdict", sa.String(30), nullable=False),
-    sa.Column("alarm", sa.Boolean, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("event_from", UtcDateTime),
-    sa.Column("event_until", UtcDateTime),
-    sa.Column("last_prediction_id", sa.String(36)),
-    sa.Column("last_label_id", sa.Integer),
-    sa.Column("report", sa.JSON, nullable=False),
-    sa.Index(None, "model_version", "id"),
-)
-
-incidents = sa.Table(
-    "incidents",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("opened_at", UtcDateTime, nullable=False),
-    sa.Column("holds_from", UtcDateTime),
-    sa.Column("evidence_until", UtcDateTime),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("model_version", sa.Integer),
-    sa.Column("status", sa.String(20), nullable=False),
-    sa.Column("outcome", sa.Text),
-    sa.Column("closed_at", UtcDateTime),
-)
-
-ledger = sa.Table(
-    "ledger",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("at", UtcDateTime, nullable=False),
-    sa.Column("kind", sa.String(30), nullable=False),
-    sa.Column("actor", sa.String(100), nullable=False),
-    sa.Column("incident_id", sa.Integer, sa.ForeignKey("incidents.id"), index=True),
-    sa.Column("model_version", sa.Integer),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("evidence", sa.JSON, nullable=False),
-)
-
-claims = sa.Table(
-    "claims",
-    metadata,
-    sa.Column("incident_id", sa.Integer, sa.ForeignKey("incidents.id"), primary_key=True),
-    sa.Column("action", sa.String(30), primary_key=True),
-    sa.Column("holder", sa.String(250), nullable=False),
-    sa.Column("claimed_at", UtcDateTime, nullable=False),
-)
-
-instances = sa.Table(
-    "instances",
-    metadata,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("model_version", sa.Integer),
-    sa.Column("started_at", UtcDateTime, nullable=False),
-    sa.Column("seen_at", UtcDateTime, nullable=False),
-    sa.Column("hostname", sa.String(255)),
-)
-
-
 def connect(settings: Settings) -> sa.Engine:
-    """An engine on `storage.url`; connects lazily. SQLite gets WAL, which survives a killed process."""
-    url = sa.make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite":
-        if url.database and url.database != ":memory:":
-            try:
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StorageUnavailable(f"database: cannot make the folder of {url.database}: {error}") from error
-        engine = sa.create_engine(url, connect_args={"timeout": settings.storage.timeout_s})
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        return engine
-    return sa.create_engine(url, pool_pre_ping=True)
+    """An engine on `storage.url`; connects lazily. Raises SettingsError for a URL that is none of ours."""
+    try:
+        url = sa.make_url(settings.database_url)
+        backend = url.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise SettingsError(f"storage.url: expected sqlite or postgresql, got {backend}")
+        return (_sqlite if backend == "sqlite" else _postgresql)(url, settings.storage.timeout_s)
+    except sa.exc.ArgumentError as error:
+        raise SettingsError(f"storage.url: {error}") from None
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"storage.url: its driver {error.name} is not installed") from None
+
+
+def _json(value: object) -> str:
+    """What is not a number becomes null: PostgreSQL takes no NaN in JSON."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _sqlite(url: sa.URL, timeout_s: float) -> sa.Engine:
+    """With WAL, which survives a killed process."""
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(f"database: cannot make the folder of {url.database}: {error}") from error
+    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, json_serializer=_json)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
+    """A process of ours needs few connections: the API one for its writer and one for its heartbeat, a task one.
+    Nothing waits longer than the timeout: to connect, for a lock, or for a host that has gone silent. What the URL
+    says of these wins."""
+    seconds = math.ceil(timeout_s)
+    defaults = {
+        "application_name": "autoops",
+        "connect_timeout": seconds,
+        "options": f"-c lock_timeout={int(timeout_s * 1000)}",
+        "keepalives_idle": seconds,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(timeout_s * 1000),
+    }
+    return sa.create_engine(
+        url,
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=3,
+        pool_timeout=timeout_s,
+        json_serializer=_json,
+    )
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:
@@ -165,6 +89,10 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
     after. Of several processes one migrates while the others wait."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    with storage_errors(), engine.connect() as connection:
+        if _revision(connection) == newest:
+            return newest, newest
     with storage_errors(), engine.begin() as connection:
         _let_nobody_else_migrate(connection)
         before = _revision(connection)
@@ -172,26 +100,42 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise StorageUnavailable(f"database: at revision {before}, newer than this installation: {error}") from None
+            reason = f"the database is at revision {before}, and this installation knows none beyond {newest}: {error}"
+            raise StorageUnavailable(reason) from None
         return before, _revision(connection)
 
 
 def _let_nobody_else_migrate(connection: sa.Connection) -> None:
-    """Until the transaction ends."""
+    """Until the transaction ends. A long migration is waited for; the tables that it changes are not."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+        return
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+    connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
 
 
 def _revision(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+_NOT_MIGRATED = ("42P01", "42703")
+_READ_ONLY = "25006"
+"""PostgreSQL's codes for a table or column that is not there, and for a server that takes no writes, such as a
+standby. SQLite calls these operational errors, as PostgreSQL does all others that are not the statement's fault."""
+
+
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turns the driver's operational errors (unreachable, locked, full, read-only) into StorageUnavailable."""
+    """Turns what a database raises that is away, starting, stopping, locked, full, read-only or not migrated into
+    StorageUnavailable."""
     try:
         yield
-    except sa.exc.OperationalError as error:
-        raise StorageUnavailable(f"database: {error.orig}") from error
+    except sa.exc.DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        away = isinstance(error, sa.exc.OperationalError) or error.connection_invalidated
+        if not away and state not in (*_NOT_MIGRATED, _READ_ONLY):
+            raise
+        raise StorageUnavailable(f"database: {' '.join(str(error.orig).split())}") from error
+    except sa.exc.TimeoutError as error:
+        raise StorageUnavailable(f"database: no connection became free: {error}") from error

@@ -13,7 +13,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from autoops import database as db
+from autoops import tables
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
 
@@ -60,7 +60,7 @@ class Scope:
     since: datetime | None = None
 
     def condition(self) -> sa.ColumnElement[bool]:
-        table = db.predictions.c
+        table = tables.predictions.c
         condition = (table.model_version == self.model_version) & (table.source == self.source)
         return condition if self.since is None else condition & (table.predicted_at >= self.since)
 
@@ -75,8 +75,14 @@ class LabelledPrediction:
 
 
 _NAMES = [field.name for field in fields(LoggedPrediction)]
-_COLUMNS = [db.predictions.c[name] for name in _NAMES]
+_COLUMNS = [tables.predictions.c[name] for name in _NAMES]
 _VALUES = attrgetter(*_NAMES)
+_INSERT = (
+    postgresql.insert(tables.predictions)
+    .on_conflict_do_nothing(index_elements=["request_id"])
+    .execution_options(preserve_rowcount=True)
+)
+"""PostgreSQL's; where two processes log the same requests, the one waits for the other at each."""
 
 
 class PredictionLog:
@@ -100,19 +106,21 @@ class PredictionLog:
         return [row if row.request_id is None else standing[row.request_id] for row in rows]
 
     def _append(self, rows: Sequence[LoggedPrediction]) -> int:
-        """How many were new; -1 where the database does not say."""
+        """How many were new."""
         if self._appender is not None:
             return self._appender.append([_VALUES(row) for row in rows])
-        insert = postgresql.insert(db.predictions).on_conflict_do_nothing(index_elements=["request_id"])
+        # In one order everywhere, so that two processes that repeat each other's requests never wait in a circle.
+        ordered = sorted(rows, key=lambda row: row.request_id or "")
         with storage_errors(), self._engine.begin() as connection:
-            connection.execute(insert, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in rows])
-        return -1
+            return connection.execute(
+                _INSERT, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in ordered]
+            ).rowcount
 
     def _by_request_id(self, connection: sa.Connection, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
         found = {}
         for start in range(0, len(request_ids), 500):
             some = request_ids[start : start + 500]
-            query = sa.select(*_COLUMNS).where(db.predictions.c.request_id.in_(some))
+            query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id.in_(some))
             for row in connection.execute(query):
                 found[row.request_id] = LoggedPrediction(*row)
         return found
@@ -123,7 +131,7 @@ class PredictionLog:
             return []
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(
-                sa.insert(db.ground_truth),
+                sa.insert(tables.ground_truth),
                 [asdict(label) | {"labelled_at": labelled_at} for label in labels],
             )
             known = self._known(connection, labels)
@@ -132,8 +140,8 @@ class PredictionLog:
     def _known(self, connection: sa.Connection, labels: Sequence[Label]) -> set[str | None]:
         known: set[str | None] = set()
         for column, ids in (
-            (db.predictions.c.id, [label.prediction_id for label in labels]),
-            (db.predictions.c.request_id, [label.request_id for label in labels]),
+            (tables.predictions.c.id, [label.prediction_id for label in labels]),
+            (tables.predictions.c.request_id, [label.request_id for label in labels]),
         ):
             named = [i for i in ids if i is not None]
             for start in range(0, len(named), 500):
@@ -144,20 +152,20 @@ class PredictionLog:
         """The last `limit` rows in scope with an id above `after`, oldest first."""
         query = sa.select(*_COLUMNS).where(scope.condition())
         if after is not None:
-            query = query.where(db.predictions.c.id > after)
+            query = query.where(tables.predictions.c.id > after)
         with storage_errors(), self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(db.predictions.c.id.desc()).limit(limit)).all()
+            rows = connection.execute(query.order_by(tables.predictions.c.id.desc()).limit(limit)).all()
         return [LoggedPrediction(*row) for row in reversed(rows)]
 
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """The last `limit` predictions in scope labelled after label `after`, each once with its latest
         label, in the order in which the labels came."""
-        truth = db.ground_truth.c
-        by_id = db.predictions.c.id == truth.prediction_id
-        by_request = (db.predictions.c.request_id == truth.request_id) & truth.prediction_id.is_(None)
+        truth = tables.ground_truth.c
+        by_id = tables.predictions.c.id == truth.prediction_id
+        by_request = (tables.predictions.c.request_id == truth.request_id) & truth.prediction_id.is_(None)
         parts = [
             sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id.label("label_id"))
-            .join_from(db.ground_truth, db.predictions, on)
+            .join_from(tables.ground_truth, tables.predictions, on)
             .where(scope.condition(), truth.id > (after or 0))
             for on in (by_id, by_request)
         ]
@@ -172,9 +180,9 @@ class PredictionLog:
 
     def count(self, scope: Scope, after: str | None = None) -> int:
         """Rows in scope with an id above `after`."""
-        query = sa.select(sa.func.count()).select_from(db.predictions).where(scope.condition())
+        query = sa.select(sa.func.count()).select_from(tables.predictions).where(scope.condition())
         if after is not None:
-            query = query.where(db.predictions.c.id > after)
+            query = query.where(tables.predictions.c.id > after)
         with storage_errors(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
 
@@ -209,17 +217,17 @@ class Instances:
         """Says that the instance is alive and which version it serves."""
         values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
         with storage_errors(), self._engine.begin() as connection:
-            mine = db.instances.c.id == instance_id
-            if connection.execute(sa.update(db.instances).where(mine).values(values)).rowcount == 0:
-                connection.execute(sa.insert(db.instances).values(id=instance_id, started_at=started_at, **values))
+            mine = tables.instances.c.id == instance_id
+            if connection.execute(sa.update(tables.instances).where(mine).values(values)).rowcount == 0:
+                connection.execute(sa.insert(tables.instances).values(id=instance_id, started_at=started_at, **values))
 
     def leave(self, instance_id: str) -> None:
         with storage_errors(), self._engine.begin() as connection:
-            connection.execute(sa.delete(db.instances).where(db.instances.c.id == instance_id))
+            connection.execute(sa.delete(tables.instances).where(tables.instances.c.id == instance_id))
 
     def serving(self, seen_since: datetime) -> list[Instance]:
         """Those that gave a sign of life since then, the oldest first."""
-        table = db.instances.c
+        table = tables.instances.c
         query = sa.select(table.id, table.hostname, table.model_version).where(table.seen_at >= seen_since)
         with storage_errors(), self._engine.connect() as connection:
             return [Instance(*row) for row in connection.execute(query.order_by(table.started_at, table.id))]

@@ -3,19 +3,19 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from autoops import database
+from autoops import database, tables
 from autoops.errors import StorageUnavailable
 from autoops.settings import Settings
 
 
-def test_the_migrations_lead_to_the_schema_that_the_code_uses(engine: sa.Engine) -> None:
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), database.metadata) == []
+def test_the_migrations_lead_to_the_schema_that_the_code_uses(each_engine: sa.Engine) -> None:
+    with each_engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
 
-def test_upgrading_again_changes_nothing(engine: sa.Engine) -> None:
-    database.upgrade(engine)
-    assert "predictions" in sa.inspect(engine).get_table_names()
+def test_upgrading_again_changes_nothing(each_engine: sa.Engine) -> None:
+    database.upgrade(each_engine)
+    assert "predictions" in sa.inspect(each_engine).get_table_names()
 
 
 def test_sqlite_writes_ahead(engine: sa.Engine) -> None:

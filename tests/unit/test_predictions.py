@@ -26,8 +26,8 @@ def row(number: int, *, version: int = 1, request_id: str | None = None, source:
 
 
 @pytest.fixture
-def log(engine: sa.Engine) -> PredictionLog:
-    return PredictionLog(engine)
+def log(each_engine: sa.Engine) -> PredictionLog:
+    return PredictionLog(each_engine)
 
 
 def test_what_was_appended_is_read_back_unchanged(log: PredictionLog) -> None:
@@ -41,6 +41,13 @@ def test_a_repeated_request_is_logged_once_and_answered_with_the_first_row(log: 
     log.append([first])
     assert log.append([row(2, request_id="trip-7"), row(3)]) == [first, row(3)]
     assert log.count(Scope(1)) == 2
+
+
+def test_a_repeat_of_many_requests_is_answered_in_their_order(log: PredictionLog) -> None:
+    first = [row(n, request_id=f"trip-{n}") for n in range(1_200)]
+    log.append(first)
+    again = [row(9_000 - n, request_id=f"trip-{n}") for n in reversed(range(1_200))]
+    assert log.append(again) == first[::-1]
 
 
 def test_two_equal_requests_in_one_append_are_one_row(log: PredictionLog) -> None:
@@ -90,15 +97,15 @@ def test_more_labels_than_one_query_names_are_told_apart(log: PredictionLog) -> 
     assert statuses == ["attached", "pending"] * 600
 
 
-def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, engine: sa.Engine) -> None:
-    with engine.begin() as connection:
+def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, each_engine: sa.Engine) -> None:
+    with each_engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE predictions RENAME TO elsewhere"))
     with pytest.raises(StorageUnavailable, match="predictions"):
         log.append([row(1)])
 
 
-def test_instances_tell_which_version_the_living_serve(engine: sa.Engine) -> None:
-    instances = Instances(engine)
+def test_instances_tell_which_version_the_living_serve(each_engine: sa.Engine) -> None:
+    instances = Instances(each_engine)
     instances.beat("a", 1, NOW, NOW, "box-1")
     instances.beat("b", None, NOW, NOW)
     instances.beat("a", 2, NOW, NOW + timedelta(seconds=30), "box-1")

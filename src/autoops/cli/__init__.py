@@ -1,12 +1,13 @@
 """The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from autoops import console, logs
 from autoops.cli import deployment, pipeline, services
-from autoops.errors import AutoOpsError
+from autoops.errors import AutoOpsError, InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,5 +25,19 @@ def main() -> None:
     try:
         app()
     except AutoOpsError as error:
-        console.err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or package == "autoops" or package in sys.stdlib_module_names:
+            raise
+        _fail(
+            InputError(
+                f"this installation has no {package}: the verb needs the pipeline's dependencies, "
+                "pip install 'autoops[pipeline]'"
+            )
+        )
+
+
+def _fail(error: AutoOpsError) -> NoReturn:
+    console.err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(error.exit_code)

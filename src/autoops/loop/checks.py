@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoops import database as db
+from autoops import tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
 
@@ -42,7 +42,7 @@ class CheckLog:
         """Takes the fields of Check without `id` and `checked_at`; returns the id."""
         with storage_errors(), self._engine.begin() as connection:
             key = connection.execute(
-                sa.insert(db.checks).values(checked_at=self._clock.now(), **values)
+                sa.insert(tables.checks).values(checked_at=self._clock.now(), **values)
             ).inserted_primary_key
         assert key is not None
         return int(key[0])
@@ -51,12 +51,12 @@ class CheckLog:
         self, model_version: int | None = None, *, since: datetime | None = None, judged: bool = False, limit: int = 1
     ) -> list[Check]:
         """Newest first; `since` is wall time, `judged` leaves out checks that had too little to judge."""
-        query = sa.select(db.checks).order_by(db.checks.c.id.desc()).limit(limit)
+        query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
         if model_version is not None:
-            query = query.where(db.checks.c.model_version == model_version)
+            query = query.where(tables.checks.c.model_version == model_version)
         if since is not None:
-            query = query.where(db.checks.c.checked_at >= since)
+            query = query.where(tables.checks.c.checked_at >= since)
         if judged:
-            query = query.where(db.checks.c.verdict.in_(JUDGED))
+            query = query.where(tables.checks.c.verdict.in_(JUDGED))
         with storage_errors(), self._engine.connect() as connection:
             return [Check(**row) for row in connection.execute(query).mappings()]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from autoops import database as db
+from autoops import tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import Conflict, NotFound
@@ -63,7 +63,7 @@ class Ledger:
         """Appends one entry."""
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(
-                sa.insert(db.ledger).values(
+                sa.insert(tables.ledger).values(
                     at=self._clock.now(),
                     kind=kind,
                     actor=actor,
@@ -76,11 +76,11 @@ class Ledger:
 
     def entries(self, *, incident_id: int | None = None, kind: str | None = None) -> list[Entry]:
         """Oldest first."""
-        query = sa.select(db.ledger).order_by(db.ledger.c.id)
+        query = sa.select(tables.ledger).order_by(tables.ledger.c.id)
         if incident_id is not None:
-            query = query.where(db.ledger.c.incident_id == incident_id)
+            query = query.where(tables.ledger.c.incident_id == incident_id)
         if kind is not None:
-            query = query.where(db.ledger.c.kind == kind)
+            query = query.where(tables.ledger.c.kind == kind)
         with storage_errors(), self._engine.connect() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()]
 
@@ -98,7 +98,7 @@ class Ledger:
         """Opens an incident and records why; returns its id."""
         with storage_errors(), self._engine.begin() as connection:
             result = connection.execute(
-                sa.insert(db.incidents).values(
+                sa.insert(tables.incidents).values(
                     opened_at=self._clock.now(),
                     holds_from=holds_from,
                     evidence_until=evidence_until,
@@ -123,17 +123,17 @@ class Ledger:
 
     def incident(self, incident_id: int) -> Incident:
         """Raises NotFound."""
-        found = self._incidents(db.incidents.c.id == incident_id)
+        found = self._incidents(tables.incidents.c.id == incident_id)
         if not found:
             raise NotFound(f"incident {incident_id}: there is no such incident")
         return found[0]
 
     def incidents(self, *, unresolved: bool = False) -> list[Incident]:
         """Newest first; with `unresolved` only those that are not closed."""
-        return self._incidents(db.incidents.c.status != "closed" if unresolved else sa.true())
+        return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true())
 
     def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
-        query = sa.select(db.incidents).where(condition).order_by(db.incidents.c.id.desc())
+        query = sa.select(tables.incidents).where(condition).order_by(tables.incidents.c.id.desc())
         with storage_errors(), self._engine.connect() as connection:
             return [Incident(**row) for row in connection.execute(query).mappings()]
 
@@ -141,8 +141,8 @@ class Ledger:
         """Records the change; does nothing where the incident has that status already."""
         with storage_errors(), self._engine.begin() as connection:
             changed = connection.execute(
-                sa.update(db.incidents)
-                .where(db.incidents.c.id == incident_id, db.incidents.c.status != status)
+                sa.update(tables.incidents)
+                .where(tables.incidents.c.id == incident_id, tables.incidents.c.status != status)
                 .values(status=status)
             ).rowcount
         if changed:
@@ -152,8 +152,8 @@ class Ledger:
         """Closes once; a second call does nothing."""
         with storage_errors(), self._engine.begin() as connection:
             changed = connection.execute(
-                sa.update(db.incidents)
-                .where(db.incidents.c.id == incident_id, db.incidents.c.status != "closed")
+                sa.update(tables.incidents)
+                .where(tables.incidents.c.id == incident_id, tables.incidents.c.status != "closed")
                 .values(status="closed", outcome=outcome, closed_at=self._clock.now())
             ).rowcount
         if changed:
@@ -162,7 +162,7 @@ class Ledger:
     def claim(self, incident_id: int, action: str, holder: str) -> None:
         """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.
         Raises Conflict when another holds it."""
-        table = db.claims
+        table = tables.claims
         values = {"incident_id": incident_id, "action": action, "holder": holder, "claimed_at": self._clock.now()}
         try:
             with storage_errors(), self._engine.begin() as connection:
@@ -173,14 +173,14 @@ class Ledger:
                 raise Conflict(f"incident {incident_id}: {action} is claimed by {holds}") from None
 
     def holder(self, incident_id: int, action: str) -> str | None:
-        table = db.claims
+        table = tables.claims
         query = sa.select(table.c.holder).where(table.c.incident_id == incident_id, table.c.action == action)
         with storage_errors(), self._engine.connect() as connection:
             return connection.scalar(query)
 
     def claimed_by(self, holder: str, action: str) -> int | None:
         """The incident on which `holder` claimed the action, if any."""
-        table = db.claims
+        table = tables.claims
         query = sa.select(table.c.incident_id).where(table.c.holder == holder, table.c.action == action)
         with storage_errors(), self._engine.connect() as connection:
             return connection.scalar(query)

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from autoops.database import metadata
+from autoops.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from autoops.errors import AutoOpsError
+
 logger = logging.getLogger(__name__)
 
 
@@ -33,6 +35,8 @@ class Periodic:
         while not self._stopping:
             try:
                 self._action()
+            except AutoOpsError as error:
+                logger.warning("%s failed, and will be tried again: %s", self._thread.name, error)
             except Exception:  # one failure must not end the watch
                 logger.exception("%s failed, and will be tried again", self._thread.name)
             self._wake.wait(self._interval_s)

@@ -14,8 +14,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
-from autoops import database as db
+from autoops import database, tables
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.settings import Settings
 from tests import serving_app
@@ -87,7 +86,7 @@ async def _kill_under_load(server: subprocess.Popen[bytes], url: str, signal_num
 def _logged_ids(settings: Settings) -> set[str]:
     engine = database.connect(settings)
     with engine.connect() as connection:
-        ids = set(connection.scalars(sa.select(db.predictions.c.id)))
+        ids = set(connection.scalars(sa.select(tables.predictions.c.id)))
     engine.dispose()
     return ids
 
@@ -115,7 +114,7 @@ def test_a_stopped_process_signs_off(settings: Settings, shared_registry: Direct
 def _instances(settings: Settings) -> list[int | None]:
     engine = database.connect(settings)
     with engine.connect() as connection:
-        versions = list(connection.scalars(sa.select(db.instances.c.model_version)))
+        versions = list(connection.scalars(sa.select(tables.instances.c.model_version)))
     engine.dispose()
     return versions
 

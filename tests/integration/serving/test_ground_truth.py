@@ -4,7 +4,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import database as db
+from autoops import tables
 from autoops.predictions import PredictionLog, Scope
 from autoops.serving.schemas import GroundTruthReceipt
 from tests.integration.serving.conftest import TRIP
@@ -21,7 +21,9 @@ def post(api: httpx.Client, *labels: Any) -> GroundTruthReceipt:
 def truths(engine: sa.Engine) -> list[float]:
     with engine.connect() as connection:
         return list(
-            connection.scalars(sa.select(db.ground_truth.c.trip_duration_minutes).order_by(db.ground_truth.c.id))
+            connection.scalars(
+                sa.select(tables.ground_truth.c.trip_duration_minutes).order_by(tables.ground_truth.c.id)
+            )
         )
 
 

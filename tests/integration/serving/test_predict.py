@@ -6,7 +6,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import database as db
+from autoops import tables
 from autoops.bundle import verify
 from autoops.predictions import LIVE, Instance, Instances, PredictionLog, Scope
 from autoops.scoring import Scorer
@@ -19,7 +19,7 @@ from tests.integration.serving.conftest import TRIP, Start
 
 def logged(engine: sa.Engine) -> list[object]:
     with engine.connect() as connection:
-        return list(connection.execute(sa.select(db.predictions).order_by(db.predictions.c.id)))
+        return list(connection.execute(sa.select(tables.predictions).order_by(tables.predictions.c.id)))
 
 
 def test_the_answer_is_the_models_and_stands_in_the_log(

@@ -15,8 +15,8 @@ def clock() -> HeldClock:
 
 
 @pytest.fixture
-def ledger(engine: sa.Engine, clock: HeldClock) -> Ledger:
-    return Ledger(engine, clock)
+def ledger(each_engine: sa.Engine, clock: HeldClock) -> Ledger:
+    return Ledger(each_engine, clock)
 
 
 def test_an_incident_keeps_its_event_times_and_why_it_was_opened(ledger: Ledger) -> None:

@@ -1,0 +1,123 @@
+"""The schema that the code uses: the prediction log, ground truth, checks, the ledger and the API's instances.
+
+The Alembic tree in `migrations/` brings a database there, and a test holds the two together.
+"""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """UTC-aware in Python, a plain timestamp in UTC in the database (SQLite keeps no offsets)."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+predictions = sa.Table(
+    "predictions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("request_id", sa.String(200), unique=True),
+    sa.Column("event_at", UtcDateTime, nullable=False),
+    sa.Column("predicted_at", UtcDateTime, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("source", sa.String(20), nullable=False),
+    sa.Column("trip_distance", sa.Float, nullable=False),
+    sa.Column("passenger_count", sa.SmallInteger, nullable=False),
+    sa.Column("pickup_location_id", sa.SmallInteger, nullable=False),
+    sa.Column("dropoff_location_id", sa.SmallInteger, nullable=False),
+    sa.Column("prediction", sa.Float, nullable=False),
+    sa.Index(None, "model_version", "id"),
+)
+
+ground_truth = sa.Table(
+    "ground_truth",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("prediction_id", sa.String(36), index=True),
+    sa.Column("request_id", sa.String(200), index=True),
+    sa.Column("trip_duration_minutes", sa.Float, nullable=False),
+    sa.Column("labelled_at", UtcDateTime, nullable=False),
+)
+
+checks = sa.Table(
+    "checks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("checked_at", UtcDateTime, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("verdict", sa.String(30), nullable=False),
+    sa.Column("alarm", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("event_from", UtcDateTime),
+    sa.Column("event_until", UtcDateTime),
+    sa.Column("last_prediction_id", sa.String(36)),
+    sa.Column("last_label_id", sa.Integer),
+    sa.Column("report", sa.JSON, nullable=False),
+    sa.Index(None, "model_version", "id"),
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("opened_at", UtcDateTime, nullable=False),
+    sa.Column("holds_from", UtcDateTime),
+    sa.Column("evidence_until", UtcDateTime),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("model_version", sa.Integer),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("outcome", sa.Text),
+    sa.Column("closed_at", UtcDateTime),
+)
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("kind", sa.String(30), nullable=False),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("incident_id", sa.Integer, sa.ForeignKey("incidents.id"), index=True),
+    sa.Column("model_version", sa.Integer),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence", sa.JSON, nullable=False),
+)
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("incident_id", sa.Integer, sa.ForeignKey("incidents.id"), primary_key=True),
+    sa.Column("action", sa.String(30), primary_key=True),
+    sa.Column("holder", sa.String(250), nullable=False),
+    sa.Column("claimed_at", UtcDateTime, nullable=False),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("model_version", sa.Integer),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Column("hostname", sa.String(255)),
+)
