@@ -65,6 +65,8 @@ def status(json: Json = False) -> None:
     settings = load_settings()
     running = services.status(settings)
     lines = [f"{row.service:<22} {row.state.lower():<9} {row.complaint or row.url}" for row in running]
+    if all(row.state == "STOPPED" for row in running):
+        lines = ["services   none of this home (autoops up starts them)"]
     try:
         state = overview(pipeline(settings, migrate=True))
         lines += ["", *sentences(state)]
