@@ -1,0 +1,88 @@
+"""Trained challengers, kept by what they were trained from: training is deterministic, so policies share them."""
+
+import fcntl
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoops.backtest.fingerprint import TRAINING_CODE, code, fingerprint, training_settings
+from autoops.backtest.registry import LocalRegistry, copy_bundle
+from autoops.loop import retraining
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.retraining import RUN_TAG, Plan
+from autoops.months import parse_months
+
+
+@dataclass(frozen=True)
+class Kept:
+    bundle: Path
+    tags: dict[str, str]
+    cpu_s: float
+
+
+class Challengers:
+    """A folder of them, which several processes share."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._code = code(TRAINING_CODE)
+
+    def train(self, pipeline: Pipeline, registry: LocalRegistry, plan: Plan) -> tuple[int, float]:
+        """The retraining's own training step; returns the version's number, and the CPU seconds that it cost
+        whoever trained it before, 0 where that is paid for now.
+
+        A version that is kept is registered as this run's own, and the step finds it as it does after a crash.
+        """
+        place = self._directory / self._key(pipeline, plan)
+        with _locked(place):
+            kept = _read(place)
+            if kept is not None:
+                registry.adopt(kept.bundle, kept.tags | _tags(plan))
+            begun = time.process_time()
+            number = retraining.train(pipeline, plan)
+            if kept is None:
+                tags = dict(registry.version(number).tags)
+                _keep(place, registry.bundle_of(number), tags, time.process_time() - begun)
+        return number, kept.cpu_s if kept else 0.0
+
+    def _key(self, pipeline: Pipeline, plan: Plan) -> str:
+        months = [pipeline.store.get(month) for month in parse_months(plan["months"])]
+        digests = [month and month.digest for month in months]
+        settings = training_settings(pipeline.settings)
+        return fingerprint(plan["months"], plan["holds_from"], digests, settings, self._code)
+
+
+def _tags(plan: Plan) -> dict[str, str]:
+    return {RUN_TAG: plan["run_id"], "trigger": plan["trigger"], "incident": str(plan["incident_id"])}
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Whoever wants the same challenger waits until it is trained."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _read(place: Path) -> Kept | None:
+    if not place.is_dir():
+        return None
+    about = json.loads((place / "about.json").read_text())
+    return Kept(place / "bundle", about["tags"], about["cpu_s"])
+
+
+def _keep(place: Path, bundle: Path, tags: dict[str, str], cpu_s: float) -> None:
+    """All of it or nothing."""
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
+    try:
+        copy_bundle(bundle, temporary / "bundle")
+        (temporary / "about.json").write_text(json.dumps({"tags": tags, "cpu_s": cpu_s}, indent=2))
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

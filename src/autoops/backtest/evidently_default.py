@@ -1,0 +1,41 @@
+"""Drift as Evidently's preset finds it with everything left at its default: what many would set up first."""
+
+from typing import Any
+
+import pandas as pd
+from evidently import DataDefinition, Dataset, Report
+from evidently.presets import DataDriftPreset
+
+from autoops.drift.monitor import Reference
+from autoops.features import feature_matrix
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month
+from autoops.registry import ModelVersion
+from autoops.scoring import Scorer, load_version
+from autoops.trips import TARGET, columns_of
+
+CATEGORIES = ("day_of_week", "month", "pickup_location_id", "dropoff_location_id")
+
+
+def drifted(pipeline: Pipeline, champion: ModelVersion, month: Month) -> bool:
+    """Whether the preset calls the published month drifted: its own choice of tests, against the trips that the
+    champion was fitted on, of all that the model takes in, its predictions and the ground truth."""
+    pipeline.store.ingest(pipeline.source, month)
+    scorer = load_version(pipeline.registry, champion, pipeline.model_cache)
+    reference, trips = Reference.read(scorer.directory).window, pipeline.store.load([month])
+    snapshot = Report([DataDriftPreset()]).run(_dataset(trips, scorer), _dataset(reference, scorer))
+    counted: dict[str, Any] = snapshot.dict()["metrics"][0]
+    return bool(counted["value"]["share"] >= counted["config"]["drift_share"])
+
+
+def _dataset(trips: pd.DataFrame, scorer: Scorer) -> Dataset:
+    columns = columns_of(trips)
+    features = scorer.manifest.features
+    frame = pd.DataFrame(feature_matrix(columns, features).astype("float64"), columns=list(features))
+    categories = [name for name in features if name in CATEGORIES]
+    frame = frame.astype(dict.fromkeys(categories, "int64")).astype(dict.fromkeys(categories, "str"))
+    frame = frame.assign(prediction=scorer.predict_trips(columns), **{TARGET: trips[TARGET].to_numpy()})
+    numbers = [name for name in frame.columns if name not in categories]
+    return Dataset.from_pandas(
+        frame, data_definition=DataDefinition(numerical_columns=numbers, categorical_columns=categories)
+    )

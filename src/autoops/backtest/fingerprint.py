@@ -1,0 +1,52 @@
+"""What a kept result depends on, as a name: another name where any of it changes."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from autoops.settings import Settings
+
+PACKAGE = Path(__file__).parent.parent
+
+TRAINING_CODE = (
+    *("training", "drift", "features.py", "trips.py", "bundle.py"),
+    "loop/candidates.py",
+)
+WALK_CODE = (
+    *TRAINING_CODE,
+    *("loop", "ingestion", "scoring.py", "predictions.py", "registry.py", "months.py"),
+    *(f"backtest/{name}.py" for name in ("calendar", "challengers", "evidently_default", "installation")),
+    *(f"backtest/{name}.py" for name in ("policies", "published", "registry", "served", "walk")),
+)
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "skl2onnx", "onnxruntime", "evidently")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Of anything that becomes JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def code(names: tuple[str, ...]) -> str:
+    """Of these modules and packages of Auto-Ops as they stand on disk, and of the libraries behind them."""
+    files = sorted({file for name in names for file in _files(PACKAGE / name)})
+    content = [(str(file.relative_to(PACKAGE)), file.read_text()) for file in files]
+    return fingerprint(content, [version(library) for library in LIBRARIES])
+
+
+def _files(place: Path) -> list[Path]:
+    return list(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+def training_settings(settings: Settings) -> dict[str, Any]:
+    """What a trained version depends on; how many cores fit it is none of it."""
+    parts = {"model": settings.model, "training": settings.training, "drift": settings.drift}
+    dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
+    dumped["model"]["parameters"].pop("n_jobs", None)
+    return dumped
+
+
+def walk_settings(settings: Settings) -> dict[str, Any]:
+    gate, kept = settings.gate.model_dump(mode="json"), settings.data.min_kept_share
+    return training_settings(settings) | {"gate": gate, "min_kept_share": kept}

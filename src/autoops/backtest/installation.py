@@ -1,0 +1,124 @@
+"""A walk's own installation of Auto-Ops: production's adapters, at a time and with months that the walk sets."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from autoops import database
+from autoops.backtest.challengers import Challengers
+from autoops.backtest.published import MovedClock, PublishedSoFar
+from autoops.backtest.registry import LocalRegistry
+from autoops.errors import DataError
+from autoops.ingestion.source import Source
+from autoops.ingestion.store import MonthStore
+from autoops.loop import retraining
+from autoops.loop.checks import CheckLog
+from autoops.loop.ledger import Ledger
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.retraining import Plan
+from autoops.months import Month
+from autoops.predictions import Instances, PredictionLog
+from autoops.settings import Settings, Storage
+
+ACTOR = "backtest"
+Judge = Callable[[Pipeline, Plan, int], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """`decision` is the gate's, or "failed"; `holds_from` and `evidence_until` are those of the incident, if any.
+    `kept_cpu_s` are the CPU seconds of a training that another walk paid for."""
+
+    at: str
+    months: list[str]
+    decision: str
+    promoted: bool
+    reason: str
+    version: int | None = None
+    detected: bool = False
+    holds_from: str | None = None
+    evidence_until: str | None = None
+    kept_cpu_s: float = 0.0
+
+
+@dataclass
+class Installation:
+    pipeline: Pipeline
+    clock: MovedClock
+    source: PublishedSoFar
+    registry: LocalRegistry
+    challengers: Challengers
+    _runs: Iterator[int] = field(default_factory=count)
+
+    def retrain(
+        self,
+        *,
+        reason: str,
+        incident_id: int | None = None,
+        force: bool = False,
+        detected: bool = False,
+        judge: Judge = retraining.gate,
+    ) -> Retraining:
+        """The steps of the retrain DAG, one after the other; `judge` stands in for the gate where a policy has none."""
+        pipeline, at, run_id = self.pipeline, self.clock.now().isoformat(), f"backtest-{next(self._runs)}"
+        try:
+            plan = retraining.begin(pipeline, run_id, incident_id=incident_id, reason=reason, force=force, actor=ACTOR)
+        except DataError as error:
+            return Retraining(at, [], "failed", False, str(error), detected=detected)
+        incident = pipeline.ledger.incident(plan["incident_id"])
+        until = incident.evidence_until.isoformat() if incident.evidence_until else None
+        about = {"at": at, "months": plan["months"], "detected": detected, "holds_from": plan["holds_from"]}
+        try:
+            with retraining.failures_recorded(pipeline, plan):
+                done = self._run(plan, judge)
+        except DataError as error:
+            done = {"decision": "failed", "promoted": False, "reason": str(error)}
+        return Retraining(**about, evidence_until=until, **done)
+
+    def _run(self, plan: Plan, judge: Judge) -> dict[str, Any]:
+        retraining.ingest(self.pipeline, plan)
+        retraining.validate(self.pipeline, plan)
+        version, kept_cpu_s = self.challengers.train(self.pipeline, self.registry, plan)
+        verdict = judge(self.pipeline, plan, version)
+        promotion = retraining.promote(self.pipeline, plan, version, verdict)
+        retraining.close(self.pipeline, plan, promotion)
+        return {
+            "decision": verdict["decision"],
+            "promoted": promotion["promoted"],
+            "reason": promotion["reason"],
+            "version": version,
+            "kept_cpu_s": kept_cpu_s,
+        }
+
+
+@contextmanager
+def installed(
+    settings: Settings, home: Path, whole: Source, first: Month, until: Month, challengers: Challengers
+) -> Iterator[Installation]:
+    """On an empty home, which goes when the block ends; `until` is the last month that is published so far."""
+    shutil.rmtree(home, ignore_errors=True)
+    settings = settings.model_copy(update={"storage": Storage(home=home)})
+    clock, source = MovedClock(until.ends_at), PublishedSoFar(whole, first, until)
+    registry = LocalRegistry(home / "registry")
+    engine = database.connect(settings)
+    database.upgrade(engine)
+    pipeline = Pipeline(
+        settings=settings,
+        clock=clock,
+        source=source,
+        store=MonthStore(home / "months"),
+        registry=registry,
+        log=PredictionLog(engine),
+        instances=Instances(engine),
+        ledger=Ledger(engine, clock),
+        checks=CheckLog(engine, clock),
+    )
+    try:
+        yield Installation(pipeline, clock, source, registry, challengers)
+    finally:
+        engine.dispose()
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,81 @@
+"""Errors of a policy and how they differ from another's on the same trips, with intervals from resampled days."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.settings import Gate
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Days:
+    """`minutes` are sums of absolute errors by day, `rows` the day's trips: the same of every policy."""
+
+    rows: Array
+    minutes: Array
+
+    @property
+    def mae(self) -> float:
+        return float(self.minutes.sum() / self.rows.sum())
+
+
+@dataclass(frozen=True)
+class Interval:
+    estimate: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def averaged(walks: Sequence[Days]) -> Days:
+    """Of several walks over the same trips: the error to expect of one of them."""
+    return Days(walks[0].rows, np.mean([walk.minutes for walk in walks], axis=0))
+
+
+def difference(policy: Days, other: Days, gate: Gate) -> Interval:
+    """Of the mean absolute errors, policy − other. The gate's way: pairs, whole days, percentiles."""
+    draws = _draws(policy, gate)
+    return _interval(policy.mae - other.mae, _means(policy, other, draws), gate)
+
+
+def degradation_avoided(policy: Days, frozen: Days, gated: Days, gate: Gate) -> Interval | None:
+    """The share of what keeping version 1 cost against monthly retraining with the gate that the policy saved.
+    None where that cost is not above zero beyond chance: then there was no degradation to avoid."""
+    draws = _draws(policy, gate)
+    costs = _means(frozen, gated, draws)
+    if not _interval(frozen.mae - gated.mae, costs, gate).low > 0:
+        return None
+    saved = _means(frozen, policy, draws)
+    estimate = (frozen.mae - policy.mae) / (frozen.mae - gated.mae)
+    return _interval(estimate, saved / costs, gate)
+
+
+def _draws(days: Days, gate: Gate) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).integers(0, len(days.rows), (gate.resamples, len(days.rows)))
+
+
+def _means(first: Days, second: Days, draws: npt.NDArray[np.int64]) -> Array:
+    if not np.array_equal(first.rows, second.rows):
+        raise ValueError("policies are compared on the same trips only")
+    sums: Array = (first.minutes - second.minutes)[draws].sum(axis=1)
+    return np.asarray(sums / first.rows[draws].sum(axis=1))
+
+
+def _interval(estimate: float, resampled: Array, gate: Gate) -> Interval:
+    tail = (1 - gate.confidence) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return Interval(float(estimate), float(low), float(high))
+
+
+def days_of(months: Sequence[dict[str, Any]]) -> Days:
+    """Of a walk's months."""
+    rows = [count for month in months for count in month["errors"]["rows"]]
+    minutes = [total for month in months for total in month["errors"]["minutes"]]
+    return Days(np.array(rows, dtype=float), np.array(minutes, dtype=float))

@@ -1,0 +1,116 @@
+"""When to retrain, and whether to ask the gate: what the loop does by itself, and what it has to be compared with.
+
+frozen             never: version 1 serves all along
+monthly            whenever a month comes out, promoted whatever the gate says
+monthly+gate       whenever a month comes out, promoted where the gate says so
+every-2-months+gate  every other time
+blind              as often as autoops did, at publications drawn at random, through the same gate
+evidently-default  when Evidently's drift preset calls the new month drifted, through the same gate
+autoops            when production's own check leads to an incident, through the same gate
+oracle             a challenger whenever a month comes out, promoted where it serves the next month better: with
+                   the next month's trips in hand, which nobody has
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from autoops.backtest.calendar import Step
+from autoops.backtest.installation import Installation, Retraining
+from autoops.backtest.served import Served
+from autoops.errors import InputError
+from autoops.loop import monitoring
+from autoops.loop.checks import JUDGED
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.retraining import Plan
+from autoops.months import Month
+from autoops.registry import champion_of
+
+FROZEN, GATED, BLIND, AUTOOPS = "frozen", "monthly+gate", "blind", "autoops"
+POLICIES = (FROZEN, "monthly", GATED, "every-2-months+gate", BLIND, "evidently-default", AUTOOPS, "oracle")
+
+
+class Policy(Protocol):
+    def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        """What it does when a month comes out; returns the retrainings that it began."""
+
+
+@dataclass(frozen=True)
+class At(Policy):
+    """Retrains at the end of these months."""
+
+    months: Collection[Month]
+    force: bool = False
+
+    def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        if step.month not in self.months:
+            return []
+        return [installation.retrain(reason=f"{step.published} is published", force=self.force)]
+
+
+class AutoOps(Policy):
+    """Checks as often as the schedule does, until nothing is left to judge, and retrains as Airflow would."""
+
+    def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        done: list[Retraining] = []
+        while True:
+            found = monitoring.check(installation.pipeline)
+            begun = [
+                installation.retrain(reason="", incident_id=incident, detected=True) for incident in found["actionable"]
+            ]
+            done += begun
+            if found["verdict"] not in JUDGED and not any(one.version for one in begun):
+                return done
+            installation.clock.advance(installation.pipeline.settings.drift.check_interval_s)
+
+
+class EvidentlyDefault(Policy):
+    def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        from autoops.backtest.evidently_default import drifted  # it imports Evidently, which takes seconds
+
+        assert step.published is not None
+        champion = champion_of(installation.pipeline.registry)
+        if not drifted(installation.pipeline, champion, step.published):
+            return []
+        return [installation.retrain(reason=f"Evidently: {step.published} drifted", detected=True)]
+
+
+@dataclass(frozen=True)
+class Oracle(Policy):
+    served: Served
+
+    def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        def known_afterwards(pipeline: Pipeline, plan: Plan, number: int) -> Mapping[str, Any]:
+            champion, challenger = champion_of(pipeline.registry), pipeline.registry.version(number)
+            ahead = step.month.plus(1)
+            keep, retrain = (self.served.errors(pipeline, one, ahead).mae for one in (champion, challenger))
+            decision = "promote" if retrain < keep else "reject"
+            reason = f"known afterwards: {retrain:.3f} against {keep:.3f} min in {ahead}"
+            return {"decision": decision, "reason": reason, "champion": champion.number}
+
+        return [installation.retrain(reason=f"{step.published} is published", judge=known_afterwards)]
+
+
+def policy_named(name: str, publications: Sequence[Month], served: Served, drawn: Collection[Month] = ()) -> Policy:
+    """Raises InputError that names the policies there are. `drawn` are blind's months."""
+    made: dict[str, Policy] = {
+        FROZEN: At(()),
+        "monthly": At(publications, force=True),
+        GATED: At(publications),
+        "every-2-months+gate": At(publications[1::2]),
+        BLIND: At(drawn),
+        "evidently-default": EvidentlyDefault(),
+        AUTOOPS: AutoOps(),
+        "oracle": Oracle(served),
+    }
+    if name not in made:
+        raise InputError(f"policy {name!r}: expected one of {', '.join(POLICIES)}")
+    return made[name]
+
+
+def draw(publications: Sequence[Month], count: int, seed: int) -> list[Month]:
+    """So many of them at random, each at most once."""
+    chosen = np.random.default_rng(seed).choice(len(publications), min(count, len(publications)), replace=False)
+    return sorted(publications[position] for position in chosen)

@@ -1,0 +1,55 @@
+"""A source that shows what was out by then, and the time of day that goes with it."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from autoops.clock import Clock
+from autoops.errors import NotPublished
+from autoops.ingestion.source import Progress, Source, Stamp
+from autoops.months import Month
+
+
+class MovedClock(Clock):
+    """Stands still until the walk moves it."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def move_to(self, moment: datetime) -> None:
+        self._now = max(self._now, moment)
+
+    def advance(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class PublishedSoFar(Source):
+    """The months from `first` up to the last one that was published, and not one more."""
+
+    def __init__(self, whole: Source, first: Month, until: Month) -> None:
+        self._whole = whole
+        self._first = first
+        self._until = until
+
+    def publish(self, month: Month) -> None:
+        self._until = max(self._until, month)
+
+    def published(self) -> list[Month]:
+        return [month for month in self._whole.published() if self._is_out(month)]
+
+    def stamp(self, month: Month) -> Stamp:
+        self._refuse_what_is_not_out(month)
+        return self._whole.stamp(month)
+
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
+        self._refuse_what_is_not_out(month)
+        return self._whole.fetch(month, target, progress)
+
+    def _is_out(self, month: Month) -> bool:
+        return self._first <= month <= self._until
+
+    def _refuse_what_is_not_out(self, month: Month) -> None:
+        if not self._is_out(month):
+            raise NotPublished(f"{month} is not published: the walk has come to {self._until}")

@@ -1,0 +1,80 @@
+"""A registry for one process: versions in memory, bundles as files."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoops.errors import BundleError, NotFound
+from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+
+
+class LocalRegistry(Registry):
+    """Bundles stand in `directory`; nobody writes into one, so that copies of it may be hard links."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._aliases: dict[str, int] = {}
+        self._tags: dict[int, dict[str, str]] = {}
+        self._checks = 0
+
+    def bundle_of(self, number: int) -> Path:
+        return self._directory / str(number) / "bundle"
+
+    def register(self, training: TrainingRun) -> ModelVersion:
+        return self.adopt(training.bundle, training.tags)
+
+    def adopt(self, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
+        """Registers a bundle that was trained before."""
+        number = len(self._tags) + 1
+        copy_bundle(bundle, self.bundle_of(number))
+        self._tags[number] = dict(tags)
+        self._aliases[CHALLENGER] = number
+        return self.version(number)
+
+    def version(self, number: int) -> ModelVersion:
+        return ModelVersion(number, f"run-{number}", dict(self._tags[self._known(number)]))
+
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        return self.version(self._aliases[alias]) if alias in self._aliases else None
+
+    def versions(self) -> list[ModelVersion]:
+        return [self.version(number) for number in sorted(self._tags, reverse=True)]
+
+    def set_alias(self, alias: str, number: int) -> None:
+        self._aliases[alias] = self._known(number)
+
+    def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        self._tags[self._known(number)].update(tags)
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        if not self.bundle_of(self._known(number)).is_dir():
+            raise BundleError(f"version {number} has no bundle")
+        return copy_bundle(self.bundle_of(number), directory / "bundle")
+
+    def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
+        (self.bundle_of(self._known(number)).parent / f"{name}.json").write_text(json.dumps(verdict, indent=2))
+
+    def log_check(self, name: str, metrics: Mapping[str, float], tags: Mapping[str, str], files: Sequence[Path]) -> str:
+        self._checks += 1
+        return f"check-{self._checks}"
+
+    def _known(self, number: int) -> int:
+        if number not in self._tags:
+            raise NotFound(f"version {number} is not there")
+        return number
+
+
+def copy_bundle(bundle: Path, target: Path) -> Path:
+    return Path(shutil.copytree(bundle, target, copy_function=_link))
+
+
+def _link(source: str, target: str) -> str:
+    """A hard link; a copy where the file system has none, or the two are on different ones."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target

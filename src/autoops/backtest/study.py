@@ -1,0 +1,117 @@
+"""All policies at all lags over the same months: what they need is fetched once, and walks run beside each other."""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autoops.backtest.calendar import steps
+from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, POLICIES
+from autoops.backtest.processes import sharing_cores, walk_all
+from autoops.backtest.summary import retrainings_of, summarise
+from autoops.backtest.walk import Order, Walked
+from autoops.errors import Conflict, InputError
+from autoops.ingestion.source import Source, file_name
+from autoops.ingestion.store import MonthStore
+from autoops.months import Month
+from autoops.settings import Settings
+
+Progress = Callable[[int, int | None], None]
+"""Called with the months walked so far, by all policies together, and the months to walk."""
+
+Told = Callable[[Order, Walked], None]
+"""Called with each walk that is done."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """`workspace` is what a broken-off study goes on from; nobody else may work in it."""
+
+    settings: Settings
+    months: tuple[Month, ...]
+    lags: tuple[int, ...]
+    policies: tuple[str, ...]
+    workspace: Path
+    seeds: int = 10
+    jobs: int = 1
+    changes_from: Month | None = None
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The policies asked for and the controls without which they say nothing, in the order of the table."""
+        unknown = set(self.policies) - set(POLICIES)
+        if unknown:
+            raise InputError(f"policy {sorted(unknown)[0]!r}: expected one of {', '.join(POLICIES)}")
+        needed = {FROZEN, *self.policies}
+        needed |= {BLIND} if AUTOOPS in needed else {AUTOOPS} if BLIND in needed else set()
+        return tuple(name for name in POLICIES if name in needed)
+
+
+def run(study: Study, source: Source, progress: Progress, told: Told) -> dict[str, Any]:
+    """Raises what `Source` and cleaning raise, InputError for months, lags and policies that cannot be walked."""
+    for lag in study.lags:
+        steps(study.months, study.settings.training.window_months, lag)
+    names = study.runs
+    with _alone_in(study.workspace):
+        _fetch(study, source)
+        walks = _walks(study, names, progress, told)
+    gate = study.settings.gate
+    return {
+        "months": [str(month) for month in study.months],
+        "runs": [
+            summarise(lag, {name: walks[name, lag] for name in names}, gate, study.changes_from) for lag in study.lags
+        ],
+    }
+
+
+@contextmanager
+def _alone_in(workspace: Path) -> Iterator[None]:
+    workspace.mkdir(parents=True, exist_ok=True)
+    with (workspace / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"{workspace}: another backtest is at work there") from None
+        shutil.rmtree(workspace / "homes", ignore_errors=True)
+        yield
+
+
+def _fetch(study: Study, source: Source) -> None:
+    """The raw months, for the walks to publish, and clean ones to judge them on."""
+    raw, store = study.workspace / "raw", MonthStore(study.workspace / "months")
+    for month in study.months:
+        known, path = store.get(month), raw / file_name(month)
+        if not (known and path.is_file() and source.stamp(month).matches(known.stamp)):
+            source.fetch(month, path)
+        store.ingest(source, month)
+
+
+def _walks(study: Study, names: Iterable[str], progress: Progress, told: Told) -> dict[tuple[str, int], list[Walked]]:
+    """By policy and lag. Those whose trainings others share go first; blind's wait for how often autoops retrains."""
+    walks: dict[tuple[str, int], list[Walked]] = {}
+    first = sorted(set(names) - {BLIND}, key=(AUTOOPS, "monthly", *POLICIES).index)
+    settings = sharing_cores(_watching_months(study.settings), study.jobs)
+    orders = [Order(name, lag, study.months, settings, study.workspace) for name in first for lag in study.lags]
+    blind = study.seeds * len(study.lags) if BLIND in names else 0
+    total = (len(orders) + blind) * (len(study.months) - settings.training.window_months)
+
+    def done(order: Order, walked: Walked) -> list[Order]:
+        walks.setdefault((order.policy, order.lag_months), []).append(walked)
+        told(order, walked)
+        return _blind(order, len(retrainings_of(walked)), study) if order.policy == AUTOOPS and blind else []
+
+    walk_all(orders, study.jobs, done, lambda walked: progress(walked, total))
+    return {key: sorted(found, key=lambda walked: walked["seed"] or 0) for key, found in walks.items()}
+
+
+def _blind(order: Order, retrainings: int, study: Study) -> list[Order]:
+    """As often as autoops at the same lag, once for each seed."""
+    return [replace(order, policy=BLIND, retrainings=retrainings, seed=seed) for seed in range(study.seeds)]
+
+
+def _watching_months(settings: Settings) -> Settings:
+    """The walk has no live traffic: what is watched are the months that come out."""
+    return settings.model_copy(update={"drift": settings.drift.model_copy(update={"source": "months"})})
