@@ -80,16 +80,19 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor.close()
 
 
-_MIGRATING = 0x6175746F6F7073
+MIGRATING = 0x6175746F6F7073
 """PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
+
+
+def newest_revision() -> str | None:
+    """Of the schema that this installation uses."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
 def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
     """Brings the schema to the newest revision, and does nothing when it is there; returns the revision before and
     after. Of several processes one migrates while the others wait."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    newest = ScriptDirectory.from_config(config).get_current_head()
+    config, newest = _alembic(), newest_revision()
     with storage_errors(), engine.connect() as connection:
         if _revision(connection) == newest:
             return newest, newest
@@ -105,13 +108,19 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
         return before, _revision(connection)
 
 
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
 def _let_nobody_else_migrate(connection: sa.Connection) -> None:
     """Until the transaction ends. A long migration is waited for; the tables that it changes are not."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
     connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
 
 

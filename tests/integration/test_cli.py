@@ -10,6 +10,7 @@ import pytest
 
 from autoops.settings import CONFIG_VARIABLE, PREFIX
 from tests.conftest import CONFIG
+from tests.ports import free_port
 
 Run = subprocess.CompletedProcess[str]
 
@@ -61,6 +62,7 @@ def said(run: Run) -> str:
         (("retrain",), 3, "no month to train on"),
         (("retrain", "--incident", "9"), 4, "incident 9"),
         (("score", "--month", "2023-01"), 4, "no version carries the alias champion"),
+        (("bootstrap",), 3, "no month to train on"),
         (("rollback", "--reason", "worse"), 4, "champion"),
         (("promote", "7", "--reason", "better"), 4, "7"),
         (("demo", "--months", "2022-01..2022-08"), 2, "--source and --months go together"),
@@ -84,6 +86,46 @@ def test_a_registry_that_is_away_is_said_without_waiting_for_it(shell: Shell) ->
     run = shell.run("check-drift", **{f"{PREFIX}MLFLOW__TRACKING_URI": "http://127.0.0.1:9"})
     assert "http://127.0.0.1:9" in said(run)
     assert run.returncode == 6
+
+
+def test_a_database_that_is_away_is_one_line(shell: Shell) -> None:
+    away = f"postgresql+psycopg://me:secret@127.0.0.1:{free_port()}/autoops"
+    for verb in ("migrate", "serve"):
+        run = shell.run(verb, **{f"{PREFIX}STORAGE__URL": away})
+        assert "Connection refused" in said(run)
+        assert "secret" not in run.stdout + run.stderr
+        assert run.returncode == 6
+
+
+@pytest.mark.parametrize("url", ["mysql://me@there/autoops", "postgres://me@there/autoops", "a file"])
+def test_a_database_that_is_none_of_ours_is_a_bad_setting(shell: Shell, url: str) -> None:
+    run = shell.run("migrate", **{f"{PREFIX}STORAGE__URL": url})
+    assert "storage.url" in said(run)
+    assert run.returncode == 2
+
+
+def test_a_verb_of_the_pipeline_says_that_its_packages_are_not_installed(shell: Shell) -> None:
+    """As in the image of the API, where serving's own verbs go on."""
+    blocked = "import sys\nsys.modules.update(dict.fromkeys(('pandas', 'psutil', 'sklearn')))\n"
+    (shell.directory / "sitecustomize.py").write_text(blocked)
+    slim = {"PYTHONPATH": str(shell.directory)}
+    for arguments in (("train", "--month", "2022-01"), ("bootstrap",), ("check-drift",)):
+        run = shell.run(*arguments, **slim)
+        assert "this installation has no pandas" in said(run)
+        assert "pip install 'autoops[pipeline]'" in said(run)
+        assert run.returncode == 2
+    assert shell.run("migrate", **slim).returncode == 0
+
+
+def test_a_first_model_from_nothing(shell: Shell) -> None:
+    shell.run("sample", "--months", "2022-01..2022-02", "--output", "published", "--trips-per-month", "6000")
+    migrated = shell.run("migrate")
+    assert "from nothing to revision" in migrated.stdout
+    assert "is at revision" in shell.run("migrate").stdout
+    first = shell.run("bootstrap")
+    assert first.stdout.startswith("version 1 promoted"), first.stderr
+    again = json.loads(shell.run("bootstrap", "--json").stdout)
+    assert again == {"promoted": False, "version": 1, "outcome": "version 1 is champion already"}
 
 
 def test_the_loop_by_hand(shell: Shell) -> None:

@@ -1,0 +1,98 @@
+"""What `autoops bootstrap` does, on both databases: one first champion, however often it is started."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import BrokenData, NoChampion, NotPublished
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource
+from autoops.ingestion.store import MonthStore
+from autoops.loop.checks import CheckLog
+from autoops.loop.first_version import train_first_version
+from autoops.loop.ledger import Ledger
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month, parse_months
+from autoops.predictions import Instances, PredictionLog
+from autoops.registry import CHAMPION
+from autoops.settings import Settings
+from tests.fakes import FakeRegistry, HeldClock
+
+
+@pytest.fixture
+def pipeline(each_settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    (tmp_path / "published").mkdir()
+    small = {"n_estimators": 10, "max_depth": 10, "n_jobs": 2, "random_state": 7}
+    model = each_settings.model.model_copy(update={"parameters": small})
+    clock = HeldClock()
+    return Pipeline(
+        settings=each_settings.model_copy(update={"model": model}),
+        clock=clock,
+        source=DirectorySource(tmp_path / "published"),
+        store=MonthStore(tmp_path / "months"),
+        registry=FakeRegistry(tmp_path / "registry"),
+        log=PredictionLog(each_engine),
+        instances=Instances(each_engine),
+        ledger=Ledger(each_engine, clock),
+        checks=CheckLog(each_engine, clock),
+    )
+
+
+def publish(tmp_path: Path, months: str, scenario: str = "steady") -> None:
+    write_sample(tmp_path / "published", parse_months(months), trips_per_month=6_000, seed=7, scenario=scenario)
+
+
+def attempt(pipeline: Pipeline) -> dict[str, object]:
+    return train_first_version(pipeline, months=None, reason="first model", actor="cli:me")
+
+
+def test_nothing_to_train_on_leaves_no_trace(pipeline: Pipeline) -> None:
+    with pytest.raises(NotPublished, match="no month to train on"):
+        attempt(pipeline)
+    assert pipeline.ledger.incidents() == []
+
+
+def test_the_first_version_is_trained_once_on_the_newest_window(pipeline: Pipeline, tmp_path: Path) -> None:
+    publish(tmp_path, "2022-01..2022-04")
+    assert attempt(pipeline)["promoted"]
+    champion = pipeline.registry.by_alias(CHAMPION)
+    assert champion is not None
+    assert champion.tags["training_months"] == "2022-02,2022-03,2022-04"
+    (incident,) = pipeline.ledger.incidents()
+    assert (incident.reason, incident.status) == ("first model", "closed")
+    entries = pipeline.ledger.entries()
+    assert {entry.actor for entry in entries} == {"cli:me"}
+
+    again = attempt(pipeline)
+    assert (again["promoted"], again["outcome"]) == (False, f"version {champion.number} is champion already")
+    assert pipeline.ledger.entries() == entries
+    assert len(pipeline.registry.versions()) == 1
+
+
+def test_a_first_version_that_the_gate_refuses_is_an_error_and_the_next_attempt_trains_anew(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    publish(tmp_path, "2022-01")
+    gate = pipeline.settings.gate.model_copy(update={"min_rows": 10**9})
+    demanding = replace(pipeline, settings=pipeline.settings.model_copy(update={"gate": gate}))
+    with pytest.raises(NoChampion, match="version 1 not promoted: inconclusive"):
+        attempt(demanding)
+    assert pipeline.ledger.incidents(unresolved=True) == []
+    assert attempt(pipeline)["version"] == 2
+
+
+def test_an_attempt_that_failed_is_gone_on_with(pipeline: Pipeline, tmp_path: Path) -> None:
+    """A container that is restarted again and again must not open an incident each time."""
+    publish(tmp_path, "2022-01", scenario="unit")
+    broken = pipeline.settings.data.model_copy(update={"min_kept_share": 0.999})
+    strict = replace(pipeline, settings=pipeline.settings.model_copy(update={"data": broken}))
+    for _ in range(3):
+        with pytest.raises(BrokenData):
+            attempt(strict)
+    assert len(pipeline.ledger.entries(kind="retraining failed")) == 3
+    assert attempt(pipeline)["promoted"]
+    (incident,) = pipeline.ledger.incidents()
+    assert incident.status == "closed"
+    assert pipeline.store.get(Month(2022, 1)) is not None
