@@ -19,6 +19,11 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Budget = Annotated[float, Field(gt=0)]
+Segment = Annotated[
+    str,
+    Field(pattern=r"^(hour_band|distance_band|no_passenger_count|day_type|(pickup|dropoff)_location_id=[0-9]{1,3})$"),
+]
 
 
 class Section(BaseModel):
@@ -71,6 +76,18 @@ class Gate(Section):
     confidence: Rate = 0.95
     resamples: Count = 2_000
     min_rows: Count = 500
+    segments: tuple[Segment, ...] = ("hour_band", "distance_band", "no_passenger_count")
+    segment_margin: Share = 0.05
+    min_segment_rows: Count = 200
+    max_model_mb: Budget = 200
+    max_latency_ms: Budget = 2
+
+    @field_validator("segments")
+    @classmethod
+    def _each_once(cls, segments: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(segments)) != len(segments):
+            raise ValueError("each once")
+        return segments
 
 
 class Drift(Section):

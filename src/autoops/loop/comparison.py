@@ -1,16 +1,24 @@
 """The rows on which the gate compares: unseen by both, scored by the very bundles that would serve."""
 
+from time import perf_counter
+
 import numpy as np
 import numpy.typing as npt
 
+from autoops import bundle
 from autoops.drift.monitor import Reference
 from autoops.features import local_hours
 from autoops.loop import gate
 from autoops.loop.pipeline import Pipeline
+from autoops.loop.segments import segments_of
 from autoops.months import Month
 from autoops.registry import ModelVersion
-from autoops.scoring import load_version
+from autoops.scoring import Scorer, load_version
 from autoops.trips import TARGET, Columns, columns_of
+
+TIMED_TRIPS = 200
+WARM_UP_TRIPS = 20
+"""The first predictions of a session are its slowest."""
 
 
 def with_baseline(pipeline: Pipeline, challenger: ModelVersion) -> gate.GateVerdict:
@@ -20,7 +28,7 @@ def with_baseline(pipeline: Pipeline, challenger: ModelVersion) -> gate.GateVerd
     trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy()
     baseline = np.abs(float(np.median(reference.window[TARGET])) - truth)
     errors = np.abs(scorer.predict_trips(trips) - truth)
-    return gate.decide(baseline, errors, _days(trips), pipeline.settings.gate, against="median baseline")
+    return _decide(pipeline, scorer, trips, baseline, errors, against="median baseline")
 
 
 def with_champion(
@@ -30,11 +38,45 @@ def with_champion(
     trips = pipeline.store.load(months)
     unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
-    first, second = (
-        np.abs(load_version(pipeline.registry, version, pipeline.model_cache).predict_trips(columns) - truth)
-        for version in (champion, challenger)
+    old, new = (load_version(pipeline.registry, version, pipeline.model_cache) for version in (champion, challenger))
+    first, second = (np.abs(scorer.predict_trips(columns) - truth) for scorer in (old, new))
+    return _decide(pipeline, new, columns, first, second, against="champion")
+
+
+def _decide(
+    pipeline: Pipeline,
+    challenger: Scorer,
+    trips: Columns,
+    champion_errors: npt.NDArray[np.float64],
+    challenger_errors: npt.NDArray[np.float64],
+    against: str,
+) -> gate.GateVerdict:
+    settings = pipeline.settings.gate
+    return gate.decide(
+        champion_errors,
+        challenger_errors,
+        _days(trips),
+        settings,
+        segments=segments_of(trips, settings.segments),
+        footprint=footprint(challenger),
+        against=against,
     )
-    return gate.decide(first, second, _days(columns), pipeline.settings.gate)
+
+
+def footprint(scorer: Scorer) -> gate.Footprint:
+    """Trips of the version's own training window are predicted one by one, as requests bring them."""
+    trips = columns_of(Reference.read(scorer.directory).window.head(TIMED_TRIPS))
+    singles = [{name: values[[row]] for name, values in trips.items()} for row in range(len(trips["pickup_at"]))]
+    for trip in singles[:WARM_UP_TRIPS]:
+        scorer.predict_trips(trip)
+    size = (scorer.directory / bundle.MODEL).stat().st_size
+    return gate.Footprint(size / 1e6, float(np.median([_milliseconds(scorer, trip) for trip in singles])))
+
+
+def _milliseconds(scorer: Scorer, trip: Columns) -> float:
+    started = perf_counter()
+    scorer.predict_trips(trip)
+    return (perf_counter() - started) * 1e3
 
 
 def _days(trips: Columns) -> npt.NDArray[np.int64]:

@@ -1,0 +1,222 @@
+"""How often the gate errs, and whether it rejects good models: `scripts/bench.sh gate`.
+
+First on simulated weeks with day effects, whose truth is known; then, where AUTOOPS_TLC_DIR names a folder of them, on
+the real months of 2022-01 to 2023-06: models of consecutive three-month windows, compared as the loop compares them, on
+the last seven days of the challenger's newest month, and followed through the month after.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from autoops.features import local_hours
+from autoops.ingestion.clean import clean
+from autoops.ingestion.source import file_name
+from autoops.loop.gate import GateVerdict, decide
+from autoops.loop.segments import segments_of
+from autoops.months import Month, month_range
+from autoops.settings import Gate, Model, Training
+from autoops.training import estimator
+from autoops.training.evaluate import holdout_begins_at
+from autoops.training.window import hold_out
+from autoops.trips import TARGET, columns_of
+
+Array = npt.NDArray[np.float64]
+
+HOURS = {"hours 22 to 6": 0.12, "hours 6 to 10": 0.16, "hours 10 to 16": 0.35, "hours 16 to 22": 0.37}
+MILES = {"under 2 miles": 0.47, "2 to 5 miles": 0.36, "5 miles and more": 0.17}
+MAE = {"under 2 miles": 1.7, "2 to 5 miles": 3.3, "5 miles and more": 6.0}
+UNREPORTED = {"no passenger count": 0.1}
+"""Shares of trips, and minutes, as on the real months."""
+
+ROW_SD = 0.27
+"""Of the paired difference of two retrained forests on one row, as a share of the error there (real months)."""
+
+
+@dataclass(frozen=True)
+class Weeks:
+    """Simulated stretches of `days`. Two models differ by the same on every row of a day (`day_sd`) and of a day's
+    segment (`segment_sd`), as shares of the error; the medians of the real months are 0.015 and 0.01."""
+
+    days: int
+    rows_a_day: int = 2_000
+    day_sd: float = 0.015
+    segment_sd: float = 0.01
+
+    def verdict(self, seed: int, effect: float = 0.0, hurt: str | None = None, by: float = 0.0) -> GateVerdict:
+        """Of a challenger that truly differs by the share `effect` of the error everywhere, and by `by` in `hurt`."""
+        rng = np.random.default_rng(seed)
+        days = np.repeat(np.arange(self.days), rng.poisson(self.rows_a_day * np.exp(rng.normal(0, 0.15, self.days))))
+        families = [_bands(rng, family, len(days)) for family in (HOURS, MILES, UNREPORTED)]
+        segments = {name: rows for family in families for name, rows in family.items()}
+        level = sum(MAE[name] * families[1][name] for name in MILES)
+        share = effect + rng.normal(0, self.day_sd, self.days)[days] + rng.normal(0, ROW_SD, len(days))
+        for rows in segments.values():
+            share[rows] += rng.normal(0, self.segment_sd, self.days)[days[rows]]
+        if hurt is not None:
+            share[segments[hurt]] += by - effect
+        champion = rng.gamma(1.2, level / 1.2)
+        return decide(champion, champion + level * share, days, Gate(), segments=segments)
+
+
+def _bands(rng: np.random.Generator, shares: Mapping[str, float], rows: int) -> dict[str, npt.NDArray[np.bool_]]:
+    drawn = rng.choice(len(shares) + 1, rows, p=[*shares.values(), max(0.0, 1 - sum(shares.values()))])
+    return {name: drawn == place for place, name in enumerate(shares)}
+
+
+def worst(verdict: GateVerdict) -> set[str]:
+    """Names of the segments that are worse."""
+    return {segment.name for segment in verdict.segments if segment.decision == "worse"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Absolute errors of two models on the same trips."""
+
+    champion: Array
+    challenger: Array
+    trips: pd.DataFrame
+
+    def verdict(self, gate: Gate | None = None) -> GateVerdict:
+        gate, trips = gate or Gate(), columns_of(self.trips)
+        days = local_hours(trips["pickup_at"]) // 24
+        return decide(self.champion, self.challenger, days, gate, segments=segments_of(trips, gate.segments))
+
+    def swapped(self, seed: int) -> "Compared":
+        """On days drawn by lot champion and challenger change places: neither is better, and days differ as they do."""
+        days = local_hours(columns_of(self.trips)["pickup_at"]) // 24
+        _, block = np.unique(days, return_inverse=True)
+        lot = np.random.default_rng(seed).random(int(block.max()) + 1)[block] < 0.5
+        pair = (self.champion, self.challenger)
+        return replace(self, champion=np.where(lot, *pair), challenger=np.where(lot, *pair[::-1]))
+
+    def hurt(self, segment: str, by: float) -> "Compared":
+        """The challenger worse by the share `by` of the champion's error in one segment, and there as good before."""
+        rows = segments_of(columns_of(self.trips), Gate().segments)[segment]
+        shift = by * self.champion[rows].mean() - (self.challenger - self.champion)[rows].mean()
+        challenger = self.challenger.copy()
+        challenger[rows] += shift
+        return replace(self, challenger=challenger)
+
+
+@dataclass(frozen=True)
+class Succession:
+    """A challenger, `gap` months younger than its champion, at its gate and in the month after."""
+
+    month: Month
+    gap: int
+    at_gate: Compared
+    after: Compared
+
+
+def successions(directory: Path, gaps: tuple[int, ...], model: Model) -> Iterator[Succession]:
+    """Walks forward over the real months; `gaps` in months between champion and challenger."""
+    months = list(month_range(Month(2022, 1), Month(2023, 6)))
+    trips = {month: clean(directory / file_name(month), month).trips for month in months}
+    models = []
+    for last in range(2, len(months) - 1):
+        window = pd.concat([trips[month] for month in months[last - 2 : last + 1]], ignore_index=True)
+        models.append(estimator.fit(model, hold_out(window, Training())[0]))
+        newest, following = trips[months[last]], trips[months[last + 1]]
+        begins_at = holdout_begins_at(newest["pickup_at"].iloc[-1], Training().holdout_days)
+        for gap in (gap for gap in gaps if gap < len(models)):
+            unseen = newest[newest["pickup_at"] >= begins_at]
+            at_gate, after = (
+                Compared(*(_errors(each, rows, model) for each in (models[-1 - gap], models[-1])), rows)
+                for rows in (unseen, following)
+            )
+            yield Succession(months[last], gap, at_gate, after)
+
+
+def _errors(fitted: object, trips: pd.DataFrame, model: Model) -> Array:
+    return np.abs(estimator.predict(fitted, trips, model.features) - trips[TARGET].to_numpy())
+
+
+def _simulated_study(runs: int = 500) -> None:
+    margin = Gate().segment_margin
+    print(f"simulated, {runs} runs each; shares of runs")
+    print(
+        f"{'days':>4} {'rows/day':>8} {'day sd':>7} | same model: promoted, rejected by segment | "
+        f"{margin:+.0%} everywhere: rejected by segment"
+    )
+    for weeks in (Weeks(5), Weeks(7), Weeks(28), Weeks(7, 300), Weeks(5, day_sd=0.05), Weeks(7, day_sd=0.05)):
+        same = [weeks.verdict(seed) for seed in range(runs)]
+        edge = [weeks.verdict(seed, effect=margin) for seed in range(runs)]
+        promoted = np.mean([verdict.decision == "promote" for verdict in same])
+        rejected = [np.mean([bool(worst(verdict)) for verdict in verdicts]) for verdicts in (same, edge)]
+        print(
+            f"{weeks.days:>4} {weeks.rows_a_day:>8} {weeks.day_sd:>7} | {promoted:>18.1%} {rejected[0]:>20.1%} | "
+            f"{rejected[1]:>10.1%}",
+            flush=True,
+        )
+    print(f"\nbetter by 6 % but worse by {2 * margin:.0%} in one segment: rejected, inconclusive, promoted")
+    for weeks in (Weeks(5), Weeks(7), Weeks(7, 300), Weeks(7, day_sd=0.05)):
+        for hurt in (*HOURS, *MILES, *UNREPORTED):
+            verdicts = [weeks.verdict(seed, -0.06, hurt, 2 * margin) for seed in range(runs // 5)]
+            print(f"{weeks.days:>4} {weeks.rows_a_day:>8} {weeks.day_sd:>7} {hurt:20} {_shares(verdicts)}", flush=True)
+
+
+def _shares(verdicts: list[GateVerdict]) -> str:
+    counts = Counter(verdict.decision for verdict in verdicts)
+    return "  ".join(f"{counts[decision] / len(verdicts):>6.1%}" for decision in ("reject", "inconclusive", "promote"))
+
+
+def _real_study(directory: Path) -> None:
+    found = list(successions(directory, (1, 3, 6), Model()))
+    print(
+        "\nreal months: months between the models, challenger's newest month, verdict; then segments at the gate and "
+        "in the month after, as shares of the champion's error"
+    )
+    for each in found:
+        verdict, after = each.at_gate.verdict(), each.after.verdict()
+        print(
+            f"{each.gap} {each.month} {verdict.decision:12} {_relative(verdict):+6.1%} {_worst_segment(verdict)} | "
+            f"after {_relative(after):+6.1%} {_worst_segment(after)}"
+            + (f" | days needed {verdict.days_needed}" if verdict.settled_by else ""),
+            flush=True,
+        )
+    swapped = [each.at_gate.swapped(seed).verdict() for each in found for seed in range(20)]
+    print(
+        f"\ndays swapped by lot, {len(swapped)} comparisons: promoted "
+        f"{np.mean([verdict.decision == 'promote' for verdict in swapped]):.1%}, rejected by segment "
+        f"{np.mean([bool(worst(verdict)) for verdict in swapped]):.1%}"
+    )
+    promoted = [each.at_gate for each in found if each.at_gate.verdict().decision == "promote"]
+    margin = Gate().segment_margin
+    print(
+        f"\n{len(promoted)} promoted ones, made worse by {2 * margin:.0%} in one segment: rejected, inconclusive, "
+        "promoted"
+    )
+    for segment in (*HOURS, *MILES, *UNREPORTED):
+        print(f"{segment:20} {_shares([each.hurt(segment, 2 * margin).verdict() for each in promoted])}")
+
+
+def _relative(verdict: GateVerdict) -> float:
+    assert verdict.difference is not None
+    assert verdict.champion_mae is not None
+    return verdict.difference / verdict.champion_mae
+
+
+def _worst_segment(verdict: GateVerdict) -> str:
+    shares = {s.name: (s.difference / s.champion_mae, s.decision) for s in verdict.segments if s.champion_mae}
+    name = max(shares, key=lambda each: shares[each][0])
+    return f"{name:18} {shares[name][0]:+6.1%} {shares[name][1]:13}"
+
+
+def main() -> None:
+    _simulated_study()
+    directory = os.environ.get("AUTOOPS_TLC_DIR")
+    if directory:
+        _real_study(Path(directory))
+    else:
+        print("\nAUTOOPS_TLC_DIR is not set: real months were not studied.")
+
+
+if __name__ == "__main__":
+    main()
