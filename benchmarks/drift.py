@@ -2,27 +2,30 @@
 
 On sampled months with their cycles and shocks, and, where AUTOOPS_TLC_DIR names a folder of them, on the real months
 of 2022-01 to 2023-06. A champion is trained on three months by the code that trains every version; windows of
-consecutive trips that it has not seen are then judged, predictions and errors both.
+consecutive trips that it has not seen are then judged, predictions and errors both, and so are whole months in thirds.
 """
 
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from datetime import datetime
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pandas as pd
 from scipy.stats import binom
 
 from autoops.bundle import Manifest
-from autoops.drift.monitor import DriftVerdict, Reference, judge
+from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds, calibrate
 from autoops.features import feature_matrix
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
-from autoops.months import Month, month_range
+from autoops.loop.policy import JudgedWindow, decide
+from autoops.loop.thirds import split
+from autoops.months import NEW_YORK, Month, month_range
 from autoops.settings import Drift, Model, Training
 from autoops.training.train import Trained, train
 from autoops.trips import TARGET, columns_of
@@ -44,16 +47,24 @@ class Champion:
     drift: Drift
 
     def verdicts(self, trips: pd.DataFrame, labels_only: bool = False) -> list[DriftVerdict]:
-        """Of consecutive windows; predictions are made here. With `labels_only` nothing but loss is judged."""
-        trained, size = self.trained, self.drift.window_size
+        """Of consecutive windows. With `labels_only` nothing but loss is judged."""
+        rows, size = self._predicted(trips), self.drift.window_size
+        starts = range(0, len(rows) - size + 1, size)
+        return [self._verdict(rows.iloc[start : start + size], labels_only) for start in starts]
+
+    def verdicts_of_months(self, trips: pd.DataFrame) -> list[DriftVerdict]:
+        """Of months as they are published: in thirds of their time."""
+        rows, size = self._predicted(trips), self.drift.window_size
+        return [self._verdict(thinned(part, size)) for month in months_of(rows) for part in thirds(month, size)]
+
+    def _predicted(self, trips: pd.DataFrame) -> pd.DataFrame:
+        inputs = feature_matrix(columns_of(trips), self.trained.features)
+        return trips.assign(prediction=self.trained.model.predict(inputs))
+
+    def _verdict(self, window: pd.DataFrame, labels_only: bool = False) -> DriftVerdict:
+        trained, current = self.trained, window[:0] if labels_only else window
         manifest = Manifest(trained.features, trained.importances, trained.trained_until, trained.zones, {})
-        inputs = feature_matrix(columns_of(trips), trained.features)
-        rows = trips.assign(prediction=trained.model.predict(inputs))
-        windows = (rows.iloc[start : start + size] for start in range(0, len(rows) - size + 1, size))
-        return [
-            judge(self.reference, self.thresholds, manifest, rows[:0] if labels_only else window, window, self.drift)
-            for window in windows
-        ]
+        return judge(self.reference, self.thresholds, manifest, current, window, self.drift)
 
 
 def champion_of(trips: pd.DataFrame, model: Model | None = None, drift: Drift | None = None) -> Champion:
@@ -75,6 +86,30 @@ def sampled(
         directory = Path(folder)
         write_sample(directory, months, trips_per_month=trips_per_month, seed=seed, scenario=scenario, magnitude=by)
         return cleaned(directory, months)
+
+
+def months_of(trips: pd.DataFrame) -> list[pd.DataFrame]:
+    local = trips["pickup_at"].dt.tz_convert(NEW_YORK)
+    return [month for _, month in trips.groupby(local.dt.strftime("%Y-%m"))]
+
+
+def thirds(month: pd.DataFrame, size: int) -> list[pd.DataFrame]:
+    rows = [span.rows for span in split(columns_of(month)["pickup_at"], size)]
+    return [month.iloc[end - count : end] for count, end in zip(rows, accumulate(rows), strict=True)]
+
+
+def incidents(verdicts: Sequence[DriftVerdict], drift: Drift) -> int:
+    """How many the policy opens, each closed before the next window and the model as it was."""
+    opened: list[datetime | None] = []
+    windows: list[JudgedWindow] = []
+    for verdict in verdicts:
+        assert verdict.event_from
+        assert verdict.event_until
+        windows.insert(0, JudgedWindow(verdict.alarm, verdict.event_from, verdict.event_until))
+        decision = decide(windows, None, opened[-1] if opened else None, drift)
+        if decision.action == "open incident":
+            opened.append(decision.holds_from)
+    return len(opened)
 
 
 def alarming(verdicts: Sequence[DriftVerdict]) -> int:
@@ -113,7 +148,7 @@ def _print_row(name: str, verdicts: Sequence[DriftVerdict], note: str) -> None:
         for name in ("data drift", "prediction drift", "loss")
     }
     detail = "   ".join(f"{count:>6}" for count in by_detector.values())
-    print(f"{name:42} {len(verdicts):>7} {alarming(verdicts):>7}   {detail}   {note}", flush=True)
+    print(f"{name:44} {len(verdicts):>7} {alarming(verdicts):>7}   {detail}   {note}", flush=True)
 
 
 def _at_most(verdicts: Sequence[DriftVerdict]) -> str:
@@ -124,8 +159,13 @@ def _found(verdicts: Sequence[DriftVerdict]) -> str:
     return f"{within_two(verdicts):.0%} within two"
 
 
+def _opened(verdicts: Sequence[DriftVerdict]) -> str:
+    count = incidents(verdicts, Drift())
+    return f"{count or 'no'} incident{'' if count == 1 else 's'}"
+
+
 def _print_head(title: str) -> None:
-    print(f"\n{title:42} {'windows':>7} {'alarms':>7}   {'data':>6}   {'predic':>6}   {'loss':>6}")
+    print(f"\n{title:44} {'windows':>7} {'alarms':>7}   {'data':>6}   {'predic':>6}   {'loss':>6}")
 
 
 def _sample_study() -> None:
@@ -133,13 +173,17 @@ def _sample_study() -> None:
     for seed in (1, 2, 3):
         champion = champion_of(sampled(TRAINED_ON, trips_per_month=30_000, seed=seed))
         later = list(month_range(Month(2026, 4), Month(2026, 10)))
-        steady = champion.verdicts(sampled(later, trips_per_month=30_000, seed=seed))
+        unseen = sampled(later, trips_per_month=30_000, seed=seed)
+        steady, months = champion.verdicts(unseen), champion.verdicts_of_months(unseen)
         _print_row(f"steady, seed {seed}", steady, _at_most(steady))
+        _print_row(f"steady, seed {seed}, thirds of months", months, f"{_at_most(months)}, {_opened(months)}")
         changes: list[tuple[Scenario, float]] = [("speed", -0.1), ("speed", 0.1), ("mix", 0.4), ("unit", 1.609344)]
         for scenario, by in changes:
             trips = sampled(later[:2], trips_per_month=30_000, seed=seed, scenario=scenario, by=by)
             verdicts = champion.verdicts(trips)
             _print_row(f"{scenario} {by:+g}, seed {seed}", verdicts, _found(verdicts))
+            months = champion.verdicts_of_months(trips)
+            _print_row(f"{scenario} {by:+g}, seed {seed}, thirds of months", months, _found(months))
 
 
 def _real_study(directory: Path) -> None:
@@ -165,11 +209,25 @@ def _real_study(directory: Path) -> None:
         _print_row(f"the same at {speed:.2f} of their speed", verdicts, _found(verdicts))
 
 
+def _frozen_study(directory: Path) -> None:
+    """What a champion that nobody replaces says to every later real month."""
+    _print_head("real months in thirds, one champion")
+    last = Month(2023, 6)
+    for first in (Month(2022, 1), Month(2022, 11)):
+        champion = champion_of(cleaned(directory, month_range(first, first.plus(2))))
+        every: list[DriftVerdict] = []
+        for month in month_range(first.plus(3), last):
+            every += (verdicts := champion.verdicts_of_months(cleaned(directory, [month])))
+            _print_row(f"{month}", verdicts, " ".join("alarm" if verdict.alarm else "-" for verdict in verdicts))
+        _print_row(f"{first.plus(3)}..{last}, trained from {first}", every, _opened(every))
+
+
 def main() -> None:
     _sample_study()
     directory = os.environ.get("AUTOOPS_TLC_DIR")
     if directory:
         _real_study(Path(directory))
+        _frozen_study(Path(directory))
     else:
         print("\nAUTOOPS_TLC_DIR is not set: real months were not studied.")
 

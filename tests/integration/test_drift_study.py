@@ -13,6 +13,8 @@ from benchmarks.drift import (
     alarming,
     allowed,
     champion_of,
+    cleaned,
+    incidents,
     quarters,
     sampled,
     slowed,
@@ -33,6 +35,18 @@ def test_two_hundred_unseen_steady_windows_alarm_no_more_often_than_configured(c
     verdicts = champion.verdicts(sampled(LATER, trips_per_month=TRIPS, seed=SEED))
     assert len(verdicts) >= 200
     assert alarming(verdicts) <= allowed(len(verdicts), champion.drift.false_alarm_rate)
+
+
+def test_thirds_of_steady_months_alarm_no_more_often_than_configured(champion: Champion) -> None:
+    verdicts = champion.verdicts_of_months(sampled(LATER, trips_per_month=TRIPS, seed=SEED))
+    assert len(verdicts) == 3 * len(LATER)
+    assert alarming(verdicts) <= allowed(len(verdicts), champion.drift.false_alarm_rate)
+
+
+@pytest.mark.parametrize("speed", [-0.1, 0.1])
+def test_one_month_with_a_tenth_of_speed_opens_an_incident(champion: Champion, speed: float) -> None:
+    month = sampled(LATER[:1], trips_per_month=TRIPS, seed=SEED, scenario="speed", by=speed)
+    assert incidents(champion.verdicts_of_months(month), champion.drift)
 
 
 @pytest.mark.parametrize("speed", [-0.1, 0.1])
@@ -74,3 +88,11 @@ def test_real_streets_a_quarter_slower_are_found(real) -> None:
     champion, weeks = real
     verdicts = champion.verdicts(pd.concat([slowed(week, 0.75) for week in weeks]), labels_only=True)
     assert within_two(verdicts) >= 0.95
+
+
+def test_a_real_month_opens_no_incident_and_a_quarter_slower_it_does(real, tlc_dir: Path) -> None:
+    champion, _ = real
+    month = cleaned(tlc_dir, [Month(2022, 4)])
+    verdicts = [champion.verdicts_of_months(trips) for trips in (month, slowed(month, 0.75))]
+    assert [len(found) for found in verdicts] == [3, 3]
+    assert [incidents(found, champion.drift) > 0 for found in verdicts] == [False, True]
