@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from autoops.errors import AutoOpsError, BrokenData, Conflict, NotPublished, ServiceUnavailable
+from autoops.errors import AutoOpsError, Conflict, NotPublished, ServiceUnavailable
 from autoops.loop import comparison
 from autoops.loop.candidates import train_challenger
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
+from autoops.loop.validation import validate as validate
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION
 
@@ -90,27 +91,6 @@ def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
     """Fetches and cleans the plan's months; says what became of each."""
     ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan)]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
-
-
-def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
-    """Raises BrokenData for a month of which cleaning kept too little; it is never trained on."""
-    shares = {}
-    least = pipeline.settings.data.min_kept_share
-    for month in _months(plan):
-        ingested = pipeline.store.get(month)
-        if ingested is None:
-            raise NotPublished(f"{month} has not been ingested")
-        shares[str(month)] = round(ingested.kept_share, 4)
-        if ingested.kept_share < least:
-            reason = (
-                f"{month}: cleaning kept {ingested.kept_share:.1%} of {ingested.rows_read} rows, "
-                f"data.min_kept_share is {least:.0%}; dropped: {ingested.dropped}"
-            )
-            pipeline.ledger.record(
-                "quarantined", reason, actor=plan["actor"], incident_id=plan["incident_id"], evidence=shares
-            )
-            raise BrokenData(reason)
-    return {"kept_share": shares}
 
 
 def train(pipeline: Pipeline, plan: Plan) -> int:
