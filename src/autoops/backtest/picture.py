@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, GRID = "#1f2937", "#e5e7eb"
+PROMOTED = "policy (retrained, promoted)"
 STYLES: Mapping[str, tuple[str, float, str]] = {
     "frozen": ("#111827", 1.2, "-"),
     "monthly": ("#9ca3af", 1.4, "-"),
@@ -23,12 +24,10 @@ STYLES: Mapping[str, tuple[str, float, str]] = {
 def draw(result: Mapping[str, Any], path: Path) -> None:
     """One panel for each label lag; the file's ending says the format."""
     runs = result["runs"]
-    figure = Figure(figsize=(11, 1.2 + 4.2 * len(runs)), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(13, 0.8 + 4.2 * len(runs)), layout="constrained", facecolor="white")
     panels = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
     for axes, run in zip(panels, runs, strict=True):
         _panel(axes, run)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
     months = result["months"]
     figure.suptitle(
         f"{months[0]} to {months[-1]}, walked forward: error of what was served, against version 1 left alone",
@@ -56,6 +55,7 @@ def _panel(axes: Axes, run: Mapping[str, Any]) -> None:
     lag = run["label_lag_months"]
     late = "at the month's end" if lag == 0 else f"{lag} month{'s' if lag > 1 else ''} after it ends"
     axes.set_title(f"A month with its labels comes out {late}", loc="left", color=INK, fontsize=11)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, title=PROMOTED, alignment="left")
     axes.grid(color=GRID)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -65,7 +65,7 @@ def _percent(maes: list[float], frozen: list[dict[str, Any]]) -> list[float]:
 
 
 def _label(name: str, policy: Mapping[str, Any]) -> str:
-    return f"{name}: {policy['retrainings']:g} retrained, {policy['promoted']:g} promoted"
+    return f"{name} ({policy['retrainings']:.3g}, {policy['promoted']:.3g})"
 
 
 def _spread(axes: Axes, months: list[dict[str, Any]], frozen: list[dict[str, Any]], color: str) -> None:

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoops.backtest.intervals import days_of
+from autoops.backtest.policies import BLIND, FROZEN
 from autoops.backtest.summary import retrainings_of
 from autoops.backtest.walk import Order, Walked
 
 Table = tuple[str, list[str], list[list[str]]]
 """Title, columns, rows."""
-
-COLUMNS = ["policy", "MAE, min", "against frozen", "retrained", "promoted", "rejected", "inconclusive"]
-COLUMNS += ["degradation avoided", "CPU s"]
 
 
 def told(order: Order, walked: Walked) -> str:
@@ -22,50 +20,58 @@ def told(order: Order, walked: Walked) -> str:
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
-    """For each label lag the policies, and autoops against its controls."""
-    return [table for run in result["runs"] for table in (_policies(run), _comparisons(run)) if table[2]]
+    """For each label lag: errors, what was done for them, and autoops against its controls."""
+    return [table for run in result["runs"] for table in (_errors(run), _efforts(run), _comparisons(run)) if table[2]]
 
 
-def _policies(run: Mapping[str, Any]) -> Table:
-    lag = run["label_lag_months"]
+def _errors(run: Mapping[str, Any]) -> Table:
     months = next(iter(run["policies"].values()))["per_month"]
     trips = sum(month["rows"] for month in months)
-    title = f"Label lag {lag} months: error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
-    detects = any("detection_delay_days" in policy for policy in run["policies"].values())
-    rows = [_row(name, policy, detects) for name, policy in run["policies"].items()]
-    return title, COLUMNS + (["detected after, days"] if detects else []), rows
-
-
-def _row(name: str, policy: Mapping[str, Any], detects: bool) -> list[str]:
-    avoided = policy["degradation_avoided"]
-    cells = [
-        name,
-        f"{policy['mae']:.3f}" + _seeds(policy),
-        "–" if name == "frozen" else interval(policy["difference_to_frozen"], policy["low"], policy["high"]),
-        *(f"{policy[count]:g}" for count in ("retrainings", "promoted", "rejected", "inconclusive")),
-        _share(avoided) if avoided else "–",
-        f"{policy['cpu_seconds']:.0f}",
+    title = f"{_lag(run)}: error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
+    rows = [
+        [
+            name,
+            f"{policy['mae']:.3f}",
+            "–" if name == FROZEN else interval(policy["difference_to_frozen"], policy["low"], policy["high"]),
+            _share(policy["degradation_avoided"]),
+        ]
+        for name, policy in run["policies"].items()
     ]
-    delay = policy.get("detection_delay_days")
-    return cells + ([f"{delay:g}" if delay is not None else "–"] if detects else [])
+    return title, ["policy", "MAE, min", "against frozen", "degradation avoided"], rows
 
 
-def _seeds(policy: Mapping[str, Any]) -> str:
-    maes = [seed["mae"] for seed in policy.get("seeds", [])]
-    return f" ({min(maes):.3f} to {max(maes):.3f})" if maes else ""
-
-
-def _share(avoided: Mapping[str, float]) -> str:
-    return f"{avoided['estimate']:.0%} [{avoided['low']:.0%}, {avoided['high']:.0%}]"
+def _efforts(run: Mapping[str, Any]) -> Table:
+    counts = ["retrainings", "promoted", "rejected", "inconclusive"]
+    rows = [
+        [name, *(f"{policy[count]:.3g}" for count in counts), f"{policy['cpu_seconds']:.0f}", _delay(policy)]
+        for name, policy in run["policies"].items()
+    ]
+    return f"{_lag(run)}: what was done", ["policy", *counts, "CPU s", "found, days"], rows
 
 
 def _comparisons(run: Mapping[str, Any]) -> Table:
-    title = f"Label lag {run['label_lag_months']} months: difference in error, minutes"
     rows = [
         [f"{one['policy']} − {one['against']}", interval(one["estimate"], one["low"], one["high"])]
         for one in run["comparisons"]
     ]
-    return title, ["difference", "estimate and interval"], rows
+    maes = [seed["mae"] for seed in run["policies"].get(BLIND, {}).get("seeds", [])]
+    if maes:
+        rows.append([f"MAE of {len(maes)} draws of blind", f"{min(maes):.3f} to {max(maes):.3f}"])
+    return f"{_lag(run)}: autoops and its controls, minutes", ["", ""], rows
+
+
+def _lag(run: Mapping[str, Any]) -> str:
+    return f"Label lag {run['label_lag_months']} months"
+
+
+def _share(avoided: Mapping[str, float] | None) -> str:
+    return "–" if avoided is None else f"{avoided['estimate']:.0%} [{avoided['low']:.0%}, {avoided['high']:.0%}]"
+
+
+def _delay(policy: Mapping[str, Any]) -> str:
+    """Of a change that is known, until the policy found it by itself."""
+    delay = policy.get("detection_delay_days")
+    return "–" if delay is None else f"{delay:g}"
 
 
 def interval(estimate: float, low: float, high: float) -> str:

@@ -1,0 +1,48 @@
+"""What is kept is found again, until something changes that it depends on."""
+
+from pathlib import Path
+
+import pytest
+
+from autoops.backtest.fingerprint import PACKAGE, TRAINING_CODE, WALK_CODE, code, training_settings, walk_settings
+from autoops.backtest.processes import sharing_cores
+from autoops.settings import Settings
+
+
+def changed(settings: Settings, section: str, **values: object) -> Settings:
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+
+
+def test_how_many_cores_fit_a_model_makes_no_other_model(settings: Settings) -> None:
+    fewer = sharing_cores(settings, 64)
+    assert fewer.model.parameters["n_jobs"] == 1
+    assert training_settings(fewer) == training_settings(settings)
+
+
+def test_an_estimator_without_n_jobs_gets_none(settings: Settings) -> None:
+    plain = changed(settings, "model", parameters={})
+    assert sharing_cores(plain, 2) == plain
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("training", {"holdout_days": 9}),
+        ("drift", {"threshold": 0.4}),
+        ("model", {"parameters": {"n_estimators": 3}}),
+        ("gate", {"confidence": 0.9}),
+    ],
+)
+def test_another_setting_is_another_walk(section: str, values: dict, settings: Settings) -> None:
+    assert walk_settings(changed(settings, section, **values)) != walk_settings(settings)
+
+
+def test_the_gate_and_where_things_are_stored_train_nothing(settings: Settings) -> None:
+    assert training_settings(changed(settings, "gate", confidence=0.9)) == training_settings(settings)
+    assert walk_settings(changed(settings, "storage", home=Path("/elsewhere"))) == walk_settings(settings)
+
+
+def test_the_code_that_counts_is_there_and_counts() -> None:
+    assert all((PACKAGE / name).exists() for name in WALK_CODE)
+    assert code(TRAINING_CODE) == code(TRAINING_CODE)
+    assert len({code(TRAINING_CODE), code(WALK_CODE), code(TRAINING_CODE[:1])}) == 3

@@ -1,0 +1,43 @@
+"""The tables and the picture say what the result says."""
+
+from pathlib import Path
+
+import matplotlib.image as image
+import pytest
+
+from autoops.backtest import picture
+from autoops.backtest.summary import summarise
+from autoops.backtest.table import tables
+from autoops.settings import Gate
+from tests.unit.backtest.walks import month, retraining, walked
+
+
+@pytest.fixture
+def result() -> dict:
+    walks = {
+        "frozen": [walked("frozen", month("2022-04", 3.0), month("2022-05", 4.0))],
+        "blind": [walked("blind", month("2022-04", 3.0), month("2022-05", 3.8 + seed), seed=seed) for seed in (0, 1)],
+        "autoops": [walked("autoops", month("2022-04", 3.0, retraining()), month("2022-05", 3.5))],
+    }
+    runs = [summarise(lag, walks, Gate()) for lag in (0, 2)]
+    return {"months": ["2022-01", "2022-02", "2022-03", "2022-04", "2022-05"], "runs": runs}
+
+
+def test_each_lag_has_its_tables(result: dict) -> None:
+    errors, efforts, compared = tables(result)[:3]
+    assert len(tables(result)) == 6
+    assert errors[0] == "Label lag 0 months: error over all 2000 trips of 2022-04 to 2022-05"
+    assert errors[2][2] == ["autoops", "3.250", "-0.250 [-0.351, -0.150]", "–"]
+    assert efforts[2][2] == ["autoops", "1", "1", "0", "0", "4", "–"]
+    assert compared[2][-1] == ["MAE of 2 draws of blind", "3.400 to 3.900"]
+    assert all(len(columns) == len(row) for _, columns, rows in tables(result) for row in rows)
+
+
+def test_the_picture_is_one_and_has_ink_on_it(result: dict, tmp_path: Path) -> None:
+    picture.draw(result, tmp_path / "new" / "backtest.png")
+    drawn = image.imread(tmp_path / "new" / "backtest.png")
+    assert drawn.shape[0] > 1000
+    for shown in result["runs"][0]["policies"]["autoops"]["per_month"]:
+        shown["retrained_after"] = []
+    picture.draw(result, tmp_path / "unmarked.png")
+    assert (drawn != image.imread(tmp_path / "unmarked.png")).any()

@@ -1,0 +1,31 @@
+"""Walks made up from errors by day."""
+
+from typing import Any
+
+from autoops.backtest.walk import Walked
+
+DAYS = 10
+ROWS = 100
+
+
+def retraining(decision: str = "promote", **also: Any) -> dict[str, Any]:
+    about = {"at": "2022-05-01T04:00:00+00:00", "months": ["2022-04"], "reason": "", "promoted": decision == "promote"}
+    return about | {"decision": decision, "detected": False, "holds_from": None, "evidence_until": None} | also
+
+
+def month(name: str, mae: float, *retrainings: dict[str, Any], swing: float = 0.0) -> dict[str, Any]:
+    """Ten days of a hundred trips, each day's error `swing` above or below `mae`."""
+    minutes = [ROWS * (mae + (swing if day % 2 else -swing)) for day in range(DAYS)]
+    return {
+        "month": name,
+        "errors": {"days": list(range(DAYS)), "rows": [ROWS] * DAYS, "minutes": minutes},
+        "version": 1,
+        "training_months": ["2022-01"],
+        "cpu_seconds": 2.0,
+        "retrainings": list(retrainings),
+    }
+
+
+def walked(policy: str, *months: dict[str, Any], seed: int | None = None) -> Walked:
+    about = {"policy": policy, "lag": 0, "seed": seed, "cpu_seconds": sum(each["cpu_seconds"] for each in months)}
+    return about | {"months": list(months)}
