@@ -8,36 +8,18 @@ import sqlalchemy as sa
 
 from autoops.errors import BrokenData, NoChampion, NotPublished
 from autoops.ingestion.sample import write_sample
-from autoops.ingestion.source import DirectorySource
-from autoops.ingestion.store import MonthStore
-from autoops.loop.checks import CheckLog
 from autoops.loop.first_version import train_first_version
-from autoops.loop.ledger import Ledger
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
-from autoops.predictions import Instances, PredictionLog
 from autoops.registry import CHAMPION
 from autoops.settings import Settings
-from tests.fakes import FakeRegistry, HeldClock
+from tests.integration.one_process import SMALL, pipeline_in
 
 
 @pytest.fixture
 def pipeline(each_settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Pipeline:
-    (tmp_path / "published").mkdir()
-    small = {"n_estimators": 10, "max_depth": 10, "n_jobs": 2, "random_state": 7}
-    model = each_settings.model.model_copy(update={"parameters": small})
-    clock = HeldClock()
-    return Pipeline(
-        settings=each_settings.model_copy(update={"model": model}),
-        clock=clock,
-        source=DirectorySource(tmp_path / "published"),
-        store=MonthStore(tmp_path / "months"),
-        registry=FakeRegistry(tmp_path / "registry"),
-        log=PredictionLog(each_engine),
-        instances=Instances(each_engine),
-        ledger=Ledger(each_engine, clock),
-        checks=CheckLog(each_engine, clock),
-    )
+    model = each_settings.model.model_copy(update={"parameters": SMALL})
+    return pipeline_in(tmp_path, each_settings.model_copy(update={"model": model}), each_engine)
 
 
 def publish(tmp_path: Path, months: str, scenario: str = "steady") -> None:

@@ -239,8 +239,12 @@ def test_confirm_waits_for_every_instance(pipeline: Pipeline) -> None:
     with pytest.raises(ServiceUnavailable, match="no instance"):
         retraining.confirm(pipeline, plan, 2, timeout_s=0)
     pipeline.instances.beat("a", 2, now, now)
-    pipeline.instances.beat("b", 1, now, now)
-    with pytest.raises(ServiceUnavailable, match="b: 1"):
+    pipeline.instances.beat("b", 1, now, now, "box-2")
+    with pytest.raises(ServiceUnavailable, match=r"box-2 \(b\): 1"):
         retraining.confirm(pipeline, plan, 2, timeout_s=0)
-    pipeline.instances.beat("b", 2, now, now)
+    pipeline.instances.beat("b", 2, now, now, "box-2")
     assert retraining.confirm(pipeline, plan, 2, timeout_s=0)["instances"] == 2
+    silent, late, served = pipeline.ledger.entries()
+    assert (silent.kind, silent.evidence) == ("not served", {"instances": {}})
+    assert (late.kind, late.evidence) == ("not served", {"instances": {"a": 2, "box-2 (b)": 1}})
+    assert (served.kind, served.evidence) == ("served", {"instances": {"a": 2, "box-2 (b)": 2}})

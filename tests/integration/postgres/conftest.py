@@ -71,8 +71,8 @@ def stopped(server: PostgresServer, how: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def start_verb(each_settings: Settings, tmp_path: Path) -> Start:
-    """Starts a verb on the database of `each_settings`."""
+def start(each_settings: Settings, tmp_path: Path) -> Start:
+    """Starts Python with these arguments, as an installation whose database is that of `each_settings`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     named = kept | {
         CONFIG_VARIABLE: str(CONFIG),
@@ -80,14 +80,9 @@ def start_verb(each_settings: Settings, tmp_path: Path) -> Start:
         f"{PREFIX}STORAGE__URL": each_settings.database_url,
     }
 
-    def start(*arguments: str) -> Process:
-        return subprocess.Popen(
-            [sys.executable, "-m", "autoops.cli", *arguments],
-            cwd=tmp_path,
-            env=named,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def begin(*arguments: str) -> Process:
+        pipe = subprocess.PIPE
+        command = [sys.executable, *arguments]
+        return subprocess.Popen(command, cwd=tmp_path, env=named, text=True, stdin=pipe, stdout=pipe, stderr=pipe)
 
-    return start
+    return begin

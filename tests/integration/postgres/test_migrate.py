@@ -20,6 +20,15 @@ from tests.integration.live_api import eventually
 from tests.integration.postgres.conftest import Start, waiting
 from tests.unit.test_predictions import row
 
+MIGRATE_WHEN_TOLD = """
+from autoops import database
+from autoops.settings import load_settings
+engine = database.connect(load_settings())
+engine.connect().close()
+print("ready", flush=True)
+input()
+print(database.upgrade(engine)[0])
+"""
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -39,8 +48,8 @@ def migrate_to(engine: sa.Engine, revision: str) -> None:
         command.upgrade(config, revision)
 
 
-def test_it_says_from_where_to_where(empty: sa.Engine, start_verb: Start) -> None:
-    first, again = (json.loads(start_verb("migrate", "--json").communicate()[0]) for _ in range(2))
+def test_it_says_from_where_to_where(empty: sa.Engine, start: Start) -> None:
+    first, again = (json.loads(start("-m", "autoops.cli", "migrate", "--json").communicate()[0]) for _ in range(2))
     assert (first["before"], first["after"]) == (None, again["before"])
     assert again["before"] == again["after"]
     assert set(tables.metadata.tables) < set(sa.inspect(empty).get_table_names())
@@ -61,11 +70,19 @@ def test_what_stands_in_the_first_schema_is_kept(empty: sa.Engine) -> None:
     assert Instances(empty).serving(MOMENT) == [Instance("an-old-one", None, 3)]
 
 
-def test_of_processes_that_migrate_at_once_one_does(empty: sa.Engine, start_verb: Start) -> None:
-    running = [start_verb("migrate", "--json") for _ in range(4)]
-    ended = [(*process.communicate(), process.returncode) for process in running]
-    assert [code for _, _, code in ended] == [0] * 4, ended
-    assert sorted(json.loads(out)["before"] is None for out, _, _ in ended) == [False, False, False, True]
+def test_of_processes_that_migrate_at_once_one_does(empty: sa.Engine, start: Start) -> None:
+    running = [start("-c", MIGRATE_WHEN_TOLD) for _ in range(6)]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("now\n")
+        process.stdin.flush()
+    ended = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0] * 6, ended
+    newest = database.newest_revision()
+    assert sorted(out for out, _ in ended) == [f"{newest}\n"] * 5 + ["None\n"]
 
 
 @pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
