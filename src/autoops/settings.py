@@ -70,6 +70,7 @@ class Training(Section):
     holdout_days: Count = 7
     reference_rows: Count = 60_000
     min_rows: Count = 2_000
+    regret_looks: Annotated[int, Field(ge=0)] = 3
 
 
 class Gate(Section):

@@ -4,16 +4,21 @@ import shutil
 from pathlib import Path
 
 import sqlalchemy as sa
+import uuid_utils
 
+from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.loop import retraining
 from autoops.loop.checks import CheckLog
 from autoops.loop.ledger import Ledger
 from autoops.loop.pipeline import Pipeline
-from autoops.months import parse_months
-from autoops.predictions import Instances, PredictionLog
+from autoops.months import Month, parse_months
+from autoops.predictions import LIVE, Instances, Label, LoggedPrediction, PredictionLog
+from autoops.registry import champion_of
+from autoops.scoring import load_version
 from autoops.settings import Settings
+from autoops.trips import TARGET, columns_of
 from tests.fakes import FakeRegistry, HeldClock
 
 SMALL = {"n_estimators": 20, "max_depth": 12, "n_jobs": 2}
@@ -48,3 +53,30 @@ def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]
     promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
     retraining.close(pipeline, plan, promotion)
     return promotion
+
+
+def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
+    """Logs what the champion would have answered to these trips, with their ground truth."""
+    champion = champion_of(pipeline.registry)
+    trips = clean(world / file_name(month), month).trips.iloc[rows]
+    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
+    pipeline.clock.advance(seconds=1)
+    logged = [
+        LoggedPrediction(
+            str(uuid_utils.uuid7()),
+            None,
+            trip.pickup_at.to_pydatetime(),
+            pipeline.clock.now(),
+            champion.number,
+            LIVE,
+            float(trip.trip_distance),
+            int(trip.passenger_count),
+            int(trip.pickup_location_id),
+            int(trip.dropoff_location_id),
+            float(minutes),
+        )
+        for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
+    ]
+    pipeline.log.append(logged)
+    labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(logged, trips[TARGET], strict=True)]
+    pipeline.log.attach(labels, pipeline.clock.now())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import uuid_utils
 
 from autoops.errors import BrokenData, Conflict, NotPublished, ServiceUnavailable
 from autoops.ingestion.clean import clean
@@ -18,13 +17,12 @@ from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import promote_version, roll_back
 from autoops.loop.scored_months import score
 from autoops.months import Month, parse_months
-from autoops.predictions import LIVE, Label, LoggedPrediction
 from autoops.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, pipeline_in, publish, retrain
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
 
 CHANGE = Month(2022, 5)
 
@@ -47,33 +45,6 @@ def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def pipeline(small: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
     return pipeline_in(tmp_path, small, engine)
-
-
-def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
-    """Logs what the champion would have answered to these trips, with their ground truth."""
-    champion = champion_of(pipeline.registry)
-    trips = clean(world / file_name(month), month).trips.iloc[rows]
-    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
-    pipeline.clock.advance(seconds=1)
-    logged = [
-        LoggedPrediction(
-            str(uuid_utils.uuid7()),
-            None,
-            trip.pickup_at.to_pydatetime(),
-            pipeline.clock.now(),
-            champion.number,
-            LIVE,
-            float(trip.trip_distance),
-            int(trip.passenger_count),
-            int(trip.pickup_location_id),
-            int(trip.dropoff_location_id),
-            float(minutes),
-        )
-        for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
-    ]
-    pipeline.log.append(logged)
-    labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(logged, trips[TARGET], strict=True)]
-    pipeline.log.attach(labels, pipeline.clock.now())
 
 
 def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:

@@ -25,7 +25,14 @@ def respond(
     past = [incident for incident in pipeline.ledger.incidents() if incident.kind == "drift"]
     standing = next((incident.id for incident in past if incident.status != "closed"), None)
     last_from = past[0].holds_from if past else None
-    decision = policy.decide(windows, standing, last_from, drift, _retrained_until(pipeline, champion, past))
+    decision = policy.decide(
+        windows,
+        standing,
+        last_from,
+        drift,
+        retrained_until=_retrained_until(pipeline, champion, past),
+        rolled_back_at=_rolled_back_at(pipeline),
+    )
     if decision.action == "nothing":
         return decision.action, None
     if decision.action == "open incident":
@@ -64,6 +71,12 @@ def _retrained_until(pipeline: Pipeline, champion: ModelVersion, past: list[Inci
     own = [incident.id for incident in past if incident.model_version == champion.number]
     begun = pipeline.ledger.entries(incident_id=own[0], kind="retraining begun") if own else []
     return parse_months(begun[-1].evidence["months"])[-1].ends_at if begun else None
+
+
+def _rolled_back_at(pipeline: Pipeline) -> datetime | None:
+    """Event time; of a rollback by hand nothing is known in event time, and nothing is held up."""
+    moments = [entry.evidence.get("event_until") for entry in pipeline.ledger.entries(kind="rolled back")]
+    return datetime.fromisoformat(moments[-1]) if moments and moments[-1] else None
 
 
 def actionable(pipeline: Pipeline) -> list[int]:

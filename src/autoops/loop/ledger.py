@@ -74,13 +74,17 @@ class Ledger:
                 )
             )
 
-    def entries(self, *, incident_id: int | None = None, kind: str | None = None) -> list[Entry]:
+    def entries(
+        self, *, incident_id: int | None = None, kind: str | None = None, model_version: int | None = None
+    ) -> list[Entry]:
         """Oldest first."""
         query = sa.select(tables.ledger).order_by(tables.ledger.c.id)
         if incident_id is not None:
             query = query.where(tables.ledger.c.incident_id == incident_id)
         if kind is not None:
             query = query.where(tables.ledger.c.kind == kind)
+        if model_version is not None:
+            query = query.where(tables.ledger.c.model_version == model_version)
         with storage_errors(), self._engine.connect() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()]
 

@@ -7,11 +7,13 @@ from typing import Any
 from autoops import bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.loop import regret
 from autoops.loop.check_report import publish
 from autoops.loop.checks import JUDGED
 from autoops.loop.incidents import ACTOR, actionable, respond
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import roll_back
 from autoops.loop.published_windows import published_windows
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.registry import CHAMPION, ModelVersion
@@ -47,10 +49,11 @@ class Watched:
 
 def check(pipeline: Pipeline) -> dict[str, Any]:
     """Judges what has not been judged of the champion's predictions, window by window, decides after each, and leaves
-    a record of both. An incident ends it: its remedy comes before further windows. So does another champion.
+    a record of both. An incident ends it: its remedy comes before further windows. So does another champion, such as
+    the one that a rollback restores.
 
-    The result is about the last window that alarmed, otherwise about the last; `windows` has them all. `actionable`
-    lists the incidents for which a retraining should start now.
+    The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
+    has them all. `actionable` lists the incidents for which a retraining should start now.
     """
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
@@ -63,9 +66,9 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
         if checked and pipeline.registry.by_alias(CHAMPION) != champion:
             break
         checked.append(_check(pipeline, watched, window))
-        if checked[-1]["decision"] == "open incident":
+        if checked[-1]["decision"] in ("open incident", "roll back"):
             break
-    telling = next((one for one in reversed(checked) if one["alarm"]), checked[-1])
+    telling = next((one for one in reversed(checked) if one["alarm"] or one["decision"] == "roll back"), checked[-1])
     return telling | {"windows": checked, "actionable": actionable(pipeline)}
 
 
@@ -79,16 +82,33 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
     champion, judged = watched.version, verdict.verdict in JUDGED
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
     check_id = _record(pipeline, champion, window, verdict, report)
-    decision, incident_id = respond(pipeline, champion, verdict, check_id) if judged else ("nothing", None)
-    return {
+    found = {
         "check_id": check_id,
         "verdict": verdict.verdict,
         "alarm": verdict.alarm,
         "reason": verdict.reason,
         "model_version": champion.number,
-        "decision": decision,
-        "incident_id": incident_id,
     }
+    regretted = _regret(pipeline, champion, window)
+    if regretted is not None:
+        return found | {"reason": regretted, "decision": "roll back", "incident_id": None}
+    decision, incident_id = respond(pipeline, champion, verdict, check_id) if judged else ("nothing", None)
+    return found | {"decision": decision, "incident_id": incident_id}
+
+
+def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str | None:
+    """Rolls back a champion that does worse than the version that it replaced, and says why."""
+    watch = regret.watch_of(pipeline, champion)
+    found = regret.look(pipeline, watch, window) if watch else None
+    if found is None:
+        return None
+    regret.record(pipeline, found, actor=ACTOR)
+    if found.decision.action != "roll back":
+        return None
+    assert found.verdict is not None
+    evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
+    roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, evidence=evidence)
+    return found.decision.reason
 
 
 def _record(

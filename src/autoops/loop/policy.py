@@ -1,13 +1,14 @@
-"""What to do about a drift verdict. Pure: the same history always leads to the same decision."""
+"""What to do about what was found. Pure: the same history always leads to the same decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from autoops.loop.gate import GateVerdict
 from autoops.settings import Drift
 
-Action = Literal["nothing", "watch", "open incident", "incident stands", "cool down"]
+Action = Literal["nothing", "watch", "open incident", "incident stands", "cool down", "roll back"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def decide(
     last_incident_from: datetime | None,
     drift: Drift,
     retrained_until: datetime | None = None,
+    rolled_back_at: datetime | None = None,
 ) -> Decision:
     """`windows` are the champion's judged windows, newest first, the one just judged included.
 
@@ -43,6 +45,7 @@ def decide(
 
     `retrained_until` is how far the months reach that the last retraining of this very champion was given, where it
     ended without a successor: from the same months comes the same model, and the same answer of the gate.
+    `rolled_back_at` is the event time up to which the last version was regretted.
     """
     if not windows or not windows[0].alarm:
         return Decision("nothing", "the latest window is ordinary")
@@ -58,6 +61,8 @@ def decide(
     now = windows[0].event_until
     if last_incident_from is not None and now < last_incident_from + timedelta(days=drift.cooldown_days):
         return Decision("cool down", f"{count}; the last incident began less than {drift.cooldown_days:g} days ago")
+    if rolled_back_at is not None and now < rolled_back_at + timedelta(days=drift.cooldown_days):
+        return Decision("cool down", f"{count}; the last rollback is less than {drift.cooldown_days:g} days ago")
     if retrained_until is not None and now < retrained_until:
         return Decision("cool down", f"{count}; the last retraining, which replaced nothing, had these trips already")
     return Decision(
@@ -66,3 +71,17 @@ def decide(
         holds_from=min(window.event_from for window in alarmed),
         evidence_until=max(window.event_until for window in alarmed),
     )
+
+
+def after_promotion(verdict: GateVerdict | None, look: int, most: int) -> Decision:
+    """`verdict` compares the champion, as challenger, with the version that it replaced; None where it was not time
+    for another look. "nothing" ends the watch, as does the last look."""
+    if verdict is None:
+        return Decision("watch", "the next look is taken at twice as many rows")
+    if verdict.decision == "reject":
+        return Decision("roll back", verdict.reason)
+    if verdict.decision == "promote":
+        return Decision("nothing", f"the promotion proved right: {verdict.reason}")
+    if look >= most:
+        return Decision("nothing", f"after look {look} of {most} nothing speaks for going back: {verdict.reason}")
+    return Decision("watch", f"look {look} of {most}: {verdict.reason}")

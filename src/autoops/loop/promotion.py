@@ -1,5 +1,8 @@
 """Moving the champion alias, by the gate, by hand or back; every move stands in the ledger."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from autoops.errors import Conflict, NotFound
 from autoops.loop.pipeline import Pipeline
 from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
@@ -38,12 +41,15 @@ def promote_version(
     )
 
 
-def roll_back(pipeline: Pipeline, *, reason: str, actor: str) -> int:
-    """Puts `previous` back in charge and marks the version that leaves; returns the restored version's number."""
+def roll_back(pipeline: Pipeline, *, reason: str, actor: str, evidence: Mapping[str, Any] | None = None) -> int:
+    """Puts `previous` back in charge, marks the version that leaves and closes its incidents; returns the restored
+    version's number. A version that was itself rolled back is not restored."""
     champion = champion_of(pipeline.registry)
     previous = pipeline.registry.by_alias(PREVIOUS)
     if previous is None or previous.number == champion.number:
         raise NotFound(f"version {champion.number} replaced nothing: there is no previous version to roll back to")
+    if ROLLED_BACK in previous.tags:
+        raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
     pipeline.registry.tag(champion.number, {ROLLED_BACK: reason})
     _move(pipeline, champion, previous.number)
     pipeline.ledger.record(
@@ -51,8 +57,11 @@ def roll_back(pipeline: Pipeline, *, reason: str, actor: str) -> int:
         reason,
         actor=actor,
         model_version=champion.number,
-        evidence={"restored": previous.number},
+        evidence={"restored": previous.number, **(evidence or {})},
     )
+    for incident in pipeline.ledger.incidents(unresolved=True):
+        if incident.model_version == champion.number:
+            pipeline.ledger.close(incident.id, f"version {champion.number} was rolled back: {reason}", actor=actor)
     return previous.number
 
 

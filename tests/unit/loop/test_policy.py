@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoops.loop.policy import JudgedWindow, decide
+from autoops.loop.gate import GateDecision, GateVerdict
+from autoops.loop.policy import JudgedWindow, after_promotion, decide
 from autoops.settings import Drift
 
 DRIFT = Drift(alarms_needed=2, alarms_of=3, cooldown_days=7)
@@ -69,3 +70,29 @@ def test_alarms_within_the_months_of_a_retraining_that_replaced_nothing_open_no_
     history = windows("AA")
     known = history[0].event_until + timedelta(days=ahead_days)
     assert decide(history, None, None, DRIFT, retrained_until=known).action == action
+
+
+@pytest.mark.parametrize(("days_ago", "action"), [(6, "cool down"), (7, "open incident"), (30, "open incident")])
+def test_after_a_rollback_nothing_is_retrained_for_the_cool_down(days_ago: int, action: str) -> None:
+    history = windows("AA")
+    back = history[0].event_until - timedelta(days=days_ago)
+    assert decide(history, None, None, DRIFT, rolled_back_at=back).action == action
+
+
+@pytest.mark.parametrize(
+    ("verdict", "look", "action"),
+    [
+        ("reject", 1, "roll back"),
+        ("reject", 3, "roll back"),
+        ("promote", 1, "nothing"),
+        ("inconclusive", 1, "watch"),
+        ("inconclusive", 2, "watch"),
+        ("inconclusive", 3, "nothing"),
+        (None, 1, "watch"),
+    ],
+)
+def test_what_a_look_at_a_new_champion_leads_to(verdict: GateDecision | None, look: int, action: str) -> None:
+    compared = GateVerdict(verdict, "some minutes", 900, 9) if verdict else None
+    decision = after_promotion(compared, look, most=3)
+    assert decision.action == action
+    assert decision.reason

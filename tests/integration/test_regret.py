@@ -1,0 +1,156 @@
+"""After a promotion: the new version against the one that it replaced, on the trips that it answered."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import Conflict
+from autoops.ingestion.sample import write_sample
+from autoops.loop import monitoring, regret, retraining
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import ROLLED_BACK, roll_back
+from autoops.months import Month, parse_months
+from autoops.registry import CHAMPION, PREVIOUS, champion_of
+from autoops.settings import Settings, load_settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+
+APRIL, MAY = Month(2022, 4), Month(2022, 5)
+WINDOW = 1_000
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same five months twice: steady, and with trips 30 % slower from April on."""
+    made = {}
+    for scenario in ("steady", "speed"):
+        made[scenario] = tmp_path_factory.mktemp(scenario)
+        months = parse_months("2022-01..2022-05")
+        write_sample(made[scenario], months, trips_per_month=6_000, scenario=scenario, changes_from=APRIL)
+    return made
+
+
+@pytest.fixture
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    return pipeline_in(tmp_path, load_settings(CONFIG), engine)
+
+
+@pytest.fixture
+def mistaken(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> Pipeline:
+    """Version 2 was fitted on a slow month, and forced."""
+    publish(worlds["steady"], tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first", reason="first model")
+    publish(worlds["speed"], tmp_path, "2022-04")
+    pipeline.clock.advance(hours=1)
+    assert retrain(pipeline, "mistake", months="2022-04", force=True, reason="I insist")["promoted"]
+    return pipeline
+
+
+def window(pipeline: Pipeline, world: Path, number: int) -> dict[str, object]:
+    """Lets the champion answer so many trips of May, and checks."""
+    drive(pipeline, world, MAY, slice(number * WINDOW, (number + 1) * WINDOW))
+    pipeline.clock.advance(hours=1)
+    return monitoring.check(pipeline)
+
+
+def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
+    mistaken: Pipeline, worlds: dict[str, Path]
+) -> None:
+    standing = mistaken.ledger.open_incident("drift", "odd", actor="test", model_version=2)
+    found = window(mistaken, worlds["steady"], 0)
+    assert (found["decision"], found["model_version"], found["incident_id"]) == ("roll back", 2, None)
+    assert found["actionable"] == []
+
+    registry = mistaken.registry
+    assert (registry.by_alias(CHAMPION).number, registry.by_alias(PREVIOUS).number) == (1, 2)
+    assert registry.version(2).tags[ROLLED_BACK] == found["reason"]
+    (back,) = mistaken.ledger.entries(kind="rolled back")
+    assert (back.model_version, back.actor, back.evidence["restored"]) == (2, monitoring.ACTOR, 1)
+    assert back.evidence["verdict"]["low"] > 0
+    assert "worse than the version that it replaced beyond chance" in back.reason
+    assert "version 2 was rolled back" in mistaken.ledger.incident(standing).outcome
+
+
+def test_what_was_rolled_back_stays_out_and_no_retraining_follows_for_the_cool_down(
+    mistaken: Pipeline, worlds: dict[str, Path]
+) -> None:
+    window(mistaken, worlds["steady"], 0)
+    plan = retraining.begin(mistaken, "again", months="2022-04")
+    refused = retraining.promote(mistaken, plan, 2, {"decision": "promote", "reason": "", "champion": 1})
+    assert "rolled back before" in refused["reason"]
+    with pytest.raises(Conflict, match="version 2 was rolled back itself"):
+        roll_back(mistaken, reason="back and forth", actor="me")
+
+    drift = mistaken.settings.drift.model_copy(update={"cooldown_days": 14})
+    slow = replace(mistaken, settings=mistaken.settings.model_copy(update={"drift": drift}))
+    decided = [window(slow, worlds["speed"], number)["decision"] for number in (1, 2, 3)]
+    assert decided == ["watch", "cool down", "open incident"]
+    assert champion_of(mistaken.registry).number == 1
+    assert len(mistaken.ledger.entries(kind="rolled back")) == 1
+
+
+def test_a_promotion_that_proves_right_is_watched_no_longer(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish(worlds["speed"], tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    publish(worlds["speed"], tmp_path, "2022-04")
+    assert retrain(pipeline, "second", months="2022-04", force=True)["promoted"]
+    assert window(pipeline, worlds["speed"], 0)["decision"] != "roll back"
+    (over,) = pipeline.ledger.entries(kind=regret.OVER)
+    assert "proved right" in over.reason
+    window(pipeline, worlds["speed"], 1)
+    assert len(pipeline.ledger.entries(kind=regret.COMPARED)) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_version_as_good_as_the_last_is_not_rolled_back(pipeline: Pipeline, tmp_path: Path, seed: int) -> None:
+    world = tmp_path / "world"
+    write_sample(world, parse_months("2022-01..2022-05"), trips_per_month=5_000, seed=100 + seed)
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    publish(world, tmp_path, "2022-04")
+    assert retrain(pipeline, "second", force=True)["promoted"]
+    for number in range(4):
+        assert window(pipeline, world, number)["decision"] != "roll back"
+    looks = [entry.evidence["verdict"] for entry in pipeline.ledger.entries(kind=regret.COMPARED)]
+    assert looks[0] is not None
+    assert looks[2:3] in ([], [None]), "the second look came at twice the rows, and the next at four times"
+    assert champion_of(pipeline.registry).number == 2
+
+
+def test_too_few_labels_are_left_for_later(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+    drive(mistaken, worlds["steady"], MAY, slice(0, 400))
+    assert monitoring.check(mistaken)["verdict"] == "not enough data"
+    assert mistaken.ledger.entries(kind=regret.COMPARED) == []
+    drive(mistaken, worlds["steady"], MAY, slice(400, 1_000))
+    assert monitoring.check(mistaken)["decision"] == "roll back"
+
+
+def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+    drive(mistaken, worlds["steady"], APRIL, slice(0, 1_000))
+    assert monitoring.check(mistaken)["decision"] != "roll back"
+    (entry,) = mistaken.ledger.entries(kind=regret.COMPARED)
+    assert (entry.evidence["rows"], entry.evidence["verdict"]) == (0, None)
+    assert "not compared with version 1 yet" in entry.reason
+
+
+def test_a_first_version_is_not_watched(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
+    publish(worlds["steady"], tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    drive(pipeline, worlds["steady"], MAY, slice(0, WINDOW))
+    monitoring.check(pipeline)
+    assert pipeline.ledger.entries(kind=regret.COMPARED) == []
+
+
+def test_where_the_previous_version_is_gone_the_watch_ends(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+    (mistaken.registry.bundle_of(1) / "model.onnx").unlink()
+    for cached in mistaken.model_cache.glob("1-*/model.onnx"):
+        cached.unlink()
+    assert window(mistaken, worlds["steady"], 0)["decision"] != "roll back"
+    (over,) = mistaken.ledger.entries(kind=regret.OVER)
+    assert "version 1 can no longer be scored" in over.reason
