@@ -1,0 +1,139 @@
+"""What the gate is given: unseen rows, their segments, and the footprint of the bundle that would serve."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from autoops import bundle
+from autoops.drift.monitor import Reference
+from autoops.features import hour_of_day
+from autoops.ingestion.sample import write_sample
+from autoops.loop import comparison
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month
+from autoops.registry import ModelVersion, TrainingRun
+from autoops.scoring import Scorer, load_version
+from autoops.settings import Settings, load_settings
+from autoops.trips import TARGET, columns_of
+from tests.bundles import register_small, small_forest, write_small_bundle
+from tests.conftest import CONFIG
+from tests.fakes import FakeRegistry
+from tests.integration.one_process import pipeline_in, publish
+
+SEEN, UNSEEN = Month(2022, 1), Month(2022, 2)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("world")
+    write_sample(directory, [SEEN, UNSEEN], trips_per_month=9_000, seed=7)
+    return directory
+
+
+@pytest.fixture
+def pipeline(settings: Settings, engine: sa.Engine, world: Path, tmp_path: Path) -> Pipeline:
+    """With both months ingested."""
+    pipeline = pipeline_in(tmp_path, settings, engine)
+    publish(world, tmp_path, f"{SEEN}..{UNSEEN}")
+    for month in (SEEN, UNSEEN):
+        pipeline.store.ingest(pipeline.source, month)
+    return pipeline
+
+
+def version_of(pipeline: Pipeline, trips: pd.DataFrame, directory: Path) -> ModelVersion:
+    forest = small_forest(trips)
+    digest = write_small_bundle(directory, forest, trips)
+    tags = {"bundle_digest": digest, "trained_until": trips["pickup_at"].iloc[-1].isoformat()}
+    return pipeline.registry.register(TrainingRun(forest, None, None, {}, {}, tags, {}, (), directory))
+
+
+def slower(trips: pd.DataFrame, rows: np.ndarray, by: float) -> pd.DataFrame:
+    return trips.assign(**{TARGET: np.where(rows, trips[TARGET] * by, trips[TARGET])})
+
+
+def test_a_challenger_that_is_better_but_not_at_night_is_rejected_for_the_night(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    trips = pipeline.store.load([SEEN])
+    hour = hour_of_day(columns_of(trips)["pickup_at"])
+    night = (hour >= 22) | (hour < 6)
+    champion = version_of(pipeline, slower(trips, ~night, 1.5), tmp_path / "champion")
+    challenger = version_of(pipeline, slower(trips, night, 1.5), tmp_path / "challenger")
+
+    verdict = comparison.with_champion(pipeline, champion, challenger, [SEEN, UNSEEN])
+
+    assert verdict.rows == len(pipeline.store.load([UNSEEN]))
+    assert verdict.high < 0
+    assert verdict.decision == "reject"
+    assert {segment.name for segment in verdict.segments if segment.decision == "worse"} == {"hours 22 to 6"}
+    content = verdict.to_json()
+    assert json.loads(json.dumps(content)) == content
+
+
+def test_the_same_without_segments_is_promoted(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which are a setting, as the budgets are."""
+    trips = pipeline.store.load([SEEN])
+    hour = hour_of_day(columns_of(trips)["pickup_at"])
+    night = (hour >= 22) | (hour < 6)
+    versions = [
+        version_of(pipeline, slower(trips, rows, 1.5), tmp_path / name)
+        for name, rows in (("champion", ~night), ("challenger", night))
+    ]
+    monkeypatch.setenv("AUTOOPS__GATE__SEGMENTS", '["distance_band"]')
+    without = replace(pipeline, settings=load_settings(CONFIG))
+    assert comparison.with_champion(without, *versions, [UNSEEN]).decision == "promote"
+    monkeypatch.setenv("AUTOOPS__GATE__MAX_MODEL_MB", "0.001")
+    over = replace(pipeline, settings=load_settings(CONFIG))
+    tight = comparison.with_champion(over, *versions, [UNSEEN])
+    assert tight.decision == "reject"
+    assert "gate.max_model_mb is 0.001" in tight.reason
+
+
+def test_a_first_version_is_held_against_the_baseline_in_every_segment(pipeline: Pipeline, tmp_path: Path) -> None:
+    trips = pipeline.store.load([SEEN])
+    verdict = comparison.with_baseline(pipeline, version_of(pipeline, trips, tmp_path / "first"))
+    assert verdict.decision == "promote"
+    assert "better than the median baseline" in verdict.reason
+    assert {segment.decision for segment in verdict.segments} <= {"within margin", "not judged"}
+    assert len(verdict.segments) == 8
+    assert verdict.model_mb > 0
+
+
+def test_no_unseen_row_is_no_error(pipeline: Pipeline, tmp_path: Path) -> None:
+    version = version_of(pipeline, pipeline.store.load([UNSEEN]), tmp_path / "made")
+    verdict = comparison.with_champion(pipeline, version, version, [SEEN])
+    assert (verdict.decision, verdict.rows) == ("inconclusive", 0)
+    assert verdict.latency_ms > 0
+
+
+class Timed(Scorer):
+    """Answers as another one does, and takes 4 ms for it by its own clock; a second each tenth time."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.__dict__.update(vars(scorer))
+        self.answered = 0
+        self.now = 0.0
+
+    def predict(self, matrix):
+        assert len(matrix) == 1
+        self.answered += 1
+        self.now += 1.0 if self.answered % 10 == 0 else 0.004
+        return super().predict(matrix)
+
+
+def test_the_footprint_is_the_file_and_the_median_of_single_trips(tmp_path: Path) -> None:
+    registry = FakeRegistry(tmp_path / "registry")
+    scorer = load_version(registry, register_small(registry, tmp_path / "made"), tmp_path / "cache")
+    timed = Timed(scorer)
+    found = comparison.footprint(timed, clock=lambda: timed.now)
+    assert found.latency_ms == pytest.approx(4.0)
+    assert found.model_mb == (scorer.directory / bundle.MODEL).stat().st_size / 1e6
+    assert timed.answered == comparison.WARM_UP_TRIPS + comparison.TIMED_TRIPS
+    assert len(Reference.read(scorer.directory).window) > comparison.TIMED_TRIPS
