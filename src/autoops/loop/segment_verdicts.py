@@ -13,9 +13,10 @@ segment, and hold up good challengers. To promote whatever is not demonstrably w
 than not worse beyond the margin, because its segment is small. So doubt waits for more days, and says how many.
 
 The bounds of k judged segments hold together with `gate.confidence` (Bonferroni: each errs in (1 - confidence) / k of
-the cases at most). So a challenger that is worse in no segment beyond the margin is rejected for one with a probability
-of 1 - confidence at most. Resampling the largest deviation of all segments would make use of their dependence, but five
-to seven days teach too little of it, and it errs more often than that.
+the cases). So a challenger that is worse by just the margin in every segment is rejected for one with a probability of
+about 1 - confidence, and one that is worse in none hardly ever; `benchmarks/gate.py` measures both. Resampling the
+largest deviation of all segments would make use of their dependence, but five to seven days teach too little of it, and
+it errs more often than that.
 """
 
 from collections.abc import Mapping
