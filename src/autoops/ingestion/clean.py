@@ -16,10 +16,13 @@ import pyarrow.parquet as pq
 
 from autoops import trips
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
+from autoops.ingestion.profile import Profile, profile_of
 from autoops.months import NEW_YORK, Month
 
 TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
 NUMBERS = ("PULocationID", "DOLocationID", "passenger_count", "trip_distance")
+PAYMENT = "payment_type"
+"""Not needed; where it is, how often it is missing tells of the file."""
 REASONS = (
     "no_time",
     "other_month",
@@ -38,11 +41,13 @@ Raw = dict[str, Array]
 
 @dataclass(frozen=True)
 class Cleaned:
-    """`trips` has TRIP_COLUMNS and the target, sorted by `pickup_at`; kept and dropped rows sum to `rows_read`."""
+    """`trips` has TRIP_COLUMNS and the target, sorted by `pickup_at`; kept and dropped rows sum to `rows_read`.
+    `profile` is of all rows as they came."""
 
     trips: pd.DataFrame
     rows_read: int
     dropped: dict[str, int]
+    profile: Profile
 
 
 def clean(path: Path, month: Month) -> Cleaned:
@@ -55,20 +60,40 @@ def clean(path: Path, month: Month) -> Cleaned:
     if not kept.any():
         counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count)
         raise EmptyMonth(f"{path.name}: none of its {len(kept)} rows is a trip of {month} ({counts or 'it has none'})")
-    return Cleaned(_frame(raw, pickup_at, minutes, kept), len(kept), {k: n for k, n in dropped.items() if n})
+    profile = _profile(raw, minutes, dropped, month)
+    dropped = {reason: count for reason, count in dropped.items() if count}
+    return Cleaned(_frame(raw, pickup_at, minutes, kept), len(kept), dropped, profile)
+
+
+def _profile(raw: Raw, minutes: Array, dropped: dict[str, int], month: Month) -> Profile:
+    columns = {
+        "picked_up": raw["lpep_pickup_datetime"],
+        "minutes": minutes,
+        "miles": raw["trip_distance"],
+        "pickup_zone": raw["PULocationID"],
+        "dropoff_zone": raw["DOLocationID"],
+        "passengers": raw["passenger_count"],
+    }
+    payment = {"payment": raw[PAYMENT]} if PAYMENT in raw else {}
+    return profile_of(columns | payment, dropped, month)
 
 
 def _read(path: Path) -> Raw:
     try:
         with pq.ParquetFile(path) as file:
             _check_schema(file.schema_arrow, path.name)
-            table = file.read([*TIMES, *NUMBERS])
+            codes = [PAYMENT] if _has_number(file.schema_arrow, PAYMENT) else []
+            table = file.read([*TIMES, *NUMBERS, *codes])
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
         raise CorruptFile(f"{path.name}: truncated, or not a parquet file") from error
     times = {name: table[name].cast(pa.timestamp("us"), safe=False).to_numpy() for name in TIMES}
-    return times | {name: table[name].cast(pa.float64(), safe=False).to_numpy() for name in NUMBERS}
+    return times | {name: table[name].cast(pa.float64(), safe=False).to_numpy() for name in (*NUMBERS, *codes)}
+
+
+def _has_number(schema: pa.Schema, name: str) -> bool:
+    return name in schema.names and _is_number(schema.field(name).type)
 
 
 def _check_schema(schema: pa.Schema, file: str) -> None:

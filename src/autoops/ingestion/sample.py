@@ -2,11 +2,13 @@
 
 A scenario changes what is drawn from the first moment of a month on. What it means for the loop:
 
-    steady  nothing changes: any alarm is false
-    speed   concept drift: speeds change by `magnitude` (-0.25: a quarter slower), trips stay the same
-    mix     data drift: the share `magnitude` of the trips goes far, from quiet zones; speeds stay the same
-    unit    broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
-    nulls   broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
+    steady    nothing changes: any alarm is false
+    speed     concept drift: speeds change by `magnitude` (-0.25: a quarter slower), trips stay the same
+    mix       data drift: the share `magnitude` of the trips goes far, from quiet zones; speeds stay the same
+    bad_day   a storm: on one day of each month speeds change by `magnitude` and half of the trips stay away
+    unit      broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
+    nulls     broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
+    collapse  broken data: the share `magnitude` of the rows is lost
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +27,7 @@ from autoops.ingestion.tlc import raw_table
 from autoops.ingestion.traffic import Regime, Trips, trips_of
 from autoops.months import Month
 
-Scenario = Literal["steady", "speed", "mix", "unit", "nulls"]
+Scenario = Literal["steady", "speed", "mix", "bad_day", "unit", "nulls", "collapse"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 
 UNREPORTED = (0.06, 0.14)
@@ -42,8 +44,10 @@ class _Magnitude:
 _MAGNITUDES: dict[Scenario, _Magnitude] = {
     "speed": _Magnitude(-0.25, -0.9, 4),
     "mix": _Magnitude(0.4, 0, 1),
+    "bad_day": _Magnitude(-0.4, -0.9, 4),
     "unit": _Magnitude(1.609344, 0.001, 1000),
     "nulls": _Magnitude(0.5, 0, 1),
+    "collapse": _Magnitude(0.7, 0, 0.99),
 }
 
 
@@ -112,4 +116,15 @@ def _break(trips: Trips, scenario: Scenario, strength: float, rng: np.random.Gen
         return trips.changed(miles=np.round(trips.miles * strength, 2))
     if scenario == "nulls":
         return trips.changed(unreported=trips.unreported | (rng.random(len(trips)) < strength))
+    if scenario == "collapse":
+        return trips.taken(np.flatnonzero(rng.random(len(trips)) >= strength))
+    if scenario == "bad_day":
+        return _storm(trips, strength, rng)
     return trips
+
+
+def _storm(trips: Trips, change: float, rng: np.random.Generator) -> Trips:
+    days = trips.picked_up.astype("datetime64[D]")
+    stormy = days == rng.choice(np.unique(days))
+    trips = trips.changed(minutes=np.where(stormy, trips.minutes / (1 + change), trips.minutes))
+    return trips.taken(np.flatnonzero(~stormy | (rng.random(len(trips)) < 0.5)))

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from autoops.errors import NotFound, NotPublished, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.clean import Cleaned, clean
 from autoops.ingestion.landing import landing
+from autoops.ingestion.profile import Profile
 from autoops.ingestion.source import Progress, Source, Stamp, file_name
 from autoops.months import Month
 
@@ -27,15 +28,16 @@ logger = logging.getLogger(__name__)
 
 Status = Literal["ingested", "unchanged", "republished"]
 
-CLEANING = 1
-"""Raise it when the rules of cleaning change: months cleaned by older rules are then fetched again."""
+CLEANING = 2
+"""Raise it when the rules of cleaning or the facts kept of a month change: older months are then fetched again."""
 
 _KEY = b"autoops"
 
 
 @dataclass(frozen=True)
 class IngestedMonth:
-    """`digest` is the sha256 of the clean values, whatever wrote the file; `stamp` is the raw file's."""
+    """`digest` is the sha256 of the clean values, whatever wrote the file; `stamp` is the raw file's, and `profile` is
+    of its rows before cleaning."""
 
     month: Month
     path: Path
@@ -44,11 +46,20 @@ class IngestedMonth:
     dropped: dict[str, int]
     digest: str
     stamp: Stamp
+    profile: Profile
     status: Status = "unchanged"
 
     @property
     def kept_share(self) -> float:
         return self.rows / self.rows_read
+
+    @property
+    def content(self) -> str:
+        """Names all that is known of the raw rows: months that differ in what was dropped differ here too."""
+        facts = {"digest": self.digest, "rows_read": self.rows_read, "dropped": self.dropped}
+        return hashlib.sha256(
+            json.dumps(facts | {"profile": self.profile.to_json()}, sort_keys=True).encode()
+        ).hexdigest()[:16]
 
 
 class MonthStore:
@@ -92,7 +103,8 @@ class MonthStore:
         if known.pop("cleaning") != CLEANING:
             return None
         stamp = Stamp(**known.pop("stamp"))
-        return IngestedMonth(month, path, stamp=stamp, **known)
+        profile = Profile.from_json(known.pop("profile"))
+        return IngestedMonth(month, path, stamp=stamp, profile=profile, **known)
 
     def load(self, months: Sequence[Month]) -> pd.DataFrame:
         """The trips of these months, in order of time. Raises NotFound that names the months not ingested."""
@@ -119,6 +131,7 @@ class MonthStore:
             "rows_read": cleaned.rows_read,
             "dropped": cleaned.dropped,
             "digest": _digest(cleaned.trips),
+            "profile": cleaned.profile.to_json(),
         }
         known = json.dumps(facts | {"stamp": asdict(stamp), "cleaning": CLEANING})
         table = pa.Table.from_pandas(cleaned.trips, preserve_index=False)
@@ -133,8 +146,7 @@ class MonthStore:
 def _status(known: IngestedMonth | None, fresh: IngestedMonth) -> Status:
     if known is None:
         return "ingested"
-    same = (known.digest, known.rows_read, known.dropped) == (fresh.digest, fresh.rows_read, fresh.dropped)
-    return "unchanged" if same else "republished"
+    return "unchanged" if known.content == fresh.content else "republished"
 
 
 def _digest(trips: pd.DataFrame) -> str:

@@ -1,0 +1,160 @@
+"""Facts of a month, or of a window of live trips, by which broken data is told from a changed city.
+
+Taken before cleaning, because cleaning drops just the rows that tell: small enough to stand in a file's metadata.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from autoops.months import Month
+
+Array = npt.NDArray[Any]
+
+ROUTES = 150
+"""The busiest pairs of zones; on them lie a third of the trips of a real month."""
+LEAST_ON_ROUTES = 100
+"""Trips on known routes, for a scale."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Trips between two zones in one direction: how many, and the medians of their miles and minutes."""
+
+    trips: int
+    miles: float
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`missing` are shares of rows without a value, `dropped` those that cleaning drops, by reason; `commonest` the
+    share of a column's most frequent value among those that it has. `days` are trips on each day of the month, whose
+    first is a `weekday` (Monday 0); empty for a window. `mph` is a median."""
+
+    rows: int
+    missing: Mapping[str, float] = field(default_factory=dict)
+    dropped: Mapping[str, float] = field(default_factory=dict)
+    commonest: Mapping[str, float] = field(default_factory=dict)
+    duplicated: float = 0
+    mph: float | None = None
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    days: tuple[int, ...] = ()
+    weekday: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        routes = {name: [route.trips, route.miles, route.minutes] for name, route in self.routes.items()}
+        return asdict(self) | {"routes": routes, "days": list(self.days)}
+
+    @classmethod
+    def from_json(cls, known: Mapping[str, Any]) -> "Profile":
+        routes = {name: Route(*values) for name, values in known["routes"].items()}
+        return cls(**{**known, "routes": routes, "days": tuple(known["days"])})
+
+
+def profile_of(
+    rows: Mapping[str, Array], dropped: Mapping[str, int] | None = None, month: Month | None = None
+) -> Profile:
+    """`rows` are columns of one length: `picked_up` (New York's wall clock), `minutes`, `miles`, `pickup_zone`,
+    `dropoff_zone`, `passengers` (none and 0: not reported) and, where it is known, `payment`. NaN is no value."""
+    count = len(rows["miles"])
+    zones = ("pickup_zone", "dropoff_zone")
+    return Profile(
+        rows=count,
+        missing={name: _share(_absent(rows[name])) for name in ("passengers", "payment") if name in rows},
+        dropped={reason: round(number / count, 6) for reason, number in (dropped or {}).items()},
+        commonest={name: _commonest(rows[name]) for name in (*zones, "passengers", "miles", "minutes")},
+        duplicated=_share(pd.DataFrame({name: rows[name] for name in _IDENTITY}).duplicated().to_numpy()),
+        mph=_mph(rows["miles"], rows["minutes"]),
+        routes=_routes(rows),
+        days=_days(rows["picked_up"], month) if month else (),
+        weekday=date(month.year, month.month, 1).weekday() if month else 0,
+    )
+
+
+_IDENTITY = ("picked_up", "minutes", "miles", "pickup_zone", "dropoff_zone")
+
+
+def _absent(values: Array) -> Array:
+    return np.asarray(np.isnan(values) | (values == 0))
+
+
+def _share(mask: Array) -> float:
+    return round(float(np.mean(mask)), 6) if len(mask) else 0.0
+
+
+def _commonest(values: Array) -> float:
+    present = values[~np.isnan(values)]
+    return round(float(np.unique(present, return_counts=True)[1].max() / len(present)), 6) if len(present) else 0.0
+
+
+def _mph(miles: Array, minutes: Array) -> float | None:
+    moving = (miles > 0) & (minutes > 0)
+    return round(float(np.median(miles[moving] / minutes[moving] * 60)), 4) if moving.any() else None
+
+
+def _routes(rows: Mapping[str, Array]) -> dict[str, Route]:
+    moving = (rows["miles"] > 0) & (rows["minutes"] > 0)
+    trips = pd.DataFrame({name: rows[name][moving] for name in _IDENTITY[1:]})
+    grouped = trips.groupby(["pickup_zone", "dropoff_zone"], sort=True)
+    medians = grouped[["miles", "minutes"]].median().assign(trips=grouped.size())
+    busiest = medians.nlargest(ROUTES, "trips", keep="first")
+    return {
+        f"{int(start)}-{int(end)}": Route(int(trips), round(float(miles), 3), round(float(minutes), 3))
+        for (start, end), miles, minutes, trips in busiest.itertuples()
+    }
+
+
+def _days(picked_up: Array, month: Month) -> tuple[int, ...]:
+    begin, end = (np.datetime64(f"{of}-01", "D") for of in (month, month.plus(1)))
+    day = (picked_up[~np.isnat(picked_up)].astype("datetime64[D]") - begin).astype(int)
+    length = int((end - begin).astype(int))
+    return tuple(np.bincount(day[(day >= 0) & (day < length)], minlength=length).tolist())
+
+
+def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "minutes"]) -> float | None:
+    """How many times as long as usual the trips are on the same routes: the median over routes, by trips.
+    None where too few trips are on known routes."""
+    known = [(route, usual[name]) for name, route in profile.routes.items() if name in usual]
+    if sum(route.trips for route, _ in known) < LEAST_ON_ROUTES:
+        return None
+    ratios = sorted((getattr(route, of) / getattr(before, of), route.trips) for route, before in known)
+    trips = np.cumsum([count for _, count in ratios])
+    return float(ratios[int(np.searchsorted(trips, trips[-1] / 2))][0])
+
+
+def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
+    """Per route the medians over months."""
+    found: dict[str, list[Route]] = {}
+    for profile in history:
+        for name, route in profile.routes.items():
+            found.setdefault(name, []).append(route)
+    columns = ((name, [(r.trips, r.miles, r.minutes) for r in routes]) for name, routes in found.items())
+    return {name: Route(*np.median(values, axis=0).tolist()) for name, values in columns}
+
+
+def usual_days(history: Sequence[Profile]) -> Array:
+    """Trips on each day of the week: the median over months of their means."""
+    return np.asarray(np.nanmedian([_by_weekday(profile) for profile in history], axis=0))
+
+
+def _by_weekday(profile: Profile) -> list[float]:
+    days = np.array(covered(profile), float)
+    return [float(np.mean(days[(day - profile.weekday) % 7 :: 7])) if len(days) >= 7 else np.nan for day in range(7)]
+
+
+def covered(profile: Profile) -> tuple[int, ...]:
+    """The days up to the last that has trips to speak of: later ones may not be out yet."""
+    days = np.array(profile.days)
+    full = np.flatnonzero(days > 0.05 * days.max(initial=0))
+    return profile.days[: int(full[-1]) + 1] if len(full) else ()
+
+
+def weekdays(profile: Profile) -> Array:
+    """Of each covered day."""
+    return np.asarray((profile.weekday + np.arange(len(covered(profile)))) % 7)

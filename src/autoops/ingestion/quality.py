@@ -1,0 +1,228 @@
+"""Whether a month's data is broken, judged against earlier good months. Pure: the same profiles, the same findings.
+
+A changed city is no broken data. What tells them apart is what a city cannot change: between the same two zones the way
+is as long as ever. So a scale of distance that moves on all routes at once is a unit; a slower city takes longer on
+them, other trips take place on other ones, and neither moves it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from autoops.errors import DataError, SchemaError
+from autoops.ingestion.profile import Array, Profile, covered, scale, usual_days, usual_routes, weekdays
+
+Name = Literal[
+    "schema",
+    "null surge",
+    "unit change",
+    "impossible values",
+    "volume collapse",
+    "constant column",
+    "duplicated rows",
+]
+
+LEAST_HISTORY = 3
+"""Good months that a comparison needs; with fewer, only absolute rules are applied."""
+MOST_HISTORY = 12
+DEVIATIONS = 3
+"""Standard deviations between good months that are usual beyond the farthest of them."""
+ENOUGH_ROWS = 100
+"""For shares, and of a column that is constant."""
+
+SHARE, OF_TRAFFIC, ROUTES = 0.25, 0.4, 1.15
+"""Beyond good months, however alike they are, no quarantine is for less: of shares, as arcsines of their roots (from
+10 % to 31 %, from 0 to 6 %); of drops that slow or fast traffic brings about as well (from 2 % to 26 %); of miles."""
+CLOCK, COLLAPSE = 6.0, 2.0
+"""Likewise as factors: of minutes, which traffic moves as well, and of trips per day."""
+
+MPH = (2.0, 60.0)
+"""The median of any city."""
+DUPLICATED = 0.25
+LEAST_COVERED = 1 / 3
+"""Of the days of a month; of a month that is published bit by bit the rest may follow."""
+EMPTY, BUSY, HOLE = 0.05, 20, 3
+"""A day is empty with this share of its usual trips, where these are at least so many; so many of them are no storm."""
+
+UNITS = {
+    1.609344: "kilometres where miles should be",
+    0.621371: "miles converted as if they were kilometres",
+    1609.344: "metres where miles should be",
+    5280.0: "feet where miles should be",
+    60.0: "seconds where minutes should be",
+    1 / 60: "hours where minutes should be",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`usual` is the range that would have passed, where one is known, open where an end is None."""
+
+    name: Name
+    column: str
+    measured: float
+    usual: tuple[float | None, float | None] | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"usual": list(self.usual) if self.usual else None}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Good without findings. `strain` is by measure how much is used up of what is allowed beyond good months; above 1
+    is a finding. `compared_with` counts those months."""
+
+    findings: tuple[Finding, ...] = ()
+    compared_with: int = 0
+    strain: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        told = "; ".join(finding.reason for finding in self.findings) or "nothing is wrong with it"
+        if self.compared_with >= LEAST_HISTORY:
+            return told
+        return f"{told} (by absolute rules alone: {self.compared_with} of {LEAST_HISTORY} good earlier months)"
+
+
+class _Scale(NamedTuple):
+    """On which equal steps are equally surprising, wherever they begin."""
+
+    to: Callable[[float], float]
+    back: Callable[[float], float]
+    text: str
+
+
+_SHARES = _Scale(lambda p: float(np.arcsin(np.sqrt(p))), lambda x: float(np.sin(np.clip(x, 0, np.pi / 2)) ** 2), ".1%")
+_FACTORS = _Scale(lambda f: float(np.log(max(f, 1e-9))), lambda x: float(np.exp(x)), ".2f")
+
+
+class _Measure(NamedTuple):
+    """A figure that good months keep in a range; `floor` is what is allowed beyond them at least."""
+
+    name: Name
+    column: str
+    value: Callable[[Profile], float | None]
+    floor: float
+    says: Callable[[float], str]
+    scale: _Scale = _SHARES
+    low: bool = False
+    high: bool = True
+
+
+def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 0) -> Quality:
+    """`history` are the good months before, oldest first; the newest MOST_HISTORY of them count."""
+    history = history[-MOST_HISTORY:]
+    enough = len(history) >= LEAST_HISTORY
+    compared = [(m, *_compared(m, profile, history)) for m in _measures(profile, history)] if enough else []
+    findings = [*_absolute(profile, min_kept_share), *_holes(profile, history if enough else [profile])]
+    findings += [finding for *_, finding in compared if finding]
+    strain = {f"{measure.name}: {measure.column}": used for measure, used, _ in compared}
+    return Quality(tuple(findings), len(history), strain)
+
+
+def unreadable(error: DataError) -> Finding:
+    """For a file that cleaning could make nothing of."""
+    if isinstance(error, SchemaError):
+        return Finding("schema", "all", 0.0, None, str(error))
+    return Finding("impossible values", "all", 0.0, None, str(error))
+
+
+def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile]) -> tuple[float, Finding | None]:
+    """How much is used up of what is allowed, and the finding where that is more than all of it."""
+    measured = measure.value(profile)
+    known = [value for value in map(measure.value, history) if value is not None]
+    if measured is None or len(known) < LEAST_HISTORY:
+        return 0.0, None
+    to, back, text = measure.scale
+    at, before = to(measured), [to(value) for value in known]
+    least, most = min(before), max(before)
+    allowed = max(measure.floor, DEVIATIONS * float(np.std(before, ddof=1)))
+    used = max(0.0, (at - most) * measure.high, (least - at) * measure.low) / allowed
+    if used <= 1:
+        return used, None
+    passes = (back(least - allowed) if measure.low else None, back(most + allowed) if measure.high else None)
+    earlier = f"{min(known):{text}} to {max(known):{text}} in {len(known)} good months before"
+    return used, Finding(measure.name, measure.column, measured, passes, f"{measure.says(measured)}; {earlier}")
+
+
+def _measures(profile: Profile, history: Sequence[Profile]) -> Iterator[_Measure]:
+    if profile.rows >= ENOUGH_ROWS:
+        yield from _shares(profile)
+    routes = usual_routes(history)
+    yield _unit("miles", ROUTES, lambda known: scale(known, routes, "miles"))
+    yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
+    if profile.days:
+        usual, floor = usual_days(history), float(np.log(COLLAPSE))
+        says = "{:.0%} of the trips that its days of the week usually have".format
+        yield _Measure(
+            "volume collapse", "days", lambda known: _volume(known, usual), floor, says, _FACTORS, True, False
+        )
+
+
+def _shares(profile: Profile) -> Iterator[_Measure]:
+    for name in profile.missing:
+        yield _share("null surge", "missing", name, SHARE, f"{{:.1%}} of {name} have no value")
+    for name in profile.commonest:
+        yield _share("constant column", "commonest", name, SHARE, f"{{:.1%}} of {name} are one and the same value")
+    for name in profile.dropped:
+        floor = OF_TRAFFIC if name in ("too_short", "too_long") else SHARE
+        yield _share("impossible values", "dropped", name, floor, f"cleaning drops {{:.1%}} as {name}")
+    says = "{:.1%} of the rows repeat another".format
+    yield _Measure("duplicated rows", "all", lambda known: known.duplicated, SHARE, says)
+
+
+def _share(name: Name, group: str, column: str, floor: float, says: str) -> _Measure:
+    """An entry in one of a profile's groups of shares."""
+    return _Measure(name, column, lambda known: getattr(known, group).get(column), floor, says.format)
+
+
+def _unit(column: str, factor: float, value: Callable[[Profile], float | None]) -> _Measure:
+    def says(measured: float) -> str:
+        known = (words for unit, words in UNITS.items() if abs(np.log(measured / unit)) < np.log(1.04))
+        return f"{column} are {measured:.3g} times those of the same routes before ({next(known, 'no known unit')})"
+
+    return _Measure("unit change", column, value, float(np.log(factor)), says, _FACTORS, low=True)
+
+
+def _volume(profile: Profile, usual: Array) -> float | None:
+    """Trips as a share of those that the days of the week would have; later days may not be out yet."""
+    expected = float(np.nansum(usual[weekdays(profile)]))
+    return sum(covered(profile)) / expected if expected else None
+
+
+def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
+    """What needs no history."""
+    kept = 1 - sum(profile.dropped.values())
+    if kept < min_kept_share:
+        by = ", ".join(f"{name} {share:.1%}" for name, share in profile.dropped.items())
+        reason = f"cleaning kept {kept:.1%} of {profile.rows} rows, data.min_kept_share is {min_kept_share:.0%} ({by})"
+        yield Finding("impossible values", "all", kept, (min_kept_share, 1.0), reason)
+    if profile.rows < ENOUGH_ROWS:
+        return
+    if profile.mph is not None and not MPH[0] <= profile.mph <= MPH[1]:
+        reason = f"the median speed is {profile.mph:.3g} miles per hour: no city's"
+        yield Finding("unit change", "miles per minute", profile.mph, MPH, reason)
+    for name in ("pickup_zone", "dropoff_zone", "miles", "minutes"):
+        if profile.commonest.get(name) == 1:
+            yield Finding("constant column", name, 1.0, None, f"{name} is the same in all rows")
+    if profile.duplicated > DUPLICATED:
+        reason = f"{profile.duplicated:.1%} of the rows repeat another"
+        yield Finding("duplicated rows", "all", profile.duplicated, (0.0, DUPLICATED), reason)
+
+
+def _holes(profile: Profile, history: Sequence[Profile]) -> Iterator[Finding]:
+    """Days that are missing, by what days of the week have in `history`, or in the month itself."""
+    days, usual = covered(profile), usual_days(history)
+    if not days or not np.nanmean(usual) >= BUSY:
+        return
+    if len(days) < LEAST_COVERED * len(profile.days):
+        reason = f"only the first {len(days)} of {len(profile.days)} days have trips"
+        yield Finding("volume collapse", "days", len(days), (LEAST_COVERED * len(profile.days), None), reason)
+    expected = usual[weekdays(profile)]
+    empty = [day + 1 for day, count in enumerate(days) if count < EMPTY * expected[day]]
+    if len(empty) >= HOLE:
+        reason = f"{len(empty)} whole days have no trips to speak of: {', '.join(map(str, empty))}"
+        yield Finding("volume collapse", "days", len(empty), (0, HOLE - 1), reason)
