@@ -160,17 +160,19 @@ class PredictionLog:
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """The last `limit` predictions in scope labelled after label `after`, each once with its latest
         label, in the order in which the labels came."""
-        truth = tables.ground_truth.c
-        by_id = tables.predictions.c.id == truth.prediction_id
-        by_request = (tables.predictions.c.request_id == truth.request_id) & truth.prediction_id.is_(None)
-        parts = [
-            sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id.label("label_id"))
-            .join_from(tables.ground_truth, tables.predictions, on)
+        truth, named = tables.ground_truth.c, tables.predictions.alias()
+        by_request = sa.select(named.c.id).where(named.c.request_id == truth.request_id).scalar_subquery()
+        query = (
+            sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
+            .join_from(
+                tables.ground_truth,
+                tables.predictions,
+                tables.predictions.c.id == sa.func.coalesce(truth.prediction_id, by_request),
+            )
             .where(scope.condition(), truth.id > (after or 0))
-            for on in (by_id, by_request)
-        ]
-        both = sa.union_all(*parts).subquery()
-        query = sa.select(both).order_by(both.c.label_id.desc()).limit(limit * 2)
+            .order_by(truth.id.desc())
+            .limit(limit * 2)
+        )
         newest: dict[str, LabelledPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
             for *logged, minutes, label_id in connection.execute(query):

@@ -1,20 +1,23 @@
 import threading
 import time
 
+import pytest
+
+from autoops.errors import StorageUnavailable
 from autoops.serving.periodic import Periodic
 
 
 class Counter:
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self, failure: Exception | None = None) -> None:
         self.calls = 0
         self.called = threading.Semaphore(0)
-        self._fails = fails
+        self._failure = failure
 
     def __call__(self) -> None:
         self.calls += 1
         self.called.release()
-        if self._fails:
-            raise RuntimeError("once more")
+        if self._failure is not None:
+            raise self._failure
 
     def wait(self, times: int) -> None:
         for _ in range(times):
@@ -44,11 +47,23 @@ def test_it_can_be_woken() -> None:
 
 
 def test_a_failure_does_not_end_it() -> None:
-    action = Counter(fails=True)
+    action = Counter(RuntimeError("once more"))
     periodic = Periodic("test", 0.01, action)
     periodic.start()
     action.wait(3)
     periodic.stop()
+
+
+def test_an_outage_is_one_line_and_a_defect_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    for failure in (StorageUnavailable("database: gone"), RuntimeError("a defect")):
+        action = Counter(failure)
+        periodic = Periodic("test", 3600, action)
+        periodic.start()
+        action.wait(1)
+        periodic.stop()
+    outage, defect = caplog.records
+    assert (outage.getMessage(), outage.exc_info) == ("test failed, and will be tried again: database: gone", None)
+    assert defect.exc_info
 
 
 def test_stopping_does_not_wait_for_ever() -> None:
