@@ -1,15 +1,20 @@
-"""Published months as windows: what the champion would have said to their trips, judged without live traffic."""
+"""Published months as windows: what the champion would have said to their trips, judged without live traffic.
+
+A month whose data is broken says nothing of the model: it is recorded as a check that found just that, and passed over.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from autoops.drift.distances import evenly
-from autoops.errors import DataError, EmptyMonth
+from autoops.errors import DataError
+from autoops.loop import validation
 from autoops.loop.checks import JUDGED, Check
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.scored_months import predicted
 from autoops.loop.thirds import Attempt, Span, unjudged
+from autoops.loop.validation import Quarantine
 from autoops.loop.windows import Ends, Window, ends_of
 from autoops.months import Month
 from autoops.predictions import LabelledPrediction
@@ -18,7 +23,9 @@ from autoops.trips import columns_of
 
 logger = logging.getLogger(__name__)
 
+ACTOR = "drift_monitor"
 NO_MONTH = "no new month"
+BROKEN_DATA = "broken data"
 ALL_CHECKS = 1_000_000
 
 
@@ -39,7 +46,11 @@ def _windows(
 ) -> Iterator[Window]:
     checks = pipeline.checks.latest(champion.number, limit=ALL_CHECKS)
     for month in pipeline.source.published():
-        if month < Month.of(seen_until) or not _ingested(pipeline, month):
+        if month < Month.of(seen_until):
+            continue
+        quarantine = _ingest(pipeline, month)
+        if quarantine:
+            _note(pipeline, champion, quarantine, checks, ends)
             continue
         trips = pipeline.store.load([month])
         spans = unjudged(columns_of(trips)["pickup_at"], seen_until, _attempts(checks, month), size)
@@ -48,22 +59,42 @@ def _windows(
             yield _window(month, span, rows, size, ends)
 
 
-def _ingested(pipeline: Pipeline, month: Month) -> bool:
-    """Whether there are trips of the month to judge. An empty one must not keep later ones waiting, and one that is
-    here stays as it is while its republication cannot be read."""
+def _ingest(pipeline: Pipeline, month: Month) -> Quarantine | None:
+    """One that is here stays as it is while its republication cannot be read."""
     try:
-        pipeline.store.ingest(pipeline.source, month)
+        return validation.ingest(pipeline, month, ACTOR)
     except DataError as error:
-        here = pipeline.store.get(month) is not None
-        if not here and not isinstance(error, EmptyMonth):
+        if pipeline.store.get(month) is None:
             raise
-        logger.warning("%s %s: %s", month, "stays as it was ingested" if here else "is not judged", error)
-        return here
-    return True
+        logger.warning("%s stays as it was ingested: %s", month, error)
+        return validation.quarantine_of(pipeline, month, ACTOR)
+
+
+def _note(
+    pipeline: Pipeline, champion: ModelVersion, quarantine: Quarantine, checks: Sequence[Check], ends: Ends
+) -> None:
+    """Once for each content of the month and each version; no alarm, because the model is not what is wrong."""
+    month, content = quarantine.month, quarantine.content
+    if any(check.verdict == BROKEN_DATA and check.report["content"] == content for check in checks):
+        return
+    reason = f"{month} is quarantined: {quarantine.reason}"
+    logger.warning("%s", reason)
+    pipeline.checks.append(
+        model_version=champion.number,
+        verdict=BROKEN_DATA,
+        alarm=False,
+        reason=reason,
+        event_from=month.starts_at,
+        event_until=month.ends_at,
+        last_prediction_id=ends.prediction_id,
+        last_label_id=ends.label_id,
+        report={"source": str(month), "content": content, "findings": list(quarantine.findings)},
+    )
 
 
 def _attempts(checks: Sequence[Check], month: Month) -> list[Attempt]:
-    return [_attempt(check, month) for check in checks if check.report.get("source") == str(month)]
+    of_month = (check for check in checks if check.report.get("source") == str(month))
+    return [_attempt(check, month) for check in of_month if check.verdict != BROKEN_DATA]
 
 
 def _attempt(check: Check, month: Month) -> Attempt:

@@ -144,4 +144,4 @@ def test_what_two_checks_judged_at_once_counts_once(
     again = {name: getattr(judged, name) for name in judged.__dataclass_fields__ if name not in ("id", "checked_at")}
     twice = pipeline.checks.append(**again)
     verdict = DriftVerdict("drift", True, "slower", 1_000, 1_000)
-    assert respond(pipeline, champion_of(pipeline.registry), verdict, twice) == ("watch", None)
+    assert respond(pipeline, champion_of(pipeline.registry), verdict, twice)[:2] == ("watch", None)

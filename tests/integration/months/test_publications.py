@@ -12,7 +12,6 @@ import sqlalchemy as sa
 import uuid_utils
 
 from autoops.errors import CorruptFile, StorageUnavailable
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop import monitoring
 from autoops.loop.pipeline import Pipeline
@@ -24,23 +23,31 @@ from tests.integration.months.published import APRIL, MAY, publish_part, spans, 
 from tests.integration.one_process import publish
 
 
+def with_windows_of(pipeline: Pipeline, size: int) -> Pipeline:
+    drift = pipeline.settings.drift.model_copy(update={"window_size": size})
+    return replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
+
+
 def test_a_month_that_is_too_small_is_said_once_and_keeps_no_later_one_waiting(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
-    write_sample(tmp_path / "published", [APRIL], trips_per_month=600, seed=7)
+    pipeline = with_windows_of(pipeline, 3_500)
+    publish_part(worlds["steady"], tmp_path, APRIL, days=12)
     publish(worlds["steady"], tmp_path, "2022-05")
     found = monitoring.check(pipeline)
-    assert verdicts(found) == ["not enough data"] + ["no drift"] * 3
+    assert verdicts(found) == ["not enough data"] + ["no drift"] * 2
     assert verdicts(monitoring.check(pipeline)) == ["no new data"]
 
     publish(worlds["steady"], tmp_path, "2022-04")
-    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 2
     assert sum(rows for *_, rows in spans(pipeline, APRIL)) == len(pipeline.store.load([APRIL]))
 
 
-def test_a_month_that_holds_two_windows_is_judged_in_two(pipeline: Pipeline, tmp_path: Path) -> None:
-    write_sample(tmp_path / "published", [APRIL], trips_per_month=2_600, seed=7)
-    assert len(monitoring.check(pipeline)["windows"]) == 2
+def test_a_month_that_holds_two_windows_is_judged_in_two(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish(worlds["steady"], tmp_path, "2022-04")
+    assert len(monitoring.check(with_windows_of(pipeline, 3_000))["windows"]) == 2
 
 
 def test_a_month_in_which_nothing_is_left_keeps_no_later_one_waiting(
@@ -106,7 +113,7 @@ class CutOff(PredictionLog):
 def test_ground_truth_that_did_not_get_in_gets_in_the_next_time(
     pipeline: Pipeline, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
-    write_sample(tmp_path / "published", [APRIL], trips_per_month=3_400, seed=7)
+    publish(worlds["steady"], tmp_path, "2022-04")
     with pytest.raises(StorageUnavailable):
         monitoring.check(replace(pipeline, log=CutOff(engine)))
     assert pipeline.log.count(Scope(1, "2022-04")) > 0

@@ -239,7 +239,7 @@ def test_a_magnitude_that_a_scenario_cannot_take_is_refused(tmp_path, scenario, 
 
 
 def test_a_scenario_or_a_size_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(InputError, match="'fog': expected one of steady, speed, mix, unit, nulls"):
+    with pytest.raises(InputError, match="'fog': expected one of steady, speed, mix, bad_day, unit, nulls, collapse"):
         parse_scenario("fog")
     with pytest.raises(InputError, match="at least 100, got 5"):
         write_sample(tmp_path, [MAY], trips_per_month=5)
