@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.errors import BrokenData, NoChampion, NotPublished
+from autoops.errors import DataError, NoChampion, NotPublished
 from autoops.ingestion.sample import write_sample
 from autoops.loop.first_version import train_first_version
 from autoops.loop.pipeline import Pipeline
@@ -22,8 +22,8 @@ def pipeline(each_settings: Settings, each_engine: sa.Engine, tmp_path: Path) ->
     return pipeline_in(tmp_path, each_settings.model_copy(update={"model": model}), each_engine)
 
 
-def publish(tmp_path: Path, months: str, scenario: str = "steady") -> None:
-    write_sample(tmp_path / "published", parse_months(months), trips_per_month=6_000, seed=7, scenario=scenario)
+def publish(tmp_path: Path, months: str) -> None:
+    write_sample(tmp_path / "published", parse_months(months), trips_per_month=6_000, seed=7)
 
 
 def attempt(pipeline: Pipeline) -> dict[str, object]:
@@ -67,11 +67,11 @@ def test_a_first_version_that_the_gate_refuses_is_an_error_and_the_next_attempt_
 
 def test_an_attempt_that_failed_is_gone_on_with(pipeline: Pipeline, tmp_path: Path) -> None:
     """A container that is restarted again and again must not open an incident each time."""
-    publish(tmp_path, "2022-01", scenario="unit")
-    broken = pipeline.settings.data.model_copy(update={"min_kept_share": 0.999})
-    strict = replace(pipeline, settings=pipeline.settings.model_copy(update={"data": broken}))
+    publish(tmp_path, "2022-01")
+    training = pipeline.settings.training.model_copy(update={"min_rows": 10**9})
+    strict = replace(pipeline, settings=pipeline.settings.model_copy(update={"training": training}))
     for _ in range(3):
-        with pytest.raises(BrokenData):
+        with pytest.raises(DataError, match=r"training\.min_rows"):
             attempt(strict)
     assert len(pipeline.ledger.entries(kind="retraining failed")) == 3
     assert attempt(pipeline)["promoted"]
