@@ -64,9 +64,10 @@ def profile_of(
     `dropoff_zone`, `passengers` (none and 0: not reported) and, where it is known, `payment`. NaN is no value."""
     count = len(rows["miles"])
     zones = ("pickup_zone", "dropoff_zone")
+    rows = {**rows, "passengers": np.where(rows["passengers"] == 0, np.nan, rows["passengers"])}
     return Profile(
         rows=count,
-        missing={name: _share(_absent(rows[name])) for name in ("passengers", "payment") if name in rows},
+        missing={name: _share(np.isnan(rows[name])) for name in ("passengers", "payment") if name in rows},
         dropped={reason: round(number / count, 6) for reason, number in (dropped or {}).items()},
         commonest={name: _commonest(rows[name]) for name in (*zones, "passengers", "miles", "minutes")},
         duplicated=_share(pd.DataFrame({name: rows[name] for name in _IDENTITY}).duplicated().to_numpy()),
@@ -78,10 +79,6 @@ def profile_of(
 
 
 _IDENTITY = ("picked_up", "minutes", "miles", "pickup_zone", "dropoff_zone")
-
-
-def _absent(values: Array) -> Array:
-    return np.asarray(np.isnan(values) | (values == 0))
 
 
 def _share(mask: Array) -> float:
@@ -139,13 +136,19 @@ def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
 
 
 def usual_days(history: Sequence[Profile]) -> Array:
-    """Trips on each day of the week: the median over months of their means."""
-    return np.asarray(np.nanmedian([_by_weekday(profile) for profile in history], axis=0))
+    """Trips on each day of the week from Monday: the median over months of their means; NaN for one that none has."""
+    return np.array(
+        [_median([mean for mean in means if mean is not None]) for means in zip(*map(_means, history), strict=True)]
+    )
 
 
-def _by_weekday(profile: Profile) -> list[float]:
-    days = np.array(covered(profile), float)
-    return [float(np.mean(days[(day - profile.weekday) % 7 :: 7])) if len(days) >= 7 else np.nan for day in range(7)]
+def _means(profile: Profile) -> list[float | None]:
+    days, weekday = np.array(covered(profile), float), weekdays(profile)
+    return [float(days[weekday == day].mean()) if (weekday == day).any() else None for day in range(7)]
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else np.nan
 
 
 def covered(profile: Profile) -> tuple[int, ...]:

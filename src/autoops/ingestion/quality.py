@@ -34,7 +34,7 @@ ENOUGH_ROWS = 100
 
 SHARE, OF_TRAFFIC, ROUTES = 0.25, 0.4, 1.15
 """Beyond good months, however alike they are, no quarantine is for less: of shares, as arcsines of their roots (from
-10 % to 31 %, from 0 to 6 %); of drops that slow or fast traffic brings about as well (from 2 % to 26 %); of miles."""
+10 % to 29 %, from 0 to 6 %); of drops that slow or fast traffic brings about as well (from 2 % to 26 %); of miles."""
 CLOCK, COLLAPSE = 6.0, 2.0
 """Likewise as factors: of minutes, which traffic moves as well, and of trips per day."""
 
@@ -44,7 +44,7 @@ DUPLICATED = 0.25
 LEAST_COVERED = 1 / 3
 """Of the days of a month; of a month that is published bit by bit the rest may follow."""
 EMPTY, BUSY, HOLE = 0.05, 20, 3
-"""A day is empty with this share of its usual trips, where these are at least so many; so many of them are no storm."""
+"""A day is empty with this share of its usual trips, in months with days of so many; so many of them are no storm."""
 
 UNITS = {
     1.609344: "kilometres where miles should be",
@@ -156,7 +156,7 @@ def _measures(profile: Profile, history: Sequence[Profile]) -> Iterator[_Measure
     yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
     if profile.days:
         usual, floor = usual_days(history), float(np.log(COLLAPSE))
-        says = "{:.0%} of the trips that its days of the week usually have".format
+        says = "{:.2f} times the trips that its days of the week usually have".format
         yield _Measure(
             "volume collapse", "days", lambda known: _volume(known, usual), floor, says, _FACTORS, True, False
         )
@@ -216,7 +216,7 @@ def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
 def _holes(profile: Profile, history: Sequence[Profile]) -> Iterator[Finding]:
     """Days that are missing, by what days of the week have in `history`, or in the month itself."""
     days, usual = covered(profile), usual_days(history)
-    if not days or not np.nanmean(usual) >= BUSY:
+    if max(days, default=0) < BUSY:
         return
     if len(days) < LEAST_COVERED * len(profile.days):
         reason = f"only the first {len(days)} of {len(profile.days)} days have trips"

@@ -14,7 +14,7 @@ from autoops.ingestion.clean import Cleaned, clean
 from autoops.ingestion.sample import SCENARIOS, Scenario, parse_scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.ingestion.traffic import Regime, trips_of
-from autoops.months import Month, parse_months
+from autoops.months import NEW_YORK, Month, parse_months
 from autoops.trips import TARGET, columns_of
 
 MAY = Month(2023, 5)
@@ -209,6 +209,24 @@ def test_nulls_hides_the_passengers_of_many(tmp_path, steady):
     assert surge[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
 
 
+def test_collapse_loses_rows_and_changes_none(tmp_path, steady):
+    rest = sampled(tmp_path, "collapse").trips
+
+    assert len(rest) / len(steady) == pytest.approx(0.3, abs=0.02)
+    assert rest[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
+
+
+def test_a_bad_day_is_slow_and_quiet_and_the_others_are_as_ever(tmp_path, steady):
+    stormy = sampled(tmp_path, "bad_day").trips
+    daily, usual = (trips.groupby(trips["pickup_at"].dt.tz_convert(NEW_YORK).dt.day) for trips in (stormy, steady))
+    volume, speed = daily.size() / usual.size(), daily.apply(mph).groupby(level=0).median() / mph(steady).median()
+
+    day = volume.idxmin()
+    assert volume[day] == pytest.approx(0.5, abs=0.08)
+    assert volume.drop(day).min() > 0.8
+    assert speed[day] < 0.7 < 0.9 < speed.drop(day).min()
+
+
 @pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "steady"])
 def test_a_change_holds_from_its_month_on_and_not_before(tmp_path, scenario):
     months = parse_months("2023-03..2023-05")
@@ -230,7 +248,15 @@ def test_magnitude_sets_the_size_of_the_change(tmp_path, steady):
 
 @pytest.mark.parametrize(
     ("scenario", "magnitude"),
-    [("speed", -1.0), ("speed", float("nan")), ("mix", 1.5), ("unit", 0.0), ("nulls", -0.1), ("steady", 0.1)],
+    [
+        ("speed", -1.0),
+        ("speed", float("nan")),
+        ("mix", 1.5),
+        ("unit", 0.0),
+        ("nulls", -0.1),
+        ("collapse", 1.0),
+        ("steady", 0.1),
+    ],
 )
 def test_a_magnitude_that_a_scenario_cannot_take_is_refused(tmp_path, scenario, magnitude):
     with pytest.raises(InputError, match=f"scenario {scenario}"):

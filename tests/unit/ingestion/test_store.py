@@ -180,6 +180,21 @@ def test_the_digest_is_of_the_values_and_not_of_the_file(source, store, tmp_path
     assert other.digest != digest
 
 
+def test_the_content_is_of_the_raw_rows_and_comes_back_with_the_month(source, store, tmp_path):
+    first = store.ingest(source, MARCH)
+    republish(tmp_path, [{}, {}, {"trip_distance": 0.0}, {"trip_distance": 0.0}])
+    more_dropped = store.ingest(source, MARCH)
+    republish(tmp_path, [{}, {"passenger_count": None}])
+    hidden = store.ingest(source, MARCH)
+    republish(tmp_path, [{}, {"passenger_count": 0}])
+    same_rows = store.ingest(source, MARCH)
+
+    assert (first.digest, first.profile.rows, more_dropped.profile.rows) == (more_dropped.digest, 3, 4)
+    assert len({first.content, more_dropped.content, hidden.content}) == 3
+    assert same_rows.content == hidden.content == MonthStore(first.path.parent).get(MARCH).content
+    assert same_rows.status == "unchanged"
+
+
 def test_the_same_month_ingested_at_once_by_many_is_whole(source, store, tmp_path):
     with ThreadPoolExecutor(8) as pool:
         months = list(pool.map(lambda _: store.ingest(source, MARCH, refetch=True), range(24)))

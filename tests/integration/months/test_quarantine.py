@@ -1,0 +1,158 @@
+"""Broken months through the loop: no drift from them, no training on them, and what ends a quarantine."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from autoops.errors import BrokenData, Conflict, NotFound
+from autoops.ingestion.sample import Scenario, write_sample
+from autoops.ingestion.source import file_name
+from autoops.loop import monitoring, retraining, validation
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month, parse_months
+from autoops.predictions import Scope
+from tests.integration.months.published import APRIL, MAY, verdicts
+from tests.integration.one_process import publish
+
+MARCH = Month(2022, 3)
+
+
+def publish_broken(directory: Path, month: Month, scenario: Scenario = "unit") -> None:
+    write_sample(directory / "published", [month], trips_per_month=9_000, seed=7, scenario=scenario)
+
+
+def quarantines(pipeline: Pipeline) -> list[tuple[str, set[str]]]:
+    """Month and names of the findings of each, in order."""
+    found = [entry.evidence for entry in pipeline.ledger.entries(kind="quarantined")]
+    return [(one["month"], {finding["name"] for finding in one["findings"]}) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name"), [("unit", "unit change"), ("nulls", "null surge"), ("collapse", "volume collapse")]
+)
+def test_a_broken_month_is_quarantined_and_keeps_no_later_one_waiting(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path, scenario: Scenario, name: str
+) -> None:
+    publish_broken(tmp_path, APRIL, scenario)
+    publish(worlds["steady"], tmp_path, "2022-05")
+    found = monitoring.check(pipeline)
+
+    assert quarantines(pipeline) == [("2022-04", {name})]
+    assert verdicts(found) == ["no drift"] * 3
+    assert pipeline.ledger.incidents() == []
+    assert pipeline.log.count(Scope(1, "2022-04")) == 0
+    (check,) = [one for one in pipeline.checks.latest(limit=100) if one.report["source"] == "2022-04"]
+    assert (check.verdict, check.alarm, check.report["findings"][0]["name"]) == ("broken data", False, name)
+    assert check.reason.startswith("2022-04 is quarantined: ")
+
+
+def test_a_quarantine_is_said_once_for_each_content(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish_broken(tmp_path, APRIL)
+    for _ in range(3):
+        assert monitoring.check(pipeline)["alarm"] is False
+    assert quarantines(pipeline) == [("2022-04", {"unit change"})]
+    assert [check.verdict for check in pipeline.checks.latest(limit=100)].count("broken data") == 1
+
+    publish_broken(tmp_path, APRIL, "nulls")
+    monitoring.check(pipeline)
+    assert quarantines(pipeline) == [("2022-04", {"unit change"}), ("2022-04", {"null surge"})]
+    assert [check.verdict for check in pipeline.checks.latest(limit=100)].count("broken data") == 2
+
+
+def test_a_corrected_month_is_judged_anew_and_used(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
+    publish_broken(tmp_path, APRIL)
+    monitoring.check(pipeline)
+    publish(worlds["steady"], tmp_path, "2022-04")
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+
+    plan = retraining.begin(pipeline, "run-1", months="2022-02..2022-04")
+    retraining.ingest(pipeline, plan)
+    assert retraining.validate(pipeline, plan)["kept_share"]["2022-04"] > 0.9
+
+
+def test_a_slower_month_after_a_broken_one_still_opens_its_incident(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish_broken(tmp_path, APRIL)
+    publish(worlds["speed"], tmp_path, "2022-05")
+    assert monitoring.check(pipeline)["decision"] == "open incident"
+    assert quarantines(pipeline) == [("2022-04", {"unit change"})]
+
+
+def test_a_broken_month_is_refused_for_training_by_name(pipeline: Pipeline, tmp_path: Path) -> None:
+    publish_broken(tmp_path, APRIL)
+    plan = retraining.begin(pipeline, "run-1", months="2022-01..2022-04")
+    retraining.ingest(pipeline, plan)
+    for _ in range(2):
+        with pytest.raises(BrokenData, match=r"2022-04 is quarantined: miles are 1\.6\d* times .*kilometres"):
+            retraining.validate(pipeline, plan)
+
+    (entry,) = pipeline.ledger.entries(kind="quarantined")
+    assert entry.incident_id == plan["incident_id"]
+    (finding,) = entry.evidence["findings"]
+    assert finding["usual"][1] < finding["measured"] == pytest.approx(1.609, rel=0.03)
+
+
+def test_months_to_train_on_leave_out_what_is_quarantined(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish_broken(tmp_path, APRIL)
+    publish(worlds["steady"], tmp_path, "2022-05")
+    published = parse_months("2022-01..2022-05")
+
+    assert validation.usable(pipeline, [MAY, APRIL, MARCH]) == [MARCH, MAY]
+    assert validation.newest_usable(pipeline, published, 3) == parse_months("2022-02..2022-03,2022-05")
+    assert validation.newest_usable(pipeline, published, 9) == parse_months("2022-01..2022-03,2022-05")
+
+
+def test_a_month_is_compared_with_earlier_ones_that_were_never_used(pipeline: Pipeline, tmp_path: Path) -> None:
+    publish_broken(tmp_path, APRIL)
+    assert pipeline.store.months() == []
+    assert validation.usable(pipeline, [APRIL]) == []
+
+
+def test_a_broken_month_is_no_history(pipeline: Pipeline, tmp_path: Path) -> None:
+    publish_broken(tmp_path, APRIL)
+    publish_broken(tmp_path, MAY)
+    assert validation.usable(pipeline, [APRIL, MAY]) == []
+
+
+def test_a_released_month_is_used_and_is_history_until_its_content_changes(pipeline: Pipeline, tmp_path: Path) -> None:
+    publish_broken(tmp_path, APRIL, "collapse")
+    with pytest.raises(NotFound, match="2022-04 is not in the store"):
+        validation.release(pipeline, APRIL, "lockdown", "me")
+    monitoring.check(pipeline)
+    validation.release(pipeline, APRIL, "lockdown", "me")
+
+    (entry,) = pipeline.ledger.entries(kind="released")
+    assert (entry.actor, entry.reason, entry.evidence["month"]) == ("me", "2022-04: lockdown", "2022-04")
+    assert set(verdicts(monitoring.check(pipeline))) <= {"drift", "no drift"}
+    publish_broken(tmp_path, MAY, "collapse")
+    assert validation.usable(pipeline, [APRIL, MAY]) == [APRIL, MAY]
+
+    publish_broken(tmp_path, APRIL)
+    assert validation.usable(pipeline, [APRIL]) == []
+
+
+def test_only_what_is_quarantined_is_released(pipeline: Pipeline) -> None:
+    validation.usable(pipeline, [MARCH])
+    with pytest.raises(Conflict, match="2022-03 is not quarantined"):
+        validation.release(pipeline, MARCH, "looks fine", "me")
+    assert pipeline.ledger.entries(kind="released") == []
+
+
+def test_a_month_that_lacks_a_column_is_quarantined_and_keeps_no_later_one_waiting(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    whole = pq.read_table(worlds["steady"] / file_name(APRIL))
+    pq.write_table(whole.drop_columns(["trip_distance"]), tmp_path / "published" / file_name(APRIL))
+    publish(worlds["steady"], tmp_path, "2022-05")
+
+    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+    monitoring.check(pipeline)
+    (entry,) = pipeline.ledger.entries(kind="quarantined")
+    assert "column trip_distance is missing" in entry.reason
+    assert quarantines(pipeline) == [("2022-04", {"schema"})]
