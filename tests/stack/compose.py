@@ -12,6 +12,7 @@ from tests.stack.waiting import NotYet, eventually
 ROOT = Path(__file__).parents[2]
 ONE_SHOTS = {"migrate", "sample-months", "bootstrap"}
 UP_S, WELL_S = 1500, 300
+SAID_LINES = 25
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Stack:
         except subprocess.TimeoutExpired as expired:
             raise ComposeError(f"{' '.join(command)}: not done within {within_s:g} s") from expired
         if done.returncode:
-            said = (done.stderr + done.stdout).decode(errors="replace")[-4000:]
-            raise ComposeError(f"{' '.join(command)}: {done.returncode}\n{said}")
+            said = (done.stdout + done.stderr).decode(errors="replace").splitlines()[-SAID_LINES:]
+            raise ComposeError("\n".join([f"{' '.join(command)}: {done.returncode}", *said]))
         return done.stdout.decode(errors="replace")
 
     def compose(self, *command: str, stdin: bytes | None = None, within_s: float = 300) -> str:

@@ -11,7 +11,7 @@ import pytest
 from autoops.services.airflow import AirflowClient
 from tests.ports import free_ports
 from tests.stack.api import Api
-from tests.stack.compose import ROOT, Stack
+from tests.stack.compose import ROOT, UP_S, Stack
 from tests.stack.dags import Dags
 from tests.stack.mlflow import Mlflow
 from tests.stack.testimony import told_by
@@ -46,7 +46,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     stack = request.session.stash[STACK] = Stack(file)
     stack.down()
     try:
-        stack.up("--build")
+        stack.compose("build", within_s=UP_S)
+        stack.up()
         yield stack
     finally:
         if os.environ.get("AUTOOPS_STACK_KEEP") == "1":

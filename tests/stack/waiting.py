@@ -26,6 +26,7 @@ def eventually(look: Callable[[], Found], within_s: float, what: str) -> Found:
             if found := look():
                 return found
         except (httpx.HTTPError, AutoOpsError, NotYet) as error:
-            complaint = f"; the last look failed: {type(error).__name__}: {error}"
+            said = f" {error.response.text[:300]}" if isinstance(error, httpx.HTTPStatusError) else ""
+            complaint = f"; the last look failed: {type(error).__name__}: {error}{said}"
         assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s{complaint}"
         time.sleep(LOOK_S)
