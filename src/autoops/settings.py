@@ -71,6 +71,8 @@ class Training(Section):
     reference_rows: Count = 60_000
     min_rows: Count = 2_000
     regret_looks: Annotated[int, Field(ge=0)] = 3
+    approval: bool = False
+    most_per_week: Annotated[int, Field(ge=0)] = 2
 
 
 class Gate(Section):

@@ -1,6 +1,7 @@
 """Run by a test in a process of its own: `dag.test()` of both DAGs on a real pipeline; prints what became of each run.
 
-Arguments: the DAGs folder, and the forms of the `retrain` runs as a JSON list. drift_monitor runs first and last."""
+Arguments: the DAGs folder, and the forms of the `retrain` runs as a JSON list. drift_monitor runs before and after
+them; at last `approve` puts version 1 back, for which an incident was made to wait."""
 
 import json
 import sys
@@ -27,6 +28,15 @@ def serve(stop: threading.Event) -> None:
         built.instances.beat("the-only-one", champion.number if champion else None, now, now)
 
 
+def waiting_for_approval() -> int:
+    """An incident as `retrain` leaves it where a person has to say yes."""
+    ledger, verdict = pipeline().ledger, {"decision": "promote", "reason": "much better", "champion": 2}
+    incident_id = ledger.open_incident("drift", "slower", actor="test")
+    ledger.record("gate", "promote", actor="test", incident_id=incident_id, model_version=1, evidence=verdict)
+    ledger.set_status(incident_id, "waiting_for_approval", "somebody should look", actor="test")
+    return incident_id
+
+
 def main(folder: str, forms: str) -> None:
     dags = DagBag(folder).dags
     pipeline(migrate=True)
@@ -36,6 +46,7 @@ def main(folder: str, forms: str) -> None:
     runs = [outcome(dags["drift_monitor"])]
     runs += [outcome(dags["retrain"], form) for form in json.loads(forms)]
     runs += [outcome(dags["drift_monitor"])]
+    runs += [outcome(dags["approve"], {"incident": waiting_for_approval(), "reason": "I looked"})]
     stop.set()
     serving.join()
     print("\n" + json.dumps(runs))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
+from autoops import tables
 from autoops.clock import SystemClock
 from autoops.loop.ledger import Ledger
 from tests.dags.conftest import DAGS, SMALL, run_script, variables_of
@@ -78,5 +78,15 @@ def test_a_failed_run_says_in_the_ledger_what_failed_and_leaves_the_incident_ope
 def test_the_monitor_watches_the_new_champion(runs: list[dict[str, Any]], home: Path) -> None:
     assert runs[4]["tasks"] == {"check": "success", "incident_to_act_on": "success", "emit": "skipped"}
     with sa.create_engine(f"sqlite:///{home}/autoops.db").connect() as connection:
-        checks = connection.execute(sa.select(database.checks.c.model_version, database.checks.c.verdict)).all()
+        checks = connection.execute(sa.select(tables.checks.c.model_version, tables.checks.c.verdict)).all()
     assert [tuple(row) for row in checks] == [(2, "no new data")]
+
+
+def test_a_persons_yes_promotes_what_waited_and_stands_in_the_ledger_with_a_name(
+    runs: list[dict[str, Any]], ledger: Ledger
+) -> None:
+    assert runs[5]["tasks"] == {"approve": "success", "confirm": "success", "close": "success"}
+    entries = {entry.kind: entry for entry in ledger.entries(incident_id=4)}
+    assert (entries["approved"].reason, entries["approved"].actor) == ("I looked", "airflow:dag_test")
+    assert entries["promoted"].model_version == entries["served"].model_version == 1
+    assert "approved: I looked" in ledger.incident(4).outcome

@@ -11,9 +11,9 @@ from tests.dags.conftest import DAGS
 STEPS = ["begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close"]
 
 
-def test_both_dags_parse_without_errors(parsed: dict[str, Any]) -> None:
+def test_all_dags_parse_without_errors(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"drift_monitor", "retrain"}
+    assert set(parsed["dags"]) == {"drift_monitor", "retrain", "approve"}
 
 
 def test_parsing_is_quick_and_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ def test_a_failure_of_any_step_is_recorded(parsed: dict[str, Any]) -> None:
     assert record["upstream"] == sorted(STEPS)
 
 
-@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain"])
+@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve"])
 def test_only_what_may_pass_by_itself_is_retried(parsed: dict[str, Any], dag_id: str) -> None:
     for name, task in parsed["dags"][dag_id]["tasks"].items():
         assert task["retried"] == ["autoops.errors.Unavailable"]
@@ -88,6 +88,18 @@ def test_the_form_asks_for_months_reason_and_force_and_insists_on_none(parsed: d
     assert all("null" in params[name]["schema"]["type"] for name in ("months", "reason"))
     assert params["force"]["schema"]["type"] == "boolean"
     assert all(param["schema"]["title"] and param["description"] for param in params.values())
+
+
+def test_an_approval_is_a_persons_and_needs_the_incident_and_a_reason(parsed: dict[str, Any]) -> None:
+    approve = parsed["dags"]["approve"]
+    assert "NullTimetable" in approve["schedule"]
+    assert list(approve["tasks"]) == ["approve", "confirm", "close"]
+    assert approve["tasks"]["confirm"]["upstream"] == ["approve"]
+    assert "confirm" in approve["tasks"]["close"]["upstream"]
+    assert {name: param["schema"]["type"] for name, param in approve["params"].items()} == {
+        "incident": "integer",
+        "reason": "string",
+    }
 
 
 @pytest.mark.parametrize(

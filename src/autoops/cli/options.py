@@ -7,3 +7,4 @@ import typer
 Months = Annotated[list[str], typer.Option("--months", "--month", help="2023-01, 2022-11..2023-01 or a comma list.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
+Incident = Annotated[int, typer.Argument(help="Its number; autoops incidents lists them.")]

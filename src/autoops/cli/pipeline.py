@@ -96,7 +96,14 @@ def retrain(
 
     built, wanted = pipeline(migrate=True), ",".join(months) if months else None
     plan = retraining.begin(
-        built, new_run_id(), incident_id=incident, months=wanted, reason=reason, force=force, actor=actor()
+        built,
+        new_run_id(),
+        incident_id=incident,
+        months=wanted,
+        reason=reason,
+        force=force,
+        actor=actor(),
+        by_hand=True,
     )
     with retraining.failures_recorded(built, plan):
         version = retraining.candidate(built, plan)

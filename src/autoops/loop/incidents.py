@@ -1,9 +1,14 @@
 """From verdicts to incidents, and from incidents to retrainings that may start."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from autoops.drift.verdict import DriftVerdict
 from autoops.loop import policy
+from autoops.loop.checks import JUDGED
+from autoops.loop.controls import frozen
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retraining import ACTION, reaches
@@ -16,30 +21,69 @@ ASK_AGAIN_AFTER = timedelta(minutes=15)
 """A retraining that was asked for and not begun is asked for again after this long (wall time)."""
 
 
+PAGE, BROKEN = "page", "broken data"
+
+
+@dataclass(frozen=True)
+class Remedy:
+    incident: Incident
+    decision: policy.Decision
+
+
+class Response(NamedTuple):
+    """`incident_id` is the incident that is new or stands."""
+
+    action: policy.Action
+    incident_id: int | None
+    reason: str
+
+
 def respond(
-    pipeline: Pipeline, champion: ModelVersion, verdict: DriftVerdict, check_id: int
-) -> tuple[policy.Action, int | None]:
-    """What the policy decides about the verdict just recorded, and the incident that is new or stands."""
-    drift = pipeline.settings.drift
+    pipeline: Pipeline,
+    champion: ModelVersion,
+    verdict: DriftVerdict,
+    check_id: int,
+    cause: Callable[[], Mapping[str, Any]] = dict,
+) -> Response:
+    """Acts on what the policy decides about the verdict just recorded; asks for the cause of a new incident."""
+    decision = decision_on(pipeline, champion, verdict)
+    if verdict.verdict not in JUDGED:
+        return Response(decision.action, None, decision.reason)
+    if decision.action == "nothing":
+        return Response("nothing", None, decision.reason)
+    if decision.action == "open incident":
+        evidence = {"check_id": check_id, "verdict": verdict.to_json(), "cause": dict(cause())}
+        incident_id = _open(pipeline, champion, verdict, decision, evidence)
+        return Response("open incident", incident_id, decision.reason)
+    standing = _standing(pipeline.ledger.incidents())
+    kind, version = f"policy: {decision.action}", champion.number
+    pipeline.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=version)
+    return Response(decision.action, standing if decision.action == "incident stands" else None, decision.reason)
+
+
+def decision_on(
+    pipeline: Pipeline, champion: ModelVersion, verdict: DriftVerdict, *, recorded: bool = True
+) -> policy.Decision:
+    """What the policy says to a verdict, which counts as the newest whether it is `recorded` or not; writes nothing."""
+    if verdict.verdict not in JUDGED:
+        return policy.unjudged(verdict.verdict, verdict.reason)
     windows = _judged_windows(pipeline, champion)
-    past = [incident for incident in pipeline.ledger.incidents() if incident.kind == "drift"]
-    standing = next((incident.id for incident in past if incident.status != "closed"), None)
-    last_from = past[0].holds_from if past else None
-    decision = policy.decide(
+    if not recorded and verdict.event_from and verdict.event_until:
+        windows = [policy.JudgedWindow(verdict.alarm, verdict.event_from, verdict.event_until), *windows]
+    incidents = pipeline.ledger.incidents()
+    past = [incident for incident in incidents if incident.kind == "drift"]
+    return policy.decide(
         windows,
-        standing,
-        last_from,
-        drift,
+        _standing(incidents),
+        past[0].holds_from if past else None,
+        pipeline.settings.drift,
         retrained_until=_retrained_until(pipeline, champion, past),
         rolled_back_at=_rolled_back_at(pipeline),
     )
-    if decision.action == "nothing":
-        return decision.action, None
-    if decision.action == "open incident":
-        return decision.action, _open(pipeline, champion, verdict, decision, check_id)
-    kind, version = f"policy: {decision.action}", champion.number
-    pipeline.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=version)
-    return decision.action, standing if decision.action == "incident stands" else None
+
+
+def _standing(incidents: list[Incident]) -> int | None:
+    return next((one.id for one in incidents if one.kind == "drift" and one.status != "closed"), None)
 
 
 def _judged_windows(pipeline: Pipeline, champion: ModelVersion) -> list[policy.JudgedWindow]:
@@ -53,7 +97,11 @@ def _judged_windows(pipeline: Pipeline, champion: ModelVersion) -> list[policy.J
 
 
 def _open(
-    pipeline: Pipeline, champion: ModelVersion, verdict: DriftVerdict, decision: policy.Decision, check_id: int
+    pipeline: Pipeline,
+    champion: ModelVersion,
+    verdict: DriftVerdict,
+    decision: policy.Decision,
+    evidence: Mapping[str, Any],
 ) -> int:
     return pipeline.ledger.open_incident(
         "drift",
@@ -62,7 +110,7 @@ def _open(
         model_version=champion.number,
         holds_from=decision.holds_from,
         evidence_until=decision.evidence_until,
-        evidence={"check_id": check_id, "verdict": verdict.to_json()},
+        evidence=evidence,
     )
 
 
@@ -79,26 +127,74 @@ def _rolled_back_at(pipeline: Pipeline) -> datetime | None:
     return datetime.fromisoformat(moments[-1]) if moments and moments[-1] else None
 
 
-def actionable(pipeline: Pipeline) -> list[int]:
-    """Unclaimed drift incidents whose evidence the published months contain; the others wait for data."""
+def remedies(pipeline: Pipeline) -> list[Remedy]:
+    """What each drift incident that nobody has taken up would get now, newest first; writes nothing."""
+    incidents = pipeline.ledger.incidents()
     unclaimed = [
         incident
-        for incident in pipeline.ledger.incidents(unresolved=True)
-        if incident.kind == "drift" and pipeline.ledger.holder(incident.id, ACTION) is None
+        for incident in incidents
+        if incident.kind == "drift"
+        and incident.status != "closed"
+        and pipeline.ledger.holder(incident.id, ACTION) is None
     ]
-    published = pipeline.source.published() if unclaimed else []
-    ready = []
+    if not unclaimed:
+        return []
+    published, held = pipeline.source.published(), frozen(pipeline)
+    cooldown_days, most = pipeline.settings.drift.cooldown_days, pipeline.settings.training.most_per_week
+    lately = policy.Lately(_newest_judged(pipeline), _retrained_at(pipeline, incidents), _rolled_back_at(pipeline))
+    found = []
     for incident in unclaimed:
-        if not reaches(published, incident.evidence_until):
+        decision = policy.remedy(reaches(published, incident.evidence_until), held, lately, cooldown_days, most)
+        if decision.action == "wait for data":
             newest = str(published[-1]) if published else "none"
             reason = f"evidence reaches {incident.evidence_until:%Y-%m-%d}, the newest published month is {newest}"
-            pipeline.ledger.set_status(incident.id, "waiting_for_data", reason, actor=ACTOR)
+            decision = policy.Decision(decision.action, reason)
+        found.append(Remedy(incident, decision))
+    return found
+
+
+def actionable(pipeline: Pipeline) -> list[int]:
+    """Incidents for which a retraining should start now; why the others wait is left in the ledger."""
+    ready = []
+    for remedy in remedies(pipeline):
+        incident, decision = remedy.incident, remedy.decision
+        if decision.action == "wait for data":
+            pipeline.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
             continue
         pipeline.ledger.set_status(incident.id, "open", "the month that it waited for is published", actor=ACTOR)
-        if not _asked_lately(pipeline, incident.id):
+        if decision.action != "retrain":
+            _say_once(
+                pipeline,
+                incident.id,
+                PAGE if decision.action == PAGE else f"policy: {decision.action}",
+                decision.reason,
+            )
+        elif not _asked_lately(pipeline, incident.id):
             pipeline.ledger.record("retraining asked for", incident.reason, actor=ACTOR, incident_id=incident.id)
             ready.append(incident.id)
     return ready
+
+
+def _retrained_at(pipeline: Pipeline, incidents: list[Incident]) -> list[datetime]:
+    """In event time, the incidents on which a retraining began by itself; again on the same one is the same."""
+    begun = {
+        entry.incident_id
+        for entry in pipeline.ledger.entries(kind="retraining begun")
+        if entry.evidence.get("automatic")
+    }
+    return [incident.evidence_until for incident in incidents if incident.id in begun and incident.evidence_until]
+
+
+def _newest_judged(pipeline: Pipeline) -> datetime | None:
+    """Event time up to which anything was judged."""
+    return max((c.event_until for c in pipeline.checks.latest(judged=True, limit=10) if c.event_until), default=None)
+
+
+def _say_once(pipeline: Pipeline, incident_id: int, kind: str, reason: str) -> None:
+    """A page once per incident, everything else once per reason."""
+    said = pipeline.ledger.entries(incident_id=incident_id, kind=kind)
+    if not said or (kind != PAGE and said[-1].reason != reason):
+        pipeline.ledger.record(kind, reason, actor=ACTOR, incident_id=incident_id)
 
 
 def _asked_lately(pipeline: Pipeline, incident_id: int) -> bool:

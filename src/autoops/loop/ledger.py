@@ -12,7 +12,7 @@ from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import Conflict, NotFound
 
-Status = Literal["open", "waiting_for_data", "closed"]
+Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
 
 @dataclass(frozen=True)

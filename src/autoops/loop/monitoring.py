@@ -8,9 +8,10 @@ from autoops import bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.loop import regret
+from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
 from autoops.loop.checks import JUDGED
-from autoops.loop.incidents import ACTOR, actionable, respond
+from autoops.loop.incidents import ACTOR, BROKEN, PAGE, actionable, respond
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
@@ -59,7 +60,7 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
         found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
-        return found | {"windows": [], "actionable": []}
+        return found | {"decision": "nothing", "because": reason, "windows": [], "actionable": []}
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []
     for window in watched.windows(pipeline):
@@ -89,11 +90,11 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
         "reason": verdict.reason,
         "model_version": champion.number,
     }
-    regretted = _regret(pipeline, champion, window)
+    regretted = None if verdict.verdict == BROKEN else _regret(pipeline, champion, window)
     if regretted is not None:
-        return found | {"reason": regretted, "decision": "roll back", "incident_id": None}
-    decision, incident_id = respond(pipeline, champion, verdict, check_id) if judged else ("nothing", None)
-    return found | {"decision": decision, "incident_id": incident_id}
+        return found | {"reason": regretted, "decision": "roll back", "because": regretted, "incident_id": None}
+    response = respond(pipeline, champion, verdict, check_id, lambda: root_cause(watched.reference, verdict, labelled))
+    return found | {"decision": response.action, "because": response.reason, "incident_id": response.incident_id}
 
 
 def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str | None:
@@ -108,6 +109,8 @@ def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str |
     assert found.verdict is not None
     evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
     roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, evidence=evidence)
+    paged = f"version {champion.number} was rolled back by itself: {found.decision.reason}"
+    pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number)
     return found.decision.reason
 
 

@@ -8,7 +8,21 @@ from typing import Literal
 from autoops.loop.gate import GateVerdict
 from autoops.settings import Drift
 
-Action = Literal["nothing", "watch", "open incident", "incident stands", "cool down", "roll back"]
+Action = Literal[
+    "nothing",
+    "not enough data",
+    "quarantine",
+    "watch",
+    "open incident",
+    "incident stands",
+    "cool down",
+    "wait for data",
+    "retrain",
+    "roll back",
+    "page",
+    "frozen",
+]
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -18,6 +32,18 @@ class JudgedWindow:
     alarm: bool
     event_from: datetime
     event_until: datetime
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """Somebody holds the wheel."""
+
+    by: str
+    why: str
+
+    @property
+    def reason(self) -> str:
+        return f"frozen by {self.by}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -73,12 +99,50 @@ def decide(
     )
 
 
-def after_promotion(verdict: GateVerdict | None, look: int, most: int) -> Decision:
+def unjudged(verdict: str, reason: str) -> Decision:
+    """A check that could not judge drift: what it says of the data is the decision."""
+    if verdict == "broken data":
+        return Decision("quarantine", f"{reason}; broken data is kept from training, and its drift means nothing")
+    return Decision("not enough data" if verdict == "not enough data" else "nothing", reason)
+
+
+@dataclass(frozen=True)
+class Lately:
+    """What the loop has done by itself, in event time: `now` is that of the newest trips that were judged,
+    `retrained_at` that of the incidents for which a retraining began, `rolled_back_at` that of the last regret."""
+
+    now: datetime | None = None
+    retrained_at: Sequence[datetime] = ()
+    rolled_back_at: datetime | None = None
+
+
+def remedy(
+    published: bool, frozen: Freeze | None, lately: Lately, cooldown_days: float, most_per_week: int
+) -> Decision:
+    """What becomes of an incident that nobody has taken up. `published` says whether the published months contain its
+    evidence."""
+    if not published:
+        return Decision("wait for data", "no published month contains its evidence yet")
+    if frozen is not None:
+        return Decision("frozen", f"{frozen.reason}; otherwise a retraining would begin")
+    now, back = lately.now, lately.rolled_back_at
+    if now is not None and back is not None and now < back + timedelta(days=cooldown_days):
+        return Decision("cool down", f"the last rollback is less than {cooldown_days:g} days ago")
+    week = [moment for moment in lately.retrained_at if now is not None and now - WEEK < moment]
+    if len(week) >= most_per_week:
+        count = f"{len(week)} retraining{'' if len(week) == 1 else 's'} within a week"
+        return Decision("page", f"{count}, training.most_per_week is {most_per_week}: somebody has to look into it")
+    return Decision("retrain", "the published months contain its evidence")
+
+
+def after_promotion(verdict: GateVerdict | None, look: int, most: int, frozen: Freeze | None = None) -> Decision:
     """`verdict` compares the champion, as challenger, with the version that it replaced; None where it was not time
     for another look. "nothing" ends the watch, as does the last look."""
     if verdict is None:
         return Decision("watch", "the next look is taken at twice as many rows")
     if verdict.decision == "reject":
+        if frozen is not None:
+            return Decision("frozen", f"{frozen.reason}; otherwise it would be rolled back: {verdict.reason}")
         return Decision("roll back", verdict.reason)
     if verdict.decision == "promote":
         return Decision("nothing", f"the promotion proved right: {verdict.reason}")

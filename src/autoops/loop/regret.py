@@ -17,6 +17,7 @@ import pandas as pd
 from autoops.errors import BundleError
 from autoops.features import local_hours
 from autoops.loop import policy
+from autoops.loop.controls import frozen
 from autoops.loop.gate import GateVerdict
 from autoops.loop.paired_days import DayErrors, PairedDays, by_day, compare, merged
 from autoops.loop.pipeline import Pipeline
@@ -113,19 +114,20 @@ def look(pipeline: Pipeline, watch: Watch, window: Window) -> Look | None:
     if verdict is not None and verdict.difference is None:
         reason = f"not compared with version {watch.previous.number} yet: {verdict.reason}"
         return Look(watch, window, days, None, policy.Decision("watch", reason), until)
-    decision = policy.after_promotion(verdict, watch.looks + 1, most)
+    decision = policy.after_promotion(verdict, watch.looks + 1, most, frozen(pipeline))
     return Look(watch, window, days, verdict, decision, until)
 
 
 def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
-    """Leaves in the ledger what was compared, and that the watch is over where it is."""
+    """Leaves in the ledger what was compared, and that the watch is over where it is. A look that a freeze kept from
+    acting does not count: it is taken again with the next window."""
     watch, window = found.watch, found.window
     about = {"since": watch.since, "previous": watch.previous.number, "rows": watch.rows}
     compared = {
         "window": window.to_json(),
         "label_id": max(row.label_id for row in window.labelled),
         "days": {day: list(errors) for day, errors in found.days.items()},
-        "verdict": found.verdict.to_json() if found.verdict else None,
+        "verdict": found.verdict.to_json() if found.verdict and found.decision.action != "frozen" else None,
     }
     number, reason = watch.version.number, found.decision.reason
     pipeline.ledger.record(COMPARED, reason, actor=actor, model_version=number, evidence=about | compared)

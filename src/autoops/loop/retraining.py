@@ -12,7 +12,8 @@ from typing import Any
 from autoops.errors import AutoOpsError, Conflict, NotPublished, ServiceUnavailable
 from autoops.loop import comparison
 from autoops.loop.candidates import train_challenger
-from autoops.loop.ledger import Incident
+from autoops.loop.controls import frozen
+from autoops.loop.ledger import Incident, Status
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
 from autoops.loop.validation import validate as validate
@@ -21,11 +22,12 @@ from autoops.registry import CHAMPION
 
 ACTION = "retrain"
 RUN_TAG = "retrain_run"
+WAITING: Status = "waiting_for_approval"
 HEARTBEAT_COUNTS_S = 10
 """An instance that has been silent for longer is gone."""
 
 Plan = Mapping[str, Any]
-"""incident_id, run_id, months, force, holds_from, trigger, actor."""
+"""incident_id, run_id, months, force, holds_from, trigger, automatic, actor."""
 
 
 def begin(
@@ -37,12 +39,18 @@ def begin(
     reason: str = "",
     force: bool = False,
     actor: str = "airflow",
+    by_hand: bool = False,
 ) -> dict[str, Any]:
-    """Claims the incident for this run (a manual run opens one of its own) and chooses the months.
-    Raises Conflict when another run has claimed it, NotPublished when there is nothing to train on."""
+    """Claims the incident for this run (a manual run opens one of its own) and chooses the months. `by_hand` says that
+    a person asked for a run on an incident.
+    Raises Conflict when another run has claimed it or a freeze keeps the loop from beginning one by itself,
+    NotPublished when there is nothing to train on."""
     standing = None if incident_id is None else pipeline.ledger.incident(incident_id)
     if standing is not None and standing.status == "closed":
         raise Conflict(f"incident {standing.id} is closed: {standing.outcome}")
+    automatic, held = standing is not None and not by_hand, frozen(pipeline)
+    if automatic and held and pipeline.ledger.claimed_by(run_id, ACTION) is None:
+        raise Conflict(held.reason)
     evidence_until = standing.evidence_until if standing else None
     chosen = parse_months(months) if months else _newest_window(pipeline, evidence_until)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
@@ -52,7 +60,12 @@ def begin(
         reason or incident.reason,
         actor=actor,
         incident_id=incident.id,
-        evidence={"run_id": run_id, "months": [str(month) for month in chosen], "force": force},
+        evidence={
+            "run_id": run_id,
+            "months": [str(month) for month in chosen],
+            "force": force,
+            "automatic": automatic,
+        },
     )
     return {
         "incident_id": incident.id,
@@ -61,6 +74,7 @@ def begin(
         "force": force,
         "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
         "trigger": "incident" if standing else "manual",
+        "automatic": automatic,
         "actor": actor,
     }
 
@@ -148,12 +162,18 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
 
 
 def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Moves the alias where the gate says so, or `force` does; a rolled-back version stays out."""
+    """Moves the alias where the gate says so, or `force` does; a rolled-back version stays out. Where a person has to
+    say yes first, the incident waits for that."""
     if ROLLED_BACK in pipeline.registry.version(version).tags:
         return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
     if verdict["decision"] != "promote" and not plan["force"]:
         return {"promoted": False, "version": version, "reason": f"{verdict['decision']}: {verdict['reason']}"}
     reason = verdict["reason"] if verdict["decision"] == "promote" else f"forced although {verdict['reason']}"
+    held = _held(pipeline, plan, verdict)
+    if held is not None:
+        reason = f"version {version} waits for approval ({held}): {reason}"
+        pipeline.ledger.set_status(plan["incident_id"], WAITING, reason, actor=plan["actor"])
+        return {"promoted": False, "waiting": True, "version": version, "reason": reason}
     pipeline.ledger.claim(plan["incident_id"], "promote", plan["run_id"])
     promote_version(
         pipeline,
@@ -164,6 +184,16 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
         replaces=verdict["champion"],
     )
     return {"promoted": True, "version": version, "reason": reason}
+
+
+def _held(pipeline: Pipeline, plan: Plan, verdict: Mapping[str, Any]) -> str | None:
+    """Why a person has to say yes first; a first version replaces nothing, and force is a person's word."""
+    if plan["force"] or verdict["champion"] is None:
+        return None
+    if pipeline.settings.training.approval:
+        return "training.approval is on"
+    held = frozen(pipeline)
+    return held.reason if held and plan["automatic"] else None
 
 
 def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120) -> dict[str, Any]:
@@ -200,7 +230,9 @@ def _record_serving(
 
 
 def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:
-    """Closes the incident with what became of it."""
+    """Closes the incident with what became of it; one that waits for approval stays."""
+    if promotion.get("waiting"):
+        return {"incident_id": plan["incident_id"], "outcome": promotion["reason"]}
     verb = "promoted" if promotion["promoted"] else "not promoted"
     outcome = f"version {promotion['version']} {verb}: {promotion['reason']}"
     pipeline.ledger.close(plan["incident_id"], outcome, actor=plan["actor"])

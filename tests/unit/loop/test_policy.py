@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autoops.loop.gate import GateDecision, GateVerdict
-from autoops.loop.policy import JudgedWindow, after_promotion, decide
+from autoops.loop.policy import Freeze, JudgedWindow, Lately, after_promotion, decide, remedy, unjudged
 from autoops.settings import Drift
 
 DRIFT = Drift(alarms_needed=2, alarms_of=3, cooldown_days=7)
@@ -96,3 +96,66 @@ def test_what_a_look_at_a_new_champion_leads_to(verdict: GateDecision | None, lo
     decision = after_promotion(compared, look, most=3)
     assert decision.action == action
     assert decision.reason
+
+
+ANN = Freeze("ann", "election day")
+NOW = START + timedelta(days=30)
+
+
+def ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("published", "frozen", "lately", "action"),
+    [
+        (True, None, Lately(NOW), "retrain"),
+        (True, None, Lately(), "retrain"),
+        (False, None, Lately(NOW), "wait for data"),
+        (False, ANN, Lately(NOW), "wait for data"),
+        (True, ANN, Lately(NOW), "frozen"),
+        (True, ANN, Lately(NOW, [ago(1)] * 9, ago(1)), "frozen"),
+        (True, None, Lately(NOW, [ago(1), ago(2)]), "page"),
+        (True, None, Lately(NOW, [ago(1), ago(2), ago(3)]), "page"),
+        (True, None, Lately(NOW, [ago(1), ago(7)]), "retrain"),
+        (True, None, Lately(NOW, [ago(1), ago(6.9)]), "page"),
+        (True, None, Lately(NOW, [ago(1)]), "retrain"),
+        (True, None, Lately(NOW, [], ago(6.9)), "cool down"),
+        (True, None, Lately(NOW, [], ago(7)), "retrain"),
+        (True, None, Lately(NOW, [ago(1), ago(2)], ago(6.9)), "cool down"),
+    ],
+)
+def test_what_becomes_of_an_incident(published: bool, frozen: Freeze | None, lately: Lately, action: str) -> None:
+    decision = remedy(published, frozen, lately, cooldown_days=7, most_per_week=2)
+    assert decision.action == action
+    assert decision.reason
+    if action == "frozen":
+        assert decision.reason.startswith("frozen by ann: election day")
+
+
+def test_without_a_budget_every_retraining_is_a_persons() -> None:
+    assert remedy(True, None, Lately(NOW), cooldown_days=7, most_per_week=0).action == "page"
+
+
+def test_a_freeze_keeps_a_bad_version_and_says_what_it_holds_up() -> None:
+    worse = GateVerdict("reject", "a minute worse", 900, 9)
+    decision = after_promotion(worse, 1, most=3, frozen=ANN)
+    assert decision.action == "frozen"
+    assert "ann" in decision.reason
+    assert "a minute worse" in decision.reason
+    assert after_promotion(GateVerdict("inconclusive", "", 900, 9), 1, most=3, frozen=ANN).action == "watch"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "action"),
+    [
+        ("broken data", "quarantine"),
+        ("not enough data", "not enough data"),
+        ("no new data", "nothing"),
+        ("no champion", "nothing"),
+    ],
+)
+def test_data_that_cannot_be_judged_is_a_decision_too(verdict: str, action: str) -> None:
+    decision = unjudged(verdict, "so it is")
+    assert decision.action == action
+    assert "so it is" in decision.reason

@@ -1,0 +1,70 @@
+"""`approve`: a person's yes to a version that the gate let through."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, get_current_context, task
+
+DOC = """
+### A person's yes to a version that the gate let through
+With `training.approval`, or while the loop is frozen, `retrain` stops before the promotion and its incident waits.
+*Trigger* this DAG with the incident's number and your reason; both stand in the ledger with your name.
+
+* **approve** promotes the version. It fails where nothing waits for approval, or where the gate compared with a
+  version that is champion no more.
+* **confirm** waits until every API instance serves the version.
+* **close** closes the incident with what became of it.
+
+To say no, close the incident: `autoops close INCIDENT --reason "..."`.
+"""
+
+
+@dag(
+    dag_id="approve",
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    doc_md=DOC,
+    tags=["autoops"],
+    params={
+        "incident": Param(type="integer", minimum=1, title="Incident", description="The number of the one that waits."),
+        "reason": Param(type="string", minLength=1, title="Reason", description="Why; it stands in the ledger."),
+    },
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=15),
+        "retry_policy": ExceptionRetryPolicy(
+            [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
+            default=RetryAction.FAIL,
+        ),
+    },
+)
+def approve_version() -> None:
+    @task(multiple_outputs=False)
+    def approve() -> dict[str, Any]:
+        from autoops import bootstrap
+        from autoops.loop import approval
+
+        context = get_current_context()
+        form, who = context["params"], context["dag_run"].triggering_user_name or "somebody"
+        return approval.approve(bootstrap.pipeline(), form["incident"], reason=form["reason"], actor=f"airflow:{who}")
+
+    @task(multiple_outputs=False, retries=0)
+    def confirm(approved: dict[str, Any]) -> dict[str, Any]:
+        from autoops import bootstrap
+        from autoops.loop import retraining
+
+        return retraining.confirm(bootstrap.pipeline(), approved["plan"], approved["promotion"]["version"])
+
+    @task(multiple_outputs=False)
+    def close(approved: dict[str, Any]) -> dict[str, Any]:
+        from autoops import bootstrap
+        from autoops.loop import retraining
+
+        return retraining.close(bootstrap.pipeline(), approved["plan"], approved["promotion"])
+
+    approved = approve()
+    confirm(approved) >> close(approved)
+
+
+approve_version()

@@ -1,0 +1,81 @@
+"""What the loop would do now, and why: the check's own code up to the point where it would write."""
+
+from typing import Any
+
+from autoops.drift.monitor import judge
+from autoops.loop import regret
+from autoops.loop.checks import JUDGED
+from autoops.loop.controls import frozen
+from autoops.loop.incidents import decision_on, remedies
+from autoops.loop.live_windows import live_window
+from autoops.loop.monitoring import Watched
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.published_windows import ALL_CHECKS
+from autoops.loop.windows import frame_of, labelled_frame_of
+from autoops.months import Month
+from autoops.registry import CHAMPION
+
+
+def preview(pipeline: Pipeline) -> dict[str, Any]:
+    """Writes nothing: no check, no decision, no score. What an incident would get is said of those that stand; one
+    that would only be opened now is looked at by the next check."""
+    champion = pipeline.registry.by_alias(CHAMPION)
+    if champion is None:
+        seen = _nothing("no version is champion yet: nothing to watch")
+    elif pipeline.settings.drift.source == "months":
+        seen = _months(pipeline, Watched.fetch(pipeline, champion))
+    else:
+        seen = _live(pipeline, Watched.fetch(pipeline, champion))
+    held = frozen(pipeline)
+    return seen | {
+        "frozen": held.reason if held else None,
+        "incidents": [
+            {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
+            for one in remedies(pipeline)
+        ],
+    }
+
+
+def sentences(found: dict[str, Any]) -> list[str]:
+    lines = [found["frozen"]] if found["frozen"] else []
+    lines += [f"now: {found['decision']}: {found['because']}"]
+    if found["reason"] not in found["because"]:
+        lines.append(f"seen: {found['verdict']}: {found['reason']}")
+    return lines + [f"incident {one['incident_id']}: {one['action']}: {one['because']}" for one in found["incidents"]]
+
+
+def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
+    return {"verdict": verdict, "reason": reason, "decision": "nothing", "because": reason}
+
+
+def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
+    champion, drift = watched.version, pipeline.settings.drift
+    window = live_window(pipeline, champion, max(drift.window_size, watched.thresholds.window_size))
+    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift)
+    watch = regret.watch_of(pipeline, champion)
+    looked = regret.look(pipeline, watch, window) if watch else None
+    decision = decision_on(pipeline, champion, verdict, recorded=False)
+    if looked is not None and looked.decision.action in ("roll back", "frozen"):
+        decision = looked.decision
+    return {
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "decision": decision.action,
+        "because": decision.reason,
+    }
+
+
+def _months(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
+    """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
+    more trips, is not seen from here."""
+    seen_until = watched.reference.holdout["pickup_at"].max().to_pydatetime()
+    checks = pipeline.checks.latest(watched.version.number, limit=ALL_CHECKS)
+    judged = {check.report.get("source") for check in checks if check.verdict in JUDGED}
+    published = pipeline.source.published()
+    ahead = [month for month in published if month > Month.of(seen_until) and str(month) not in judged]
+    if not ahead:
+        return _nothing(f"version {watched.version.number} has been judged on every month that is published")
+    names = ", ".join(map(str, ahead))
+    reason = f"version {watched.version.number} has not been judged on {names}: a check would score that first"
+    return _nothing(reason, "not scored yet") | {"decision": "not enough data"}

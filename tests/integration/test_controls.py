@@ -1,0 +1,247 @@
+"""Hands on the wheel: freeze, approval, the budget, and what would be decided, in one process."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops import tables
+from autoops.errors import Conflict, NotFound
+from autoops.ingestion.sample import write_sample
+from autoops.loop import controls, monitoring, regret, retraining
+from autoops.loop.approval import approve, close_by_hand
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.preview import preview, sentences
+from autoops.months import Month, parse_months
+from autoops.registry import CHAMPION, champion_of
+from autoops.settings import Settings, load_settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+
+CHANGE = Month(2022, 4)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five months in which trips become 30 % slower from the fourth on."""
+    directory = tmp_path_factory.mktemp("world")
+    months = parse_months("2022-01..2022-05")
+    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=CHANGE)
+    return directory
+
+
+@pytest.fixture
+def pipeline(
+    settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pipeline:
+    """With a champion of the months before the change."""
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    built = pipeline_in(tmp_path, load_settings(CONFIG), engine)
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(built, "first", reason="first model")
+    return built
+
+
+@pytest.fixture
+def alarmed(pipeline: Pipeline, world: Path, tmp_path: Path) -> Callable[[], dict[str, object]]:
+    """Drives the windows of the change through the champion; the last check is made when it is called."""
+
+    def check() -> dict[str, object]:
+        drive(pipeline, world, CHANGE, slice(0, 1_000))
+        monitoring.check(pipeline)
+        drive(pipeline, world, CHANGE, slice(1_000, 2_000))
+        publish(world, tmp_path, str(CHANGE))
+        return monitoring.check(pipeline)
+
+    return check
+
+
+def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
+    changed = getattr(pipeline.settings, section).model_copy(update=values)
+    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
+
+
+def kinds(pipeline: Pipeline, incident_id: int) -> list[str]:
+    return [entry.kind for entry in pipeline.ledger.entries(incident_id=incident_id)]
+
+
+def rows(engine: sa.Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        return {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for name, table in tables.metadata.tables.items()
+        }
+
+
+def test_while_frozen_checks_go_on_and_nothing_is_retrained(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+) -> None:
+    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    found = alarmed()
+    assert (found["decision"], found["actionable"]) == ("open incident", [])
+    incident_id = found["incident_id"]
+    monitoring.check(pipeline)
+    (said,) = pipeline.ledger.entries(incident_id=incident_id, kind="policy: frozen")
+    assert said.reason.startswith("frozen by cli:ann: election day")
+    with pytest.raises(Conflict, match="frozen by cli:ann: election day"):
+        retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+
+    assert "no longer frozen" in controls.unfreeze(pipeline, reason="over", actor="cli:ann")
+    assert controls.unfreeze(pipeline, reason="over", actor="cli:ann") == "was not frozen"
+    assert monitoring.check(pipeline)["actionable"] == [incident_id]
+
+
+def test_a_person_may_retrain_while_frozen(pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]) -> None:
+    incident_id = alarmed()["incident_id"]
+    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    assert retrain(pipeline, "by-hand", incident_id=incident_id, by_hand=True)["promoted"]
+
+
+def test_a_run_that_a_freeze_overtakes_stops_before_the_promotion(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+) -> None:
+    incident_id = alarmed()["incident_id"]
+    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    assert retraining.begin(pipeline, "asset-run", incident_id=incident_id) == plan
+    version = retraining.candidate(pipeline, plan)
+    outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
+    assert not outcome["promoted"]
+    assert "frozen by cli:ann" in outcome["reason"]
+    assert pipeline.ledger.incident(incident_id).status == "waiting_for_approval"
+
+
+def test_a_freeze_holds_a_rollback_up_and_no_longer(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, str(CHANGE))
+    steady = tmp_path / "steady"
+    write_sample(steady, parse_months("2022-05"), trips_per_month=6_000)
+    retrain(pipeline, "mistake", months=str(CHANGE), force=True)
+    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    drive(pipeline, steady, Month(2022, 5), slice(0, 1_000))
+    assert monitoring.check(pipeline)["decision"] != "roll back"
+    (compared,) = pipeline.ledger.entries(kind=regret.COMPARED)
+    assert compared.reason.startswith("frozen by cli:ann: election day; otherwise it would be rolled back")
+    assert champion_of(pipeline.registry).number == 2
+
+    controls.unfreeze(pipeline, reason="over", actor="cli:ann")
+    drive(pipeline, steady, Month(2022, 5), slice(1_000, 2_000))
+    assert monitoring.check(pipeline)["decision"] == "roll back"
+
+
+def test_with_approval_a_better_version_waits_for_a_person(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+) -> None:
+    careful = setting(pipeline, "training", approval=True)
+    incident_id = alarmed()["incident_id"]
+    outcome = retrain(careful, "asset-run", incident_id=incident_id)
+    assert not outcome["promoted"]
+    assert careful.ledger.incident(incident_id).status == "waiting_for_approval"
+    assert champion_of(careful.registry).number == 1
+    assert monitoring.check(careful)["actionable"] == []
+
+    done = approve(careful, incident_id, reason="looks right", actor="cli:ann")
+    assert approve(careful, incident_id, reason="looks right", actor="cli:ann") == done
+    retraining.close(careful, done["plan"], done["promotion"])
+    assert champion_of(careful.registry).number == 2
+    (promoted,) = careful.ledger.entries(incident_id=incident_id, kind="promoted")
+    assert promoted.actor == "cli:ann"
+    assert promoted.reason.startswith("approved: looks right; promote: better than the champion")
+    assert kinds(careful, incident_id)[-3:] == ["approved", "promoted", "incident closed"]
+    with pytest.raises(Conflict, match="closed: nothing waits"):
+        approve(careful, incident_id, reason="once more", actor="cli:ann")
+
+
+def test_what_was_compared_with_another_champion_is_not_approved(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+) -> None:
+    careful = setting(pipeline, "training", approval=True)
+    incident_id = alarmed()["incident_id"]
+    retrain(careful, "asset-run", incident_id=incident_id)
+    retrain(careful, "quicker", months=str(CHANGE), force=True)
+    with pytest.raises(Conflict, match="champion is version 3 by now"):
+        approve(careful, incident_id, reason="looks right", actor="cli:ann")
+    assert "by hand: overtaken" in close_by_hand(careful, incident_id, reason="overtaken", actor="cli:ann")
+    with pytest.raises(Conflict, match="is closed"):
+        close_by_hand(careful, incident_id, reason="again", actor="cli:ann")
+
+
+def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
+    incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test")
+    with pytest.raises(NotFound, match="no version that a gate has judged"):
+        approve(pipeline, incident_id, reason="sure", actor="cli:ann")
+
+
+def test_a_first_version_needs_no_approval(
+    pipeline: Pipeline, tmp_path: Path, settings: Settings, engine: sa.Engine
+) -> None:
+    pipeline.registry.aliases.clear()
+    assert retrain(setting(pipeline, "training", approval=True), "new")["promoted"]
+
+
+def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, str(CHANGE))
+    earlier, later = (
+        pipeline.ledger.open_incident(
+            "drift", "planted", actor="test", evidence_until=CHANGE.starts_at + timedelta(days=days)
+        )
+        for days in (3, 4)
+    )
+    plan = retraining.begin(pipeline, "earlier", incident_id=earlier)
+    retraining.close(pipeline, plan, {"promoted": False, "version": 1, "reason": "inconclusive"})
+    thrifty = setting(pipeline, "training", most_per_week=1)
+    drive(thrifty, world, CHANGE, slice(0, 1_000))
+    for _ in range(2):
+        assert monitoring.check(thrifty)["actionable"] == []
+    (page,) = thrifty.ledger.entries(incident_id=later, kind="page")
+    assert "1 retraining within a week, training.most_per_week is 1" in page.reason
+    assert thrifty.ledger.incident(later).status == "open"
+
+    drive(thrifty, world, CHANGE, slice(1_000, 4_000))
+    assert monitoring.check(thrifty)["actionable"] == [later], "by then the week is over"
+
+
+def test_what_would_be_done_is_said_and_nothing_is_written(
+    pipeline: Pipeline, world: Path, engine: sa.Engine, tmp_path: Path
+) -> None:
+    drive(pipeline, world, CHANGE, slice(0, 1_000))
+    monitoring.check(pipeline)
+    drive(pipeline, world, CHANGE, slice(1_000, 2_000))
+    before, logged = rows(engine), len(pipeline.registry.checks)
+    found = preview(pipeline)
+    assert (found["verdict"], found["decision"], found["incidents"]) == ("drift", "open incident", [])
+    assert "2 of the last 2 windows alarmed" in found["because"]
+    assert rows(engine) == before
+    assert len(pipeline.registry.checks) == logged
+    assert pipeline.registry.by_alias(CHAMPION).number == 1
+
+    done = monitoring.check(pipeline)
+    assert (done["decision"], done["because"]) == (found["decision"], found["because"])
+    after = preview(pipeline)
+    assert (after["decision"], after["incidents"][0]["action"]) == ("nothing", "wait for data")
+    publish(world, tmp_path, str(CHANGE))
+    assert preview(pipeline)["incidents"][0]["action"] == "retrain"
+    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    lines = sentences(preview(pipeline))
+    assert lines[0] == "frozen by cli:ann: election day"
+    assert lines[-1].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
+
+
+def test_before_months_are_judged_it_says_that_they_would_be_scored(
+    pipeline: Pipeline, world: Path, engine: sa.Engine, tmp_path: Path
+) -> None:
+    months = setting(pipeline, "drift", source="months")
+    assert "every month that is published" in preview(months)["because"]
+    publish(world, tmp_path, str(CHANGE))
+    before = rows(engine)
+    found = preview(months)
+    assert found["decision"] == "not enough data"
+    assert "has not been judged on 2022-04: a check would score that first" in found["because"]
+    assert rows(engine) == before
+    monitoring.check(months)
+    assert "every month that is published" in preview(months)["because"]
