@@ -24,7 +24,8 @@ LEAST_ON_ROUTES = 100
 
 @dataclass(frozen=True)
 class Route:
-    """Trips between two zones in one direction: how many, and the medians of their miles and minutes."""
+    """Trips between two zones in one direction: how many, and the medians of their miles and minutes; no minutes where
+    nobody knows them yet."""
 
     trips: int
     miles: float
@@ -61,7 +62,8 @@ def profile_of(
     rows: Mapping[str, Array], dropped: Mapping[str, int] | None = None, month: Month | None = None
 ) -> Profile:
     """`rows` are columns of one length: `picked_up` (New York's wall clock), `minutes`, `miles`, `pickup_zone`,
-    `dropoff_zone`, `passengers` (none and 0: not reported) and, where it is known, `payment`. NaN is no value."""
+    `dropoff_zone`, `passengers` (none and 0: not reported) and, where it is known, `payment`. NaN is no value; live
+    trips have no minutes before their ground truth, and no month."""
     count = len(rows["miles"])
     zones = ("pickup_zone", "dropoff_zone")
     rows = {**rows, "passengers": np.where(rows["passengers"] == 0, np.nan, rows["passengers"])}
@@ -96,13 +98,13 @@ def _mph(miles: Array, minutes: Array) -> float | None:
 
 
 def _routes(rows: Mapping[str, Array]) -> dict[str, Route]:
-    moving = (rows["miles"] > 0) & (rows["minutes"] > 0)
+    moving = (rows["miles"] > 0) & ((rows["minutes"] > 0) | np.isnan(rows["minutes"]))
     trips = pd.DataFrame({name: rows[name][moving] for name in _IDENTITY[1:]})
     grouped = trips.groupby(["pickup_zone", "dropoff_zone"], sort=True)
     medians = grouped[["miles", "minutes"]].median().assign(trips=grouped.size())
     busiest = medians.nlargest(ROUTES, "trips", keep="first")
     return {
-        f"{int(start)}-{int(end)}": Route(int(trips), round(float(miles), 3), round(float(minutes), 3))
+        f"{int(start)}-{int(end)}": Route(int(trips), round(float(miles), 3), round(float(np.nan_to_num(minutes)), 3))
         for (start, end), miles, minutes, trips in busiest.itertuples()
     }
 
@@ -118,10 +120,11 @@ def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "mi
     """How many times as long as usual the trips are on the same routes: the median over routes, by trips.
     None where too few trips are on known routes."""
     known = [(route, usual[name]) for name, route in profile.routes.items() if name in usual]
-    if sum(route.trips for route, _ in known) < LEAST_ON_ROUTES:
-        return None
-    ratios = sorted((getattr(route, of) / getattr(before, of), route.trips) for route, before in known)
+    lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
+    ratios = sorted((now / before, trips) for now, before, trips in lengths if now > 0 and before > 0)
     trips = np.cumsum([count for _, count in ratios])
+    if not len(trips) or trips[-1] < LEAST_ON_ROUTES:
+        return None
     return float(ratios[int(np.searchsorted(trips, trips[-1] / 2))][0])
 
 

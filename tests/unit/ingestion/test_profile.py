@@ -1,7 +1,6 @@
 """What is kept of a month, counted by hand on a few rows."""
 
 import numpy as np
-import pytest
 
 from autoops.ingestion.clean import clean
 from autoops.ingestion.profile import Profile, Route, covered, profile_of, scale, usual_days, usual_routes
@@ -44,6 +43,16 @@ def test_routes_and_speed_are_medians_of_trips_that_move():
 
     assert profile.routes == {"74-75": Route(3, 2.0, 10.0)}
     assert profile.mph == 12.0
+
+
+def test_trips_that_nobody_knows_the_minutes_of_have_routes_and_a_scale_of_miles():
+    window = profile_of(rows(minutes=[NAN] * 4))
+    usual = {"74-75": Route(900, 1.0, 10.0)}
+
+    assert window.routes == {"74-75": Route(3, 2.0, 0.0)}
+    assert (window.mph, window.days) == (None, ())
+    many = Profile(300, routes={"74-75": Route(300, 2.0, 0.0)})
+    assert (scale(many, usual, "miles"), scale(many, usual, "minutes")) == (2.0, None)
 
 
 def test_days_are_those_of_the_month():
