@@ -1,5 +1,6 @@
-"""Verbs on decisions: decide, freeze, unfreeze, approve, close."""
+"""Verbs on decisions: decide, freeze, unfreeze, approve, close, release, incidents, explain, served-at."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from autoops import console
 from autoops.cli.identity import actor
 from autoops.cli.options import Incident, Json, Reason
+from autoops.errors import InputError
 
 verbs = typer.Typer()
 
@@ -72,3 +74,84 @@ def close(incident: Incident, reason: Reason) -> None:
 
     outcome = approval.close_by_hand(pipeline(migrate=True), incident, reason=reason, actor=actor())
     console.show(None, False, f"incident {incident} {outcome}")
+
+
+@verbs.command()
+def incidents(
+    unresolved: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
+    json: Json = False,
+) -> None:
+    """All incidents, newest first."""
+    from autoops.bootstrap import pipeline
+
+    found = pipeline(migrate=True).ledger.incidents(unresolved=unresolved)
+    if json or not found:
+        console.show(found, json, "no incidents")
+        return
+    columns = ["incident", "opened (UTC)", "kind", "version", "status", "outcome or reason"]
+    rows = [
+        [
+            str(one.id),
+            f"{one.opened_at:%Y-%m-%d %H:%M}",
+            one.kind,
+            str(one.model_version or ""),
+            one.status.replace("_", " "),
+            one.outcome or one.reason,
+        ]
+        for one in found
+    ]
+    console.table("Incidents", columns, rows)
+
+
+@verbs.command()
+def explain(
+    incident: Annotated[int | None, typer.Argument(help="Its number; autoops incidents lists them.")] = None,
+    at: Annotated[str | None, typer.Option(help="Instead: what served at this time, as served-at.")] = None,
+    json: Json = False,
+) -> None:
+    """An incident as a report: what was noticed, what was done, and what came of it."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop import report
+    from autoops.loop.explain import explain as gathered
+
+    if (incident is None) == (at is None):
+        raise InputError("explain takes either an incident or --at")
+    if at is not None:
+        served_at(at, json)
+        return
+    assert incident is not None
+    found = gathered(pipeline(migrate=True), incident)
+    console.show(found, json, report.page(found))
+
+
+@verbs.command(name="served-at")
+def served_at(
+    moment: Annotated[str, typer.Argument(help="Such as '2023-05-02 14:05'; UTC without an offset.")],
+    json: Json = False,
+) -> None:
+    """Which version was champion at a time, and why."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop import reigns
+
+    at = _moment(moment)
+    reign = reigns.reign_at(pipeline(migrate=True), at)
+    console.show({"at": at, "reign": reign}, json, "\n".join(reigns.sentences(at, reign)))
+
+
+@verbs.command()
+def release(month: str, reason: Reason) -> None:
+    """Say that a quarantined month is true: it is used from then on."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop import validation
+    from autoops.months import Month
+
+    validation.release(pipeline(migrate=True), Month.parse(month), reason, actor())
+    console.show(None, False, f"{month} is released")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no time: expected one such as 2023-05-02 14:05") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

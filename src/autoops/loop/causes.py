@@ -1,7 +1,8 @@
 """Where an alarm comes from: which inputs moved and how much they matter, and on which trips the error grew. Pure.
 
 The window's errors are held against those on the version's own holdout, which it never saw either. A group of trips
-stands out where its error grew by more than that of all trips, beyond twice the standard error of that difference.
+stands out where its error grew by a larger factor than that of all trips, by more than three standard errors of the
+factor's logarithm: of the dozens of zones, some exceed two by chance.
 """
 
 from typing import Any
@@ -18,6 +19,7 @@ from autoops.trips import TARGET, Columns, columns_of
 
 GROUPS = ("hour_band", "distance_band", "no_passenger_count")
 FEWEST_ROWS = 30
+DEVIATIONS = 3
 MOST_ZONES = 3
 
 Errors = npt.NDArray[np.float64]
@@ -67,17 +69,16 @@ def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) ->
     if min(first.sum(), second.sum()) < FEWEST_ROWS:
         return None
     then, later = np.abs(before[first]), np.abs(now[second])
-    overall = float(np.abs(now).mean() - np.abs(before).mean())
-    beyond = float(later.mean() - then.mean()) - overall
-    deviation = float(np.sqrt(later.var() / len(later) + then.var() / len(then)))
+    beyond = np.log(later.mean() / then.mean()) - np.log(np.abs(now).mean() / np.abs(before).mean())
+    deviation = np.sqrt(sum(part.var() / part.mean() ** 2 / len(part) for part in (later, then)))
     return {
         "name": name,
         "rows": len(later),
         "absolute": float(later.mean()),
         "absolute_before": float(then.mean()),
-        "stands_out": bool(beyond > 2 * deviation),
+        "stands_out": bool(beyond > DEVIATIONS * deviation),
     }
 
 
 def _growth(group: dict[str, Any]) -> float:
-    return float(group["absolute"] - group["absolute_before"])
+    return float(group["absolute"] / group["absolute_before"])

@@ -203,7 +203,7 @@ def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120
         alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
         serves = {instance.name: instance.model_version for instance in alive}
         if serves and set(serves.values()) == {version}:
-            reason = f"{len(serves)} instance{'s' if len(serves) > 1 else ''} serve version {version}"
+            reason = f"{len(serves)} instance{' serves' if len(serves) == 1 else 's serve'} version {version}"
             _record_serving(pipeline, plan, version, "served", reason, serves)
             return {"instances": len(serves), "model_version": version}
         if time.monotonic() > deadline:

@@ -1,0 +1,247 @@
+"""An incident in the words of whoever was on call."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from autoops.loop.reigns import Reign
+
+Lines = list[str]
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """`found` is what `explain.explain` gathered."""
+    incident = found["incident"]
+    title = f"Incident {incident.id}: {_title(found)}"
+    sections = [
+        ("", _summary(found)),
+        ("What was noticed", _noticed(found)),
+        ("What moved", _moved(found)),
+        ("Where the error grew", _grew(found)),
+        ("What was done", _done(found)),
+        ("The gate", _gate(found["gate"])),
+        ("What served", _served(found["reigns"])),
+        ("Since then", [f"- {_at(at)}  {AFTER[kind]}: {reason}" for at, kind, reason in found["afterwards"]]),
+        ("Outcome", _outcome(found)),
+        ("Links", [f"- {what}: {where}" for what, where in found["links"]]),
+    ]
+    lines = [title, "=" * len(title)]
+    for heading, text in sections:
+        if text:
+            lines += ["", heading, "-" * len(heading), *text] if heading else ["", *text]
+    return "\n".join(lines)
+
+
+def day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _title(found: Mapping[str, Any]) -> str:
+    incident = found["incident"]
+    if incident.kind == "manual":
+        return f"a retraining by hand ({incident.reason})"
+    alarmed = _alarmed(found)
+    about = f"version {incident.model_version}" if incident.model_version else "the champion"
+    if "loss" in alarmed:
+        return f"{about} is wrong more than it used to be"
+    return f"the trips are not those that {about} learned from" if alarmed else f"{about} alarmed"
+
+
+def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
+    """Reason by detector, of the last check's alarms."""
+    verdict = found["verdict"] or {}
+    return {one["name"]: one["reason"] for one in verdict.get("detectors", ()) if one["alarm"]}
+
+
+def _summary(found: Mapping[str, Any]) -> Lines:
+    incident = found["incident"]
+    state = incident.status.replace("_", " ")
+    told = f"Opened {_at(incident.opened_at)} by {found['opened_by'] or 'nobody known'}; {state}"
+    if incident.closed_at:
+        told += f" {_at(incident.closed_at)}"
+    lines = [f"{told}."]
+    if incident.kind != "manual":
+        replaced = [reign for reign in found["reigns"] if reign.version in found["versions"] and not reign.restored]
+        if replaced:
+            ending = f"it was retrained, and version {replaced[-1].version} took over {_at(replaced[-1].began_at)}"
+        elif found["versions"]:
+            ending = f"version {found['versions'][-1]} was trained for it and has not replaced it"
+        else:
+            ending = "nothing has been trained for it"
+        lines.append(f"Version {incident.model_version} stopped fitting its traffic{_since(incident)}; {ending}.")
+    return lines
+
+
+def _since(incident: Any) -> str:
+    return f" from about {day(incident.holds_from)} on" if incident.holds_from else ""
+
+
+def _noticed(found: Mapping[str, Any]) -> Lines:
+    incident, checks = found["incident"], found["alarms"]
+    if incident.kind == "manual":
+        return []
+    if not checks:
+        return [f"{incident.reason}."]
+    alarms = [check for check in checks if check["alarm"]]
+    lines = [
+        f"{len(alarms)} of {len(checks)} window{'s' if len(checks) > 1 else ''} of trips between "
+        f"{day(incident.holds_from)} and {day(incident.evidence_until)} alarmed:"
+    ]
+    for check in alarms:
+        span = f"{check['event_from']:%Y-%m-%d %H:%M} to {check['event_until']:%Y-%m-%d %H:%M}"
+        told = [f"{one['name']}: {one['reason']}{_beyond(one)}" for one in check["detectors"] if one["alarm"]]
+        lines.append(f"- check {check['check_id']}, trips of {span}: {'; '.join(told) or check['reason']}.")
+    return lines
+
+
+def _beyond(detector: Mapping[str, Any]) -> str:
+    if detector["name"] == "data drift" or detector["threshold"] <= 0:
+        return ""
+    return f" ({detector['distance'] / detector['threshold']:.1f} times as far as ordinary windows go)"
+
+
+def _moved(found: Mapping[str, Any]) -> Lines:
+    cause = found["cause"]
+    if not cause:
+        return []
+    if not cause["features"]:
+        return ["No input moved beyond what ordinary windows show: the trips are the same, and take another time."]
+    lines = ["By their weight in the model:"]
+    for one in cause["features"]:
+        times = f"{one['distance'] / one['threshold']:.1f} times" if one["threshold"] > 0 else "beyond"
+        lines.append(
+            f"- {one['feature']} ({one['importance']:.0%} of the importance) is {one['distance']:.3f} from the "
+            f"reference, {times} the {one['threshold']:.3f} that ordinary windows stay below"
+        )
+    return lines
+
+
+def _grew(found: Mapping[str, Any]) -> Lines:
+    cause = found["cause"]
+    if not cause:
+        return []
+    error = cause["error"]
+    if error is None:
+        return ["Not known: no ground truth was in when the incident was opened."]
+    direction = "short" if error["signed"] < 0 else "long"
+    lines = [
+        f"On the last {error['rows']} labelled trips the mean absolute error was {error['absolute']:.2f} minutes, "
+        f"{error['absolute_before']:.2f} on the version's own holdout. Predictions were {abs(error['signed']):.2f} "
+        f"minutes too {direction} on average ({error['signed_before']:+.2f} on the holdout)."
+    ]
+    standing_out = [*(group for group in error["groups"] if group["stands_out"]), *error["zones"]]
+    if standing_out:
+        lines.append(f"It grew more than elsewhere {_and(map(_grown, standing_out))}.")
+    else:
+        lines.append("It grew by the same factor everywhere: no hour, distance or pickup zone stands out.")
+    groups = error["groups"]
+    if groups:
+        lines.append("By group, minutes before and now:")
+        width = max(len(group["name"]) for group in groups)
+        lines += [
+            f"  {group['name']:<{width}}  {group['absolute_before']:5.2f} → {group['absolute']:5.2f}"
+            f"  on {group['rows']} trips"
+            for group in groups
+        ]
+    return lines
+
+
+def _grown(group: Mapping[str, Any]) -> str:
+    place = "in" if group["name"].startswith(("hours", "pickup")) else "on trips of"
+    if group["name"] == "no passenger count":
+        place = "on trips with"
+    return f"{place} {group['name']} ({group['absolute'] / group['absolute_before'] - 1:+.0%})"
+
+
+def _and(parts: Iterable[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+WORDS = {
+    "incident opened": "opened this incident",
+    "incident waiting for data": "left it to wait",
+    "incident waiting for approval": "stopped before the promotion",
+    "incident open": "took it up again",
+    "retraining asked for": "asked for a retraining",
+    "retraining begun": "began to retrain",
+    "retraining failed": "failed",
+    "trained": "trained a challenger",
+    "gate": "asked the gate",
+    "approved": "approved it",
+    "promoted": "promoted version {version}",
+    "served": "saw it served",
+    "not served": "did not see it served everywhere",
+    "incident closed": "closed the incident",
+    "page": "called for a person",
+    "quarantined": "quarantined a month",
+    "policy: incident stands": "saw the next window alarm too",
+    "policy: frozen": "did nothing",
+}
+AFTER = {
+    "compared with previous": "compared with the version that it replaced",
+    "regret watch over": "no longer compared with the version that it replaced",
+    "rolled back": "rolled back",
+}
+TOLD_ELSEWHERE = ("incident opened", "gate", "incident closed", "retraining asked for")
+REPEATED = "policy: incident stands"
+
+
+def _done(found: Mapping[str, Any]) -> Lines:
+    lines, standing = [], 0
+    for at, actor, kind, version, reason in found["history"]:
+        standing += kind == REPEATED
+        if kind == REPEATED and standing > 1:
+            continue
+        words = WORDS.get(kind, kind).format(version=version)
+        if kind == "retraining begun" and found["begun"]:
+            reason = f"on {', '.join(found['begun']['months'])}"
+        told = words if kind in TOLD_ELSEWHERE or kind == "promoted" else f"{words}: {reason}"
+        lines.append(f"- {at:%Y-%m-%d %H:%M:%S}  {actor} {told}")
+    return lines
+
+
+def _gate(verdict: Mapping[str, Any] | None) -> Lines:
+    if verdict is None:
+        return []
+    lines = [f"It said {verdict['decision']}: {verdict['reason']}."]
+    if verdict.get("difference") is not None:
+        lines.append(
+            f"The old model is off by {verdict['champion_mae']:.2f} minutes, the new one by "
+            f"{verdict['challenger_mae']:.2f}, on the same trips."
+        )
+    judged = [one for one in verdict.get("segments", ()) if one["decision"] != "not judged"]
+    if judged:
+        bad = [one["name"] for one in judged if one["decision"] != "within margin"]
+        lines.append(
+            f"Of {len(judged)} segments, {_and(bad)} did not hold."
+            if bad
+            else f"It is not worse beyond the margin in any of {len(judged)} segments."
+        )
+    if verdict.get("settled_by"):
+        lines.append(f"It would be settled by {verdict['settled_by']}.")
+    return lines
+
+
+def _served(reigns: Sequence[Reign]) -> Lines:
+    lines = []
+    for reign in reigns:
+        until = f"until {_at(reign.until)}" if reign.until else "to this day"
+        seen = f", confirmed by every instance at {reign.served_at:%H:%M:%S}" if reign.served_at else ""
+        back = ", put back" if reign.restored else ""
+        lines.append(f"- version {reign.version} from {_at(reign.began_at)} {until}{back}{seen}")
+    return lines
+
+
+def _outcome(found: Mapping[str, Any]) -> Lines:
+    incident, gate = found["incident"], found["gate"]
+    if not incident.outcome:
+        return [f"None yet: the incident is {incident.status.replace('_', ' ')}."]
+    told = incident.outcome
+    if gate and gate["reason"] in told:
+        told = f"{told.split(': ')[0]}, for what the gate said"
+    return [f"{told[0].upper()}{told[1:]}."]

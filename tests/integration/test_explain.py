@@ -1,0 +1,139 @@
+"""An incident told from its records, and what served when."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import NotFound
+from autoops.ingestion.sample import write_sample
+from autoops.loop import monitoring, reigns, retraining
+from autoops.loop.explain import explain
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import roll_back
+from autoops.loop.report import page
+from autoops.months import Month, parse_months
+from autoops.settings import Settings, load_settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+
+CHANGE, AFTER = Month(2022, 4), Month(2022, 5)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("world")
+    months = parse_months("2022-01..2022-05")
+    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=CHANGE)
+    return directory
+
+
+@pytest.fixture
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+    """With a champion of the months before the change, in charge for an hour."""
+    loaded = load_settings(CONFIG)
+    small = loaded.model_copy(update={"model": loaded.model.model_copy(update={"parameters": SMALL})})
+    built = pipeline_in(tmp_path, small, engine)
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(built, "first", reason="first model")
+    built.clock.advance(hours=1)
+    return built
+
+
+@pytest.fixture
+def healed(pipeline: Pipeline, world: Path, tmp_path: Path) -> int:
+    """The incident that the change opened, closed by a promotion that proves right."""
+    for start in (0, 1_000):
+        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
+        found = monitoring.check(pipeline)
+        pipeline.clock.advance(minutes=10)
+    publish(world, tmp_path, str(CHANGE))
+    incident_id = int(monitoring.check(pipeline)["actionable"][0])
+    assert incident_id == found["incident_id"]
+    plan = retraining.begin(pipeline, "second", incident_id=incident_id)
+    version = retraining.candidate(pipeline, plan)
+    pipeline.clock.advance(minutes=2)
+    outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
+    assert outcome["promoted"]
+    pipeline.clock.advance(seconds=4)
+    pipeline.instances.beat("a", version, pipeline.clock.now(), pipeline.clock.now())
+    retraining.confirm(pipeline, plan, version, timeout_s=0)
+    retraining.close(pipeline, plan, outcome)
+    drive(pipeline, world, AFTER, slice(0, 1_000))
+    monitoring.check(pipeline)
+    return incident_id
+
+
+def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(pipeline: Pipeline, healed: int) -> None:
+    found = explain(pipeline, healed)
+    told = page(found)
+    headings = [
+        "What was noticed",
+        "What moved",
+        "Where the error grew",
+        "What was done",
+        "The gate",
+        "What served",
+        "Since then",
+        "Outcome",
+        "Links",
+    ]
+    places = [told.index(f"\n{heading}\n") for heading in headings]
+    assert places == sorted(places)
+    assert told.startswith(f"Incident {healed}: version 1 is wrong more than it used to be")
+    assert "2 of 2 windows of trips between 1 April 2022 and" in told
+    assert "times as far as ordinary windows go" in told
+    assert "minutes too short on average" in told
+    assert "better than the champion beyond chance" in told
+    assert "promoted version 2" in told
+    assert "the promotion proved right" in told
+    assert "http://127.0.0.1:5000/#/models/nyc_taxi_trip_duration/versions/2" in told
+    assert orjson.loads(orjson.dumps(found, default=str))["versions"] == [2]
+
+
+def test_the_root_cause_is_kept_when_the_incident_is_opened(pipeline: Pipeline, healed: int) -> None:
+    cause = explain(pipeline, healed)["cause"]
+    error = cause["error"]
+    assert error["absolute"] > 1.2 * error["absolute_before"]
+    assert error["signed"] < -1, "slower streets make every prediction too short"
+    groups = {group["name"]: group["absolute"] - group["absolute_before"] for group in error["groups"]}
+    assert groups["5 miles and more"] > groups["under 2 miles"] > 0
+
+
+def test_an_incident_without_ground_truth_and_versions_says_so(pipeline: Pipeline) -> None:
+    incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test", model_version=1)
+    told = page(explain(pipeline, incident_id))
+    assert "nothing has been trained for it" in told
+    assert "None yet: the incident is open." in told
+    with pytest.raises(NotFound, match="incident 99"):
+        explain(pipeline, 99)
+
+
+def test_every_incident_by_hand_has_its_page(pipeline: Pipeline) -> None:
+    told = page(explain(pipeline, 1))
+    assert told.startswith("Incident 1: a retraining by hand (first model)")
+    assert "better than the median baseline" in told
+
+
+def test_what_served_when_and_why_has_an_answer(pipeline: Pipeline, healed: int) -> None:
+    first, second = reigns.reigns(pipeline)
+    assert (first.version, second.version, second.incident_id) == (1, 2, healed)
+    assert first.until == second.began_at
+    assert second.served_at == second.began_at + timedelta(seconds=4)
+    pipeline.clock.advance(hours=1)
+    roll_back(pipeline, reason="worse at night", actor="cli:ann")
+    back = reigns.reigns(pipeline)[-1]
+    assert (back.version, back.restored, back.until) == (1, True, None)
+
+    def answer(moment: object) -> str:
+        return "\n".join(reigns.sentences(moment, reigns.reign_at(pipeline, moment)))
+
+    assert "no version had been promoted" in answer(first.began_at - timedelta(seconds=1))
+    assert "version 1 was champion" in answer(second.began_at - timedelta(seconds=1))
+    at_once = answer(second.began_at)
+    assert f"for incident {healed}: better than the champion beyond chance" in at_once
+    assert "after the moment you ask about" in at_once
+    assert "cli:ann put it back in charge when its successor was rolled back: worse at night" in answer(back.began_at)
+    assert "and still is" in answer(back.began_at)
