@@ -124,6 +124,14 @@ def test_autoops_finds_the_change_and_avoids_what_it_would_have_cost(policies: d
     assert policies["frozen"]["degradation_avoided"]["estimate"] == 0
 
 
+def test_what_the_checks_said_stands_beside_the_month_at_whose_end_they_did(policies: dict[str, Any]) -> None:
+    april, may, *_ = (month["checks"] for month in policies["autoops"]["per_month"])
+    assert april
+    assert any(check["alarm"] for check in may)
+    assert all(check["reason"].startswith("2022-05") for check in may)
+    assert not any(month["checks"] for month in policies["monthly"]["per_month"])
+
+
 def test_the_oracle_is_no_worse_than_keeping_in_any_first_choice(policies: dict[str, Any]) -> None:
     second = [policies[name]["per_month"][1]["mae"] for name in ("frozen", "monthly", "oracle")]
     assert second[2] == min(second)

@@ -103,4 +103,6 @@ def _month(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
     alone = months[0]
     kept = ("at", "months", "holds_from", "decision", "promoted", "reason")
     retrained = [{key: one[key] for key in kept} for one in alone["retrainings"]]
-    return about | {key: alone[key] for key in ("version", "training_months")} | {"retrained_after": retrained}
+    return (
+        about | {key: alone[key] for key in ("version", "training_months", "checks")} | {"retrained_after": retrained}
+    )

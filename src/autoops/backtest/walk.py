@@ -21,7 +21,9 @@ from autoops.registry import champion_of
 from autoops.settings import Settings
 
 Walked = dict[str, Any]
-"""policy, lag, seed, cpu_seconds and months: month, errors, version, training_months, retrainings. JSON-able."""
+"""policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks, retrainings. JSON-able."""
+
+ALL_CHECKS = 1_000_000
 
 Progress = Callable[[], None]
 """Called after each month."""
@@ -94,7 +96,7 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
     champion = champion_of(installation.pipeline.registry)
     errors = served.errors(installation.pipeline, champion, step.month)
     installation.clock.move_to(step.month.ends_at)
-    begun = time.process_time()
+    begun, judged = time.process_time(), len(_judged(installation))
     retrainings = []
     if step.published is not None:
         installation.source.publish(step.published)
@@ -106,5 +108,21 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
         "version": champion.number,
         "training_months": champion.tags["training_months"].split(","),
         "cpu_seconds": time.process_time() - begun + kept,
+        "checks": _judged(installation)[judged:],
         "retrainings": [asdict(retraining) for retraining in retrainings],
     }
+
+
+def _judged(installation: Installation) -> list[dict[str, Any]]:
+    """What production's check has said so far, oldest first: why there was, or was not, an incident."""
+    checks = installation.pipeline.checks.latest(judged=True, limit=ALL_CHECKS)[::-1]
+    return [
+        {
+            "version": check.model_version,
+            "from": check.event_from and check.event_from.isoformat(),
+            "until": check.event_until and check.event_until.isoformat(),
+            "alarm": check.alarm,
+            "reason": check.reason,
+        }
+        for check in checks
+    ]

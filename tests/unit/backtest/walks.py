@@ -22,6 +22,7 @@ def month(name: str, mae: float, *retrainings: dict[str, Any], swing: float = 0.
         "version": 1,
         "training_months": ["2022-01"],
         "cpu_seconds": 2.0,
+        "checks": [],
         "retrainings": list(retrainings),
     }
 
