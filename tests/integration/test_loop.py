@@ -156,13 +156,35 @@ def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: P
         tmp_path / "published", [Month(2022, 3)], trips_per_month=2_000, seed=7, scenario="unit", magnitude=60.0
     )
     plan = retraining.begin(pipeline, "run-1")
-    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(pipeline, plan):
-        retraining.candidate(pipeline, plan)
+    assert plan["months"] == ["2022-01", "2022-02"], "of themselves, retrainings leave it out"
+    named = retraining.begin(pipeline, "run-2", months="2022-03")
+    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(pipeline, named):
+        retraining.candidate(pipeline, named)
     (failure,) = pipeline.ledger.entries(kind="retraining failed")
     assert "2022-03" in failure.reason
-    assert pipeline.ledger.incident(plan["incident_id"]).status == "open"
+    assert pipeline.ledger.incident(named["incident_id"]).status == "open"
     assert pipeline.registry.versions() == []
     assert pipeline.ledger.entries(kind="quarantined")
+
+
+def test_an_incident_in_a_quarantined_month_waits_for_another_one(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    april = Month(2022, 4)
+    write_sample(tmp_path / "published", [april], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
+    until = april.starts_at + timedelta(days=9)
+    incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test", evidence_until=until)
+    assert monitoring.check(pipeline)["actionable"] == [incident_id], "nobody has looked into the month yet"
+    with pytest.raises(NotPublished, match="quarantined"):
+        retraining.begin(pipeline, "run-1", incident_id=incident_id)
+    assert monitoring.check(pipeline)["actionable"] == []
+    assert pipeline.ledger.incident(incident_id).status == "waiting_for_data"
+    publish(world, tmp_path, "2022-05")
+    assert monitoring.check(pipeline)["actionable"] == []
+    pipeline.clock.advance(hours=1)
+    assert monitoring.check(pipeline)["actionable"] == [incident_id]
 
 
 def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(
@@ -202,6 +224,21 @@ def test_a_promotion_is_refused_when_another_is_champion_by_then(
     version = retraining.candidate(pipeline, plan)
     with pytest.raises(Conflict, match="champion is version 1"):
         promote_version(pipeline, version, reason="stale", actor="me", replaces=9)
+
+
+def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    plan = retraining.begin(pipeline, "second", months="2022-01..2022-03", force=True)
+    version = retraining.candidate(pipeline, plan)
+    verdict = retraining.gate(pipeline, plan, version)
+    pipeline.registry.set_alias(CHAMPION, version)
+    for _ in range(2):
+        retraining.promote(pipeline, plan, version, verdict)
+    (entry,) = pipeline.ledger.entries(kind="promoted", model_version=version)
+    assert (entry.incident_id, entry.evidence) == (plan["incident_id"], {"replaces": 1})
 
 
 def test_confirm_waits_for_every_instance(pipeline: Pipeline) -> None:

@@ -12,8 +12,9 @@ from autoops.loop.controls import frozen
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retraining import ACTION, reaches
+from autoops.loop.validation import QUARANTINED, RELEASED
 from autoops.loop.windows import promoted_at
-from autoops.months import parse_months
+from autoops.months import Month, parse_months
 from autoops.registry import ModelVersion
 
 ACTOR = "drift_monitor"
@@ -139,7 +140,7 @@ def remedies(pipeline: Pipeline) -> list[Remedy]:
     ]
     if not unclaimed:
         return []
-    published, held = pipeline.source.published(), frozen(pipeline)
+    published, held = _usable(pipeline), frozen(pipeline)
     cooldown_days, most = pipeline.settings.drift.cooldown_days, pipeline.settings.training.most_per_week
     lately = policy.Lately(_newest_judged(pipeline), _retrained_at(pipeline, incidents), _rolled_back_at(pipeline))
     found = []
@@ -147,7 +148,8 @@ def remedies(pipeline: Pipeline) -> list[Remedy]:
         decision = policy.remedy(reaches(published, incident.evidence_until), held, lately, cooldown_days, most)
         if decision.action == "wait for data":
             newest = str(published[-1]) if published else "none"
-            reason = f"evidence reaches {incident.evidence_until:%Y-%m-%d}, the newest published month is {newest}"
+            reach = f"evidence reaches {incident.evidence_until:%Y-%m-%d}"
+            reason = f"{reach}, the newest published month that may be used is {newest}"
             decision = policy.Decision(decision.action, reason)
         found.append(Remedy(incident, decision))
     return found
@@ -173,6 +175,19 @@ def actionable(pipeline: Pipeline) -> list[int]:
             pipeline.ledger.record("retraining asked for", incident.reason, actor=ACTOR, incident_id=incident.id)
             ready.append(incident.id)
     return ready
+
+
+def _usable(pipeline: Pipeline) -> list[Month]:
+    """Published months, but for those that are known to be quarantined; fetches none to find out."""
+    known = {
+        kind: {
+            (entry.evidence.get("month"), entry.evidence.get("content")) for entry in pipeline.ledger.entries(kind=kind)
+        }
+        for kind in (QUARANTINED, RELEASED)
+    }
+    stored = {ingested.month: ingested.content for ingested in pipeline.store.months()}
+    broken = known[QUARANTINED] - known[RELEASED]
+    return [month for month in pipeline.source.published() if (str(month), stored.get(month)) not in broken]
 
 
 def _retrained_at(pipeline: Pipeline, incidents: list[Incident]) -> list[datetime]:

@@ -7,7 +7,7 @@ from typing import Any
 from autoops import bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
-from autoops.loop import regret
+from autoops.loop import policy, regret
 from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
 from autoops.loop.checks import JUDGED
@@ -19,6 +19,9 @@ from autoops.loop.published_windows import published_windows
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.registry import CHAMPION, ModelVersion
 from autoops.scoring import fetch_bundle
+
+MOST_MONTHS = 1_000
+"""That one check looks back at."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,10 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
         found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
-        return found | {"decision": "nothing", "because": reason, "windows": [], "actionable": []}
+        return found | {"decision": "nothing", "because": reason, "windows": [], "quarantined": [], "actionable": []}
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []
+    after = _last_check(pipeline)
     for window in watched.windows(pipeline):
         if checked and pipeline.registry.by_alias(CHAMPION) != champion:
             break
@@ -70,7 +74,27 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
         if checked[-1]["decision"] in ("open incident", "roll back"):
             break
     telling = next((one for one in reversed(checked) if one["alarm"] or one["decision"] == "roll back"), checked[-1])
-    return telling | {"windows": checked, "actionable": actionable(pipeline)}
+    broken = _quarantined(pipeline, champion, after)
+    if broken and telling["decision"] in ("nothing", "not enough data"):
+        telling = broken[-1]
+    return telling | {"windows": checked, "quarantined": broken, "actionable": actionable(pipeline)}
+
+
+def _last_check(pipeline: Pipeline) -> int:
+    return max((check.id for check in pipeline.checks.latest()), default=0)
+
+
+def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
+    """Months whose data this check found broken; somebody has to see to each."""
+    checks = pipeline.checks.latest(champion.number, limit=MOST_MONTHS)
+    found = []
+    for check in reversed([check for check in checks if check.id > after and check.verdict == BROKEN]):
+        decision = policy.unjudged(check.verdict, check.reason)
+        pipeline.ledger.record(PAGE, decision.reason, actor=ACTOR, model_version=champion.number)
+        about = {"check_id": check.id, "verdict": check.verdict, "alarm": False, "reason": check.reason}
+        decided = {"decision": decision.action, "because": decision.reason, "incident_id": None}
+        found.append(about | {"model_version": champion.number} | decided)
+    return found
 
 
 def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, Any]:

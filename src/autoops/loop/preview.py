@@ -6,7 +6,7 @@ from autoops.drift.monitor import judge
 from autoops.loop import regret
 from autoops.loop.checks import JUDGED
 from autoops.loop.controls import frozen
-from autoops.loop.incidents import decision_on, remedies
+from autoops.loop.incidents import BROKEN, decision_on, remedies
 from autoops.loop.live_windows import live_window
 from autoops.loop.monitoring import Watched
 from autoops.loop.pipeline import Pipeline
@@ -71,7 +71,7 @@ def _months(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     more trips, is not seen from here."""
     seen_until = watched.reference.holdout["pickup_at"].max().to_pydatetime()
     checks = pipeline.checks.latest(watched.version.number, limit=ALL_CHECKS)
-    judged = {check.report.get("source") for check in checks if check.verdict in JUDGED}
+    judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
     published = pipeline.source.published()
     ahead = [month for month in published if month > Month.of(seen_until) and str(month) not in judged]
     if not ahead:

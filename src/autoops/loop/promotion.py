@@ -25,20 +25,37 @@ def promote_version(
     """
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is not None and champion.number == number:
+        if _last_recorded(pipeline) != number:  # an earlier attempt ended between the move and its record
+            _record_promotion(pipeline, number, reason, actor, incident_id, replaces)
         return
     if replaces is not None and (champion is None or champion.number != replaces):
         now = "nobody" if champion is None else f"version {champion.number}"
         raise Conflict(f"version {number} was compared with version {replaces}, but champion is {now} by now")
     pipeline.registry.version(number)
     _move(pipeline, champion, number)
+    _record_promotion(pipeline, number, reason, actor, incident_id, champion.number if champion else None)
+
+
+def _record_promotion(
+    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, replaced: int | None
+) -> None:
     pipeline.ledger.record(
         "promoted",
         reason,
         actor=actor,
         incident_id=incident_id,
         model_version=number,
-        evidence={"replaces": champion.number if champion else None},
+        evidence={"replaces": replaced},
     )
+
+
+def _last_recorded(pipeline: Pipeline) -> int | None:
+    """The champion that the ledger knows of."""
+    moves = [entry for kind in ("promoted", "rolled back") for entry in pipeline.ledger.entries(kind=kind)]
+    last = max(moves, key=lambda entry: entry.id, default=None)
+    if last is None:
+        return None
+    return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
 
 
 def roll_back(pipeline: Pipeline, *, reason: str, actor: str, evidence: Mapping[str, Any] | None = None) -> int:

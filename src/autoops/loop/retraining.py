@@ -3,22 +3,26 @@
 Steps take and return small JSON-able values, and each may be repeated by the same run: what was done is found again.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from autoops.errors import AutoOpsError, Conflict, NotPublished, ServiceUnavailable
+from autoops.errors import AutoOpsError, Conflict, DataError, NotPublished, ServiceUnavailable
 from autoops.loop import comparison
 from autoops.loop.candidates import train_challenger
 from autoops.loop.controls import frozen
 from autoops.loop.ledger import Incident, Status
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
+from autoops.loop.validation import newest_usable
 from autoops.loop.validation import validate as validate
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION
+
+logger = logging.getLogger(__name__)
 
 ACTION = "retrain"
 RUN_TAG = "retrain_run"
@@ -52,7 +56,7 @@ def begin(
     if automatic and held and pipeline.ledger.claimed_by(run_id, ACTION) is None:
         raise Conflict(held.reason)
     evidence_until = standing.evidence_until if standing else None
-    chosen = parse_months(months) if months else _newest_window(pipeline, evidence_until)
+    chosen = parse_months(months) if months else _newest_window(pipeline, evidence_until, actor)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
     pipeline.ledger.claim(incident.id, ACTION, run_id)
     pipeline.ledger.record(
@@ -92,13 +96,21 @@ def reaches(published: list[Month], evidence_until: datetime | None) -> bool:
     return evidence_until is None or any(evidence_until < month.ends_at for month in published)
 
 
-def _newest_window(pipeline: Pipeline, evidence_until: datetime | None) -> list[Month]:
-    published = pipeline.source.published()
+def _newest_window(pipeline: Pipeline, evidence_until: datetime | None, actor: str) -> list[Month]:
+    """Without months that are quarantined, unless there are no others: then the steps say what is wrong with them."""
+    published, count = pipeline.source.published(), pipeline.settings.training.window_months
     if not published:
         raise NotPublished(f"{pipeline.settings.data.source} holds no month to train on")
     if not reaches(published, evidence_until):
         raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_until}")
-    return published[-pipeline.settings.training.window_months :]
+    try:
+        usable = newest_usable(pipeline, published, count, actor)
+    except DataError as error:
+        logger.warning("what is published cannot be looked through: %s", error)
+        return published[-count:]
+    if usable and not reaches(usable, evidence_until):
+        raise NotPublished(f"the month that the incident reaches, {evidence_until}, is quarantined")
+    return usable or published[-count:]
 
 
 def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:

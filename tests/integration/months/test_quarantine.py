@@ -156,3 +156,13 @@ def test_a_month_that_lacks_a_column_is_quarantined_and_keeps_no_later_one_waiti
     (entry,) = pipeline.ledger.entries(kind="quarantined")
     assert "column trip_distance is missing" in entry.reason
     assert quarantines(pipeline) == [("2022-04", {"schema"})]
+
+
+def test_quarantine_is_what_the_check_decides_and_somebody_is_paged(pipeline: Pipeline, tmp_path: Path) -> None:
+    publish_broken(tmp_path, APRIL)
+    found = monitoring.check(pipeline)
+    assert (found["decision"], found["verdict"], found["alarm"]) == ("quarantine", "broken data", False)
+    assert [one["check_id"] for one in found["quarantined"]] == [found["check_id"]]
+    assert monitoring.check(pipeline)["decision"] == "nothing"
+    (page,) = pipeline.ledger.entries(kind="page")
+    assert page.reason.startswith("2022-04 is quarantined: ")
