@@ -4,8 +4,9 @@ Taken before cleaning, because cleaning drops just the rows that tell: small eno
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
+from statistics import median
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +51,7 @@ class Profile:
 
     def to_json(self) -> dict[str, Any]:
         routes = {name: [route.trips, route.miles, route.minutes] for name, route in self.routes.items()}
-        return asdict(self) | {"routes": routes, "days": list(self.days)}
+        return {**vars(self), "routes": routes, "days": list(self.days)}
 
     @classmethod
     def from_json(cls, known: Mapping[str, Any]) -> "Profile":
@@ -134,24 +135,23 @@ def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
     for profile in history:
         for name, route in profile.routes.items():
             found.setdefault(name, []).append(route)
-    columns = ((name, [(r.trips, r.miles, r.minutes) for r in routes]) for name, routes in found.items())
-    return {name: Route(*np.median(values, axis=0).tolist()) for name, values in columns}
+    return {name: _usual_route(routes) for name, routes in found.items()}
+
+
+def _usual_route(routes: Sequence[Route]) -> Route:
+    miles, minutes = (median(getattr(route, of) for route in routes) for of in ("miles", "minutes"))
+    return Route(int(median(route.trips for route in routes)), miles, minutes)
 
 
 def usual_days(history: Sequence[Profile]) -> Array:
     """Trips on each day of the week from Monday: the median over months of their means; NaN for one that none has."""
-    return np.array(
-        [_median([mean for mean in means if mean is not None]) for means in zip(*map(_means, history), strict=True)]
-    )
+    known = ([mean for mean in means if mean is not None] for means in zip(*map(_means, history), strict=True))
+    return np.array([median(means) if means else np.nan for means in known])
 
 
 def _means(profile: Profile) -> list[float | None]:
     days, weekday = np.array(covered(profile), float), weekdays(profile)
     return [float(days[weekday == day].mean()) if (weekday == day).any() else None for day in range(7)]
-
-
-def _median(values: Sequence[float]) -> float:
-    return float(np.median(values)) if values else np.nan
 
 
 def covered(profile: Profile) -> tuple[int, ...]:

@@ -160,6 +160,13 @@ def test_days_of_the_week_are_held_against_their_own():
     assert "7, 14, 21, 28" in judge(sundays_lost, [GOOD] * 3).reason
 
 
+def test_empty_days_where_hardly_anybody_goes_are_no_hole():
+    rare = replace(GOOD, days=(9,) * 4 + (0,) * 20 + (15,) * 6)
+
+    assert judge(rare, []).findings == judge(rare, [rare] * 3).findings == ()
+    assert judge(replace(rare, days=tuple(10 * trips for trips in rare.days)), []).findings
+
+
 def test_shares_of_a_handful_of_rows_say_nothing():
     few = replace(changed(missing={"passengers": 0.9}, commonest={"miles": 1.0}), rows=20, routes={}, days=())
 
