@@ -94,7 +94,7 @@ def _walks(study: Study, names: Iterable[str], progress: Progress, told: Told) -
     """By policy and lag. Those whose trainings others share go first; blind's wait for how often autoops retrains."""
     walks: dict[tuple[str, int], list[Walked]] = {}
     first = sorted(set(names) - {BLIND}, key=(AUTOOPS, "monthly", *POLICIES).index)
-    settings = sharing_cores(_on_history(study.settings), study.jobs)
+    settings = sharing_cores(on_history(study.settings), study.jobs)
     orders = [Order(name, lag, study.months, settings, study.workspace) for name in first for lag in study.lags]
     blind = study.seeds * len(study.lags) if BLIND in names else 0
     total = (len(orders) + blind) * (len(study.months) - settings.training.window_months)
@@ -113,9 +113,10 @@ def _blind(order: Order, retrainings: int, study: Study) -> list[Order]:
     return [replace(order, policy=BLIND, retrainings=retrainings, seed=seed) for seed in range(study.seeds)]
 
 
-def _on_history(settings: Settings) -> Settings:
-    """A walk has no live traffic: what is watched are the months that come out. And no decision of it depends on how
-    busy the machine is on which it runs."""
+def on_history(settings: Settings) -> Settings:
+    """A walk has no live traffic: what is watched are the months that come out. Nobody is there to approve of anything,
+    and no decision depends on how busy the machine is on which it is walked."""
     drift = settings.drift.model_copy(update={"source": "months"})
+    training = settings.training.model_copy(update={"approval": False})
     gate = settings.gate.model_copy(update={"max_latency_ms": inf})
-    return settings.model_copy(update={"drift": drift, "gate": gate})
+    return settings.model_copy(update={"drift": drift, "training": training, "gate": gate})

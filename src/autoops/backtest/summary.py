@@ -1,6 +1,6 @@
 """From walks to what is said of each policy: one run for each label lag, with the controls beside every claim."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +42,7 @@ def _policy(
         "promoted": _each(walks, lambda one: one["promoted"]),
         "rejected": _each(walks, lambda one: one["decision"] == "reject" and not one["promoted"]),
         "inconclusive": _each(walks, lambda one: one["decision"] == "inconclusive" and not one["promoted"]),
+        "rolled_back": _mean(sum(month["rolled_back"] for month in walk["months"]) for walk in walks),
         "failed": _each(walks, lambda one: one["decision"] == "failed"),
         "degradation_avoided": avoided.to_json() if avoided else None,
         "cpu_seconds": round(float(np.mean([walk["cpu_seconds"] for walk in walks])), 1),
@@ -55,8 +56,13 @@ def _policy(
 
 def _each(walks: Sequence[Walked], counts: Any) -> float:
     """By walk: a whole number but for blind's mean over seeds."""
-    number = sum(bool(counts(one)) for walk in walks for one in retrainings_of(walk)) / len(walks)
-    return int(number) if number == int(number) else number
+    return _mean(sum(bool(counts(one)) for one in retrainings_of(walk)) for walk in walks)
+
+
+def _mean(numbers: Iterable[int]) -> float:
+    found = list(numbers)
+    mean = sum(found) / len(found)
+    return int(mean) if mean == int(mean) else mean
 
 
 def retrainings_of(walk: Walked) -> list[dict[str, Any]]:
@@ -104,5 +110,7 @@ def _month(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
     kept = ("at", "months", "holds_from", "decision", "promoted", "reason")
     retrained = [{key: one[key] for key in kept} for one in alone["retrainings"]]
     return (
-        about | {key: alone[key] for key in ("version", "training_months", "checks")} | {"retrained_after": retrained}
+        about
+        | {key: alone[key] for key in ("version", "training_months", "checks", "rolled_back")}
+        | {"retrained_after": retrained}
     )

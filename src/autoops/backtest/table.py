@@ -41,12 +41,19 @@ def _errors(run: Mapping[str, Any]) -> Table:
 
 
 def _efforts(run: Mapping[str, Any]) -> Table:
-    counts = ["retrainings", "promoted", "rejected", "inconclusive"]
+    outcomes = ["promoted", "rejected", "inconclusive", "rolled_back"]
     rows = [
-        [name, *(f"{policy[count]:.3g}" for count in counts), f"{policy['cpu_seconds']:.0f}", _delay(policy)]
+        [
+            name,
+            f"{policy['retrainings']:.3g}",
+            ", ".join(f"{policy[outcome]:.3g}" for outcome in outcomes),
+            f"{policy['cpu_seconds']:.0f}",
+            _delay(policy),
+        ]
         for name, policy in run["policies"].items()
     ]
-    return f"{_lag(run)}: what was done", ["policy", *counts, "CPU s", "found, days"], rows
+    columns = ["policy", "retrained", "promoted, rejected, inconclusive, rolled back", "CPU s", "found, days"]
+    return f"{_lag(run)}: what was done", columns, rows
 
 
 def _comparisons(run: Mapping[str, Any]) -> Table:

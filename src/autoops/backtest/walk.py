@@ -21,7 +21,7 @@ from autoops.registry import champion_of
 from autoops.settings import Settings
 
 Walked = dict[str, Any]
-"""policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks, retrainings. JSON-able."""
+"""policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks and what was done."""
 
 ALL_CHECKS = 1_000_000
 
@@ -96,7 +96,7 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
     champion = champion_of(installation.pipeline.registry)
     errors = served.errors(installation.pipeline, champion, step.month)
     installation.clock.move_to(step.month.ends_at)
-    begun, judged = time.process_time(), len(_judged(installation))
+    begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
     retrainings = []
     if step.published is not None:
         installation.source.publish(step.published)
@@ -108,9 +108,14 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
         "version": champion.number,
         "training_months": champion.tags["training_months"].split(","),
         "cpu_seconds": time.process_time() - begun + kept,
+        "rolled_back": _rollbacks(installation) - undone,
         "checks": _judged(installation)[judged:],
         "retrainings": [asdict(retraining) for retraining in retrainings],
     }
+
+
+def _rollbacks(installation: Installation) -> int:
+    return len(installation.pipeline.ledger.entries(kind="rolled back"))
 
 
 def _judged(installation: Installation) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import pytest
 
 from autoops.backtest.fingerprint import PACKAGE, TRAINING_CODE, WALK_CODE, code, training_settings, walk_settings
 from autoops.backtest.processes import sharing_cores
+from autoops.backtest.study import on_history
 from autoops.settings import Settings
 
 
@@ -46,3 +47,11 @@ def test_the_code_that_counts_is_there_and_counts() -> None:
     assert all((PACKAGE / name).exists() for name in WALK_CODE)
     assert code(TRAINING_CODE) == code(TRAINING_CODE)
     assert len({code(TRAINING_CODE), code(WALK_CODE), code(TRAINING_CODE[:1])}) == 3
+
+
+def test_on_history_nobody_is_there_to_wait_for_and_no_clock_decides(settings: Settings) -> None:
+    walked = on_history(changed(settings, "training", approval=True))
+    assert not walked.training.approval
+    assert walked.drift.source == "months"
+    assert walked.gate.max_latency_ms > 1e9
+    assert walked.gate.max_model_mb == settings.gate.max_model_mb

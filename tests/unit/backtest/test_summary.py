@@ -36,6 +36,11 @@ def test_each_challenger_counts_for_what_became_of_it() -> None:
     assert policy["cpu_seconds"] == 4.0
 
 
+def test_rollbacks_are_counted_by_walk() -> None:
+    walk = walked("autoops", month("2022-04", 3.0), month("2022-05", 3.0) | {"rolled_back": 1})
+    assert run(autoops=[walk])["policies"]["autoops"]["rolled_back"] == 1
+
+
 def test_what_was_promoted_by_force_was_not_rejected() -> None:
     forced = retraining("reject", promoted=True)
     policy = run(monthly=[walked("monthly", month("2022-04", 3.0, forced), month("2022-05", 3.0))])["policies"]

@@ -23,6 +23,7 @@ def month(name: str, mae: float, *retrainings: dict[str, Any], swing: float = 0.
         "training_months": ["2022-01"],
         "cpu_seconds": 2.0,
         "checks": [],
+        "rolled_back": 0,
         "retrainings": list(retrainings),
     }
 
