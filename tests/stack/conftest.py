@@ -35,26 +35,31 @@ def write_env(file: Path, project: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    if named := os.environ.get("AUTOOPS_STACK_ENV"):
-        request.session.stash[STACK] = Stack(Path(named))
-        yield Stack(Path(named))
-        return
+def nothing(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A stack of which nothing is there yet, and nothing is left at the end. On its own, so that the services of one
+    that does not come up can still be asked why."""
     project = os.environ.get("AUTOOPS_STACK_PROJECT", "autoops-test")
     file = ROOT / "var" / f"{project}.env"
     write_env(file, project)
     stack = request.session.stash[STACK] = Stack(file)
     stack.down()
-    try:
-        stack.compose("build", within_s=UP_S)
-        stack.up()
-        yield stack
-    finally:
-        if os.environ.get("AUTOOPS_STACK_KEEP") == "1":
-            print(f"\nleft up: cd {ROOT} && docker compose --env-file {file} ps")
-        else:
-            stack.down()
-            file.unlink()
+    yield stack
+    if os.environ.get("AUTOOPS_STACK_KEEP") == "1":
+        print(f"\nleft up: cd {ROOT} && docker compose --env-file {file} ps")
+    else:
+        stack.down()
+        file.unlink()
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Stack:
+    if named := os.environ.get("AUTOOPS_STACK_ENV"):
+        request.session.stash[STACK] = Stack(Path(named))
+        return Stack(Path(named))
+    stack: Stack = request.getfixturevalue("nothing")
+    stack.compose("build", within_s=UP_S)
+    stack.up()
+    return stack
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from autoops.errors import NotFound
 from autoops.services.airflow import AirflowClient, DagRun
 from tests.stack.waiting import eventually
 
@@ -68,8 +69,19 @@ class Dags:
         eventually(lambda: self.airflow.run(RETRAIN, run_id).finished, RETRAINING_S, f"the end of {run_id}")
         return self.airflow.run(RETRAIN, run_id)
 
+    def failures(self, run_id: str) -> dict[str, str]:
+        """What each failed task of a retraining left as its reason."""
+        states = self.airflow.task_states(RETRAIN, run_id)
+        reasons = {}
+        for task_id in [task_id for task_id, state in states.items() if state == "failed"]:
+            try:
+                reasons[task_id] = str(self.xcom(RETRAIN, run_id, task_id, "error"))
+            except NotFound:
+                reasons[task_id] = "no reason given"
+        return reasons
+
     def retrain(self, conf: Mapping[str, Any]) -> str:
         """Run id of a retraining by hand that has ended well."""
         run_id: str = self.airflow.trigger(RETRAIN, conf)
-        assert self.ended(run_id).state == "success", self.airflow.task_states(RETRAIN, run_id)
+        assert self.ended(run_id).state == "success", self.failures(run_id)
         return run_id

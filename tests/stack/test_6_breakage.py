@@ -74,7 +74,7 @@ def test_a_retraining_survives_a_restart_of_the_scheduler(stack: Stack, dags: Da
     run_id = dags.airflow.trigger(RETRAIN, FORCED)
     eventually(lambda: dags.airflow.task_states(RETRAIN, run_id)["train"] == "running", 120, "the training runs")
     stack.compose("restart", "airflow-scheduler")
-    assert dags.ended(run_id).state == "success"
+    assert dags.ended(run_id).state == "success", dags.failures(run_id)
     (new,) = mlflow.versions().keys() - before.keys()
     assert mlflow.versions()[new]["tags"]["retrain_run"] == run_id
     assert mlflow.champion() == new
