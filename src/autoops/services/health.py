@@ -11,7 +11,7 @@ from autoops.services.airflow import AirflowClient
 from autoops.services.programs import API_SERVER, DAG_PROCESSOR, SCHEDULER
 from autoops.settings import Settings
 
-DAGS = ("drift_monitor", "retrain")
+DAGS = ("approve", "drift_monitor", "retrain")
 
 
 def complaint(program: str, settings: Settings, since: datetime | None = None) -> str | None:
