@@ -27,7 +27,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 def _errors(run: Mapping[str, Any]) -> Table:
     months = next(iter(run["policies"].values()))["per_month"]
     trips = sum(month["rows"] for month in months)
-    title = f"{_lag(run)}: error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
+    title = f"{_lag(run)}: minutes of error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
     rows = [
         [
             name,
@@ -37,7 +37,7 @@ def _errors(run: Mapping[str, Any]) -> Table:
         ]
         for name, policy in run["policies"].items()
     ]
-    return title, ["policy", "MAE, min", "against frozen", "degradation avoided"], rows
+    return title, ["policy", "MAE", "against frozen", "degradation avoided"], rows
 
 
 def _efforts(run: Mapping[str, Any]) -> Table:
