@@ -62,6 +62,15 @@ def test_a_quarantine_is_said_once_for_each_content(
     assert [check.verdict for check in pipeline.checks.latest(limit=100)].count("broken data") == 2
 
 
+def test_what_was_quarantined_stays_so_while_its_republication_cannot_be_read(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish_broken(tmp_path, APRIL)
+    monitoring.check(pipeline)
+    (tmp_path / "published" / file_name(APRIL)).write_bytes(b"no parquet")
+    assert verdicts(monitoring.check(pipeline)) == ["no new data"]
+
+
 def test_a_corrected_month_is_judged_anew_and_used(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
     publish_broken(tmp_path, APRIL)
     monitoring.check(pipeline)
@@ -166,3 +175,22 @@ def test_quarantine_is_what_the_check_decides_and_somebody_is_paged(pipeline: Pi
     assert monitoring.check(pipeline)["decision"] == "nothing"
     (page,) = pipeline.ledger.entries(kind="page")
     assert page.reason.startswith("2022-04 is quarantined: ")
+
+
+def test_a_republication_without_a_column_leaves_the_older_edition_in_use(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish(worlds["steady"], tmp_path, "2022-04")
+    assert validation.usable(pipeline, [APRIL]) == [APRIL]
+    whole = pq.read_table(worlds["steady"] / file_name(APRIL))
+    pq.write_table(whole.drop_columns(["trip_distance"]), tmp_path / "published" / file_name(APRIL))
+    assert validation.usable(pipeline, [APRIL]) == [APRIL]
+
+
+def test_a_month_that_cannot_be_read_is_one_less_to_compare_with(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish(worlds["steady"], tmp_path, "2022-04")
+    (tmp_path / "published" / file_name(MARCH)).write_bytes(b"no parquet")
+    assert validation.usable(pipeline, [APRIL]) == [APRIL]
+    assert [one.month for one in pipeline.store.months()] == parse_months("2022-01..2022-02,2022-04")
