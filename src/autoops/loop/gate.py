@@ -7,7 +7,7 @@ for the rest the verdict is inconclusive and says what would settle it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import Any, Literal
 
 import numpy as np
@@ -175,7 +175,7 @@ def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, ag
 
 def _until_certain(doubtful: Sequence[SegmentVerdict]) -> dict[str, Any]:
     """The first segment that turns out to be worse settles it."""
-    first = min(doubtful, key=lambda segment: segment.days_needed or LONGEST_WAIT_DAYS + 1)
+    first = min(doubtful, key=lambda segment: segment.days_needed or inf)
     return _waiting(first.days_needed, f"{first.difference:+.3f} min in {first.name}", "rejected")
 
 

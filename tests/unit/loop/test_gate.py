@@ -151,6 +151,7 @@ def test_days_of_which_one_holds_nearly_all_rows_are_too_few() -> None:
         ([-1.5, -1.5, +0.25], 0.1, "inconclusive", ["within margin", "within margin", "in doubt"]),
         ([-3.5, +0.25, +0.9], 0.1, "reject", ["within margin", "in doubt", "worse"]),
         ([+0.5, +0.5, -0.5], 0.01, "reject", ["worse", "worse", "within margin"]),
+        ([+0.25, +0.15, +0.15], 0.1, "reject", ["in doubt", "within margin", "within margin"]),
         ([+0.05, +0.05, +0.05], 0.01, "reject", ["within margin"] * 3),
         ([-0.5, +0.5, 0.0], 0.01, "reject", ["within margin", "worse", "within margin"]),
         ([-0.25, +0.25, 0.0], 0.1, "inconclusive", ["within margin", "in doubt", "within margin"]),
@@ -220,6 +221,7 @@ def test_doubt_about_a_segment_is_settled_when_the_first_one_is() -> None:
     verdict = decide(*errors, GATE, segments=segments)
     assert verdict.decision == "inconclusive"
     assert [segment.decision for segment in verdict.segments[1:]] == ["in doubt"] * 3
+    assert all(f"part {number} in doubt: +0.2" in verdict.reason for number in (1, 2, 3))
     assert verdict.days_needed == verdict.segments[2].days_needed < verdict.segments[3].days_needed
     assert verdict.settled_by == (
         f"{verdict.days_needed} more days of rows that neither model was trained on: if the difference stays at "
@@ -233,6 +235,13 @@ def test_doubt_so_close_to_the_margin_is_never_settled() -> None:
     assert verdict.decision == "inconclusive"
     assert verdict.days_needed is None
     assert verdict.settled_by.startswith("no realistic number of days: a difference of +0.200 min in part 1 would")
+
+
+def test_one_segment_that_can_be_settled_is_enough() -> None:
+    errors, segments = in_part([-3.0, +0.2001, +0.25], swing=0.1)
+    verdict = decide(*errors, GATE, segments=segments)
+    assert [segment.days_needed for segment in verdict.segments] == [None, None, verdict.days_needed]
+    assert "+0.250 min in part 2" in verdict.settled_by
 
 
 def test_where_the_overall_difference_is_open_it_is_what_is_waited_for() -> None:
@@ -250,6 +259,7 @@ SLOW = "one trip takes 2.01 ms, gate.max_latency_ms is 2"
     ("footprint", "reasons"),
     [
         (SMALL, []),
+        (Footprint(0.1, 0.1), []),
         (replace(SMALL, model_mb=200.1), [LARGE]),
         (replace(SMALL, latency_ms=2.01), [SLOW]),
         (Footprint(200.1, 2.01), [LARGE, SLOW]),

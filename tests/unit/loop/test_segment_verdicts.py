@@ -121,6 +121,7 @@ def test_doubt_says_how_many_days_would_make_it_worse() -> None:
     assert judged({"a": -2.0})["a"].days_needed is None
 
 
-def test_a_reason_names_the_segment_and_its_figures() -> None:
-    verdict = SegmentVerdict("night", "worse", 321, 7, 4.0, 5.0, 1.0, 0.51, 1.49, 0.2)
-    assert verdict.reason == "night worse: +1.000 min, +0.510 to +1.490, allowed are +0.200, on 321 rows"
+@pytest.mark.parametrize("decision", ["worse", "in doubt", "within margin"])
+def test_a_reason_names_the_segment_and_its_figures(decision: str) -> None:
+    verdict = SegmentVerdict("night", decision, 321, 7, 4.0, 5.0, 1.0, 0.51, 1.49, 0.2)
+    assert verdict.reason == f"night {decision}: +1.000 min, +0.510 to +1.490, allowed are +0.200, on 321 rows"

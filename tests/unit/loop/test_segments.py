@@ -33,7 +33,18 @@ def bands(columns: Columns, name: str) -> list[str]:
 
 def test_hours_are_new_yorks() -> None:
     night, morning, midday, evening = "hours 22 to 6", "hours 6 to 10", "hours 10 to 16", "hours 16 to 22"
-    expected = {0: night, 5: night, 6: morning, 9: morning, 10: midday, 15: midday, 16: evening, 21: evening, 22: night}
+    expected = {
+        0: night,
+        5: night,
+        6: morning,
+        9: morning,
+        10: midday,
+        15: midday,
+        16: evening,
+        21: evening,
+        22: night,
+        23: night,
+    }
     assert bands(trips(hours=tuple(expected)), "hour_band") == list(expected.values())
 
 
@@ -57,11 +68,11 @@ def test_trips_without_a_passenger_count_are_a_segment() -> None:
 
 
 def test_a_single_zone_is_a_segment() -> None:
-    columns = trips(zones=((132, 7), (7, 132), (13, 2)))
+    columns = trips(zones=((132, 7), (7, 132), (13, 2), (200, 200)))
     found = segments_of(columns, ["pickup_location_id=132", "dropoff_location_id=132"])
     assert {name: rows.tolist() for name, rows in found.items()} == {
-        "pickup_location_id=132": [True, False, False],
-        "dropoff_location_id=132": [False, True, False],
+        "pickup_location_id=132": [True, False, False, False],
+        "dropoff_location_id=132": [False, True, False, False],
     }
 
 
