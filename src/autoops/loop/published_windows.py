@@ -93,8 +93,7 @@ def _note(
 
 
 def _attempts(checks: Sequence[Check], month: Month) -> list[Attempt]:
-    of_month = (check for check in checks if check.report.get("source") == str(month))
-    return [_attempt(check, month) for check in of_month if check.verdict != BROKEN_DATA]
+    return [_attempt(check, month) for check in checks if check.report.get("source") == str(month)]
 
 
 def _attempt(check: Check, month: Month) -> Attempt:
