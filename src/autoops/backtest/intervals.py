@@ -40,7 +40,7 @@ def averaged(walks: Sequence[Days]) -> Days:
 
 
 def difference(policy: Days, other: Days, gate: Gate) -> Interval:
-    """Of the mean absolute errors, policy − other. The gate's way: pairs, whole days, percentiles."""
+    """Of the mean absolute errors, policy − other. As the gate compares: in pairs, by whole days that are resampled."""
     draws = _draws(policy, gate)
     return _interval(policy.mae - other.mae, _means(policy, other, draws), gate)
 

@@ -179,7 +179,12 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
     if ROLLED_BACK in pipeline.registry.version(version).tags:
         return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
     if verdict["decision"] != "promote" and not plan["force"]:
-        return {"promoted": False, "version": version, "reason": f"{verdict['decision']}: {verdict['reason']}"}
+        condition = f"; settled by {verdict['settled_by']}" if verdict.get("settled_by") else ""
+        return {
+            "promoted": False,
+            "version": version,
+            "reason": f"{verdict['decision']}: {verdict['reason']}{condition}",
+        }
     reason = verdict["reason"] if verdict["decision"] == "promote" else f"forced although {verdict['reason']}"
     held = _held(pipeline, plan, verdict)
     if held is not None:
