@@ -36,6 +36,7 @@ class City:
 
     `pickups` are shares; `nightlife` and `weekend` tilt them by the time; `pace` multiplies speed at either end;
     `miles` are road miles between zones; `going[reach]` holds, row after row, the cumulative shares of dropoff zones.
+    `like` is the position of another zone, as fast and of the same kind: one of the busiest for one of the busiest.
     """
 
     pickups: Array
@@ -44,6 +45,7 @@ class City:
     pace: Array
     miles: Array
     going: tuple[Array, ...]
+    like: Array
 
 
 @lru_cache(maxsize=1)
@@ -59,13 +61,16 @@ def the_city() -> City:
     np.fill_diagonal(miles, 0.7)
     miles = np.maximum(miles, 0.7)
     pickups = _popularity(rng)
+    nightlife, weekend = rng.normal(0, 0.5, ZONES), rng.normal(0, 0.3, ZONES)
+    pace = np.exp(rng.normal(0, 0.13, ZONES) + 0.04 * (spread - 2.4))
     return City(
         pickups=pickups,
-        nightlife=rng.normal(0, 0.5, ZONES),
-        weekend=rng.normal(0, 0.3, ZONES),
-        pace=np.exp(rng.normal(0, 0.13, ZONES) + 0.04 * (spread - 2.4)),
+        nightlife=nightlife,
+        weekend=weekend,
+        pace=pace,
         miles=miles,
         going=tuple(_going(pickups, miles, reach) for reach in REACH_MILES),
+        like=_alike(pace),
     )
 
 
@@ -77,6 +82,16 @@ def _popularity(rng: np.random.Generator) -> Array:
         by_rank = 1 / np.arange(1, len(zones) + 1) ** 1.1
         shares[np.array(zones) - 1] = by_rank / by_rank.sum() * share * (1 - _TAIL_SHARE)
     return shares
+
+
+def _alike(pace: Array) -> Array:
+    """The busiest zones and all others, each in order of pace, in twos that change places; an odd one stays."""
+    busiest = np.isin(np.arange(ZONES), np.concatenate(_BUSIEST) - 1)
+    like = np.arange(ZONES)
+    for kind in (np.flatnonzero(busiest), np.flatnonzero(~busiest)):
+        ordered = kind[np.argsort(pace[kind])][: len(kind) // 2 * 2]
+        like[ordered] = ordered.reshape(-1, 2)[:, ::-1].ravel()
+    return like
 
 
 def _going(pickups: Array, miles: Array, reach: float) -> Array:

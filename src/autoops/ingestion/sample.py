@@ -2,13 +2,18 @@
 
 A scenario changes what is drawn from the first moment of a month on. What it means for the loop:
 
-    steady    nothing changes: any alarm is false
-    speed     concept drift: speeds change by `magnitude` (-0.25: a quarter slower), trips stay the same
-    mix       data drift: the share `magnitude` of the trips goes far, from quiet zones; speeds stay the same
-    bad_day   a storm: on one day of each month speeds change by `magnitude` and half of the trips stay away
-    unit      broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
-    nulls     broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
-    collapse  broken data: the share `magnitude` of the rows is lost
+    steady     nothing changes: any alarm is false
+    speed      concept drift: speeds change by `magnitude` (-0.25: a quarter slower), trips stay the same
+    slow       concept drift that creeps: speeds change by `magnitude` in the first month, and again in each later one
+    mix        data drift: the share `magnitude` of the trips goes far, from quiet zones; speeds stay the same, and a
+               model that has seen such trips does little better
+    outskirts  data drift that hurts: the same from zones with fast roads, of which a model has learnt little before
+    zones      data drift that hurts no model: the share `magnitude` of the trips begins and ends in other zones, as
+               fast and of the same kind as its own; lengths and speeds stay the same
+    bad_day    a storm: on one day of each month speeds change by `magnitude` and half of the trips stay away
+    unit       broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
+    nulls      broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
+    collapse   broken data: the share `magnitude` of the rows is lost
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +32,7 @@ from autoops.ingestion.tlc import raw_table
 from autoops.ingestion.traffic import Regime, Trips, trips_of
 from autoops.months import Month
 
-Scenario = Literal["steady", "speed", "mix", "bad_day", "unit", "nulls", "collapse"]
+Scenario = Literal["steady", "speed", "slow", "mix", "outskirts", "zones", "bad_day", "unit", "nulls", "collapse"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 
 UNREPORTED = (0.06, 0.14)
@@ -43,7 +48,10 @@ class _Magnitude:
 
 _MAGNITUDES: dict[Scenario, _Magnitude] = {
     "speed": _Magnitude(-0.25, -0.9, 4),
+    "slow": _Magnitude(-0.05, -0.9, 4),
     "mix": _Magnitude(0.4, 0, 1),
+    "outskirts": _Magnitude(0.4, 0, 1),
+    "zones": _Magnitude(0.5, 0, 1),
     "bad_day": _Magnitude(-0.4, -0.9, 4),
     "unit": _Magnitude(1.609344, 0.001, 1000),
     "nulls": _Magnitude(0.5, 0, 1),
@@ -74,7 +82,8 @@ def write_sample(
     paths = []
     for month in months:
         path = directory / file_name(month)
-        _write_month(path, month, trips_per_month, seed, scenario if month >= begins else "steady", strength)
+        changed = _months_between(begins, month) + 1
+        _write_month(path, month, trips_per_month, seed, scenario if changed > 0 else "steady", strength, changed)
         paths.append(path)
         if progress:
             progress(month)
@@ -101,14 +110,31 @@ def _strength(scenario: Scenario, magnitude: float | None) -> float:
     return strength
 
 
-def _write_month(path: Path, month: Month, count: int, seed: int, scenario: Scenario, strength: float) -> None:
+def _months_between(first: Month, last: Month) -> int:
+    return (last.year - first.year) * 12 + last.month - first.month
+
+
+def _write_month(
+    path: Path, month: Month, count: int, seed: int, scenario: Scenario, strength: float, changed: int
+) -> None:
+    """`changed` months have the change by the end of this one."""
     rng = np.random.default_rng([seed, month.year, month.month, 1])
     unreported = rng.uniform(*UNREPORTED)
-    regime = Regime(speed=1 + strength if scenario == "speed" else 1, elsewhere=strength if scenario == "mix" else 0)
+    regime = _regime(scenario, strength, changed)
     trips = _break(trips_of(month, count, seed, unreported, regime), scenario, strength, rng)
     trips, refund = soil(trips, month, rng)
     with landing(path) as file:
         pq.write_table(raw_table(trips, refund, month, rng), file, compression="zstd")
+
+
+def _regime(scenario: Scenario, strength: float, changed: int) -> Regime:
+    if scenario == "speed":
+        return Regime(speed=1 + strength)
+    if scenario == "slow":
+        return Regime(speed=(1 + strength) ** changed)
+    if scenario in ("mix", "outskirts"):
+        return Regime(elsewhere=strength, fast_roads=scenario == "outskirts")
+    return Regime(moved=strength if scenario == "zones" else 0)
 
 
 def _break(trips: Trips, scenario: Scenario, strength: float, rng: np.random.Generator) -> Trips:

@@ -37,6 +37,9 @@ _PASSENGERS = ((1, 2, 5, 6, 3, 0, 4), (0.854, 0.084, 0.022, 0.015, 0.014, 0.006,
 
 SHOCK_LASTS = 0.5
 """Correlation of a day's shock with the day before's."""
+FAST_ZONES = 20
+"""Quiet ones, whose roads are fast."""
+
 VOLUME_SHOCK, SPEED_SHOCK = 0.08, 0.012
 """Standard deviations of the logarithm."""
 
@@ -49,6 +52,10 @@ class Regime:
     """Multiplies every speed."""
     elsewhere: float = 0
     """Share of trips that begin in the zones which are quiet otherwise, and go far."""
+    fast_roads: bool = False
+    """Of those zones, only the ones with the fastest roads."""
+    moved: float = 0
+    """Share of trips that begin and end in zones like their own, over as many miles."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def trips_of(month: Month, count: int, seed: int, unreported: float, regime: Reg
     slot = np.repeat(np.arange(len(weights)), rng.multinomial(count, weights / weights.sum()))
     is_unreported = rng.random(count) < unreported
     pickup, dropoff, miles = _journeys(rng, hours.hour[slot], hours.weekend[slot], is_unreported, regime)
+    pickup, dropoff = _moved(np.random.default_rng([seed, month.year, month.month, 2]), pickup, dropoff, regime.moved)
     pace = np.sqrt(the_city().pace[pickup] * the_city().pace[dropoff])
     mph = _SPEED[hours.weekend[slot], hours.hour[slot]] * pace * np.exp(speed[slot]) * regime.speed
     seconds = rng.integers(3600, size=count).astype("timedelta64[s]")
@@ -138,7 +146,7 @@ def _journeys(
     """Positions of pickup and dropoff zones, and the miles between them."""
     city = the_city()
     elsewhere = rng.random(len(hour)) < regime.elsewhere
-    pickup = np.where(elsewhere, _quiet_zones(rng, len(hour)), _pickup_zones(rng, hour, weekend))
+    pickup = np.where(elsewhere, _quiet_zones(rng, len(hour), regime.fast_roads), _pickup_zones(rng, hour, weekend))
     odds = np.where(unreported[:, None], _REACH_OF_UNREPORTED, _REACH)
     odds = odds * np.where((hour < 6)[:, None], [0.7, 1.0, 2.0], 1.0)
     bounds = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
@@ -148,6 +156,11 @@ def _journeys(
     dropoff = np.clip(found - pickup * ZONES, 0, ZONES - 1)
     miles = city.miles[pickup, dropoff] * np.exp(rng.normal(0, 0.28, len(hour)))
     return pickup, dropoff, np.asarray(np.maximum(np.round(miles, 2), 0.05))
+
+
+def _moved(rng: np.random.Generator, pickup: Array, dropoff: Array, share: float) -> tuple[Array, Array]:
+    like, moves = the_city().like, rng.random(len(pickup)) < share
+    return np.where(moves, like[pickup], pickup), np.where(moves, like[dropoff], dropoff)
 
 
 def _pickup_zones(rng: np.random.Generator, hour: Array, weekend: Array) -> Array:
@@ -162,9 +175,11 @@ def _pickup_zones(rng: np.random.Generator, hour: Array, weekend: Array) -> Arra
     return np.asarray(np.clip(found, 0, ZONES - 1))
 
 
-def _quiet_zones(rng: np.random.Generator, count: int) -> Array:
+def _quiet_zones(rng: np.random.Generator, count: int, fast_roads: bool) -> Array:
     city = the_city()
     quiet = np.where(city.pickups < np.quantile(city.pickups, 0.8), 1.0, 0.0)
+    if fast_roads:
+        quiet[np.argsort(city.pace * quiet)[:-FAST_ZONES]] = 0
     return rng.choice(ZONES, size=count, p=quiet / quiet.sum())
 
 

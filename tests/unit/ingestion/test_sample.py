@@ -1,29 +1,17 @@
 """The sample is judged as real months are: through `clean`, by what the loop would see of it."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from sklearn.ensemble import RandomForestRegressor
 
-from autoops.errors import InputError
 from autoops.features import day_of_week, feature_matrix, hour_of_day
-from autoops.ingestion.clean import Cleaned, clean
-from autoops.ingestion.sample import SCENARIOS, Scenario, parse_scenario, write_sample
+from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.ingestion.traffic import Regime, trips_of
-from autoops.months import NEW_YORK, Month, parse_months
+from autoops.months import Month, parse_months
 from autoops.trips import TARGET, columns_of
-
-MAY = Month(2023, 5)
-FEATURES = ("trip_distance", "passenger_count", "hour", "day_of_week", "pickup_location_id", "dropoff_location_id")
-
-
-def sampled(directory: Path, scenario: Scenario = "steady", magnitude: float | None = None, seed: int = 7) -> Cleaned:
-    write_sample(directory, [MAY], seed=seed, scenario=scenario, magnitude=magnitude)
-    return clean(directory / file_name(MAY), MAY)
+from tests.unit.ingestion.sampled import FEATURES, MAY, distance_of_zones, mph, sampled
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +19,6 @@ def raw(tmp_path_factory) -> pd.DataFrame:
     directory = tmp_path_factory.mktemp("raw")
     write_sample(directory, [MAY])
     return pq.read_table(directory / file_name(MAY)).to_pandas()
-
-
-@pytest.fixture(scope="module")
-def steady(tmp_path_factory) -> pd.DataFrame:
-    return sampled(tmp_path_factory.mktemp("steady")).trips
-
-
-def mph(trips: pd.DataFrame) -> pd.Series:
-    return trips["trip_distance"] / trips[TARGET] * 60
 
 
 def test_a_month_is_the_same_for_the_same_seed_whichever_months_are_written_with_it(tmp_path):
@@ -117,14 +96,7 @@ def test_there_are_days_and_weeks_in_volume_speed_distance_and_zones(steady):
     assert mph(steady)[night].median() > 1.25 * mph(steady)[rush].median()
     assert steady["trip_distance"][night].mean() > 1.05 * steady["trip_distance"][rush].mean()
     assert mph(steady)[weekend].median() > 1.05 * mph(steady)[~weekend].median()
-    assert _distance_of_zones(steady[night], steady[rush]) > 2 * _distance_of_zones(steady[::2], steady[1::2])
-
-
-def _distance_of_zones(a: pd.DataFrame, b: pd.DataFrame) -> float:
-    """Total variation over the busiest zones, where samples suffice."""
-    shares = [frame["pickup_location_id"].value_counts(normalize=True) for frame in (a, b)]
-    busiest = shares[1].index[:20]
-    return float(np.abs(shares[0].reindex(busiest, fill_value=0) - shares[1][busiest]).sum() / 2)
+    assert distance_of_zones(steady[night], steady[rush]) > 2 * distance_of_zones(steady[::2], steady[1::2])
 
 
 def test_the_clocks_that_change_leave_no_hour_out_and_none_that_does_not_exist():
@@ -161,111 +133,11 @@ def _beyond_the_week(series: pd.Series) -> pd.Series:
     return series - series.groupby(pd.DatetimeIndex(series.index).dayofweek).transform("mean")
 
 
-def test_a_forest_beats_the_median_as_clearly_as_on_real_months(tmp_path):
-    months = parse_months("2023-03..2023-05")
-    write_sample(tmp_path, months)
-    *train, test = (clean(tmp_path / file_name(month), month).trips for month in months)
-    known = pd.concat(train)
-    forest = RandomForestRegressor(
-        20, max_depth=14, min_samples_leaf=10, max_features=0.5, n_jobs=2, random_state=0
-    ).fit(feature_matrix(columns_of(known), FEATURES), known[TARGET])
+def test_a_forest_beats_the_median_as_clearly_as_on_real_months(steady, forest):
+    test = steady
 
     error = test[TARGET] - forest.predict(feature_matrix(columns_of(test), FEATURES))
-    baseline = (test[TARGET] - known[TARGET].median()).abs().mean()
+    baseline = (test[TARGET] - test[TARGET].median()).abs().mean()
     assert 0.68 <= 1 - error.var() / test[TARGET].var() <= 0.82
     assert error.abs().mean() < 0.5 * baseline
     assert error.abs()[test[TARGET] > 20].mean() > 2 * error.abs()[test[TARGET] < 8].mean()
-
-
-def test_speed_slows_trips_and_leaves_them_where_they_were(tmp_path, steady):
-    slower = sampled(tmp_path, "speed").trips
-
-    assert mph(slower).median() / mph(steady).median() == pytest.approx(0.75, abs=0.02)
-    assert slower["trip_distance"].median() == pytest.approx(steady["trip_distance"].median(), rel=0.05)
-    assert _distance_of_zones(slower, steady) < 0.03
-
-
-def test_mix_sends_trips_elsewhere_at_the_speeds_that_hold_there(tmp_path, steady):
-    mixed = sampled(tmp_path, "mix").trips
-
-    assert mixed["trip_distance"].median() > 1.2 * steady["trip_distance"].median()
-    assert _distance_of_zones(mixed, steady) > 0.15
-    near_two_miles = [mph(t[t["trip_distance"].between(1.8, 2.2)]).median() for t in (mixed, steady)]
-    assert near_two_miles[0] == pytest.approx(near_two_miles[1], rel=0.06)
-
-
-def test_unit_changes_the_figures_and_not_the_trips(tmp_path, steady):
-    kilometres = sampled(tmp_path, "unit").trips
-
-    assert kilometres["trip_distance"].median() / steady["trip_distance"].median() == pytest.approx(1.609, rel=0.03)
-    assert kilometres[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
-
-
-def test_nulls_hides_the_passengers_of_many(tmp_path, steady):
-    surge = sampled(tmp_path, "nulls").trips
-
-    assert (steady["passenger_count"] == 0).mean() < 0.16
-    assert (surge["passenger_count"] == 0).mean() > 0.5
-    assert surge[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
-
-
-def test_collapse_loses_rows_and_changes_none(tmp_path, steady):
-    rest = sampled(tmp_path, "collapse").trips
-
-    assert len(rest) / len(steady) == pytest.approx(0.3, abs=0.02)
-    assert rest[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
-
-
-def test_a_bad_day_is_slow_and_quiet_and_the_others_are_as_ever(tmp_path, steady):
-    stormy = sampled(tmp_path, "bad_day").trips
-    daily, usual = (trips.groupby(trips["pickup_at"].dt.tz_convert(NEW_YORK).dt.day) for trips in (stormy, steady))
-    volume, speed = daily.size() / usual.size(), daily.apply(mph).groupby(level=0).median() / mph(steady).median()
-
-    day = volume.idxmin()
-    assert volume[day] == pytest.approx(0.5, abs=0.08)
-    assert volume.drop(day).min() > 0.8
-    assert speed[day] < 0.7 < 0.9 < speed.drop(day).min()
-
-
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "steady"])
-def test_a_change_holds_from_its_month_on_and_not_before(tmp_path, scenario):
-    months = parse_months("2023-03..2023-05")
-    write_sample(tmp_path / "steady", months, trips_per_month=500)
-    write_sample(tmp_path / "changed", months, trips_per_month=500, scenario=scenario, changes_from=Month(2023, 4))
-
-    same = [
-        pq.read_table(tmp_path / "steady" / file_name(m)).equals(pq.read_table(tmp_path / "changed" / file_name(m)))
-        for m in months
-    ]
-    assert same == [True, False, False]
-
-
-def test_magnitude_sets_the_size_of_the_change(tmp_path, steady):
-    slower = sampled(tmp_path, "speed", magnitude=-0.1).trips
-
-    assert mph(slower).median() / mph(steady).median() == pytest.approx(0.9, abs=0.02)
-
-
-@pytest.mark.parametrize(
-    ("scenario", "magnitude"),
-    [
-        ("speed", -1.0),
-        ("speed", float("nan")),
-        ("mix", 1.5),
-        ("unit", 0.0),
-        ("nulls", -0.1),
-        ("collapse", 1.0),
-        ("steady", 0.1),
-    ],
-)
-def test_a_magnitude_that_a_scenario_cannot_take_is_refused(tmp_path, scenario, magnitude):
-    with pytest.raises(InputError, match=f"scenario {scenario}"):
-        write_sample(tmp_path, [MAY], scenario=scenario, magnitude=magnitude)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_scenario_or_a_size_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(InputError, match="'fog': expected one of steady, speed, mix, bad_day, unit, nulls, collapse"):
-        parse_scenario("fog")
-    with pytest.raises(InputError, match="at least 100, got 5"):
-        write_sample(tmp_path, [MAY], trips_per_month=5)
