@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from autoops.loop.pipeline import Pipeline
+    from autoops.registry import Registry
 
 
 def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pipeline":
@@ -44,12 +45,19 @@ def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pip
 
 
 def api(settings: Settings | None = None) -> "FastAPI":
-    """The serving application, on a migrated database."""
+    """The serving application."""
     from autoops.mlflow_registry import MlflowRegistry
-    from autoops.serving.app import create_app
 
     settings = settings or load_settings()
+    return api_on(settings, MlflowRegistry(settings.model.name, settings.mlflow))
+
+
+def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
+    """The same on a given registry, and on a migrated database. A server that is away is no reason not to start: an
+    outbox takes predictions in until it is back."""
+    from autoops.serving.app import create_app
+
     engine = database.connect(settings)
-    database.upgrade(engine)
-    registry = MlflowRegistry(settings.model.name, settings.mlflow)
+    if engine.dialect.name == "sqlite" or database.reachable(engine):
+        database.upgrade(engine)
     return create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock())

@@ -1,5 +1,6 @@
 """One database for all that `tables` describes: SQLite (WAL) by default, PostgreSQL in the full stack."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from alembic.util import CommandError
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 
 def connect(settings: Settings) -> sa.Engine:
     """An engine on `storage.url`; connects lazily. Raises SettingsError for a URL that is none of ours."""
@@ -29,6 +32,11 @@ def connect(settings: Settings) -> sa.Engine:
         raise SettingsError(f"storage.url: {error}") from None
     except ModuleNotFoundError as error:
         raise SettingsError(f"storage.url: its driver {error.name} is not installed") from None
+
+
+def embedded(file: Path, timeout_s: float) -> sa.Engine:
+    """An engine on a SQLite file of one's own, made as `connect` makes the default database."""
+    return _sqlite(sa.URL.create("sqlite", database=str(file)), timeout_s)
 
 
 def _json(value: object) -> str:
@@ -78,6 +86,16 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def reachable(engine: sa.Engine) -> bool:
+    """Whether a server takes connections; says why not where it does not."""
+    try:
+        with storage_errors(), engine.connect():
+            return True
+    except StorageUnavailable as error:
+        logger.warning("%s", error)
+        return False
 
 
 MIGRATING = 0x6175746F6F7073

@@ -93,6 +93,10 @@ class PredictionLog:
         sqlite = engine.dialect.name == "sqlite"
         self._appender = SqliteAppender(engine, _COLUMNS, unique="request_id") if sqlite else None
 
+    @property
+    def engine(self) -> sa.Engine:
+        return self._engine
+
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         """Commits `rows` and returns, in their order, what stands in the log: for a `request_id` that
         was logged before, the earlier row."""
@@ -141,6 +145,7 @@ class PredictionLog:
         known: set[str | None] = set()
         for column, ids in (
             (tables.predictions.c.id, [label.prediction_id for label in labels]),
+            (tables.repeats.c.prediction_id, [label.prediction_id for label in labels]),
             (tables.predictions.c.request_id, [label.request_id for label in labels]),
         ):
             named = [i for i in ids if i is not None]
@@ -160,14 +165,13 @@ class PredictionLog:
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """The last `limit` predictions in scope labelled after label `after`, each once with its latest
         label, in the order in which the labels came."""
-        truth, named = tables.ground_truth.c, tables.predictions.alias()
-        by_request = sa.select(named.c.id).where(named.c.request_id == truth.request_id).scalar_subquery()
+        truth = tables.ground_truth.c
         query = (
             sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
             .join_from(
                 tables.ground_truth,
                 tables.predictions,
-                tables.predictions.c.id == sa.func.coalesce(truth.prediction_id, by_request),
+                tables.predictions.c.id == sa.func.coalesce(_by_request(), truth.prediction_id),
             )
             .where(scope.condition(), truth.id > (after or 0))
             .order_by(truth.id.desc())
@@ -187,6 +191,15 @@ class PredictionLog:
             query = query.where(tables.predictions.c.id > after)
         with storage_errors(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def _by_request() -> sa.ScalarSelect[str]:
+    """The prediction that stands for the request which a label names: by itself, or by an answer to it that another
+    answer stands for."""
+    truth, repeats, named = tables.ground_truth.c, tables.repeats.c, tables.predictions.alias()
+    of_repeat = sa.select(repeats.request_id).where(repeats.prediction_id == truth.prediction_id).scalar_subquery()
+    request_id = sa.func.coalesce(truth.request_id, of_repeat)
+    return sa.select(named.c.id).where(named.c.request_id == request_id).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import LimitedBody, Measured
+from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
@@ -36,7 +37,7 @@ _QUEUED_BATCHES = 4
 def create_app(
     settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
 ) -> FastAPI:
-    """The database must be migrated. Nothing is started before the server enters the lifespan."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     hostname = socket.gethostname()
     metrics = Metrics()
@@ -54,13 +55,16 @@ def create_app(
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     holder = Holder(registry, serving.model_version, last_served, clock, observe)
     metrics.watch(holder, writer)
+    outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
+    if outbox is not None:
+        outbox.watch(metrics.registry)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
-    predictor = Predictor(holder, log, writer, metrics, clock)
+    predictor = Predictor(holder, outbox or log, writer, metrics, clock)
     endpoints = Endpoints(
         predictor, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, (poller, heartbeat), lambda: instances.leave(instance_id))
+    lifespan = _lifespan(writer, outbox, (poller, heartbeat), lambda: instances.leave(instance_id))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -83,10 +87,14 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     return app
 
 
-def _lifespan(writer: Writer, periodics: tuple[Periodic, ...], leave: Callable[[], None]) -> Lifespan:
+def _lifespan(
+    writer: Writer, outbox: OutboxLog | None, periodics: tuple[Periodic, ...], leave: Callable[[], None]
+) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _tame_garbage_collection()
+        if outbox is not None:
+            await asyncio.to_thread(outbox.start)
         writer.start()
         for periodic in periodics:
             periodic.start()
@@ -95,6 +103,8 @@ def _lifespan(writer: Writer, periodics: tuple[Periodic, ...], leave: Callable[[
         for periodic in periodics:
             await asyncio.to_thread(periodic.stop)
         try:
+            if outbox is not None:
+                await asyncio.to_thread(outbox.stop)
             await asyncio.to_thread(leave)
         except StorageUnavailable as error:
             logger.warning("this instance could not sign off: %s", error)
