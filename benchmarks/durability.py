@@ -1,9 +1,9 @@
-"""What is lost and what is doubled when an API process is killed under load, again and again: `scripts/bench.sh durability`.
+"""What an API loses and doubles that is killed under load, again and again: `scripts/bench.sh durability`.
 
 Each round starts a real process in the same home, loads it over eight connections, and ends it with `kill -9` at a
-random moment. On PostgreSQL the server is stopped and started in between, as a crash and as a shutdown, so that
-processes start, serve and die with and without it. At the end the last process is asked to stop, and what was
-acknowledged is held against what the log has.
+random moment. A request that the kill cut off is sent again if it has a request id. On PostgreSQL the server is stopped
+and started in between, as a crash and as a shutdown, so that processes start, serve and die with and without it. At the
+end the last process is asked to stop, and what was acknowledged is held against what the log has.
 """
 
 import argparse

@@ -37,35 +37,44 @@ class Figures:
 
 @dataclass
 class Acknowledged:
-    """Every request has a trip distance of its own, every second a request id, every label a duration of its own, so
-    that rows can be told apart whatever their ids are."""
+    """Every trip has a distance of its own, every second a request id, every label a duration of its own, so that rows
+    can be told apart whatever their ids are. A trip with a request id that was cut off is sent again."""
 
     predictions: list[str] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
     refused: int = 0
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _cut_off: list[int] = field(default_factory=list)
 
     async def ask(self, client: httpx.AsyncClient) -> None:
         """Until the process dies."""
         while True:
-            number = next(self._numbers)
+            number = self._cut_off.pop() if self._cut_off else next(self._numbers)
             named = {"request_id": f"ride-{number}"} if number % 2 else {}
             trip = TRIP | named | {"trip_distance": 1 + number * 1e-6}
             try:
                 answer = await client.post("/predict", json=trip)
-                if not self._granted(answer):
-                    await asyncio.sleep(_REFUSED_PAUSE_S)
-                    continue
-                self.predictions.append(answer.json()["prediction_id"])
-                if number % 5 == 0:
-                    await self._label(client, answer.json()["prediction_id"], 1 + number * 1e-6)
             except httpx.TransportError:
+                if named:
+                    self._cut_off.append(number)
+                return
+            if not self._granted(answer):
+                await asyncio.sleep(_REFUSED_PAUSE_S)
+                continue
+            prediction_id = answer.json()["prediction_id"]
+            self.predictions.append(prediction_id)
+            if number % 5 == 0 and not await self._label(client, prediction_id, 1 + number * 1e-6):
                 return
 
-    async def _label(self, client: httpx.AsyncClient, prediction_id: str, minutes: float) -> None:
+    async def _label(self, client: httpx.AsyncClient, prediction_id: str, minutes: float) -> bool:
+        """False: the process died."""
         label = {"prediction_id": prediction_id, "trip_duration_minutes": minutes}
-        if self._granted(await client.post("/ground-truth", json={"labels": [label]})):
-            self.labels.append(minutes)
+        try:
+            if self._granted(await client.post("/ground-truth", json={"labels": [label]})):
+                self.labels.append(minutes)
+        except httpx.TransportError:
+            return False
+        return True
 
     def _granted(self, answer: httpx.Response) -> bool:
         assert answer.status_code in (200, 503), answer.text
