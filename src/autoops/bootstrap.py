@@ -53,11 +53,14 @@ def api(settings: Settings | None = None) -> "FastAPI":
 
 
 def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
-    """The same on a given registry, and on a migrated database. A server that is away is no reason not to start: an
-    outbox takes predictions in until it is back."""
+    """The same on a given registry, and on a migrated database. Where one has served before, a server that is away is
+    no reason not to start: the outbox takes predictions in until it is back."""
     from autoops.serving.app import create_app
+    from autoops.serving.outbox_log import needs_outbox, outboxes
 
     engine = database.connect(settings)
-    if engine.dialect.name == "sqlite" or database.reachable(engine):
+    log = PredictionLog(engine)
+    may_wait = needs_outbox(log) and outboxes(settings).is_dir()
+    if not may_wait or database.reachable(engine):
         database.upgrade(engine)
-    return create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock())
+    return create_app(settings, registry, log, Instances(engine), SystemClock())
