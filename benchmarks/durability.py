@@ -62,7 +62,7 @@ def run(backend: str, home: Path, kills: int, chance: random.Random) -> bool:
         return report(backend, load, settings, outages=0)
     with postgres() as server:
         settings = Settings(storage=Storage(home=home / "var", url=server.new_database()))
-        database.upgrade(database.connect(settings))
+        Api(home, registry, settings).start().stop()
         with going_and_coming(server, random.Random(chance.random())) as outages:
             kill_again_and_again(Api(home, registry, settings), load, kills, chance)
         Api(home, registry, settings).start().stop()

@@ -60,7 +60,6 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
 
     engine = database.connect(settings)
     log = PredictionLog(engine)
-    may_wait = needs_outbox(log) and outboxes(settings).is_dir()
-    if not may_wait or database.reachable(engine):
-        database.upgrade(engine)
+    has_served = needs_outbox(log) and outboxes(settings).is_dir()
+    (database.upgrade_if_there if has_served else database.upgrade)(engine)
     return create_app(settings, registry, log, Instances(engine), SystemClock())

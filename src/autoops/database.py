@@ -88,16 +88,6 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor.close()
 
 
-def reachable(engine: sa.Engine) -> bool:
-    """Whether a server takes connections; says why not where it does not."""
-    try:
-        with storage_errors(), engine.connect():
-            return True
-    except StorageUnavailable as error:
-        logger.warning("%s", error)
-        return False
-
-
 MIGRATING = 0x6175746F6F7073
 """PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
 
@@ -124,6 +114,16 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             reason = f"the database is at revision {before}, and this installation knows none beyond {newest}: {error}"
             raise StorageUnavailable(reason) from None
         return before, _revision(connection)
+
+
+def upgrade_if_there(engine: sa.Engine) -> None:
+    """The same, unless the server is away, which is logged. A schema that is not ours is an error all the same."""
+    try:
+        upgrade(engine)
+    except StorageUnavailable as error:
+        if not isinstance(error.__cause__, sa.exc.SQLAlchemyError):
+            raise
+        logger.warning("%s", error)
 
 
 def _alembic() -> Config:

@@ -52,6 +52,10 @@ def test_what_is_sent_again_is_left_out(arrivals: Arrivals, pg_engine: sa.Engine
     assert len(minutes(pg_engine)) == 3
     arrivals.take("b", sent([row(9)], labels[:1]))
     assert len(minutes(pg_engine)) == 4, "numbers are an outbox's own"
+    with pg_engine.begin() as connection:
+        connection.execute(sa.delete(tables.predictions))
+    arrivals.take("a", sent(rows))
+    assert PredictionLog(pg_engine).count(Scope(1)) == 0, "what was pruned does not come back"
 
 
 def test_of_two_answers_to_one_request_the_first_to_arrive_stands(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
@@ -84,17 +88,17 @@ def test_outboxes_that_send_the_same_requests_at_once_do_not_fail(connect: Conne
     """In other orders, which must not make them wait for each other in a circle."""
     senders = [Arrivals(connect(), HeldClock()) for _ in range(4)]
     for turn in range(5):
-        forward = [[row(n, f"ride-{turn}-{n}") for n in range(300)] for _ in senders]
-        shipments = [sent(rows[:: 1 if k % 2 else -1], first=turn * 300 + 1) for k, rows in enumerate(forward)]
+        forward = [[row(n, f"ride-{turn}-{n}") for n in range(2_000)] for _ in senders]
+        shipments = [sent(rows[:: 1 if k % 2 else -1], first=turn * 2_000 + 1) for k, rows in enumerate(forward)]
         at_once(
             [
                 lambda sender=sender, shipment=shipment, k=k: sender.take(f"outbox-{k}", shipment)
                 for k, (sender, shipment) in enumerate(zip(senders, shipments, strict=True))
             ]
         )
-    assert PredictionLog(connect()).count(Scope(1)) == 5 * 300
+    assert PredictionLog(connect()).count(Scope(1)) == 5 * 2_000
     with connect().connect() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.repeats)) == 5 * 3 * 300
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.repeats)) == 5 * 3 * 2_000
 
 
 def test_an_arrival_is_all_or_nothing(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
