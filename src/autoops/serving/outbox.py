@@ -68,6 +68,7 @@ class Outbox:
         # Threads wait for each other here, and not for SQLite's lock, for which they would have to ask again and again.
         self._writing = threading.Lock()
         self._appender = SqliteAppender(self._engine, _COLUMNS, unique="request_id")
+        self.replaced = 0
         with storage_errors(), self._engine.begin() as connection:
             metadata.create_all(connection)
             if (row := connection.execute(sa.select(arrived)).one_or_none()) is None:
@@ -156,9 +157,11 @@ class Outbox:
         with self._writing:
             with storage_errors(), self._engine.begin() as connection:
                 passed = zip(self._behind(), (receipt.mark.predictions, receipt.mark.labels), strict=True)
-                gone = sum(connection.execute(_count(*pair, until)).scalar_one() for pair, until in passed)
+                counts = [_count(*pair, until) for pair, until in passed if until > pair[1]]
+                gone = sum(connection.execute(count).scalar_one() for count in counts)
                 self._take_over(connection, receipt)
             self.rows -= gone
+            self.replaced += len(receipt.standing)
             self.mark = receipt.mark
 
     def _take_over(self, connection: sa.Connection, receipt: Receipt) -> None:
@@ -166,9 +169,11 @@ class Outbox:
             same = predictions.c.request_id == row.request_id
             connection.execute(sa.update(predictions).where(same).values(asdict(row)))
         connection.execute(sa.update(arrived).values(asdict(receipt.mark)))
-        connection.execute(sa.delete(ground_truth).where(ground_truth.c.number <= receipt.mark.labels))
+        if receipt.mark.labels > self.mark.labels:
+            connection.execute(sa.delete(ground_truth).where(ground_truth.c.number <= receipt.mark.labels))
         oldest = receipt.mark.predictions - REMEMBERED
-        connection.execute(sa.delete(predictions).where(predictions.c.number <= oldest))
+        if oldest > 0:
+            connection.execute(sa.delete(predictions).where(predictions.c.number <= oldest))
 
 
 def _count(table: sa.Table, after: int, until: int | None = None) -> sa.Select[Any]:

@@ -57,8 +57,10 @@ class OutboxLog(PredictionLog):
         if not rows:
             return []
         self._make_sure_of_room(len(rows))
+        replaced = self._outbox.replaced
         standing = self._outbox.append(rows)
-        if any(row.request_id is not None for row in standing) and self._relay.deliver():
+        named = any(row.request_id is not None for row in standing)
+        if named and self._relay.deliver() and self._outbox.replaced > replaced:
             return self._outbox.standing(standing)
         return standing
 
