@@ -117,6 +117,7 @@ class Serving(Section):
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
     max_batch: Count = 10_000
+    batch_threads: Count | None = None
 
 
 class Storage(Section):
