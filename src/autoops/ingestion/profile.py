@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 ROUTES = 150
 """The busiest pairs of zones; on them lie a third of the trips of a real month."""
-LEAST_ON_ROUTES = 100
-"""Trips on known routes, for a scale."""
+LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES = 100, 1 / 3
+"""Trips on known routes, for a scale; a third is enough where there are few."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "mi
     lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
     ratios = sorted((now / before, trips) for now, before, trips in lengths if now > 0 and before > 0)
     trips = np.cumsum([count for _, count in ratios])
-    if not len(trips) or trips[-1] < LEAST_ON_ROUTES:
+    if not len(trips) or trips[-1] < min(LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES * profile.rows):
         return None
     return float(ratios[int(np.searchsorted(trips, trips[-1] / 2))][0])
 

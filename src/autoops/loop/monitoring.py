@@ -4,19 +4,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoops import bundle
+from autoops import bundle, settings
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.ingestion.quality import Quality
 from autoops.loop import policy, regret
 from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
-from autoops.loop.checks import JUDGED
-from autoops.loop.incidents import ACTOR, BROKEN, PAGE, actionable, respond
+from autoops.loop.checks import BROKEN, JUDGED
+from autoops.loop.incidents import ACTOR, PAGE, actionable, respond
+from autoops.loop.live_quality import quality_of
+from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
 from autoops.loop.published_windows import published_windows
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
+from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
 from autoops.scoring import fetch_bundle
 
@@ -40,10 +44,14 @@ class Watched:
         manifest = bundle.verify(directory, version.bundle_digest)
         return cls(version, Reference.read(directory), thresholds, manifest)
 
+    def window_size(self, drift: settings.Drift) -> int:
+        """Rows that a window needs."""
+        return max(drift.window_size, self.thresholds.window_size)
+
     def windows(self, pipeline: Pipeline) -> Iterator[Window]:
         """What has not been judged yet: the newest window of live traffic, or all windows of published months."""
         drift = pipeline.settings.drift
-        size = max(drift.window_size, self.thresholds.window_size)
+        size = self.window_size(drift)
         if drift.source == "months":
             seen_until = self.reference.holdout["pickup_at"].max().to_pydatetime()
             yield from published_windows(pipeline, self.version, seen_until, size)
@@ -80,15 +88,27 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     return telling | {"windows": checked, "quarantined": broken, "actionable": actionable(pipeline)}
 
 
+def verdict_on(watched: Watched, window: Window, drift: settings.Drift) -> tuple[DriftVerdict, Quality]:
+    """What is to be said of a window; of live traffic, whether it is broken data comes first. A month's contents were
+    judged before it was scored."""
+    if window.span is None:
+        size = watched.window_size(drift)
+        quality = quality_of(watched.reference.window, window, size)
+        if quality.findings:
+            return verdict_of(quality, window, size), quality
+    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    return judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift), Quality()
+
+
 def _last_check(pipeline: Pipeline) -> int:
     return max((check.id for check in pipeline.checks.latest()), default=0)
 
 
 def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
     """Months whose data this check found broken; somebody has to see to each."""
-    checks = pipeline.checks.latest(champion.number, limit=MOST_MONTHS)
+    checks = pipeline.checks.latest(champion.number, verdicts=[BROKEN], limit=MOST_MONTHS)
     found = []
-    for check in reversed([check for check in checks if check.id > after and check.verdict == BROKEN]):
+    for check in reversed([check for check in checks if check.id > after and check.report["source"] != LIVE]):
         decision = policy.unjudged(check.verdict, check.reason)
         pipeline.ledger.record(PAGE, decision.reason, actor=ACTOR, model_version=champion.number)
         about = {"check_id": check.id, "verdict": check.verdict, "alarm": False, "reason": check.reason}
@@ -99,13 +119,13 @@ def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list
 
 def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, Any]:
     """Judges one window and records it."""
-    current, drift = frame_of(window.logged), pipeline.settings.drift
-    labelled = labelled_frame_of(window.labelled)
-    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift)
+    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    verdict, quality = verdict_on(watched, window, pipeline.settings.drift)
     if window.days:
         verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
     champion, judged = watched.version, verdict.verdict in JUDGED
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
+    report |= used_up(quality, window)
     check_id = _record(pipeline, champion, window, verdict, report)
     found = {
         "check_id": check_id,
@@ -114,6 +134,9 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
         "reason": verdict.reason,
         "model_version": champion.number,
     }
+    if quality.findings:
+        page_once(pipeline, champion, check_id, ACTOR)
+        found |= {"findings": report["findings"]}
     regretted = None if verdict.verdict == BROKEN else _regret(pipeline, champion, window)
     if regretted is not None:
         return found | {"reason": regretted, "decision": "roll back", "because": regretted, "incident_id": None}
@@ -142,7 +165,7 @@ def _record(
     pipeline: Pipeline, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
 ) -> int:
     judged = verdict.verdict in JUDGED
-    ends = window.ends_if_judged if judged else window.ends
+    ends = window.ends_if_judged if judged or verdict.verdict == BROKEN else window.ends
     check_id = pipeline.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,
