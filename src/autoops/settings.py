@@ -73,6 +73,7 @@ class Training(Section):
     regret_looks: Annotated[int, Field(ge=0)] = 3
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2
+    refresh_months: Annotated[int, Field(ge=0)] = 3
 
 
 class Gate(Section):

@@ -17,6 +17,7 @@ from autoops.loop.day_blocks import (
     LONGEST_WAIT_DAYS,
     MIN_DAYS,
     MIN_EFFECTIVE_DAYS,
+    SHARE_OF_NEXT_LOOK,
     DayBlocks,
     Estimate,
     Rows,
@@ -34,6 +35,12 @@ _WORDING: dict[GateDecision, str] = {
     "reject": "worse than the {} beyond chance",
     "inconclusive": "not distinguishable from the {}",
 }
+
+
+def at_look(gate: Gate, look: int) -> Gate:
+    """The gate for the first, second, ... look at one challenger, each with half of the error probability of the one
+    before: all looks together promote a challenger wrongly less than twice as often as the first alone may."""
+    return gate.model_copy(update={"confidence": 1 - (1 - gate.confidence) * SHARE_OF_NEXT_LOOK ** (look - 1)})
 
 
 @dataclass(frozen=True)

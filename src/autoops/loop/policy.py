@@ -18,6 +18,8 @@ Action = Literal[
     "cool down",
     "wait for data",
     "retrain",
+    "look again",
+    "void",
     "roll back",
     "page",
     "frozen",
@@ -123,16 +125,25 @@ def remedy(
     evidence."""
     if not published:
         return Decision("wait for data", "no published month contains its evidence yet")
-    if frozen is not None:
-        return Decision("frozen", f"{frozen.reason}; otherwise a retraining would begin")
-    now, back = lately.now, lately.rolled_back_at
-    if now is not None and back is not None and now < back + timedelta(days=cooldown_days):
-        return Decision("cool down", f"the last rollback is less than {cooldown_days:g} days ago")
+    held = held_up(frozen, lately, cooldown_days, "a retraining would begin")
+    if held is not None:
+        return held
+    now = lately.now
     week = [moment for moment in lately.retrained_at if now is not None and now - WEEK < moment]
     if len(week) >= most_per_week:
         count = f"{len(week)} retraining{'' if len(week) == 1 else 's'} within a week"
         return Decision("page", f"{count}, training.most_per_week is {most_per_week}: somebody has to look into it")
     return Decision("retrain", "the published months contain its evidence")
+
+
+def held_up(frozen: Freeze | None, lately: Lately, cooldown_days: float, otherwise: str) -> Decision | None:
+    """Why nothing is begun by itself now, None where nothing stands against it."""
+    now, back = lately.now, lately.rolled_back_at
+    if frozen is not None:
+        return Decision("frozen", f"{frozen.reason}; otherwise {otherwise}")
+    if now is not None and back is not None and now < back + timedelta(days=cooldown_days):
+        return Decision("cool down", f"the last rollback is less than {cooldown_days:g} days ago")
+    return None
 
 
 def after_promotion(verdict: GateVerdict | None, look: int, most: int, frozen: Freeze | None = None) -> Decision:

@@ -6,11 +6,12 @@ from autoops.drift.monitor import judge
 from autoops.loop import regret
 from autoops.loop.checks import JUDGED
 from autoops.loop.controls import frozen
-from autoops.loop.incidents import BROKEN, decision_on, remedies
+from autoops.loop.incidents import BROKEN, decision_on
 from autoops.loop.live_windows import live_window
 from autoops.loop.monitoring import Watched
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.published_windows import ALL_CHECKS
+from autoops.loop.remedies import calendar, remedies
 from autoops.loop.windows import frame_of, labelled_frame_of
 from autoops.months import Month
 from autoops.registry import CHAMPION
@@ -33,6 +34,10 @@ def preview(pipeline: Pipeline) -> dict[str, Any]:
             {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
             for one in remedies(pipeline)
         ],
+        "calendar": [
+            {"kind": one.kind, "action": one.decision.action, "because": one.decision.reason}
+            for one in calendar(pipeline)
+        ],
     }
 
 
@@ -41,7 +46,8 @@ def sentences(found: dict[str, Any]) -> list[str]:
     lines += [f"now: {found['decision']}: {found['because']}"]
     if found["reason"] not in found["because"]:
         lines.append(f"seen: {found['verdict']}: {found['reason']}")
-    return lines + [f"incident {one['incident_id']}: {one['action']}: {one['because']}" for one in found["incidents"]]
+    lines += [f"incident {one['incident_id']}: {one['action']}: {one['because']}" for one in found["incidents"]]
+    return lines + [f"{one['kind']}: {one['action']}: {one['because']}" for one in found["calendar"]]
 
 
 def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
