@@ -50,11 +50,15 @@ def undecided(pipeline: Pipeline, verdict: Entry, usable: list[Month]) -> revisi
 
 def due(pipeline: Pipeline, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
     """Whether a second look should be opened now; writes nothing."""
+    key = _key(undecided(pipeline, verdict, usable))
+    asked = next((incident for incident in pipeline.ledger.incidents() if incident.key == key), None)
+    if asked is not None:
+        return Decision("incident stands", f"incident {asked.id}, {asked.status.replace('_', ' ')}, asks for it")
     return revisits.second_look(undecided(pipeline, verdict, usable), champion.number, verdict.model_version or 0)
 
 
 def open_one(pipeline: Pipeline, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
-    """None where another check has opened it, or where it was closed by hand before the gate had looked."""
+    """None where another check has opened it."""
     one = undecided(pipeline, verdict, usable)
     try:
         return pipeline.ledger.open_incident(
@@ -70,10 +74,15 @@ def open_one(pipeline: Pipeline, verdict: Entry, decision: Decision, usable: lis
                 "days_published": one.days_published,
                 "months": [str(month) for month in _since(verdict, usable)],
             },
-            key=f"{KIND} {one.looks} of version {one.version}",
+            key=_key(one),
         )
     except Conflict:
         return None
+
+
+def _key(one: revisits.Undecided) -> str:
+    """One incident for each look: closed by hand before the gate has looked, it does not come back."""
+    return f"{KIND} {one.looks} of version {one.version}"
 
 
 def standing(pipeline: Pipeline, incident: Incident, usable: list[Month]) -> tuple[revisits.Undecided, int]:
