@@ -61,13 +61,10 @@ def bodies_of(trips: pd.DataFrame) -> dict[str, bytes]:
     frame = trips[list(TRIP_COLUMNS)]
     texts = frame.assign(pickup_at=[moment.isoformat() for moment in frame["pickup_at"]])
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
     contents = {
         "JSON rows": (bodies.JSON, json.dumps({"trips": texts.to_dict("records")}).encode()),
         "JSON columns": (bodies.JSON, json.dumps({"columns": texts.to_dict("list")}).encode()),
-        "Arrow": (arrow.MEDIA_TYPE, sink.getvalue().to_pybytes()),
+        "Arrow": (arrow.MEDIA_TYPE, arrow.write(table)),
     }
     return {name: post("/predict/batch", media_type, body) for name, (media_type, body) in contents.items()}
 

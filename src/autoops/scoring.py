@@ -85,7 +85,7 @@ class Cores:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or _usable_cores()
         self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=_give_way)
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -97,6 +97,12 @@ class Cores:
 
     def stop(self) -> None:
         self._pool.shutdown()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _give_way() -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from autoops.serving import arrow
 from autoops.serving.moments import Moments
 
 Form = Literal["rows", "columns", "arrow"]
@@ -56,10 +57,4 @@ def encode(answer: BatchAnswer, form: Form) -> bytes:
 def _arrow(answer: BatchAnswer) -> bytes:
     fields = [pa.field(name, kind, nullable=False) for name, kind in ARROW_FIELDS]
     schema = pa.schema(fields, metadata={ANSWERED_BY: str(answer.answered_by)})
-    arrays = [
-        pa.array(values, type=kind) for values, (_, kind) in zip(answer.columns().values(), ARROW_FIELDS, strict=True)
-    ]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as stream:
-        stream.write_batch(pa.record_batch(arrays, schema=schema))
-    return bytes(sink.getvalue())
+    return arrow.write(pa.table(answer.columns(), schema=schema))

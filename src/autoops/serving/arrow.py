@@ -37,6 +37,14 @@ def read(body: bytes, max_rows: int) -> Batch:
     return arrow_columns.batch_of(table, refusals)
 
 
+def write(table: pa.Table) -> bytes:
+    """As a stream that `read` takes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
 def _table(body: bytes, max_rows: int) -> pa.Table:
     source = pa.BufferReader(body)
     messages = _messages(source)

@@ -14,7 +14,7 @@ from autoops.serving.batch import Batch
 from autoops.serving.refusals import Refusals
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
-_NO_VALUE = "expected a value, got null"
+NO_VALUE = "expected a value, got null"
 _REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _Type = Callable[[pa.DataType], bool]
 
@@ -100,7 +100,7 @@ def _numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> 
     column = _column(table, name)
     missing = np.ones(table.num_rows, dtype=bool) if column is None else _nulls(column)
     if name not in _OPTIONAL:
-        refusals.rows(name, missing, _NO_VALUE)
+        refusals.rows(name, missing, NO_VALUE)
     if column is None:
         return np.zeros(table.num_rows)
     if pa.types.is_floating(column.type):

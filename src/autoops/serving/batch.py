@@ -1,7 +1,7 @@
 """Trips as arrays, checked, whatever way they came: one form for all that a batch goes through."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,11 +28,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.trip_distance)
 
-    def columns(self, now: datetime) -> Columns:
-        """As the contract has them; what has no time begins now."""
+    def begun_by(self, now: datetime) -> "Batch":
+        """The same trips; what has no time begins now."""
         moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
+        return replace(self, pickup_at=np.where(np.isnat(self.pickup_at), moment, self.pickup_at))
+
+    def columns(self) -> Columns:
+        """As the contract has them, where every trip has a time."""
         return {
-            "pickup_at": np.where(np.isnat(self.pickup_at), moment, self.pickup_at),
+            "pickup_at": self.pickup_at,
             "trip_distance": self.trip_distance,
             "passenger_count": self.passenger_count,
             "pickup_location_id": self.pickup_location_id,

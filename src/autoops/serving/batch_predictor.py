@@ -52,15 +52,12 @@ class BatchPredictor:
 
 
 def _score(loaded: Loaded, batch: Batch, now: datetime, cores: Cores) -> _Scored:
-    columns = batch.columns(now)
-    minutes = cores.predict(loaded.scorer, feature_matrix(columns, loaded.scorer.manifest.features))
-    event_at = columns["pickup_at"]
-    return _Scored(_rows(loaded, batch, now, event_at, minutes), minutes, event_at, _known_zones(loaded, batch))
+    batch = batch.begun_by(now)
+    minutes = cores.predict(loaded.scorer, feature_matrix(batch.columns(), loaded.scorer.manifest.features))
+    return _Scored(_rows(loaded, batch, now, minutes), minutes, batch.pickup_at, _known_zones(loaded, batch))
 
 
-def _rows(
-    loaded: Loaded, batch: Batch, now: datetime, event_at: Moments, minutes: npt.NDArray[np.float64]
-) -> list[LoggedPrediction]:
+def _rows(loaded: Loaded, batch: Batch, now: datetime, minutes: npt.NDArray[np.float64]) -> list[LoggedPrediction]:
     number = loaded.version.number
     return [
         LoggedPrediction(
@@ -78,7 +75,7 @@ def _rows(
         )
         for request_id, at, miles, count, begin, end, took in zip(
             batch.request_ids or [None] * len(batch),
-            event_at.tolist(),
+            batch.pickup_at.tolist(),
             batch.trip_distance.tolist(),
             batch.passenger_count.tolist(),
             batch.pickup_location_id.tolist(),
