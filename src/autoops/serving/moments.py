@@ -18,6 +18,7 @@ Moments = npt.NDArray[np.datetime64]
 OUT_OF_RANGE = "expected a moment in 2009 to 2099, New York time"
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _EARLIEST, _LATEST = (np.datetime64(edge.replace(tzinfo=None), "us") for edge in (EARLIEST, LATEST))
+_DAY = np.timedelta64(1, "D")
 _FILLING = _EARLIEST
 """Stands where a moment is missing or refused while the others are computed."""
 
@@ -78,14 +79,16 @@ def _of_plain_texts(texts: Sequence[str | None]) -> Moments | None:
         moments = np.array(stems, dtype="datetime64[us]")
     except ValueError:
         return None
-    return moments if ending else to_utc(moments)
+    if ending:
+        return moments
+    near = (moments >= _EARLIEST - _DAY) & (moments < _LATEST + _DAY)
+    return to_utc(moments) if near.all() else None
 
 
 def of_timestamps(counts: npt.NDArray[np.int64], unit: str, naive: bool) -> tuple[Moments, npt.NDArray[np.bool_]]:
     """The moments of Arrow timestamps, and which are in range. Whatever the counts are, nothing overflows; what is
     finer than a microsecond is cut off."""
-    day = np.timedelta64(1, "D")
-    low, high = (int((edge).astype(np.int64)) for edge in (_EARLIEST - day, _LATEST + day))
+    low, high = (int(edge.astype(np.int64)) for edge in (_EARLIEST - _DAY, _LATEST + _DAY))
     if unit == "ns":
         microseconds = counts // 1000
         near = (microseconds >= low) & (microseconds < high)
