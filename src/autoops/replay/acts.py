@@ -44,7 +44,7 @@ def regret(month: Month, old_months: Sequence[Month]) -> Act:
         "act 2: regret",
         month,
         f"somebody retrains on {months}, before traffic changed, and forces the result in",
-        {"months": months, "force": True, "reason": "a mistake: months from before the change, forced in"},
+        {"months": months, "force": True, "reason": "back to what worked in spring"},
         rolled_back=True,
     )
 
@@ -55,7 +55,7 @@ def broken_data(month: Month) -> Act:
         "act 3: broken data",
         month,
         "from here on distances are in kilometres, live and in the month that is published at its end",
-        {"reason": f"by hand, after {month} came out"},
+        {"reason": f"{month} is out"},
         when_published=True,
     )
 

@@ -79,9 +79,9 @@ class BrokenMonth:
     def sentences(self) -> Iterator[str]:
         if self.checks:
             windows = f"{self.checks} window{'' if self.checks == 1 else 's'} of live trips"
-            yield f"{windows} in {self.month} broken, {self.incidents} incidents: {self.because}"
+            yield f"{windows} in {self.month}, {self.incidents} incidents: {self.because}"
         if self.quarantined is not None:
-            yield f"published and quarantined, {self.quarantined}"
+            yield f"published and quarantined: {self.quarantined}"
         for version, months in self.trained.items():
             yield f"version {version}, trained by hand after that, learnt from {', '.join(months)}"
 

@@ -88,11 +88,15 @@ def _world(options: DemoOptions, home: Path) -> World:
 
 
 def overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dict[str, Any]]:
-    """What the demo changes about the configuration, by section."""
+    """What the demo changes about the configuration, by section. In a made-up world no refresh by the calendar comes
+    between what the story is about."""
     published = home / "published"
     published.mkdir()
     changed = stage.own_overrides(base, published)
-    if options.source is None and "n_estimators" in base.model.parameters:
+    if options.source is not None:
+        return changed
+    changed["training"] = {"refresh_months": 0}
+    if "n_estimators" in base.model.parameters:
         changed["model"] = {"parameters": base.model.parameters | {"n_estimators": SAMPLE_TREES}}
     return changed
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from autoops.clock import SystemClock
 from autoops.loop.checks import BROKEN, JUDGED, Check, CheckLog
 from autoops.loop.ledger import Entry, Incident, Ledger
+from autoops.loop.remedies import BEGUN_BY_ITSELF
 from autoops.months import Month
 
 ALL = 1_000_000
@@ -45,9 +46,11 @@ class Witness:
         return self._ledger.incidents()[::-1]
 
     def retraining_is_due(self, published: Sequence[Month]) -> bool:
-        """Whether drift stands whose evidence is published: a retraining runs, or the next check starts one."""
+        """Whether an incident of the loop's own stands whose evidence is published: a retraining runs, or the next
+        check starts one."""
         until = max(month.ends_at for month in published)
-        standing = [incident for incident in self._ledger.incidents(unresolved=True) if incident.kind == "drift"]
+        incidents = self._ledger.incidents(unresolved=True)
+        standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
         return any(incident.evidence_until is None or incident.evidence_until < until for incident in standing)
 
 

@@ -55,7 +55,7 @@ def test_the_end_of_all_acts_shows_their_months_and_what_became_of_them(home, ca
     said = shown(dataclasses.replace(OUTCOME, summary=WITH_ACTS), home, capsys)
     assert [line.split("│")[1].strip() for line in said.splitlines() if "│ 2023" in line][-1] == "2023-07"
     assert "regret: version 3 was forced in over version 2 and rolled back by itself after 1 watch window" in said
-    assert "broken data: published and quarantined, <quarantined>" in said
+    assert "broken data: published and quarantined: <quarantined>" in said
     assert "error, after: 3.00 min (version 2)" in said
 
 

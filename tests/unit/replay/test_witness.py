@@ -57,8 +57,9 @@ def test_checks_with_too_little_to_judge_are_no_news(engine, witness):
     assert len(witness.checks()) == 3
 
 
-def test_a_retraining_is_due_once_the_evidence_is_published_and_until_it_is_closed(ledger, witness):
-    number = ledger.open_incident("drift", "loss", actor="monitor", evidence_until=at("2023-05-20"))
+@pytest.mark.parametrize("kind", ["drift", "refresh"])
+def test_a_retraining_is_due_once_the_evidence_is_published_and_until_it_is_closed(ledger, witness, kind):
+    number = ledger.open_incident(kind, "loss", actor="monitor", evidence_until=at("2023-05-20"))
     assert not witness.retraining_is_due([APRIL])
     assert witness.retraining_is_due([APRIL, MAY])
     ledger.close(number, "promoted", actor="airflow")
