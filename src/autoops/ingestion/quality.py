@@ -6,14 +6,14 @@ is as long as ever. So a scale of distance that moves on all routes at once is a
 them, other trips take place on other ones, and neither moves it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from autoops.errors import DataError, SchemaError
-from autoops.ingestion.profile import Array, Profile, covered, scale, usual_days, usual_routes, weekdays
+from autoops.ingestion.profile import Array, Profile, Route, covered, scale, usual_days, usual_routes, weekdays
 
 Name = Literal[
     "schema",
@@ -120,15 +120,22 @@ def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 
     return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before")
 
 
-def judge_part(profile: Profile, history: Sequence[Profile]) -> Quality:
-    """Of a window of live trips, with as many rows as each of the parts of a version's history. What takes days to
-    tell, such as volume, is not judged."""
-    return _judge(profile, history, 0, "parts of the version's own history")
+def judge_part(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Quality:
+    """Of a window of live trips, with as many rows as each of the parts of a version's history; `routes` are those of
+    all of that history. What takes days to tell, such as volume, is not judged."""
+    return _judge(profile, history, 0, "parts of the version's own history", routes)
 
 
-def _judge(profile: Profile, history: Sequence[Profile], min_kept_share: float, of: str) -> Quality:
+def _judge(
+    profile: Profile,
+    history: Sequence[Profile],
+    min_kept_share: float,
+    of: str,
+    routes: Mapping[str, Route] | None = None,
+) -> Quality:
     enough = len(history) >= LEAST_HISTORY
-    compared = [(m, *_compared(m, profile, history, of)) for m in _measures(profile, history)] if enough else []
+    measures = _measures(profile, history, usual_routes(history) if routes is None else routes) if enough else ()
+    compared = [(measure, *_compared(measure, profile, history, of)) for measure in measures]
     findings = [*_absolute(profile, min_kept_share), *_holes(profile, history if enough else [profile])]
     findings += [finding for *_, finding in compared if finding]
     strain = {f"{measure.name}: {measure.column}": used for measure, used, _ in compared}
@@ -160,10 +167,9 @@ def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], o
     return used, Finding(measure.name, measure.column, measured, passes, f"{measure.says(measured)}; {earlier}")
 
 
-def _measures(profile: Profile, history: Sequence[Profile]) -> Iterator[_Measure]:
+def _measures(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Iterator[_Measure]:
     if profile.rows >= ENOUGH_ROWS:
         yield from _shares(profile)
-    routes = usual_routes(history)
     yield _unit("miles", ROUTES, lambda known: scale(known, routes, "miles"))
     yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
     if profile.days:

@@ -7,15 +7,15 @@ whole would be half right. Each part is held against parts of as many rows of wh
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from autoops.drift.distances import evenly
-from autoops.ingestion.profile import Profile, profile_of
+from autoops.ingestion.profile import Profile, Route, profile_of
 from autoops.ingestion.quality import Finding, Quality, judge_part
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.trips import TARGET, columns_of
@@ -24,41 +24,56 @@ PARTS, LEAST_IN_PART = 4, 250
 """Fewer parts where they would have fewer rows."""
 HISTORY = 40
 """Parts of the reference, spread evenly over it."""
+ROUTES, LEAST_ON_ROUTE = 2_000, 5
+"""Of the whole reference: how long they are does not hang on the parts."""
 
-Row = TypeVar("Row")
+
+@dataclass(frozen=True)
+class OwnHistory:
+    """What a version was fitted on: parts of it, and the routes of all of it."""
+
+    parts: Sequence[Profile]
+    routes: Mapping[str, Route]
+
+    @classmethod
+    def of(cls, reference: pd.DataFrame, rows: int) -> "OwnHistory":
+        """In parts of so many consecutive rows."""
+        ordered = reference.sort_values("pickup_at", kind="stable")
+        whole = len(ordered) // rows
+        begins = evenly(whole, min(HISTORY, whole)) * rows
+        routes = _profile(ordered).routes.items()
+        return cls(
+            [_profile(ordered.iloc[begin : begin + rows]) for begin in begins.tolist()],
+            {name: route for name, route in routes if route.trips >= LEAST_ON_ROUTE},
+        )
 
 
 def quality_of(reference: pd.DataFrame, window: Window, size: int) -> Quality:
-    """Of the window's labelled trips and of its predictions, each where there are `size`: fewer wait for more."""
-    parts = [(rows, "labelled trips") for rows in map(labelled_frame_of, _split(window.labelled, size))]
-    parts += [(rows, "predictions") for rows in map(frame_of, _split(window.logged, size))]
-    return judged(parts, own_history(reference, min(len(rows) for rows, _ in parts))) if parts else Quality()
+    """Of the window's labelled trips and of its predictions, each where there are `size`: fewer wait for more. Their
+    order is that of their arrival."""
+    parts: list[tuple[pd.DataFrame, str]] = []
+    if len(window.labelled) >= size:
+        bounds = split(len(window.labelled))
+        parts += [(labelled_frame_of(window.labelled[first:end]), "labelled trips") for first, end in bounds]
+    if len(window.logged) >= size:
+        bounds = split(len(window.logged))
+        parts += [(frame_of(window.logged[first:end]), "predictions") for first, end in bounds]
+    return judged(parts, OwnHistory.of(reference, min(len(rows) for rows, _ in parts))) if parts else Quality()
 
 
-def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: Sequence[Profile]) -> Quality:
+def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Quality:
     """`parts` with what they are of, oldest first. `strain` is that of the most strained part."""
-    found = [(judge_part(_profile(rows), history), name) for rows, name in parts]
+    found = [(judge_part(_profile(rows), history.parts, history.routes), name) for rows, name in parts]
     strain: dict[str, float] = {}
     for quality, _ in found:
         strain |= {name: max(used, strain.get(name, 0.0)) for name, used in quality.strain.items()}
-    return Quality(tuple(_findings(found)), len(history), strain)
+    return Quality(tuple(_findings(found)), len(history.parts), strain)
 
 
-def own_history(reference: pd.DataFrame, rows: int) -> list[Profile]:
-    """Of parts of so many consecutive rows."""
-    ordered = reference.sort_values("pickup_at", kind="stable")
-    whole = len(ordered) // rows
-    begins = evenly(whole, min(HISTORY, whole)) * rows
-    return [_profile(ordered.iloc[begin : begin + rows]) for begin in begins.tolist()]
-
-
-def _split(rows: Sequence[Row], size: int) -> list[Sequence[Row]]:
-    """In their order, which is that of their arrival."""
-    if len(rows) < size:
-        return []
-    count = max(1, min(PARTS, len(rows) // LEAST_IN_PART))
-    bounds = np.linspace(0, len(rows), count + 1).astype(int)
-    return [rows[begin:end] for begin, end in pairwise(bounds.tolist())]
+def split(rows: int) -> list[tuple[int, int]]:
+    """First row and end of each part of a window."""
+    count = max(1, min(PARTS, rows // LEAST_IN_PART))
+    return list(pairwise(np.linspace(0, rows, count + 1).astype(int).tolist()))
 
 
 def _profile(trips: pd.DataFrame) -> Profile:
@@ -72,7 +87,8 @@ def _profile(trips: pd.DataFrame) -> Profile:
             "pickup_zone": columns["pickup_location_id"].astype(float),
             "dropoff_zone": columns["dropoff_location_id"].astype(float),
             "passengers": columns["passenger_count"].astype(float),
-        }
+        },
+        most_routes=ROUTES,
     )
 
 

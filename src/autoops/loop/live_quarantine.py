@@ -41,8 +41,10 @@ def used_up(quality: Quality, window: Window) -> dict[str, Any]:
     before, after = window.ends, window.ends_if_judged
     return {
         "findings": [finding.to_json() for finding in quality.findings],
-        "predictions": [before.prediction_id, after.prediction_id],
-        "labels": [before.label_id, after.label_id],
+        "broken": {
+            "predictions": [before.prediction_id, after.prediction_id],
+            "labels": [before.label_id, after.label_id],
+        },
     }
 
 
@@ -82,9 +84,9 @@ class BrokenRows:
 def broken_rows(pipeline: Pipeline, model_version: int) -> BrokenRows:
     """What must never be trained on."""
     checks = pipeline.checks.latest(model_version, verdicts=[BROKEN], limit=ALL_CHECKS)
-    reports = [check.report for check in checks if check.report["source"] == LIVE]
-    predictions = [(first or "", last) for first, last in (report["predictions"] for report in reports)]
-    labels = [(first or 0, last) for first, last in (report["labels"] for report in reports)]
+    found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
+    predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
+    labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]
     return BrokenRows(
         tuple((first, last) for first, last in predictions if last and first != last),
         tuple((first, last) for first, last in labels if last and first != last),

@@ -13,12 +13,14 @@ from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
 from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.incidents import ACTOR, PAGE, actionable, respond
+from autoops.loop.label_lag import lag_of
 from autoops.loop.live_quality import quality_of
 from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
 from autoops.loop.published_windows import published_windows
+from autoops.loop.recovery import withdraw
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
@@ -65,13 +67,15 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     the one that a rollback restores.
 
     The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
-    has them all. `actionable` lists the incidents for which a retraining should start now.
+    has them all. `recovered` lists incidents that are over by themselves, `actionable` those for which a retraining
+    should start now.
     """
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
+        lists: dict[str, Any] = {"windows": [], "quarantined": [], "recovered": [], "actionable": []}
         found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
-        return found | {"decision": "nothing", "because": reason, "windows": [], "quarantined": [], "actionable": []}
+        return found | {"decision": "nothing", "because": reason, **lists}
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []
     after = _last_check(pipeline)
@@ -85,7 +89,9 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     broken = _quarantined(pipeline, champion, after)
     if broken and telling["decision"] in ("nothing", "not enough data"):
         telling = broken[-1]
-    return telling | {"windows": checked, "quarantined": broken, "actionable": actionable(pipeline)}
+    over = withdraw(pipeline, champion, ACTOR)
+    lists = {"windows": checked, "quarantined": broken, "recovered": over, "actionable": actionable(pipeline)}
+    return telling | lists
 
 
 def verdict_on(watched: Watched, window: Window, drift: settings.Drift) -> tuple[DriftVerdict, Quality]:
@@ -125,7 +131,8 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
         verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
     champion, judged = watched.version, verdict.verdict in JUDGED
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
-    report |= used_up(quality, window)
+    lag = lag_of(pipeline, window)
+    report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
     check_id = _record(pipeline, champion, window, verdict, report)
     found = {
         "check_id": check_id,
@@ -133,6 +140,7 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
         "alarm": verdict.alarm,
         "reason": verdict.reason,
         "model_version": champion.number,
+        "labels": lag.told if lag else None,
     }
     if quality.findings:
         page_once(pipeline, champion, check_id, ACTOR)
