@@ -105,10 +105,14 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+_NICER_BY = 5
+
+
 def _give_way() -> None:
     """Of this thread alone, where the system can do that."""
+    thread = threading.get_native_id()
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER_BY)
 
 
 def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path) -> Path:
