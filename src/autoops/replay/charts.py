@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 MIN_ROWS = 10
 """A day with fewer answers of a version has no error worth drawing."""
 
-LANES, LANE_HEIGHT = 4, 16
+LANES, LANE_HEIGHT = 5, 16
 """Of the marks' labels; the height in pixels."""
 
 
@@ -64,7 +64,7 @@ def marks_of(
         happened += [(first.checked_at, label, ALARM)] if first else []
     happened += [(i.opened_at, f"incident {i.id}", ALARM) for i in incidents if i.kind == "drift"]
     happened += [(e.at, "retraining begins", INK) for e in entries if e.kind == "retraining begun"]
-    happened += [(e.at, f"v{e.model_version} {e.evidence['decision']}", INK) for e in entries if _kept_out(e)]
+    happened += [(e.at, f"v{e.model_version} {e.evidence['decision']}", INK) for e in _kept_out(entries)]
     happened += [(e.at, f"v{e.model_version} promoted", "#059669") for e in entries if e.kind == "promoted"]
     happened += [(e.at, f"v{e.model_version} rolled back", ALARM) for e in entries if e.kind == "rolled back"]
     happened += [(e.at, f"{e.evidence['month']} {QUARANTINED}", ALARM) for e in entries if e.kind == QUARANTINED]
@@ -74,8 +74,10 @@ def marks_of(
     return sorted(marks, key=lambda mark: mark.event_at)
 
 
-def _kept_out(entry: Entry) -> bool:
-    return entry.kind == "gate" and entry.evidence["decision"] != "promote"
+def _kept_out(entries: Sequence[Entry]) -> list[Entry]:
+    """The gate's verdicts on versions that nobody forced in."""
+    promoted = {entry.model_version for entry in entries if entry.kind == "promoted"}
+    return [entry for entry in entries if entry.kind == "gate" and entry.model_version not in promoted]
 
 
 def _draw_errors(drawn: go.Figure, tally: Tally) -> None:

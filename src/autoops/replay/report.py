@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from autoops.loop.checks import BROKEN
 from autoops.replay.acts_summary import ActsSummary
 from autoops.replay.charts import figure, marks_of
 from autoops.replay.outcome import Outcome
@@ -14,7 +15,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6
 main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 12px; }
 p { margin: 0 0 20px; color: #4b5563; max-width: 80ch; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; margin: 20px 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(124px, 1fr)); gap: 12px; margin: 20px 0; }
 .card, section { background: white; border: 1px solid #e5e7eb; border-radius: 8px; }
 .card { padding: 12px 16px; } .card b { display: block; font-size: 24px; font-weight: 600; }
 .card span { color: #6b7280; font-size: 13px; }
@@ -98,7 +99,7 @@ def _cards(summary: Summary) -> Iterable[str]:
     yield _card("–" if served is None else f"{served:.0f} s", "from alarm to served")
     back = summary.acts.regret.served_to_rolled_back_s if summary.acts else None
     if back is not None:
-        yield _card(f"{back:.0f} s", "from a forced mistake's first answer to its rollback")
+        yield _card(f"{back:.0f} s", "from the mistake's first answer to its rollback")
     yield _card(f"{summary.requests:,}", "requests sent")
     yield _card(f"{summary.failed_requests}", "requests failed")
     yield _card(f"v{summary.served_version}", f"served; champion is v{summary.champion_version}")
@@ -116,7 +117,8 @@ def _steps(parts: Sequence[Step]) -> str:
     rows = [
         f'<tr><td>{part.month}</td><td>v{part.model_version}</td><td class="number">{part.rows}</td>'
         f'<td class="number">{part.mae:.3f}</td>'
-        f'<td class="{"bad" if part.alarm else ""}">{escape("alarm" if part.alarm else part.verdict)}</td>'
+        f'<td class="{"bad" if part.alarm or part.verdict == BROKEN else ""}">'
+        f"{escape('alarm' if part.alarm else part.verdict)}</td>"
         f'<td class="{"good" if part.decision == "promote" else ""}">{escape(part.decision or "–")}</td></tr>'
         for part in parts
     ]

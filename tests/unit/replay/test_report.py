@@ -74,6 +74,7 @@ def test_the_page_of_all_acts_tells_what_became_of_them(tmp_path):
         assert told in page
     assert "Two mistakes of people" in page
     assert "<td>2023-07</td><td>v3</td>" in page
+    assert '<td class="bad">broken data</td>' in page
 
 
 def test_what_happened_before_the_first_trip_is_not_on_the_chart():
@@ -84,6 +85,13 @@ def test_what_happened_before_the_first_trip_is_not_on_the_chart():
 def test_a_challenger_that_the_gate_kept_out_is_marked_with_the_decision():
     kept_out = [entry(1, "gate", 30, 2, decision="reject")]
     assert "v2 reject" in {mark.label for mark in marks_of(OUTCOME.tally, [], [], kept_out)}
+
+
+def test_a_version_that_was_forced_in_was_not_kept_out():
+    entries = [entry(1, "gate", 30, 2, decision="inconclusive"), entry(2, "promoted", 31, 2)]
+    labels = {mark.label for mark in marks_of(OUTCOME.tally, [], [], entries)}
+    assert "v2 promoted" in labels
+    assert "v2 inconclusive" not in labels
 
 
 def test_charts_have_a_curve_per_version_detector_and_feature():

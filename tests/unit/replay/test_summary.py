@@ -21,8 +21,9 @@ WAITING = Step("2023-06", 60, 1, 5.0, False, "not enough data", None)
 HEALED = Step("2023-06", 240, 2, 3.0, False, "no drift", None)
 HELD = Summary(SAMPLE, (STEADY, CHANGED, WAITING, HEALED), 2, 2, 900, 0, 55.0, 300.0)
 ACTS_HELD = acts_summary(ACTS, acts_tally(), ACTS_CHECKS, [], ACTS_ENTRIES)
+IN_KILOMETRES = Step("2023-08", 27, 2, 3.0, False, "broken data", None)
 FORCED_IN = Step("2023-07", 11, 3, 3.0, True, "drift", None)
-WITH_ACTS = dataclasses.replace(HELD, acts=ACTS_HELD, acts_parts=(FORCED_IN,))
+WITH_ACTS = dataclasses.replace(HELD, acts=ACTS_HELD, acts_parts=(FORCED_IN, IN_KILOMETRES))
 
 
 def test_parts_hold_errors_verdicts_and_the_gates_decision_where_they_belong():
@@ -47,7 +48,10 @@ def test_summary_json_of_all_acts_adds_one_key_and_changes_no_other():
     assert list(told) == [*core, "acts"]
     assert {name: told[name] for name in core} == core
     assert list(told["acts"]) == ["regret", "broken_data", "steps"]
-    assert [(step["month"], step["model_version"]) for step in told["acts"]["steps"]] == [("2023-07", 3)]
+    assert [(step["month"], step["model_version"]) for step in told["acts"]["steps"]] == [
+        ("2023-07", 3),
+        ("2023-08", 2),
+    ]
 
 
 def test_the_core_is_held_against_the_version_that_healed_whatever_came_after():
