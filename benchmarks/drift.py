@@ -105,7 +105,7 @@ def incidents(verdicts: Sequence[DriftVerdict], drift: Drift) -> int:
     for verdict in verdicts:
         assert verdict.event_from
         assert verdict.event_until
-        windows.insert(0, JudgedWindow(verdict.alarm, verdict.event_from, verdict.event_until))
+        windows.insert(0, JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until))
         decision = decide(windows, None, opened[-1] if opened else None, drift)
         if decision.action == "open incident":
             opened.append(decision.holds_from)

@@ -98,7 +98,7 @@ class Drift(Section):
     source: Literal["log", "months"] = "log"
     window_size: Annotated[int, Field(ge=100)] = 1_000
     threshold: Share = 0.5
-    false_alarm_rate: Rate = 0.01
+    false_alarms_per_year: Budget = 1
     alarms_needed: Count = 2
     alarms_of: Count = 3
     cooldown_days: Annotated[float, Field(ge=0)] = 7

@@ -215,7 +215,7 @@ def test_what_would_be_done_is_said_and_nothing_is_written(
     before, logged = rows(engine), len(pipeline.registry.checks)
     found = preview(pipeline)
     assert (found["verdict"], found["decision"], found["incidents"]) == ("drift", "open incident", [])
-    assert "2 of the last 2 windows alarmed" in found["because"]
+    assert "2 of the last 2 windows alarmed for" in found["because"]
     assert rows(engine) == before
     assert len(pipeline.registry.checks) == logged
     assert pipeline.registry.by_alias(CHAMPION).number == 1

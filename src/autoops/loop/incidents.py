@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from autoops.drift.verdict import DriftVerdict
+from autoops.drift.verdict import DriftVerdict, findings_of
 from autoops.loop import policy
 from autoops.loop.checks import JUDGED
 from autoops.loop.lately import rolled_back_at
@@ -59,7 +59,7 @@ def decision_on(
         return policy.unjudged(verdict.verdict, verdict.reason)
     windows = _judged_windows(pipeline, champion)
     if not recorded and verdict.event_from and verdict.event_until:
-        windows = [policy.JudgedWindow(verdict.alarm, verdict.event_from, verdict.event_until), *windows]
+        windows = [policy.JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until), *windows]
     incidents = pipeline.ledger.incidents()
     past = [incident for incident in incidents if incident.kind == "drift"]
     return policy.decide(
@@ -81,7 +81,9 @@ def _judged_windows(pipeline: Pipeline, champion: ModelVersion) -> list[policy.J
     limit = 2 * pipeline.settings.drift.alarms_of
     checks = pipeline.checks.latest(champion.number, since=promoted_at(champion), judged=True, limit=limit)
     windows = (
-        policy.JudgedWindow(c.alarm, c.event_from, c.event_until) for c in checks if c.event_from and c.event_until
+        policy.JudgedWindow(findings_of({"alarm": c.alarm, **c.report}), c.event_from, c.event_until)
+        for c in checks
+        if c.event_from and c.event_until
     )
     return list(dict.fromkeys(windows))
 

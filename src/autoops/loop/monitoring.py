@@ -1,6 +1,6 @@
 """Watching the champion: what the `drift_monitor` DAG and `autoops check-drift` run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
 from autoops.loop.published_windows import published_windows
+from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
@@ -94,7 +95,9 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     return telling | lists
 
 
-def verdict_on(watched: Watched, window: Window, drift: settings.Drift) -> tuple[DriftVerdict, Quality]:
+def verdict_on(
+    watched: Watched, window: Window, drift: settings.Drift, earlier: Sequence[float]
+) -> tuple[DriftVerdict, Quality]:
     """What is to be said of a window; of live traffic, whether it is broken data comes first. A month's contents were
     judged before it was scored."""
     if window.span is None:
@@ -103,7 +106,8 @@ def verdict_on(watched: Watched, window: Window, drift: settings.Drift) -> tuple
         if quality.findings:
             return verdict_of(quality, window, size), quality
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    return judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift), Quality()
+    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift, earlier)
+    return verdict, Quality()
 
 
 def _last_check(pipeline: Pipeline) -> int:
@@ -126,7 +130,7 @@ def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list
 def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, Any]:
     """Judges one window and records it."""
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict, quality = verdict_on(watched, window, pipeline.settings.drift)
+    verdict, quality = verdict_on(watched, window, pipeline.settings.drift, recent_errors(pipeline, watched.version))
     if window.days:
         verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
     champion, judged = watched.version, verdict.verdict in JUDGED

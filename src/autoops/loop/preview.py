@@ -11,6 +11,7 @@ from autoops.loop.live_windows import live_window
 from autoops.loop.monitoring import Watched
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.published_windows import ALL_CHECKS
+from autoops.loop.recent_errors import recent_errors
 from autoops.loop.remedies import calendar, remedies
 from autoops.loop.windows import frame_of, labelled_frame_of
 from autoops.months import Month
@@ -58,7 +59,8 @@ def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     champion, drift = watched.version, pipeline.settings.drift
     window = live_window(pipeline, champion, max(drift.window_size, watched.thresholds.window_size))
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift)
+    earlier = recent_errors(pipeline, champion)
+    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift, earlier)
     watch = regret.watch_of(pipeline, champion)
     looked = regret.look(pipeline, watch, window) if watch else None
     decision = decision_on(pipeline, champion, verdict, recorded=False)
