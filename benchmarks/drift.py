@@ -17,8 +17,9 @@ import pandas as pd
 from scipy.stats import binom
 
 from autoops.bundle import Manifest
+from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
-from autoops.drift.thresholds import Thresholds, calibrate
+from autoops.drift.thresholds import Thresholds
 from autoops.features import feature_matrix
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import Scenario, write_sample

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoops import __version__
-from autoops.drift.thresholds import calibrate
+from autoops.drift.calibration import calibrate
 from autoops.features import feature_matrix
 from autoops.ingestion.store import IngestedMonth
 from autoops.loop.pipeline import Pipeline

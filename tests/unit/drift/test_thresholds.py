@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from autoops.drift.calibration import calibrate
 from autoops.drift.performance import ErrorLimits
-from autoops.drift.thresholds import Limits, Thresholds, calibrate, span_days, watched
+from autoops.drift.thresholds import Limits, Thresholds, span_days, watched
 from autoops.errors import BundleError
 from autoops.settings import Drift
 from tests.unit.drift.made_up import DRIFT, FEATURES, calibrated, history, trips
