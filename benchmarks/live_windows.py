@@ -7,6 +7,7 @@ that was fitted on those would hold them. Trips that the API refuses are not in 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from autoops.settings import Training
 from autoops.trips import DISTANCE_MILES, TARGET
 from benchmarks.drift import cleaned, sampled
 
-SIZES = (200, 1_000, 5_000)
+SIZE = 1_000
 SEEDS = range(1, 7)
 TRAINED_ON = list(month_range(Month(2026, 1), Month(2026, 3)))
 LATER = list(month_range(Month(2026, 4), Month(2026, 6)))
@@ -76,6 +77,8 @@ CHANGES: dict[str, tuple[bool, Change]] = {
     "one pickup zone": (True, lambda rows: rows.assign(pickup_location_id=264)),
 }
 """Whether it is broken data, and how to do it to a window."""
+OTHER_SIZES = (200, 5_000)
+TRIED_ON_THEM = ("as it is", "40 % slower", "kilometres", "half without passengers")
 
 
 def reference_of(trips: pd.DataFrame) -> pd.DataFrame:
@@ -110,12 +113,14 @@ def summary(found: Sequence[Quality]) -> Windows:
     return Windows(len(found), sum(bool(one.findings) for one in found), max(strains, default=(0.0, "-")))
 
 
-def made_up(scenario: Scenario, by: float | None, size: int, seeds: Sequence[int] = SEEDS) -> Windows:
+def made_up(
+    scenario: Scenario, by: float | None, size: int, seeds: Sequence[int] = SEEDS, trips_per_month: int = 30_000
+) -> Windows:
     """A change of the made-up city itself, as large as the scenario's own without `by`."""
     found: list[Quality] = []
     for seed in seeds:
-        reference = reference_of(sampled(TRAINED_ON, trips_per_month=30_000, seed=seed))
-        later = sampled(LATER, trips_per_month=30_000, seed=seed, scenario=scenario, by=by)
+        reference = reference_of(sampled(TRAINED_ON, trips_per_month=trips_per_month, seed=seed))
+        later = sampled(LATER, trips_per_month=trips_per_month, seed=seed, scenario=scenario, by=by)
         found += study(reference, windows_of(later, size), CHANGES["as it is"][1])
     return summary(found)
 
@@ -155,15 +160,15 @@ def main() -> None:
         ("nulls", None, True),
     ]
     for scenario, by, broken in scenarios:
-        _print(f"made-up, {scenario}, of 1000", broken, made_up(scenario, by, 1_000))
+        _print(f"made-up, {scenario}, of {SIZE}", broken, made_up(scenario, by, SIZE))
     directory = os.environ.get("AUTOOPS_TLC_DIR")
     if not directory:
         print("AUTOOPS_TLC_DIR is not set: windows of real months were not studied.")
         return
     known = list(quarters(Path(directory)))
-    for size in SIZES:
-        for change, (broken, _) in CHANGES.items():
-            _print(f"real, {change}, of {size}", broken, real(known, change, size))
+    tried = [(change, SIZE) for change in CHANGES] + list(product(TRIED_ON_THEM, OTHER_SIZES))
+    for change, size in tried:
+        _print(f"real, {change}, of {size}", CHANGES[change][0], real(known, change, size))
 
 
 if __name__ == "__main__":
