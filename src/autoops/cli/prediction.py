@@ -66,6 +66,7 @@ def _champion(settings: Settings) -> "LocalModel":
         if recalled is None:
             raise
         version = recalled
-        console.err.print(f"{error}: version {version.number}, which this machine served last", highlight=False)
+        note = f"{error}: predicting with version {version.number}, which this machine served last"
+        console.err.print(note, highlight=False, markup=False, soft_wrap=True)
     scorer = load_version(registry, version, last_served.cache)
     return LocalModel(scorer, version.number, Cores(settings.serving.batch_threads))

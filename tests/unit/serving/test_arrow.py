@@ -1,7 +1,6 @@
 """Arrow from anybody: what is well formed is read as JSON would be, and nothing else gets in."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from autoops.serving import arrow
 from autoops.serving.batch import Batch
 from autoops.serving.refusals import BrokenStream, InvalidTrips, TooManyRows
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
-from tests.arrow_streams import stream, trip_table
+from tests.arrow_streams import stream, trip_table, watched_memory
 
 
 def read(table: pa.Table, **options: Any) -> Batch:
@@ -139,18 +138,6 @@ def test_batches_without_rows_do_not_go_on_for_ever() -> None:
             writer.write_batch(pa.RecordBatch.from_pylist([], schema=empty.schema))
     with pytest.raises(TooManyRows):
         arrow.read(bytes(sink.getvalue()), max_rows=10)
-
-
-@contextmanager
-def watched_memory() -> Iterator[pa.MemoryPool]:
-    """What Arrow allocates meanwhile."""
-    usual = pa.default_memory_pool()
-    pool = pa.proxy_memory_pool(usual)
-    pa.set_memory_pool(pool)
-    try:
-        yield pool
-    finally:
-        pa.set_memory_pool(usual)
 
 
 def _bomb(**options: Any) -> bytes:
