@@ -29,6 +29,7 @@ from autoops.errors import NoChampion
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
+from autoops.loop import retraining
 from autoops.loop.remedies import PAGE
 from autoops.loop.validation import QUARANTINED
 from autoops.months import month_range
@@ -61,7 +62,7 @@ def play(case: Case, seed: int, trips_per_month: int, workspace: Path) -> Played
 
 def settings() -> Settings:
     """The defaults, but for fewer trees on one core, and no refreshes: those come by the calendar, change or not."""
-    model = Model(parameters=Model().parameters | {"n_estimators": 40, "n_jobs": 1})
+    model = Model(parameters=Model().parameters | {"n_estimators": 30, "n_jobs": 1})
     return on_history(Settings(model=model, training=Training(refresh_months=0)))
 
 
@@ -87,7 +88,7 @@ def _played(case: Case, seed: int, installation: Installation, served: Served, d
         moved=_moved(installation),
         before=served.errors(pipeline, pipeline.registry.version(1), case.ahead).mae,
         after=served.errors(pipeline, last, case.ahead).mae,
-        next_retraining=installation.retrain(reason="by hand, at the end").months,
+        next_retraining=retraining.begin(pipeline, "by hand", reason="by hand, at the end")["months"],
         reasons=[*(one.reason for one in own), *(one.reason for one in done)],
     )
 
@@ -144,7 +145,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20, help="cities for each scenario")
     scenarios = [case.scenario for case in CASES]
     parser.add_argument("--scenario", action="append", choices=scenarios, help="may be repeated; default: all")
-    parser.add_argument("--trips-per-month", type=int, default=15_000)
+    parser.add_argument("--trips-per-month", type=int, default=12_000)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -160,6 +161,7 @@ def main() -> None:
         with console.progress("playing") as report:
             for one in play_all(orders, asked.jobs):
                 played.append(one)
+                console.err.print(f"seed {one.seed}, {one.case}: {one.remedy}", highlight=False)
                 report(len(played), len(orders))
     played.sort(key=lambda one: one.seed)
     found = [summarised(case, [one for one in played if one.case == case.name]) for case in cases]
