@@ -13,9 +13,11 @@ from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.loop import controls, monitoring, remedies, retraining
 from autoops.loop.approval import approve
+from autoops.loop.explain import explain
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.preview import preview, sentences
+from autoops.loop.report import page
 from autoops.months import Month, parse_months
 from autoops.registry import champion_of
 from autoops.settings import Settings, load_settings
@@ -96,6 +98,11 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipelin
     assert (opened.evidence["closed_incident"], opened.evidence["challenger"]) == (2, 2)
     assert thrifty.ledger.incident(incident_id).status == "closed"
     assert monitoring.check(thrifty)["actionable"] == []
+    told = page(explain(thrifty, incident_id))
+    assert told.startswith(f"Incident {incident_id}: a second look at version 2\n")
+    assert "In incident 2 the gate could not tell version 2 from version 1, and asked for" in told
+    assert "it was compared again, and version 2 took over" in told
+    assert "airflow took the challenger that waited to the gate again: on 2022-04, 2022-05" in told
 
 
 def test_many_checks_at_a_time_open_one(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
@@ -186,6 +193,9 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     assert verdict["decision"] == "promote", "the world has changed since"
     refused = {"promoted": False, "version": version, "reason": "a person said no"}
     retraining.close(pipeline, plan, refused)
+    told = page(explain(pipeline, incident_id))
+    assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
+    assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
     publish(world, tmp_path, "2022-07..2022-08")
     assert monitoring.check(pipeline)["actionable"] == []
     assert "due with 2022-09" in preview(pipeline)["calendar"][0]["because"]

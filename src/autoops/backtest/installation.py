@@ -12,7 +12,7 @@ from autoops import database
 from autoops.backtest.challengers import Challengers
 from autoops.backtest.published import MovedClock, PublishedSoFar
 from autoops.backtest.registry import LocalRegistry
-from autoops.errors import DataError
+from autoops.errors import Conflict, DataError
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
 from autoops.loop import retraining
@@ -69,7 +69,7 @@ class Installation:
         kind = "manual" if incident_id is None else pipeline.ledger.incident(incident_id).kind
         try:
             plan = retraining.begin(pipeline, run_id, incident_id=incident_id, reason=reason, force=force, actor=ACTOR)
-        except DataError as error:
+        except (DataError, Conflict) as error:  # as the DAG: no month to use, or overtaken
             return Retraining(at, [], "failed", False, str(error), kind=kind, detected=detected)
         incident = pipeline.ledger.incident(plan["incident_id"])
         until = incident.evidence_until.isoformat() if incident.evidence_until else None

@@ -59,7 +59,7 @@ def _efforts(run: Mapping[str, Any]) -> Table:
 def _retrained(policy: Mapping[str, Any]) -> str:
     """Second looks stand apart: they train nothing."""
     looks = policy["second_looks"]
-    return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} looks" if looks else "")
+    return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
 
 
 def _comparisons(run: Mapping[str, Any]) -> Table:

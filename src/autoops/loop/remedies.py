@@ -115,7 +115,7 @@ class _World:
 def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Decision:
     cooldown_days, training = pipeline.settings.drift.cooldown_days, pipeline.settings.training
     if incident.kind == second_looks.KIND:
-        one, newest = second_looks.standing(pipeline, incident, world.usable)
+        one, newest = second_looks.about(pipeline, incident, world.usable)
         return revisits.look_again(one, world.champion, newest, world.frozen, world.lately, cooldown_days)
     if incident.kind == refreshes.KIND and incident.model_version != world.champion:
         return policy.Decision("void", f"version {incident.model_version} is champion no more")

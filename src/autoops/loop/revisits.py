@@ -42,9 +42,10 @@ def overtaken(one: Undecided, champion: int | None, newest_gated: int) -> str | 
     return None
 
 
-def second_look(one: Undecided, champion: int | None, newest_gated: int) -> Decision:
+def second_look(one: Undecided, champion: int | None, newest_gated: int, standing: int | None) -> Decision:
     """Whether the gate should look again at a challenger whose incident is closed: when usable months that came out
-    since its last verdict contain the days that this verdict asked for, and not before, because there are few looks."""
+    since its last verdict contain the days that this verdict asked for, and not before, because there are few looks.
+    An incident that stands comes first: its own challenger would be newer."""
     over = overtaken(one, champion, newest_gated)
     if over is not None:
         return Decision("nothing", over)
@@ -54,7 +55,11 @@ def second_look(one: Undecided, champion: int | None, newest_gated: int) -> Deci
         )
     if one.days_needed is None:
         return Decision("nothing", f"no realistic number of days would tell version {one.version} from the champion")
-    return Decision("open incident", _days(one)) if _enough(one) else Decision("wait for data", _days(one))
+    if not _enough(one):
+        return Decision("wait for data", _days(one))
+    if standing is not None:
+        return Decision("incident stands", f"{_days(one)}, and incident {standing} comes first")
+    return Decision("open incident", _days(one))
 
 
 def look_again(

@@ -50,11 +50,12 @@ def undecided(pipeline: Pipeline, verdict: Entry, usable: list[Month]) -> revisi
 
 def due(pipeline: Pipeline, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
     """Whether a second look should be opened now; writes nothing."""
-    key = _key(undecided(pipeline, verdict, usable))
-    asked = next((incident for incident in pipeline.ledger.incidents() if incident.key == key), None)
+    one, incidents = undecided(pipeline, verdict, usable), pipeline.ledger.incidents()
+    asked = next((incident for incident in incidents if incident.key == _key(one)), None)
     if asked is not None:
         return Decision("incident stands", f"incident {asked.id}, {asked.status.replace('_', ' ')}, asks for it")
-    return revisits.second_look(undecided(pipeline, verdict, usable), champion.number, verdict.model_version or 0)
+    standing = next((incident.id for incident in incidents if incident.status != "closed"), None)
+    return revisits.second_look(one, champion.number, verdict.model_version or 0, standing)
 
 
 def open_one(pipeline: Pipeline, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
@@ -85,7 +86,7 @@ def _key(one: revisits.Undecided) -> str:
     return f"{KIND} {one.looks} of version {one.version}"
 
 
-def standing(pipeline: Pipeline, incident: Incident, usable: list[Month]) -> tuple[revisits.Undecided, int]:
+def about(pipeline: Pipeline, incident: Incident, usable: list[Month]) -> tuple[revisits.Undecided, int]:
     """What an incident of this kind is about, and the newest version that the gate has judged by now."""
     number, newest = challenger_of(pipeline, incident), newest_gated(pipeline)
     verdict = pipeline.ledger.entries(kind="gate", model_version=number)[-1]
@@ -114,7 +115,7 @@ def months_of(pipeline: Pipeline, incident: Incident, actor: str) -> list[Month]
     seen_until = max(champion.trained_until, pipeline.registry.version(number).trained_until)
     published = [month for month in pipeline.source.published() if month >= Month.of(seen_until)]
     usable = validation.usable(pipeline, published, actor)
-    one, newest = standing(pipeline, incident, usable)
+    one, newest = about(pipeline, incident, usable)
     over = revisits.overtaken(one, champion.number, newest)
     if over is not None:
         raise Conflict(over)

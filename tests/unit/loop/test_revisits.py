@@ -31,7 +31,7 @@ WAITS = Undecided(version=4, compared_with=3, looks=1, days_needed=20, days_publ
     ],
 )
 def test_who_is_looked_at_again(changes: dict, champion: int | None, newest: int, action: str) -> None:
-    decision = second_look(replace(WAITS, **changes), champion, newest)
+    decision = second_look(replace(WAITS, **changes), champion, newest, None)
     assert decision.action == action
     assert decision.reason
 
@@ -73,8 +73,15 @@ def test_what_overtook_a_challenger_is_named() -> None:
     assert "version 6, which is newer" in str(overtaken(WAITS, 3, 6))
 
 
+def test_an_incident_that_stands_comes_before_a_second_look() -> None:
+    decision = second_look(WAITS, 3, 4, 9)
+    assert decision.action == "incident stands"
+    assert "incident 9 comes first" in decision.reason
+    assert second_look(replace(WAITS, days_published=0), 3, 4, 9).action == "wait for data"
+
+
 def test_a_second_look_says_what_it_waits_for() -> None:
-    reason = second_look(replace(WAITS, days_published=0), 3, 4).reason
+    reason = second_look(replace(WAITS, days_published=0), 3, 4, None).reason
     assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have been published since")
     assert "otherwise the gate would look again at version 4" in look_again(WAITS, 3, 4, ANN, Lately(), 7).reason
 
