@@ -8,7 +8,7 @@ from autoops.loop.ledger import Entry, Incident
 from autoops.replay.acts import Act
 from autoops.replay.acts_summary import acts_summary
 from autoops.replay.player import Played
-from autoops.replay.summary import Summary, alarm_to_served_s, parts_of
+from autoops.replay.summary import Summary, alarm_to_served_s, incident_months, parts_of
 from autoops.replay.tally import Tally
 from autoops.replay.witness import Witness
 
@@ -45,6 +45,7 @@ def sum_up(
         failed_requests=played.failed,
         alarm_to_served_s=alarm_to_served_s(played.tally, checks, incidents, entries),
         wall_s=round(wall_s, 1),
+        incident_months=incident_months(incidents),
         acts=acts_summary(acts, played.tally, checks, incidents, entries),
         acts_parts=tuple(part for part in parts if part.month in further),
     )

@@ -33,7 +33,7 @@ class Summary:
     """`steps` has one step per month: that of the version which answered most of it. `parts` has them all, and
     `acts_parts` those of the months of the further acts.
     `alarm_to_served_s` runs from the first alarm of the first incident that led to a promotion to the first answer
-    of the promoted version."""
+    of the promoted version. `incident_months` are those whose trips opened an incident."""
 
     source: str
     parts: tuple[Step, ...]
@@ -43,6 +43,7 @@ class Summary:
     failed_requests: int
     alarm_to_served_s: float | None
     wall_s: float
+    incident_months: tuple[str, ...] = ()
     acts: ActsSummary | None = None
     acts_parts: tuple[Step, ...] = ()
 
@@ -82,15 +83,16 @@ class Summary:
         if self.served_version != self.champion_version:
             found.append(f"version {self.served_version} is served, version {self.champion_version} is champion")
         if self.source == SAMPLE:
-            found += _story_complaints(self.steps, self.healed_version)
+            found += _story_complaints(self.steps, self.healed_version, self.incident_months)
         return found + (self.acts.complaints() if self.acts else [])
 
 
-def _story_complaints(steps: Sequence[Step], champion: int) -> list[str]:
+def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Sequence[str]) -> list[str]:
+    """An alarm alone wakes nobody: what is false is an incident."""
     steady, changed, last = steps[0], steps[1], steps[-1]
     expected = {
         f"the steady month {steady.month} was not judged: {steady.verdict}": steady.verdict in ("drift", "no drift"),
-        f"a false alarm in the steady month {steady.month}": not steady.alarm,
+        f"an incident in the steady month {steady.month}": steady.month not in incident_months,
         f"no alarm in the changed month {changed.month}": changed.alarm,
         f"the gate's decision on {changed.month} was {changed.decision}": changed.decision == "promote",
         f"champion is still version {champion}": champion > steady.model_version,
@@ -98,6 +100,12 @@ def _story_complaints(steps: Sequence[Step], champion: int) -> list[str]:
         f"the error did not recover: {last.mae:.2f} after {changed.mae:.2f}": last.mae < changed.mae,
     }
     return [complaint for complaint, held in expected.items() if not held]
+
+
+def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
+    """Where the evidence of drift ends."""
+    until = (incident.evidence_until for incident in incidents if incident.kind == "drift")
+    return tuple(sorted({str(Month.of(moment)) for moment in until if moment is not None}))
 
 
 def parts_of(

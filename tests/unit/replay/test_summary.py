@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from autoops.replay.acts_summary import acts_summary
-from autoops.replay.summary import SAMPLE, Step, Summary, alarm_to_served_s, parts_of
+from autoops.replay.summary import SAMPLE, Step, Summary, alarm_to_served_s, incident_months, parts_of
 from tests.unit.replay.records import (
     ACTS,
     ACTS_CHECKS,
@@ -77,12 +77,21 @@ def test_a_story_that_held_has_no_complaints():
     assert HELD.complaints() == []
 
 
+def test_an_alarm_that_wakes_nobody_is_no_false_alarm():
+    alarmed = dataclasses.replace(STEADY, alarm=True, verdict="drift")
+    assert dataclasses.replace(HELD, parts=(alarmed, CHANGED, HEALED)).complaints() == []
+
+
+def test_incidents_belong_to_the_month_in_which_their_evidence_ends():
+    assert incident_months([incident(), incident("manual")]) == ("2023-05",)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"failed_requests": 3}, "3 of 900 requests failed"),
         ({"served_version": 1}, "version 1 is served, version 2 is champion"),
-        ({"parts": (dataclasses.replace(STEADY, alarm=True), CHANGED, HEALED)}, "false alarm"),
+        ({"incident_months": ("2023-04", "2023-05")}, "an incident in the steady month 2023-04"),
         ({"parts": (dataclasses.replace(STEADY, verdict="not enough data"), CHANGED, HEALED)}, "not judged"),
         ({"parts": (STEADY, dataclasses.replace(CHANGED, alarm=False), HEALED)}, "no alarm in the changed month"),
         (
