@@ -26,7 +26,7 @@ from sklearn.ensemble import RandomForestRegressor
 from autoops import bundle
 from autoops.features import feature_matrix
 from autoops.registry import CHAMPION
-from autoops.scoring import Scorer
+from autoops.scoring import Cores, Scorer
 from autoops.serving import arrow, bodies
 from autoops.settings import Model
 from autoops.trips import TARGET, TRIP_COLUMNS, columns_of
@@ -70,11 +70,14 @@ def bodies_of(trips: pd.DataFrame) -> dict[str, bytes]:
 
 
 def kernel(scorer: Scorer, matrix: npt.NDArray[np.float32], threads: int) -> float:
-    """Rows per second of `threads` threads that score one batch after the other."""
-    with ThreadPoolExecutor(threads) as pool:
+    """Rows per second of as many threads as the API has, of the same priority, that always have a batch to score."""
+    cores = Cores(threads)
+    with ThreadPoolExecutor(2 * threads) as callers:
         began = time.perf_counter()
-        list(pool.map(lambda _: scorer.predict(matrix), range(BATCHES)))
-        return BATCHES * len(matrix) / (time.perf_counter() - began)
+        list(callers.map(lambda _: cores.predict(scorer, matrix), range(BATCHES)))
+        rate = BATCHES * len(matrix) / (time.perf_counter() - began)
+    cores.stop()
+    return rate
 
 
 def compare(port: int, scorer: Scorer, threads: int) -> None:
