@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from autoops import bundle, settings
@@ -35,8 +37,11 @@ class Reference:
 
     def matching(self, window: pd.DataFrame) -> pd.DataFrame:
         """Fitted rows with the window's mix of hours of the week."""
-        hours = (hour_of_week(columns_of(rows)["pickup_at"]) for rows in (self.window, window))
-        return self.window.iloc[matched(*hours)]
+        return self.window.iloc[matched(self._hours, hour_of_week(columns_of(window)["pickup_at"]))]
+
+    @cached_property
+    def _hours(self) -> npt.NDArray[np.int64]:
+        return hour_of_week(columns_of(self.window)["pickup_at"])
 
     def distances(self, window: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
         return compare(self.matching(window), window, columns)

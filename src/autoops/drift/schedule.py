@@ -6,7 +6,7 @@ may alarm far more often than a person may be woken. How often depends on how mu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import ceil, comb
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from scipy.stats import chi2, norm
 from autoops import settings
 
 DAYS_PER_YEAR = 365.25
+WINDOW_A_DAY = DAYS_PER_YEAR
+"""Fewer windows than this a year get no narrower limits for it: one in five of them would alarm, and nobody would
+believe the next."""
+
 MONTHS_SOURCE_WINDOWS = 36
 """A published month is judged in thirds."""
 
@@ -47,14 +51,20 @@ class Schedule:
 
     @classmethod
     def expected(cls, drift: settings.Drift, rows_per_year: float) -> "Schedule":
-        """Windows share no rows and each check judges one of them: the scarcer of checks and rows counts."""
+        """Windows share no rows, and a check judges one at most: as many checks as it takes to fill one judge one."""
         checks = _SECONDS_PER_YEAR / drift.check_interval_s
-        windows = MONTHS_SOURCE_WINDOWS if drift.source == "months" else min(checks, rows_per_year / drift.window_size)
+        if drift.source == "months":
+            windows: float = MONTHS_SOURCE_WINDOWS
+        elif rows_per_year > 0:
+            windows = checks / ceil(drift.window_size * checks / rows_per_year)
+        else:
+            windows = 0.0
         return cls(windows, drift.alarms_needed, drift.alarms_of)
 
     def skips(self, rows_per_year: float, size: int) -> bool:
         """Whether checks come too seldom for all the rows, so that they always see the same hours of a day."""
-        return self.windows_per_year < 0.99 * rows_per_year / size and rows_per_year / size > DAYS_PER_YEAR
+        filled = rows_per_year / size
+        return filled > DAYS_PER_YEAR and self.windows_per_year < 0.9 * filled
 
     def at_most(self, windows_per_year: float) -> "Schedule":
         return Schedule(min(self.windows_per_year, windows_per_year), self.needed, self.of)
@@ -78,7 +88,7 @@ class Schedule:
         An incident is counted wherever a window and needed - 1 of the of - 1 before it are beyond: too often, as
         incidents come in clusters and the cool-down keeps them apart, so that the figure is an upper bound.
         """
-        ways = self.windows_per_year * comb(self.of - 1, self.needed - 1)
+        ways = max(self.windows_per_year, WINDOW_A_DAY) * comb(self.of - 1, self.needed - 1)
 
         def surplus(distance: float) -> float:
             together = [_all_beyond(distance, self.needed, each, known, variance) for each in correlations]

@@ -21,6 +21,8 @@ RECENT = 0.4
 """Weight of the newest window in the average of the recent ones: half of it lies on the last one and a half."""
 
 _SMALLEST_DISTANCE = 0.001
+_BEYOND_ALL = 10.0
+"""The logarithm of a distance that none has: three windows that hardly resemble each other allow anything."""
 _HIGHEST_CORRELATION = 0.95
 
 
@@ -46,7 +48,8 @@ class Ordinary:
 
     def upper_bound_of_distances(self, series: Series, incidents_per_year: float) -> float:
         """The same for distances, of which the logarithm is near normal."""
-        return float(np.exp(self.upper_bound(np.log(np.maximum(series, _SMALLEST_DISTANCE)), incidents_per_year)))
+        logarithms = np.log(np.maximum(series, _SMALLEST_DISTANCE))
+        return float(np.exp(min(self.upper_bound(logarithms, incidents_per_year), _BEYOND_ALL)))
 
     def upper_bound_of_recent(self, series: Series, incidents_per_year: float) -> float:
         """The same for the average of the recent windows, `recent`: an EWMA chart (Roberts 1959).

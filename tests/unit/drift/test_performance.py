@@ -99,14 +99,14 @@ def test_no_trip_counts_as_shorter_than_a_minute() -> None:
 
 def test_limits_lie_around_what_was_ordinary() -> None:
     rng = np.random.default_rng(0)
-    ordinary = Ordinary(Schedule(windows_per_year=100, needed=1, of=1))
+    ordinary = Ordinary(Schedule(windows_per_year=1_000, needed=1, of=1))
     found = limits(rng.normal(0.02, 0.03, 4000), rng.normal(3, 0.2, 4000), ordinary, 1)
     assert found.relative_mean == pytest.approx(0.02, abs=0.002)
-    assert found.relative_low == pytest.approx(0.02 - 2.33 * 0.03, abs=0.003)
-    assert found.relative_high == pytest.approx(0.02 + 2.33 * 0.03, abs=0.003)
-    assert found.recent_low == pytest.approx(0.02 - 2.33 * 0.015, abs=0.003)
-    assert found.recent_high == pytest.approx(0.02 + 2.33 * 0.015, abs=0.003)
-    assert found.absolute_high == pytest.approx(3 + 2.33 * 0.2, abs=0.02)
+    assert found.relative_low == pytest.approx(0.02 - 3.09 * 0.03, abs=0.003)
+    assert found.relative_high == pytest.approx(0.02 + 3.09 * 0.03, abs=0.003)
+    assert found.recent_low == pytest.approx(0.02 - 3.09 * 0.015, abs=0.003)
+    assert found.recent_high == pytest.approx(0.02 + 3.09 * 0.015, abs=0.003)
+    assert found.absolute_high == pytest.approx(3 + 3.09 * 0.2, abs=0.02)
 
 
 def test_the_narrower_limits_of_both_hold() -> None:

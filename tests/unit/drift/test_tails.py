@@ -7,7 +7,7 @@ from scipy.stats import norm
 from autoops.drift.schedule import Schedule
 from autoops.drift.tails import RECENT, Ordinary, autocorrelation, independent, recent
 
-ONE_IN_THREE = Schedule(windows_per_year=100, needed=1, of=3)
+ONE_IN_THREE = Schedule(windows_per_year=1_000, needed=1, of=3)
 DAILY = Schedule(windows_per_year=365, needed=2, of=3)
 
 
@@ -49,9 +49,9 @@ def incidents(beyond: np.ndarray) -> np.ndarray:
 
 
 def test_with_much_history_and_no_persistence_the_bound_is_the_normal_quantile() -> None:
-    once = Schedule(windows_per_year=100, needed=1, of=1)
+    once = Schedule(windows_per_year=1_000, needed=1, of=1)
     bound = Ordinary(once).upper_bound(np.random.default_rng(3).normal(size=5000), 1)
-    assert bound == pytest.approx(norm.ppf(0.99), rel=0.05)
+    assert bound == pytest.approx(norm.ppf(0.999), rel=0.05)
 
 
 @pytest.mark.parametrize(("length", "correlation"), [(20, 0.0), (40, 0.3), (90, 0.0), (90, 0.6)])
