@@ -29,8 +29,8 @@ KILOMETRES = 1.609344
 """Per mile."""
 
 SEED = 42
-"""Of an ordinary city. One check of steady traffic in a hundred alarms by configuration, and in some cities one of
-these does; in this one every window of the steady month stays well inside what is ordinary."""
+"""Of an ordinary city. Single windows of steady traffic alarm now and then, and wake nobody unless that persists; here
+every window of the steady month stays inside what is ordinary."""
 
 
 @dataclass(frozen=True)
