@@ -81,12 +81,13 @@ class Cores:
     """Threads that share the rows of a large batch.
 
     They run one session together, which costs no memory: a session with threads of its own is another copy of the
-    model, in memory several times its file. They give way to the threads that answer single trips.
+    model, in memory several times its file. Several of them give way to the threads that answer single trips; one alone
+    takes nobody's core.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or _usable_cores()
-        self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=_give_way)
+        self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=_give_way if self.threads > 1 else None)
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """What the scorer alone would answer, to the bit."""

@@ -33,7 +33,8 @@ def test_on_many_cores_the_answer_is_the_same_to_the_bit(scorer: Scorer, threads
     cores.stop()
 
 
-def test_the_threads_of_batches_give_way_and_no_others() -> None:
+@pytest.mark.parametrize(("threads", "nicer_by"), [(1, 0), (2, 5)])
+def test_several_threads_of_batches_give_way_and_no_others(threads: int, nicer_by: int) -> None:
     class Asked:
         """Tells from inside a core's thread how it is treated."""
 
@@ -41,8 +42,8 @@ def test_the_threads_of_batches_give_way_and_no_others() -> None:
             return np.array([os.getpriority(os.PRIO_PROCESS, threading.get_native_id())])
 
     mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    cores = Cores(2)
-    assert cores.predict(Asked(), np.zeros((1, 1), dtype=np.float32))[0] == min(mine + 5, 19)  # type: ignore[arg-type]
+    cores = Cores(threads)
+    assert cores.predict(Asked(), np.zeros((1, 1), dtype=np.float32))[0] == min(mine + nicer_by, 19)  # type: ignore[arg-type]
     cores.stop()
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
 
