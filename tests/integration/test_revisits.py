@@ -90,7 +90,7 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipelin
     assert champion_of(thrifty.registry).number == 2
     assert len(thrifty.registry.versions()) == 2
     assert verdict["days"] == 38
-    assert "98% interval" in verdict["reason"]
+    assert "97.5% interval" in verdict["reason"]
     assert thrifty.registry.verdicts[2, "gate"]["decision"] == "inconclusive"
     assert thrifty.registry.verdicts[2, "gate-look-2"]["decision"] == "promote"
     assert [entry.incident_id for entry in thrifty.ledger.entries(kind="retraining begun")] == [1, 2]

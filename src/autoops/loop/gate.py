@@ -160,11 +160,15 @@ def _too_little(spread: Spread, gate: Gate) -> GateVerdict:
     return GateVerdict("inconclusive", reason, spread.rows, spread.days, settled_by=settled_by, days_needed=more)
 
 
+def _percent(gate: Gate) -> str:
+    return f"{round(100 * gate.confidence, 2):g}%"
+
+
 def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, against: str) -> GateVerdict:
     """The decision with its reason; the figures are put beside it by who knows them."""
     alone: GateDecision = "promote" if overall.high < 0 else "reject" if overall.low > 0 else "inconclusive"
     compared = (
-        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {gate.confidence:.0%} interval "
+        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {_percent(gate)} interval "
         f"{overall.low:+.3f} to {overall.high:+.3f}, on {overall.spread.rows} unseen rows of {overall.spread.days} days"
     )
     worse, doubtful, left_out = (
