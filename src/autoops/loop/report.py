@@ -152,7 +152,10 @@ def _done(found: Mapping[str, Any]) -> Lines:
             continue
         words = WORDS.get(kind, kind).format(version=version)
         if kind in ("retraining begun", "second look begun") and found["begun"]:
-            reason = f"on {', '.join(found['begun']['months'])}"
+            by_force = ", to be promoted whatever the gate says" if found["begun"].get("force") else ""
+            reason = f"on {', '.join(found['begun']['months'])}{by_force}"
+        if kind == REPEATED:
+            reason = reason.partition("; incident ")[0]
         told = words if kind in TOLD_ELSEWHERE or kind == "promoted" else f"{words}: {reason}"
         lines.append(f"- {moment:%Y-%m-%d %H:%M:%S}  {actor} {told}")
     return lines
@@ -163,8 +166,9 @@ def _gate(verdict: Mapping[str, Any] | None) -> Lines:
         return []
     lines = [f"It said {verdict['decision']}: {verdict['reason']}."]
     if verdict.get("difference") is not None:
+        old = "old model" if verdict.get("champion") else "median of the training trips"
         lines.append(
-            f"The old model is off by {verdict['champion_mae']:.2f} minutes, the new one by "
+            f"The {old} is off by {verdict['champion_mae']:.2f} minutes, the new one by "
             f"{verdict['challenger_mae']:.2f}, on the same trips."
         )
     judged = [one for one in verdict.get("segments", ()) if one["decision"] != "not judged"]
@@ -183,10 +187,10 @@ def _gate(verdict: Mapping[str, Any] | None) -> Lines:
 def _served(reigns: Sequence[Reign]) -> Lines:
     lines = []
     for reign in reigns:
-        until = f"until {at(reign.until)}" if reign.until else "to this day"
+        until = f"until {reign.until:%Y-%m-%d %H:%M:%S} UTC" if reign.until else "to this day"
         seen = f", confirmed by every instance at {reign.served_at:%H:%M:%S}" if reign.served_at else ""
         back = ", put back" if reign.restored else ""
-        lines.append(f"- version {reign.version} from {at(reign.began_at)} {until}{back}{seen}")
+        lines.append(f"- version {reign.version} from {reign.began_at:%Y-%m-%d %H:%M:%S} UTC {until}{back}{seen}")
     return lines
 
 
@@ -196,5 +200,8 @@ def _outcome(found: Mapping[str, Any]) -> Lines:
         return [f"None yet: the incident is {incident.status.replace('_', ' ')}."]
     told = incident.outcome
     if gate and gate["reason"] in told:
-        told = f"{told.split(': ')[0]}, for what the gate said"
-    return [f"{told[0].upper()}{told[1:]}."]
+        forced = " promoted: forced " in told
+        why = f"by force, where the gate said {gate['decision']}" if forced else "for what the gate said"
+        told = f"{told.split(': ')[0]} {why}" if forced else f"{told.split(': ')[0]}, {why}"
+    back = next((moment for moment, kind, _ in found["afterwards"] if kind == "rolled back"), None)
+    return [f"{told[0].upper()}{told[1:]}.", *([f"It was rolled back {at(back)}."] if back else [])]
