@@ -50,13 +50,14 @@ def test_kilometres_are_quarantined_once_paged_and_never_an_incident(
         drive(pipeline, worlds["unit"], APRIL, slice(start, start + 1_000))
         found = monitoring.check(pipeline)
         assert (found["verdict"], found["alarm"], found["decision"]) == ("broken data", False, "quarantine")
-        assert (found["incident_id"], found["actionable"], found["quarantined"]) == (None, [], [])
+        assert (found["incident_id"], found["actionable"]) == (None, [])
+        assert [one["check_id"] for one in found["quarantined"]] == [found["check_id"]]
         assert ("unit change", "miles") in {(one["name"], one["column"]) for one in found["findings"]}
     assert [incident.kind for incident in pipeline.ledger.incidents()] == ["manual"], "the first training"
     (page,) = pipeline.ledger.entries(kind="page")
     assert "kilometres where miles should be" in page.reason
     assert page.evidence["findings"] == pipeline.checks.latest(limit=3)[-1].report["findings"]
-    assert "broken data: the traffic is broken data: miles are 1.6" in "\n".join(sentences(overview(pipeline)))
+    assert "broken data: live traffic: miles are 1.6" in "\n".join(sentences(overview(pipeline)))
 
 
 def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(

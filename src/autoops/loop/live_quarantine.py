@@ -22,7 +22,7 @@ def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
     logged = window.logged if len(window.logged) >= size else []
     labelled = [row.logged for row in window.labelled] if len(window.labelled) >= size else []
     moments = [row.event_at for row in chain(logged, labelled)]
-    reason = f"the traffic is broken data: {'; '.join(finding.reason for finding in quality.findings)}"
+    reason = f"live traffic: {'; '.join(finding.reason for finding in quality.findings)}"
     return DriftVerdict(
         BROKEN,
         alarm=False,

@@ -68,8 +68,8 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     the one that a rollback restores.
 
     The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
-    has them all. `recovered` lists incidents that are over by themselves, `actionable` those for which a retraining
-    should start now.
+    has them all. `quarantined` lists what was found to be broken data, `recovered` the incidents that are over by
+    themselves, `actionable` those for which a retraining should start now.
     """
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
@@ -90,6 +90,7 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     broken = _quarantined(pipeline, champion, after)
     if broken and telling["decision"] in ("nothing", "not enough data"):
         telling = broken[-1]
+    broken += [one for one in checked if one["verdict"] == BROKEN]
     over = withdraw(pipeline, champion, ACTOR)
     lists = {"windows": checked, "quarantined": broken, "recovered": over, "actionable": actionable(pipeline)}
     return telling | lists
