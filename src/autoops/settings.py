@@ -66,6 +66,7 @@ class MLflow(Section):
 
 
 class Training(Section):
+    source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
     holdout_days: Count = 7
     reference_rows: Count = 60_000

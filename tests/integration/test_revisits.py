@@ -71,7 +71,7 @@ def of_kind(pipeline: Pipeline, kind: str) -> list[Incident]:
 def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
     thrifty = setting(undecided, "training", most_per_week=0)
     assert monitoring.check(thrifty)["actionable"] == []
-    assert "0 have been published since" in preview(thrifty)["calendar"][0]["because"]
+    assert "0 have come in since" in preview(thrifty)["calendar"][0]["because"]
 
     publish(world, tmp_path, "2022-05")
     assert preview(thrifty)["calendar"][0]["action"] == "open incident"
@@ -184,7 +184,7 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     (incident_id,) = monitoring.check(pipeline)["actionable"]
     incident = pipeline.ledger.incident(incident_id)
     assert (incident.kind, incident.model_version) == ("refresh", 1)
-    assert incident.reason == "the champion was trained until 2022-03, and 2022-06 is published"
+    assert incident.reason == "the champion was trained until 2022-03, and 2022-06 is at hand"
 
     plan = retraining.begin(pipeline, "fresh", incident_id=incident_id)
     assert (plan["months"], plan["trigger"]) == (["2022-04", "2022-05", "2022-06"], "refresh")

@@ -12,7 +12,7 @@ from autoops.features import local_hours
 from autoops.loop import gate
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.segments import segments_of
-from autoops.months import Month
+from autoops.loop.training_window import Months, load
 from autoops.registry import ModelVersion
 from autoops.scoring import Scorer, load_version
 from autoops.trips import TARGET, Columns, columns_of
@@ -33,11 +33,11 @@ def with_baseline(pipeline: Pipeline, challenger: ModelVersion) -> gate.GateVerd
 
 
 def with_champion(
-    pipeline: Pipeline, champion: ModelVersion, challenger: ModelVersion, months: list[Month], look: int = 1
+    pipeline: Pipeline, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
 ) -> gate.GateVerdict:
     """Both versions on the rows of `months` that are newer than either's training; `look` counts how often they have
     been compared, this time included."""
-    trips = pipeline.store.load(months)
+    trips = load(pipeline, months)
     unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
     old, new = (load_version(pipeline.registry, version, pipeline.model_cache) for version in (champion, challenger))

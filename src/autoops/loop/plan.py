@@ -8,14 +8,14 @@ from autoops.loop import second_looks
 from autoops.loop.controls import frozen
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.training_window import newest_window
-from autoops.months import Month, parse_months
+from autoops.loop.training_window import Months, given, newest_window
+from autoops.months import parse_months
 
 ACTION = "retrain"
 
 Plan = Mapping[str, Any]
-"""incident_id, run_id, months, force, holds_from, trigger, automatic, actor; and of a second look, the challenger that
-waits (None where one is trained) and the number of the look."""
+"""incident_id, run_id, months, logged (those of the months whose trips come from the log), force, holds_from, trigger,
+automatic, actor; and of a second look the challenger that waits, None where one is trained, and the look's number."""
 
 
 def begin(
@@ -34,7 +34,7 @@ def begin(
     Raises Conflict when another run has claimed it, a freeze keeps the loop from beginning one by itself or a second
     look would settle nothing any more, NotPublished when there is nothing to train on or to compare with."""
     standing = _standing(pipeline, run_id, incident_id, by_hand)
-    chosen = parse_months(months) if months else _months(pipeline, standing, actor)
+    chosen = given(pipeline, parse_months(months)) if months else _months(pipeline, standing, actor)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
     pipeline.ledger.claim(incident.id, ACTION, run_id)
     again = incident.kind == second_looks.KIND
@@ -42,7 +42,8 @@ def begin(
     plan = {
         "incident_id": incident.id,
         "run_id": run_id,
-        "months": [str(month) for month in chosen],
+        "months": [str(month) for month in chosen.all],
+        "logged": [str(month) for month in chosen.logged],
         "force": force,
         "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
         "trigger": _trigger(standing),
@@ -57,7 +58,7 @@ def begin(
         actor=actor,
         incident_id=incident.id,
         model_version=challenger,
-        evidence={name: plan[name] for name in ("run_id", "months", "force", "automatic")},
+        evidence={name: plan[name] for name in ("run_id", "months", "logged", "force", "automatic")},
     )
     return plan
 
@@ -74,7 +75,7 @@ def _standing(pipeline: Pipeline, run_id: str, incident_id: int | None, by_hand:
     return standing
 
 
-def _months(pipeline: Pipeline, standing: Incident | None, actor: str) -> list[Month]:
+def _months(pipeline: Pipeline, standing: Incident | None, actor: str) -> Months:
     if standing is not None and standing.kind == second_looks.KIND:
         return second_looks.months_of(pipeline, standing, actor)
     return newest_window(pipeline, standing.evidence_until if standing else None, actor)

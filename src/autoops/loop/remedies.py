@@ -13,8 +13,7 @@ from autoops.loop.lately import lately
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.plan import ACTION
-from autoops.loop.training_window import reaches
-from autoops.loop.usable_months import usable_months
+from autoops.loop.training_window import answers, known_months
 from autoops.months import Month
 from autoops.registry import CHAMPION
 
@@ -68,7 +67,7 @@ def calendar(pipeline: Pipeline) -> list[Due]:
     if champion is None:
         return []
     old = refreshes.may_be_due(pipeline, champion)
-    usable, found = usable_months(pipeline) if old or verdict else [], []
+    usable, found = known_months(pipeline) if old or verdict else [], []
     if verdict:
         decision = second_looks.due(pipeline, champion, verdict, usable)
         opening = partial(second_looks.open_one, pipeline, verdict, decision, usable, ACTOR)
@@ -109,7 +108,7 @@ class _World:
     def now(cls, pipeline: Pipeline, incidents: list[Incident]) -> "_World":
         champion = pipeline.registry.by_alias(CHAMPION)
         number = champion.number if champion else None
-        return cls(usable_months(pipeline), number, frozen(pipeline), lately(pipeline, incidents))
+        return cls(known_months(pipeline), number, frozen(pipeline), lately(pipeline, incidents))
 
 
 def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Decision:
@@ -119,7 +118,7 @@ def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Dec
         return revisits.look_again(one, world.champion, newest, world.frozen, world.lately, cooldown_days)
     if incident.kind == refreshes.KIND and incident.model_version != world.champion:
         return policy.Decision("void", f"version {incident.model_version} is champion no more")
-    published = reaches(world.usable, incident.evidence_until)
+    published = answers(pipeline, incident.evidence_until)
     decision = policy.remedy(published, world.frozen, world.lately, cooldown_days, training.most_per_week)
     if decision.action != "wait for data":
         return decision

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
-from autoops.loop import comparison
+from autoops.loop import comparison, validation
 from autoops.loop.candidates import train_challenger
 from autoops.loop.controls import frozen
 from autoops.loop.ledger import Status
@@ -21,8 +21,8 @@ from autoops.loop.plan import Plan as Plan
 from autoops.loop.plan import begin as begin
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
 from autoops.loop.revisits import MOST_SECOND_LOOKS
-from autoops.loop.validation import validate as validate
-from autoops.months import Month, parse_months
+from autoops.loop.training_window import Months
+from autoops.months import parse_months
 from autoops.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
@@ -34,9 +34,16 @@ HEARTBEAT_COUNTS_S = 10
 
 
 def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
-    """Fetches and cleans the plan's months; says what became of each."""
-    ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan)]
+    """Fetches and cleans the plan's published months; says what became of each."""
+    ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan).published]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
+
+
+def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
+    """Raises BrokenData, naming the findings, where published months of the plan are quarantined. What the log has of
+    broken data is left out of it from the start."""
+    published = [str(month) for month in _months(plan).published]
+    return validation.validate(pipeline, {**plan, "months": published}) if published else {"kept_share": {}}
 
 
 def train(pipeline: Pipeline, plan: Plan) -> int:
@@ -85,6 +92,7 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
         "champion": champion.number if champion else None,
         "challenger": version,
         "months": plan["months"],
+        "logged": plan.get("logged", []),
         "look": look,
     }
     pipeline.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
@@ -205,5 +213,6 @@ def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
         raise
 
 
-def _months(plan: Plan) -> list[Month]:
-    return parse_months(plan["months"])
+def _months(plan: Plan) -> Months:
+    logged = plan.get("logged")
+    return Months(parse_months(plan["months"]), parse_months(logged) if logged else [])

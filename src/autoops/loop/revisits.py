@@ -82,7 +82,7 @@ def _enough(one: Undecided) -> bool:
 def _days(one: Undecided) -> str:
     return (
         f"the gate asked for {one.days_needed} more days to tell version {one.version} from version "
-        f"{one.compared_with}; {one.days_published} have been published since"
+        f"{one.compared_with}; {one.days_published} have come in since"
     )
 
 
@@ -116,7 +116,7 @@ def refresh(
     if not every_months:
         return Decision("nothing", "training.refresh_months is 0")
     if age.newest < due:
-        told = f"{age.newest} is the newest published month that may be used, and a refresh is due with {due}"
+        told = f"{age.newest} is the newest month that may be used, and a refresh is due with {due}"
         return Decision("nothing", told)
     if standing is not None:
         return Decision("incident stands", f"a refresh is due, and incident {standing} comes first")
@@ -126,5 +126,5 @@ def refresh(
     if held.action != "retrain":
         return Decision("cool down" if held.action == "page" else held.action, held.reason)
     tried = "" if last == age.trained else f", the last refresh was tried with {last}"
-    told = f"the champion was trained until {age.trained}{tried}, and {age.newest} is published"
+    told = f"the champion was trained until {age.trained}{tried}, and {age.newest} is at hand"
     return Decision("open incident", told)

@@ -5,11 +5,12 @@ the place of a new one. It is compared on all published trips that neither versi
 """
 
 from autoops.errors import Conflict, NotPublished
-from autoops.loop import revisits, validation
+from autoops.loop import revisits
 from autoops.loop.ledger import Entry, Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.policy import Decision
 from autoops.loop.promotion import ROLLED_BACK
+from autoops.loop.training_window import Months, months_since
 from autoops.loop.usable_months import days_in
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, ModelVersion
@@ -107,21 +108,20 @@ def opening(pipeline: Pipeline, incident: Incident) -> Entry:
     return pipeline.ledger.entries(incident_id=incident.id, kind="incident opened")[0]
 
 
-def months_of(pipeline: Pipeline, incident: Incident, actor: str) -> list[Month]:
-    """All published months with trips that neither version was trained on, but for quarantined ones. Raises Conflict
+def months_of(pipeline: Pipeline, incident: Incident, actor: str) -> Months:
+    """All whole months with trips that neither version was trained on, but for quarantined ones. Raises Conflict
     where comparing would settle nothing any more, and NotPublished where what is left has too few days."""
     number, champion = challenger_of(pipeline, incident), pipeline.registry.by_alias(CHAMPION)
     assert champion is not None
     seen_until = max(champion.trained_until, pipeline.registry.version(number).trained_until)
-    published = [month for month in pipeline.source.published() if month >= Month.of(seen_until)]
-    usable = validation.usable(pipeline, published, actor)
-    one, newest = about(pipeline, incident, usable)
+    chosen = months_since(pipeline, Month.of(seen_until), actor)
+    one, newest = about(pipeline, incident, chosen.all)
     over = revisits.overtaken(one, champion.number, newest)
     if over is not None:
         raise Conflict(over)
     if one.days_needed is None or one.days_published < one.days_needed:
         raise NotPublished(f"the second look waits for {one.days_needed} days, {one.days_published} may be used")
-    return usable
+    return chosen
 
 
 def _since(verdict: Entry, usable: list[Month]) -> list[Month]:

@@ -82,7 +82,7 @@ def test_an_incident_that_stands_comes_before_a_second_look() -> None:
 
 def test_a_second_look_says_what_it_waits_for() -> None:
     reason = second_look(replace(WAITS, days_published=0), 3, 4, None).reason
-    assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have been published since")
+    assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have come in since")
     assert "otherwise the gate would look again at version 4" in look_again(WAITS, 3, 4, ANN, Lately(), 7).reason
 
 
@@ -141,6 +141,6 @@ def test_a_refresh_says_why_it_comes_or_when() -> None:
     def told(aged: Age) -> str:
         return refresh(aged, 3, None, None, Lately(), 7, 2).reason
 
-    assert told(age(6)) == "the champion was trained until 2022-03, and 2022-06 is published"
-    assert "the last refresh was tried with 2022-06, and 2022-09 is published" in told(age(9, refreshed=6))
+    assert told(age(6)) == "the champion was trained until 2022-03, and 2022-06 is at hand"
+    assert "the last refresh was tried with 2022-06, and 2022-09 is at hand" in told(age(9, refreshed=6))
     assert "a refresh is due with 2022-09" in told(age(8, refreshed=6))
