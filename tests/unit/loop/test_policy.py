@@ -125,6 +125,7 @@ def ago(days: float) -> datetime:
     [
         (True, None, Lately(NOW), "retrain"),
         (True, None, Lately(), "retrain"),
+        (True, None, Lately(None, [ago(1)] * 9, ago(1)), "retrain"),
         (False, None, Lately(NOW), "wait for data"),
         (False, ANN, Lately(NOW), "wait for data"),
         (True, ANN, Lately(NOW), "frozen"),
