@@ -14,11 +14,12 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import binom
+from scipy.stats import poisson
 
 from autoops.bundle import Manifest
+from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
-from autoops.drift.thresholds import Thresholds, calibrate
+from autoops.drift.thresholds import Thresholds
 from autoops.features import feature_matrix
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import Scenario, write_sample
@@ -105,7 +106,7 @@ def incidents(verdicts: Sequence[DriftVerdict], drift: Drift) -> int:
     for verdict in verdicts:
         assert verdict.event_from
         assert verdict.event_until
-        windows.insert(0, JudgedWindow(verdict.alarm, verdict.event_from, verdict.event_until))
+        windows.insert(0, JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until))
         decision = decide(windows, None, opened[-1] if opened else None, drift)
         if decision.action == "open incident":
             opened.append(decision.holds_from)
@@ -122,9 +123,10 @@ def within_two(verdicts: Sequence[DriftVerdict]) -> float:
     return sum(one.alarm or other.alarm for one, other in runs) / len(runs)
 
 
-def allowed(windows: int, rate: float) -> int:
-    """Most alarms that do not contradict the configured rate, one-sided at 95 %."""
-    return int(binom.ppf(0.95, windows, rate))
+def allowed(verdicts: Sequence[DriftVerdict], champion: Champion) -> int:
+    """Most incidents that do not contradict the configured yearly rate, one-sided at 95 %."""
+    years = len(verdicts) / champion.thresholds.windows_per_year
+    return int(poisson.ppf(0.95, champion.drift.false_alarms_per_year * years))
 
 
 def slowed(trips: pd.DataFrame, speed: float) -> pd.DataFrame:
@@ -151,8 +153,8 @@ def _print_row(name: str, verdicts: Sequence[DriftVerdict], note: str) -> None:
     print(f"{name:44} {len(verdicts):>7} {alarming(verdicts):>7}   {detail}   {note}", flush=True)
 
 
-def _at_most(verdicts: Sequence[DriftVerdict]) -> str:
-    return f"<= {allowed(len(verdicts), Drift().false_alarm_rate)} allowed"
+def _at_most(verdicts: Sequence[DriftVerdict], champion: Champion) -> str:
+    return f"{_opened(verdicts)}, <= {allowed(verdicts, champion)} allowed"
 
 
 def _found(verdicts: Sequence[DriftVerdict]) -> str:
@@ -175,8 +177,8 @@ def _sample_study() -> None:
         later = list(month_range(Month(2026, 4), Month(2026, 10)))
         unseen = sampled(later, trips_per_month=30_000, seed=seed)
         steady, months = champion.verdicts(unseen), champion.verdicts_of_months(unseen)
-        _print_row(f"steady, seed {seed}", steady, _at_most(steady))
-        _print_row(f"steady, seed {seed}, thirds of months", months, f"{_at_most(months)}, {_opened(months)}")
+        _print_row(f"steady, seed {seed}", steady, _at_most(steady, champion))
+        _print_row(f"steady, seed {seed}, thirds of months", months, _at_most(months, champion))
         changes: list[tuple[Scenario, float]] = [("speed", -0.1), ("speed", 0.1), ("mix", 0.4), ("unit", 1.609344)]
         for scenario, by in changes:
             trips = sampled(later[:2], trips_per_month=30_000, seed=seed, scenario=scenario, by=by)
@@ -204,7 +206,7 @@ def _real_study(directory: Path) -> None:
             thinned += champion.verdicts(trips.iloc[::THINNED])
             _print_row(f"{later[0]}..{later[-1]}, later", champion.verdicts(trips), "as they are")
     _print_row(f"all later, one trip in {THINNED}", thinned, "as they are")
-    _print_row("weeks left out of 2022-01..2023-06", left_out, _at_most(left_out))
+    _print_row("weeks left out of 2022-01..2023-06", left_out, _opened(left_out))
     for speed, verdicts in changed.items():
         _print_row(f"the same at {speed:.2f} of their speed", verdicts, _found(verdicts))
 

@@ -2,7 +2,7 @@
 
 Each scenario over seeds: six sampled months of which the last changes, judged against the five before. Then, where
 AUTOOPS_TLC_DIR names a folder of them, each real month against those before it, with how much it uses up of what
-is allowed, and the same months with their data broken on purpose.
+is allowed, and the same months with their data broken on purpose. Windows of live traffic follow: see `live_windows`.
 """
 
 import os
@@ -25,6 +25,7 @@ from autoops.ingestion.sample import SCENARIOS, Scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range
 from autoops.settings import Data
+from benchmarks import live_windows
 
 SEEDS = 20
 MONTHS = [Month(2023, month) for month in range(1, 7)]
@@ -171,16 +172,21 @@ def main() -> None:
     for scenario in SCENARIOS:
         _print_runs(simulated(scenario, range(1, SEEDS + 1)), scenario in BROKEN)
     directory = os.environ.get("AUTOOPS_TLC_DIR")
-    if not directory:
+    if directory:
+        _print_real_months(Path(directory), head)
+    else:
         print("\nAUTOOPS_TLC_DIR is not set: real months were not studied.")
-        return
+    live_windows.main()
+
+
+def _print_real_months(directory: Path, head: str) -> None:
     print("\nreal months, as they are, against those before")
-    for month, quality in real_months(Path(directory)):
+    for month, quality in real_months(directory):
         tightest = max(quality.strain.items(), key=lambda item: item[1], default=("-", 0))
         print(f"{month}  {len(quality.findings)} findings  most strained: {tightest[1]:.2f} {tightest[0]}")
     print(f"\nthe real months from the {LEAST_HISTORY + 1}th on, changed\n{head}")
     for change, (broken, _) in CHANGES.items():
-        _print_runs(changed(Path(directory), change), broken)
+        _print_runs(changed(directory, change), broken)
 
 
 if __name__ == "__main__":

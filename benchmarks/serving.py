@@ -2,40 +2,34 @@
 
 The API is asked in turn with a FastAPI endpoint that takes and returns the same models and does nothing, so that the
 ratio says what the prediction, the log and the swap-safe model add, whatever else the machine is doing. Both are real
-uvicorn processes with one worker; the client is a plain socket, which costs less than either.
+uvicorn processes with one worker; the client is a plain socket, which costs less than either. Batches follow, in
+`benchmarks.batches`.
 """
 
 import asyncio
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 from fastapi import FastAPI
 
 from autoops.registry import CHAMPION
 from autoops.serving.schemas import Prediction, Trip
-from autoops.settings import PREFIX
-from tests import serving_app
+from benchmarks import batches
+from benchmarks.servers import ask, post, server
 from tests.bundles import small_forest, small_training_run, synthetic_trips, write_small_bundle
 from tests.fakes import DirectoryRegistry
-from tests.ports import free_port
 
 TREES = 100
 ROUNDS = 15
 REQUESTS = {1: 400, 32: 2400}
 """Requests of a round, by connections."""
 
-QUIET = ("--log-level", "warning", "--no-access-log")
 BODY = json.dumps(
     {
         "pickup_at": "2023-01-10T10:30:00",
@@ -45,7 +39,6 @@ BODY = json.dumps(
         "dropoff_location_id": 41,
     }
 ).encode()
-REQUEST = b"POST /predict HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 
 def noop() -> FastAPI:
@@ -82,66 +75,14 @@ def write_registry(directory: Path) -> DirectoryRegistry:
     return registry
 
 
-@contextmanager
-def server(factory: str, home: Path) -> Iterator[int]:
-    """The port of a uvicorn process that is ready."""
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), *QUIET],
-        env=environment | {f"{PREFIX}STORAGE__HOME": str(home / "var"), serving_app.REGISTRY: str(home)},
-    )
-    try:
-        _wait_until_ready(port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_ready(port: int, within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/ready").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            raise SystemExit("a server did not become ready in time")
-        time.sleep(0.1)
-
-
-async def _ask(port: int, requests: int, seconds: list[float]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = REQUEST % (len(BODY), BODY)
-    for _ in range(requests):
-        began = time.perf_counter()
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if not head.startswith(b"http/1.1 200 "):
-            raise SystemExit(f"a request failed: {head.splitlines()[0].decode()}")
-        await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
-        seconds.append(time.perf_counter() - began)
-    writer.close()
-    await writer.wait_closed()
-
-
-async def ask(port: int, connections: int, requests: int) -> tuple[list[float], float]:
-    """Seconds of each request, and requests per second."""
-    seconds: list[float] = []
-    began = time.perf_counter()
-    await asyncio.gather(*(_ask(port, requests // connections, seconds) for _ in range(connections)))
-    return seconds, len(seconds) / (time.perf_counter() - began)
-
-
 def compare(ports: dict[str, int], connections: int) -> None:
     """Prints both and their ratio; rounds alternate, and the first warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in ports}
     rates: dict[str, list[float]] = {name: [] for name in ports}
+    request = post("/predict", "application/json", BODY)
     for number in range(ROUNDS + 1):
         for name, port in ports.items():
-            of_round, rate = asyncio.run(ask(port, connections, REQUESTS[connections]))
+            of_round, rate = asyncio.run(ask(port, request, connections, REQUESTS[connections]))
             if number:
                 seconds[name] += of_round
                 rates[name].append(rate)
@@ -167,6 +108,7 @@ def main() -> None:
         }
         for connections in REQUESTS:
             compare(ports, connections)
+    batches.main()
 
 
 if __name__ == "__main__":

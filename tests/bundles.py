@@ -17,7 +17,7 @@ from autoops.trips import TARGET, columns_of
 
 FEATURES = Model().features
 BEGINS_AT = datetime(2023, 1, 1, 5, tzinfo=UTC)
-NO_THRESHOLDS = '{"window_size": 1000, "false_alarm_rate": 0.01, "limits": []}'
+NO_THRESHOLDS = '{"window_size": 1000, "false_alarms_per_year": 1, "windows_per_year": 365, "limits": []}'
 
 
 def synthetic_trips(

@@ -14,8 +14,11 @@ DOC = """
 Judges the newest window of the champion's predictions, every `drift.check_interval_s` seconds, and leaves the verdict
 in the ledger and in MLflow.
 
-* **check** judges, decides and records. Too little data, or nothing new, is a verdict of its own.
-* **incident_to_act_on** ends the run here, unless an incident is ready for a retraining: one whose evidence the
+* **check** judges, decides and records. Too little data, or nothing new, is a verdict of its own. Newly published
+  months open incidents without an alarm: a *second look* at a challenger that the gate could not tell from the
+  champion, when the days that it asked for are out, and a *refresh* of a champion whose months lie
+  `training.refresh_months` back.
+* **incident_to_act_on** ends the run here, unless an incident is ready for `retrain`: one whose evidence the
   published months contain. Others wait for data and are looked at again on each run.
 * **emit** sends one `autoops_incident` event per incident, which starts `retrain`. It is a task of its own because an
   outlet fires on every success of its task.

@@ -184,6 +184,20 @@ class PredictionLog:
                 newest.setdefault(row.logged.id, row)
         return list(reversed(list(newest.values())[:limit]))
 
+    def labelled_at(self, rows: Sequence[LoggedPrediction]) -> dict[str, datetime]:
+        """When the first label came, by prediction id, of those of the rows that have one."""
+        truth = tables.ground_truth.c
+        found: dict[str, datetime] = {}
+        with storage_errors(), self._engine.connect() as connection:
+            for start in range(0, len(rows), 500):
+                for column in (truth.prediction_id, truth.request_id):
+                    name_of = attrgetter(column.name.removeprefix("prediction_"))
+                    ids = {name_of(row): row.id for row in rows[start : start + 500] if name_of(row) is not None}
+                    query = sa.select(column, truth.labelled_at).where(column.in_(list(ids)))
+                    for name, moment in connection.execute(query):
+                        found[ids[name]] = min(moment, found.get(ids[name], moment))
+        return found
+
     def count(self, scope: Scope, after: str | None = None) -> int:
         """Rows in scope with an id above `after`."""
         query = sa.select(sa.func.count()).select_from(tables.predictions).where(scope.condition())

@@ -67,6 +67,7 @@ class MLflow(Section):
 
 
 class Training(Section):
+    source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
     holdout_days: Count = 7
     reference_rows: Count = 60_000
@@ -74,6 +75,7 @@ class Training(Section):
     regret_looks: Annotated[int, Field(ge=0)] = 3
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2
+    refresh_months: Annotated[int, Field(ge=0)] = 3
 
 
 class Gate(Section):
@@ -98,7 +100,7 @@ class Drift(Section):
     source: Literal["log", "months"] = "log"
     window_size: Annotated[int, Field(ge=100)] = 1_000
     threshold: Share = 0.5
-    false_alarm_rate: Rate = 0.01
+    false_alarms_per_year: Budget = 1
     alarms_needed: Count = 2
     alarms_of: Count = 3
     cooldown_days: Annotated[float, Field(ge=0)] = 7
@@ -119,6 +121,7 @@ class Serving(Section):
     poll_interval_s: Seconds = 2
     max_batch: Count = 10_000
     outbox_max_rows: Count = 1_000_000
+    batch_threads: Count | None = None
 
 
 class Storage(Section):

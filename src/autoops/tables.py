@@ -89,6 +89,8 @@ incidents = sa.Table(
     sa.Column("status", sa.String(20), nullable=False),
     sa.Column("outcome", sa.Text),
     sa.Column("closed_at", UtcDateTime),
+    sa.Column("key", sa.String(100)),
+    sa.Index(None, "key", unique=True),
 )
 
 ledger = sa.Table(

@@ -15,6 +15,7 @@ from autoops.features import hour_of_day
 from autoops.ingestion.sample import write_sample
 from autoops.loop import comparison
 from autoops.loop.pipeline import Pipeline
+from autoops.loop.training_window import Months
 from autoops.months import Month
 from autoops.registry import ModelVersion, TrainingRun
 from autoops.scoring import Scorer, load_version
@@ -65,7 +66,7 @@ def test_a_challenger_that_is_better_but_not_at_night_is_rejected_for_the_night(
     champion = version_of(pipeline, slower(trips, ~night, 1.5), tmp_path / "champion")
     challenger = version_of(pipeline, slower(trips, night, 1.5), tmp_path / "challenger")
 
-    verdict = comparison.with_champion(pipeline, champion, challenger, [SEEN, UNSEEN])
+    verdict = comparison.with_champion(pipeline, champion, challenger, Months([SEEN, UNSEEN]))
 
     assert verdict.rows == len(pipeline.store.load([UNSEEN]))
     assert verdict.high < 0
@@ -88,10 +89,10 @@ def test_the_same_without_segments_is_promoted(
     ]
     monkeypatch.setenv("AUTOOPS__GATE__SEGMENTS", '["distance_band"]')
     without = replace(pipeline, settings=load_settings(CONFIG))
-    assert comparison.with_champion(without, *versions, [UNSEEN]).decision == "promote"
+    assert comparison.with_champion(without, *versions, Months([UNSEEN])).decision == "promote"
     monkeypatch.setenv("AUTOOPS__GATE__MAX_MODEL_MB", "0.001")
     over = replace(pipeline, settings=load_settings(CONFIG))
-    tight = comparison.with_champion(over, *versions, [UNSEEN])
+    tight = comparison.with_champion(over, *versions, Months([UNSEEN]))
     assert tight.decision == "reject"
     assert "gate.max_model_mb is 0.001" in tight.reason
 
@@ -108,7 +109,7 @@ def test_a_first_version_is_held_against_the_baseline_in_every_segment(pipeline:
 
 def test_no_unseen_row_is_no_error(pipeline: Pipeline, tmp_path: Path) -> None:
     version = version_of(pipeline, pipeline.store.load([UNSEEN]), tmp_path / "made")
-    verdict = comparison.with_champion(pipeline, version, version, [SEEN])
+    verdict = comparison.with_champion(pipeline, version, version, Months([SEEN]))
     assert (verdict.decision, verdict.rows) == ("inconclusive", 0)
     assert verdict.latency_ms > 0
 

@@ -215,7 +215,7 @@ def test_what_would_be_done_is_said_and_nothing_is_written(
     before, logged = rows(engine), len(pipeline.registry.checks)
     found = preview(pipeline)
     assert (found["verdict"], found["decision"], found["incidents"]) == ("drift", "open incident", [])
-    assert "2 of the last 2 windows alarmed" in found["because"]
+    assert "2 of the last 2 windows alarmed for" in found["because"]
     assert rows(engine) == before
     assert len(pipeline.registry.checks) == logged
     assert pipeline.registry.by_alias(CHAMPION).number == 1
@@ -229,7 +229,8 @@ def test_what_would_be_done_is_said_and_nothing_is_written(
     controls.freeze(pipeline, reason="election day", actor="cli:ann")
     lines = sentences(preview(pipeline))
     assert lines[0] == "frozen by cli:ann: election day"
-    assert lines[-1].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
+    assert lines[-2].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
+    assert lines[-1].startswith("refresh: nothing: 2022-04 is the newest month that may be used")
 
 
 def test_before_months_are_judged_it_says_that_they_would_be_scored(

@@ -115,6 +115,20 @@ def test_every_incident_by_hand_has_its_page(pipeline: Pipeline) -> None:
     told = page(explain(pipeline, 1))
     assert told.startswith("Incident 1: a retraining by hand (first model)")
     assert "better than the median baseline" in told
+    assert "The median of the training trips is off by" in told
+
+
+def test_what_was_forced_in_and_rolled_back_says_both(pipeline: Pipeline) -> None:
+    plan = retraining.begin(pipeline, "mistake", months="2022-01..2022-03", force=True, reason="I insist")
+    version = retraining.candidate(pipeline, plan)
+    outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
+    retraining.close(pipeline, plan, outcome)
+    pipeline.clock.advance(minutes=5)
+    roll_back(pipeline, reason="worse at night", actor="cli:ann")
+    told = page(explain(pipeline, plan["incident_id"]))
+    assert "on 2022-01, 2022-02, 2022-03, to be promoted whatever the gate says" in told
+    assert "Version 2 promoted by force, where the gate said inconclusive.\nIt was rolled back 20" in told
+    assert "for what the gate said" not in told
 
 
 def test_what_served_when_and_why_has_an_answer(pipeline: Pipeline, healed: int) -> None:

@@ -13,6 +13,7 @@ from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop import monitoring, retraining
+from autoops.loop.checks import JUDGED
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import promote_version, roll_back
 from autoops.loop.scored_months import score
@@ -197,7 +198,7 @@ def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(
     drive(smaller, world, Month(2022, 4), slice(0, 700))
     assert monitoring.check(smaller)["verdict"] == "not enough data"
     drive(smaller, world, Month(2022, 4), slice(700, 1_000))
-    assert monitoring.check(smaller)["verdict"] == "no drift"
+    assert monitoring.check(smaller)["verdict"] in JUDGED
     assert monitoring.check(smaller)["verdict"] == "no new data"
 
 

@@ -2,9 +2,11 @@
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,13 +21,14 @@ from autoops.loop.ledger import Ledger
 from autoops.months import Month, month_range
 from autoops.predictions import PredictionLog, Scope
 from autoops.registry import CHAMPION
+from autoops.replay.acts import regret
 from autoops.replay.client import served_version
 from autoops.replay.outcome import sum_up
 from autoops.replay.story import Story
 from autoops.replay.timeline import Timeline
 from autoops.replay.witness import Witness
 from autoops.replay.worlds import World
-from autoops.services.airflow import AirflowClient
+from autoops.services.airflow import AirflowClient, DagRun
 from autoops.settings import Settings
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
@@ -57,7 +60,7 @@ class ScriptedLoop:
         rows = self.log.latest(Scope(version), WINDOW, last[0].last_prediction_id if last else None)
         if len(rows) < WINDOW:
             return
-        alarm = version == 1 and bool(last)
+        alarm = self._alarms(version, before=bool(last))
         self.checks.append(
             model_version=version,
             verdict="drift" if alarm else "no drift",
@@ -71,7 +74,10 @@ class ScriptedLoop:
         )
         if alarm and not self.ledger.incidents():
             span = {"holds_from": rows[0].event_at, "evidence_until": rows[-1].event_at}
-            self.ledger.open_incident("drift", "scripted", actor="test", model_version=1, **span)
+            self.ledger.open_incident("drift", "scripted", actor="test", model_version=version, **span)
+
+    def _alarms(self, version: int, before: bool) -> bool:
+        return version == 1 and before
 
     def _heal(self) -> None:
         for incident in self.ledger.incidents(unresolved=True):
@@ -100,12 +106,19 @@ def served(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Ite
 
 
 @pytest.fixture
-def scripted(engine: sa.Engine, registry: FakeRegistry, tmp_path: Path) -> Iterator[ScriptedLoop]:
+def loop(request: pytest.FixtureRequest) -> type[ScriptedLoop]:
+    return getattr(request, "param", ScriptedLoop)
+
+
+@pytest.fixture
+def scripted(
+    loop: type[ScriptedLoop], engine: sa.Engine, registry: FakeRegistry, tmp_path: Path
+) -> Iterator[ScriptedLoop]:
     (tmp_path / "published").mkdir()
-    loop, over = ScriptedLoop(engine, registry, tmp_path / "published"), []
+    playing, over = loop(engine, registry, tmp_path / "published"), []
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(loop.run, over)
-        yield loop
+        running = thread.submit(playing.run, over)
+        yield playing
         over.append(True)
         running.result()
 
@@ -148,6 +161,52 @@ def test_the_swap_comes_under_traffic_and_the_rest_is_answered_by_the_new_versio
     lines = [line.split()[1] for line in told.getvalue().splitlines()]
     assert lines.index("promoted") < lines.index("swapped")
     assert lines.count("demo") == 2
+
+
+class ForcingAirflow(AirflowClient):
+    """Has promoted version 2 by the time that it answers."""
+
+    def __init__(self, ledger: Ledger, registry: FakeRegistry) -> None:
+        super().__init__("http://127.0.0.1:9", "admin", "secret")
+        self.ledger, self.registry = ledger, registry
+        self.looks = 0
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
+        self.registry.set_alias(CHAMPION, 2)
+        self.ledger.record("promoted", "forced", actor="test", model_version=2)
+        return "run-1"
+
+    def run(self, dag_id: str, run_id: str) -> DagRun:
+        self.looks += 1
+        return DagRun(run_id, "success" if self.looks > 3 else "running", "manual", {})
+
+
+class RegretfulLoop(ScriptedLoop):
+    """Takes version 2 back a while after its first window was judged, and finds nothing else wrong."""
+
+    def _alarms(self, version: int, before: bool) -> bool:
+        return version == 2
+
+    def _heal(self) -> None:
+        if self.ledger.incidents(unresolved=True):
+            time.sleep(0.5)
+            self.ledger.record("rolled back", "worse", actor="test", model_version=2, evidence={"restored": 1})
+            self.registry.set_alias(CHAMPION, 1)
+            self.ledger.close(1, "rolled back", actor="test")
+
+
+@pytest.mark.parametrize("loop", [RegretfulLoop], indirect=True)
+def test_a_mistake_is_served_and_swapped_back_under_traffic(story, scripted, told):
+    airflow, act = ForcingAirflow(scripted.ledger, scripted.registry), regret(MAY, MONTHS[:3])
+    played = replace(story, airflow=airflow, world=replace(story.world, acts=[act])).live_through_the_rest()
+    assert played.failed == 0
+    parts = {(Month.of(p.event_at), p.model_version): p.rows for p in played.tally.by_month()}
+    assert (parts[APRIL, 1], parts[MAY, 1] + parts[MAY, 2]) == (TRIPS, TRIPS)
+    assert WINDOW <= parts[MAY, 2] < 1.5 * WINDOW
+    lines = [line.split(None, 1)[1] for line in told.getvalue().splitlines()]
+    swaps = [line.split()[-1] for line in lines if line.startswith("swapped")]
+    assert swaps == ["2", "1"]
+    assert served_version(story.settings.api_url) == 1
 
 
 def test_every_window_is_judged_before_event_time_moves_on(story, scripted):

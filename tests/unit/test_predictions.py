@@ -97,6 +97,18 @@ def test_more_labels_than_one_query_names_are_told_apart(log: PredictionLog) -> 
     assert statuses == ["attached", "pending"] * 600
 
 
+def test_when_a_prediction_was_labelled_first_is_known_by_either_id(log: PredictionLog) -> None:
+    rows = [row(n, request_id=f"r{n}" if n % 2 else None) for n in range(1_200)]
+    log.append(rows)
+    log.attach([Label(9.0, request_id="r1"), Label(9.0, prediction_id=rows[4].id)], NOW)
+    log.attach(
+        [Label(8.0, prediction_id=rows[1].id), Label(8.0, prediction_id=rows[1_100].id)], NOW + timedelta(days=1)
+    )
+    later = NOW + timedelta(days=1)
+    assert log.labelled_at(rows) == {rows[1].id: NOW, rows[4].id: NOW, rows[1_100].id: later}
+    assert log.labelled_at(rows[2:4]) == log.labelled_at([]) == {}
+
+
 def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, each_engine: sa.Engine) -> None:
     with each_engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE predictions RENAME TO elsewhere"))

@@ -36,8 +36,11 @@ class Challengers:
         """The retraining's own training step; returns the version's number, and the CPU seconds that it cost
         whoever trained it before, 0 where that is paid for now.
 
-        A version that is kept is registered as this run's own, and the step finds it as it does after a crash.
+        A version that is kept is registered as this run's own, and the step finds it as it does after a crash. A second
+        look trains none.
         """
+        if plan["challenger"] is not None:
+            return retraining.train(pipeline, plan), 0.0
         place = self._directory / self._key(pipeline, plan)
         with _locked(place):
             kept = _read(place)

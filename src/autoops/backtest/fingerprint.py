@@ -40,13 +40,15 @@ def _files(place: Path) -> list[Path]:
 
 
 def training_settings(settings: Settings) -> dict[str, Any]:
-    """What a trained version depends on; how many cores fit it is none of it."""
+    """What a trained version depends on; how many cores fit it, and when one is trained or replaced, is none of it."""
     parts = {"model": settings.model, "training": settings.training, "drift": settings.drift}
     dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
     dumped["model"]["parameters"].pop("n_jobs", None)
+    for name in ("regret_looks", "approval", "most_per_week", "refresh_months"):
+        del dumped["training"][name]
     return dumped
 
 
 def walk_settings(settings: Settings) -> dict[str, Any]:
-    gate, kept = settings.gate.model_dump(mode="json"), settings.data.min_kept_share
-    return training_settings(settings) | {"gate": gate, "min_kept_share": kept}
+    when = {name: getattr(settings, name).model_dump(mode="json") for name in ("gate", "training")}
+    return training_settings(settings) | when | {"min_kept_share": settings.data.min_kept_share}

@@ -12,7 +12,7 @@ from autoops import database
 from autoops.backtest.challengers import Challengers
 from autoops.backtest.published import MovedClock, PublishedSoFar
 from autoops.backtest.registry import LocalRegistry
-from autoops.errors import DataError
+from autoops.errors import Conflict, DataError
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
 from autoops.loop import retraining
@@ -30,8 +30,8 @@ Judge = Callable[[Pipeline, Plan, int], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Retraining:
-    """`decision` is the gate's, or "failed"; `holds_from` and `evidence_until` are those of the incident, if any.
-    `kept_cpu_s` are the CPU seconds of a training that another walk paid for."""
+    """`decision` is the gate's, or "failed"; `kind`, `holds_from` and `evidence_until` are those of the incident, if
+    any. A second look trains nothing. `kept_cpu_s` are the CPU seconds of a training that another walk paid for."""
 
     at: str
     months: list[str]
@@ -39,6 +39,7 @@ class Retraining:
     promoted: bool
     reason: str
     version: int | None = None
+    kind: str = "manual"
     detected: bool = False
     holds_from: str | None = None
     evidence_until: str | None = None
@@ -65,19 +66,20 @@ class Installation:
     ) -> Retraining:
         """The steps of the retrain DAG, one after the other; `judge` stands in for the gate where a policy has none."""
         pipeline, at, run_id = self.pipeline, self.clock.now().isoformat(), f"backtest-{next(self._runs)}"
+        kind = "manual" if incident_id is None else pipeline.ledger.incident(incident_id).kind
         try:
             plan = retraining.begin(pipeline, run_id, incident_id=incident_id, reason=reason, force=force, actor=ACTOR)
-        except DataError as error:
-            return Retraining(at, [], "failed", False, str(error), detected=detected)
+        except (DataError, Conflict) as error:  # as the DAG: no month to use, or overtaken
+            return Retraining(at, [], "failed", False, str(error), kind=kind, detected=detected)
         incident = pipeline.ledger.incident(plan["incident_id"])
         until = incident.evidence_until.isoformat() if incident.evidence_until else None
-        about = {"at": at, "months": plan["months"], "detected": detected, "holds_from": plan["holds_from"]}
+        about = {"at": at, "months": plan["months"], "kind": kind, "detected": detected}
         try:
             with retraining.failures_recorded(pipeline, plan):
                 done = self._run(plan, judge)
         except DataError as error:
             done = {"decision": "failed", "promoted": False, "reason": str(error)}
-        return Retraining(**about, evidence_until=until, **done)
+        return Retraining(**about, holds_from=plan["holds_from"], evidence_until=until, **done)
 
     def _run(self, plan: Plan, judge: Judge) -> dict[str, Any]:
         retraining.ingest(self.pipeline, plan)

@@ -6,7 +6,8 @@ monthly+gate       whenever a month comes out, promoted where the gate says so
 every-2-months+gate  every other time
 blind              as often as autoops did, at publications drawn at random, through the same gate
 evidently-default  when Evidently's drift preset calls the new month drifted, through the same gate
-autoops            when production's own check leads to an incident, through the same gate
+autoops            when production's own check leads to an incident, alarm or refresh, through the same gate; and the
+                   gate looks again at what it could not tell
 oracle             a challenger whenever a month comes out, promoted where it serves the next month better: with
                    the next month's trips in hand, which nobody has
 """
@@ -34,7 +35,7 @@ POLICIES = (FROZEN, "monthly", GATED, "every-2-months+gate", BLIND, "evidently-d
 
 class Policy(Protocol):
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
-        """What it does when a month comes out; returns the retrainings that it began."""
+        """What it does when a month comes out; returns the retrainings and second looks that it began."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +52,23 @@ class At(Policy):
 
 
 class AutoOps(Policy):
-    """Checks as often as the schedule does, until nothing is left to judge, and retrains as Airflow would."""
+    """Checks as often as the schedule does, until nothing is left to judge or to take up, and retrains as Airflow
+    would."""
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
         done: list[Retraining] = []
         while True:
             found = monitoring.check(installation.pipeline)
-            begun = [
-                installation.retrain(reason="", incident_id=incident, detected=True) for incident in found["actionable"]
-            ]
+            begun = [self._take_up(installation, incident) for incident in found["actionable"]]
             done += begun
             if found["verdict"] not in JUDGED and not any(one.version for one in begun):
                 return done
             installation.clock.advance(installation.pipeline.settings.drift.check_interval_s)
+
+    def _take_up(self, installation: Installation, incident_id: int) -> Retraining:
+        """A refresh comes by the calendar, and a second look after a publication: neither has noticed anything."""
+        noticed = installation.pipeline.ledger.incident(incident_id).kind == "drift"
+        return installation.retrain(reason="", incident_id=incident_id, detected=noticed)
 
 
 class EvidentlyDefault(Policy):

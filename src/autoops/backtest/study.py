@@ -117,6 +117,6 @@ def on_history(settings: Settings) -> Settings:
     """A walk has no live traffic: what is watched are the months that come out. Nobody is there to approve of anything,
     and no decision depends on how busy the machine is on which it is walked."""
     drift = settings.drift.model_copy(update={"source": "months"})
-    training = settings.training.model_copy(update={"approval": False})
+    training = settings.training.model_copy(update={"approval": False, "source": "months"})
     gate = settings.gate.model_copy(update={"max_latency_ms": inf})
     return settings.model_copy(update={"drift": drift, "training": training, "gate": gate})

@@ -9,6 +9,7 @@ import numpy as np
 from autoops.backtest.intervals import Days, averaged, days_of, degradation_avoided, difference
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, GATED
 from autoops.backtest.walk import Walked
+from autoops.loop.second_looks import KIND as SECOND_LOOK
 from autoops.months import Month
 from autoops.settings import Gate
 
@@ -39,6 +40,8 @@ def _policy(
         "low": against.low,
         "high": against.high,
         "retrainings": _each(walks, lambda one: True),
+        "refreshes": _each(walks, lambda one: one["kind"] == "refresh"),
+        "second_looks": _mean(len(second_looks_of(walk)) for walk in walks),
         "promoted": _each(walks, lambda one: one["promoted"]),
         "rejected": _each(walks, lambda one: one["decision"] == "reject" and not one["promoted"]),
         "inconclusive": _each(walks, lambda one: one["decision"] == "inconclusive" and not one["promoted"]),
@@ -56,7 +59,7 @@ def _policy(
 
 def _each(walks: Sequence[Walked], counts: Any) -> float:
     """By walk: a whole number but for blind's mean over seeds."""
-    return _mean(sum(bool(counts(one)) for one in retrainings_of(walk)) for walk in walks)
+    return _mean(sum(bool(counts(one)) for one in _ended(walk)) for walk in walks)
 
 
 def _mean(numbers: Iterable[int]) -> float:
@@ -65,13 +68,29 @@ def _mean(numbers: Iterable[int]) -> float:
     return int(mean) if mean == int(mean) else mean
 
 
-def retrainings_of(walk: Walked) -> list[dict[str, Any]]:
+def begun_in(walk: Walked) -> list[dict[str, Any]]:
     return [one for month in walk["months"] for one in month["retrainings"]]
+
+
+def retrainings_of(walk: Walked) -> list[dict[str, Any]]:
+    """A second look trains nothing, and is none."""
+    return [one for one in begun_in(walk) if one["kind"] != SECOND_LOOK]
+
+
+def second_looks_of(walk: Walked) -> list[dict[str, Any]]:
+    return [one for one in begun_in(walk) if one["kind"] == SECOND_LOOK]
+
+
+def _ended(walk: Walked) -> list[dict[str, Any]]:
+    """Each retraining with what became of its version in the end, second looks included."""
+    last = {one["version"]: one for one in second_looks_of(walk) if one["version"] is not None}
+    kept = ("decision", "promoted")
+    return [one | {key: last.get(one["version"], one)[key] for key in kept} for one in retrainings_of(walk)]
 
 
 def _seed(walk: Walked) -> dict[str, Any]:
     at = [month["month"] for month in walk["months"] if month["retrainings"]]
-    promoted = sum(one["promoted"] for one in retrainings_of(walk))
+    promoted = sum(one["promoted"] for one in _ended(walk))
     return {"seed": walk["seed"], "mae": days_of(walk["months"]).mae, "retrained_after": at, "promoted": promoted}
 
 
@@ -107,7 +126,7 @@ def _month(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if len(months) > 1:
         return about | {"maes": [days_of([month]).mae for month in months]}
     alone = months[0]
-    kept = ("at", "months", "holds_from", "decision", "promoted", "reason")
+    kept = ("at", "kind", "version", "months", "holds_from", "decision", "promoted", "reason")
     retrained = [{key: one[key] for key in kept} for one in alone["retrainings"]]
     return (
         about

@@ -5,7 +5,7 @@ from typing import Any
 
 from autoops.backtest.intervals import days_of
 from autoops.backtest.policies import BLIND, FROZEN
-from autoops.backtest.summary import retrainings_of
+from autoops.backtest.summary import begun_in, retrainings_of
 from autoops.backtest.walk import Order, Walked
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -14,7 +14,7 @@ Table = tuple[str, list[str], list[list[str]]]
 
 def told(order: Order, walked: Walked) -> str:
     done = retrainings_of(walked)
-    promoted = sum(one["promoted"] for one in done)
+    promoted = sum(one["promoted"] for one in begun_in(walked))
     mae = days_of(walked["months"]).mae
     return f"{order.name}: MAE {mae:.3f} min, {len(done)} retrained, {promoted} promoted"
 
@@ -45,7 +45,7 @@ def _efforts(run: Mapping[str, Any]) -> Table:
     rows = [
         [
             name,
-            f"{policy['retrainings']:.3g}",
+            _retrained(policy),
             ", ".join(f"{policy[outcome]:.3g}" for outcome in outcomes),
             f"{policy['cpu_seconds']:.0f}",
             _delay(policy),
@@ -54,6 +54,12 @@ def _efforts(run: Mapping[str, Any]) -> Table:
     ]
     columns = ["policy", "retrained", "promoted, rejected, inconclusive, rolled back", "CPU s", "found, days"]
     return f"{_lag(run)}: what was done", columns, rows
+
+
+def _retrained(policy: Mapping[str, Any]) -> str:
+    """Second looks stand apart: they train nothing."""
+    looks = policy["second_looks"]
+    return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
 
 
 def _comparisons(run: Mapping[str, Any]) -> Table:

@@ -6,7 +6,7 @@ from typing import NoReturn
 import typer
 
 from autoops import console, logs
-from autoops.cli import backtest, decisions, deployment, pipeline, services
+from autoops.cli import backtest, decisions, deployment, pipeline, prediction, services
 from autoops.errors import AutoOpsError, InputError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
 )
-for verbs in (services.verbs, deployment.verbs, pipeline.verbs, decisions.verbs, backtest.verbs):
+for verbs in (services.verbs, deployment.verbs, pipeline.verbs, prediction.verbs, decisions.verbs, backtest.verbs):
     app.add_typer(verbs)
 
 

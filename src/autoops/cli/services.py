@@ -126,12 +126,16 @@ def demo(
     replayed: Annotated[int | None, typer.Option(help="Trips of each month that are sent.")] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second.")] = None,
     keep: Annotated[bool, typer.Option(help="Leave everything up at the end, and print where.")] = False,
+    acts: Annotated[
+        str, typer.Option(help="core, or all: with a forced bad model that is rolled back, and a month of broken data.")
+    ] = "core",
 ) -> None:
     """A model degrades and heals itself: the whole loop on this machine, told as it happens."""
+    from autoops.replay.acts import parse_choice
     from autoops.replay.demo import DemoOptions, run
 
     chosen = parse_months(months) if months else ()
     given: dict[str, Any] = {
         name: value for name, value in (("replayed", replayed), ("rate", rate)) if value is not None
     }
-    raise typer.Exit(run(DemoOptions(source=source, months=chosen, keep=keep, **given)))
+    raise typer.Exit(run(DemoOptions(source=source, months=chosen, keep=keep, acts=parse_choice(acts), **given)))

@@ -33,9 +33,11 @@ def wasserstein(reference: Array, current: Array) -> float:
 
 
 def jensen_shannon(reference: Array, current: Array) -> float:
-    """Jensen-Shannon distance (natural logarithm) of two samples of categories, as Evidently's `jensenshannon`."""
-    categories, codes = np.unique(np.concatenate([reference, current]), return_inverse=True)
-    shares = [np.bincount(part, minlength=len(categories)) / len(part) for part in np.split(codes, [len(reference)])]
+    """Jensen-Shannon distance (natural logarithm) of two samples of categories, as Evidently's `jensenshannon`.
+    Categories are whole numbers from 0."""
+    samples = [sample.astype(np.intp) for sample in (reference, current)]
+    categories = max(int(sample.max()) for sample in samples) + 1
+    shares = [np.bincount(sample, minlength=categories) / len(sample) for sample in samples]
     return float(distance.jensenshannon(*shares))
 
 

@@ -1,18 +1,20 @@
 """The check itself: a pure function from reference, thresholds and a window to a verdict."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from autoops import bundle, settings
 from autoops.drift.distances import compare, evenly, matched, method
 from autoops.drift.performance import judge_errors
-from autoops.drift.thresholds import PREDICTION, Limits, Thresholds, span_days, watched
+from autoops.drift.thresholds import DATA_DRIFT, PREDICTION, PREDICTION_DRIFT, Limits, Thresholds, span_days, watched
 from autoops.drift.verdict import DetectorResult, DriftVerdict, FeatureResult
 from autoops.features import CALENDAR, GROUPS, hour_of_week
 from autoops.trips import TARGET, columns_of
@@ -35,8 +37,14 @@ class Reference:
 
     def matching(self, window: pd.DataFrame) -> pd.DataFrame:
         """Fitted rows with the window's mix of hours of the week."""
-        hours = (hour_of_week(columns_of(rows)["pickup_at"]) for rows in (self.window, window))
-        return self.window.iloc[matched(*hours)]
+        return self.window.iloc[matched(self._hours, hour_of_week(columns_of(window)["pickup_at"]))]
+
+    @cached_property
+    def _hours(self) -> npt.NDArray[np.int64]:
+        return hour_of_week(columns_of(self.window)["pickup_at"])
+
+    def distances(self, window: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+        return compare(self.matching(window), window, columns)
 
 
 def judge(
@@ -46,10 +54,13 @@ def judge(
     current: pd.DataFrame,
     labelled: pd.DataFrame,
     drift: settings.Drift,
+    earlier: Sequence[float] = (),
 ) -> DriftVerdict:
     """Judges the predictions in `current` and the errors of `labelled`; each alone where the other has too few rows.
 
     Of more rows than the thresholds' window size, as many as that are judged, spread evenly over event time.
+    `earlier` are the `relative_error`s of this reign's verdicts so far, newest first: what is too small for any one
+    window shows in their average.
     """
     needed = max(drift.window_size, thresholds.window_size)
     too_little = _too_little(current, labelled, needed, thresholds)
@@ -57,17 +68,19 @@ def judge(
         return too_little
     features: tuple[FeatureResult, ...] = ()
     judged: list[tuple[DetectorResult, pd.DataFrame]] = []
+    relative_error = None
     if len(current) >= needed:
         window = thinned(current, thresholds.window_size)
         limits = thresholds.for_span(span_days(window["pickup_at"]))
-        distances = compare(reference.matching(window), window, (*watched(manifest.features), PREDICTION))
+        distances = reference.distances(window, (*watched(manifest.features), PREDICTION))
         features = _feature_results(distances, limits, manifest.importances)
         judged.append((_data_drift(features, len(window), drift), window))
         judged.append((_prediction_drift(distances[PREDICTION], limits, len(window)), window))
     if len(labelled) >= needed:
         window = thinned(labelled, thresholds.window_size)
-        judged.append((_loss(window, thresholds.for_span(span_days(window["pickup_at"]))), window))
-    return _verdict(features, judged, current, labelled, thresholds)
+        found, relative_error = _loss(window, thresholds.for_span(span_days(window["pickup_at"])), earlier)
+        judged.append((found, window))
+    return replace(_verdict(features, judged, current, labelled, thresholds), relative_error=relative_error)
 
 
 def thinned(rows: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -115,7 +128,7 @@ def _data_drift(features: tuple[FeatureResult, ...], rows: int, drift: settings.
     names = ", ".join(result.feature for result in drifted)
     reason = f"{names} drifted: {share:.0%} of the model's importance" if drifted else "no feature drifted"
     alarm = bool(drifted) and share >= drift.threshold
-    return DetectorResult("data drift", alarm, share, drift.threshold, rows, reason)
+    return DetectorResult(DATA_DRIFT, alarm, share, drift.threshold, rows, reason, (DATA_DRIFT,) if alarm else ())
 
 
 def _prediction_drift(found: float, limits: Limits, rows: int) -> DetectorResult:
@@ -123,13 +136,17 @@ def _prediction_drift(found: float, limits: Limits, rows: int) -> DetectorResult
     reason = f"predictions are {found:.3f} standard deviations from the reference; ordinary windows stay below " + (
         f"{threshold:.3f}"
     )
-    return DetectorResult("prediction drift", found >= threshold, found, threshold, rows, reason)
+    findings = (PREDICTION_DRIFT,) if found >= threshold else ()
+    return DetectorResult(PREDICTION_DRIFT, bool(findings), found, threshold, rows, reason, findings)
 
 
-def _loss(window: pd.DataFrame, limits: Limits) -> DetectorResult:
-    errors = (window[PREDICTION] - window[TARGET]).to_numpy(dtype=np.float64)
-    loss = judge_errors(errors, limits.errors)
-    return DetectorResult("loss", loss.excess >= 1, loss.excess, 1.0, len(window), loss.reason)
+def _loss(window: pd.DataFrame, limits: Limits, earlier: Sequence[float]) -> tuple[DetectorResult, float]:
+    """With the window's relative error."""
+    truth, predicted = (window[name].to_numpy(dtype=np.float64) for name in (TARGET, PREDICTION))
+    loss = judge_errors(truth, predicted, limits.errors, earlier)
+    alarm = bool(loss.findings)
+    result = DetectorResult("loss", alarm, loss.excess, 1.0, len(window), loss.reason, loss.findings)
+    return result, loss.relative
 
 
 def _verdict(

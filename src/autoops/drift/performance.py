@@ -1,92 +1,146 @@
 """Loss: are the errors on labelled rows beyond those of ordinary windows?
 
-The mean signed error (prediction - truth) shows a change of level, such as slower streets, long before the mean
-absolute error does; the absolute error shows what the signed one averages away.
+The relative error says how much longer the typical trip takes than predicted: the median, over a window, of
+log(truth / prediction). It shows a change of level, such as slower streets, long before the mean absolute error does,
+and a few broken rows do not move it. Averaged over the recent windows it shows what is too small for any one of them.
+The absolute error shows what levels average away.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from autoops.drift.tails import Series, upper_bound
+from autoops.drift.tails import Ordinary, Series, recent
+from autoops.trips import DURATION_MINUTES
 
 Errors = npt.NDArray[np.float64]
+
+LONGER, SHORTER, LARGER = "trips take longer", "trips take less time", "larger errors"
+LATELY_LONGER, LATELY_SHORTER = "trips have taken longer lately", "trips have taken less time lately"
+FINDINGS = (LONGER, SHORTER, LARGER, LATELY_LONGER, LATELY_SHORTER)
 
 
 @dataclass(frozen=True)
 class ErrorLimits:
-    """Minutes: the mean errors of ordinary windows, and the bounds that these stay within."""
+    """Of ordinary windows: the mean of their relative errors, the bounds that these and their recent average stay
+    within, and the same of their mean absolute errors in minutes."""
 
-    signed_mean: float
-    signed_low: float
-    signed_high: float
+    relative_mean: float
+    relative_low: float
+    relative_high: float
+    recent_low: float
+    recent_high: float
     absolute_mean: float
     absolute_high: float
 
     def within(self, wider: "ErrorLimits") -> "ErrorLimits":
         """These limits, none of them further out than the wider ones."""
         return ErrorLimits(
-            self.signed_mean,
-            max(self.signed_low, wider.signed_low),
-            min(self.signed_high, wider.signed_high),
+            self.relative_mean,
+            max(self.relative_low, wider.relative_low),
+            min(self.relative_high, wider.relative_high),
+            max(self.recent_low, wider.recent_low),
+            min(self.recent_high, wider.recent_high),
             self.absolute_mean,
             min(self.absolute_high, wider.absolute_high),
+        )
+
+    def beyond(self, other: "ErrorLimits") -> "ErrorLimits":
+        """The wider of both limits, about the middle of both means."""
+        return ErrorLimits(
+            (self.relative_mean + other.relative_mean) / 2,
+            min(self.relative_low, other.relative_low),
+            max(self.relative_high, other.relative_high),
+            min(self.recent_low, other.recent_low),
+            max(self.recent_high, other.recent_high),
+            (self.absolute_mean + other.absolute_mean) / 2,
+            max(self.absolute_high, other.absolute_high),
         )
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Mean errors in minutes; `excess` is the worse of the two deviations, 1 where it reaches its limit."""
+    """`relative` and `absolute` are the window's; `excess` is the worst of all deviations, 1 where it reaches its
+    limit, and `findings` those that do."""
 
-    signed: float
+    relative: float
     absolute: float
     excess: float
+    findings: tuple[str, ...]
     reason: str
 
 
-def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
-    """Errors on fitted rows, widened to the size that errors on rows the model never saw have.
+def relative_errors(truth: Errors, prediction: Errors) -> Errors:
+    """log(truth / prediction), positive where a trip took longer; neither counts as shorter than a trip can be."""
+    shortest = DURATION_MINUTES.low
+    return np.asarray(np.log(np.maximum(truth, shortest) / np.maximum(prediction, shortest)), dtype=np.float64)
+
+
+def out_of_sample(fitted: Errors, held_out: Errors, centre: float = 0.0) -> Errors:
+    """Errors on fitted rows, widened about `centre` to the size that errors on rows the model never saw have.
 
     A model fits some of each day's own level too, so its errors on fitted rows understate how far windows differ:
     measured against blocked cross-fitting, by the same factor as they understate single errors.
     """
-    inside, outside = (float(np.sqrt(np.mean(errors**2))) if len(errors) else 0.0 for errors in (fitted, held_out))
-    return fitted * max(1.0, outside / inside) if inside > 0 else fitted
+    inside, outside = (
+        float(np.sqrt(np.mean((errors - centre) ** 2))) if len(errors) else 0.0 for errors in (fitted, held_out)
+    )
+    return centre + (fitted - centre) * max(1.0, outside / inside) if inside > 0 else fitted
 
 
-def limits(signed: Series, absolute: Series, rate: float) -> ErrorLimits:
-    """From the mean errors of ordinary windows in time order; `rate` is split over the two errors, and for the
-    signed one over its two sides."""
+def limits(relative: Series, absolute: Series, ordinary: Ordinary, incidents_per_year: float) -> ErrorLimits:
+    """From the errors of ordinary windows in time order; `incidents_per_year` is what each finding may open."""
+    rate = incidents_per_year
     return ErrorLimits(
-        signed_mean=float(signed.mean()),
-        signed_low=-upper_bound(-signed, rate / 4),
-        signed_high=upper_bound(signed, rate / 4),
+        relative_mean=float(relative.mean()),
+        relative_low=-ordinary.upper_bound(-relative, rate),
+        relative_high=ordinary.upper_bound(relative, rate),
+        recent_low=-ordinary.upper_bound_of_recent(-relative, rate),
+        recent_high=ordinary.upper_bound_of_recent(relative, rate),
         absolute_mean=float(absolute.mean()),
-        absolute_high=upper_bound(absolute, rate / 2),
+        absolute_high=ordinary.upper_bound(absolute, rate),
     )
 
 
-def judge_errors(errors: Errors, allowed: ErrorLimits) -> Loss:
-    """`errors` are prediction - truth of one window, in minutes."""
-    signed, absolute = float(errors.mean()), float(np.abs(errors).mean())
-    bound = allowed.signed_high if signed > allowed.signed_mean else allowed.signed_low
-    findings = [
-        (
-            _excess(signed, allowed.signed_mean, bound),
-            f"predictions are {abs(signed):.2f} minutes {'too long' if signed > 0 else 'too short'} on average; "
-            f"ordinary windows stay between {allowed.signed_low:+.2f} and {allowed.signed_high:+.2f}",
-        ),
-        (
-            _excess(absolute, allowed.absolute_mean, allowed.absolute_high),
-            f"the mean absolute error is {absolute:.2f} minutes; ordinary windows stay below "
-            f"{allowed.absolute_high:.2f}",
-        ),
-    ]
-    beyond = [sentence for excess, sentence in findings if excess >= 1]
-    excess, sentence = max(findings, key=lambda finding: finding[0])
-    return Loss(signed, absolute, excess, "; ".join(beyond) or sentence)
+def judge_errors(truth: Errors, prediction: Errors, allowed: ErrorLimits, earlier: Sequence[float] = ()) -> Loss:
+    """Of one window, in minutes; `earlier` are the relative errors of the windows before it, newest first."""
+    relative = float(np.median(relative_errors(truth, prediction)))
+    absolute = float(np.abs(prediction - truth).mean())
+    lately = recent([relative, *earlier], allowed.relative_mean)
+    mean = allowed.relative_mean
+    excesses = {
+        LONGER: _excess(relative - mean, allowed.relative_high - mean),
+        SHORTER: _excess(mean - relative, mean - allowed.relative_low),
+        LARGER: _excess(absolute - allowed.absolute_mean, allowed.absolute_high - allowed.absolute_mean),
+        LATELY_LONGER: _excess(lately - mean, allowed.recent_high - mean),
+        LATELY_SHORTER: _excess(mean - lately, mean - allowed.recent_low),
+    }
+    signed = float((prediction - truth).mean())
+    level = f"{_told(relative)}, predictions are {abs(signed):.2f} minutes too {'long' if signed > 0 else 'short'} on "
+    level += f"average; ordinary windows stay between {_percent(allowed.relative_low)} and "
+    level += _percent(allowed.relative_high)
+    size = f"the mean absolute error is {absolute:.2f} minutes; ordinary windows stay below {allowed.absolute_high:.2f}"
+    trend = f"over the recent windows {_told(lately)}; ordinary is between {_percent(allowed.recent_low)} and "
+    trend += _percent(allowed.recent_high)
+    sentences = {LONGER: level, SHORTER: level, LARGER: size, LATELY_LONGER: trend, LATELY_SHORTER: trend}
+    beyond = tuple(finding for finding in FINDINGS if excesses[finding] >= 1)
+    worst = max(FINDINGS, key=lambda finding: excesses[finding])
+    told = dict.fromkeys(sentences[finding] for finding in beyond or (worst,))
+    return Loss(relative, absolute, excesses[worst], beyond, "; ".join(told))
 
 
-def _excess(value: float, mean: float, bound: float) -> float:
-    return max(0.0, (value - mean) / (bound - mean)) if bound != mean else float(value != mean)
+def _excess(deviation: float, allowed: float) -> float:
+    if deviation <= 0:
+        return 0.0
+    return deviation / allowed if allowed > 0 else 1.0
+
+
+def _percent(relative: float) -> str:
+    return f"{np.expm1(relative):+.1%}"
+
+
+def _told(relative: float) -> str:
+    share = np.expm1(relative)
+    return f"the typical trip takes {abs(share):.1%} {'longer' if share > 0 else 'less'} than predicted"

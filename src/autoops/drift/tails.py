@@ -1,39 +1,107 @@
 """What chance alone allows: upper bounds of an ordinary, autocorrelated series of windows.
 
-A few hundred windows, of which one resembles the next, hold no empirical quantile of one in a thousand. So the tail is
-a normal one, as far out as the number of *independent* windows warrants: a one-sided tolerance bound, so that not the
-average version but nine versions of ten keep to the configured rate.
+A few hundred windows, of which one resembles the next, hold no empirical quantile far out. So the tail is a normal
+one, as far out as the schedule of checks allows and as the number of *independent* windows warrants: the yearly rate
+of incidents is kept on the average of years and versions.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import nct, norm
+
+from autoops.drift.schedule import DAYS_PER_YEAR, Schedule, Uncertainty
 
 Series = npt.NDArray[np.float64]
 
 FEWEST_WINDOWS = 3
 """Below this there is no spread to speak of, and no bound."""
 
-CONFIDENCE = 0.9
-"""That the bound is not exceeded more often than its rate."""
+RECENT = 0.4
+"""Weight of the newest window in the average of the recent ones: half of it lies on the last one and a half."""
 
 _SMALLEST_DISTANCE = 0.001
+_BEYOND_ALL = 10.0
+"""The logarithm of a distance that none has: three windows that hardly resemble each other allow anything."""
+_HIGHEST_CORRELATION = 0.95
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """A year of checks as it meets a series: windows judged one after the other lie `step` values apart in it."""
+
+    schedule: Schedule
+    step: int = 1
+
+    @classmethod
+    def of(cls, schedule: Schedule, every_days: float, window_days: float) -> "Ordinary":
+        """Of a series with a value every so many days, each of a window that spans `window_days`: windows of that
+        length, which share no rows, follow no more often than one fills."""
+        schedule = schedule.at_most(DAYS_PER_YEAR / max(every_days, window_days))
+        return cls(schedule, max(1, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days)))
+
+    def upper_bound(self, series: Series, incidents_per_year: float) -> float:
+        """What ordinary values exceed so persistently that `incidents_per_year` are opened; `series` is in time order
+        and has at least FEWEST_WINDOWS values."""
+        reach = self.schedule.reach(incidents_per_year, self._correlations(series), _known(series))
+        return float(series.mean() + reach * _spread(series))
+
+    def upper_bound_of_distances(self, series: Series, incidents_per_year: float) -> float:
+        """The same for distances, of which the logarithm is near normal."""
+        logarithms = np.log(np.maximum(series, _SMALLEST_DISTANCE))
+        return float(np.exp(min(self.upper_bound(logarithms, incidents_per_year), _BEYOND_ALL)))
+
+    def upper_bound_of_recent(self, series: Series, incidents_per_year: float) -> float:
+        """The same for the average of the recent windows, `recent`: an EWMA chart (Roberts 1959).
+
+        Of a series that is autoregressive with correlation r the average is so of second order, with roots r and
+        1 - RECENT; hence its variance and its correlations.
+        """
+        root, correlation = 1 - RECENT, self._correlations(series)[0]
+        variance = RECENT / (2 - RECENT) * (1 + correlation * root) / (1 - correlation * root)
+        alike = [1.0, (root + correlation) / (1 + root * correlation)]
+        for _ in self.schedule.lags:
+            alike.append((root + correlation) * alike[-1] - root * correlation * alike[-2])
+        correlations = [alike[lag] for lag in self.schedule.lags]
+        reach = self.schedule.reach(incidents_per_year, correlations, _known(series), variance)
+        return float(series.mean() + reach * _spread(series))
+
+    def _correlations(self, series: Series) -> list[float]:
+        return [
+            min(max(0.0, autocorrelation(series, lag * self.step)), _HIGHEST_CORRELATION) for lag in self.schedule.lags
+        ]
+
+
+def recent(newest_first: list[float], mean: float) -> float:
+    """The exponentially weighted average of a statistic over windows, which begins at its ordinary mean."""
+    average = mean
+    for value in reversed(newest_first):
+        average += RECENT * (value - average)
+    return average
+
+
+def autocorrelation(series: Series, lag: int) -> float:
+    """0 where the series is too short to tell. An estimate is too low by (1 + 4 r) / n (Kendall 1954), which is put
+    back."""
+    count = len(series)
+    deviations = series - series.mean()
+    variance = float(deviations @ deviations)
+    if lag >= count // 2 or variance <= 0:
+        return 0.0
+    found = float(deviations[:-lag] @ deviations[lag:]) / variance
+    return found + (1 + 4 * found) / count
 
 
 def independent(series: Series) -> tuple[float, float]:
     """How many independent values the series is worth for its mean, and for its variance.
 
     n / (1 + 2 sum r) and n / (1 + 2 sum r²) over the autocorrelations r up to the first that is not positive
-    (Bayley and Hammersley 1946; Geyer 1992 for the cut), at least 2. An estimate of r is too low by (1 + 4 r) / n
-    (Kendall 1954), which is put back.
+    (Bayley and Hammersley 1946; Geyer 1992 for the cut), at least 2.
     """
     count = len(series)
-    deviations = series - series.mean()
-    variance = float(deviations @ deviations)
     linear = squared = 0.0
     for lag in range(1, count // 2):
-        correlation = float(deviations[:-lag] @ deviations[lag:]) / variance if variance > 0 else 0.0
-        correlation += (1 + 4 * correlation) / count
+        correlation = autocorrelation(series, lag)
         if correlation <= 0:
             break
         linear += correlation
@@ -41,21 +109,11 @@ def independent(series: Series) -> tuple[float, float]:
     return max(2.0, count / (1 + 2 * linear)), max(2.0, count / (1 + 2 * squared))
 
 
-def upper_bound(series: Series, rate: float) -> float:
-    """What ordinary values exceed at most with probability `rate`, with CONFIDENCE; never below the empirical
-    quantile, which for small rates is the largest value seen.
-
-    mean + k s with k from the noncentral t (Hahn and Meeker 1991, section 4.6.3). `series` is in time order and has
-    at least FEWEST_WINDOWS values.
-    """
-    for_mean, for_variance = independent(series)
-    root = np.sqrt(for_mean)
-    reach = nct.ppf(CONFIDENCE, for_variance - 1, norm.ppf(1 - rate) * root) / root
-    spread = series.std() * np.sqrt(for_mean / (for_mean - 1))
-    seen = np.quantile(series, 1 - rate, method="higher")
-    return float(max(series.mean() + reach * spread, seen))
+def _known(series: Series) -> Uncertainty:
+    return Uncertainty(*independent(series))
 
 
-def upper_bound_of_distances(series: Series, rate: float) -> float:
-    """The same for distances, of which the logarithm is near normal."""
-    return float(np.exp(upper_bound(np.log(np.maximum(series, _SMALLEST_DISTANCE)), rate)))
+def _spread(series: Series) -> float:
+    """The standard deviation of single windows; the mean has taken some of it away."""
+    for_mean, _ = independent(series)
+    return float(series.std() * np.sqrt(for_mean / (for_mean - 1)))

@@ -1,10 +1,11 @@
 """What a check finds, each result with its figures and its reason in plain words."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-Judgement = Literal["drift", "no drift", "not enough data", "no new data"]
+Judgement = Literal["drift", "no drift", "not enough data", "no new data", "broken data"]
 DetectorName = Literal["data drift", "prediction drift", "loss"]
 
 
@@ -24,7 +25,8 @@ class FeatureResult:
 @dataclass(frozen=True)
 class DetectorResult:
     """`distance` is, for data drift, the importance of the drifted features; for prediction drift, the Wasserstein
-    distance in standard deviations; for loss, the worse of two deviations as a multiple of what is allowed."""
+    distance in standard deviations; for loss, the worst of its deviations as a multiple of what is allowed.
+    `findings` name what alarms: the same thing in several windows is what becomes an incident."""
 
     name: DetectorName
     alarm: bool
@@ -32,12 +34,14 @@ class DetectorResult:
     threshold: float
     rows: int
     reason: str
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DriftVerdict:
     """`rows` and `labelled_rows` were judged, or, where they were too few, were there. Event times span the rows
-    behind the alarms, or all that were judged. A detector without enough rows of its own is left out."""
+    behind the alarms, or all that were judged. A detector without enough rows of its own is left out.
+    `relative_error` is that of the labelled rows, if they were judged: the next window's verdict asks for it."""
 
     verdict: Judgement
     alarm: bool
@@ -48,6 +52,11 @@ class DriftVerdict:
     detectors: tuple[DetectorResult, ...] = ()
     event_from: datetime | None = None
     event_until: datetime | None = None
+    relative_error: float | None = None
+
+    @property
+    def findings(self) -> frozenset[str]:
+        return findings_of(self.to_json())
 
     def detector(self, name: DetectorName) -> DetectorResult | None:
         return next((result for result in self.detectors if result.name == name), None)
@@ -56,3 +65,11 @@ class DriftVerdict:
         """JSON-able; event times as ISO 8601."""
         moments = {"event_from": self.event_from, "event_until": self.event_until}
         return asdict(self) | {name: at.isoformat() if at else None for name, at in moments.items()}
+
+
+def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:
+    """What alarmed, from a verdict as `to_json` writes it. An alarm that names no finding counts as its detector's,
+    and one without detectors as one of its own kind."""
+    alarmed = [detector for detector in verdict.get("detectors", ()) if detector["alarm"]]
+    named = {name for detector in alarmed for name in detector.get("findings") or (detector["name"],)}
+    return frozenset(named or ({"drift"} if verdict.get("alarm") else ()))

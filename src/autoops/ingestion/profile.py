@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 ROUTES = 150
 """The busiest pairs of zones; on them lie a third of the trips of a real month."""
-LEAST_ON_ROUTES = 100
-"""Trips on known routes, for a scale."""
+LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES = 100, 1 / 3
+"""Trips on known routes, for a scale; a third is enough where there are few."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ class Profile:
 
 
 def profile_of(
-    rows: Mapping[str, Array], dropped: Mapping[str, int] | None = None, month: Month | None = None
+    rows: Mapping[str, Array],
+    dropped: Mapping[str, int] | None = None,
+    month: Month | None = None,
+    most_routes: int = ROUTES,
 ) -> Profile:
     """`rows` are columns of one length: `picked_up` (New York's wall clock), `minutes`, `miles`, `pickup_zone`,
     `dropoff_zone`, `passengers` (none and 0: not reported) and, where it is known, `payment`. NaN is no value; live
@@ -75,7 +78,7 @@ def profile_of(
         commonest={name: _commonest(rows[name]) for name in (*zones, "passengers", "miles", "minutes")},
         duplicated=_share(pd.DataFrame({name: rows[name] for name in _IDENTITY}).duplicated().to_numpy()),
         mph=_mph(rows["miles"], rows["minutes"]),
-        routes=_routes(rows),
+        routes=_routes(rows, most_routes),
         days=_days(rows["picked_up"], month) if month else (),
         weekday=date(month.year, month.month, 1).weekday() if month else 0,
     )
@@ -98,12 +101,12 @@ def _mph(miles: Array, minutes: Array) -> float | None:
     return round(float(np.median(miles[moving] / minutes[moving] * 60)), 4) if moving.any() else None
 
 
-def _routes(rows: Mapping[str, Array]) -> dict[str, Route]:
+def _routes(rows: Mapping[str, Array], most: int) -> dict[str, Route]:
     moving = (rows["miles"] > 0) & ((rows["minutes"] > 0) | np.isnan(rows["minutes"]))
     trips = pd.DataFrame({name: rows[name][moving] for name in _IDENTITY[1:]})
     grouped = trips.groupby(["pickup_zone", "dropoff_zone"], sort=True)
     medians = grouped[["miles", "minutes"]].median().assign(trips=grouped.size())
-    busiest = medians.nlargest(ROUTES, "trips", keep="first")
+    busiest = medians.nlargest(most, "trips", keep="first")
     return {
         f"{int(start)}-{int(end)}": Route(int(trips), round(float(miles), 3), round(float(np.nan_to_num(minutes)), 3))
         for (start, end), miles, minutes, trips in busiest.itertuples()
@@ -124,7 +127,7 @@ def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "mi
     lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
     ratios = sorted((now / before, trips) for now, before, trips in lengths if now > 0 and before > 0)
     trips = np.cumsum([count for _, count in ratios])
-    if not len(trips) or trips[-1] < LEAST_ON_ROUTES:
+    if not len(trips) or trips[-1] < min(LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES * profile.rows):
         return None
     return float(ratios[int(np.searchsorted(trips, trips[-1] / 2))][0])
 

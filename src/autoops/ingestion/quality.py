@@ -1,18 +1,19 @@
-"""Whether a month's data is broken, judged against earlier good months. Pure: the same profiles, the same findings.
+"""Whether a month's data is broken, judged against earlier good months, and likewise a part of a window of live trips
+against parts of a version's own history. Pure: the same profiles, the same findings.
 
 A changed city is no broken data. What tells them apart is what a city cannot change: between the same two zones the way
 is as long as ever. So a scale of distance that moves on all routes at once is a unit; a slower city takes longer on
 them, other trips take place on other ones, and neither moves it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from autoops.errors import DataError, SchemaError
-from autoops.ingestion.profile import Array, Profile, covered, scale, usual_days, usual_routes, weekdays
+from autoops.ingestion.profile import Array, Profile, Route, covered, scale, usual_days, usual_routes, weekdays
 
 Name = Literal[
     "schema",
@@ -37,6 +38,8 @@ SHARE, OF_TRAFFIC, ROUTES = 0.25, 0.4, 1.15
 10 % to 29 %, from 0 to 6 %); of drops that slow or fast traffic brings about as well (from 2 % to 26 %); of miles."""
 CLOCK, COLLAPSE = 6.0, 2.0
 """Likewise as factors: of minutes, which traffic moves as well, and of trips per day."""
+BUSY_PLACE = 0.6
+"""Likewise of the share of the busiest zone within hours, where a month has SHARE: from 20 % to 76 %."""
 
 MPH = (2.0, 60.0)
 """The median of any city."""
@@ -114,9 +117,25 @@ class _Measure(NamedTuple):
 
 def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 0) -> Quality:
     """`history` are the good months before, oldest first; the newest MOST_HISTORY of them count."""
-    history = history[-MOST_HISTORY:]
+    return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before")
+
+
+def judge_part(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Quality:
+    """Of a window of live trips, with as many rows as each of the parts of a version's history; `routes` are those of
+    all of that history. What takes days to tell, such as volume, is not judged."""
+    return _judge(profile, history, 0, "parts of the version's own history", routes)
+
+
+def _judge(
+    profile: Profile,
+    history: Sequence[Profile],
+    min_kept_share: float,
+    of: str,
+    routes: Mapping[str, Route] | None = None,
+) -> Quality:
     enough = len(history) >= LEAST_HISTORY
-    compared = [(m, *_compared(m, profile, history)) for m in _measures(profile, history)] if enough else []
+    measures = _measures(profile, history, usual_routes(history) if routes is None else routes) if enough else ()
+    compared = [(measure, *_compared(measure, profile, history, of)) for measure in measures]
     findings = [*_absolute(profile, min_kept_share), *_holes(profile, history if enough else [profile])]
     findings += [finding for *_, finding in compared if finding]
     strain = {f"{measure.name}: {measure.column}": used for measure, used, _ in compared}
@@ -130,7 +149,7 @@ def unreadable(error: DataError) -> Finding:
     return Finding("impossible values", "all", 0.0, None, str(error))
 
 
-def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile]) -> tuple[float, Finding | None]:
+def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], of: str) -> tuple[float, Finding | None]:
     """How much is used up of what is allowed, and the finding where that is more than all of it."""
     measured = measure.value(profile)
     known = [value for value in map(measure.value, history) if value is not None]
@@ -144,14 +163,13 @@ def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile]) -
     if used <= 1:
         return used, None
     passes = (back(least - allowed) if measure.low else None, back(most + allowed) if measure.high else None)
-    earlier = f"{min(known):{text}} to {max(known):{text}} in {len(known)} good months before"
+    earlier = f"{min(known):{text}} to {max(known):{text}} in {len(known)} {of}"
     return used, Finding(measure.name, measure.column, measured, passes, f"{measure.says(measured)}; {earlier}")
 
 
-def _measures(profile: Profile, history: Sequence[Profile]) -> Iterator[_Measure]:
+def _measures(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Iterator[_Measure]:
     if profile.rows >= ENOUGH_ROWS:
         yield from _shares(profile)
-    routes = usual_routes(history)
     yield _unit("miles", ROUTES, lambda known: scale(known, routes, "miles"))
     yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
     if profile.days:
@@ -166,7 +184,8 @@ def _shares(profile: Profile) -> Iterator[_Measure]:
     for name in profile.missing:
         yield _share("null surge", "missing", name, SHARE, f"{{:.1%}} of {name} have no value")
     for name in profile.commonest:
-        yield _share("constant column", "commonest", name, SHARE, f"{{:.1%}} of {name} are one and the same value")
+        floor = BUSY_PLACE if name in ("pickup_zone", "dropoff_zone") and not profile.days else SHARE
+        yield _share("constant column", "commonest", name, floor, f"{{:.1%}} of {name} are one and the same value")
     for name in profile.dropped:
         floor = OF_TRAFFIC if name in ("too_short", "too_long") else SHARE
         yield _share("impossible values", "dropped", name, floor, f"cleaning drops {{:.1%}} as {name}")

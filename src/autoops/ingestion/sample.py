@@ -48,7 +48,7 @@ class _Magnitude:
 
 _MAGNITUDES: dict[Scenario, _Magnitude] = {
     "speed": _Magnitude(-0.25, -0.9, 4),
-    "slow": _Magnitude(-0.05, -0.9, 4),
+    "slow": _Magnitude(-0.05, -0.5, 1),
     "mix": _Magnitude(0.4, 0, 1),
     "outskirts": _Magnitude(0.4, 0, 1),
     "zones": _Magnitude(0.5, 0, 1),

@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from autoops import __version__
-from autoops.drift.thresholds import calibrate
+from autoops.drift.calibration import calibrate
 from autoops.features import feature_matrix
-from autoops.ingestion.store import IngestedMonth
+from autoops.loop.labelled_log import digest_of
 from autoops.loop.pipeline import Pipeline
-from autoops.months import Month
+from autoops.loop.training_window import Months, load
 from autoops.registry import Dataset, ModelVersion, TrainingRun
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
@@ -22,31 +22,45 @@ from autoops.trips import columns_of
 
 
 def train_challenger(
-    pipeline: Pipeline, months: list[Month], holds_from: datetime | None, tags: Mapping[str, str]
+    pipeline: Pipeline, months: Months, holds_from: datetime | None, tags: Mapping[str, str]
 ) -> tuple[ModelVersion, Trained]:
-    """Trains on the ingested months and registers the result as `challenger`; `tags` say why it was trained."""
+    """Trains on the months, of which the published ones are ingested, and registers the result as `challenger`; `tags`
+    say why it was trained."""
     settings = pipeline.settings
-    trained = train(pipeline.store.load(months), settings.model, settings.training, holds_from)
+    trips = load(pipeline, months)
+    trained = train(trips, settings.model, settings.training, holds_from)
     thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, settings.drift)
-    ingested = [month for month in map(pipeline.store.get, months) if month is not None]
+    datasets = _datasets(pipeline, months, trips)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
         directory.mkdir()
         digest = write_bundle(trained, thresholds.to_json(), directory)
         own = {
-            "training_months": ",".join(map(str, months)),
+            "training_months": ",".join(map(str, months.all)),
+            "training_source": months.source,
             "training_rows": trained.window_choice,
-            "data_digests": ",".join(month.digest[:12] for month in ingested),
+            "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
             "bundle_digest": digest,
             "autoops_version": __version__,
             "git_commit": _git_commit(),
         }
-        version = pipeline.registry.register(_run(trained, directory, {**own, **tags}, ingested))
+        version = pipeline.registry.register(_run(trained, directory, {**own, **tags}, datasets))
     return version, trained
 
 
-def _run(trained: Trained, directory: Path, tags: Mapping[str, str], ingested: list[IngestedMonth]) -> TrainingRun:
+def _datasets(pipeline: Pipeline, months: Months, trips: pd.DataFrame) -> list[Dataset]:
+    """One for each published month, and one for what came from the log, which is known by its rows."""
+    ingested = [month for month in map(pipeline.store.get, months.published) if month is not None]
+    found = [Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested]
+    if months.logged:
+        first, last = months.logged[0], months.logged[-1]
+        logged = trips[trips["pickup_at"] >= first.starts_at]
+        found.append(Dataset(f"labelled_log_{first}_{last}", digest_of(logged), len(logged), Path("prediction-log")))
+    return found
+
+
+def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset]) -> TrainingRun:
     example = columns_of(trained.reference.head(5))
     inputs = pd.DataFrame(feature_matrix(example, trained.features), columns=list(trained.features))
     return TrainingRun(
@@ -57,7 +71,7 @@ def _run(trained: Trained, directory: Path, tags: Mapping[str, str], ingested: l
         metrics=trained.metrics,
         tags=tags,
         figures=trained.figures,
-        datasets=[Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested],
+        datasets=datasets,
         bundle=directory,
     )
 

@@ -1,9 +1,9 @@
 """The record of drift checks: what was judged, how far the windows have been used up, what was found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -12,6 +12,7 @@ from autoops.clock import Clock
 from autoops.database import storage_errors
 
 JUDGED = ("drift", "no drift")
+BROKEN: Final = "broken data"
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,24 @@ class CheckLog:
         return int(key[0])
 
     def latest(
-        self, model_version: int | None = None, *, since: datetime | None = None, judged: bool = False, limit: int = 1
+        self,
+        model_version: int | None = None,
+        *,
+        since: datetime | None = None,
+        judged: bool = False,
+        verdicts: Sequence[str] = (),
+        limit: int = 1,
     ) -> list[Check]:
-        """Newest first; `since` is wall time, `judged` leaves out checks that had too little to judge."""
+        """Newest first; `since` is wall time, `judged` leaves out checks that judged no drift, and `verdicts` names
+        those that count."""
         query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
         if model_version is not None:
             query = query.where(tables.checks.c.model_version == model_version)
         if since is not None:
             query = query.where(tables.checks.c.checked_at >= since)
         if judged:
-            query = query.where(tables.checks.c.verdict.in_(JUDGED))
+            verdicts = JUDGED
+        if verdicts:
+            query = query.where(tables.checks.c.verdict.in_(verdicts))
         with storage_errors(), self._engine.connect() as connection:
             return [Check(**row) for row in connection.execute(query).mappings()]

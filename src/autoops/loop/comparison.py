@@ -12,7 +12,7 @@ from autoops.features import local_hours
 from autoops.loop import gate
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.segments import segments_of
-from autoops.months import Month
+from autoops.loop.training_window import Months, load
 from autoops.registry import ModelVersion
 from autoops.scoring import Scorer, load_version
 from autoops.trips import TARGET, Columns, columns_of
@@ -33,15 +33,16 @@ def with_baseline(pipeline: Pipeline, challenger: ModelVersion) -> gate.GateVerd
 
 
 def with_champion(
-    pipeline: Pipeline, champion: ModelVersion, challenger: ModelVersion, months: list[Month]
+    pipeline: Pipeline, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
 ) -> gate.GateVerdict:
-    """Both versions on the rows of `months` that are newer than either's training."""
-    trips = pipeline.store.load(months)
+    """Both versions on the rows of `months` that are newer than either's training; `look` counts how often they have
+    been compared, this time included."""
+    trips = load(pipeline, months)
     unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
     old, new = (load_version(pipeline.registry, version, pipeline.model_cache) for version in (champion, challenger))
     first, second = (np.abs(scorer.predict_trips(columns) - truth) for scorer in (old, new))
-    return _decide(pipeline, new, columns, first, second, against="champion")
+    return _decide(pipeline, new, columns, first, second, against="champion", look=look)
 
 
 def _decide(
@@ -51,8 +52,9 @@ def _decide(
     champion_errors: npt.NDArray[np.float64],
     challenger_errors: npt.NDArray[np.float64],
     against: str,
+    look: int = 1,
 ) -> gate.GateVerdict:
-    settings = pipeline.settings.gate
+    settings = gate.at_look(pipeline.settings.gate, look)
     return gate.decide(
         champion_errors,
         challenger_errors,

@@ -21,6 +21,9 @@ MIN_DAYS = 5
 MIN_EFFECTIVE_DAYS = 3.0
 """Fewer days than these say nothing about how days differ."""
 
+SHARE_OF_NEXT_LOOK = 0.5
+"""Of an error probability, when the same rows and more are looked at again."""
+
 LONGEST_WAIT_DAYS = 90
 """A difference that takes longer to show is none: by then a challenger from newer months is at hand."""
 
@@ -85,14 +88,16 @@ class DayBlocks:
 
 
 def further_days(estimate: Estimate, target: float = 0.0) -> int | None:
-    """After how many more days like these the interval would exclude `target`, if the mean stayed what it is.
-    None where that takes longer than anybody waits."""
+    """After how many more days like these the interval of the next look would exclude `target`, if the mean stayed
+    what it is. None where that takes longer than anybody waits."""
     distance = abs(estimate.mean - target)
     bound = estimate.high if estimate.mean < target else estimate.low
     more = np.arange(1, LONGEST_WAIT_DAYS + 1)
     effective, tail = estimate.spread.effective_days, estimate.tail
     then = effective * (1 + more / estimate.spread.days)
-    narrowed = np.sqrt(effective / then) * t.ppf(1 - tail, then - 1) / t.ppf(1 - tail, effective - 1)
+    narrowed = (
+        np.sqrt(effective / then) * t.ppf(1 - tail * SHARE_OF_NEXT_LOOK, then - 1) / t.ppf(1 - tail, effective - 1)
+    )
     excluding = more[abs(bound - estimate.mean) * narrowed < distance]
     return int(excluding[0]) if len(excluding) else None
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoops.errors import NotFound
+from autoops.loop import second_looks
 from autoops.loop.checks import JUDGED, Check
 from autoops.loop.ledger import Entry, Incident
 from autoops.loop.pipeline import Pipeline
@@ -11,6 +12,9 @@ from autoops.loop.regret import COMPARED, OVER
 from autoops.loop.reigns import Reign, reigns
 
 LATEST_CHECKS = 1_000
+BEGUN = ("retraining begun", "second look begun")
+TAKEN_UP = ("trained", "second look begun")
+"""The versions that an incident is about."""
 
 
 def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
@@ -19,15 +23,16 @@ def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
     entries = pipeline.ledger.entries(incident_id=incident_id)
     opened = next((entry for entry in entries if entry.kind == "incident opened"), None)
     gates = [entry for entry in entries if entry.kind == "gate"]
-    trained = [entry.model_version for entry in entries if entry.kind == "trained" and entry.model_version is not None]
+    trained = [entry.model_version for entry in entries if entry.kind in TAKEN_UP and entry.model_version is not None]
     return {
         "incident": incident,
         "opened_by": opened.actor if opened else None,
         "verdict": opened.evidence.get("verdict") if opened else None,
         "cause": opened.evidence.get("cause") if opened else None,
+        "second_look": opened.evidence if opened and incident.kind == second_looks.KIND else None,
         "alarms": _alarms(pipeline, incident),
         "history": [(entry.at, entry.actor, entry.kind, entry.model_version, entry.reason) for entry in entries],
-        "begun": next((entry.evidence for entry in entries if entry.kind == "retraining begun"), None),
+        "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),
         "gate": gates[-1].evidence if gates else None,
         "versions": trained,
         "reigns": _reigns(pipeline, incident, trained),

@@ -17,6 +17,7 @@ from autoops.loop.day_blocks import (
     LONGEST_WAIT_DAYS,
     MIN_DAYS,
     MIN_EFFECTIVE_DAYS,
+    SHARE_OF_NEXT_LOOK,
     DayBlocks,
     Estimate,
     Rows,
@@ -34,6 +35,12 @@ _WORDING: dict[GateDecision, str] = {
     "reject": "worse than the {} beyond chance",
     "inconclusive": "not distinguishable from the {}",
 }
+
+
+def at_look(gate: Gate, look: int) -> Gate:
+    """The gate for the first, second, ... look at one challenger, each with half of the error probability of the one
+    before: all looks together promote a challenger wrongly less than twice as often as the first alone may."""
+    return gate.model_copy(update={"confidence": 1 - (1 - gate.confidence) * SHARE_OF_NEXT_LOOK ** (look - 1)})
 
 
 @dataclass(frozen=True)
@@ -153,11 +160,15 @@ def _too_little(spread: Spread, gate: Gate) -> GateVerdict:
     return GateVerdict("inconclusive", reason, spread.rows, spread.days, settled_by=settled_by, days_needed=more)
 
 
+def _percent(gate: Gate) -> str:
+    return f"{round(100 * gate.confidence, 2):g}%"
+
+
 def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, against: str) -> GateVerdict:
     """The decision with its reason; the figures are put beside it by who knows them."""
     alone: GateDecision = "promote" if overall.high < 0 else "reject" if overall.low > 0 else "inconclusive"
     compared = (
-        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {gate.confidence:.0%} interval "
+        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {_percent(gate)} interval "
         f"{overall.low:+.3f} to {overall.high:+.3f}, on {overall.spread.rows} unseen rows of {overall.spread.days} days"
     )
     worse, doubtful, left_out = (

@@ -17,7 +17,8 @@ Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
 @dataclass(frozen=True)
 class Incident:
-    """`holds_from` and `evidence_until` are event times; `kind` is drift or manual."""
+    """`holds_from` and `evidence_until` are event times; `kind` is drift, second look, refresh or manual. No two
+    incidents share a `key`, where they have one."""
 
     id: int
     opened_at: datetime
@@ -29,6 +30,7 @@ class Incident:
     status: Status
     outcome: str | None
     closed_at: datetime | None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,18 +63,28 @@ class Ledger:
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
         """Appends one entry."""
+        entry = self._entry(kind, reason, actor, incident_id, model_version, evidence)
         with storage_errors(), self._engine.begin() as connection:
-            connection.execute(
-                sa.insert(tables.ledger).values(
-                    at=self._clock.now(),
-                    kind=kind,
-                    actor=actor,
-                    incident_id=incident_id,
-                    model_version=model_version,
-                    reason=reason,
-                    evidence=dict(evidence or {}),
-                )
-            )
+            connection.execute(entry)
+
+    def _entry(
+        self,
+        kind: str,
+        reason: str,
+        actor: str,
+        incident_id: int | None,
+        model_version: int | None,
+        evidence: Mapping[str, Any] | None,
+    ) -> sa.Insert:
+        return sa.insert(tables.ledger).values(
+            at=self._clock.now(),
+            kind=kind,
+            actor=actor,
+            incident_id=incident_id,
+            model_version=model_version,
+            reason=reason,
+            evidence=dict(evidence or {}),
+        )
 
     def entries(
         self, *, incident_id: int | None = None, kind: str | None = None, model_version: int | None = None
@@ -98,31 +110,28 @@ class Ledger:
         holds_from: datetime | None = None,
         evidence_until: datetime | None = None,
         evidence: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> int:
-        """Opens an incident and records why; returns its id."""
-        with storage_errors(), self._engine.begin() as connection:
-            result = connection.execute(
-                sa.insert(tables.incidents).values(
-                    opened_at=self._clock.now(),
-                    holds_from=holds_from,
-                    evidence_until=evidence_until,
-                    kind=kind,
-                    reason=reason,
-                    model_version=model_version,
-                    status="open",
-                )
-            )
-            key = result.inserted_primary_key
-        assert key is not None
-        incident_id = int(key[0])
-        self.record(
-            "incident opened",
-            reason,
-            actor=actor,
-            incident_id=incident_id,
-            model_version=model_version,
-            evidence=evidence,
-        )
+        """Opens an incident and records why, both or neither; returns its id. Raises Conflict where one with this
+        key was opened before, such as by another check at the same time."""
+        values = {
+            "opened_at": self._clock.now(),
+            "holds_from": holds_from,
+            "evidence_until": evidence_until,
+            "kind": kind,
+            "reason": reason,
+            "model_version": model_version,
+            "status": "open",
+            "key": key,
+        }
+        try:
+            with storage_errors(), self._engine.begin() as connection:
+                inserted = connection.execute(sa.insert(tables.incidents).values(values)).inserted_primary_key
+                assert inserted is not None
+                incident_id = int(inserted[0])
+                connection.execute(self._entry("incident opened", reason, actor, incident_id, model_version, evidence))
+        except sa.exc.IntegrityError:
+            raise Conflict(f"there is an incident {key!r} already") from None
         return incident_id
 
     def incident(self, incident_id: int) -> Incident:

@@ -1,22 +1,29 @@
 """Watching the champion: what the `drift_monitor` DAG and `autoops check-drift` run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoops import bundle
+from autoops import bundle, settings
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.ingestion.quality import Quality
 from autoops.loop import policy, regret
 from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
-from autoops.loop.checks import JUDGED
-from autoops.loop.incidents import ACTOR, BROKEN, PAGE, actionable, respond
+from autoops.loop.checks import BROKEN, JUDGED
+from autoops.loop.incidents import ACTOR, PAGE, actionable, respond
+from autoops.loop.label_lag import lag_of
+from autoops.loop.live_quality import quality_of
+from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
 from autoops.loop.published_windows import published_windows
+from autoops.loop.recent_errors import recent_errors
+from autoops.loop.recovery import withdraw
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
+from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
 from autoops.scoring import fetch_bundle
 
@@ -40,10 +47,14 @@ class Watched:
         manifest = bundle.verify(directory, version.bundle_digest)
         return cls(version, Reference.read(directory), thresholds, manifest)
 
+    def window_size(self, drift: settings.Drift) -> int:
+        """Rows that a window needs."""
+        return max(drift.window_size, self.thresholds.window_size)
+
     def windows(self, pipeline: Pipeline) -> Iterator[Window]:
         """What has not been judged yet: the newest window of live traffic, or all windows of published months."""
         drift = pipeline.settings.drift
-        size = max(drift.window_size, self.thresholds.window_size)
+        size = self.window_size(drift)
         if drift.source == "months":
             seen_until = self.reference.holdout["pickup_at"].max().to_pydatetime()
             yield from published_windows(pipeline, self.version, seen_until, size)
@@ -57,13 +68,15 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     the one that a rollback restores.
 
     The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
-    has them all. `actionable` lists the incidents for which a retraining should start now.
+    has them all. `quarantined` lists what was found to be broken data, `recovered` the incidents that are over by
+    themselves, `actionable` those for which a retraining should start now.
     """
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
+        lists: dict[str, Any] = {"windows": [], "quarantined": [], "recovered": [], "actionable": []}
         found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
-        return found | {"decision": "nothing", "because": reason, "windows": [], "quarantined": [], "actionable": []}
+        return found | {"decision": "nothing", "because": reason, **lists}
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []
     after = _last_check(pipeline)
@@ -77,7 +90,25 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     broken = _quarantined(pipeline, champion, after)
     if broken and telling["decision"] in ("nothing", "not enough data"):
         telling = broken[-1]
-    return telling | {"windows": checked, "quarantined": broken, "actionable": actionable(pipeline)}
+    broken += [one for one in checked if one["verdict"] == BROKEN]
+    over = withdraw(pipeline, champion, ACTOR)
+    lists = {"windows": checked, "quarantined": broken, "recovered": over, "actionable": actionable(pipeline)}
+    return telling | lists
+
+
+def verdict_on(
+    watched: Watched, window: Window, drift: settings.Drift, earlier: Sequence[float]
+) -> tuple[DriftVerdict, Quality]:
+    """What is to be said of a window; of live traffic, whether it is broken data comes first. A month's contents were
+    judged before it was scored."""
+    if window.span is None:
+        size = watched.window_size(drift)
+        quality = quality_of(watched.reference.window, window, size)
+        if quality.findings:
+            return verdict_of(quality, window, size), quality
+    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift, earlier)
+    return verdict, Quality()
 
 
 def _last_check(pipeline: Pipeline) -> int:
@@ -86,9 +117,9 @@ def _last_check(pipeline: Pipeline) -> int:
 
 def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
     """Months whose data this check found broken; somebody has to see to each."""
-    checks = pipeline.checks.latest(champion.number, limit=MOST_MONTHS)
+    checks = pipeline.checks.latest(champion.number, verdicts=[BROKEN], limit=MOST_MONTHS)
     found = []
-    for check in reversed([check for check in checks if check.id > after and check.verdict == BROKEN]):
+    for check in reversed([check for check in checks if check.id > after and check.report["source"] != LIVE]):
         decision = policy.unjudged(check.verdict, check.reason)
         pipeline.ledger.record(PAGE, decision.reason, actor=ACTOR, model_version=champion.number)
         about = {"check_id": check.id, "verdict": check.verdict, "alarm": False, "reason": check.reason}
@@ -99,13 +130,14 @@ def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list
 
 def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, Any]:
     """Judges one window and records it."""
-    current, drift = frame_of(window.logged), pipeline.settings.drift
-    labelled = labelled_frame_of(window.labelled)
-    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift)
+    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    verdict, quality = verdict_on(watched, window, pipeline.settings.drift, recent_errors(pipeline, watched.version))
     if window.days:
         verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
     champion, judged = watched.version, verdict.verdict in JUDGED
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
+    lag = lag_of(pipeline, window)
+    report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
     check_id = _record(pipeline, champion, window, verdict, report)
     found = {
         "check_id": check_id,
@@ -113,7 +145,11 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
         "alarm": verdict.alarm,
         "reason": verdict.reason,
         "model_version": champion.number,
+        "labels": lag.told if lag else None,
     }
+    if quality.findings:
+        page_once(pipeline, champion, check_id, ACTOR)
+        found |= {"findings": report["findings"]}
     regretted = None if verdict.verdict == BROKEN else _regret(pipeline, champion, window)
     if regretted is not None:
         return found | {"reason": regretted, "decision": "roll back", "because": regretted, "incident_id": None}
@@ -142,7 +178,7 @@ def _record(
     pipeline: Pipeline, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
 ) -> int:
     judged = verdict.verdict in JUDGED
-    ends = window.ends_if_judged if judged else window.ends
+    ends = window.ends_if_judged if judged or verdict.verdict == BROKEN else window.ends
     check_id = pipeline.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retraining import HEARTBEAT_COUNTS_S
 from autoops.predictions import LIVE, Scope
@@ -10,10 +11,12 @@ from autoops.registry import CHAMPION
 
 
 def overview(pipeline: Pipeline) -> dict[str, Any]:
-    """Champion, who serves it, the last check, and the incidents that are not closed."""
+    """Champion, who serves it, the last check, how far labels were behind in the last window that was judged, and the
+    incidents that are not closed."""
     champion = pipeline.registry.by_alias(CHAMPION)
     alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
     checks = pipeline.checks.latest(limit=1)
+    telling = pipeline.checks.latest(verdicts=(*JUDGED, BROKEN))
     return {
         "champion": None
         if champion is None
@@ -32,6 +35,7 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "verdict": checks[0].verdict,
             "reason": checks[0].reason,
         },
+        "labels": telling[0].report.get("labels") if telling else None,
         "incidents": [
             {
                 "id": incident.id,
@@ -59,6 +63,8 @@ def sentences(state: dict[str, Any]) -> list[str]:
     serving = [f"{name} serves version {version}" for name, version in state["instances"].items()]
     lines.append("instances  " + ("; ".join(serving) or "none gave a sign of life in the last seconds"))
     lines.append("last check " + (f"{check['verdict']}: {check['reason']}" if check else "none yet"))
+    if state["labels"]:
+        lines.append(f"labels     {state['labels']['told']}")
     for incident in state["incidents"]:
         lines.append(f"incident {incident['id']} ({incident['status'].replace('_', ' ')}): {incident['reason']}")
         lines.append(f"           last: {incident['latest']}")

@@ -18,6 +18,8 @@ Action = Literal[
     "cool down",
     "wait for data",
     "retrain",
+    "look again",
+    "void",
     "roll back",
     "page",
     "frozen",
@@ -27,9 +29,9 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class JudgedWindow:
-    """One check that could judge; times are event times of the window it judged."""
+    """One check that could judge, and the findings that alarmed; times are event times of the window it judged."""
 
-    alarm: bool
+    findings: frozenset[str]
     event_from: datetime
     event_until: datetime
 
@@ -66,19 +68,21 @@ def decide(
 ) -> Decision:
     """`windows` are the champion's judged windows, newest first, the one just judged included.
 
-    An alarm becomes an incident when it persists (k of the last m), unless one stands already or the last one began
-    less than the cool-down ago. All of it in event time, so that a replay decides as production does.
+    A finding becomes an incident when it persists (k of the last m), unless one stands already or the last one began
+    less than the cool-down ago. Different findings, one after the other, do not persist. All of it in event time, so
+    that a replay decides as production does.
 
     `retrained_until` is how far the months reach that the last retraining of this very champion was given, where it
     ended without a successor: from the same months comes the same model, and the same answer of the gate.
     `rolled_back_at` is the event time up to which the last version was regretted.
     """
-    if not windows or not windows[0].alarm:
+    if not windows or not windows[0].findings:
         return Decision("nothing", "the latest window is ordinary")
     recent = windows[: drift.alarms_of]
-    alarmed = [window for window in recent if window.alarm]
+    finding, alarmed = _most_persistent(recent)
     count = (
-        f"{len(alarmed)} of the last {len(recent)} windows alarmed, {drift.alarms_needed} of {drift.alarms_of} needed"
+        f"{len(alarmed)} of the last {len(recent)} windows alarmed for {finding}, {drift.alarms_needed} of "
+        f"{drift.alarms_of} needed"
     )
     if len(alarmed) < drift.alarms_needed:
         return Decision("watch", count)
@@ -97,6 +101,12 @@ def decide(
         holds_from=min(window.event_from for window in alarmed),
         evidence_until=max(window.event_until for window in alarmed),
     )
+
+
+def _most_persistent(recent: Sequence[JudgedWindow]) -> tuple[str, list[JudgedWindow]]:
+    """Of the findings of the newest window the one with most alarms, and the windows that have it."""
+    alarmed = {name: [each for each in recent if name in each.findings] for name in sorted(recent[0].findings)}
+    return max(alarmed.items(), key=lambda item: len(item[1]))
 
 
 def unjudged(verdict: str, reason: str) -> Decision:
@@ -123,16 +133,25 @@ def remedy(
     evidence."""
     if not published:
         return Decision("wait for data", "no published month contains its evidence yet")
-    if frozen is not None:
-        return Decision("frozen", f"{frozen.reason}; otherwise a retraining would begin")
-    now, back = lately.now, lately.rolled_back_at
-    if now is not None and back is not None and now < back + timedelta(days=cooldown_days):
-        return Decision("cool down", f"the last rollback is less than {cooldown_days:g} days ago")
+    held = held_up(frozen, lately, cooldown_days, "a retraining would begin")
+    if held is not None:
+        return held
+    now = lately.now
     week = [moment for moment in lately.retrained_at if now is not None and now - WEEK < moment]
     if len(week) >= most_per_week:
         count = f"{len(week)} retraining{'' if len(week) == 1 else 's'} within a week"
         return Decision("page", f"{count}, training.most_per_week is {most_per_week}: somebody has to look into it")
     return Decision("retrain", "the published months contain its evidence")
+
+
+def held_up(frozen: Freeze | None, lately: Lately, cooldown_days: float, otherwise: str) -> Decision | None:
+    """Why nothing is begun by itself now, None where nothing stands against it."""
+    now, back = lately.now, lately.rolled_back_at
+    if frozen is not None:
+        return Decision("frozen", f"{frozen.reason}; otherwise {otherwise}")
+    if now is not None and back is not None and now < back + timedelta(days=cooldown_days):
+        return Decision("cool down", f"the last rollback is less than {cooldown_days:g} days ago")
+    return None
 
 
 def after_promotion(verdict: GateVerdict | None, look: int, most: int, frozen: Freeze | None = None) -> Decision:

@@ -6,11 +6,13 @@ from autoops.drift.monitor import judge
 from autoops.loop import regret
 from autoops.loop.checks import JUDGED
 from autoops.loop.controls import frozen
-from autoops.loop.incidents import BROKEN, decision_on, remedies
+from autoops.loop.incidents import BROKEN, decision_on
 from autoops.loop.live_windows import live_window
 from autoops.loop.monitoring import Watched
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.published_windows import ALL_CHECKS
+from autoops.loop.recent_errors import recent_errors
+from autoops.loop.remedies import calendar, remedies
 from autoops.loop.windows import frame_of, labelled_frame_of
 from autoops.months import Month
 from autoops.registry import CHAMPION
@@ -33,6 +35,10 @@ def preview(pipeline: Pipeline) -> dict[str, Any]:
             {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
             for one in remedies(pipeline)
         ],
+        "calendar": [
+            {"kind": one.kind, "action": one.decision.action, "because": one.decision.reason}
+            for one in calendar(pipeline)
+        ],
     }
 
 
@@ -41,7 +47,8 @@ def sentences(found: dict[str, Any]) -> list[str]:
     lines += [f"now: {found['decision']}: {found['because']}"]
     if found["reason"] not in found["because"]:
         lines.append(f"seen: {found['verdict']}: {found['reason']}")
-    return lines + [f"incident {one['incident_id']}: {one['action']}: {one['because']}" for one in found["incidents"]]
+    lines += [f"incident {one['incident_id']}: {one['action']}: {one['because']}" for one in found["incidents"]]
+    return lines + [f"{one['kind']}: {one['action']}: {one['because']}" for one in found["calendar"]]
 
 
 def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
@@ -52,7 +59,8 @@ def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     champion, drift = watched.version, pipeline.settings.drift
     window = live_window(pipeline, champion, max(drift.window_size, watched.thresholds.window_size))
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift)
+    earlier = recent_errors(pipeline, champion)
+    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift, earlier)
     watch = regret.watch_of(pipeline, champion)
     looked = regret.look(pipeline, watch, window) if watch else None
     decision = decision_on(pipeline, champion, verdict, recorded=False)

@@ -10,7 +10,7 @@ from datetime import datetime
 from autoops.drift.distances import evenly
 from autoops.errors import DataError
 from autoops.loop import validation
-from autoops.loop.checks import JUDGED, Check
+from autoops.loop.checks import BROKEN, JUDGED, Check
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.scored_months import predicted
 from autoops.loop.thirds import Attempt, Span, unjudged
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "drift_monitor"
 NO_MONTH = "no new month"
-BROKEN_DATA = "broken data"
 ALL_CHECKS = 1_000_000
 
 
@@ -75,13 +74,13 @@ def _note(
 ) -> None:
     """Once for each content of the month and each version; no alarm, because the model is not what is wrong."""
     month, content = quarantine.month, quarantine.content
-    if any(check.verdict == BROKEN_DATA and check.report["content"] == content for check in checks):
+    if any(check.verdict == BROKEN and check.report["content"] == content for check in checks):
         return
     reason = f"{month} is quarantined: {quarantine.reason}"
     logger.warning("%s", reason)
     pipeline.checks.append(
         model_version=champion.number,
-        verdict=BROKEN_DATA,
+        verdict=BROKEN,
         alarm=False,
         reason=reason,
         event_from=month.starts_at,

@@ -1,10 +1,10 @@
 """An incident in the words of whoever was on call."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from autoops.loop.reigns import Reign
+from autoops.loop.report_head import at, day, summary_of, title_of
 
 Lines = list[str]
 
@@ -12,16 +12,16 @@ Lines = list[str]
 def page(found: Mapping[str, Any]) -> str:
     """`found` is what `explain.explain` gathered."""
     incident = found["incident"]
-    title = f"Incident {incident.id}: {_title(found)}"
+    title = f"Incident {incident.id}: {title_of(found)}"
     sections = [
-        ("", _summary(found)),
+        ("", summary_of(found)),
         ("What was noticed", _noticed(found)),
         ("What moved", _moved(found)),
         ("Where the error grew", _grew(found)),
         ("What was done", _done(found)),
         ("The gate", _gate(found["gate"])),
         ("What served", _served(found["reigns"])),
-        ("Since then", [f"- {_at(at)}  {AFTER[kind]}: {reason}" for at, kind, reason in found["afterwards"]]),
+        ("Since then", [f"- {at(moment)}  {AFTER[kind]}: {reason}" for moment, kind, reason in found["afterwards"]]),
         ("Outcome", _outcome(found)),
         ("Links", [f"- {what}: {where}" for what, where in found["links"]]),
     ]
@@ -30,54 +30,6 @@ def page(found: Mapping[str, Any]) -> str:
         if text:
             lines += ["", heading, "-" * len(heading), *text] if heading else ["", *text]
     return "\n".join(lines)
-
-
-def day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"
-
-
-def _at(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _title(found: Mapping[str, Any]) -> str:
-    incident = found["incident"]
-    if incident.kind == "manual":
-        return f"a retraining by hand ({incident.reason})"
-    alarmed = _alarmed(found)
-    about = f"version {incident.model_version}" if incident.model_version else "the champion"
-    if "loss" in alarmed:
-        return f"{about} is wrong more than it used to be"
-    return f"the trips are not those that {about} learned from" if alarmed else f"{about} alarmed"
-
-
-def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
-    """Reason by detector, of the last check's alarms."""
-    verdict = found["verdict"] or {}
-    return {one["name"]: one["reason"] for one in verdict.get("detectors", ()) if one["alarm"]}
-
-
-def _summary(found: Mapping[str, Any]) -> Lines:
-    incident = found["incident"]
-    state = incident.status.replace("_", " ")
-    told = f"Opened {_at(incident.opened_at)} by {found['opened_by'] or 'nobody known'}; {state}"
-    if incident.closed_at:
-        told += f" {_at(incident.closed_at)}"
-    lines = [f"{told}."]
-    if incident.kind != "manual":
-        replaced = [reign for reign in found["reigns"] if reign.version in found["versions"] and not reign.restored]
-        if replaced:
-            ending = f"it was retrained, and version {replaced[-1].version} took over {_at(replaced[-1].began_at)}"
-        elif found["versions"]:
-            ending = f"version {found['versions'][-1]} was trained for it and has not replaced it"
-        else:
-            ending = "nothing has been trained for it"
-        lines.append(f"Version {incident.model_version} stopped fitting its traffic{_since(incident)}; {ending}.")
-    return lines
-
-
-def _since(incident: Any) -> str:
-    return f" from about {day(incident.holds_from)} on" if incident.holds_from else ""
 
 
 def _noticed(found: Mapping[str, Any]) -> Lines:
@@ -169,6 +121,7 @@ WORDS = {
     "incident open": "took it up again",
     "retraining asked for": "asked for a retraining",
     "retraining begun": "began to retrain",
+    "second look begun": "took the challenger that waited to the gate again",
     "retraining failed": "failed",
     "trained": "trained a challenger",
     "gate": "asked the gate",
@@ -193,15 +146,18 @@ REPEATED = "policy: incident stands"
 
 def _done(found: Mapping[str, Any]) -> Lines:
     lines, standing = [], 0
-    for at, actor, kind, version, reason in found["history"]:
+    for moment, actor, kind, version, reason in found["history"]:
         standing += kind == REPEATED
         if kind == REPEATED and standing > 1:
             continue
         words = WORDS.get(kind, kind).format(version=version)
-        if kind == "retraining begun" and found["begun"]:
-            reason = f"on {', '.join(found['begun']['months'])}"
+        if kind in ("retraining begun", "second look begun") and found["begun"]:
+            by_force = ", to be promoted whatever the gate says" if found["begun"].get("force") else ""
+            reason = f"on {', '.join(found['begun']['months'])}{by_force}"
+        if kind == REPEATED:
+            reason = reason.partition("; incident ")[0]
         told = words if kind in TOLD_ELSEWHERE or kind == "promoted" else f"{words}: {reason}"
-        lines.append(f"- {at:%Y-%m-%d %H:%M:%S}  {actor} {told}")
+        lines.append(f"- {moment:%Y-%m-%d %H:%M:%S}  {actor} {told}")
     return lines
 
 
@@ -210,8 +166,9 @@ def _gate(verdict: Mapping[str, Any] | None) -> Lines:
         return []
     lines = [f"It said {verdict['decision']}: {verdict['reason']}."]
     if verdict.get("difference") is not None:
+        old = "old model" if verdict.get("champion") else "median of the training trips"
         lines.append(
-            f"The old model is off by {verdict['champion_mae']:.2f} minutes, the new one by "
+            f"The {old} is off by {verdict['champion_mae']:.2f} minutes, the new one by "
             f"{verdict['challenger_mae']:.2f}, on the same trips."
         )
     judged = [one for one in verdict.get("segments", ()) if one["decision"] != "not judged"]
@@ -230,10 +187,10 @@ def _gate(verdict: Mapping[str, Any] | None) -> Lines:
 def _served(reigns: Sequence[Reign]) -> Lines:
     lines = []
     for reign in reigns:
-        until = f"until {_at(reign.until)}" if reign.until else "to this day"
+        until = f"until {reign.until:%Y-%m-%d %H:%M:%S} UTC" if reign.until else "to this day"
         seen = f", confirmed by every instance at {reign.served_at:%H:%M:%S}" if reign.served_at else ""
         back = ", put back" if reign.restored else ""
-        lines.append(f"- version {reign.version} from {_at(reign.began_at)} {until}{back}{seen}")
+        lines.append(f"- version {reign.version} from {reign.began_at:%Y-%m-%d %H:%M:%S} UTC {until}{back}{seen}")
     return lines
 
 
@@ -243,5 +200,8 @@ def _outcome(found: Mapping[str, Any]) -> Lines:
         return [f"None yet: the incident is {incident.status.replace('_', ' ')}."]
     told = incident.outcome
     if gate and gate["reason"] in told:
-        told = f"{told.split(': ')[0]}, for what the gate said"
-    return [f"{told[0].upper()}{told[1:]}."]
+        forced = " promoted: forced " in told
+        why = f"by force, where the gate said {gate['decision']}" if forced else "for what the gate said"
+        told = f"{told.split(': ')[0]} {why}" if forced else f"{told.split(': ')[0]}, {why}"
+    back = next((moment for moment, kind, _ in found["afterwards"] if kind == "rolled back"), None)
+    return [f"{told[0].upper()}{told[1:]}.", *([f"It was rolled back {at(back)}."] if back else [])]

@@ -10,118 +10,47 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from autoops.errors import AutoOpsError, Conflict, DataError, NotPublished, ServiceUnavailable
-from autoops.loop import comparison
+from autoops.errors import AutoOpsError, ServiceUnavailable
+from autoops.loop import comparison, validation
 from autoops.loop.candidates import train_challenger
 from autoops.loop.controls import frozen
-from autoops.loop.ledger import Incident, Status
+from autoops.loop.ledger import Status
 from autoops.loop.pipeline import Pipeline
+from autoops.loop.plan import ACTION as ACTION
+from autoops.loop.plan import Plan as Plan
+from autoops.loop.plan import begin as begin
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
-from autoops.loop.validation import newest_usable
-from autoops.loop.validation import validate as validate
-from autoops.months import Month, parse_months
+from autoops.loop.revisits import MOST_SECOND_LOOKS
+from autoops.loop.training_window import Months
+from autoops.months import parse_months
 from autoops.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
 
-ACTION = "retrain"
 RUN_TAG = "retrain_run"
 WAITING: Status = "waiting_for_approval"
 HEARTBEAT_COUNTS_S = 10
 """An instance that has been silent for longer is gone."""
 
-Plan = Mapping[str, Any]
-"""incident_id, run_id, months, force, holds_from, trigger, automatic, actor."""
-
-
-def begin(
-    pipeline: Pipeline,
-    run_id: str,
-    *,
-    incident_id: int | None = None,
-    months: str | None = None,
-    reason: str = "",
-    force: bool = False,
-    actor: str = "airflow",
-    by_hand: bool = False,
-) -> dict[str, Any]:
-    """Claims the incident for this run (a manual run opens one of its own) and chooses the months. `by_hand` says that
-    a person asked for a run on an incident.
-    Raises Conflict when another run has claimed it or a freeze keeps the loop from beginning one by itself,
-    NotPublished when there is nothing to train on."""
-    standing = None if incident_id is None else pipeline.ledger.incident(incident_id)
-    if standing is not None and standing.status == "closed":
-        raise Conflict(f"incident {standing.id} is closed: {standing.outcome}")
-    automatic, held = standing is not None and not by_hand, frozen(pipeline)
-    if automatic and held and pipeline.ledger.claimed_by(run_id, ACTION) is None:
-        raise Conflict(held.reason)
-    evidence_until = standing.evidence_until if standing else None
-    chosen = parse_months(months) if months else _newest_window(pipeline, evidence_until, actor)
-    incident = standing or _own_incident(pipeline, run_id, reason, actor)
-    pipeline.ledger.claim(incident.id, ACTION, run_id)
-    pipeline.ledger.record(
-        "retraining begun",
-        reason or incident.reason,
-        actor=actor,
-        incident_id=incident.id,
-        evidence={
-            "run_id": run_id,
-            "months": [str(month) for month in chosen],
-            "force": force,
-            "automatic": automatic,
-        },
-    )
-    return {
-        "incident_id": incident.id,
-        "run_id": run_id,
-        "months": [str(month) for month in chosen],
-        "force": force,
-        "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
-        "trigger": "incident" if standing else "manual",
-        "automatic": automatic,
-        "actor": actor,
-    }
-
-
-def _own_incident(pipeline: Pipeline, run_id: str, reason: str, actor: str) -> Incident:
-    """Of a run by hand; the one that this run opened before is found again."""
-    known = pipeline.ledger.claimed_by(run_id, ACTION)
-    return pipeline.ledger.incident(
-        known or pipeline.ledger.open_incident("manual", reason or "retraining asked for by hand", actor=actor)
-    )
-
-
-def reaches(published: list[Month], evidence_until: datetime | None) -> bool:
-    """Whether the months that are out contain the whole evidence of an incident."""
-    return evidence_until is None or any(evidence_until < month.ends_at for month in published)
-
-
-def _newest_window(pipeline: Pipeline, evidence_until: datetime | None, actor: str) -> list[Month]:
-    """Without months that are quarantined, unless there are no others: then the steps say what is wrong with them."""
-    published, count = pipeline.source.published(), pipeline.settings.training.window_months
-    if not published:
-        raise NotPublished(f"{pipeline.settings.data.source} holds no month to train on")
-    if not reaches(published, evidence_until):
-        raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_until}")
-    try:
-        usable = newest_usable(pipeline, published, count, actor)
-    except DataError as error:
-        logger.warning("what is published cannot be looked through: %s", error)
-        return published[-count:]
-    if usable and not reaches(usable, evidence_until):
-        raise NotPublished(f"the month that the incident reaches, {evidence_until}, is quarantined")
-    return usable or published[-count:]
-
 
 def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
-    """Fetches and cleans the plan's months; says what became of each."""
-    ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan)]
+    """Fetches and cleans the plan's published months; says what became of each."""
+    ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan).published]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
+
+
+def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
+    """Raises BrokenData, naming the findings, where published months of the plan are quarantined. What the log has of
+    broken data is left out of it from the start."""
+    published = [str(month) for month in _months(plan).published]
+    return validation.validate(pipeline, {**plan, "months": published}) if published else {"kept_share": {}}
 
 
 def train(pipeline: Pipeline, plan: Plan) -> int:
     """Trains, calibrates and registers a challenger; returns its version number. The version that this run
-    registered before is found again."""
+    registered before is found again. For a second look it is the challenger that waits."""
+    if plan.get("challenger") is not None:
+        return pipeline.registry.version(plan["challenger"]).number
     for known in pipeline.registry.versions():
         if known.tags.get(RUN_TAG) == plan["run_id"]:
             return known.number
@@ -153,14 +82,20 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
         if entry.model_version == version:
             return dict(entry.evidence)
     challenger = pipeline.registry.version(version)
-    champion = pipeline.registry.by_alias(CHAMPION)
+    champion, look = pipeline.registry.by_alias(CHAMPION), plan.get("look", 1)
     verdict = (
         comparison.with_baseline(pipeline, challenger)
         if champion is None
-        else comparison.with_champion(pipeline, champion, challenger, _months(plan))
+        else comparison.with_champion(pipeline, champion, challenger, _months(plan), look)
     )
-    content = verdict.to_json() | {"champion": champion.number if champion else None, "challenger": version}
-    pipeline.registry.log_verdict(version, "gate", content)
+    content = verdict.to_json() | {
+        "champion": champion.number if champion else None,
+        "challenger": version,
+        "months": plan["months"],
+        "logged": plan.get("logged", []),
+        "look": look,
+    }
+    pipeline.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
     pipeline.registry.tag(version, {GATE_DECISION: verdict.decision})
     pipeline.ledger.record(
         "gate",
@@ -179,12 +114,8 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
     if ROLLED_BACK in pipeline.registry.version(version).tags:
         return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
     if verdict["decision"] != "promote" and not plan["force"]:
-        condition = f"; settled by {verdict['settled_by']}" if verdict.get("settled_by") else ""
-        return {
-            "promoted": False,
-            "version": version,
-            "reason": f"{verdict['decision']}: {verdict['reason']}{condition}",
-        }
+        reason = f"{verdict['decision']}: {verdict['reason']}{_condition(verdict)}"
+        return {"promoted": False, "version": version, "reason": reason}
     reason = verdict["reason"] if verdict["decision"] == "promote" else f"forced although {verdict['reason']}"
     held = _held(pipeline, plan, verdict)
     if held is not None:
@@ -201,6 +132,16 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
         replaces=verdict["champion"],
     )
     return {"promoted": True, "version": version, "reason": reason}
+
+
+def _condition(verdict: Mapping[str, Any]) -> str:
+    """What would settle an inconclusive verdict, and whether the loop comes back to it."""
+    if not verdict.get("settled_by"):
+        return ""
+    if verdict.get("look", 1) > MOST_SECOND_LOOKS:
+        return f"; settled by {verdict['settled_by']}, but this was the last look"
+    later = ", and looked at again when they are published" if verdict.get("days_needed") else ""
+    return f"; settled by {verdict['settled_by']}{later}"
 
 
 def _held(pipeline: Pipeline, plan: Plan, verdict: Mapping[str, Any]) -> str | None:
@@ -272,5 +213,6 @@ def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
         raise
 
 
-def _months(plan: Plan) -> list[Month]:
-    return parse_months(plan["months"])
+def _months(plan: Plan) -> Months:
+    logged = plan.get("logged")
+    return Months(parse_months(plan["months"]), parse_months(logged) if logged else [])

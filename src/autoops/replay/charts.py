@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from autoops.loop.checks import Check
+from autoops.loop.checks import BROKEN, Check
 from autoops.loop.ledger import Entry, Incident
+from autoops.loop.validation import QUARANTINED
 from autoops.months import NEW_YORK
 from autoops.replay.tally import Tally
 
@@ -19,7 +20,7 @@ DAY = timedelta(days=1)
 MIN_ROWS = 10
 """A day with fewer answers of a version has no error worth drawing."""
 
-LANES, LANE_HEIGHT = 4, 16
+LANES, LANE_HEIGHT = 5, 16
 """Of the marks' labels; the height in pixels."""
 
 
@@ -56,23 +57,27 @@ def figure(tally: Tally, checks: Sequence[Check], marks: Sequence[Mark]) -> go.F
 def marks_of(
     tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> list[Mark]:
-    """Alarms, incidents, retrainings, promotions and swaps, in order of event time."""
-    first_alarm = next((check for check in checks if check.alarm), None)
+    """Alarms, incidents, quarantines, retrainings, promotions, rollbacks and swaps, in order of event time."""
     happened: list[tuple[datetime, str, str]] = []
-    if first_alarm is not None:
-        happened.append((first_alarm.checked_at, "first alarm", ALARM))
+    for label, found in (("first alarm", "drift"), (BROKEN, BROKEN)):
+        first = next((check for check in checks if check.verdict == found), None)
+        happened += [(first.checked_at, label, ALARM)] if first else []
     happened += [(i.opened_at, f"incident {i.id}", ALARM) for i in incidents if i.kind == "drift"]
     happened += [(e.at, "retraining begins", INK) for e in entries if e.kind == "retraining begun"]
-    happened += [(e.at, f"v{e.model_version} {e.evidence['decision']}", INK) for e in entries if _kept_out(e)]
+    happened += [(e.at, f"v{e.model_version} {e.evidence['decision']}", INK) for e in _kept_out(entries)]
     happened += [(e.at, f"v{e.model_version} promoted", "#059669") for e in entries if e.kind == "promoted"]
+    happened += [(e.at, f"v{e.model_version} rolled back", ALARM) for e in entries if e.kind == "rolled back"]
+    happened += [(e.at, f"{e.evidence['month']} {QUARANTINED}", ALARM) for e in entries if e.kind == QUARANTINED]
     marks = [Mark(at, label, color) for wall, label, color in happened if (at := tally.event_time_at(wall)) is not None]
     swaps = sorted(tally.first_answers.items())[1:]
     marks += [Mark(first.event_at, f"v{version} answers", "#059669") for version, first in swaps]
     return sorted(marks, key=lambda mark: mark.event_at)
 
 
-def _kept_out(entry: Entry) -> bool:
-    return entry.kind == "gate" and entry.evidence["decision"] != "promote"
+def _kept_out(entries: Sequence[Entry]) -> list[Entry]:
+    """The gate's verdicts on versions that nobody forced in."""
+    promoted = {entry.model_version for entry in entries if entry.kind == "promoted"}
+    return [entry for entry in entries if entry.kind == "gate" and entry.model_version not in promoted]
 
 
 def _draw_errors(drawn: go.Figure, tally: Tally) -> None:

@@ -13,7 +13,7 @@ COLUMNS = ["month", "version", "trips", "MAE, min", "alarm", "verdict", "gate"]
 
 def show(outcome: Outcome, home: Path) -> None:
     summary = outcome.summary
-    rows = [_row(part) for part in summary.parts]
+    rows = [_row(part) for part in (*summary.parts, *summary.acts_parts)]
     console.table("What the API answered, by month and version", COLUMNS, rows)
     for line in [*figures(summary), *outcome.failures, *_paths(home), *_verdict(summary)]:
         console.show(None, False, line)
@@ -41,6 +41,7 @@ def figures(summary: Summary) -> list[str]:
     return [
         *lines,
         "alarm to served: " + ("no promotion" if served is None else f"{served:.0f} s"),
+        *(summary.acts.sentences() if summary.acts else []),
         f"requests: {summary.requests} sent, {summary.failed_requests} failed",
         f"version {summary.champion_version} is champion, version {summary.served_version} is served",
         f"time: {summary.wall_s:.0f} s",

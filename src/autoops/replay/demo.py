@@ -15,6 +15,7 @@ from autoops.errors import InputError
 from autoops.months import Month
 from autoops.registry import champion_of
 from autoops.replay import closing, stage, worlds
+from autoops.replay.acts import Choice
 from autoops.replay.client import served_version
 from autoops.replay.outcome import REPORT, SUMMARY, Outcome, sum_up
 from autoops.replay.report import write_report
@@ -34,7 +35,7 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @dataclass(frozen=True)
 class DemoOptions:
     """`source` is a directory or URL, with the `months` to play from it; without one, months are made up.
-    `replayed` trips of each month are sent, `rate` of them per second."""
+    `replayed` trips of each month are sent, `rate` of them per second. The further `acts` need a made-up world."""
 
     source: str | None = None
     months: Sequence[Month] = ()
@@ -42,12 +43,15 @@ class DemoOptions:
     rate: float = 200
     made_up: int = 12_000
     keep: bool = False
+    acts: Choice = "core"
 
     def __post_init__(self) -> None:
         if (self.source is None) != (not self.months):
             raise InputError("demo: --source and --months go together; without both the months are made up")
         if self.months:
             worlds.check_months(self.months)
+        if self.acts != "core" and self.source is not None:
+            raise InputError("demo: --acts all makes mistakes on purpose, for which it needs its made-up months")
 
 
 def run(options: DemoOptions) -> int:
@@ -79,16 +83,20 @@ def _end_earlier(base: Settings, home: Path, timeline: Timeline) -> None:
 
 def _world(options: DemoOptions, home: Path) -> World:
     if options.source is None:
-        return worlds.made_up(home / "world", options.made_up)
+        return worlds.made_up(home / "world", options.made_up, options.acts)
     return worlds.real(options.source, options.months)
 
 
 def overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dict[str, Any]]:
-    """What the demo changes about the configuration, by section."""
+    """What the demo changes about the configuration, by section. In a made-up world no refresh by the calendar comes
+    between what the story is about."""
     published = home / "published"
     published.mkdir()
     changed = stage.own_overrides(base, published)
-    if options.source is None and "n_estimators" in base.model.parameters:
+    if options.source is not None:
+        return changed
+    changed["training"] = {"refresh_months": 0}
+    if "n_estimators" in base.model.parameters:
         changed["model"] = {"parameters": base.model.parameters | {"n_estimators": SAMPLE_TREES}}
     return changed
 
@@ -101,7 +109,7 @@ def _play(settings: Settings, world: World, options: DemoOptions, timeline: Time
         story.train_first_model()
         played = story.live_through_the_rest()
     champion = champion_of(bootstrap.pipeline(settings).registry).number
-    return sum_up(world.name, played, witness, champion, served(), timeline.elapsed_s)
+    return sum_up(world.name, played, witness, champion, served(), timeline.elapsed_s, world.acts)
 
 
 @contextmanager

@@ -28,9 +28,10 @@ CRAWL_PER_S = 2.0
 
 @dataclass
 class Director(Listener):
-    """Called by the player on its thread, and by the story (`judged`, `steer`) on another.
+    """Called by the player on its thread, and by the story (all else) on another.
 
     `window` is what the monitor needs to judge. After `patience_s` without a verdict the client goes on all the same.
+    `version` is the one in charge: the newest that answered and was not rolled back.
     """
 
     pace: Pace
@@ -46,6 +47,8 @@ class Director(Listener):
     _at_month_end: bool = False
     _under_way: bool = False
     _swapped: bool = False
+    _mistake: int | None = None
+    _rolled_back: set[int] = field(default_factory=set)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def month_began(self, month: Month, trips: int) -> None:
@@ -55,12 +58,16 @@ class Director(Listener):
     def answered(self, month: Month, answer: Answer) -> None:
         with self._lock:
             self.answered_in_month += 1
-            if answer.model_version > self.version:
+            if self._takes_over(answer.model_version):
                 self._swapped = self._under_way and self.version > 0
                 self.version, self.unjudged = answer.model_version, 0
-            self.unjudged += 1
+            self.unjudged += answer.model_version == self.version
             if self._is_station(self.answered_in_month):
                 self._wait(at_month_end=False)
+
+    def _takes_over(self, version: int) -> bool:
+        """Answers that come late, of a version that is gone, take nothing over."""
+        return version not in self._rolled_back and (version > self.version or self.version in self._rolled_back)
 
     def month_ended(self, month: Month) -> None:
         with self._lock:
@@ -68,10 +75,21 @@ class Director(Listener):
             self._wait(at_month_end=True)
 
     def judged(self, version: int) -> None:
-        """The monitor has judged the latest window of this version."""
+        """The monitor has judged the latest window of this version. Of a mistake that is not the end of it."""
         with self._lock:
-            if version == self.version:
+            if version == self.version != self._mistake:
                 self.unjudged = 0
+
+    def expect_rollback(self, version: int) -> None:
+        """The version is a mistake: as soon as there is enough to tell, the client waits until another answers."""
+        with self._lock:
+            self._mistake = version
+
+    def rolled_back(self, version: int) -> None:
+        """The client waits until the version that was put back answers."""
+        with self._lock:
+            self._rolled_back.add(version)
+            self._wait(at_month_end=False)
 
     def steer(self, retraining_under_way: bool) -> None:
         """Called every moment: decides how the client goes on. Once the new version answers, what a retraining
@@ -91,6 +109,8 @@ class Director(Listener):
 
     def _is_station(self, answered: int) -> bool:
         """The month is divided into as many even legs as are long enough to be judged; its end is not counted."""
+        if self.version == self._mistake:
+            return self.unjudged == int(SPARE * self.window)
         legs = max(1, int(self.trips / (SPARE * self.window)))
         return any(answered == self.trips * leg // legs for leg in range(1, legs))
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from autoops.loop.checks import Check
 from autoops.loop.ledger import Entry, Incident
+from autoops.replay.acts import Act
+from autoops.replay.acts_summary import acts_summary
 from autoops.replay.player import Played
-from autoops.replay.summary import Summary, alarm_to_served_s, parts_of
+from autoops.replay.summary import Summary, alarm_to_served_s, incident_months, parts_of
 from autoops.replay.tally import Tally
 from autoops.replay.witness import Witness
 
@@ -23,17 +25,29 @@ class Outcome:
     failures: Sequence[str]
 
 
-def sum_up(source: str, played: Played, witness: Witness, champion: int, served: int | None, wall_s: float) -> Outcome:
+def sum_up(
+    source: str,
+    played: Played,
+    witness: Witness,
+    champion: int,
+    served: int | None,
+    wall_s: float,
+    acts: Sequence[Act] = (),
+) -> Outcome:
     checks, incidents, entries = witness.checks(), witness.incidents(), witness.entries()
+    parts, further = parts_of(played.tally.by_month(), checks, incidents, entries), {str(act.month) for act in acts}
     summary = Summary(
         source=source,
-        parts=parts_of(played.tally.by_month(), checks, incidents, entries),
+        parts=tuple(part for part in parts if part.month not in further),
         champion_version=champion,
         served_version=served or 0,
         requests=played.requests,
         failed_requests=played.failed,
         alarm_to_served_s=alarm_to_served_s(played.tally, checks, incidents, entries),
         wall_s=round(wall_s, 1),
+        incident_months=incident_months(incidents),
+        acts=acts_summary(acts, played.tally, checks, incidents, entries),
+        acts_parts=tuple(part for part in parts if part.month in further),
     )
     failures = [f"{count} × {what}" for what, count in played.failures.items()]
     return Outcome(summary, played.tally, checks, incidents, entries, failures)

@@ -15,7 +15,6 @@ class Board(Listener):
         self.month: Month | None = None
         self.trips = 0
         self.answers = 0
-        self.version = 0
         self.errors: dict[tuple[Month, int], Sums] = {}
 
     def month_began(self, month: Month, trips: int) -> None:
@@ -23,7 +22,6 @@ class Board(Listener):
 
     def answered(self, month: Month, answer: Answer) -> None:
         self.answers += 1
-        self.version = max(self.version, answer.model_version)
         sums = self.errors.setdefault((month, answer.model_version), Sums())
         sums.add(1, abs(answer.error), answer.error)
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from autoops.loop.checks import BROKEN
+from autoops.replay.acts_summary import ActsSummary
 from autoops.replay.charts import figure, marks_of
 from autoops.replay.outcome import Outcome
 from autoops.replay.summary import SAMPLE, Step, Summary
@@ -13,7 +15,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6
 main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 12px; }
 p { margin: 0 0 20px; color: #4b5563; max-width: 80ch; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 12px; margin: 20px 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(124px, 1fr)); gap: 12px; margin: 20px 0; }
 .card, section { background: white; border: 1px solid #e5e7eb; border-radius: 8px; }
 .card { padding: 12px 16px; } .card b { display: block; font-size: 24px; font-weight: 600; }
 .card span { color: #6b7280; font-size: 13px; }
@@ -26,7 +28,7 @@ th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid #f3f4f6; vertical-ali
 """
 CHRONICLED = (
     *("check", "incident opened", "incident waiting for data", "retraining begun", "trained", "gate"),
-    *("promoted", "served", "incident closed", "rolled back", "retraining failed", "quarantined"),
+    *("promoted", "served", "incident closed", "rolled back", "page", "retraining failed", "quarantined"),
 )
 
 
@@ -45,7 +47,8 @@ def write_report(path: Path, outcome: Outcome) -> None:
 <p>{escape(_lead(outcome.summary))}</p>
 <div class="cards">{"".join(_cards(outcome.summary))}</div>
 <section>{charts}</section>
-<section><h2>What the API answered</h2>{_steps(outcome.summary.parts)}</section>
+<section><h2>What the API answered</h2>{_steps((*outcome.summary.parts, *outcome.summary.acts_parts))}</section>
+{_acts(outcome.summary)}
 <section><h2>What was decided, and why</h2>{_chronicle(outcome)}</section>
 </main></body></html>
 """
@@ -59,15 +62,31 @@ def _title(summary: Summary) -> str:
 
 
 def _lead(summary: Summary) -> str:
-    months = [step.month for step in summary.steps]
+    months = [step.month for step in (*summary.steps, *summary.acts_parts)]
     told = (
         f"Trips of {months[0]} to {months[-1]} were sent to the API over HTTP in event order; what they really took "
         "followed a day of event time later, and each month's file was published at its end. Airflow's scheduled "
         "monitor and the retraining it triggers did the rest."
     )
     if summary.source == SAMPLE:
-        return f"{told} The trips are made up: from {months[1]} on, everybody drives a quarter slower."
+        made_up = f"{told} The trips are made up: from {months[1]} on, everybody drives a quarter slower."
+        return f"{made_up} {_further(summary.acts)}" if summary.acts else made_up
     return f"{told} The trips are those of {summary.source}."
+
+
+def _further(acts: ActsSummary) -> str:
+    return (
+        f"In {acts.regret.month} somebody forces in a model that learnt from the months before, and from "
+        f"{acts.broken_data.month} on distances are in kilometres, live and in the published month."
+    )
+
+
+def _acts(summary: Summary) -> str:
+    """What became of the further acts, where there were any."""
+    if summary.acts is None:
+        return ""
+    told = "".join(f"<p>{escape(sentence)}</p>" for sentence in summary.acts.sentences())
+    return f"<section><h2>Two mistakes of people</h2>{told}</section>"
 
 
 def _cards(summary: Summary) -> Iterable[str]:
@@ -78,6 +97,9 @@ def _cards(summary: Summary) -> Iterable[str]:
         yield _card(f"{last.mae:.2f} min", f"error of v{last.model_version} after")
     served = summary.alarm_to_served_s
     yield _card("–" if served is None else f"{served:.0f} s", "from alarm to served")
+    back = summary.acts.regret.served_to_rolled_back_s if summary.acts else None
+    if back is not None:
+        yield _card(f"{back:.0f} s", "from the mistake's first answer to its rollback")
     yield _card(f"{summary.requests:,}", "requests sent")
     yield _card(f"{summary.failed_requests}", "requests failed")
     yield _card(f"v{summary.served_version}", f"served; champion is v{summary.champion_version}")
@@ -95,7 +117,8 @@ def _steps(parts: Sequence[Step]) -> str:
     rows = [
         f'<tr><td>{part.month}</td><td>v{part.model_version}</td><td class="number">{part.rows}</td>'
         f'<td class="number">{part.mae:.3f}</td>'
-        f'<td class="{"bad" if part.alarm else ""}">{escape("alarm" if part.alarm else part.verdict)}</td>'
+        f'<td class="{"bad" if part.alarm or part.verdict == BROKEN else ""}">'
+        f"{escape('alarm' if part.alarm else part.verdict)}</td>"
         f'<td class="{"good" if part.decision == "promote" else ""}">{escape(part.decision or "–")}</td></tr>'
         for part in parts
     ]

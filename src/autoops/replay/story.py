@@ -1,6 +1,6 @@
 """What the demo does, which is little: it publishes months, asks Airflow for a first model, and sends trips.
 
-All else is done by the scheduled DAGs; the story watches, and tells.
+All else is done by the scheduled DAGs; the story watches, and tells. In the further acts it makes people's mistakes.
 """
 
 import time
@@ -10,14 +10,16 @@ from pathlib import Path
 
 from autoops.errors import ServiceUnavailable
 from autoops.ingestion.source import file_name
+from autoops.loop.ledger import Entry
 from autoops.months import Month
+from autoops.replay.acts import Prompter
 from autoops.replay.director import Director
 from autoops.replay.pace import Pace
 from autoops.replay.player import Played, PlayOptions
 from autoops.replay.playing import Board, Playing
 from autoops.replay.stage import newest_tails
 from autoops.replay.timeline import DEMO, Timeline
-from autoops.replay.witness import Witness, judges_errors
+from autoops.replay.witness import Witness, settles
 from autoops.replay.worlds import World
 from autoops.services.airflow import AirflowClient
 from autoops.settings import Settings
@@ -41,6 +43,9 @@ class Story:
     quiet_s: float = 3
     published: list[Month] = field(default_factory=list)
     version: int = 0
+
+    def __post_init__(self) -> None:
+        self.prompter = Prompter(self.world.acts, self.airflow, self.timeline.say)
 
     def train_first_model(self) -> None:
         """Publishes the first months and has Airflow train on them; a version is served then."""
@@ -81,9 +86,10 @@ class Story:
         busy_at = time.monotonic()
         while True:
             self._look(director)
-            due = self.witness.retraining_is_due(self.published)
-            director.steer(due)
             self._tell(director, board)
+            self.prompter.look(board.month, self.published)
+            due = self.prompter.under_way or self.witness.retraining_is_due(self.published)
+            director.steer(due)
             if playing.under_way or director.waits or due:
                 busy_at = time.monotonic()
             elif time.monotonic() - busy_at > self.quiet_s:
@@ -96,11 +102,11 @@ class Story:
         for month in director.ended[len(self.published) - len(self.world.first) :]:
             self.published.append(month)
             self.timeline.say(DEMO, f"{month} is over and published; {board.outcome(month)}")
-        if board.version > self.version:
-            self.version = board.version
-            self.timeline.say("swapped", f"the API answers with version {board.version}", "bold green")
+        if director.version not in (0, self.version):
+            self.version = director.version
+            self.timeline.say("swapped", f"the API answers with version {self.version}", "bold green")
         if board.month is not None:
-            label = f"{board.month}, {board.answers} of {board.trips} trips, version {board.version}"
+            label = f"{board.month}, {board.answers} of {board.trips} trips, version {self.version}"
             self.timeline.progress(label, board.answers, board.trips)
 
     def _wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
@@ -117,9 +123,19 @@ class Story:
             self.timeline.entry(entry)
             if entry.kind == "retraining failed":
                 raise ServiceUnavailable(f"{entry.reason}; see {self._logs}")
+            if director is not None:
+                self._direct(director, entry)
         for check in self.witness.new_checks():
-            if director is not None and judges_errors(check):
+            if director is not None and settles(check):
                 director.judged(check.model_version)
+
+    def _direct(self, director: Director, entry: Entry) -> None:
+        if entry.model_version is None:
+            return
+        if entry.kind == "promoted" and self.prompter.expects_rollback:
+            director.expect_rollback(entry.model_version)
+        if entry.kind == "rolled back":
+            director.rolled_back(entry.model_version)
 
     def _give_up_after(self, deadline: float | None, what: str) -> None:
         if deadline is not None and time.monotonic() > deadline:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoops.loop.checks import Check
+from autoops.loop.checks import BROKEN, Check
 from autoops.loop.ledger import Entry, Incident
 from autoops.months import Month
+from autoops.replay.acts_summary import ActsSummary
 from autoops.replay.tally import Segment, Tally
 
 SAMPLE = "sample"
@@ -15,7 +16,8 @@ SAMPLE = "sample"
 @dataclass(frozen=True)
 class Step:
     """The trips of one month that one version answered. `verdict` is that of the checks whose windows end in the
-    month: drift, if any found it. `decision` is the gate's, for the incident that the month opened."""
+    month: drift, if any found it, and otherwise broken data, if any did. `decision` is the gate's, for the incident
+    that the month opened."""
 
     month: str
     rows: int
@@ -28,9 +30,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Summary:
-    """`steps` has one step per month: that of the version which answered most of it. `parts` has them all.
+    """`steps` has one step per month: that of the version which answered most of it. `parts` has them all, and
+    `acts_parts` those of the months of the further acts.
     `alarm_to_served_s` runs from the first alarm of the first incident that led to a promotion to the first answer
-    of the promoted version."""
+    of the promoted version. `incident_months` are those whose trips opened an incident."""
 
     source: str
     parts: tuple[Step, ...]
@@ -40,14 +43,26 @@ class Summary:
     failed_requests: int
     alarm_to_served_s: float | None
     wall_s: float
+    incident_months: tuple[str, ...] = ()
+    acts: ActsSummary | None = None
+    acts_parts: tuple[Step, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
         months = dict.fromkeys(part.month for part in self.parts)
         return tuple(max((p for p in self.parts if p.month == month), key=lambda p: p.rows) for month in months)
 
+    @property
+    def healed_version(self) -> int:
+        """Champion at the end of the core."""
+        replaced = self.acts.regret.replaced_version if self.acts else None
+        return self.champion_version if replaced is None else replaced
+
     def to_json(self) -> dict[str, Any]:
         """The contract of summary.json."""
+        told = (
+            {"acts": self.acts.to_json() | {"steps": [asdict(part) for part in self.acts_parts]}} if self.acts else {}
+        )
         return {
             "source": self.source,
             "steps": [asdict(step) for step in self.steps],
@@ -57,6 +72,7 @@ class Summary:
             "failed_requests": self.failed_requests,
             "alarm_to_served_s": self.alarm_to_served_s,
             "wall_s": self.wall_s,
+            **told,
         }
 
     def complaints(self) -> list[str]:
@@ -66,14 +82,17 @@ class Summary:
             found.append(f"{self.failed_requests} of {self.requests} requests failed")
         if self.served_version != self.champion_version:
             found.append(f"version {self.served_version} is served, version {self.champion_version} is champion")
-        return found + (_story_complaints(self.steps, self.champion_version) if self.source == SAMPLE else [])
+        if self.source == SAMPLE:
+            found += _story_complaints(self.steps, self.healed_version, self.incident_months)
+        return found + (self.acts.complaints() if self.acts else [])
 
 
-def _story_complaints(steps: Sequence[Step], champion: int) -> list[str]:
+def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Sequence[str]) -> list[str]:
+    """An alarm alone wakes nobody: what is false is an incident."""
     steady, changed, last = steps[0], steps[1], steps[-1]
     expected = {
         f"the steady month {steady.month} was not judged: {steady.verdict}": steady.verdict in ("drift", "no drift"),
-        f"a false alarm in the steady month {steady.month}": not steady.alarm,
+        f"an incident in the steady month {steady.month}": steady.month not in incident_months,
         f"no alarm in the changed month {changed.month}": changed.alarm,
         f"the gate's decision on {changed.month} was {changed.decision}": changed.decision == "promote",
         f"champion is still version {champion}": champion > steady.model_version,
@@ -81,6 +100,12 @@ def _story_complaints(steps: Sequence[Step], champion: int) -> list[str]:
         f"the error did not recover: {last.mae:.2f} after {changed.mae:.2f}": last.mae < changed.mae,
     }
     return [complaint for complaint, held in expected.items() if not held]
+
+
+def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
+    """Where the evidence of drift ends."""
+    until = (incident.evidence_until for incident in incidents if incident.kind == "drift")
+    return tuple(sorted({str(Month.of(moment)) for moment in until if moment is not None}))
 
 
 def parts_of(
@@ -103,11 +128,18 @@ def parts_of(
                 model_version=segment.model_version,
                 mae=round(segment.mae, 4),
                 alarm=alarm,
-                verdict="drift" if alarm else judged[-1].verdict if judged else "not enough data",
+                verdict="drift" if alarm else _verdict(judged),
                 decision=next((decisions[i.id] for i in opened if i.id in decisions), None),
             )
         )
     return tuple(parts)
+
+
+def _verdict(judged: Sequence[Check]) -> str:
+    verdicts = [check.verdict for check in judged]
+    if BROKEN in verdicts:
+        return BROKEN
+    return verdicts[-1] if verdicts else "not enough data"
 
 
 def _ends_in(moment: Any, month: Month) -> bool:

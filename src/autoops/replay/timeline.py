@@ -19,6 +19,8 @@ STYLES = {
     "incident closed": "green",
     "retraining failed": "bold red",
     "quarantined": "bold red",
+    "rolled back": "bold red",
+    "page": "bold red",
 }
 DEMO = "demo"
 

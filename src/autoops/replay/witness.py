@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
-from autoops.loop.checks import JUDGED, Check, CheckLog
+from autoops.loop.checks import BROKEN, JUDGED, Check, CheckLog
 from autoops.loop.ledger import Entry, Incident, Ledger
+from autoops.loop.remedies import BEGUN_BY_ITSELF
 from autoops.months import Month
 
 ALL = 1_000_000
+TELLING = (*JUDGED, BROKEN)
+"""Verdicts of checks that had enough to say something."""
 
 
 class Witness:
@@ -27,13 +30,13 @@ class Witness:
 
     def new_checks(self) -> list[Check]:
         """Checks since the last call that had enough to judge, oldest first."""
-        found = [check for check in self._checks.latest(judged=True, limit=20) if check.id > self._checks_seen]
+        found = [check for check in _telling(self._checks.latest(limit=20)) if check.id > self._checks_seen]
         self._checks_seen = max((check.id for check in found), default=self._checks_seen)
         return found[::-1]
 
     def checks(self) -> list[Check]:
         """All that had enough to judge, oldest first."""
-        return self._checks.latest(judged=True, limit=ALL)[::-1]
+        return _telling(self._checks.latest(limit=ALL))[::-1]
 
     def entries(self) -> list[Entry]:
         return self._ledger.entries()
@@ -43,12 +46,18 @@ class Witness:
         return self._ledger.incidents()[::-1]
 
     def retraining_is_due(self, published: Sequence[Month]) -> bool:
-        """Whether drift stands whose evidence is published: a retraining runs, or the next check starts one."""
+        """Whether an incident of the loop's own stands whose evidence is published: a retraining runs, or the next
+        check starts one."""
         until = max(month.ends_at for month in published)
-        standing = [incident for incident in self._ledger.incidents(unresolved=True) if incident.kind == "drift"]
+        incidents = self._ledger.incidents(unresolved=True)
+        standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
         return any(incident.evidence_until is None or incident.evidence_until < until for incident in standing)
 
 
-def judges_errors(check: Check) -> bool:
-    """Whether labels had come in for it, too."""
-    return check.verdict in JUDGED and any(found["name"] == "loss" for found in check.report.get("detectors", ()))
+def _telling(checks: Sequence[Check]) -> list[Check]:
+    return [check for check in checks if check.verdict in TELLING]
+
+
+def settles(check: Check) -> bool:
+    """Whether labels had come in for it, too, or there was no point in waiting for them."""
+    return check.verdict == BROKEN or any(found["name"] == "loss" for found in check.report.get("detectors", ()))

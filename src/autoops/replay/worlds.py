@@ -4,10 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from autoops.errors import InputError
 from autoops.ingestion.sample import write_sample
-from autoops.ingestion.source import DirectorySource, Source, open_source
+from autoops.ingestion.source import DirectorySource, Source, file_name, open_source
 from autoops.months import Month, month_range
+from autoops.replay import acts
+from autoops.replay.acts import Act
 from autoops.replay.summary import SAMPLE
 from autoops.settings import Data
 
@@ -16,32 +22,47 @@ MADE_UP_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))
 CHANGES_FROM = Month(2023, 5)
 """Three months to train on, a steady one, and two in which everybody drives a quarter slower."""
 
+REGRET, BROKEN = Month(2023, 7), Month(2023, 8)
+"""The months of the further acts; traffic stays slow."""
+
+KILOMETRES = 1.609344
+"""Per mile."""
+
 SEED = 42
-"""Of an ordinary city. One check of steady traffic in a hundred alarms by configuration, and in some cities one of
-these does; in this one every window of the steady month stays well inside what is ordinary."""
+"""Of an ordinary city. Single windows of steady traffic alarm now and then, and wake nobody unless that persists; here
+every window of the steady month stays inside what is ordinary."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The `first` months are published at the start, the `later` ones are lived through."""
+    """The `first` months are published at the start, the `later` ones are lived through, those of the `acts` last."""
 
     name: str
     source: Source
     first: Sequence[Month]
     later: Sequence[Month]
+    acts: Sequence[Act] = ()
 
 
-def made_up(directory: Path, trips_per_month: int) -> World:
+def made_up(directory: Path, trips_per_month: int, choice: acts.Choice = "core") -> World:
     """Writes the months into `directory`; the same ones each time."""
+    first = MADE_UP_MONTHS[:FIRST_MONTHS]
+    further = (acts.regret(REGRET, first), acts.broken_data(BROKEN)) if choice == "all" else ()
+    months = (*MADE_UP_MONTHS, *(act.month for act in further))
     write_sample(
-        directory,
-        MADE_UP_MONTHS,
-        trips_per_month=trips_per_month,
-        seed=SEED,
-        scenario="speed",
-        changes_from=CHANGES_FROM,
+        directory, months, trips_per_month=trips_per_month, seed=SEED, scenario="speed", changes_from=CHANGES_FROM
     )
-    return World(SAMPLE, DirectorySource(directory), MADE_UP_MONTHS[:FIRST_MONTHS], MADE_UP_MONTHS[FIRST_MONTHS:])
+    if BROKEN in months:
+        _to_kilometres(directory / file_name(BROKEN))
+    return World(SAMPLE, DirectorySource(directory), first, months[FIRST_MONTHS:], further)
+
+
+def _to_kilometres(path: Path) -> None:
+    """Rewrites a raw month so: what a device says whose unit was changed."""
+    table = pq.read_table(path)
+    place, miles = table.schema.get_field_index("trip_distance"), table["trip_distance"]
+    kilometres = pc.round(pc.multiply(miles, pa.scalar(KILOMETRES)), ndigits=2)
+    pq.write_table(table.set_column(place, table.schema.field(place), kilometres), path, compression="zstd")
 
 
 def real(source: str, months: Sequence[Month]) -> World:

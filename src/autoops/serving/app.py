@@ -16,6 +16,7 @@ from autoops.errors import StorageUnavailable
 from autoops.predictions import Instances, PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
+from autoops.serving.batches import Batches
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
@@ -32,6 +33,11 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
+_BATCHES_IN_WORK = 4
+
+
+def _body_limit(max_batch: int) -> int:
+    return 64 * 1024 + max_batch * _BODY_BYTES_PER_TRIP
 
 
 def create_app(
@@ -60,11 +66,12 @@ def create_app(
         outbox.watch(metrics.registry)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
-    predictor = Predictor(holder, outbox or log, writer, metrics, clock)
+    batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
+    predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
-        predictor, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
+        predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, outbox, (poller, heartbeat), lambda: instances.leave(instance_id))
+    lifespan = _lifespan(writer, outbox, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -81,14 +88,18 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     app.include_router(router(endpoints))
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
-    app.add_middleware(LimitedBody, limit_bytes=64 * 1024 + endpoints.max_batch * _BODY_BYTES_PER_TRIP)
+    app.add_middleware(LimitedBody, limit_bytes=_body_limit(endpoints.max_batch))
     app.add_middleware(Measured, metrics=metrics, routes=paths)
     openapi.complete(app)
     return app
 
 
 def _lifespan(
-    writer: Writer, outbox: OutboxLog | None, periodics: tuple[Periodic, ...], leave: Callable[[], None]
+    writer: Writer,
+    outbox: OutboxLog | None,
+    batches: Batches,
+    periodics: tuple[Periodic, ...],
+    leave: Callable[[], None],
 ) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -100,6 +111,7 @@ def _lifespan(
             periodic.start()
         yield
         await writer.stop()
+        await asyncio.to_thread(batches.stop)
         for periodic in periodics:
             await asyncio.to_thread(periodic.stop)
         try:

@@ -7,15 +7,26 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+JSON = "application/json"
+
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def media_type_of(request: Request) -> str:
+    """Of the body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def parse(request: Request, model: type[Model]) -> Model:
     """Raises RequestValidationError, and HTTPException 415 for what is not sent as JSON."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise HTTPException(415, "expected a JSON object, sent as content-type application/json")
+    if media_type_of(request) != JSON:
+        raise HTTPException(415, f"expected a JSON object, sent as content-type {JSON}")
+    return parse_json(await request.body(), model)
+
+
+def parse_json(body: bytes, model: type[Model]) -> Model:
+    """Raises RequestValidationError."""
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None

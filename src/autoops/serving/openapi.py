@@ -7,17 +7,66 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from autoops.serving import arrow
+from autoops.serving.answers import ANSWERED_BY, ARROW_FIELDS
+from autoops.serving.arrow_columns import COLUMNS, REQUIRED
+from autoops.serving.bodies import JSON
 from autoops.serving.problems import MEDIA_TYPE
-from autoops.serving.schemas import GroundTruthBatch, Problem, Trip, TripBatch
+from autoops.serving.schemas import (
+    GroundTruthBatch,
+    PredictionBatch,
+    PredictionColumnBatch,
+    Problem,
+    Trip,
+    TripBatch,
+    TripColumnBatch,
+)
 
 _REFERENCE = "#/components/schemas/{model}"
-_MODELS = (Trip, TripBatch, GroundTruthBatch, Problem)
+_TAKEN = (Trip, TripBatch, TripColumnBatch, GroundTruthBatch)
+_GIVEN = (PredictionBatch, PredictionColumnBatch, Problem)
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The `openapi_extra` of a route that takes this model."""
     schema = {"$ref": _REFERENCE.format(model=model.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def batch_body() -> dict[str, Any]:
+    """The `openapi_extra` of the route that takes batches."""
+    content = {JSON: {"schema": _one_of(TripBatch, TripColumnBatch)}, arrow.MEDIA_TYPE: _stream(_taken_columns())}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def batch_answers() -> dict[int | str, dict[str, Any]]:
+    """The `responses` of that route where it went well."""
+    columns = ", ".join(f"{name}: {kind}" for name, kind in ARROW_FIELDS)
+    told = f"One record batch of {columns}. The schema's metadata has {ANSWERED_BY}, of all that is not repeated."
+    content = {
+        JSON: {"schema": _one_of(PredictionBatch, PredictionColumnBatch)},
+        arrow.MEDIA_TYPE: _stream(told),
+    }
+    return {200: {"description": "In the kind of the request, or as Accept says", "content": content}}
+
+
+def _one_of(*models: type[BaseModel]) -> dict[str, Any]:
+    return {"oneOf": [{"$ref": _REFERENCE.format(model=model.__name__)} for model in models]}
+
+
+def _stream(description: str) -> dict[str, Any]:
+    return {"schema": {"type": "string", "format": "binary", "description": description}}
+
+
+def _taken_columns() -> str:
+    columns = "; ".join(
+        f"{name}: {kinds}{'' if name in REQUIRED else ', may be null or left out'}"
+        for name, (_, kinds) in COLUMNS.items()
+    )
+    return (
+        "The columns of TripColumns, uncompressed and not dictionary-encoded. "
+        f"{columns}. A timestamp without a zone is New York time."
+    )
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -32,8 +81,9 @@ def complete(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        _, schemas = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCE)
-        document["components"]["schemas"].update(schemas["$defs"])
+        _, taken = models_json_schema([(model, "validation") for model in _TAKEN], ref_template=_REFERENCE)
+        _, given = models_json_schema([(model, "serialization") for model in _GIVEN], ref_template=_REFERENCE)
+        document["components"]["schemas"].update(taken["$defs"] | given["$defs"])
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,10 +1,8 @@
 """The use cases behind the endpoints: predict and log, and take ground truth in."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,10 @@ from pydantic import ValidationError
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
 from autoops.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
+from autoops.serving.answers import BatchAnswer
+from autoops.serving.batch import Batch
+from autoops.serving.batch_predictor import BatchPredictor
+from autoops.serving.batches import Batches
 from autoops.serving.holder import Holder, Loaded
 from autoops.serving.metrics import Metrics
 from autoops.serving.problems import field_problems
@@ -21,24 +23,22 @@ from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Tr
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
 
-_SCORED_TOGETHER = 256
-"""A larger batch is scored in a thread of its own, so that other requests do not wait for it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands in the log for a trip. `answered_by` is the version that answers now; of a repeated request
-    the logged one may be another."""
+    """What stands in the log for a trip."""
 
     logged: LoggedPrediction
-    answered_by: int
     known_zones: bool
     repeated: bool
 
 
 class Predictor:
-    def __init__(self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, batches: Batches, clock: Clock
+    ) -> None:
         self._log = log
+        self._batches = BatchPredictor(log, writer, metrics, batches)
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -51,13 +51,14 @@ class Predictor:
             raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
         return loaded
 
-    async def predict(self, trips: Sequence[Trip]) -> Sequence[Answer]:
-        """An answer for each trip, all from one version, once all of them are committed to the log."""
-        loaded = self.loaded()
-        if len(trips) <= _SCORED_TOGETHER:
-            return await self._writer.do(self._predict_all, trips)
-        rows = await asyncio.to_thread(_score, loaded, trips, self._clock.now())
-        return await self._writer.do(partial(self._record, loaded), rows)
+    async def predict(self, trip: Trip) -> Answer:
+        """Once it is committed to the log."""
+        self.loaded()
+        return (await self._writer.do(self._predict_all, [trip]))[0]
+
+    async def predict_batch(self, batch: Batch) -> BatchAnswer:
+        """All from one version, once all of them are committed to the log."""
+        return await self._batches.predict(self.loaded(), batch, self._clock.now())
 
     def _predict_all(self, trips: list[Trip]) -> list[Answer]:
         """Of all requests that came together: scored at once, which costs hardly more than one row."""
@@ -70,7 +71,6 @@ class Predictor:
         answers = [
             Answer(
                 logged,
-                number,
                 logged.pickup_location_id in zones and logged.dropoff_location_id in zones,
                 logged.id != row.id,
             )

@@ -11,12 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
+from autoops.serving.refusals import MOST_LISTED, InvalidTrips
 from autoops.serving.schemas import FieldProblem, Problem
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-_MOST_ERRORS = 20
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -47,6 +47,11 @@ def _on_autoops_error(_request: Request, error: Exception) -> Response:
     return problem(error.http_status, str(error), headers=headers)
 
 
+def _on_invalid_trips(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidTrips)
+    return problem(error.http_status, str(error), error.listed)
+
+
 def _on_invalid_request(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
@@ -54,7 +59,7 @@ def _on_invalid_request(_request: Request, error: Exception) -> Response:
         return problem(400, f"the body is not JSON: {found[0]['ctx']['error']}")
     errors = field_problems(found)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return problem(422, f"{errors[0].field}: {errors[0].message}{more}", errors[:_MOST_ERRORS])
+    return problem(422, f"{errors[0].field}: {errors[0].message}{more}", errors[:MOST_LISTED])
 
 
 def _on_http_exception(_request: Request, error: Exception) -> Response:
@@ -73,6 +78,7 @@ def _on_defect(_request: Request, _error: Exception) -> Response:
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(AutoOpsError, _on_autoops_error)
+    app.add_exception_handler(InvalidTrips, _on_invalid_trips)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)

@@ -13,16 +13,18 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from autoops.serving import schemas
-from autoops.serving.bodies import parse
-from autoops.serving.openapi import body_of, problems
+from autoops.serving.answers import encode
+from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.batches import Batches
+from autoops.serving.bodies import JSON, parse
+from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
-
-_JSON = "application/json"
 
 
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
+    batches: Batches
     exposition: Callable[[], bytes]
     max_batch: int
     follows: str
@@ -32,17 +34,17 @@ class Endpoints:
     async def predict(self, request: Request) -> Response:
         """Predicts one trip's duration; the answer is in the log before it is sent."""
         trip = await parse(request, schemas.Trip)
-        answers = await self.predictor.predict([trip])
-        return _json(_prediction(answers[0]))
+        return _json(_prediction(await self.predictor.predict(trip)))
 
     async def predict_batch(self, request: Request) -> Response:
-        """Predicts many trips with one version, all or none."""
-        batch = await parse(request, schemas.TripBatch)
-        self._limit(len(batch.trips), "trips")
-        answers = await self.predictor.predict(batch.trips)
-        return _json(
-            {"model_version": answers[0].answered_by, "predictions": [_prediction(answer) for answer in answers]}
-        )
+        """Predicts many trips with one version, all or none; answers in the kind of the request, or as Accept says."""
+        kind, media_type = kinds_of(request)
+        body = await request.body()
+        with self.batches.admitted(len(body)):
+            batch, form = await self.batches.run(read, body, kind, self.max_batch)
+            answer = await self.predictor.predict_batch(batch)
+            content = await self.batches.run(encode, answer, form if MEDIA_TYPES[media_type] == "json" else "arrow")
+        return Response(content, media_type=media_type)
 
     async def ground_truth(self, request: Request) -> schemas.GroundTruthReceipt:
         """Takes what trips really took. A label for an id that is not known yet is kept; of two labels for one
@@ -111,7 +113,14 @@ def router(endpoints: Endpoints) -> APIRouter:
         )
 
     post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction)
-    post("/predict/batch", endpoints.predict_batch, schemas.TripBatch, schemas.PredictionBatch)
+    made.add_api_route(
+        "/predict/batch",
+        endpoints.predict_batch,
+        methods=["POST"],
+        response_class=Response,
+        responses=batch_answers() | problems(400, 406, 413, 415, 422, 503),
+        openapi_extra=batch_body(),
+    )
     post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
     made.add_api_route("/model/info", endpoints.model_info)
     made.add_api_route("/model/reload", endpoints.reload, methods=["POST"])
@@ -136,4 +145,4 @@ def _prediction(answer: Answer) -> dict[str, Any]:
 
 def _json(content: dict[str, Any]) -> Response:
     """Past FastAPI's own serialisation, which would validate every row once more; a test holds it to the schema."""
-    return Response(orjson.dumps(content, option=orjson.OPT_UTC_Z), media_type=_JSON)
+    return Response(orjson.dumps(content, option=orjson.OPT_UTC_Z), media_type=JSON)

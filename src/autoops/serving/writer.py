@@ -2,11 +2,13 @@
 
 A request waits for the commit that holds its rows, so what is answered is in the log, and a killed process loses
 nothing that it has acknowledged. One thread writes, so that the requests of one process never fight for the database.
+Large requests take turns with the small ones: whoever asks for one row waits for one large request at most.
 """
 
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +20,9 @@ Result = TypeVar("Result")
 
 _GROUP_ITEMS = 10_000
 """A group takes no further request once it has so many."""
+
+_LARGE_ITEMS = 257
+"""A request of so many is done by itself."""
 
 
 @dataclass(slots=True)
@@ -64,29 +69,41 @@ class Writer:
         return results
 
     def _run(self) -> None:
+        large: deque[_Job] = deque()
         more = True
-        while more:
-            group, more = self._next_group()
+        while more or large:
+            small: list[_Job] = []
+            if more:
+                small, more = self._next_group(large)
             by_action: dict[Callable[..., object], list[_Job]] = {}
-            for job in group:
+            for job in small:
                 by_action.setdefault(job.action, []).append(job)
             for jobs in by_action.values():
-                self._loop.call_soon_threadsafe(self._resolve, _perform(jobs))
+                self._do(jobs)
+            if large:
+                self._do([large.popleft()])
 
-    def _next_group(self) -> tuple[list[_Job], bool]:
-        """All that is queued, up to a group's size, and whether there can be more; waits for the first."""
+    def _do(self, jobs: list[_Job]) -> None:
+        self._loop.call_soon_threadsafe(self._resolve, _perform(jobs))
+
+    def _next_group(self, large: deque[_Job]) -> tuple[list[_Job], bool]:
+        """The small requests that are queued, up to a group's size, and whether there can be more; the large ones go
+        to those that wait already. Waits for the first where nothing is to do."""
         group: list[_Job] = []
         size = 0
-        job = self._jobs.get()
-        while job is not None:
-            group.append(job)
-            size += len(job.items)
-            if size >= _GROUP_ITEMS:
-                return group, True
-            try:
+        try:
+            job = self._jobs.get(block=not large)
+            while job is not None:
+                if len(job.items) >= _LARGE_ITEMS:
+                    large.append(job)
+                else:
+                    group.append(job)
+                    size += len(job.items)
+                    if size >= _GROUP_ITEMS:
+                        return group, True
                 job = self._jobs.get_nowait()
-            except queue.Empty:
-                return group, True
+        except queue.Empty:
+            return group, True
         return group, False
 
     def _resolve(self, outcomes: list[tuple[_Job, object]]) -> None:

@@ -17,7 +17,7 @@ def test_the_example_walks_through_the_whole_api(api: httpx.Client) -> None:
     done = run(str(api.base_url))
     assert done.returncode == 0, done.stderr
     statuses = [line.rsplit(" ", 1)[1] for line in done.stdout.splitlines() if " -> " in line]
-    assert statuses == ["200"] * 6 + ["422"]
+    assert statuses == ["200"] * 7 + ["422"]
     assert '"pending": [\n    2\n  ]' in done.stdout
     assert '"repeated": true' in done.stdout
 

@@ -14,10 +14,11 @@ from tests.unit.backtest.walks import month, retraining, walked
 
 @pytest.fixture
 def result() -> dict:
+    look = retraining("inconclusive", kind="second look")
     walks = {
         "frozen": [walked("frozen", month("2022-04", 3.0), month("2022-05", 4.0))],
         "blind": [walked("blind", month("2022-04", 3.0), month("2022-05", 3.8 + seed), seed=seed) for seed in (0, 1)],
-        "autoops": [walked("autoops", month("2022-04", 3.0, retraining()), month("2022-05", 3.5))],
+        "autoops": [walked("autoops", month("2022-04", 3.0, retraining()), month("2022-05", 3.5, look))],
     }
     runs = [summarise(lag, walks, Gate()) for lag in (0, 2)]
     return {"months": ["2022-01", "2022-02", "2022-03", "2022-04", "2022-05"], "runs": runs}
@@ -28,7 +29,7 @@ def test_each_lag_has_its_tables(result: dict) -> None:
     assert len(tables(result)) == 6
     assert errors[0] == "Label lag 0 months: minutes of error over all 2000 trips of 2022-04 to 2022-05"
     assert errors[2][2] == ["autoops", "3.250", "-0.250 [-0.351, -0.150]", "–"]
-    assert efforts[2][2] == ["autoops", "1", "1, 0, 0, 0", "4", "–"]
+    assert efforts[2][2] == ["autoops", "1 + 1 look", "1, 0, 0, 0", "4", "–"]
     assert compared[2][-1] == ["MAE of 2 draws of blind", "3.400 to 3.900"]
     assert all(len(columns) == len(row) for _, columns, rows in tables(result) for row in rows)
 

@@ -36,6 +36,17 @@ def test_each_challenger_counts_for_what_became_of_it() -> None:
     assert policy["cpu_seconds"] == 4.0
 
 
+def test_a_second_look_is_no_retraining_and_its_verdict_is_the_one_that_counts() -> None:
+    first = [retraining("inconclusive", version=number) for number in (2, 3, 4)]
+    looks = [retraining(said, version=number, kind="second look") for number, said in ((2, "promote"), (3, "reject"))]
+    again = retraining("inconclusive", version=None, kind="second look")
+    refresh = retraining("promote", version=5, kind="refresh")
+    walk = walked("autoops", month("2022-04", 3.0, *first), month("2022-05", 3.0, *looks, again, refresh))
+    policy = run(autoops=[walk])["policies"]["autoops"]
+    names = ("retrainings", "refreshes", "second_looks", "promoted", "rejected", "inconclusive")
+    assert [policy[name] for name in names] == [4, 1, 3, 2, 1, 1]
+
+
 def test_rollbacks_are_counted_by_walk() -> None:
     walk = walked("autoops", month("2022-04", 3.0), month("2022-05", 3.0) | {"rolled_back": 1})
     assert run(autoops=[walk])["policies"]["autoops"]["rolled_back"] == 1

@@ -10,7 +10,8 @@ ROWS = 100
 
 def retraining(decision: str = "promote", **also: Any) -> dict[str, Any]:
     about = {"at": "2022-05-01T04:00:00+00:00", "months": ["2022-04"], "reason": "", "promoted": decision == "promote"}
-    return about | {"decision": decision, "detected": False, "holds_from": None, "evidence_until": None} | also
+    known = {"kind": "drift", "version": None, "detected": False, "holds_from": None, "evidence_until": None}
+    return about | {"decision": decision} | known | also
 
 
 def month(name: str, mae: float, *retrainings: dict[str, Any], swing: float = 0.0) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from autoops.bundle import Manifest
+from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference
-from autoops.drift.thresholds import Thresholds, calibrate
+from autoops.drift.thresholds import Thresholds
 from autoops.settings import Drift
 from autoops.trips import TARGET
 

@@ -60,7 +60,7 @@ def noisier(rows: pd.DataFrame) -> pd.DataFrame:
         (farther, {"data drift"}, "trip_distance drifted: 78% of the model's importance"),
         (elsewhere, set(), "pickup_location_id drifted: 17% of the model's importance"),
         (longer_predicted, {"prediction drift"}, "standard deviations from the reference"),
-        (slower, {"loss"}, "minutes too short on average"),
+        (slower, {"loss"}, "longer than predicted"),
         (noisier, {"loss"}, "the mean absolute error is"),
     ],
 )
@@ -118,7 +118,7 @@ def test_thresholds_for_more_rows_than_configured_now_wait_for_them(champion, st
 
 
 def test_a_history_too_short_to_calibrate_on_judges_nothing(champion, steady) -> None:
-    thresholds = Thresholds(200, 0.01, ())
+    thresholds = Thresholds(200, 1, 700, ())
     verdict = judge(champion[0], thresholds, manifest(), steady[:200], steady[:200], DRIFT)
     assert verdict.verdict == "not enough data"
     assert "too short to say what is ordinary" in verdict.reason

@@ -1,67 +1,131 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoops.drift.performance import ErrorLimits, judge_errors, limits, out_of_sample
+from autoops.drift.performance import (
+    LARGER,
+    LATELY_LONGER,
+    LATELY_SHORTER,
+    LONGER,
+    SHORTER,
+    ErrorLimits,
+    Loss,
+    judge_errors,
+    limits,
+    out_of_sample,
+    relative_errors,
+)
+from autoops.drift.schedule import Schedule
+from autoops.drift.tails import Ordinary
 
-ALLOWED = ErrorLimits(signed_mean=0.0, signed_low=-1.0, signed_high=1.0, absolute_mean=3.0, absolute_high=4.0)
+ALLOWED = ErrorLimits(
+    relative_mean=0.0,
+    relative_low=-0.1,
+    relative_high=0.1,
+    recent_low=-0.05,
+    recent_high=0.05,
+    absolute_mean=1.0,
+    absolute_high=3.0,
+)
+PREDICTED = np.full(100, 10.0)
 
 
-def errors(signed: float, absolute: float) -> np.ndarray:
-    """Two hundred errors with these means, in minutes."""
-    share = (absolute + signed) / (2 * absolute)
-    ups = round(200 * share)
-    return np.concatenate([np.full(ups, absolute), np.full(200 - ups, -absolute)])
+def loss(factor: float, *earlier: float, scattered: float = 0.0) -> Loss:
+    """Of trips that take `factor` times as long as predicted, half of them `scattered` minutes more or less."""
+    spread = np.where(np.arange(100) % 4 == 0, scattered, 0) - np.where(np.arange(100) % 4 == 1, scattered, 0)
+    return judge_errors(PREDICTED * factor + spread, PREDICTED, ALLOWED, earlier)
 
 
 @pytest.mark.parametrize(
-    ("signed", "absolute", "alarm", "says"),
+    ("factor", "scattered", "findings", "says"),
     [
-        (0.31, 3.1, False, "0.31 minutes too long on average; ordinary windows stay between -1.00 and +1.00"),
-        (1.5, 3.2, True, "1.50 minutes too long"),
-        (-1.5, 3.2, True, "1.50 minutes too short"),
-        (0.2, 5.0, True, "the mean absolute error is 5.00 minutes; ordinary windows stay below 4.00"),
-        (0.0, 1.0, False, "minutes"),
-        (
-            -1.5,
-            5.0,
-            True,
-            "too short on average; ordinary windows stay between -1.00 and +1.00; the mean absolute error",
-        ),
+        (1.02, 0, (), "the typical trip takes 2.0% longer than predicted, predictions are 0.20 minutes too short"),
+        (1.11, 0, (LONGER,), "takes 11.0% longer than predicted, predictions are 1.10 minutes too short on average"),
+        (1.11, 0, (LONGER,), "ordinary windows stay between -9.5% and +10.5%"),
+        (0.90, 0, (SHORTER,), "takes 10.0% less than predicted, predictions are 1.00 minutes too long on average"),
+        (1.0, 7, (LARGER,), "the mean absolute error is 3.50 minutes; ordinary windows stay below 3.00"),
+        (1.14, 0, (LONGER, LATELY_LONGER), "over the recent windows the typical trip takes 5.4% longer"),
+        (0.87, 0, (SHORTER, LATELY_SHORTER), "ordinary is between -4.9% and +5.1%"),
     ],
 )
-def test_what_counts_as_loss(signed: float, absolute: float, alarm: bool, says: str) -> None:
-    loss = judge_errors(errors(signed, absolute), ALLOWED)
-    assert (loss.excess >= 1) == alarm
-    assert says in loss.reason
-    assert loss.signed == pytest.approx(signed, abs=0.05)
-    assert loss.absolute == pytest.approx(absolute)
+def test_what_counts_as_loss(factor: float, scattered: float, findings: tuple[str, ...], says: str) -> None:
+    found = loss(factor, scattered=scattered)
+    assert found.findings == findings
+    assert (found.excess >= 1) == bool(findings)
+    assert says in found.reason
+    assert found.relative == pytest.approx(np.log(factor))
 
 
-def test_smaller_errors_are_no_loss() -> None:
-    assert judge_errors(np.zeros(100), ALLOWED).excess == 0
+def test_two_findings_are_both_told_and_each_once() -> None:
+    reason = loss(1.14, scattered=8).reason
+    assert reason.count("the typical trip takes 14.0% longer") == 1
+    assert reason.count("the mean absolute error is") == 1
+
+
+def test_what_no_window_shows_their_average_does() -> None:
+    assert loss(1.07).findings == ()
+    assert loss(1.07, 0.068).findings == ()
+    assert loss(1.07, 0.068, 0.068).findings == (LATELY_LONGER,)
+    assert loss(0.93, -0.073, -0.073).findings == (LATELY_SHORTER,)
+    assert loss(1.0, 0.3, 0.3).findings == (LATELY_LONGER,)
+
+
+def test_the_newest_of_the_earlier_windows_counts_most() -> None:
+    assert loss(1.0, 0.25, 0.0).findings == (LATELY_LONGER,)
+    assert loss(1.0, 0.0, 0.25).findings == ()
+
+
+def test_a_perfect_window_is_no_loss() -> None:
+    assert loss(1.0).excess == 0
+
+
+def test_a_few_broken_rows_do_not_move_the_typical_trip() -> None:
+    truth = np.where(np.arange(100) < 10, 60.0, 10.0)
+    assert judge_errors(truth, PREDICTED, replace(ALLOWED, absolute_high=99)).relative == 0
+
+
+def test_where_nothing_may_differ_any_deviation_in_its_direction_is_beyond() -> None:
+    nothing = replace(ALLOWED, relative_low=0.0, relative_high=0.0, recent_low=-9, recent_high=9)
+    assert judge_errors(PREDICTED * 1.01, PREDICTED, nothing).findings == (LONGER,)
+    assert judge_errors(PREDICTED * 0.99, PREDICTED, nothing).findings == (SHORTER,)
+
+
+def test_no_trip_counts_as_shorter_than_a_minute() -> None:
+    assert relative_errors(np.array([0.0, 10.0]), np.array([1.0, -3.0])) == pytest.approx([0, np.log(10)])
 
 
 def test_limits_lie_around_what_was_ordinary() -> None:
     rng = np.random.default_rng(0)
-    found = limits(rng.normal(0.2, 0.3, 200), rng.normal(3, 0.2, 200), rate=0.004)
-    assert found.signed_mean == pytest.approx(0.2, abs=0.1)
-    assert found.signed_low == pytest.approx(0.2 - 3.2 * 0.3, abs=0.15)
-    assert found.signed_high == pytest.approx(0.2 + 3.2 * 0.3, abs=0.15)
-    assert found.absolute_high == pytest.approx(3 + 3 * 0.2, abs=0.15)
+    ordinary = Ordinary(Schedule(windows_per_year=1_000, needed=1, of=1))
+    found = limits(rng.normal(0.02, 0.03, 4000), rng.normal(3, 0.2, 4000), ordinary, 1)
+    assert found.relative_mean == pytest.approx(0.02, abs=0.002)
+    assert found.relative_low == pytest.approx(0.02 - 3.09 * 0.03, abs=0.003)
+    assert found.relative_high == pytest.approx(0.02 + 3.09 * 0.03, abs=0.003)
+    assert found.recent_low == pytest.approx(0.02 - 3.09 * 0.015, abs=0.003)
+    assert found.recent_high == pytest.approx(0.02 + 3.09 * 0.015, abs=0.003)
+    assert found.absolute_high == pytest.approx(3 + 3.09 * 0.2, abs=0.02)
 
 
 def test_the_narrower_limits_of_both_hold() -> None:
-    other = ErrorLimits(0.1, -0.5, 2.0, 3.0, 3.5)
-    assert other.within(ALLOWED) == ErrorLimits(0.1, -0.5, 1.0, 3.0, 3.5)
+    other = ErrorLimits(0.01, -0.05, 0.2, -0.02, 0.07, 1.0, 2.5)
+    assert other.within(ALLOWED) == ErrorLimits(0.01, -0.05, 0.1, -0.02, 0.05, 1.0, 2.5)
 
 
-def test_errors_on_fitted_rows_are_widened_to_those_on_held_out_rows() -> None:
+def test_the_wider_limits_of_both_hold_about_the_middle() -> None:
+    other = ErrorLimits(0.01, -0.05, 0.2, -0.02, 0.07, 2.0, 2.5)
+    assert other.beyond(ALLOWED) == ErrorLimits(0.005, -0.1, 0.2, -0.05, 0.07, 1.5, 3.0)
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.5])
+def test_errors_on_fitted_rows_are_widened_to_those_on_held_out_rows(centre: float) -> None:
     rng = np.random.default_rng(0)
-    fitted, held_out = rng.normal(0, 2, 5000), rng.normal(0.4, 3, 900)
-    widened = out_of_sample(fitted, held_out)
-    assert np.sqrt(np.mean(widened**2)) == pytest.approx(np.sqrt(np.mean(held_out**2)))
+    fitted, held_out = rng.normal(0.5, 2, 5000), rng.normal(0.9, 3, 900)
+    widened = out_of_sample(fitted, held_out, centre)
+    assert np.mean((widened - centre) ** 2) == pytest.approx(np.mean((held_out - centre) ** 2))
+    assert np.corrcoef(widened, fitted)[0, 1] == pytest.approx(1)
 
 
 @given(st.floats(0.1, 5), st.floats(0.1, 5))

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from autoops.drift.calibration import calibrate
 from autoops.drift.performance import ErrorLimits
-from autoops.drift.thresholds import Limits, Thresholds, calibrate, span_days, watched
+from autoops.drift.thresholds import Limits, Thresholds, span_days, watched
 from autoops.errors import BundleError
 from autoops.settings import Drift
 from tests.unit.drift.made_up import DRIFT, FEATURES, calibrated, history, trips
@@ -23,7 +24,7 @@ def test_each_watched_column_and_the_errors_have_limits_for_two_spans() -> None:
     assert set(half_a_day.distances) == set(week.distances) == columns
     assert half_a_day.span_days < 1 < week.span_days < 7.5
     assert half_a_day.windows == 70
-    assert half_a_day.errors.signed_low < 0 < half_a_day.errors.signed_high
+    assert half_a_day.errors.relative_low < 0 < half_a_day.errors.relative_high
     assert all(week.distances[name] <= half_a_day.distances[name] for name in columns)
 
 
@@ -39,16 +40,56 @@ def test_json_tells_all_and_is_small() -> None:
     assert json.loads(text)["window_size"] == 200
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"window_size": 1, "false_alarm_rate": 1, "limits": [{}]}'])
+WRITTEN_BEFORE_RATES_WERE_YEARLY = '{"window_size": 1, "false_alarm_rate": 0.01, "limits": []}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"window_size": 1, "false_alarms_per_year": 1, "windows_per_year": 9, "limits": [{}]}',
+        WRITTEN_BEFORE_RATES_WERE_YEARLY,
+    ],
+)
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(BundleError, match="thresholds: not readable"):
         Thresholds.from_json(text)
 
 
-def test_a_smaller_false_alarm_rate_means_wider_limits() -> None:
-    strict, loose = (calibrated(Drift(window_size=200, false_alarm_rate=rate))[1].limits[0] for rate in (0.001, 0.1))
-    assert all(strict.distances[name] > loose.distances[name] for name in loose.distances)
-    assert strict.errors.signed_high > loose.errors.signed_high
+@pytest.mark.parametrize(
+    ("strict", "loose"),
+    [
+        (Drift(window_size=200, false_alarms_per_year=0.1), Drift(window_size=200, false_alarms_per_year=10)),
+        (Drift(window_size=200, alarms_needed=1), Drift(window_size=200, alarms_needed=3)),
+    ],
+    ids=["rarer alarms", "less persistence"],
+)
+def test_wider_limits_come_from(strict: Drift, loose: Drift) -> None:
+    wide, narrow = (calibrated(drift)[1].limits[0] for drift in (strict, loose))
+    assert all(wide.distances[name] > narrow.distances[name] for name in narrow.distances)
+    assert wide.errors.relative_high > narrow.errors.relative_high
+    assert wide.errors.recent_low < narrow.errors.recent_low
+
+
+def test_checks_once_a_day_are_calibrated_at_the_hour_that_differs_most() -> None:
+    """Evenings with a level of their own, which windows of all hours average away."""
+    fitted, holdout, reference = history(days=60)
+    hour = fitted["pickup_at"].dt.hour
+    noise = np.where(hour < 6, np.random.default_rng(0).normal(0, 0.3, 70)[fitted["pickup_at"].dt.dayofyear], 0)
+    restless = fitted.assign(trip_duration_minutes=fitted["trip_duration_minutes"] * np.exp(noise))
+    often, daily = (
+        calibrate(restless, holdout, reference, FEATURES, Drift(window_size=100, check_interval_s=interval)).limits[0]
+        for interval in (3600, 86_400)
+    )
+    assert daily.errors.relative_high > often.errors.relative_high
+    assert daily.windows <= 67
+
+
+def test_the_year_is_that_of_the_traffic_or_of_the_checks() -> None:
+    assert calibrated()[1].windows_per_year == pytest.approx(400 * 365.25 / 200, rel=0.01)
+    assert calibrated(Drift(window_size=200, check_interval_s=86_400))[1].windows_per_year == pytest.approx(365.25)
 
 
 def test_a_history_of_two_windows_calibrates_nothing() -> None:
@@ -74,19 +115,19 @@ def test_a_window_is_not_measured_against_its_own_rows() -> None:
 
 def test_errors_of_fitted_rows_count_as_large_as_those_of_held_out_rows() -> None:
     fitted, holdout, reference = history()
-    error = fitted["prediction"] - fitted["trip_duration_minutes"]
-    flattering = fitted.assign(trip_duration_minutes=fitted["prediction"] - error / 3)
+    ratio = np.log(fitted["trip_duration_minutes"] / fitted["prediction"])
+    flattering = fitted.assign(trip_duration_minutes=fitted["prediction"] * np.exp(ratio / 3))
     honest, corrected = (
         calibrate(rows, holdout, reference, FEATURES, DRIFT).limits[0].errors for rows in (fitted, flattering)
     )
-    assert corrected.signed_high == pytest.approx(honest.signed_high, rel=0.1)
+    assert corrected.relative_high == pytest.approx(honest.relative_high, rel=0.15)
     assert corrected.absolute_mean == pytest.approx(honest.absolute_mean, rel=0.1)
 
 
 def test_a_window_gets_the_limits_of_the_longest_span_that_it_fills() -> None:
-    errors = ErrorLimits(0, -1, 1, 3, 4)
+    errors = ErrorLimits(0, -1, 1, -1, 1, 3, 4)
     half_a_day, week = Limits(0.4, 70, {}, errors), Limits(6.5, 20, {}, errors)
-    thresholds = Thresholds(200, 0.01, (half_a_day, week))
+    thresholds = Thresholds(200, 1, 700, (half_a_day, week))
     expected = {0.01: half_a_day, 0.5: half_a_day, 6: half_a_day, 7: week, 30: week}
     assert {days: thresholds.for_span(days) for days in expected} == expected
 

@@ -1,10 +1,12 @@
 """What a scenario changes, and what it leaves alone, judged through `clean` as the loop would see it."""
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import InputError
+from autoops.ingestion.city import the_city
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import SCENARIOS, parse_scenario, write_sample
 from autoops.ingestion.source import file_name
@@ -78,6 +80,17 @@ def test_zones_moves_trips_and_neither_their_lengths_nor_their_speeds(tmp_path, 
     )
     assert mph(moved).median() == pytest.approx(mph(steady).median(), rel=0.02)
     assert mae(forest, moved) == pytest.approx(mae(forest, steady), rel=0.03)
+
+
+def test_a_zone_changes_places_with_one_as_fast_and_of_its_kind():
+    city = the_city()
+    zones = np.arange(len(city.pace))
+    apart = np.abs(np.log(city.pace[city.like] / city.pace))
+
+    assert np.array_equal(city.like[city.like], zones)
+    assert (city.like != zones).sum() >= len(zones) - 1
+    assert (city.pickups * apart).sum() < 0.02
+    assert city.pickups[city.pickups[city.like] > 10 * np.median(city.pickups)].sum() > 0.8
 
 
 def test_unit_changes_the_figures_and_not_the_trips(tmp_path, steady):

@@ -118,16 +118,16 @@ def estimated(mean: float, low: float, high: float, days: int = 7, effective: fl
 @pytest.mark.parametrize(
     ("estimate", "target", "days"),
     [
-        # Half as wide takes three times the days, since t shrinks too: sqrt(1 / 3) * t(20) / t(6) = 0.492.
-        (estimated(-0.5, -1.5, 0.5), 0.0, 14),
-        (estimated(0.5, -0.5, 1.5), 0.0, 14),
-        (estimated(0.5, -0.5, 9.9), 0.0, 14),
-        (estimated(-0.5, -9.9, 0.5), 0.0, 14),
-        (estimated(0.75, -0.25, 1.75), 0.25, 14),
-        (estimated(-0.5, -1.5, 0.5), -1.0, 14),
-        (estimated(-0.99, -2.0, 0.01), 0.0, 1),
-        (estimated(-0.5, -1.5, 0.5, days=14, effective=7.0), 0.0, 27),
-        (estimated(-0.25, -1.25, 0.75), 0.0, 68),
+        # Half as wide at half of the tail takes 3.9 times the days: sqrt(7 / 27) * t(26) / t(6) = 0.495.
+        (estimated(-0.5, -1.5, 0.5), 0.0, 20),
+        (estimated(0.5, -0.5, 1.5), 0.0, 20),
+        (estimated(0.5, -0.5, 9.9), 0.0, 20),
+        (estimated(-0.5, -9.9, 0.5), 0.0, 20),
+        (estimated(0.75, -0.25, 1.75), 0.25, 20),
+        (estimated(-0.5, -1.5, 0.5), -1.0, 20),
+        (estimated(-0.99, -2.0, 0.01), 0.0, 3),
+        (estimated(-0.5, -1.5, 0.5, days=14, effective=7.0), 0.0, 40),
+        (estimated(-0.3, -1.3, 0.7), 0.0, 62),
         (estimated(-0.2, -1.2, 0.8), 0.0, None),
         (estimated(0.0, 0.0, 0.0), 0.0, None),
         (estimated(0.0, -1.0, 1.0), 0.0, None),
@@ -138,18 +138,18 @@ def test_how_many_more_days_an_interval_needs(estimate: Estimate, target: float,
 
 
 def test_after_those_days_the_interval_does_exclude_zero() -> None:
-    """With days like the ones that were seen, and not with one day fewer."""
+    """With days like the ones that were seen, at half of the error probability, and not with a few days fewer."""
     seen = [-1.0, 1.0, -0.9, 0.5, -0.3, 0.2, -1.4]
     blocks, values, rows = over([30] * 7, seen, resamples=20_000)
     more = further_days(blocks.estimate(values, rows, 0.025))
     assert more is not None
     wide = np.std(seen) * (len(seen) / (len(seen) - 1)) ** 0.5
-    halves = [t(7 + n - 1).isf(0.025) * wide / (7 + n) ** 0.5 for n in (more, more - 3)]
+    halves = [t(7 + n - 1).isf(0.0125) * wide / (7 + n) ** 0.5 for n in (more, more - 3)]
     assert halves[0] < abs(np.mean(seen)) < halves[1]
 
 
 def test_the_longest_wait_counts() -> None:
     """The last day looked at is LONGEST_WAIT_DAYS."""
-    last = t(6).isf(0.025) / t(6 + LONGEST_WAIT_DAYS).isf(0.025) * ((7 + LONGEST_WAIT_DAYS) / 7) ** 0.5
+    last = t(6).isf(0.025) / t(6 + LONGEST_WAIT_DAYS).isf(0.0125) * ((7 + LONGEST_WAIT_DAYS) / 7) ** 0.5
     assert further_days(estimated(-1.0, -9.0, -1.0 + last * 0.9999)) == LONGEST_WAIT_DAYS
     assert further_days(estimated(-1.0, -9.0, -1.0 + last * 1.0001)) is None

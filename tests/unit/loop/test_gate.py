@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.loop.day_blocks import MIN_DAYS
-from autoops.loop.gate import Footprint, GateVerdict, decide
+from autoops.loop.gate import Footprint, GateVerdict, at_look, decide
 from autoops.settings import Gate
 
 GATE = Gate(resamples=400)
@@ -329,3 +329,10 @@ def test_the_order_of_the_rows_does_not_matter(seed: int) -> None:
     )
     assert first.decision == second.decision
     assert first.low == pytest.approx(second.low)
+
+
+@pytest.mark.parametrize(("look", "error"), [(1, 0.05), (2, 0.025), (3, 0.0125)])
+def test_each_look_at_a_challenger_has_half_of_the_error_probability_of_the_one_before(look: int, error: float) -> None:
+    gate = Gate(confidence=0.95, min_rows=7)
+    assert at_look(gate, look).confidence == pytest.approx(1 - error)
+    assert at_look(gate, look).min_rows == 7

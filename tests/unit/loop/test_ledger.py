@@ -78,3 +78,20 @@ def test_incidents_come_newest_first(ledger: Ledger, clock: HeldClock) -> None:
     clock.advance(hours=1)
     second = ledger.open_incident("manual", "two", actor="me")
     assert [incident.id for incident in ledger.incidents()] == [second, first]
+
+
+def test_no_two_incidents_share_a_key(ledger: Ledger) -> None:
+    def opened(check: int) -> bool:
+        try:
+            ledger.open_incident("refresh", "old", actor=f"check-{check}", key="refresh of version 1 with 2022-06")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(opened, range(16))) == 1
+    with pytest.raises(Conflict, match="refresh of version 1 with 2022-06"):
+        ledger.open_incident("refresh", "old", actor="late", key="refresh of version 1 with 2022-06")
+    ledger.open_incident("drift", "slower", actor="monitor")
+    ledger.open_incident("drift", "slower", actor="monitor")
+    assert len(ledger.incidents()) == len(ledger.entries(kind="incident opened")) == 3

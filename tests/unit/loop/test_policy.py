@@ -11,9 +11,9 @@ START = datetime(2022, 5, 1, tzinfo=UTC)
 
 
 def windows(newest_first: str) -> list[JudgedWindow]:
-    """`A` is an alarm, `.` is none; a window a day, the last letter being the oldest."""
+    """A letter is what alarmed, `.` is nothing; a window a day, the last letter being the oldest."""
     oldest_first = [
-        JudgedWindow(letter == "A", START + timedelta(days=day), START + timedelta(days=day + 1))
+        JudgedWindow(frozenset(letter.strip(".")), START + timedelta(days=day), START + timedelta(days=day + 1))
         for day, letter in enumerate(reversed(newest_first))
     ]
     return oldest_first[::-1]
@@ -31,6 +31,9 @@ def windows(newest_first: str) -> list[JudgedWindow]:
         (".AA", "nothing"),
         ("A..A", "watch"),
         ("AAA", "open incident"),
+        ("AB", "watch"),
+        ("ABA", "open incident"),
+        ("BAA", "watch"),
     ],
 )
 def test_an_incident_needs_two_alarms_among_three(history: str, action: str) -> None:
@@ -44,6 +47,17 @@ def test_an_incident_holds_over_the_windows_that_alarmed() -> None:
     decision = decide(history, None, None, DRIFT)
     assert decision.holds_from == history[2].event_from
     assert decision.evidence_until == history[0].event_until
+
+
+def test_an_incident_holds_over_the_windows_that_share_a_finding() -> None:
+    newest, other, oldest = windows("A.A")
+    both = JudgedWindow(frozenset("AB"), newest.event_from, newest.event_until)
+    unlike = JudgedWindow(frozenset("C"), other.event_from, other.event_until)
+    decision = decide([both, unlike, oldest], None, None, DRIFT)
+    assert decision.holds_from == oldest.event_from
+    assert "2 of the last 3 windows alarmed for A, 2 of 3 needed" in decision.reason
+    third = JudgedWindow(frozenset("B"), oldest.event_from, oldest.event_until)
+    assert decide([both, unlike, third], None, None, DRIFT).holds_from == third.event_from
 
 
 def test_a_standing_incident_covers_further_alarms() -> None:
@@ -111,6 +125,7 @@ def ago(days: float) -> datetime:
     [
         (True, None, Lately(NOW), "retrain"),
         (True, None, Lately(), "retrain"),
+        (True, None, Lately(None, [ago(1)] * 9, ago(1)), "retrain"),
         (False, None, Lately(NOW), "wait for data"),
         (False, ANN, Lately(NOW), "wait for data"),
         (True, ANN, Lately(NOW), "frozen"),

@@ -1,9 +1,15 @@
-"""Checks, incidents, ledger entries and answers as a short story leaves them: v1 in April, drift in May, v2 in June."""
+"""Checks, incidents, ledger entries and answers as a short story leaves them: v1 in April, drift in May, v2 in June.
 
+The further acts: v3 is forced in in July and rolled back, and August is broken data, after which v4 is trained.
+"""
+
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 from autoops.loop.checks import Check
 from autoops.loop.ledger import Entry, Incident
+from autoops.months import Month
+from autoops.replay.acts import broken_data, regret
 from autoops.replay.tally import Answer, Tally
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -55,10 +61,61 @@ def entry(number: int, kind: str, seconds: float, version: int | None = None, **
 
 ENTRIES = [
     entry(1, "incident opened", 30),
-    entry(2, "retraining begun", 50),
+    entry(2, "retraining begun", 50, force=False, months=["2023-03", "2023-04", "2023-05"]),
     entry(3, "gate", 60, 2, decision="promote"),
     entry(4, "promoted", 70, 2),
 ]
+
+
+JULY, AUGUST = Month(2023, 7), Month(2023, 8)
+ACTS = [regret(JULY, [Month(2023, 1), Month(2023, 3)]), broken_data(AUGUST)]
+
+
+def broken_check(number: int, begins: str, ends: str) -> Check:
+    told = {"verdict": "broken data", "reason": f"kilometres, said check {number}", "report": {}}
+    return dataclasses.replace(check(number, begins, ends, alarm=False, version=2), **told)
+
+
+ACTS_CHECKS = [
+    *CHECKS,
+    check(20, "2023-07-06", "2023-07-16", alarm=True, version=3),
+    broken_check(24, "2023-08-01", "2023-08-10"),
+    broken_check(25, "2023-08-10", "2023-08-20"),
+]
+
+
+def of(incident_id: int, made: Entry) -> Entry:
+    return dataclasses.replace(made, incident_id=incident_id)
+
+
+FORCED = [
+    of(3, entry(5, "retraining begun", 180, force=True, months=["2023-01", "2023-02", "2023-03"])),
+    of(3, entry(6, "trained", 185, 3)),
+    of(3, entry(7, "promoted", 190, 3, replaces=2)),
+]
+BACK = [
+    entry(8, "compared with previous", 204, 3),
+    entry(9, "rolled back", 205, 3, restored=2),
+]
+QUARANTINE = [entry(10, "quarantined", 260, month="2023-08", findings=[{"name": "unit change"}])]
+AFTER = [
+    of(4, entry(11, "retraining begun", 261, force=False, months=["2023-05", "2023-06", "2023-07"])),
+    of(4, entry(12, "trained", 270, 4)),
+]
+ACTS_ENTRIES = [*ENTRIES, *FORCED, *BACK, *QUARANTINE, *AFTER]
+
+
+def acts_tally() -> Tally:
+    """The further acts on top: v3 answers for the first time 195 seconds after the start."""
+    made = tally()
+    for month, version, days, seconds in (
+        *((JULY, 2, range(1, 5), 150), (JULY, 3, range(5, 16), 190), (JULY, 2, range(16, 28), 206)),
+        (AUGUST, 2, range(1, 28), 240),
+    ):
+        for day in days:
+            moment = datetime(month.year, month.month, day, 12, tzinfo=UTC)
+            made.add(Answer(moment, 13, 10, version, wall(seconds + day)))
+    return made
 
 
 def tally() -> Tally:

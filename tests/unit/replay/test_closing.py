@@ -7,7 +7,7 @@ from autoops.replay import closing
 from autoops.replay.outcome import Outcome
 from autoops.settings import Settings
 from tests.unit.replay.records import CHECKS, ENTRIES, incident, tally
-from tests.unit.replay.test_summary import HELD
+from tests.unit.replay.test_summary import HELD, WITH_ACTS
 
 OUTCOME = Outcome(HELD, tally(), CHECKS, [incident()], ENTRIES, ["2 × /predict: 503"])
 
@@ -49,6 +49,16 @@ def test_a_story_that_held_says_so_and_one_that_did_not_says_why(home, capsys):
     said = shown(failed, home, capsys)
     assert "FAILED: 2 of 900 requests failed" in said
     assert "The story held." not in said
+
+
+def test_the_end_of_all_acts_shows_their_months_and_what_became_of_them(home, capsys):
+    said = shown(dataclasses.replace(OUTCOME, summary=WITH_ACTS), home, capsys)
+    assert [line.split("│")[1].strip() for line in said.splitlines() if "│ 2023" in line][-2:] == [
+        *("2023-07", "2023-08"),
+    ]
+    assert "regret: version 3 was forced in over version 2 and rolled back by itself after 1 watch window" in said
+    assert "broken data: published and quarantined: <quarantined>" in said
+    assert "error, after: 3.00 min (version 2)" in said
 
 
 def test_real_months_ran_through(home, capsys):

@@ -150,3 +150,44 @@ def test_loses_patience_with_a_monitor_that_never_comes(pace):
     director.month_ended(MONTH)
     director.steer(False)
     assert (pace.told, director.waits) == (FULL, False)
+
+
+def test_a_mistake_is_waited_for_as_soon_as_there_is_enough_to_tell_and_whatever_is_judged(director, pace):
+    director.expect_rollback(2)
+    answer(director, 50)
+    answer(director, 110, version=2)
+    assert pace.told == FULL
+    answer(director, 5, version=2)
+    director.judged(2)
+    director.steer(False)
+    assert (pace.told, director.waits) == (CRAWL_PER_S, True)
+
+
+def test_after_a_rollback_the_client_waits_for_the_version_that_was_put_back(director, pace):
+    answer(director, 1)
+    director.expect_rollback(2)
+    answer(director, 115, version=2)
+    director.rolled_back(2)
+    answer(director, 3, version=2)
+    director.steer(False)
+    assert (pace.told, director.version) == (CRAWL_PER_S, 2)
+    answer(director, 1)
+    director.steer(False)
+    assert (pace.told, director.version, director.unjudged) == (FULL, 1, 1)
+
+
+def test_late_answers_of_what_was_rolled_back_take_nothing_over(director):
+    answer(director, 1)
+    answer(director, 1, version=2)
+    director.rolled_back(2)
+    answer(director, 1)
+    answer(director, 1, version=2)
+    assert (director.version, director.unjudged) == (1, 1)
+    answer(director, 1, version=3)
+    assert director.version == 3
+
+
+def test_late_answers_of_what_was_replaced_are_not_counted_for_the_new_version(director):
+    answer(director, 1, version=2)
+    answer(director, 5)
+    assert (director.version, director.unjudged) == (2, 1)

@@ -10,8 +10,17 @@ from autoops.replay.closing import figures
 from autoops.replay.outcome import Outcome
 from autoops.replay.report import write_report
 from autoops.replay.tally import Tally
-from tests.unit.replay.records import CHECKS, ENTRIES, entry, incident, tally
-from tests.unit.replay.test_summary import HELD
+from tests.unit.replay.records import (
+    ACTS_CHECKS,
+    ACTS_ENTRIES,
+    CHECKS,
+    ENTRIES,
+    acts_tally,
+    entry,
+    incident,
+    tally,
+)
+from tests.unit.replay.test_summary import HELD, WITH_ACTS
 
 OUTCOME = Outcome(HELD, tally(), CHECKS, [incident()], ENTRIES, [])
 
@@ -21,6 +30,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(path, OUTCOME)
     return path.read_text()
+
+
+def test_the_page_of_the_core_knows_no_further_acts(page):
+    assert "mistake" not in page
 
 
 def test_the_page_needs_nothing_from_elsewhere(page):
@@ -47,6 +60,23 @@ def test_every_turn_of_the_story_is_marked_where_the_replay_stood():
     assert Month.of(next(mark.event_at for mark in marks if mark.label == "v2 answers")) == Month(2023, 6)
 
 
+def test_a_rollback_a_quarantine_and_broken_traffic_are_marked():
+    marks = {mark.label: mark for mark in marks_of(acts_tally(), ACTS_CHECKS, [], ACTS_ENTRIES)}
+    assert {"v3 promoted", "v3 answers", "v3 rolled back", "broken data", "2023-08 quarantined"} <= set(marks)
+    assert Month.of(marks["v3 rolled back"].event_at) == Month(2023, 7)
+    assert Month.of(marks["2023-08 quarantined"].event_at) == Month(2023, 8)
+
+
+def test_the_page_of_all_acts_tells_what_became_of_them(tmp_path):
+    write_report(tmp_path / "report.html", dataclasses.replace(OUTCOME, summary=WITH_ACTS))
+    page = (tmp_path / "report.html").read_text()
+    for told in ("rolled back by itself after 1 watch window", "In 2023-07 somebody forces in", "<b>10 s</b>"):
+        assert told in page
+    assert "Two mistakes of people" in page
+    assert "<td>2023-07</td><td>v3</td>" in page
+    assert '<td class="bad">broken data</td>' in page
+
+
 def test_what_happened_before_the_first_trip_is_not_on_the_chart():
     early = entry(1, "promoted", -100, 1)
     assert marks_of(OUTCOME.tally, [], [], [early])[0].label == "v2 answers"
@@ -55,6 +85,13 @@ def test_what_happened_before_the_first_trip_is_not_on_the_chart():
 def test_a_challenger_that_the_gate_kept_out_is_marked_with_the_decision():
     kept_out = [entry(1, "gate", 30, 2, decision="reject")]
     assert "v2 reject" in {mark.label for mark in marks_of(OUTCOME.tally, [], [], kept_out)}
+
+
+def test_a_version_that_was_forced_in_was_not_kept_out():
+    entries = [entry(1, "gate", 30, 2, decision="inconclusive"), entry(2, "promoted", 31, 2)]
+    labels = {mark.label for mark in marks_of(OUTCOME.tally, [], [], entries)}
+    assert "v2 promoted" in labels
+    assert "v2 inconclusive" not in labels
 
 
 def test_charts_have_a_curve_per_version_detector_and_feature():

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from autoops.loop.checks import CheckLog
 from autoops.loop.ledger import Ledger
 from autoops.months import Month
-from autoops.replay.witness import Witness, judges_errors
+from autoops.replay.witness import Witness, settles
 from tests.fakes import HeldClock
 from tests.unit.replay.records import CHECKS, at
 
@@ -51,13 +51,15 @@ def test_checks_with_too_little_to_judge_are_no_news(engine, witness):
     record_check(engine, "not enough data")
     record_check(engine, "no drift")
     record_check(engine, "drift")
-    assert [check.verdict for check in witness.new_checks()] == ["no drift", "drift"]
+    record_check(engine, "broken data")
+    assert [check.verdict for check in witness.new_checks()] == ["no drift", "drift", "broken data"]
     assert witness.new_checks() == []
-    assert len(witness.checks()) == 2
+    assert len(witness.checks()) == 3
 
 
-def test_a_retraining_is_due_once_the_evidence_is_published_and_until_it_is_closed(ledger, witness):
-    number = ledger.open_incident("drift", "loss", actor="monitor", evidence_until=at("2023-05-20"))
+@pytest.mark.parametrize("kind", ["drift", "refresh"])
+def test_a_retraining_is_due_once_the_evidence_is_published_and_until_it_is_closed(ledger, witness, kind):
+    number = ledger.open_incident(kind, "loss", actor="monitor", evidence_until=at("2023-05-20"))
     assert not witness.retraining_is_due([APRIL])
     assert witness.retraining_is_due([APRIL, MAY])
     ledger.close(number, "promoted", actor="airflow")
@@ -70,7 +72,8 @@ def test_a_training_by_hand_is_not_one_that_drift_asked_for(ledger, witness):
     assert [incident.kind for incident in witness.incidents()] == ["manual"]
 
 
-def test_a_check_without_labels_has_not_judged_the_errors(engine, witness):
+def test_labels_are_waited_for_unless_the_data_is_broken_anyway(engine, witness):
     record_check(engine, "no drift", {"detectors": [{"name": "data drift"}]})
-    assert [judges_errors(check) for check in witness.checks()] == [False]
-    assert judges_errors(CHECKS[0])
+    record_check(engine, "broken data")
+    assert [settles(check) for check in witness.checks()] == [False, True]
+    assert settles(CHECKS[0])

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import InputError, NotPublished, SourceUnavailable
 from autoops.ingestion.clean import clean
+from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range, parse_months
 from autoops.replay import worlds
@@ -41,6 +44,32 @@ def test_the_made_up_world_is_the_same_each_time(tmp_path: Path):
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_the_further_acts_go_on_from_the_core_and_end_in_kilometres(tmp_path: Path):
+    core, world = worlds.made_up(tmp_path / "core", 2_000), worlds.made_up(tmp_path / "all", 2_000, "all")
+    assert [act.month for act in world.acts] == list(world.later[3:]) == [worlds.REGRET, worlds.BROKEN]
+    for month in (*core.first, *core.later):
+        assert (tmp_path / "core" / file_name(month)).read_bytes() == (tmp_path / "all" / file_name(month)).read_bytes()
+    assert core.acts == ()
+    length = {
+        month: clean(tmp_path / "all" / file_name(month), month).trips["trip_distance"].median()
+        for month in world.later[2:]
+    }
+    june, july, august = length.values()
+    assert july == pytest.approx(june, rel=0.1)
+    assert august == pytest.approx(1.609 * july, rel=0.1)
+
+
+def test_a_month_in_kilometres_is_otherwise_the_same(tmp_path: Path):
+    (path,) = write_sample(tmp_path, MONTHS[:1], trips_per_month=500)
+    before = pq.read_table(path)
+    worlds._to_kilometres(path)
+    after = pq.read_table(path)
+    assert after.schema.equals(before.schema)
+    assert after.drop_columns("trip_distance").equals(before.drop_columns("trip_distance"))
+    miles, kilometres = (table["trip_distance"].to_numpy() for table in (before, after))
+    np.testing.assert_allclose(kilometres, miles * 1.609344, atol=0.0051)
+
+
 def test_of_real_months_the_first_three_are_there_and_the_others_are_lived_through(published: Path):
     world = worlds.real(str(published), MONTHS)
     assert world.first == MONTHS[:3]
@@ -65,6 +94,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path):
         ({"source": "months"}, "--source and --months go together"),
         ({"months": MONTHS}, "--source and --months go together"),
         ({"source": "months", "months": MONTHS[:3]}, "needs at least 4 months"),
+        ({"source": "months", "months": MONTHS, "acts": "all"}, "needs its made-up months"),
         ({"source": "months", "months": parse_months("2023-01..2023-03,2023-05")}, "must follow one another"),
     ],
 )

@@ -176,3 +176,69 @@ def test_stopping_stores_what_waits_and_takes_no_more() -> None:
 
     asyncio.run(main())
     assert database.transactions == [[0], [1, 2, 3]]
+
+
+def test_large_requests_take_turns_with_small_ones_and_none_is_put_off_for_ever() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        large = [asyncio.create_task(writer.do(database.store, [i] * 300)) for i in (1, 2)]
+        small = [asyncio.create_task(writer.do(database.store, [i])) for i in (3, 4)]
+        await asyncio.sleep(0)
+        database.gate.set()
+        await asyncio.gather(first, *large, *small)
+
+    run(body, limit=1000)
+    assert database.transactions == [[0], [3, 4], [1] * 300, [2] * 300]
+
+
+def test_stopping_stores_large_requests_too() -> None:
+    database = Database()
+
+    async def main() -> None:
+        writer = Writer(10_000)
+        writer.start()
+        first = await occupy(writer, database)
+        waiting = [asyncio.create_task(writer.do(database.store, [i] * 300)) for i in range(1, 4)]
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(writer.stop())
+        await asyncio.sleep(0)
+        database.gate.set()
+        await stopping
+        await asyncio.gather(first, *waiting)
+
+    asyncio.run(main())
+    assert [len(transaction) for transaction in database.transactions] == [1, 300, 300, 300]
+
+
+def test_what_comes_while_a_large_request_is_stored_goes_before_the_next_large_one() -> None:
+    class Slow(Database):
+        """Asks for one row more from within the first large transaction."""
+
+        def store(self, numbers: list[int]) -> list[int]:
+            if len(numbers) > 1 and not self.transactions[1:]:
+                asyncio.run_coroutine_threadsafe(ask_for_one(), loop).result(10)
+            return super().store(numbers)
+
+    database = Slow()
+    asked: list[asyncio.Task[Sequence[int]]] = []
+
+    async def ask_for_one() -> None:
+        asked.append(asyncio.create_task(writer_of_test.do(database.store, [7])))
+        await asyncio.sleep(0)
+
+    async def body(writer: Writer) -> None:
+        nonlocal loop, writer_of_test
+        loop, writer_of_test = asyncio.get_running_loop(), writer
+        first = await occupy(writer, database)
+        large = [asyncio.create_task(writer.do(database.store, [i] * 300)) for i in (1, 2)]
+        await asyncio.sleep(0)
+        database.gate.set()
+        await asyncio.gather(first, *large)
+        assert await asked[0] == [14]
+
+    loop: asyncio.AbstractEventLoop
+    writer_of_test: Writer
+    run(body, limit=1000)
+    assert database.transactions == [[0], [1] * 300, [7], [2] * 300]

@@ -1,0 +1,72 @@
+"""The verb for many trips at once: predict."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autoops import console
+from autoops.cli.options import Json
+from autoops.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from autoops.serving.parquet import LocalModel, Model
+
+verbs = typer.Typer()
+
+_PIECE_ROWS = 10_000
+
+
+@verbs.command()
+def predict(
+    source: Annotated[Path, typer.Option("--input", help="A parquet file of trips, with the contract's columns.")],
+    target: Annotated[Path, typer.Option("--output", help="The same rows with prediction and model_version.")],
+    url: Annotated[
+        str | None, typer.Option(help="Ask the API there, which logs them, instead of the champion here.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Predict the trips of a parquet file of any size. Without --url nothing is logged."""
+    import httpx
+
+    from autoops.serving.parquet import score
+    from autoops.serving.remote import RemoteModel
+
+    settings = load_settings()
+    rows = min(_PIECE_ROWS, settings.serving.max_batch)
+    with ExitStack() as open_until_the_end:
+        model: Model
+        if url is None:
+            model = _champion(settings)
+        else:
+            model = RemoteModel(open_until_the_end.enter_context(httpx.Client(base_url=url, timeout=60)))
+        with console.progress(source.name) as report:
+            done = score(source, target, model, rows, report)
+    versions = ", ".join(str(number) for number in done.model_versions) or "none"
+    value = {"rows": done.rows, "model_versions": done.model_versions, "output": str(target)}
+    console.show(value, json, f"{done.rows} trips predicted by version {versions}: {target}")
+
+
+def _champion(settings: Settings) -> "LocalModel":
+    """The champion, or while the registry does not answer what this machine served last."""
+    from autoops.errors import RegistryUnavailable
+    from autoops.mlflow_registry import MlflowRegistry
+    from autoops.registry import champion_of
+    from autoops.scoring import Cores, load_version
+    from autoops.serving.last_served import LastServed
+    from autoops.serving.parquet import LocalModel
+
+    registry = MlflowRegistry(settings.model.name, settings.mlflow)
+    last_served = LastServed(settings.storage.home / "models", settings.model.name)
+    try:
+        version = champion_of(registry)
+    except RegistryUnavailable as error:
+        recalled = last_served.recall()
+        if recalled is None:
+            raise
+        version = recalled
+        note = f"{error}: predicting with version {version.number}, which this machine served last"
+        console.err.print(note, highlight=False, markup=False, soft_wrap=True)
+    scorer = load_version(registry, version, last_served.cache)
+    return LocalModel(scorer, version.number, Cores(settings.serving.batch_threads))

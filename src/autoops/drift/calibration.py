@@ -1,0 +1,223 @@
+"""Thresholds from the version's own history: what ordinary windows of it looked like.
+
+Consecutive windows of history are compared with the reference exactly as the monitor compares live ones, except that
+the reference leaves out the window's own time: a window must not be measured against itself. The incidents that
+steady traffic may open in a year are split evenly over all findings (Bonferroni). Within data drift each feature's
+windows may alarm
+
+    max(drift.threshold, 1 / groups) / members of its group
+
+times as often as they might alone, for if every group drifts by chance with probability p, then the drifted share of
+importance has expectation p, and reaches `drift.threshold` with probability p / drift.threshold at most (Markov), and
+anything at all does so with p * groups at most.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from autoops import settings
+from autoops.drift import performance
+from autoops.drift.distances import compare, evenly, matched
+from autoops.drift.performance import out_of_sample, relative_errors
+from autoops.drift.schedule import DAYS_PER_YEAR, Schedule
+from autoops.drift.tails import FEWEST_WINDOWS, Ordinary, Series
+from autoops.drift.thresholds import (
+    DATA_DRIFT,
+    PREDICTION,
+    PREDICTION_DRIFT,
+    WEEK_DAYS,
+    Limits,
+    Thresholds,
+    span_days,
+    watched,
+)
+from autoops.features import GROUPS, hour_of_week
+from autoops.trips import TARGET, columns_of
+
+FINDINGS = (DATA_DRIFT, PREDICTION_DRIFT, *performance.FINDINGS)
+WEEKS_BEGIN_DAYS = 2
+"""Between the beginnings of the weeks of history that calibrate."""
+
+CHECKED_AT = (0.0, 0.25, 0.5, 0.75)
+"""Times of the day, as shares of it, at which checks may come that are too few for all the traffic."""
+
+Positions = npt.NDArray[np.intp]
+Days = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Series over windows in order of time; `span_days` is that of the shortest window, `every_days` lies between
+    the beginnings of two."""
+
+    span_days: float
+    every_days: float
+    distances: dict[str, Series]
+    relative: Series
+    absolute: Series
+
+
+@dataclass(frozen=True)
+class History:
+    """What ordinary windows of a version were like: short ones, as seen by checks at different times of the day where
+    these cannot see all traffic, and such as span a week."""
+
+    rows_per_year: float
+    short: tuple[Measured, ...]
+    weekly: tuple[Measured, ...]
+
+
+def calibrate(
+    history: pd.DataFrame,
+    holdout: pd.DataFrame,
+    reference: pd.DataFrame,
+    features: Sequence[str],
+    drift: settings.Drift,
+) -> Thresholds:
+    """Frames as `training.train` returns them: trips in event order with prediction and target."""
+    return thresholds_from(measure(history, holdout, reference, features, drift), drift)
+
+
+def measure(
+    history: pd.DataFrame,
+    holdout: pd.DataFrame,
+    reference: pd.DataFrame,
+    features: Sequence[str],
+    drift: settings.Drift,
+) -> History:
+    """Takes what `calibrate` takes; of `drift` what makes a window."""
+    trips, size = _with_errors(history, holdout), drift.window_size
+    rows = reference[reference["part"] == "window"]
+    days = _days(trips)
+    rows_per_year = len(trips) / max(days[-1], 1.0) * DAYS_PER_YEAR if len(days) else 0.0
+    skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
+    short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(trips), size)]
+    measured = [
+        tuple(_measured(trips, windows, rows, watched(features)) for windows in kind if len(windows) >= FEWEST_WINDOWS)
+        for kind in (short, [_weekly(days, size)])
+    ]
+    return History(rows_per_year, *measured)
+
+
+def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
+    """For the yearly rate and the persistence in `drift`."""
+    schedule = Schedule.expected(drift, history.rows_per_year)
+    limits: list[Limits] = []
+    for kind in (history.short, history.weekly):
+        if not kind:
+            continue
+        found = reduce(_widest, [_limits(each, schedule, drift) for each in kind])
+        if not limits:
+            limits.append(found)
+        elif found.span_days > limits[0].span_days:
+            limits.append(_no_wider(found, limits[0]))
+    return Thresholds(drift.window_size, drift.false_alarms_per_year, schedule.windows_per_year, tuple(limits))
+
+
+def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
+    """With errors as large as on trips that the model never saw: `error` in minutes, and `relative_error`."""
+    parts = [
+        (part[TARGET].to_numpy(dtype=float), part[PREDICTION].to_numpy(dtype=float)) for part in (history, holdout)
+    ]
+    fitted, held_out = (prediction - truth for truth, prediction in parts)
+    errors = np.concatenate([out_of_sample(fitted, held_out), held_out])
+    fitted, held_out = (relative_errors(*part) for part in parts)
+    typical = float(np.median(fitted)) if len(fitted) else 0.0
+    relative = np.concatenate([out_of_sample(fitted, held_out, typical), held_out])
+    return pd.concat([history, holdout], ignore_index=True).assign(error=errors, relative_error=relative)
+
+
+def _days(trips: pd.DataFrame) -> Days:
+    """Since the first trip."""
+    since = trips["pickup_at"] - trips["pickup_at"].min()
+    return np.asarray(since.to_numpy() / np.timedelta64(1, "D"), dtype=np.float64)
+
+
+def _consecutive(rows: int, size: int) -> list[Positions]:
+    return [np.arange(start, start + size) for start in range(0, rows - size + 1, size)]
+
+
+def _daily(days: Days, size: int, phase: float) -> list[Positions]:
+    """The last rows before the same time of every day."""
+    windows: list[Positions] = []
+    for stop in np.searchsorted(days, np.arange(phase, days[-1], 1.0)):
+        if stop >= (windows[-1][-1] + 1 if windows else 0) + size:
+            windows.append(np.arange(stop - size, stop))
+    return windows
+
+
+def _weekly(days: Days, size: int) -> list[Positions]:
+    """Windows thinned evenly out of whole weeks, which overlap: `tails` allows for that."""
+    windows = []
+    for begin in np.arange(0, days[-1] - WEEK_DAYS, WEEKS_BEGIN_DAYS) if len(days) else ():
+        first, last = np.searchsorted(days, [begin, begin + WEEK_DAYS])
+        if last - first >= size:
+            windows.append(first + evenly(last - first, size))
+    return windows
+
+
+def _measured(
+    trips: pd.DataFrame, windows: list[Positions], reference: pd.DataFrame, features: tuple[str, ...]
+) -> Measured:
+    moments, hours = reference["pickup_at"], hour_of_week(columns_of(reference)["pickup_at"])
+    found, spans = [], []
+    for positions in windows:
+        window = trips.iloc[positions]
+        begin, end = window["pickup_at"].iloc[0], window["pickup_at"].iloc[-1]
+        others = np.flatnonzero((moments < begin) | (moments > end))
+        alike = others[matched(hours[others], hour_of_week(columns_of(window)["pickup_at"]))]
+        found.append(compare(reference.iloc[alike], window, (*features, PREDICTION)))
+        spans.append(span_days(window["pickup_at"]))
+    days, (relative, absolute) = _days(trips), (trips[name].to_numpy() for name in ("relative_error", "error"))
+    return Measured(
+        span_days=min(spans),
+        every_days=float(days[windows[-1][0]] - days[windows[0][0]]) / (len(windows) - 1),
+        distances={name: np.array([each[name] for each in found]) for name in (*features, PREDICTION)},
+        relative=np.array([np.median(relative[positions]) for positions in windows]),
+        absolute=np.array([np.abs(absolute[positions]).mean() for positions in windows]),
+    )
+
+
+def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift) -> Limits:
+    ordinary = Ordinary.of(schedule, measured.every_days, measured.span_days)
+    budget = drift.false_alarms_per_year / len(FINDINGS)
+    features = [name for name in measured.distances if name != PREDICTION]
+    budgets = {PREDICTION: budget} | {
+        name: budget * ordinary.schedule.budget(share) for name, share in _shares(features, drift).items()
+    }
+    return Limits(
+        span_days=measured.span_days,
+        windows=len(measured.relative),
+        distances={
+            name: ordinary.upper_bound_of_distances(series, budgets[name])
+            for name, series in measured.distances.items()
+        },
+        errors=performance.limits(measured.relative, measured.absolute, ordinary, budget),
+    )
+
+
+def _shares(features: Sequence[str], drift: settings.Drift) -> dict[str, float]:
+    """Of the alarms that data drift may raise, by feature."""
+    members = Counter(GROUPS.get(feature, feature) for feature in features)
+    return {
+        feature: max(drift.threshold, 1 / len(members)) / members[GROUPS.get(feature, feature)] for feature in features
+    }
+
+
+def _widest(one: Limits, other: Limits) -> Limits:
+    """Nobody knows yet at which hour of the day checks will come: what holds at all of them."""
+    distances = {name: max(limit, other.distances[name]) for name, limit in one.distances.items()}
+    span_days, windows = min(one.span_days, other.span_days), max(one.windows, other.windows)
+    return Limits(span_days, windows, distances, one.errors.beyond(other.errors))
+
+
+def _no_wider(longer: Limits, shorter: Limits) -> Limits:
+    """A longer window varies less, but fewer of them calibrate it: the narrower limit of both holds."""
+    distances = {name: min(limit, shorter.distances[name]) for name, limit in longer.distances.items()}
+    return Limits(longer.span_days, longer.windows, distances, longer.errors.within(shorter.errors))

@@ -1,0 +1,113 @@
+"""A year of checks: how many windows are judged, and how many alarms open an incident.
+
+What wakes a person is an incident, which takes k alarms of one finding among the last m windows. So a single window
+may alarm far more often than a person may be woken. How often depends on how much one window resembles the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, comb
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+from scipy.stats import chi2, norm
+
+from autoops import settings
+
+DAYS_PER_YEAR = 365.25
+WINDOW_A_DAY = DAYS_PER_YEAR
+"""Fewer windows than this a year get no narrower limits for it: one in five of them would alarm, and nobody would
+believe the next."""
+
+MONTHS_SOURCE_WINDOWS = 36
+"""A published month is judged in thirds."""
+
+_SECONDS_PER_YEAR = DAYS_PER_YEAR * 86_400
+_FARTHEST = 1e6
+
+_SHARED, _SHARED_WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
+_ROOTS, _ROOT_WEIGHTS = np.polynomial.legendre.leggauss(40)
+_ROOTS = (_ROOTS + 1) / 2
+"""Square roots of the quantiles at which the estimated variance is looked at: most of them are low ones, for it is
+underestimated variances that open incidents."""
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How many independent windows stand behind an estimated mean, and behind an estimated variance."""
+
+    for_mean: float
+    for_variance: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`needed` alarms among the last `of` windows open an incident."""
+
+    windows_per_year: float
+    needed: int
+    of: int
+
+    @classmethod
+    def expected(cls, drift: settings.Drift, rows_per_year: float) -> "Schedule":
+        """Windows share no rows, and a check judges one at most: as many checks as it takes to fill one judge one."""
+        checks = _SECONDS_PER_YEAR / drift.check_interval_s
+        if drift.source == "months":
+            windows: float = MONTHS_SOURCE_WINDOWS
+        elif rows_per_year > 0:
+            windows = checks / ceil(drift.window_size * checks / rows_per_year)
+        else:
+            windows = 0.0
+        return cls(windows, drift.alarms_needed, drift.alarms_of)
+
+    def skips(self, rows_per_year: float, size: int) -> bool:
+        """Whether checks come too seldom for all the rows, so that they always see the same hours of a day."""
+        filled = rows_per_year / size
+        return filled > DAYS_PER_YEAR and self.windows_per_year < 0.9 * filled
+
+    def at_most(self, windows_per_year: float) -> "Schedule":
+        return Schedule(min(self.windows_per_year, windows_per_year), self.needed, self.of)
+
+    @property
+    def lags(self) -> range:
+        """Between two windows of which both may count towards one incident."""
+        return range(1, max(2, self.of))
+
+    def budget(self, share: float) -> float:
+        """The share of an incident's probability that leaves `share` of the probability of each of its alarms."""
+        return float(share**self.needed)
+
+    def reach(
+        self, incidents_per_year: float, correlations: Sequence[float], known: Uncertainty, variance: float = 1.0
+    ) -> float:
+        """Standard deviations above the mean beyond which windows may lie to open so many incidents, on the average
+        of all versions whose mean and deviation were estimated from as much history.
+
+        `correlations` are those at `lags`; `variance` is that of the statistic, in variances of a single window.
+        An incident is counted wherever a window and needed - 1 of the of - 1 before it are beyond: too often, as
+        incidents come in clusters and the cool-down keeps them apart, so that the figure is an upper bound.
+        """
+        ways = max(self.windows_per_year, WINDOW_A_DAY) * comb(self.of - 1, self.needed - 1)
+
+        def surplus(distance: float) -> float:
+            together = [_all_beyond(distance, self.needed, each, known, variance) for each in correlations]
+            return ways * float(np.mean(together)) - incidents_per_year
+
+        return 0.0 if surplus(0.0) <= 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
+
+
+def _all_beyond(distance: float, count: int, correlation: float, known: Uncertainty, variance: float) -> float:
+    """The probability that `count` windows all lie more than `distance` estimated deviations above an estimated mean.
+
+    Deviations from the estimated mean are normal, and share that mean's error besides their own correlation; given
+    what they share they are independent (Dunnett and Sobel 1955). The estimated variance is a chi-squared one.
+    """
+    off_centre = 1 / known.for_mean
+    total = variance + off_centre
+    shared = (correlation * variance + off_centre) / total
+    estimated = np.sqrt(chi2.ppf(_ROOTS**2, known.for_variance - 1) / (known.for_variance - 1))
+    limit: npt.NDArray[np.float64] = distance * estimated[:, None] / np.sqrt(total)
+    beyond = norm.sf((limit - np.sqrt(shared) * _SHARED) / np.sqrt(1 - shared)) ** count
+    given_variance = beyond @ _SHARED_WEIGHTS / _SHARED_WEIGHTS.sum()
+    return float(given_variance @ (_ROOT_WEIGHTS * _ROOTS))

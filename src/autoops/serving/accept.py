@@ -1,0 +1,35 @@
+"""Which kind of answer a client wants, by its Accept header."""
+
+from collections.abc import Sequence
+
+
+def preferred(header: str, offered: Sequence[str]) -> str | None:
+    """The most wanted of the media types that are offered, the first of equals; None when none will do."""
+    if not header.strip():
+        return offered[0]
+    wanted = [_weight(header, kind) for kind in offered]
+    best = max(wanted)
+    return offered[wanted.index(best)] if best > 0 else None
+
+
+def _weight(header: str, kind: str) -> float:
+    """By the most specific range that covers the kind."""
+    weights = {}
+    for part in header.lower().split(","):
+        media_range, *parameters = (piece.strip() for piece in part.split(";"))
+        weights[media_range] = _quality(parameters)
+    for media_range in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+        if media_range in weights:
+            return weights[media_range]
+    return 0.0
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0

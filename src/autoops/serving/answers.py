@@ -1,0 +1,60 @@
+"""What a batch gets back: as rows, as columns, or as an Arrow IPC stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from autoops.serving import arrow
+from autoops.serving.moments import Moments
+
+Form = Literal["rows", "columns", "arrow"]
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+ARROW_FIELDS = (
+    ("prediction_id", pa.string()),
+    ("trip_duration_minutes", pa.float64()),
+    ("model_version", pa.int32()),
+    ("event_at", pa.timestamp("us", "UTC")),
+    ("known_zones", pa.bool_()),
+    ("repeated", pa.bool_()),
+)
+ANSWERED_BY = "model_version"
+"""The key in the schema's metadata: the version of all predictions that are not repeated."""
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """What stands in the log, by column. `answered_by` is the version of all that is not repeated."""
+
+    answered_by: int
+    prediction_id: Sequence[str]
+    trip_duration_minutes: npt.NDArray[np.float64]
+    model_version: npt.NDArray[np.int32]
+    event_at: Moments
+    known_zones: npt.NDArray[np.bool_]
+    repeated: npt.NDArray[np.bool_]
+
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name, _ in ARROW_FIELDS}
+
+
+def encode(answer: BatchAnswer, form: Form) -> bytes:
+    if form == "arrow":
+        return _arrow(answer)
+    if form == "columns":
+        return orjson.dumps({"model_version": answer.answered_by, "columns": answer.columns()}, option=_OPTIONS)
+    lists = [values if isinstance(values, list) else values.tolist() for values in answer.columns().values()]
+    names = [name for name, _ in ARROW_FIELDS]
+    predictions = [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
+    return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=_OPTIONS)
+
+
+def _arrow(answer: BatchAnswer) -> bytes:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in ARROW_FIELDS]
+    schema = pa.schema(fields, metadata={ANSWERED_BY: str(answer.answered_by)})
+    return arrow.write(pa.table(answer.columns(), schema=schema))

@@ -1,0 +1,142 @@
+"""The contract's columns in Arrow, checked as single trips are: types by the schema, bounds for all rows at once."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from autoops.serving import moments
+from autoops.serving.batch import Batch
+from autoops.serving.refusals import Refusals
+from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
+
+NO_VALUE = "expected a value, got null"
+_REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_Type = Callable[[pa.DataType], bool]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or _is_text(kind))
+
+
+COLUMNS: dict[str, tuple[_Type, str]] = {
+    "pickup_at": (_is_moment, "timestamps or ISO 8601 strings"),
+    "trip_distance": (_is_number, "numbers"),
+    "passenger_count": (pa.types.is_integer, "integers"),
+    "pickup_location_id": (pa.types.is_integer, "integers"),
+    "dropoff_location_id": (pa.types.is_integer, "integers"),
+    "request_id": (_is_text, "strings"),
+}
+REQUIRED = ("trip_distance", "pickup_location_id", "dropoff_location_id")
+_OPTIONAL = frozenset(COLUMNS) - frozenset(REQUIRED)
+
+
+def check_schema(schema: pa.Schema, required: tuple[str, ...] = REQUIRED, others: bool = False) -> None:
+    """Raises InvalidTrips that names each column which is missing, there twice, of the wrong type, or, unless `others`
+    are allowed, not ours."""
+    refusals = Refusals()
+    for name in required:
+        if name not in schema.names:
+            refusals.column(name, "Field required")
+    for name in dict.fromkeys(schema.names):
+        _check_column(schema, name, others, refusals)
+    refusals.check()
+
+
+def _check_column(schema: pa.Schema, name: str, others: bool, refusals: Refusals) -> None:
+    if name not in COLUMNS:
+        if not others:
+            refusals.column(name, "Extra inputs are not permitted")
+        return
+    positions = schema.get_all_field_indices(name)
+    if len(positions) > 1:
+        refusals.column(name, f"expected one column of this name, got {len(positions)}")
+        return
+    fits, expected = COLUMNS[name]
+    kind = schema.field(positions[0]).type
+    if not (fits(kind) or (pa.types.is_null(kind) and name in _OPTIONAL)):
+        refusals.column(name, f"expected {expected}, got {kind}")
+
+
+def batch_of(table: pa.Table, refusals: Refusals) -> Batch:
+    """The trips of a table whose schema is checked. Raises InvalidTrips."""
+    batch = Batch(
+        _moments(table, refusals),
+        _numbers(table, "trip_distance", DISTANCE_MILES, refusals).astype(np.float64),
+        _numbers(table, "passenger_count", PASSENGER_COUNT, refusals).astype(np.int16),
+        _numbers(table, "pickup_location_id", LOCATION_ID, refusals).astype(np.int16),
+        _numbers(table, "dropoff_location_id", LOCATION_ID, refusals).astype(np.int16),
+        _request_ids(table, refusals),
+    )
+    refusals.check()
+    return batch
+
+
+def _column(table: pa.Table, name: str) -> Any:
+    """None where there is no such column, or nothing in it."""
+    if name not in table.column_names or table[name].null_count == table.num_rows:
+        return None
+    return table[name].combine_chunks()
+
+
+def _nulls(column: Any) -> npt.NDArray[np.bool_]:
+    return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+
+
+def _numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[Any]:
+    """Where a value is missing or refused: something within bounds."""
+    column = _column(table, name)
+    missing = np.ones(table.num_rows, dtype=bool) if column is None else _nulls(column)
+    if name not in _OPTIONAL:
+        refusals.rows(name, missing, NO_VALUE)
+    if column is None:
+        return np.zeros(table.num_rows)
+    if pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.float64())
+    values = column.fill_null(pa.scalar(0, column.type)).to_numpy(zero_copy_only=False)
+    fine = bounds.contains(values)
+    refusals.rows(name, ~fine & ~missing, _expected(bounds))
+    return np.where(fine | missing, values, np.zeros(1, dtype=values.dtype))
+
+
+def _expected(bounds: Bounds) -> str:
+    low = f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}"
+    high = f"less than {bounds.high:g}" if bounds.high_open else f"at most {bounds.high:g}"
+    return f"expected {low} and {high}"
+
+
+def _moments(table: pa.Table, refusals: Refusals) -> moments.Moments:
+    column = _column(table, "pickup_at")
+    if column is None:
+        return np.full(table.num_rows, "NaT", dtype="datetime64[us]")
+    if not pa.types.is_timestamp(column.type):
+        at, refused = moments.of_texts(column.to_pylist())
+        refusals.each("pickup_at", refused)
+        return at
+    missing = _nulls(column)
+    counts = pc.cast(column, pa.int64()).fill_null(0).to_numpy()
+    at, fine = moments.of_timestamps(counts, column.type.unit, naive=column.type.tz is None)
+    refusals.rows("pickup_at", ~fine & ~missing, moments.OUT_OF_RANGE)
+    return np.where(missing, np.datetime64("NaT"), at)
+
+
+def _request_ids(table: pa.Table, refusals: Refusals) -> list[str | None] | None:
+    column = _column(table, "request_id")
+    if column is None:
+        return None
+    names: list[str | None] = column.to_pylist()
+    bad = [name is not None and _REQUEST_ID.fullmatch(name) is None for name in names]
+    refusals.rows("request_id", np.array(bad), "expected 1 to 200 printable characters")
+    return names

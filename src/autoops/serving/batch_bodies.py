@@ -1,0 +1,47 @@
+"""The body of a batch, in whichever of its forms it comes."""
+
+from typing import Literal
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from autoops.serving import accept, arrow
+from autoops.serving.answers import Form
+from autoops.serving.batch import Batch, of_columns, of_rows
+from autoops.serving.bodies import JSON, media_type_of, parse_json
+from autoops.serving.refusals import TooManyRows
+from autoops.serving.schemas import AnyBatch
+
+Kind = Literal["json", "arrow"]
+MEDIA_TYPES: dict[str, Kind] = {JSON: "json", arrow.MEDIA_TYPE: "arrow"}
+
+
+def kinds_of(request: Request) -> tuple[Kind, str]:
+    """Of the body, and the media type of the answer: that of the body unless the client wants the other.
+    Raises HTTPException 415 and 406."""
+    media_type = media_type_of(request)
+    if media_type not in MEDIA_TYPES:
+        raise HTTPException(415, f"expected content-type {' or '.join(MEDIA_TYPES)}")
+    offered = [media_type, *(other for other in MEDIA_TYPES if other != media_type)]
+    wanted = accept.preferred(request.headers.get("accept", ""), offered)
+    if wanted is None:
+        raise HTTPException(406, f"the answer can be {' or '.join(MEDIA_TYPES)}")
+    return MEDIA_TYPES[media_type], wanted
+
+
+def read(body: bytes, kind: Kind, max_rows: int) -> tuple[Batch, Form]:
+    """The trips, and the form of a JSON answer to them. Raises RequestValidationError and InputError."""
+    if kind == "arrow":
+        return arrow.read(body, max_rows), "columns"
+    given = parse_json(body, AnyBatch)
+    if given.trips is not None:
+        _limit(len(given.trips), "trips", max_rows)
+        return of_rows(given.trips), "rows"
+    assert given.columns is not None
+    _limit(len(given.columns.trip_distance), "rows", max_rows)
+    return of_columns(given.columns), "columns"
+
+
+def _limit(count: int, what: str, most: int) -> None:
+    if count > most:
+        raise TooManyRows(f"{what}: at most {most} in one request, got {count}")

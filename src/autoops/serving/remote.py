@@ -1,0 +1,57 @@
+"""An API elsewhere as a model: pieces of a file go there as Arrow, are logged there, and come back as Arrow."""
+
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tenacity
+
+from autoops.errors import InputError, ServiceUnavailable
+from autoops.serving import arrow
+from autoops.serving.batch import Batch
+
+_ATTEMPTS = 30
+_PAUSE_S = 1
+
+
+class _Busy(ServiceUnavailable):
+    """It answered, and stored nothing."""
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """Waits while the API says that it is busy. A connection that breaks ends it: what was sent may be in the log."""
+
+    api: httpx.Client
+
+    def predict(self, trips: pa.Table, _batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+        """Raises ServiceUnavailable, and InputError with what the API says of the request."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Busy),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_fixed(_PAUSE_S),
+            reraise=True,
+        )
+        content = retrying(self._ask, arrow.write(trips))
+        answered = pa.ipc.open_stream(content).read_all()
+        return answered["trip_duration_minutes"].to_numpy(), answered["model_version"].to_numpy()
+
+    def _ask(self, body: bytes) -> bytes:
+        try:
+            answer = self.api.post("/predict/batch", content=body, headers={"content-type": arrow.MEDIA_TYPE})
+        except httpx.TransportError as error:
+            raise ServiceUnavailable(f"{self.api.base_url} does not answer: {error}") from error
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise _Busy(f"{self.api.base_url}: {_detail(answer)}")
+        if not answer.is_success:
+            raise InputError(f"{self.api.base_url} answers {answer.status_code}: {_detail(answer)}")
+        return answer.content
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"

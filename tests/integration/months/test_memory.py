@@ -1,0 +1,28 @@
+"""A check remembers what the windows before its own were like."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from autoops.loop import monitoring
+from autoops.loop.pipeline import Pipeline
+from tests.integration.months.published import APRIL
+from tests.integration.one_process import publish
+
+
+def test_an_error_of_the_window_before_counts_with_those_of_this_one(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    pipeline.clock.advance(hours=1)
+    pipeline.checks.append(
+        model_version=1,
+        verdict="no drift",
+        alarm=False,
+        reason="",
+        event_from=APRIL.starts_at - timedelta(days=10),
+        event_until=APRIL.starts_at,
+        report={"relative_error": 0.5},
+    )
+    publish(worlds["steady"], tmp_path, "2022-04")
+    first = monitoring.check(pipeline)["windows"][0]
+    assert "over the recent windows the typical trip takes" in first["reason"]
+    assert pipeline.checks.latest(judged=True, limit=9)[-2].report["relative_error"] < 0.1

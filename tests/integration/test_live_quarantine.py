@@ -1,0 +1,102 @@
+"""Broken data in live traffic, in one process: it is noticed before its drift is, and nothing is retrained for it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.ingestion.sample import Scenario, write_sample
+from autoops.loop import monitoring
+from autoops.loop.live_quarantine import broken_rows
+from autoops.loop.overview import overview, sentences
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month, parse_months
+from autoops.predictions import Scope
+from autoops.settings import Settings, load_settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+
+APRIL = Month(2022, 4)
+SCENARIOS: tuple[Scenario, ...] = ("steady", "speed", "mix", "bad_day", "unit", "nulls")
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same April in several worlds, and the months before it in the steady one."""
+    made = {name: tmp_path_factory.mktemp(name) for name in SCENARIOS}
+    for name, directory in made.items():
+        write_sample(directory, [APRIL], trips_per_month=9_000, seed=7, scenario=name)
+    write_sample(made["steady"], parse_months("2022-01..2022-03"), trips_per_month=9_000, seed=7)
+    return made
+
+
+@pytest.fixture
+def pipeline(
+    settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pipeline:
+    """Version 1 serves."""
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    pipeline = pipeline_in(tmp_path, load_settings(CONFIG), engine)
+    publish(worlds["steady"], tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    return pipeline
+
+
+def test_kilometres_are_quarantined_once_paged_and_never_an_incident(
+    pipeline: Pipeline, worlds: dict[str, Path]
+) -> None:
+    for start in range(0, 3_000, 1_000):
+        drive(pipeline, worlds["unit"], APRIL, slice(start, start + 1_000))
+        found = monitoring.check(pipeline)
+        assert (found["verdict"], found["alarm"], found["decision"]) == ("broken data", False, "quarantine")
+        assert (found["incident_id"], found["actionable"]) == (None, [])
+        assert [one["check_id"] for one in found["quarantined"]] == [found["check_id"]]
+        assert ("unit change", "miles") in {(one["name"], one["column"]) for one in found["findings"]}
+    assert [incident.kind for incident in pipeline.ledger.incidents()] == ["manual"], "the first training"
+    (page,) = pipeline.ledger.entries(kind="page")
+    assert "kilometres where miles should be" in page.reason
+    assert page.evidence["findings"] == pipeline.checks.latest(limit=3)[-1].report["findings"]
+    assert "broken data: live traffic: miles are 1.6" in "\n".join(sentences(overview(pipeline)))
+
+
+def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(
+    pipeline: Pipeline, worlds: dict[str, Path]
+) -> None:
+    drive(pipeline, worlds["unit"], APRIL, slice(0, 1_000))
+    assert monitoring.check(pipeline)["verdict"] == "broken data"
+    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    drive(pipeline, worlds["steady"], APRIL, slice(1_000, 2_000))
+    found = monitoring.check(pipeline)
+    assert (found["verdict"], found["decision"]) in (("no drift", "nothing"), ("drift", "watch"))
+
+    rows = pipeline.log.latest_labelled(Scope(1), 2_000)
+    assert [broken_rows(pipeline, 1).contains(row) for row in rows] == [True] * 1_000 + [False] * 1_000
+
+
+def test_broken_data_between_two_alarms_keeps_neither_from_counting(
+    pipeline: Pipeline, worlds: dict[str, Path]
+) -> None:
+    decisions = []
+    for name, start in (("speed", 0), ("unit", 1_000), ("speed", 2_000)):
+        drive(pipeline, worlds[name], APRIL, slice(start, start + 1_000))
+        decisions.append(monitoring.check(pipeline)["decision"])
+    assert decisions == ["watch", "quarantine", "open incident"]
+
+
+def test_somebody_is_paged_again_for_another_episode_and_for_another_finding(
+    pipeline: Pipeline, worlds: dict[str, Path]
+) -> None:
+    pages = []
+    for start, name in enumerate(["nulls", "nulls", "steady", "nulls", "unit"]):
+        drive(pipeline, worlds[name], APRIL, slice(start * 1_000, start * 1_000 + 1_000))
+        monitoring.check(pipeline)
+        pages.append(len(pipeline.ledger.entries(kind="page")))
+    assert pages == [1, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("scenario", ["steady", "speed", "mix", "bad_day"])
+def test_a_changed_city_is_not_broken_data(pipeline: Pipeline, worlds: dict[str, Path], scenario: str) -> None:
+    drive(pipeline, worlds[scenario], APRIL, slice(0, 1_000))
+    assert monitoring.check(pipeline)["verdict"] in ("drift", "no drift")
+    assert broken_rows(pipeline, 1).predictions == ()

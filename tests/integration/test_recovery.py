@@ -1,0 +1,137 @@
+"""What a window of live traffic is made of, how late its labels are, and an incident that is over by itself."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.ingestion.sample import write_sample
+from autoops.loop import monitoring, retraining
+from autoops.loop.live_windows import live_window
+from autoops.loop.overview import overview, sentences
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import promote_version
+from autoops.loop.windows import Window
+from autoops.months import Month, parse_months
+from autoops.predictions import Label
+from autoops.registry import champion_of
+from autoops.settings import Settings, load_settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+
+APRIL = Month(2022, 4)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {name: tmp_path_factory.mktemp(name) for name in ("steady", "speed")}
+    write_sample(made["steady"], parse_months("2022-01..2022-04"), trips_per_month=14_000, seed=7)
+    write_sample(made["speed"], [APRIL], trips_per_month=14_000, seed=7, scenario="speed")
+    return made
+
+
+@pytest.fixture
+def pipeline(
+    settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pipeline:
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    pipeline = pipeline_in(tmp_path, load_settings(CONFIG), engine)
+    publish(worlds["steady"], tmp_path, "2022-01..2022-03")
+    retrain(pipeline, "first")
+    return pipeline
+
+
+def replay(pipeline: Pipeline, worlds: dict[str, Path], *names: str, begin: int = 0) -> list[dict[str, object]]:
+    """A check after each thousand trips."""
+    found = []
+    for number, name in enumerate(names, begin):
+        drive(pipeline, worlds[name], APRIL, slice(number * 1_000, number * 1_000 + 1_000))
+        found.append(monitoring.check(pipeline))
+    return found
+
+
+def test_an_incident_that_waits_is_over_after_ordinary_windows_in_a_row(
+    pipeline: Pipeline, worlds: dict[str, Path]
+) -> None:
+    opened = replay(pipeline, worlds, "speed", "speed")[-1]
+    assert opened["decision"] == "open incident"
+    later: list[dict[str, object]] = []
+    while len(later) < 3 or any(found["alarm"] for found in later[-3:]):
+        assert [found["recovered"] for found in later] == [[]] * len(later)
+        later += replay(pipeline, worlds, "steady", begin=3 + len(later))
+    assert later[-1]["recovered"] == [opened["incident_id"]]
+    incident = pipeline.ledger.incident(opened["incident_id"])
+    assert incident.status == "closed"
+    assert incident.outcome.startswith("recovered: the last 3 windows, of trips from 2022-04-")
+    assert pipeline.ledger.entries(incident_id=incident.id)[-1].actor == "drift_monitor"
+
+
+def test_an_alarm_in_between_keeps_it_open(pipeline: Pipeline, worlds: dict[str, Path]) -> None:
+    replay(pipeline, worlds, "speed", "speed")
+    replay(pipeline, worlds, "steady", "steady", "speed", "steady", begin=3)
+    assert [one.status for one in pipeline.ledger.incidents() if one.kind == "drift"] == ["waiting_for_data"]
+
+
+def test_what_a_retraining_has_taken_up_stays_open(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
+    incident = replay(pipeline, worlds, "speed", "speed")[-1]["incident_id"]
+    pipeline.ledger.claim(incident, retraining.ACTION, "somebody")
+    assert [found["recovered"] for found in replay(pipeline, worlds, *["steady"] * 3, begin=3)] == [[], [], []]
+
+
+def test_how_late_labels_are_stands_with_the_check_and_in_the_status(
+    pipeline: Pipeline, worlds: dict[str, Path]
+) -> None:
+    labels = []
+    with _labels_held_back(pipeline, labels):
+        drive(pipeline, worlds["steady"], APRIL, slice(0, 1_000))
+    pipeline.clock.advance(seconds=3 * 3600)
+    pipeline.log.attach(labels[:250], pipeline.clock.now())
+    found = monitoring.check(pipeline)
+    told = "25% of 1000 predictions are labelled; labels came 3.0 hours after the prediction in the median; loss is "
+    assert found["labels"].startswith(told)
+    kept = pipeline.checks.latest()[0].report["labels"]
+    assert (kept["share"], kept["delay_s"]) == (0.25, 3 * 3600)
+    assert kept["behind_s"] > timedelta(hours=12).total_seconds(), "a thousand of these trips take days"
+    assert f"labels     {found['labels']}" in sentences(overview(pipeline))
+
+
+def test_windows_never_share_rows_nor_mix_versions(pipeline: Pipeline, worlds: dict[str, Path]) -> None:
+    pipeline.registry.register(replace(pipeline.registry.runs[1], bundle=pipeline.registry.bundle_of(1)))
+    windows, labels = [], []
+    for number, version in enumerate((1, 1, 2, 2, 1)):
+        if champion_of(pipeline.registry).number != version:
+            pipeline.clock.advance(seconds=60)
+            promote_version(pipeline, version, reason="by turns", actor="me")
+        with _labels_held_back(pipeline, labels):
+            drive(pipeline, worlds["steady"], APRIL, slice(number * 1_500, number * 1_500 + 1_500))
+        pipeline.log.attach(labels[::2], pipeline.clock.now())
+        del labels[::2]
+        windows.append(_judged(pipeline))
+    for judged, version in zip(windows, (1, 1, 2, 2, 1), strict=True):
+        rows = [*judged.logged, *(row.logged for row in judged.labelled)]
+        assert {row.model_version for row in rows} == {version}
+    predictions = [row.id for judged in windows for row in judged.logged]
+    truths = [row.label_id for judged in windows for row in judged.labelled]
+    assert len(set(predictions)) == len(predictions) == 5_000
+    assert len(set(truths)) == len(truths) == 2_000
+
+
+def _judged(pipeline: Pipeline) -> Window:
+    """The window that a check is about to judge, as far as it has rows enough."""
+    window = live_window(pipeline, champion_of(pipeline.registry), 1_000)
+    assert monitoring.check(pipeline)["verdict"] in ("drift", "no drift")
+    enough = {name: getattr(window, name) for name in ("logged", "labelled") if len(getattr(window, name)) >= 1_000}
+    return replace(window, **({"logged": [], "labelled": []} | enough))
+
+
+@contextmanager
+def _labels_held_back(pipeline: Pipeline, held: list[Label]) -> Iterator[None]:
+    attach = pipeline.log.attach
+    pipeline.log.attach = lambda labels, _: held.extend(labels)
+    yield
+    pipeline.log.attach = attach

@@ -1,0 +1,238 @@
+"""What publications alone bring about: a second look at a challenger that waits, and a refresh of an old champion."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import Conflict, NotPublished, SourceUnavailable
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource
+from autoops.loop import controls, monitoring, remedies, retraining
+from autoops.loop.approval import approve
+from autoops.loop.explain import explain
+from autoops.loop.ledger import Incident
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.preview import preview, sentences
+from autoops.loop.report import page
+from autoops.months import Month, parse_months
+from autoops.registry import champion_of
+from autoops.settings import Settings, load_settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, pipeline_in, publish, retrain
+
+CHANGE = Month(2022, 4)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trips become 30 % slower from April on. A week has some 1,400."""
+    directory = tmp_path_factory.mktemp("world")
+    months = parse_months("2022-01..2022-09")
+    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=CHANGE)
+    return directory
+
+
+@pytest.fixture
+def pipeline(
+    settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pipeline:
+    """With a champion of January to March."""
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    built = pipeline_in(tmp_path, load_settings(CONFIG), engine)
+    publish(world, tmp_path, "2022-01..2022-03")
+    retrain(built, "first", reason="first model")
+    return built
+
+
+def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
+    changed = getattr(pipeline.settings, section).model_copy(update=values)
+    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
+
+
+@pytest.fixture
+def undecided(pipeline: Pipeline, world: Path, tmp_path: Path) -> Pipeline:
+    """Version 2 knows April, and the week held out is too little for a gate that wants 2,000 rows."""
+    careful = setting(pipeline, "gate", min_rows=2_000)
+    publish(world, tmp_path, "2022-04")
+    outcome = retrain(careful, "second", reason="by hand")
+    assert not outcome["promoted"]
+    assert str(outcome["reason"]).endswith("as full as these, and looked at again when they are published")
+    return careful
+
+
+def of_kind(pipeline: Pipeline, kind: str) -> list[Incident]:
+    return [incident for incident in pipeline.ledger.incidents() if incident.kind == kind]
+
+
+def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+    thrifty = setting(undecided, "training", most_per_week=0)
+    assert monitoring.check(thrifty)["actionable"] == []
+    assert "0 have come in since" in preview(thrifty)["calendar"][0]["because"]
+
+    publish(world, tmp_path, "2022-05")
+    assert preview(thrifty)["calendar"][0]["action"] == "open incident"
+    (incident_id,) = monitoring.check(thrifty)["actionable"]
+    assert monitoring.check(thrifty)["actionable"] == []
+    assert any(f"incident {incident_id}: look again" in line for line in sentences(preview(thrifty)))
+
+    plan = retraining.begin(thrifty, "look", incident_id=incident_id)
+    assert retraining.begin(thrifty, "look", incident_id=incident_id) == plan
+    assert (plan["challenger"], plan["look"], plan["months"]) == (2, 2, ["2022-04", "2022-05"])
+    assert retraining.candidate(thrifty, plan) == 2
+    verdict = retraining.gate(thrifty, plan, 2)
+    assert retraining.gate(thrifty, plan, 2) == verdict
+    retraining.close(thrifty, plan, retraining.promote(thrifty, plan, 2, verdict))
+
+    assert champion_of(thrifty.registry).number == 2
+    assert len(thrifty.registry.versions()) == 2
+    assert verdict["days"] == 38
+    assert "97.5% interval" in verdict["reason"]
+    assert thrifty.registry.verdicts[2, "gate"]["decision"] == "inconclusive"
+    assert thrifty.registry.verdicts[2, "gate-look-2"]["decision"] == "promote"
+    assert [entry.incident_id for entry in thrifty.ledger.entries(kind="retraining begun")] == [1, 2]
+    opened = thrifty.ledger.entries(incident_id=incident_id)[0]
+    assert (opened.evidence["closed_incident"], opened.evidence["challenger"]) == (2, 2)
+    assert thrifty.ledger.incident(incident_id).status == "closed"
+    assert monitoring.check(thrifty)["actionable"] == []
+    told = page(explain(thrifty, incident_id))
+    assert told.startswith(f"Incident {incident_id}: a second look at version 2\n")
+    assert "In incident 2 the gate could not tell version 2 from version 1, and asked for" in told
+    assert "it was compared again, and version 2 took over" in told
+    assert "airflow took the challenger that waited to the gate again: on 2022-04, 2022-05" in told
+
+
+def test_many_checks_at_a_time_open_one(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-05..2022-09")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: remedies.open_due(undecided), range(16)))
+    (incident,) = of_kind(undecided, "second look")
+    undecided.ledger.close(incident.id, "done", actor="test")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: remedies.open_due(undecided), range(16)))
+    assert len(of_kind(undecided, "second look")) == 1, "one that was closed by hand does not come back"
+    assert len(of_kind(undecided, "refresh")) == 1
+
+
+def test_a_second_look_ends_where_it_would_settle_nothing_any_more(
+    undecided: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-05")
+    (incident_id,) = monitoring.check(undecided)["actionable"]
+    retrain(undecided, "quicker", force=True)
+    with pytest.raises(Conflict, match="champion is version 3 by now"):
+        retraining.begin(undecided, "look", incident_id=incident_id)
+    assert monitoring.check(undecided)["actionable"] == []
+    outcome = undecided.ledger.incident(incident_id).outcome
+    assert outcome == "void: version 2 was compared with version 1, and champion is version 3 by now"
+
+
+def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+    careful = setting(undecided, "training", approval=True)
+    publish(world, tmp_path, "2022-05")
+    controls.freeze(careful, reason="election day", actor="cli:ann")
+    assert monitoring.check(careful)["actionable"] == []
+    (incident,) = of_kind(careful, "second look")
+    with pytest.raises(Conflict, match="election day"):
+        retraining.begin(careful, "look", incident_id=incident.id)
+    controls.unfreeze(careful, reason="over", actor="cli:ann")
+    assert monitoring.check(careful)["actionable"] == [incident.id]
+    assert not retrain(careful, "look", incident_id=incident.id)["promoted"]
+    assert careful.ledger.incident(incident.id).status == "waiting_for_approval"
+    approve(careful, incident.id, reason="looks right", actor="cli:ann")
+    assert champion_of(careful.registry).number == 2
+
+
+def test_a_quarantined_month_brings_no_days(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+    write_sample(tmp_path / "published", [Month(2022, 5)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
+    (incident_id,) = monitoring.check(undecided)["actionable"]
+    with pytest.raises(NotPublished, match="the second look waits for"):
+        retraining.begin(undecided, "look", incident_id=incident_id)
+    assert monitoring.check(undecided)["actionable"] == []
+    assert undecided.ledger.incident(incident_id).status == "waiting_for_data"
+
+
+def test_after_the_last_look_nobody_comes_back(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+    first = undecided.ledger.entries(kind="gate", model_version=2)[-1]
+    for look in (2, 3):
+        undecided.ledger.record(
+            "gate",
+            "inconclusive",
+            actor="test",
+            incident_id=first.incident_id,
+            model_version=2,
+            evidence=dict(first.evidence) | {"look": look},
+        )
+    publish(world, tmp_path, "2022-05")
+    assert monitoring.check(undecided)["actionable"] == []
+    assert "has looked at version 2 3 times" in preview(undecided)["calendar"][0]["because"]
+    plan = {"incident_id": 2, "force": False, "run_id": "x", "actor": "me", "automatic": True}
+    outcome = retraining.promote(undecided, plan, 2, dict(first.evidence) | {"look": 3})
+    assert outcome["reason"].endswith("but this was the last look")
+
+
+def test_an_old_champion_is_compared_with_newer_months_once_a_while(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-04..2022-05")
+    assert monitoring.check(pipeline)["actionable"] == []
+    publish(world, tmp_path, "2022-06")
+    assert "refresh: open incident" in sentences(preview(pipeline))[-1]
+    (incident_id,) = monitoring.check(pipeline)["actionable"]
+    incident = pipeline.ledger.incident(incident_id)
+    assert (incident.kind, incident.model_version) == ("refresh", 1)
+    assert incident.reason == "the champion was trained until 2022-03, and 2022-06 is at hand"
+
+    plan = retraining.begin(pipeline, "fresh", incident_id=incident_id)
+    assert (plan["months"], plan["trigger"]) == (["2022-04", "2022-05", "2022-06"], "refresh")
+    version = retraining.candidate(pipeline, plan)
+    verdict = retraining.gate(pipeline, plan, version)
+    assert verdict["decision"] == "promote", "the world has changed since"
+    refused = {"promoted": False, "version": version, "reason": "a person said no"}
+    retraining.close(pipeline, plan, refused)
+    told = page(explain(pipeline, incident_id))
+    assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
+    assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
+    publish(world, tmp_path, "2022-07..2022-08")
+    assert monitoring.check(pipeline)["actionable"] == []
+    assert "due with 2022-09" in preview(pipeline)["calendar"][0]["because"]
+    publish(world, tmp_path, "2022-09")
+    (again,) = monitoring.check(pipeline)["actionable"]
+    assert retrain(pipeline, "fresher", incident_id=again)["promoted"]
+    assert "due with 2022-12" in preview(pipeline)["calendar"][0]["because"]
+
+
+def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-04..2022-06")
+    assert monitoring.check(setting(pipeline, "training", refresh_months=0))["actionable"] == []
+    assert monitoring.check(setting(pipeline, "training", most_per_week=0))["actionable"] == []
+    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    assert monitoring.check(pipeline)["actionable"] == []
+    assert of_kind(pipeline, "refresh") == []
+    controls.unfreeze(pipeline, reason="over", actor="cli:ann")
+    (incident_id,) = monitoring.check(pipeline)["actionable"]
+    retraining.begin(pipeline, "fresh", incident_id=incident_id)
+    assert pipeline.ledger.entries(incident_id=incident_id, kind="retraining begun")[0].evidence["automatic"]
+
+    other = pipeline.ledger.open_incident("refresh", "old", actor="test", model_version=7)
+    assert monitoring.check(pipeline)["actionable"] == []
+    assert pipeline.ledger.incident(other).outcome == "void: version 7 is champion no more"
+
+
+def test_a_source_that_is_away_costs_the_refresh_and_not_the_check(
+    pipeline: Pipeline, world: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(DirectorySource):
+        def published(self) -> list[Month]:
+            raise SourceUnavailable("no answer")
+
+    publish(world, tmp_path, "2022-04..2022-06")
+    found = monitoring.check(replace(pipeline, source=Away(tmp_path / "published")))
+    assert found["actionable"] == []
+    assert "no answer" in caplog.text
+    assert monitoring.check(pipeline)["actionable"]

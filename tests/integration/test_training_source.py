@@ -1,0 +1,180 @@
+"""Retraining on what traffic really was: labelled live predictions instead of, or after, published months."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import DataError, NotPublished
+from autoops.ingestion.sample import write_sample
+from autoops.loop import monitoring, retraining
+from autoops.loop.labelled_log import digest_of, logged_months, trips_of
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month, parse_months
+from autoops.predictions import LIVE, Label, Scope
+from autoops.registry import champion_of
+from autoops.settings import Settings, load_settings
+from autoops.trips import TARGET
+from tests.conftest import CONFIG
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+
+APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
+WHOLE = slice(0, 4_000)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trips become 30 % slower from April on."""
+    directory = tmp_path_factory.mktemp("world")
+    months = parse_months("2022-01..2022-06")
+    write_sample(directory, months, trips_per_month=4_000, scenario="speed", changes_from=APRIL)
+    return directory
+
+
+@pytest.fixture
+def pipeline(
+    settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pipeline:
+    """Trains on the log; its first champion, of January to March, cannot have done so."""
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    monkeypatch.setenv("AUTOOPS__TRAINING__SOURCE", "log")
+    built = pipeline_in(tmp_path, load_settings(CONFIG), engine)
+    publish(world, tmp_path, "2022-01..2022-03")
+    assert retrain(built, "first", reason="first model")["promoted"]
+    assert champion_of(built.registry).tags["training_source"] == "months"
+    return built
+
+
+def training_on(pipeline: Pipeline, source: str) -> Pipeline:
+    training = pipeline.settings.training.model_copy(update={"source": source})
+    return replace(pipeline, settings=pipeline.settings.model_copy(update={"training": training}))
+
+
+def test_drift_is_healed_without_any_publication(pipeline: Pipeline, world: Path) -> None:
+    actionable: list[int] = []
+    for start in range(0, 4_000, 1_000):
+        drive(pipeline, world, APRIL, slice(start, start + 1_000))
+        actionable += monitoring.check(pipeline)["actionable"]
+    (incident_id,) = actionable
+    plan = retraining.begin(pipeline, "second", incident_id=incident_id)
+    assert (plan["months"], plan["logged"]) == (["2022-04"], ["2022-04"])
+    assert retraining.ingest(pipeline, plan) == {}
+    version = retraining.candidate(pipeline, plan)
+    verdict = retraining.gate(pipeline, plan, version)
+    assert verdict["decision"] == "promote"
+    assert verdict["days"] == 7
+    assert retraining.promote(pipeline, plan, version, verdict)["promoted"]
+
+    trips = trips_of(pipeline, [APRIL])
+    (dataset,) = pipeline.registry.runs[version].datasets
+    assert (dataset.name, dataset.digest) == ("labelled_log_2022-04_2022-04", digest_of(trips))
+    assert dataset.rows == len(trips)
+    assert pipeline.registry.version(version).tags["training_source"] == "log"
+    assert monitoring.check(training_on(pipeline, "months"))["actionable"] == []
+
+
+def test_an_incident_beyond_the_labels_waits_for_them(pipeline: Pipeline, world: Path) -> None:
+    drive(pipeline, world, APRIL, WHOLE)
+    newest = trips_of(pipeline, [APRIL])["pickup_at"].iloc[-1].to_pydatetime()
+    beyond, within = (
+        pipeline.ledger.open_incident("drift", "odd", actor="test", evidence_until=newest + timedelta(hours=hours))
+        for hours in (1, 0)
+    )
+    found = monitoring.check(pipeline)
+    assert beyond not in found["actionable"]
+    assert within in found["actionable"]
+    assert pipeline.ledger.incident(beyond).status == "waiting_for_data"
+    with pytest.raises(NotPublished, match="the labelled log does not reach"):
+        retraining.begin(pipeline, "early", incident_id=beyond)
+    drive(pipeline, world, MAY, slice(0, 100))
+    assert beyond in monitoring.check(pipeline)["actionable"]
+
+
+def test_too_few_labelled_trips_are_said(pipeline: Pipeline, world: Path) -> None:
+    with pytest.raises(NotPublished, match="no labelled trip to train on"):
+        retraining.begin(pipeline, "none")
+    drive(pipeline, world, APRIL, slice(0, 1_500))
+    plan = retraining.begin(pipeline, "few")
+    with pytest.raises(DataError, match=r"training\.min_rows is 2000"):
+        retraining.candidate(pipeline, plan)
+
+
+def test_after_the_published_months_comes_the_log(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    both = training_on(pipeline, "both")
+    publish(world, tmp_path, "2022-04")
+    drive(both, world, APRIL, WHOLE)
+    drive(both, world, MAY, WHOLE)
+    assert logged_months(both) == [APRIL, MAY]
+    plan = retraining.begin(both, "second")
+    assert (plan["months"], plan["logged"]) == (["2022-03", "2022-04", "2022-05"], ["2022-05"])
+    version = retraining.candidate(both, plan)
+    names = [dataset.name for dataset in both.registry.runs[version].datasets]
+    assert names == ["green_tripdata_2022-03", "green_tripdata_2022-04", "labelled_log_2022-05_2022-05"]
+    assert both.registry.version(version).tags["training_source"] == "both"
+    assert Month.of(both.registry.version(version).trained_until) == MAY
+    assert len(both.registry.version(version).tags["data_digests"].split(",")) == 3
+
+
+def test_broken_data_and_impossible_labels_are_left_out(pipeline: Pipeline, world: Path) -> None:
+    drive(pipeline, world, APRIL, slice(0, 1_000))
+    rows = pipeline.log.latest_labelled(Scope(1, LIVE), 1_000)
+    before = trips_of(pipeline, [APRIL])
+    assert len(before) == 1_000
+    pipeline.log.attach([Label(600.0, prediction_id=rows[-1].logged.id)], pipeline.clock.now())
+    pipeline.log.attach([Label(7.5, prediction_id=rows[-2].logged.id)], pipeline.clock.now())
+    corrected = trips_of(pipeline, [APRIL])
+    assert len(corrected) == 999, "the later label counts, and ten hours are no trip"
+    assert (corrected[TARGET] == 7.5).any()
+    assert digest_of(corrected) != digest_of(before)
+
+    pipeline.checks.append(
+        model_version=1,
+        verdict="broken data",
+        alarm=False,
+        reason="kilometres",
+        event_from=None,
+        event_until=None,
+        last_prediction_id=None,
+        last_label_id=None,
+        report={"source": LIVE, "broken": {"predictions": [None, rows[299].logged.id], "labels": [None, None]}},
+    )
+    assert len(trips_of(pipeline, [APRIL])) == 699
+    assert trips_of(pipeline, [MAY]).empty
+
+
+def quiet(pipeline: Pipeline, **training: object) -> Pipeline:
+    """No alarm leads to an incident."""
+    settings = pipeline.settings
+    drift = settings.drift.model_copy(update={"alarms_needed": 99, "alarms_of": 99})
+    changed = {"drift": drift, "training": settings.training.model_copy(update=training)}
+    return replace(pipeline, settings=settings.model_copy(update=changed))
+
+
+def test_a_refresh_comes_with_whole_months_of_the_log(pipeline: Pipeline, world: Path) -> None:
+    old = quiet(pipeline, refresh_months=2)
+    drive(old, world, APRIL, WHOLE)
+    drive(old, world, MAY, WHOLE)
+    assert monitoring.check(old)["actionable"] == [], "May may not be over"
+    drive(old, world, JUNE, slice(0, 10))
+    (incident_id,) = monitoring.check(old)["actionable"]
+    assert pipeline.ledger.incident(incident_id).reason.endswith("2022-05 is at hand")
+    plan = retraining.begin(old, "fresh", incident_id=incident_id)
+    assert plan["logged"] == ["2022-04", "2022-05", "2022-06"]
+
+
+def test_the_gate_looks_again_when_the_log_has_the_days(pipeline: Pipeline, world: Path) -> None:
+    strict = pipeline.settings.gate.model_copy(update={"min_rows": 2_000})
+    careful = quiet(replace(pipeline, settings=pipeline.settings.model_copy(update={"gate": strict})))
+    drive(careful, world, APRIL, WHOLE)
+    assert "looked at again" in str(retrain(careful, "second")["reason"])
+    drive(careful, world, MAY, WHOLE)
+    assert monitoring.check(careful)["actionable"] == []
+    drive(careful, world, JUNE, slice(0, 10))
+    (incident_id,) = monitoring.check(careful)["actionable"]
+    plan = retraining.begin(careful, "look", incident_id=incident_id)
+    assert (plan["months"], plan["logged"], plan["challenger"]) == (["2022-04", "2022-05"], plan["months"], 2)
+    verdict = retraining.gate(careful, plan, retraining.candidate(careful, plan))
+    assert (verdict["decision"], verdict["days"]) == ("promote", 38)

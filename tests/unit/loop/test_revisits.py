@@ -1,0 +1,146 @@
+"""When the gate looks again, and when a champion is old enough for a refresh."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from autoops.loop.policy import Freeze, Lately
+from autoops.loop.revisits import MOST_SECOND_LOOKS, Age, Undecided, look_again, overtaken, refresh, second_look
+from autoops.months import Month
+
+NOW = datetime(2022, 6, 1, tzinfo=UTC)
+ANN = Freeze("ann", "election day")
+WAITS = Undecided(version=4, compared_with=3, looks=1, days_needed=20, days_published=30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "champion", "newest", "action"),
+    [
+        ({}, 3, 4, "open incident"),
+        ({"days_published": 20}, 3, 4, "open incident"),
+        ({"days_published": 19}, 3, 4, "wait for data"),
+        ({"days_needed": None}, 3, 4, "nothing"),
+        ({"looks": MOST_SECOND_LOOKS}, 3, 4, "open incident"),
+        ({"looks": MOST_SECOND_LOOKS + 1}, 3, 4, "nothing"),
+        ({"rolled_back": True}, 3, 4, "nothing"),
+        ({"promoted": True}, 3, 4, "nothing"),
+        ({}, 5, 4, "nothing"),
+        ({}, None, 4, "nothing"),
+        ({}, 3, 5, "nothing"),
+    ],
+)
+def test_who_is_looked_at_again(changes: dict, champion: int | None, newest: int, action: str) -> None:
+    decision = second_look(replace(WAITS, **changes), champion, newest, None)
+    assert decision.action == action
+    assert decision.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "champion", "newest", "frozen", "back_days_ago", "action"),
+    [
+        ({}, 3, 4, None, None, "look again"),
+        ({"looks": MOST_SECOND_LOOKS + 1}, 3, 4, None, None, "look again"),
+        ({"days_published": 20}, 3, 4, None, None, "look again"),
+        ({"days_published": 19}, 3, 4, None, None, "wait for data"),
+        ({"days_needed": None}, 3, 4, None, None, "wait for data"),
+        ({}, 3, 4, ANN, None, "frozen"),
+        ({"days_published": 19}, 3, 4, ANN, None, "wait for data"),
+        ({}, 3, 4, None, 6.9, "cool down"),
+        ({}, 3, 4, None, 7, "look again"),
+        ({}, 5, 4, ANN, 1, "void"),
+        ({}, None, 4, None, None, "void"),
+        ({}, 3, 5, None, None, "void"),
+        ({"rolled_back": True}, 3, 4, None, None, "void"),
+        ({"promoted": True}, 3, 4, None, None, "void"),
+    ],
+)
+def test_what_becomes_of_a_second_look(
+    changes: dict, champion: int | None, newest: int, frozen: Freeze | None, back_days_ago: float | None, action: str
+) -> None:
+    back = None if back_days_ago is None else NOW - timedelta(days=back_days_ago)
+    lately = Lately(NOW, [NOW] * 9, back)
+    assert look_again(replace(WAITS, **changes), champion, newest, frozen, lately, 7).action == action
+
+
+def test_what_overtook_a_challenger_is_named() -> None:
+    assert overtaken(WAITS, 3, 4) is None
+    assert overtaken(WAITS, 3, 3) is None
+    assert "version 4 was rolled back" in str(overtaken(replace(WAITS, rolled_back=True), 3, 4))
+    assert "version 4 was promoted" in str(overtaken(replace(WAITS, promoted=True), 3, 4))
+    assert "champion is version 5 by now" in str(overtaken(WAITS, 5, 4))
+    assert "champion is nobody by now" in str(overtaken(WAITS, None, 4))
+    assert "version 6, which is newer" in str(overtaken(WAITS, 3, 6))
+
+
+def test_an_incident_that_stands_comes_before_a_second_look() -> None:
+    decision = second_look(WAITS, 3, 4, 9)
+    assert decision.action == "incident stands"
+    assert "incident 9 comes first" in decision.reason
+    assert second_look(replace(WAITS, days_published=0), 3, 4, 9).action == "wait for data"
+
+
+def test_a_second_look_says_what_it_waits_for() -> None:
+    reason = second_look(replace(WAITS, days_published=0), 3, 4, None).reason
+    assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have come in since")
+    assert "otherwise the gate would look again at version 4" in look_again(WAITS, 3, 4, ANN, Lately(), 7).reason
+
+
+MARCH = Month(2022, 3)
+
+
+def age(newest: int, refreshed: int | None = None, retrained: int | None = None) -> Age:
+    """Months of 2022; the champion is of March."""
+    return Age(
+        Month(2022, newest),
+        MARCH,
+        Month(2022, refreshed) if refreshed else None,
+        Month(2022, retrained) if retrained else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("aged", "every", "standing", "frozen", "lately", "most_per_week", "action"),
+    [
+        (age(6), 3, None, None, Lately(NOW), 2, "open incident"),
+        (age(9), 3, None, None, Lately(), 2, "open incident"),
+        (age(5), 3, None, None, Lately(NOW), 2, "nothing"),
+        (age(4), 1, None, None, Lately(NOW), 2, "open incident"),
+        (age(6), 0, None, None, Lately(NOW), 2, "nothing"),
+        (age(6), 3, 8, None, Lately(NOW), 2, "incident stands"),
+        (age(5), 3, 8, None, Lately(NOW), 2, "nothing"),
+        (age(8, refreshed=6), 3, None, None, Lately(NOW), 2, "nothing"),
+        (age(9, refreshed=6), 3, None, None, Lately(NOW), 2, "open incident"),
+        (age(6, refreshed=2), 3, None, None, Lately(NOW), 2, "open incident"),
+        (age(6, retrained=6), 3, None, None, Lately(NOW), 2, "nothing"),
+        (age(6, retrained=7), 3, None, None, Lately(NOW), 2, "nothing"),
+        (age(6, retrained=5), 3, None, None, Lately(NOW), 2, "open incident"),
+        (age(6), 3, None, ANN, Lately(NOW), 2, "frozen"),
+        (age(6), 3, None, None, Lately(NOW, [], NOW - timedelta(days=6.9)), 2, "cool down"),
+        (age(6), 3, None, None, Lately(NOW, [], NOW - timedelta(days=7)), 2, "open incident"),
+        (age(6), 3, None, None, Lately(NOW, [NOW, NOW]), 2, "cool down"),
+        (age(6), 3, None, None, Lately(NOW, [NOW]), 2, "open incident"),
+        (age(6), 3, None, None, Lately(NOW), 0, "cool down"),
+    ],
+)
+def test_when_a_champion_is_refreshed(
+    aged: Age,
+    every: int,
+    standing: int | None,
+    frozen: Freeze | None,
+    lately: Lately,
+    most_per_week: int,
+    action: str,
+) -> None:
+    decision = refresh(aged, every, standing, frozen, lately, 7, most_per_week)
+    assert decision.action == action
+    assert decision.reason
+
+
+def test_a_refresh_says_why_it_comes_or_when() -> None:
+    def told(aged: Age) -> str:
+        return refresh(aged, 3, None, None, Lately(), 7, 2).reason
+
+    assert told(age(6)) == "the champion was trained until 2022-03, and 2022-06 is at hand"
+    assert "the last refresh was tried with 2022-06, and 2022-09 is at hand" in told(age(9, refreshed=6))
+    assert "a refresh is due with 2022-09" in told(age(8, refreshed=6))

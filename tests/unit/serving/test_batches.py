@@ -1,0 +1,102 @@
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from autoops import bundle
+from autoops.errors import ServiceUnavailable
+from autoops.features import feature_matrix
+from autoops.scoring import Cores, Scorer
+from autoops.serving.batch import of_columns
+from autoops.serving.batches import Batches
+from autoops.serving.refusals import InvalidTrips
+from autoops.serving.schemas import TripColumns
+from autoops.trips import columns_of
+from tests.bundles import FEATURES, small_training_run, synthetic_trips
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
+    run = small_training_run(tmp_path_factory.mktemp("bundle"))
+    return Scorer(run.bundle, bundle.verify(run.bundle, run.tags["bundle_digest"]))
+
+
+@pytest.mark.parametrize("threads", [1, 3, 4])
+@pytest.mark.parametrize("rows", [1, 255, 256, 257, 1000, 5000])
+def test_on_many_cores_the_answer_is_the_same_to_the_bit(scorer: Scorer, threads: int, rows: int) -> None:
+    matrix = feature_matrix(columns_of(synthetic_trips(rows=rows, seed=5)), FEATURES)
+    cores = Cores(threads)
+    assert np.array_equal(cores.predict(scorer, matrix), scorer.predict(matrix))
+    cores.stop()
+
+
+@pytest.mark.parametrize(("threads", "nicer_by"), [(1, 0), (2, 5)])
+def test_several_threads_of_batches_give_way_and_no_others(threads: int, nicer_by: int) -> None:
+    class Asked:
+        """Tells from inside a core's thread how it is treated."""
+
+        def predict(self, matrix: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+            return np.array([os.getpriority(os.PRIO_PROCESS, threading.get_native_id())])
+
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    cores = Cores(threads)
+    assert cores.predict(Asked(), np.zeros((1, 1), dtype=np.float32))[0] == min(mine + nicer_by, 19)  # type: ignore[arg-type]
+    cores.stop()
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
+
+
+def test_the_event_loop_goes_on_while_a_batch_is_in_work() -> None:
+    async def body() -> bool:
+        batches, go_on = Batches(1000, 1), threading.Event()
+        working = asyncio.create_task(batches.run(go_on.wait, 10))
+        await asyncio.sleep(0)
+        go_on.set()
+        done = await working
+        batches.stop()
+        return done
+
+    assert asyncio.run(body())
+
+
+def test_more_than_the_limit_is_refused_until_something_ends() -> None:
+    batches = Batches(100, 1)
+    with batches.admitted(250), pytest.raises(ServiceUnavailable), batches.admitted(1):
+        pass
+    with batches.admitted(60):
+        with pytest.raises(ServiceUnavailable), batches.admitted(41):
+            pass
+        with batches.admitted(40):
+            pass
+        with batches.admitted(40):
+            pass
+    batches.stop()
+
+
+def columns(**changes: object) -> TripColumns:
+    made = {"trip_distance": [1.0, 2.0], "pickup_location_id": [1, 2], "dropoff_location_id": [3, 4]}
+    return TripColumns.model_validate(made | changes)
+
+
+def test_columns_have_one_length() -> None:
+    for name, values in (("passenger_count", [1]), ("pickup_location_id", [1, 2, 3]), ("pickup_at", [])):
+        with pytest.raises(InvalidTrips) as caught:
+            of_columns(columns(**{name: values}))
+        assert [problem.field for problem in caught.value.listed] == [f"columns.{name}"]
+
+
+def test_a_moment_that_is_none_is_named_by_its_row() -> None:
+    with pytest.raises(InvalidTrips) as caught:
+        of_columns(columns(pickup_at=[None, "yesterday"]))
+    assert [problem.field for problem in caught.value.listed] == ["columns.pickup_at.1"]
+
+
+def test_many_threads_may_share_the_cores(scorer: Scorer) -> None:
+    matrix = feature_matrix(columns_of(synthetic_trips(rows=600, seed=5)), FEATURES)
+    cores = Cores(2)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: cores.predict(scorer, matrix), range(24)))
+    cores.stop()
+    assert all(np.array_equal(answer, scorer.predict(matrix)) for answer in answers)
