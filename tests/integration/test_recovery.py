@@ -125,6 +125,8 @@ def _judged(pipeline: Pipeline) -> Window:
     """The window that a check is about to judge, as far as it has rows enough."""
     window = live_window(pipeline, champion_of(pipeline.registry), 1_000)
     assert monitoring.check(pipeline)["verdict"] in ("drift", "no drift")
+    left = live_window(pipeline, champion_of(pipeline.registry), 1_000)
+    assert not {row.id for row in window.logged} & {row.id for row in left.logged}
     enough = {name: getattr(window, name) for name in ("logged", "labelled") if len(getattr(window, name)) >= 1_000}
     return replace(window, **({"logged": [], "labelled": []} | enough))
 
