@@ -100,13 +100,21 @@ def test_no_trip_counts_as_shorter_than_a_minute() -> None:
 def test_limits_lie_around_what_was_ordinary() -> None:
     rng = np.random.default_rng(0)
     ordinary = Ordinary(Schedule(windows_per_year=1_000, needed=1, of=1))
-    found = limits(rng.normal(0.02, 0.03, 4000), rng.normal(3, 0.2, 4000), ordinary, 1)
+    found = limits(rng.normal(0.02, 0.03, 4000), rng.normal(3, 0.2, 4000), ordinary, 1, held_out=1.0)
     assert found.relative_mean == pytest.approx(0.02, abs=0.002)
     assert found.relative_low == pytest.approx(0.02 - 3.09 * 0.03, abs=0.003)
     assert found.relative_high == pytest.approx(0.02 + 3.09 * 0.03, abs=0.003)
     assert found.recent_low == pytest.approx(0.02 - 3.09 * 0.015, abs=0.003)
     assert found.recent_high == pytest.approx(0.02 + 3.09 * 0.015, abs=0.003)
     assert found.absolute_high == pytest.approx(3 + 3.09 * 0.2, abs=0.02)
+
+
+def test_a_level_that_few_trips_tell_widens_the_limit_of_absolute_errors_alone() -> None:
+    rng = np.random.default_rng(0)
+    series, ordinary = (rng.normal(0.02, 0.03, 90), rng.normal(3, 0.2, 90)), Ordinary(Schedule(365, 2, 3))
+    known, guessed = (limits(*series, ordinary, 1, held_out) for held_out in (1.0, 0.1))
+    assert guessed.absolute_high > known.absolute_high + 0.05
+    assert replace(guessed, absolute_high=known.absolute_high) == known
 
 
 def test_the_narrower_limits_of_both_hold() -> None:
@@ -124,7 +132,7 @@ def test_errors_on_fitted_rows_are_widened_to_those_on_held_out_rows(centre: flo
     rng = np.random.default_rng(0)
     fitted, held_out = rng.normal(0.5, 2, 5000), rng.normal(0.9, 3, 900)
     widened = out_of_sample(fitted, held_out, centre)
-    assert np.mean((widened - centre) ** 2) == pytest.approx(np.mean((held_out - centre) ** 2))
+    assert np.abs(widened - centre).mean() == pytest.approx(np.abs(held_out - centre).mean())
     assert np.corrcoef(widened, fitted)[0, 1] == pytest.approx(1)
 
 
