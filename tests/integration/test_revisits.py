@@ -205,6 +205,18 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     assert "due with 2022-12" in preview(pipeline)["calendar"][0]["because"]
 
 
+def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-04..2022-05")
+    write_sample(tmp_path / "published", [Month(2022, 6)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
+    assert monitoring.check(pipeline)["actionable"] == []
+    assert of_kind(pipeline, "refresh") == []
+    (quarantined,) = pipeline.ledger.entries(kind="quarantined")
+    assert quarantined.evidence["month"] == "2022-06"
+    assert monitoring.check(pipeline)["actionable"] == []
+
+
 def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(
     pipeline: Pipeline, world: Path, tmp_path: Path
 ) -> None:
