@@ -131,8 +131,7 @@ def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     fitted, held_out = (prediction - truth for truth, prediction in parts)
     errors = np.concatenate([out_of_sample(fitted, held_out), held_out])
     fitted, held_out = (relative_errors(*part) for part in parts)
-    typical = float(np.median(fitted)) if len(fitted) else 0.0
-    relative = np.concatenate([out_of_sample(fitted, held_out, typical), held_out])
+    relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
     held = np.arange(len(errors)) >= len(history)
     trips = pd.concat([history, holdout], ignore_index=True)
     return trips.assign(error=errors, relative_error=relative, held_out=held)

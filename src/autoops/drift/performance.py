@@ -78,14 +78,15 @@ def relative_errors(truth: Errors, prediction: Errors) -> Errors:
     return np.asarray(np.log(np.maximum(truth, shortest) / np.maximum(prediction, shortest)), dtype=np.float64)
 
 
-def out_of_sample(fitted: Errors, held_out: Errors, centre: float = 0.0) -> Errors:
-    """Errors on fitted rows, widened about `centre` to the mean size that errors on rows the model never saw have.
+def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
+    """Errors on fitted rows, widened to the mean size that errors on rows the model never saw have.
 
-    A model fits some of each day's own level too, so its errors on fitted rows understate how far windows differ:
-    measured against blocked cross-fitting, by the same factor as they understate single errors.
+    A model follows its own rows, and each day's level, part of the way: its errors on them are drawn towards nought,
+    and understate how far windows differ, and where their middle lies, by the same factor as they understate single
+    errors. Measured against blocked cross-fitting, and on days that were never seen.
     """
-    inside, outside = (float(np.abs(errors - centre).mean()) if len(errors) else 0.0 for errors in (fitted, held_out))
-    return centre + (fitted - centre) * max(1.0, outside / inside) if inside > 0 else fitted
+    inside, outside = (float(np.abs(errors).mean()) if len(errors) else 0.0 for errors in (fitted, held_out))
+    return fitted * max(1.0, outside / inside) if inside > 0 else fitted
 
 
 def limits(

@@ -127,13 +127,12 @@ def test_the_wider_limits_of_both_hold_about_the_middle() -> None:
     assert other.beyond(ALLOWED) == ErrorLimits(0.005, -0.1, 0.2, -0.05, 0.07, 1.5, 3.0)
 
 
-@pytest.mark.parametrize("centre", [0.0, 0.5])
-def test_errors_on_fitted_rows_are_widened_to_those_on_held_out_rows(centre: float) -> None:
+def test_errors_on_fitted_rows_are_widened_to_those_on_held_out_rows() -> None:
     rng = np.random.default_rng(0)
     fitted, held_out = rng.normal(0.5, 2, 5000), rng.normal(0.9, 3, 900)
-    widened = out_of_sample(fitted, held_out, centre)
-    assert np.abs(widened - centre).mean() == pytest.approx(np.abs(held_out - centre).mean())
-    assert np.corrcoef(widened, fitted)[0, 1] == pytest.approx(1)
+    widened = out_of_sample(fitted, held_out)
+    assert np.abs(widened).mean() == pytest.approx(np.abs(held_out).mean())
+    assert np.median(widened) / np.median(fitted) == pytest.approx(widened.std() / fitted.std())
 
 
 @given(st.floats(0.1, 5), st.floats(0.1, 5))
