@@ -93,6 +93,28 @@ def test_where_nothing_may_differ_any_deviation_in_its_direction_is_beyond() -> 
     assert judge_errors(PREDICTED * 0.99, PREDICTED, nothing).findings == (SHORTER,)
 
 
+def test_what_differs_not_at_all_is_within_any_limits() -> None:
+    nothing = replace(ALLOWED, relative_low=0.0, relative_high=0.0, recent_low=0.0, recent_high=0.0)
+    assert judge_errors(PREDICTED, PREDICTED, nothing).findings == ()
+
+
+@pytest.mark.parametrize(("factor", "findings"), [(1.15, (LONGER,)), (1.13, ()), (0.96, ()), (0.95, (SHORTER,))])
+def test_deviations_are_from_what_is_ordinary_for_the_version(factor: float, findings: tuple[str, ...]) -> None:
+    slower = replace(ALLOWED, relative_mean=0.05, relative_low=-0.045, relative_high=0.13, recent_low=-1, recent_high=1)
+    assert loss_against(slower, factor) == findings
+
+
+def test_so_are_those_of_the_recent_windows() -> None:
+    slower = replace(ALLOWED, relative_mean=0.05, relative_low=-1, relative_high=1, recent_low=0.02, recent_high=0.07)
+    assert loss_against(slower, 1.08) == ()
+    assert loss_against(slower, 1.11) == (LATELY_LONGER,)
+    assert loss_against(slower, 0.97) == (LATELY_SHORTER,)
+
+
+def loss_against(allowed: ErrorLimits, factor: float) -> tuple[str, ...]:
+    return judge_errors(PREDICTED * factor, PREDICTED, replace(allowed, absolute_high=99)).findings
+
+
 def test_no_trip_counts_as_shorter_than_a_minute() -> None:
     assert relative_errors(np.array([0.0, 10.0]), np.array([1.0, -3.0])) == pytest.approx([0, np.log(10)])
 
@@ -123,8 +145,8 @@ def test_the_narrower_limits_of_both_hold() -> None:
 
 
 def test_the_wider_limits_of_both_hold_about_the_middle() -> None:
-    other = ErrorLimits(0.01, -0.05, 0.2, -0.02, 0.07, 2.0, 2.5)
-    assert other.beyond(ALLOWED) == ErrorLimits(0.005, -0.1, 0.2, -0.05, 0.07, 1.5, 3.0)
+    other, some = ErrorLimits(0.03, -0.05, 0.2, -0.02, 0.07, 2.0, 2.5), replace(ALLOWED, relative_mean=0.01)
+    assert other.beyond(some) == ErrorLimits(0.02, -0.1, 0.2, -0.05, 0.07, 1.5, 3.0)
 
 
 def test_errors_on_fitted_rows_are_widened_to_those_on_held_out_rows() -> None:
@@ -140,5 +162,10 @@ def test_errors_are_never_made_smaller(inside: float, outside: float) -> None:
     assert (np.abs(out_of_sample(np.full(9, inside), np.full(9, outside))) >= inside).all()
 
 
+def test_small_errors_are_widened_likewise() -> None:
+    assert out_of_sample(np.array([0.1, -0.1]), np.array([0.3])).tolist() == pytest.approx([0.3, -0.3])
+
+
 def test_without_a_holdout_errors_stay_as_they_are() -> None:
     assert out_of_sample(np.array([1.0, -2.0]), np.array([])).tolist() == [1.0, -2.0]
+    assert out_of_sample(np.array([0.1, -0.2]), np.array([])).tolist() == [0.1, -0.2]
