@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from autoops import bundle
-from autoops.drift.monitor import DriftVerdict, Reference, judge
+from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds
 from autoops.settings import Drift
 from tests.unit.drift.made_up import DRIFT, IMPORTANCES, calibrated, later, manifest, trips
@@ -181,3 +181,25 @@ def test_a_reference_is_read_from_its_bundle(champion, tmp_path: Path) -> None:
     read = Reference.read(tmp_path)
     assert len(read.window) == len(reference.window)
     assert read.holdout["prediction"].tolist() == reference.holdout["prediction"].tolist()
+
+
+def test_of_more_rows_as_many_as_calibrated_are_judged_evenly_in_event_order(champion, steady) -> None:
+    some = thinned(steady.iloc[:600][::-1], 200)
+    assert len(some) == 200
+    assert some["pickup_at"].is_monotonic_increasing
+    assert some.index.tolist() == list(range(1, 600, 3))
+    few = thinned(steady.iloc[:100][::-1], 200)
+    assert few.index.tolist() == list(range(100))
+    assert [result.rows for result in verdict_on(champion, steady.iloc[:600]).detectors] == [200, 200, 200]
+
+
+def test_a_verdict_keeps_the_relative_error_for_those_to_come(champion, steady) -> None:
+    window = steady.iloc[600:800]
+    usual, slow = (verdict_on(champion, rows).relative_error for rows in (window, slower(window)))
+    assert abs(usual) < 0.05 < slow
+    assert verdict_on(champion, window, labelled=window.iloc[:10]).relative_error is None
+
+
+def test_no_share_is_needed_where_nothing_drifted(champion, steady) -> None:
+    data_drift = verdict_on(champion, steady.iloc[600:800], threshold=0.0).detector("data drift")
+    assert (data_drift.alarm, data_drift.distance) == (False, 0)
