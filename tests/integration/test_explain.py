@@ -118,6 +118,9 @@ def test_what_was_forced_in_and_rolled_back_says_both(pipeline: Pipeline) -> Non
     roll_back(pipeline, reason="worse at night", actor="cli:ann")
     told = page(explain(pipeline, plan["incident_id"]))
     assert "on 2022-01, 2022-02, 2022-03, to be promoted whatever the gate says" in told
+    summary = next(line for line in told.splitlines() if line.startswith("Somebody asked to retrain on 2022-01, 2022"))
+    assert "to have the result promoted whatever the gate says; it was done, and version 2 took over 20" in summary
+    assert "; it was rolled back 20" in summary
     assert "Version 2 promoted by force, where the gate said inconclusive.\nIt was rolled back 20" in told
     assert "for what the gate said" not in told
 
