@@ -207,6 +207,8 @@ def test_no_share_is_needed_where_nothing_drifted(champion, steady) -> None:
 
 
 def test_an_alarm_names_its_finding_and_nothing_else_does(champion, steady) -> None:
+    usual = verdict_on(champion, steady.iloc[600:800])
+    assert [result.findings for result in usual.detectors] == [(), (), ()]
     verdict = verdict_on(champion, farther(steady.iloc[600:800]))
     assert {result.name: result.findings for result in verdict.detectors if result.findings} == {
         "data drift": ("data drift",)
