@@ -23,44 +23,46 @@ class Year:
 
 
 def upper_bound(years: Sequence[Year], resamples: int = 4_000) -> float:
-    """Of the mean number of incidents, one-sided at 95 %: versions are resampled, and the years of each."""
+    """Of the mean number of incidents, one-sided at 95 %: years are resampled."""
+    rng = np.random.default_rng(0)
+    counts = np.array([year.incidents for year in years])
+    return float(np.quantile([rng.choice(counts, len(counts)).mean() for _ in range(resamples)], 0.95))
+
+
+def upper_bound_over_versions(years: Sequence[Year], resamples: int = 4_000) -> float:
+    """The same where versions are resampled, and the years of each: years that share one are not independent."""
     rng = np.random.default_rng(0)
     each = defaultdict(list)
     for year in years:
         each[year.version].append(year.incidents)
     versions = [np.array(found) for found in each.values()]
-    means = [
-        np.mean(
-            [
-                rng.choice(versions[one], len(versions[one])).mean()
-                for one in rng.integers(0, len(versions), len(versions))
-            ]
-        )
-        for _ in range(resamples)
-    ]
-    return float(np.quantile(means, 0.95))
+
+    def mean() -> float:
+        drawn = [versions[number] for number in rng.integers(0, len(versions), len(versions))]
+        return float(np.mean([rng.choice(counts, len(counts)).mean() for counts in drawn]))
+
+    return float(np.quantile([mean() for _ in range(resamples)], 0.95))
 
 
 def print_steady(steady: Sequence[Year]) -> None:
-    print(
-        f"\n{'steady years':44} {'window':>6} {'years':>6} {'judged':>7} {'alarms':>7} {'incidents':>10} {'at most':>8}"
-    )
+    print(f"\n{'steady years':40} {'window':>6} {'years':>5} {'judged':>6} {'alarms':>6} {'incidents':>9}", end="")
+    print(f" {'at most':>7} {'(vers.)':>7}")
     for size, rule in dict.fromkeys((year.size, year.rule) for year in steady):
         years = [year for year in steady if (year.size, year.rule) == (size, rule)]
         judged, alarming, opened = (
             np.mean([getattr(year, name) for year in years]) for name in ("windows", "alarms", "incidents")
         )
-        figures = f"{len(years):>6} {judged:>7.0f} {alarming:>7.1f} {opened:>10.2f} {upper_bound(years):>8.2f}"
-        print(f"{rule:40} {size:>6} {figures}")
-    print("judged, alarms, incidents: windows that were judged, windows that alarmed, incidents opened, each a year")
+        figures = f"{len(years):>5} {judged:>6.0f} {alarming:>6.1f} {opened:>9.2f} {upper_bound(years):>7.2f}"
+        print(f"{rule:40} {size:>6} {figures} {upper_bound_over_versions(years):>7.2f}")
+    print(
+        "a year: windows that were judged, windows that alarmed, incidents opened; at most: of the mean, one-sided at"
+    )
+    print("95 %, years resampled; (vers.): versions resampled, and years within them")
     for size in dict.fromkeys(year.size for year in steady):
-        names = Counter(
-            name for year in steady if (year.size, year.rule) == (size, "1 a year") for name in year.findings
-        )
-        print(
-            f"incidents at 1 a year and {size} rows: "
-            + ", ".join(f"{count} {name}" for name, count in names.most_common())
-        )
+        ours = [year for year in steady if (year.size, year.rule) == (size, "1 a year")]
+        names = Counter(name for year in ours for name in year.findings)
+        told = ", ".join(f"{count} {name}" for name, count in names.most_common())
+        print(f"incidents at 1 a year and {size} rows: {told or 'none'}")
 
 
 def print_planted(found: Sequence[Run]) -> None:

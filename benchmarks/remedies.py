@@ -7,13 +7,10 @@ these months is steady, the second brings the change. What the right remedy is s
 """
 
 import argparse
-import logging
 import multiprocessing
 import multiprocessing.connection
-import os
 import shutil
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,11 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autoops import console, logs
+from autoops import console
 from autoops.backtest.calendar import Step
 from autoops.backtest.challengers import Challengers
 from autoops.backtest.installation import Installation, Retraining, installed
 from autoops.backtest.policies import AutoOps
+from autoops.backtest.processes import serve_the_parent
 from autoops.backtest.served import Served
 from autoops.backtest.study import on_history
 from autoops.errors import NoChampion
@@ -111,23 +109,9 @@ def _moved(installation: Installation) -> float:
 def play_all(orders: Sequence[tuple[Case, int, int, Path]], jobs: int) -> Iterator[Played]:
     """As they come to their end."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_join) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=serve_the_parent) as pool:
         for future in as_completed([pool.submit(play, *order) for order in orders]):
             yield future.result()
-
-
-def _join() -> None:
-    """In each process at its start: warnings of single runs would drown what the study says, and a parent that is
-    killed tells nobody."""
-    logs.configure(logging.ERROR)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
 
 
 def summarised(case: Case, runs: Sequence[Played]) -> dict[str, Any]:

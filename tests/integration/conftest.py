@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from autoops.ingestion.sample import write_sample
 from autoops.mlflow_registry import MlflowRegistry
+from autoops.months import parse_months
 from autoops.settings import MLflow
 from tests.ports import free_port
 
@@ -31,6 +33,15 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield uri
         finally:
             _stop(server)
+
+
+@pytest.fixture(scope="session")
+def slower_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Months of 2022 in which trips become 30 % slower from April on; a week has some 1,400."""
+    directory = tmp_path_factory.mktemp("slower")
+    months = parse_months("2022-01..2022-09")
+    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=months[3])
+    return directory
 
 
 def _start(home: Path, port: int, log: object) -> subprocess.Popen[bytes]:

@@ -17,8 +17,9 @@ from autoops.months import Month, parse_months
 from autoops.predictions import LIVE, Instances, Label, LoggedPrediction, PredictionLog
 from autoops.registry import champion_of
 from autoops.scoring import load_version
-from autoops.settings import Settings
+from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
+from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry, HeldClock
 
 SMALL = {"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}
@@ -39,6 +40,26 @@ def pipeline_in(directory: Path, settings: Settings, engine: sa.Engine) -> Pipel
         instances=Instances(engine),
         ledger=Ledger(engine, clock),
         checks=CheckLog(engine, clock),
+    )
+
+
+def with_champion(directory: Path, world: Path, engine: sa.Engine, **training: object) -> Pipeline:
+    """Version 1, of the world's January to March 2022, serves."""
+    built = pipeline_in(directory, small(**training), engine)
+    publish(world, directory, "2022-01..2022-03")
+    assert retrain(built, "first", reason="first model")["promoted"]
+    return built
+
+
+def small(**training: object) -> Settings:
+    """What is delivered, with a small forest."""
+    loaded = load_settings(CONFIG)
+    changed = {"parameters": SMALL}
+    return loaded.model_copy(
+        update={
+            "model": loaded.model.model_copy(update=changed),
+            "training": loaded.training.model_copy(update=training),
+        }
     )
 
 

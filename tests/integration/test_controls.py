@@ -1,6 +1,5 @@
 """Hands on the wheel: freeze, approval, the budget, and what would be decided, in one process."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,32 +17,20 @@ from autoops.loop.pipeline import Pipeline
 from autoops.loop.preview import preview, sentences
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, champion_of
-from autoops.settings import Settings, load_settings
-from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+from autoops.settings import Settings
+from tests.integration.one_process import drive, publish, retrain, with_champion
 
 CHANGE = Month(2022, 4)
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five months in which trips become 30 % slower from the fourth on."""
-    directory = tmp_path_factory.mktemp("world")
-    months = parse_months("2022-01..2022-05")
-    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=CHANGE)
-    return directory
+@pytest.fixture
+def world(slower_city: Path) -> Path:
+    return slower_city
 
 
 @pytest.fixture
-def pipeline(
-    settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
-    """With a champion of the months before the change."""
-    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
-    built = pipeline_in(tmp_path, load_settings(CONFIG), engine)
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(built, "first", reason="first model")
-    return built
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+    return with_champion(tmp_path, world, engine)
 
 
 @pytest.fixture

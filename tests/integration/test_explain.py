@@ -8,36 +8,27 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import NotFound
-from autoops.ingestion.sample import write_sample
 from autoops.loop import monitoring, reigns, retraining
 from autoops.loop.explain import explain
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
 from autoops.loop.report import page
-from autoops.months import Month, parse_months
-from autoops.settings import Settings, load_settings
-from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+from autoops.months import Month
+from autoops.settings import Settings
+from tests.integration.one_process import drive, publish, with_champion
 
 CHANGE, AFTER = Month(2022, 4), Month(2022, 5)
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("world")
-    months = parse_months("2022-01..2022-05")
-    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=CHANGE)
-    return directory
+@pytest.fixture
+def world(slower_city: Path) -> Path:
+    return slower_city
 
 
 @pytest.fixture
 def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
-    """With a champion of the months before the change, in charge for an hour."""
-    loaded = load_settings(CONFIG)
-    small = loaded.model_copy(update={"model": loaded.model.model_copy(update={"parameters": SMALL})})
-    built = pipeline_in(tmp_path, small, engine)
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(built, "first", reason="first model")
+    """Version 1 has been in charge for an hour."""
+    built = with_champion(tmp_path, world, engine)
     built.clock.advance(hours=1)
     return built
 
@@ -127,6 +118,9 @@ def test_what_was_forced_in_and_rolled_back_says_both(pipeline: Pipeline) -> Non
     roll_back(pipeline, reason="worse at night", actor="cli:ann")
     told = page(explain(pipeline, plan["incident_id"]))
     assert "on 2022-01, 2022-02, 2022-03, to be promoted whatever the gate says" in told
+    summary = next(line for line in told.splitlines() if line.startswith("Somebody asked to retrain on 2022-01, 2022"))
+    assert "to have the result promoted whatever the gate says; it was done, and version 2 took over 20" in summary
+    assert "; it was rolled back 20" in summary
     assert "Version 2 promoted by force, where the gate said inconclusive.\nIt was rolled back 20" in told
     assert "for what the gate said" not in told
 

@@ -1,6 +1,5 @@
 """Broken data in live traffic, in one process: it is noticed before its drift is, and nothing is retrained for it."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,8 @@ from autoops.loop.overview import overview, sentences
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
 from autoops.predictions import Scope
-from autoops.settings import Settings, load_settings
-from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+from autoops.settings import Settings
+from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)
 SCENARIOS: tuple[Scenario, ...] = ("steady", "speed", "mix", "bad_day", "unit", "nulls")
@@ -32,15 +30,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def pipeline(
-    settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
-    """Version 1 serves."""
-    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
-    pipeline = pipeline_in(tmp_path, load_settings(CONFIG), engine)
-    publish(worlds["steady"], tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    return pipeline
+def pipeline(settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Pipeline:
+    return with_champion(tmp_path, worlds["steady"], engine)
 
 
 def test_kilometres_are_quarantined_once_paged_and_never_an_incident(

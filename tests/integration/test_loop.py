@@ -208,7 +208,9 @@ def test_rolling_back_restores_the_previous_version_and_marks_the_other(
     publish(world, tmp_path, "2022-01..2022-03")
     retrain(pipeline, "first")
     retrain(pipeline, "again", months="2022-01..2022-03", force=True)
-    assert roll_back(pipeline, reason="worse at night", actor="me") == 1
+    with pytest.raises(Conflict, match="version 1 was to be rolled back, but champion is version 2"):
+        roll_back(pipeline, reason="too late", actor="me", expected=1)
+    assert roll_back(pipeline, reason="worse at night", actor="me", expected=2) == 1
     assert pipeline.registry.by_alias(CHAMPION).number == 1
     assert pipeline.registry.version(2).tags["rolled_back"] == "worse at night"
     plan = retraining.begin(pipeline, "third", months="2022-01..2022-03", force=True)

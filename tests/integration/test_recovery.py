@@ -1,6 +1,5 @@
 """What a window of live traffic is made of, how late its labels are, and an incident that is over by itself."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +19,8 @@ from autoops.loop.windows import Window
 from autoops.months import Month, parse_months
 from autoops.predictions import Label
 from autoops.registry import champion_of
-from autoops.settings import Settings, load_settings
-from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+from autoops.settings import Settings
+from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)
 
@@ -36,14 +34,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def pipeline(
-    settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
-    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
-    pipeline = pipeline_in(tmp_path, load_settings(CONFIG), engine)
-    publish(worlds["steady"], tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    return pipeline
+def pipeline(settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Pipeline:
+    return with_champion(tmp_path, worlds["steady"], engine)
 
 
 def replay(pipeline: Pipeline, worlds: dict[str, Path], *names: str, begin: int = 0) -> list[dict[str, object]]:
@@ -125,6 +117,8 @@ def _judged(pipeline: Pipeline) -> Window:
     """The window that a check is about to judge, as far as it has rows enough."""
     window = live_window(pipeline, champion_of(pipeline.registry), 1_000)
     assert monitoring.check(pipeline)["verdict"] in ("drift", "no drift")
+    left = live_window(pipeline, champion_of(pipeline.registry), 1_000)
+    assert not {row.id for row in window.logged} & {row.id for row in left.logged}
     enough = {name: getattr(window, name) for name in ("logged", "labelled") if len(getattr(window, name)) >= 1_000}
     return replace(window, **({"logged": [], "labelled": []} | enough))
 

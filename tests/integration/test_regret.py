@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -73,6 +74,23 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
     assert back.evidence["verdict"]["low"] > 0
     assert "worse than the version that it replaced beyond chance" in back.reason
     assert "version 2 was rolled back" in mistaken.ledger.incident(standing).outcome
+
+
+def test_a_version_that_is_replaced_while_it_is_judged_is_not_rolled_back(
+    mistaken: Pipeline, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = monitoring.verdict_on
+
+    def replaced_meanwhile(*judged: Any) -> Any:
+        assert retrain(mistaken, "meanwhile", months="2022-01..2022-03", force=True)["promoted"]
+        return judge(*judged)
+
+    monkeypatch.setattr(monitoring, "verdict_on", replaced_meanwhile)
+    found = window(mistaken, worlds["steady"], 0)
+    assert (found["model_version"], found["decision"]) == (2, "nothing")
+    assert found["because"] == "version 2 was replaced while it was judged"
+    assert champion_of(mistaken.registry).number == 3
+    assert mistaken.ledger.entries(kind="rolled back") == []
 
 
 def test_what_was_rolled_back_stays_out_and_no_retraining_follows_for_the_cool_down(

@@ -1,6 +1,5 @@
 """What publications alone bring about: a second look at a challenger that waits, and a refresh of an old champion."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,34 +17,22 @@ from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.preview import preview, sentences
 from autoops.loop.report import page
-from autoops.months import Month, parse_months
+from autoops.months import Month
 from autoops.registry import champion_of
-from autoops.settings import Settings, load_settings
-from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, pipeline_in, publish, retrain
+from autoops.settings import Settings
+from tests.integration.one_process import publish, retrain, with_champion
 
 CHANGE = Month(2022, 4)
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trips become 30 % slower from April on. A week has some 1,400."""
-    directory = tmp_path_factory.mktemp("world")
-    months = parse_months("2022-01..2022-09")
-    write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=CHANGE)
-    return directory
+@pytest.fixture
+def world(slower_city: Path) -> Path:
+    return slower_city
 
 
 @pytest.fixture
-def pipeline(
-    settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
-    """With a champion of January to March."""
-    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
-    built = pipeline_in(tmp_path, load_settings(CONFIG), engine)
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(built, "first", reason="first model")
-    return built
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+    return with_champion(tmp_path, world, engine)
 
 
 def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
@@ -203,6 +190,18 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     (again,) = monitoring.check(pipeline)["actionable"]
     assert retrain(pipeline, "fresher", incident_id=again)["promoted"]
     assert "due with 2022-12" in preview(pipeline)["calendar"][0]["because"]
+
+
+def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    publish(world, tmp_path, "2022-04..2022-05")
+    write_sample(tmp_path / "published", [Month(2022, 6)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
+    assert monitoring.check(pipeline)["actionable"] == []
+    assert of_kind(pipeline, "refresh") == []
+    (quarantined,) = pipeline.ledger.entries(kind="quarantined")
+    assert quarantined.evidence["month"] == "2022-06"
+    assert monitoring.check(pipeline)["actionable"] == []
 
 
 def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(

@@ -1,6 +1,5 @@
 """Retraining on what traffic really was: labelled live predictions instead of, or after, published months."""
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,10 +15,9 @@ from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
 from autoops.predictions import LIVE, Label, Scope
 from autoops.registry import champion_of
-from autoops.settings import Settings, load_settings
+from autoops.settings import Settings
 from autoops.trips import TARGET
-from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+from tests.integration.one_process import drive, publish, retrain, with_champion
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
 WHOLE = slice(0, 4_000)
@@ -35,15 +33,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pipeline(
-    settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
-    """Trains on the log; its first champion, of January to March, cannot have done so."""
-    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
-    monkeypatch.setenv("AUTOOPS__TRAINING__SOURCE", "log")
-    built = pipeline_in(tmp_path, load_settings(CONFIG), engine)
-    publish(world, tmp_path, "2022-01..2022-03")
-    assert retrain(built, "first", reason="first model")["promoted"]
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+    """Trains on the log; its first champion cannot have done so."""
+    built = with_champion(tmp_path, world, engine, source="log")
     assert champion_of(built.registry).tags["training_source"] == "months"
     return built
 

@@ -76,9 +76,15 @@ _beats: "Queue[str]"
 
 
 def _join(beats: "Queue[str]") -> None:
-    """In each process at its start. Warnings of single walks would drown what the command says."""
+    """In each process at its start."""
     global _beats
     _beats = beats
+    serve_the_parent()
+
+
+def serve_the_parent() -> None:
+    """For a process of a pool, at its start: warnings of single runs would drown what the command says, and a parent
+    that dies takes it along."""
     logs.configure(logging.ERROR)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 

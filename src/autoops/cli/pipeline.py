@@ -39,7 +39,9 @@ def ingest(months: Months, refetch: bool = False, json: Json = False) -> None:
 def sample(
     months: Months,
     output: Annotated[Path, typer.Option(help="Folder for the files.")],
-    scenario: Annotated[str, typer.Option(help="steady, speed, mix, unit or nulls.")] = "steady",
+    scenario: Annotated[
+        str, typer.Option(help="steady, speed, slow, mix, outskirts, zones, bad_day, unit, nulls or collapse.")
+    ] = "steady",
     changes_from: Annotated[str | None, typer.Option(help="First month of the change.")] = None,
     magnitude: Annotated[float | None, typer.Option(help="Of the change; each scenario has its own default.")] = None,
     trips_per_month: int = 20_000,

@@ -54,10 +54,12 @@ Days = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class Measured:
     """Series over windows in order of time; `span_days` is that of the shortest window, `every_days` lies between
-    the beginnings of two."""
+    the beginnings of two, `held_out` is the share of the trips that the model never saw, 1 where there are
+    none to tell the level from."""
 
     span_days: float
     every_days: float
+    held_out: float
     distances: dict[str, Series]
     relative: Series
     absolute: Series
@@ -121,16 +123,18 @@ def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
 
 
 def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
-    """With errors as large as on trips that the model never saw: `error` in minutes, and `relative_error`."""
+    """With errors as large as on trips that the model never saw: `error` in minutes, and `relative_error`; `held_out`
+    are those trips."""
     parts = [
         (part[TARGET].to_numpy(dtype=float), part[PREDICTION].to_numpy(dtype=float)) for part in (history, holdout)
     ]
     fitted, held_out = (prediction - truth for truth, prediction in parts)
     errors = np.concatenate([out_of_sample(fitted, held_out), held_out])
     fitted, held_out = (relative_errors(*part) for part in parts)
-    typical = float(np.median(fitted)) if len(fitted) else 0.0
-    relative = np.concatenate([out_of_sample(fitted, held_out, typical), held_out])
-    return pd.concat([history, holdout], ignore_index=True).assign(error=errors, relative_error=relative)
+    relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
+    held = np.arange(len(errors)) >= len(history)
+    trips = pd.concat([history, holdout], ignore_index=True)
+    return trips.assign(error=errors, relative_error=relative, held_out=held)
 
 
 def _days(trips: pd.DataFrame) -> Days:
@@ -178,6 +182,7 @@ def _measured(
     return Measured(
         span_days=min(spans),
         every_days=float(days[windows[-1][0]] - days[windows[0][0]]) / (len(windows) - 1),
+        held_out=float(trips["held_out"].mean()) or 1.0,
         distances={name: np.array([each[name] for each in found]) for name in (*features, PREDICTION)},
         relative=np.array([np.median(relative[positions]) for positions in windows]),
         absolute=np.array([np.abs(absolute[positions]).mean() for positions in windows]),
@@ -198,7 +203,7 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift) -> Li
             name: ordinary.upper_bound_of_distances(series, budgets[name])
             for name, series in measured.distances.items()
         },
-        errors=performance.limits(measured.relative, measured.absolute, ordinary, budget),
+        errors=performance.limits(measured.relative, measured.absolute, ordinary, budget, measured.held_out),
     )
 
 

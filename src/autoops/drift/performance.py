@@ -78,20 +78,25 @@ def relative_errors(truth: Errors, prediction: Errors) -> Errors:
     return np.asarray(np.log(np.maximum(truth, shortest) / np.maximum(prediction, shortest)), dtype=np.float64)
 
 
-def out_of_sample(fitted: Errors, held_out: Errors, centre: float = 0.0) -> Errors:
-    """Errors on fitted rows, widened about `centre` to the size that errors on rows the model never saw have.
+def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
+    """Errors on fitted rows, widened to the mean size that errors on rows the model never saw have.
 
-    A model fits some of each day's own level too, so its errors on fitted rows understate how far windows differ:
-    measured against blocked cross-fitting, by the same factor as they understate single errors.
+    A model follows its own rows, and each day's level, part of the way: its errors on them are drawn towards nought,
+    and understate how far windows differ, and where their middle lies, by the same factor as they understate single
+    errors. Measured against blocked cross-fitting, and on days that were never seen.
     """
-    inside, outside = (
-        float(np.sqrt(np.mean((errors - centre) ** 2))) if len(errors) else 0.0 for errors in (fitted, held_out)
-    )
-    return centre + (fitted - centre) * max(1.0, outside / inside) if inside > 0 else fitted
+    inside, outside = (float(np.abs(errors).mean()) if len(errors) else 0.0 for errors in (fitted, held_out))
+    return fitted * max(1.0, outside / inside) if inside > 0 else fitted
 
 
-def limits(relative: Series, absolute: Series, ordinary: Ordinary, incidents_per_year: float) -> ErrorLimits:
-    """From the errors of ordinary windows in time order; `incidents_per_year` is what each finding may open."""
+def limits(
+    relative: Series, absolute: Series, ordinary: Ordinary, incidents_per_year: float, held_out: float
+) -> ErrorLimits:
+    """From the errors of ordinary windows in time order; `incidents_per_year` is what each finding may open.
+
+    `held_out` is the share of the trips that the model never saw: `out_of_sample` knows the level of absolute errors
+    from these alone, and what it is wrong by all later windows share.
+    """
     rate = incidents_per_year
     return ErrorLimits(
         relative_mean=float(relative.mean()),
@@ -100,7 +105,7 @@ def limits(relative: Series, absolute: Series, ordinary: Ordinary, incidents_per
         recent_low=-ordinary.upper_bound_of_recent(-relative, rate),
         recent_high=ordinary.upper_bound_of_recent(relative, rate),
         absolute_mean=float(absolute.mean()),
-        absolute_high=ordinary.upper_bound(absolute, rate),
+        absolute_high=ordinary.upper_bound(absolute, rate, held_out),
     )
 
 

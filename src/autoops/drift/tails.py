@@ -40,10 +40,12 @@ class Ordinary:
         schedule = schedule.at_most(DAYS_PER_YEAR / max(every_days, window_days))
         return cls(schedule, max(1, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days)))
 
-    def upper_bound(self, series: Series, incidents_per_year: float) -> float:
+    def upper_bound(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
         """What ordinary values exceed so persistently that `incidents_per_year` are opened; `series` is in time order
-        and has at least FEWEST_WINDOWS values."""
-        reach = self.schedule.reach(incidents_per_year, self._correlations(series), _known(series))
+        and has at least FEWEST_WINDOWS values, of which the share `levelled` tells its mean."""
+        for_mean, for_variance = independent(series)
+        known = Uncertainty(for_mean * levelled, for_variance)
+        reach = self.schedule.reach(incidents_per_year, self._correlations(series), known)
         return float(series.mean() + reach * _spread(series))
 
     def upper_bound_of_distances(self, series: Series, incidents_per_year: float) -> float:
@@ -63,7 +65,7 @@ class Ordinary:
         for _ in self.schedule.lags:
             alike.append((root + correlation) * alike[-1] - root * correlation * alike[-2])
         correlations = [alike[lag] for lag in self.schedule.lags]
-        reach = self.schedule.reach(incidents_per_year, correlations, _known(series), variance)
+        reach = self.schedule.reach(incidents_per_year, correlations, Uncertainty(*independent(series)), variance)
         return float(series.mean() + reach * _spread(series))
 
     def _correlations(self, series: Series) -> list[float]:
@@ -107,10 +109,6 @@ def independent(series: Series) -> tuple[float, float]:
         linear += correlation
         squared += correlation**2
     return max(2.0, count / (1 + 2 * linear)), max(2.0, count / (1 + 2 * squared))
-
-
-def _known(series: Series) -> Uncertainty:
-    return Uncertainty(*independent(series))
 
 
 def _spread(series: Series) -> float:

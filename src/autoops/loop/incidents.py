@@ -17,8 +17,6 @@ from autoops.loop.windows import promoted_at
 from autoops.months import parse_months
 from autoops.registry import ModelVersion
 
-BROKEN = "broken data"
-
 
 class Response(NamedTuple):
     """`incident_id` is the incident that is new or stands."""

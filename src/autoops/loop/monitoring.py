@@ -150,11 +150,21 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
     if quality.findings:
         page_once(pipeline, champion, check_id, ACTOR)
         found |= {"findings": report["findings"]}
+    if not _reigns(pipeline, champion):
+        because = f"version {champion.number} was replaced while it was judged"
+        return found | {"decision": "nothing", "because": because, "incident_id": None}
     regretted = None if verdict.verdict == BROKEN else _regret(pipeline, champion, window)
     if regretted is not None:
         return found | {"reason": regretted, "decision": "roll back", "because": regretted, "incident_id": None}
     response = respond(pipeline, champion, verdict, check_id, lambda: root_cause(watched.reference, verdict, labelled))
     return found | {"decision": response.action, "because": response.reason, "incident_id": response.incident_id}
+
+
+def _reigns(pipeline: Pipeline, version: ModelVersion) -> bool:
+    """Judging takes seconds, in which a retraining may promote another version: what was found of this one is on
+    record, and no reason to act any more."""
+    champion = pipeline.registry.by_alias(CHAMPION)
+    return champion is not None and champion.number == version.number
 
 
 def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str | None:
@@ -168,7 +178,7 @@ def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str |
         return None
     assert found.verdict is not None
     evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
-    roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, evidence=evidence)
+    roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, expected=champion.number, evidence=evidence)
     paged = f"version {champion.number} was rolled back by itself: {found.decision.reason}"
     pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number)
     return found.decision.reason

@@ -37,8 +37,6 @@ def begin(
     chosen = given(pipeline, parse_months(months)) if months else _months(pipeline, standing, actor)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
     pipeline.ledger.claim(incident.id, ACTION, run_id)
-    again = incident.kind == second_looks.KIND
-    challenger = second_looks.challenger_of(pipeline, incident) if again else None
     plan = {
         "incident_id": incident.id,
         "run_id": run_id,
@@ -49,18 +47,24 @@ def begin(
         "trigger": _trigger(standing),
         "automatic": standing is not None and not by_hand,
         "actor": actor,
-        "challenger": challenger,
-        "look": second_looks.look_of(pipeline, incident) if again else 1,
+        **_look(pipeline, incident),
     }
     pipeline.ledger.record(
-        "second look begun" if again else "retraining begun",
+        "retraining begun" if plan["challenger"] is None else "second look begun",
         reason or incident.reason,
         actor=actor,
         incident_id=incident.id,
-        model_version=challenger,
+        model_version=plan["challenger"],
         evidence={name: plan[name] for name in ("run_id", "months", "logged", "force", "automatic")},
     )
     return plan
+
+
+def _look(pipeline: Pipeline, incident: Incident) -> dict[str, Any]:
+    if incident.kind != second_looks.KIND:
+        return {"challenger": None, "look": 1}
+    challenger, look = second_looks.challenger_of(pipeline, incident), second_looks.look_of(pipeline, incident)
+    return {"challenger": challenger, "look": look}
 
 
 def _standing(pipeline: Pipeline, run_id: str, incident_id: int | None, by_hand: bool) -> Incident | None:

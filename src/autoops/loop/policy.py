@@ -88,19 +88,33 @@ def decide(
         return Decision("watch", count)
     if open_incident is not None:
         return Decision("incident stands", f"{count}; incident {open_incident} covers it")
-    now = windows[0].event_until
-    if last_incident_from is not None and now < last_incident_from + timedelta(days=drift.cooldown_days):
-        return Decision("cool down", f"{count}; the last incident began less than {drift.cooldown_days:g} days ago")
-    if rolled_back_at is not None and now < rolled_back_at + timedelta(days=drift.cooldown_days):
-        return Decision("cool down", f"{count}; the last rollback is less than {drift.cooldown_days:g} days ago")
-    if retrained_until is not None and now < retrained_until:
-        return Decision("cool down", f"{count}; the last retraining, which replaced nothing, had these trips already")
+    cooling = _cooling(windows[0].event_until, last_incident_from, rolled_back_at, retrained_until, drift.cooldown_days)
+    if cooling is not None:
+        return Decision("cool down", f"{count}; {cooling}")
     return Decision(
         "open incident",
         count,
         holds_from=min(window.event_from for window in alarmed),
         evidence_until=max(window.event_until for window in alarmed),
     )
+
+
+def _cooling(
+    now: datetime,
+    last_incident_from: datetime | None,
+    rolled_back_at: datetime | None,
+    retrained_until: datetime | None,
+    cooldown_days: float,
+) -> str | None:
+    """What was done so lately that another incident would come too soon."""
+    cooldown = timedelta(days=cooldown_days)
+    if last_incident_from is not None and now < last_incident_from + cooldown:
+        return f"the last incident began less than {cooldown_days:g} days ago"
+    if rolled_back_at is not None and now < rolled_back_at + cooldown:
+        return f"the last rollback is less than {cooldown_days:g} days ago"
+    if retrained_until is not None and now < retrained_until:
+        return "the last retraining, which replaced nothing, had these trips already"
+    return None
 
 
 def _most_persistent(recent: Sequence[JudgedWindow]) -> tuple[str, list[JudgedWindow]]:

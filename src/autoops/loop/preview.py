@@ -2,18 +2,16 @@
 
 from typing import Any
 
-from autoops.drift.monitor import judge
 from autoops.loop import regret
-from autoops.loop.checks import JUDGED
+from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.controls import frozen
-from autoops.loop.incidents import BROKEN, decision_on
+from autoops.loop.incidents import decision_on
 from autoops.loop.live_windows import live_window
-from autoops.loop.monitoring import Watched
+from autoops.loop.monitoring import Watched, verdict_on
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.published_windows import ALL_CHECKS
 from autoops.loop.recent_errors import recent_errors
 from autoops.loop.remedies import calendar, remedies
-from autoops.loop.windows import frame_of, labelled_frame_of
 from autoops.months import Month
 from autoops.registry import CHAMPION
 
@@ -57,11 +55,9 @@ def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
 
 def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     champion, drift = watched.version, pipeline.settings.drift
-    window = live_window(pipeline, champion, max(drift.window_size, watched.thresholds.window_size))
-    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    earlier = recent_errors(pipeline, champion)
-    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift, earlier)
-    watch = regret.watch_of(pipeline, champion)
+    window = live_window(pipeline, champion, watched.window_size(drift))
+    verdict, _ = verdict_on(watched, window, drift, recent_errors(pipeline, champion))
+    watch = regret.watch_of(pipeline, champion) if verdict.verdict != BROKEN else None
     looked = regret.look(pipeline, watch, window) if watch else None
     decision = decision_on(pipeline, champion, verdict, recorded=False)
     if looked is not None and looked.decision.action in ("roll back", "frozen"):

@@ -58,10 +58,22 @@ def _last_recorded(pipeline: Pipeline) -> int | None:
     return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
 
 
-def roll_back(pipeline: Pipeline, *, reason: str, actor: str, evidence: Mapping[str, Any] | None = None) -> int:
+def roll_back(
+    pipeline: Pipeline,
+    *,
+    reason: str,
+    actor: str,
+    expected: int | None = None,
+    evidence: Mapping[str, Any] | None = None,
+) -> int:
     """Puts `previous` back in charge, marks the version that leaves and closes its incidents; returns the restored
-    version's number. A version that was itself rolled back is not restored."""
+    version's number. A version that was itself rolled back is not restored.
+
+    `expected` is the version that was found wrong: where another is champion by now, Conflict.
+    """
     champion = champion_of(pipeline.registry)
+    if expected is not None and champion.number != expected:
+        raise Conflict(f"version {expected} was to be rolled back, but champion is version {champion.number} by now")
     previous = pipeline.registry.by_alias(PREVIOUS)
     if previous is None or previous.number == champion.number:
         raise NotFound(f"version {champion.number} replaced nothing: there is no previous version to roll back to")

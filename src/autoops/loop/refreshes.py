@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from autoops.errors import Conflict
-from autoops.loop import revisits
+from autoops.loop import revisits, validation
 from autoops.loop.controls import frozen
 from autoops.loop.lately import lately
 from autoops.loop.pipeline import Pipeline
@@ -48,8 +48,10 @@ def due(pipeline: Pipeline, champion: ModelVersion, usable: list[Month]) -> Deci
 def open_one(
     pipeline: Pipeline, champion: ModelVersion, decision: Decision, usable: list[Month], actor: str
 ) -> int | None:
-    """None where another check has opened it."""
+    """None where another check has opened it, and where the newest month, now that it is fetched, is quarantined."""
     newest = usable[-1]
+    if newest in pipeline.source.published() and not validation.usable(pipeline, [newest], actor):
+        return None
     try:
         return pipeline.ledger.open_incident(
             KIND,

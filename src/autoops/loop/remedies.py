@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from autoops.errors import SourceUnavailable
+from autoops.errors import DataError, SourceUnavailable
 from autoops.loop import policy, refreshes, revisits, second_looks
 from autoops.loop.controls import frozen
 from autoops.loop.lately import lately
@@ -40,15 +40,14 @@ def actionable(pipeline: Pipeline) -> list[int]:
 
 
 def open_due(pipeline: Pipeline) -> None:
-    """One at a time, a second look first. A source that does not answer keeps neither the check nor its verdict: a
-    later check opens what is due."""
+    """One at a time, a second look first. A source that does not answer, and a month that cannot be had, keep neither
+    the check nor its verdict: a later check opens what is due."""
     try:
         due = [one for one in calendar(pipeline) if one.decision.action == "open incident"]
-    except SourceUnavailable as error:
-        logger.warning("whether a second look or a refresh is due cannot be told: %s", error)
-        return
-    if due:
-        due[0].open()
+        if due:
+            due[0].open()
+    except (SourceUnavailable, DataError) as error:
+        logger.warning("a second look or a refresh cannot be opened: %s", error)
 
 
 @dataclass(frozen=True)

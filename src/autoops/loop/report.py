@@ -45,8 +45,8 @@ def _noticed(found: Mapping[str, Any]) -> Lines:
     ]
     for check in alarms:
         span = f"{check['event_from']:%Y-%m-%d %H:%M} to {check['event_until']:%Y-%m-%d %H:%M}"
-        told = [f"{one['name']}: {one['reason']}{_beyond(one)}" for one in check["detectors"] if one["alarm"]]
-        lines.append(f"- check {check['check_id']}, trips of {span}: {'; '.join(told) or check['reason']}.")
+        told = [f"  - {one['name']}: {one['reason']}{_beyond(one)}." for one in check["detectors"] if one["alarm"]]
+        lines += [f"- check {check['check_id']}, trips of {span}", *(told or [f"  - {check['reason']}."])]
     return lines
 
 

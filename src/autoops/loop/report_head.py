@@ -51,7 +51,9 @@ def summary_of(found: Mapping[str, Any]) -> Lines:
     elif incident.kind == refreshes.KIND:
         why = f"Nothing was held against version {incident.model_version}, but {incident.reason}"
         lines.append(f"{why}; {_ending(found, 'compared with a challenger of newer months')}.")
-    elif incident.kind != "manual":
+    elif incident.kind == "manual":
+        lines.append(_asked_by_hand(found))
+    else:
         why = f"Version {incident.model_version} stopped fitting its traffic{_since(incident)}"
         lines.append(f"{why}; {_ending(found, 'retrained')}.")
     return lines
@@ -63,6 +65,16 @@ def _asked_before(found: Mapping[str, Any]) -> str:
         f"In incident {look['closed_incident']} the gate could not tell version {look['challenger']} from version "
         f"{number}, and asked for {look['days_needed']} more days; {look['days_published']} were published by then"
     )
+
+
+def _asked_by_hand(found: Mapping[str, Any]) -> str:
+    begun = found["begun"]
+    if begun is None:
+        return "Somebody asked for a retraining, which has not begun."
+    forced = ", and to have the result promoted whatever the gate says" if begun.get("force") else ""
+    told = f"Somebody asked to retrain on {', '.join(begun['months'])}{forced}; {_ending(found, 'done')}"
+    back = next((moment for moment, kind, _ in found["afterwards"] if kind == "rolled back"), None)
+    return f"{told}; it was rolled back {at(back)}." if back else f"{told}."
 
 
 def _ending(found: Mapping[str, Any], done: str) -> str:

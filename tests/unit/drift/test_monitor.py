@@ -1,12 +1,13 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from autoops import bundle
-from autoops.drift.monitor import DriftVerdict, Reference, judge
+from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds
 from autoops.settings import Drift
 from tests.unit.drift.made_up import DRIFT, IMPORTANCES, calibrated, later, manifest, trips
@@ -181,3 +182,72 @@ def test_a_reference_is_read_from_its_bundle(champion, tmp_path: Path) -> None:
     read = Reference.read(tmp_path)
     assert len(read.window) == len(reference.window)
     assert read.holdout["prediction"].tolist() == reference.holdout["prediction"].tolist()
+
+
+def test_of_more_rows_as_many_as_calibrated_are_judged_evenly_in_event_order(champion, steady) -> None:
+    some = thinned(steady.iloc[:600][::-1], 200)
+    assert len(some) == 200
+    assert some["pickup_at"].is_monotonic_increasing
+    assert some.index.tolist() == list(range(1, 600, 3))
+    few = thinned(steady.iloc[:100][::-1], 200)
+    assert few.index.tolist() == list(range(100))
+    assert [result.rows for result in verdict_on(champion, steady.iloc[:600]).detectors] == [200, 200, 200]
+
+
+def test_a_verdict_keeps_the_relative_error_for_those_to_come(champion, steady) -> None:
+    window = steady.iloc[600:800]
+    usual, slow = (verdict_on(champion, rows).relative_error for rows in (window, slower(window)))
+    assert abs(usual) < 0.05 < slow
+    assert verdict_on(champion, window, labelled=window.iloc[:10]).relative_error is None
+
+
+def test_no_share_is_needed_where_nothing_drifted(champion, steady) -> None:
+    data_drift = verdict_on(champion, steady.iloc[600:800], threshold=0.0).detector("data drift")
+    assert (data_drift.alarm, data_drift.distance) == (False, 0)
+
+
+def test_an_alarm_names_its_finding_and_nothing_else_does(champion, steady) -> None:
+    usual = verdict_on(champion, steady.iloc[600:800])
+    assert [result.findings for result in usual.detectors] == [(), (), ()]
+    verdict = verdict_on(champion, farther(steady.iloc[600:800]))
+    assert {result.name: result.findings for result in verdict.detectors if result.findings} == {
+        "data drift": ("data drift",)
+    }
+
+
+def test_a_limit_that_is_reached_is_beyond(champion, steady) -> None:
+    changed = longer_predicted(farther(steady.iloc[600:800]))
+    found = verdict_on(champion, changed)
+    share, distance = (found.detector(name).distance for name in ("data drift", "prediction drift"))
+    reference, thresholds = champion
+    miles = next(result.distance for result in found.features if result.feature == "trip_distance")
+    exact = tuple(
+        replace(limits, distances=limits.distances | {"prediction": distance, "trip_distance": miles})
+        for limits in thresholds.limits
+    )
+    reached = verdict_on((reference, replace(thresholds, limits=exact)), changed, threshold=share)
+    assert reached.detector("data drift").alarm
+    assert reached.detector("prediction drift").alarm
+
+
+def test_an_alarm_spans_all_windows_that_alarmed(champion, steady) -> None:
+    late, early = farther(steady.iloc[600:800]), slower(steady.iloc[200:400])
+    for current, labelled in ((late, early), (farther(early), slower(late))):
+        verdict = verdict_on(champion, current, labelled)
+        assert verdict.event_from == early["pickup_at"].iloc[0].to_pydatetime()
+        assert verdict.event_until == late["pickup_at"].iloc[-1].to_pydatetime()
+
+
+def test_a_feature_that_means_nothing_to_the_model_carries_nothing(champion, steady) -> None:
+    for importances in ({"zones": 1.0}, {}):
+        changed = farther(steady.iloc[600:800])
+        verdict = judge(*champion, manifest(importances), changed, changed, Drift(window_size=200))
+        miles = next(result for result in verdict.features if result.feature == "trip_distance")
+        assert (miles.drifted, miles.importance) == (True, 0)
+        assert not verdict.detector("data drift").alarm
+
+
+def test_without_limits_nothing_alarms(champion, steady) -> None:
+    reference, thresholds = champion
+    verdict = verdict_on((reference, replace(thresholds, limits=())), farther(steady.iloc[600:800]))
+    assert (verdict.verdict, verdict.alarm) == ("not enough data", False)

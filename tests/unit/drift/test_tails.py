@@ -66,6 +66,22 @@ def test_versions_that_learned_from_little_keep_to_the_yearly_rate_on_the_averag
     assert found.mean() > wanted / 5
 
 
+def test_a_mean_that_few_values_tell_keeps_to_the_same_rate_where_that_is_said() -> None:
+    wanted, told_by = 1.0, 9
+    years = many(0.0, 90 + 60 + 365)
+    off = years[:, :told_by].mean(axis=1) - years[:, :90].mean(axis=1)
+    counts = {}
+    for levelled in (told_by / 90, 1.0):
+        bounds = [
+            Ordinary(DAILY).upper_bound(history + error, wanted, levelled)
+            for history, error in zip(years[:, :90], off, strict=True)
+        ]
+        counts[levelled] = incidents(years[:, -365:] > np.array(bounds)[:, None])
+    said, unsaid = counts.values()
+    assert said.mean() <= wanted + 2 * said.std() / np.sqrt(len(said))
+    assert unsaid.mean() > wanted + 2 * unsaid.std() / np.sqrt(len(unsaid))
+
+
 @pytest.mark.parametrize("correlation", [0.0, 0.4])
 def test_the_average_of_recent_windows_keeps_to_the_same_rate(correlation: float) -> None:
     wanted = 2.0
