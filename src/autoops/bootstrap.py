@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from autoops import database
 from autoops.clock import SystemClock
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.settings import Settings, load_settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from autoops import __version__
 from autoops.clock import Clock
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches

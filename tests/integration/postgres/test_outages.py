@@ -12,8 +12,9 @@ import uuid_utils
 from autoops import database, tables
 from autoops.clock import SystemClock
 from autoops.errors import AutoOpsError, StorageUnavailable
+from autoops.instances import Instances
 from autoops.loop.ledger import Ledger
-from autoops.predictions import Instances, Label, PredictionLog, Scope
+from autoops.predictions import Label, PredictionLog, Scope
 from autoops.settings import Settings
 from tests.conftest import stored_at
 from tests.integration.live_api import eventually, live_api, two_versions
