@@ -4,7 +4,7 @@ How far an outbox has been taken in is written in the same transaction as its ro
 noted an arrival sends the same rows again, and they are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -25,22 +25,24 @@ class Mark:
     predictions: int = 0
     labels: int = 0
 
-    def reaches(self, other: "Mark") -> bool:
-        return self.predictions >= other.predictions and self.labels >= other.labels
+    def beyond(self, other: "Mark") -> int:
+        return self.predictions - other.predictions + self.labels - other.labels
 
 
 @dataclass(frozen=True)
 class Shipment:
-    """Rows with their numbers in the outbox, in order; a label with the moment at which it was taken in."""
+    """Rows with their numbers in the outbox, in order; a label with the moment at which it was taken in. `after`: what
+    arrived last, as far as the outbox knows."""
 
     predictions: Sequence[tuple[int, LoggedPrediction]] = ()
     labels: Sequence[tuple[int, datetime, Label]] = ()
+    after: Mark = field(default_factory=Mark)
 
     @property
     def end(self) -> Mark:
         return Mark(
-            self.predictions[-1][0] if self.predictions else 0,
-            self.labels[-1][0] if self.labels else 0,
+            self.predictions[-1][0] if self.predictions else self.after.predictions,
+            self.labels[-1][0] if self.labels else self.after.labels,
         )
 
 
@@ -62,9 +64,37 @@ class Arrivals:
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
+        self._kept: sa.Connection | None = None
 
     def take(self, outbox_id: str, shipment: Shipment) -> Receipt:
         """Commits what is new of the shipment."""
+        if self._take_at_once(outbox_id, shipment):
+            return Receipt(shipment.end)
+        return self._take_new(outbox_id, shipment)
+
+    def close(self) -> None:
+        """Gives the connection up; another shipment would open one again."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    def _take_at_once(self, outbox_id: str, shipment: Shipment) -> bool:
+        """In one statement, on a connection that stays open. False, and nothing has arrived, where it takes more than
+        that: not all is new, another answer to one of the requests is there, or the connection is lost."""
+        with storage_errors():
+            try:
+                if self._kept is None:
+                    self._kept = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                values = _values_at_once(outbox_id, shipment, self._clock.now())
+                moved: int = self._kept.execute(_AT_ONCE, values).scalar_one()
+                return moved == 1
+            except sa.exc.DBAPIError as error:
+                self.close()
+                if isinstance(error, sa.exc.IntegrityError) or error.connection_invalidated:
+                    return False
+                raise
+
+    def _take_new(self, outbox_id: str, shipment: Shipment) -> Receipt:
         with storage_errors(), self._engine.begin() as connection:
             before = self._enter(connection, outbox_id)
             new = [row for number, row in shipment.predictions if number > before.predictions]
@@ -96,14 +126,18 @@ class Arrivals:
             connection.execute(sa.delete(tables.outboxes).where(tables.outboxes.c.id == outbox_id))
 
 
+def _ordered(rows: Iterable[LoggedPrediction]) -> list[LoggedPrediction]:
+    """Of processes that send the same requests the one waits for the other, in one order everywhere, so that they
+    never wait in a circle."""
+    return sorted(rows, key=lambda row: row.request_id or "")
+
+
 def _insert_predictions(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> set[str]:
-    """The ids that are new in the log. Of processes that send the same requests the one waits for the other, in one
-    order everywhere, so that they never wait in a circle."""
+    """The ids that are new in the log."""
     if not rows:
         return set()
-    ordered = sorted(rows, key=lambda row: row.request_id or "")
-    insert = _insert(_COLUMNS, [asdict(row) for row in ordered]).on_conflict_do_nothing()
-    return set(connection.scalars(insert.returning(tables.predictions.c.id)))
+    insert = _insert(_COLUMNS).on_conflict_do_nothing().returning(tables.predictions.c.id)
+    return set(connection.scalars(insert, _arrays(_COLUMNS, [asdict(row) for row in _ordered(rows)])))
 
 
 def _standing(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
@@ -120,22 +154,65 @@ def _standing(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> li
         repeats = list(tables.repeats.c)
         lost = [asdict(sent[row.request_id]) for row in standing]
         values = [row | {"prediction_id": row["id"]} for row in lost]
-        connection.execute(_insert(repeats, values).on_conflict_do_nothing())
+        connection.execute(_insert(repeats).on_conflict_do_nothing(), _arrays(repeats, values))
     return standing
 
 
 def _insert_labels(connection: sa.Connection, labels: Sequence[tuple[datetime, Label]]) -> None:
     if labels:
-        values = [asdict(label) | {"labelled_at": at} for at, label in labels]
-        connection.execute(_insert(_TRUTH, values))
+        connection.execute(_insert(_TRUTH), _arrays(_TRUTH, _labelled(labels)))
 
 
-def _insert(columns: Sequence[sa.Column[Any]], rows: Sequence[dict[str, Any]]) -> postgresql.Insert:
+def _labelled(labels: Iterable[tuple[datetime, Label]]) -> list[dict[str, Any]]:
+    return [asdict(label) | {"labelled_at": at} for at, label in labels]
+
+
+def _insert(columns: Sequence[sa.Column[Any]], condition: sa.ColumnElement[bool] | None = None) -> postgresql.Insert:
     """One statement for many rows, each column of them an array: a tenth of the time of a statement for each."""
-    arrays = [
-        sa.bindparam(None, [row[column.name] for row in rows], type_=postgresql.ARRAY(column.type))
-        for column in columns
-    ]
+    arrays = [sa.bindparam(_array(column), type_=postgresql.ARRAY(column.type)) for column in columns]
     unnested = sa.func.unnest(*arrays).table_valued(*(sa.column(c.name, c.type) for c in columns)).render_derived()
-    names = [column.name for column in columns]
-    return postgresql.insert(columns[0].table).from_select(names, sa.select(unnested))
+    rows = sa.select(unnested) if condition is None else sa.select(unnested).where(condition)
+    return postgresql.insert(columns[0].table).from_select([column.name for column in columns], rows)
+
+
+def _array(column: sa.Column[Any]) -> str:
+    """The name of the parameter that has the column's values."""
+    return f"{column.table.name}_{column.name}"
+
+
+def _arrays(columns: Sequence[sa.Column[Any]], rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {_array(column): [row[column.name] for row in rows] for column in columns}
+
+
+def _at_once() -> sa.Select[Any]:
+    """Moves the mark if it is where the outbox believes it to be, and inserts the rows if it was moved; counts the
+    marks that were."""
+    mark, bound = tables.outboxes.c, sa.bindparam
+    expected = (mark.id == bound("outbox_id")) & (mark.predictions_through == bound("after_predictions"))
+    moved = (
+        sa.update(tables.outboxes)
+        .where(expected, mark.labels_through == bound("after_labels"))
+        .values(predictions_through=bound("predictions"), labels_through=bound("labels"), seen_at=bound("now"))
+        .returning(mark.id)
+        .cte("moved")
+    )
+    inserts = [_insert(columns, sa.exists().select_from(moved)).cte() for columns in (_COLUMNS, _TRUTH)]
+    return sa.select(sa.func.count()).select_from(moved).add_cte(*inserts)
+
+
+_AT_ONCE = _at_once()
+
+
+def _values_at_once(outbox_id: str, shipment: Shipment, now: datetime) -> dict[str, Any]:
+    predictions = [asdict(row) for row in _ordered(row for _, row in shipment.predictions)]
+    labels = _labelled((at, label) for _, at, label in shipment.labels)
+    return {
+        "outbox_id": outbox_id,
+        "after_predictions": shipment.after.predictions,
+        "after_labels": shipment.after.labels,
+        "predictions": shipment.end.predictions,
+        "labels": shipment.end.labels,
+        "now": now,
+        **_arrays(_COLUMNS, predictions),
+        **_arrays(_TRUTH, labels),
+    }

@@ -2,12 +2,18 @@
 
 A row is committed here before its request is answered, and leaves in the order in which it came. Rows that have arrived
 are kept for a while, so that a repeated request gets its first answer though the database is away.
+
+Under load the driver gives the interpreter away for each row that it reads, and waits to get it back. So the last
+predictions are also held in memory, from where they leave, and how far they have arrived is written down now and then.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,11 +23,18 @@ import sqlalchemy as sa
 from autoops import database, tables
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
+from autoops.errors import StorageUnavailable
 from autoops.predictions import Label, LoggedPrediction
 from autoops.serving.arrivals import Mark, Receipt, Shipment
 
 REMEMBERED = 50_000
 """Predictions that are kept once they have arrived."""
+
+NOTED_EVERY = 1_000
+"""Rows that may have arrived without a note of it; a process that is killed before sends them again, for nothing."""
+
+HELD = 10_000
+"""Predictions that are held in memory; what waits beyond is read from the file."""
 
 _IDS_PER_QUERY = 500
 
@@ -67,19 +80,36 @@ class Outbox:
         self._engine = database.embedded(file, timeout_s)
         # Threads wait for each other here, and not for SQLite's lock, for which they would have to ask again and again.
         self._writing = threading.Lock()
-        self._appender = SqliteAppender(self._engine, _COLUMNS, unique="request_id")
+        self._appender = SqliteAppender(self._engine, [predictions.c.number, *_COLUMNS], unique="request_id")
+        self._held: deque[tuple[int, LoggedPrediction]] = deque()
+        self._sent = Shipment()
         self.replaced = 0
         with storage_errors(), self._engine.begin() as connection:
             metadata.create_all(connection)
             if (row := connection.execute(sa.select(arrived)).one_or_none()) is None:
                 connection.execute(sa.insert(arrived).values(predictions=0, labels=0))
-            self.mark = Mark(*row) if row else Mark()
-            self.rows = sum(connection.execute(_count(*pair)).scalar_one() for pair in self._behind())
+            self.mark = self._noted = Mark(*row) if row else Mark()
+            last = connection.scalar(sa.select(sa.func.max(predictions.c.number)))
+            self._predictions, self._labels = self._counts(connection)
+        self._number = max(last or 0, self.mark.predictions)
+        self._only_in_file = self._predictions > 0
+
+    @property
+    def rows(self) -> int:
+        """That the database does not have."""
+        return self._predictions + self._labels
 
     def _behind(self) -> tuple[tuple[sa.Table, int], ...]:
         return (predictions, self.mark.predictions), (ground_truth, self.mark.labels)
 
+    def _counts(self, connection: sa.Connection, until: Mark | None = None) -> list[int]:
+        ends = (until.predictions, until.labels) if until else (None, None)
+        counts = (_count(*pair, end) for pair, end in zip(self._behind(), ends, strict=True))
+        return [connection.execute(count).scalar_one() for count in counts]
+
     def close(self) -> None:
+        with suppress(StorageUnavailable):  # such as a full disk; what has arrived is sent again, for nothing
+            self.note()
         self._appender.close()
         self._engine.dispose()
 
@@ -87,8 +117,14 @@ class Outbox:
         """Commits `rows` and returns, in their order, what stands here: for a `request_id` that is known, the
         earlier row."""
         with self._writing:
-            new = self._appender.append([_VALUES(row) for row in rows])
-            self.rows += new
+            numbered = list(enumerate(rows, self._number + 1))
+            self._number += len(rows)
+            new = self._appender.append([(number, *_VALUES(row)) for number, row in numbered])
+            self._predictions += new
+            if new == len(rows) and not self._only_in_file and len(self._held) + new <= HELD:
+                self._held.extend(numbered)
+            elif new:
+                self._only_in_file = True
         return list(rows) if new == len(rows) else self.standing(rows)
 
     def standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
@@ -105,7 +141,7 @@ class Outbox:
         with self._writing, storage_errors(), self._engine.begin() as connection:
             values = [asdict(label) | {"labelled_at": labelled_at} for label in labels]
             connection.execute(sa.insert(ground_truth), values)
-            self.rows += len(labels)
+            self._labels += len(labels)
 
     def known(self, labels: Sequence[Label]) -> set[str | None]:
         """Of the ids that the labels name those whose prediction is remembered here."""
@@ -116,12 +152,6 @@ class Outbox:
                 for some in _slices([named for label in labels if (named := getattr(label, name)) is not None]):
                     known.update(connection.scalars(sa.select(column).where(column.in_(some))))
         return known
-
-    def end(self) -> Mark:
-        """Of the rows that are here now."""
-        with storage_errors(), self._engine.connect() as connection:
-            ends = [connection.scalar(sa.select(sa.func.max(table.c.number))) or 0 for table, _ in self._behind()]
-        return Mark(*(max(end, through) for end, (_, through) in zip(ends, self._behind(), strict=True)))
 
     def waiting(self) -> Waiting:
         since = []
@@ -134,6 +164,27 @@ class Outbox:
     def next(self, most: int) -> Shipment:
         """The oldest rows that have not arrived. Labels follow their predictions: they are read first and sent once
         no prediction is left behind."""
+        labels = self._next_labels(most) if self._labels else []
+        with self._writing:
+            rows = list(islice(self._held, most))
+            left_behind = self._only_in_file or len(rows) < len(self._held)
+        if not rows and left_behind:
+            rows = self._next_in_file(most)
+            left_behind = len(rows) == most
+        self._sent = Shipment(rows, [] if left_behind else labels, self.mark)
+        return self._sent
+
+    def _next_in_file(self, most: int) -> list[tuple[int, LoggedPrediction]]:
+        with storage_errors(), self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(predictions.c.number, *_COLUMNS)
+                .where(predictions.c.number > self.mark.predictions)
+                .order_by(predictions.c.number)
+                .limit(most)
+            ).all()
+        return [(number, LoggedPrediction(*row)) for number, *row in rows]
+
+    def _next_labels(self, most: int) -> list[tuple[int, datetime, Label]]:
         with storage_errors(), self._engine.connect() as connection:
             labels = connection.execute(
                 sa.select(ground_truth.c.number, ground_truth.c.labelled_at, *_LABEL_COLUMNS)
@@ -141,39 +192,46 @@ class Outbox:
                 .order_by(ground_truth.c.number)
                 .limit(most)
             ).all()
-            rows = connection.execute(
-                sa.select(predictions.c.number, *_COLUMNS)
-                .where(predictions.c.number > self.mark.predictions)
-                .order_by(predictions.c.number)
-                .limit(most)
-            ).all()
-        return Shipment(
-            [(number, LoggedPrediction(*row)) for number, *row in rows],
-            [] if len(rows) == most else [(number, at, Label(*label)) for number, at, *label in labels],
-        )
+        return [(number, at, Label(*label)) for number, at, *label in labels]
 
     def arrive(self, receipt: Receipt) -> None:
-        """Notes what the database has, takes over which answers stand there, and forgets the oldest."""
+        """Takes over how far rows have arrived, and which answers stand there."""
+        gone_predictions, gone_labels = self._gone(receipt.mark)
         with self._writing:
-            with storage_errors(), self._engine.begin() as connection:
-                passed = zip(self._behind(), (receipt.mark.predictions, receipt.mark.labels), strict=True)
-                counts = [_count(*pair, until) for pair, until in passed if until > pair[1]]
-                gone = sum(connection.execute(count).scalar_one() for count in counts)
-                self._take_over(connection, receipt)
-            self.rows -= gone
-            self.replaced += len(receipt.standing)
+            if receipt.standing:
+                self._take_over(receipt.standing)
+            self._predictions -= gone_predictions
+            self._labels -= gone_labels
             self.mark = receipt.mark
+            while self._held and self._held[0][0] <= self.mark.predictions:
+                self._held.popleft()
+            self._only_in_file = self._only_in_file and self._predictions > len(self._held)
+        if self.mark.beyond(self._noted) >= NOTED_EVERY:
+            self.note()
 
-    def _take_over(self, connection: sa.Connection, receipt: Receipt) -> None:
-        for row in receipt.standing:
-            same = predictions.c.request_id == row.request_id
-            connection.execute(sa.update(predictions).where(same).values(asdict(row)))
-        connection.execute(sa.update(arrived).values(asdict(receipt.mark)))
-        if receipt.mark.labels > self.mark.labels:
-            connection.execute(sa.delete(ground_truth).where(ground_truth.c.number <= receipt.mark.labels))
-        oldest = receipt.mark.predictions - REMEMBERED
-        if oldest > 0:
+    def _gone(self, mark: Mark) -> Sequence[int]:
+        if mark == self._sent.end:
+            return len(self._sent.predictions), len(self._sent.labels)
+        with storage_errors(), self._engine.connect() as connection:
+            return self._counts(connection, mark)
+
+    def _take_over(self, standing: Sequence[LoggedPrediction]) -> None:
+        with storage_errors(), self._engine.begin() as connection:
+            for row in standing:
+                same = predictions.c.request_id == row.request_id
+                connection.execute(sa.update(predictions).where(same).values(asdict(row)))
+        self.replaced += len(standing)
+
+    def note(self) -> None:
+        """Writes down how far rows have arrived, and forgets the oldest."""
+        if self.mark == self._noted:
+            return
+        mark, oldest = self.mark, self.mark.predictions - REMEMBERED
+        with self._writing, storage_errors(), self._engine.begin() as connection:
+            connection.execute(sa.update(arrived).values(asdict(mark)))
+            connection.execute(sa.delete(ground_truth).where(ground_truth.c.number <= mark.labels))
             connection.execute(sa.delete(predictions).where(predictions.c.number <= oldest))
+        self._noted = mark
 
 
 def _count(table: sa.Table, after: int, until: int | None = None) -> sa.Select[Any]:

@@ -37,7 +37,7 @@ class HeldOutbox:
         self.outbox.close()
         for ending in ("", "-wal", "-shm"):
             self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
-        _lock_of(self.file).unlink()
+        _lock_of(self.file).unlink(missing_ok=True)
         os.close(self.lock)
 
 

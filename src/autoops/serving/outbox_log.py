@@ -47,6 +47,7 @@ class OutboxLog(PredictionLog):
         """Once nothing is appended any more: what waits goes to the database, or stays for who comes next."""
         if not self._relay.stop():
             return
+        self._arrivals.close()
         if self._outbox.rows:
             self._held.release()
             return

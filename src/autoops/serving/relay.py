@@ -53,15 +53,14 @@ class Relay:
         return not self._thread.is_alive()
 
     def deliver(self, patience_s: float = PATIENCE_S) -> bool:
-        """Waits until all that is in the outbox now has arrived; False at once while the database is away or so much
-        waits that it would take long."""
+        """For the thread that appends: waits until nothing is left in the outbox. False at once while the database is
+        away or so much waits that it would take long."""
         if self.away or self._outbox.rows > ROWS:
             return False
-        end = self._outbox.end()
         with self._changed:
             self._urgent = True
             self._changed.notify_all()
-            if not self._changed.wait_for(lambda: self.away or self._outbox.mark.reaches(end), patience_s):
+            if not self._changed.wait_for(lambda: self.away or not self._outbox.rows, patience_s):
                 self._is_away("it does not answer")
             return not self.away
 
@@ -131,6 +130,7 @@ class Relay:
     def _move(self, outbox: Outbox) -> bool:
         """One transaction's worth of rows. False: none wait, and the database was not asked."""
         if not outbox.rows:
+            outbox.note()
             return False
         outbox.arrive(self._arrivals.take(outbox.id, outbox.next(ROWS)))
         with self._changed:

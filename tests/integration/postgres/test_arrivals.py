@@ -58,6 +58,26 @@ def test_what_is_sent_again_is_left_out(arrivals: Arrivals, pg_engine: sa.Engine
     assert PredictionLog(pg_engine).count(Scope(1)) == 0, "what was pruned does not come back"
 
 
+def test_what_follows_is_taken_at_once_and_only_there(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    rows, labels = [row(number) for number in range(4)], [Label(number, request_id="x") for number in (1, 2, 3)]
+    mark = arrivals.take("a", sent(rows[:2], labels[:1])).mark
+    following = Shipment([(3, rows[2])], [(2, MOMENT, labels[1]), (3, MOMENT, labels[2])], mark)
+    for _ in range(2):
+        assert arrivals.take("a", following).mark == Mark(3, 3)
+    assert arrivals.take("a", Shipment([(4, rows[3])], after=Mark(3, 3))).mark == Mark(4, 3)
+    assert PredictionLog(pg_engine).latest(Scope(1), 10) == rows
+    assert minutes(pg_engine) == [1, 2, 3]
+
+
+def test_a_connection_that_was_lost_meanwhile_is_nothing_to_speak_of(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    for number in range(1, 4):
+        assert arrivals.take("a", Shipment([(number, row(number))], after=Mark(number - 1))).mark == Mark(number)
+        with pg_engine.connect() as connection:
+            others = "WHERE datname = current_database() AND pid != pg_backend_pid()"
+            connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {others}"))
+    assert PredictionLog(pg_engine).count(Scope(1)) == 3
+
+
 def test_of_two_answers_to_one_request_the_first_to_arrive_stands(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
     first, second, other = row(1, "ride"), row(2, "ride"), row(3)
     assert arrivals.take("a", sent([first])).standing == []

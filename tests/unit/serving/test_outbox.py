@@ -19,8 +19,10 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "outbox" / "a.db"
 
 
-@pytest.fixture
-def outbox(file: Path) -> Outbox:
+@pytest.fixture(params=[0, 500, 10_000])
+def outbox(file: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    """With rows in memory, and without."""
+    monkeypatch.setattr(module, "HELD", request.param)
     return Outbox(file, timeout_s=1)
 
 
@@ -42,8 +44,9 @@ def test_a_number_is_never_given_twice(outbox: Outbox, file: Path, monkeypatch: 
     for number in range(3):
         outbox.append([row(number)])
         outbox.put([Label(5, request_id="ride")], MOMENT)
-        assert outbox.end() == Mark(number + 1, number + 1)
-        outbox.arrive(Receipt(outbox.next(10).end))
+        shipment = outbox.next(10)
+        assert shipment.end == Mark(number + 1, number + 1)
+        outbox.arrive(Receipt(shipment.end))
         outbox.close()
         outbox = Outbox(file, timeout_s=1)
         assert (outbox.rows, outbox.mark) == (0, Mark(number + 1, number + 1))
@@ -66,10 +69,43 @@ def test_what_was_committed_is_there_for_who_opens_the_file_next(outbox: Outbox,
 def test_labels_wait_until_no_prediction_is_left_behind(outbox: Outbox) -> None:
     outbox.append([row(number) for number in range(5)])
     outbox.put([Label(5, request_id="ride")], MOMENT)
-    first = outbox.next(5)
-    assert (len(first.predictions), first.labels) == (5, [])
+    first = outbox.next(4)
+    assert (len(first.predictions), first.labels) == (4, [])
     outbox.arrive(Receipt(first.end))
-    assert len(outbox.next(5).labels) == 1
+    second = outbox.next(4)
+    assert (len(second.predictions), len(second.labels)) == (1, 1)
+
+
+def test_what_is_held_in_memory_leaves_before_what_is_only_in_the_file(outbox: Outbox) -> None:
+    rows = [row(number, f"ride-{number}") for number in range(800)]
+    left = []
+    for start in range(0, 800, 200):
+        outbox.append(rows[start : start + 200])
+        outbox.append(rows[start : start + 1])
+        outbox.put([Label(5, request_id="ride")], MOMENT)
+        shipment = outbox.next(90)
+        left += shipment.predictions
+        outbox.arrive(Receipt(shipment.end))
+    while outbox.rows:
+        shipment = outbox.next(90)
+        left += shipment.predictions
+        assert not shipment.labels or len(left) == len(rows)
+        outbox.arrive(Receipt(shipment.end))
+    assert [sent for _, sent in left] == rows
+    numbers = [number for number, _ in left]
+    assert numbers == sorted(set(numbers))
+
+
+def test_what_arrived_without_a_note_of_it_is_sent_again_after_a_kill(outbox: Outbox, file: Path) -> None:
+    outbox.append([row(number) for number in range(module.NOTED_EVERY + 5)])
+    for most in (module.NOTED_EVERY, 2):
+        outbox.arrive(Receipt(outbox.next(most).end))
+    assert Outbox(file, timeout_s=1).rows == 5
+    outbox.note()
+    again = Outbox(file, timeout_s=1)
+    assert again.rows == 3
+    again.arrive(Receipt(Mark(module.NOTED_EVERY + 5)))
+    assert again.rows == 0
 
 
 def test_a_repeat_gets_the_first_answer_before_and_after_it_has_arrived(outbox: Outbox) -> None:
@@ -77,7 +113,8 @@ def test_a_repeat_gets_the_first_answer_before_and_after_it_has_arrived(outbox: 
     assert outbox.append([first]) == [first]
     assert outbox.append([again, other, again]) == [first, other, first]
     assert outbox.rows == 2
-    outbox.arrive(Receipt(outbox.next(10).end))
+    while outbox.rows:
+        outbox.arrive(Receipt(outbox.next(10).end))
     assert outbox.append([again]) == [first]
     assert outbox.rows == 0
 
@@ -97,6 +134,7 @@ def test_the_oldest_that_have_arrived_are_forgotten_and_none_that_wait(
     rows = [row(number, f"ride-{number}") for number in range(40)]
     outbox.append(rows)
     outbox.arrive(Receipt(outbox.next(30).end))
+    outbox.note()
     named = [Label(5, request_id=f"ride-{number}") for number in range(40)]
     assert outbox.known(named) == {f"ride-{number}" for number in range(20, 40)}
     assert [sent for _, sent in outbox.next(100).predictions] == rows[30:]
