@@ -14,6 +14,8 @@ from tests.integration.postgres.conftest import Connect
 from tests.integration.postgres.test_replicas import at_once
 from tests.unit.serving.test_prediction_log import MOMENT, row
 
+ROWS = 1_000
+
 
 def sent(rows: list[LoggedPrediction], labels: list[Label] | None = None, first: int = 1) -> Shipment:
     return Shipment(
@@ -83,7 +85,9 @@ def test_of_two_answers_to_one_request_the_first_to_arrive_stands(arrivals: Arri
     assert arrivals.take("a", sent([first])).standing == []
     for _ in range(2):
         assert arrivals.take("b", sent([second, other])).standing == [first]
-    assert PredictionLog(pg_engine).latest(Scope(1), 10) == [first, other]
+    third, last = row(4, "ride"), row(5, "another ride")
+    assert arrivals.take("b", Shipment([(3, third), (4, last)], after=Mark(2))).standing == [first]
+    assert PredictionLog(pg_engine).latest(Scope(1), 10) == [first, other, last]
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["label first", "label last"])
@@ -107,18 +111,22 @@ def test_ground_truth_that_names_the_other_answer_finds_its_trip(
 def test_outboxes_that_send_the_same_requests_at_once_do_not_fail(connect: Connect) -> None:
     """In other orders, which must not make them wait for each other in a circle."""
     senders = [Arrivals(connect(), HeldClock()) for _ in range(4)]
-    for turn in range(5):
-        forward = [[row(n, f"ride-{turn}-{n}") for n in range(2_000)] for _ in senders]
-        shipments = [sent(rows[:: 1 if k % 2 else -1], first=turn * 2_000 + 1) for k, rows in enumerate(forward)]
+    for turn in range(4):
+        forward = [[row(n, f"ride-{turn}-{n}") for n in range(ROWS)] for _ in senders]
+        known = Mark(turn * ROWS)
+        shipments = [
+            replace(sent(rows[:: 1 if k % 2 else -1], first=turn * ROWS + 1), after=known)
+            for k, rows in enumerate(forward)
+        ]
         at_once(
             [
                 lambda sender=sender, shipment=shipment, k=k: sender.take(f"outbox-{k}", shipment)
                 for k, (sender, shipment) in enumerate(zip(senders, shipments, strict=True))
             ]
         )
-    assert PredictionLog(connect()).count(Scope(1)) == 5 * 2_000
+    assert PredictionLog(connect()).count(Scope(1)) == 4 * ROWS
     with connect().connect() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.repeats)) == 5 * 3 * 2_000
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.repeats)) == 4 * 3 * ROWS
 
 
 def test_an_arrival_is_all_or_nothing(arrivals: Arrivals, pg_engine: sa.Engine) -> None:

@@ -77,9 +77,9 @@ def test_labels_wait_until_no_prediction_is_left_behind(outbox: Outbox) -> None:
 
 
 def test_what_is_held_in_memory_leaves_before_what_is_only_in_the_file(outbox: Outbox) -> None:
-    rows = [row(number, f"ride-{number}") for number in range(800)]
+    rows = [row(number, f"ride-{number}") for number in range(1200)]
     left = []
-    for start in range(0, 800, 200):
+    for start in range(0, 1200, 200):
         outbox.append(rows[start : start + 200])
         outbox.append(rows[start : start + 1])
         outbox.put([Label(5, request_id="ride")], MOMENT)
