@@ -25,6 +25,8 @@ MONTHS_SOURCE_WINDOWS = 36
 
 _SECONDS_PER_YEAR = DAYS_PER_YEAR * 86_400
 _FARTHEST = 1e6
+"""In standard deviations: of no use to any window. Where hardly two windows tell a variance, no distance is far enough
+for rare incidents."""
 
 _SHARED, _SHARED_WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 _ROOTS, _ROOT_WEIGHTS = np.polynomial.legendre.leggauss(40)
@@ -94,7 +96,9 @@ class Schedule:
             together = [_all_beyond(distance, self.needed, each, known, variance) for each in correlations]
             return ways * float(np.mean(together)) - incidents_per_year
 
-        return 0.0 if surplus(0.0) <= 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
+        if surplus(0.0) <= 0:
+            return 0.0
+        return _FARTHEST if surplus(_FARTHEST) > 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
 
 
 def _all_beyond(distance: float, count: int, correlation: float, known: Uncertainty, variance: float) -> float:
