@@ -55,12 +55,9 @@ class Schedule:
     def expected(cls, drift: settings.Drift, rows_per_year: float) -> "Schedule":
         """Windows share no rows, and a check judges one at most: as many checks as it takes to fill one judge one."""
         checks = _SECONDS_PER_YEAR / drift.check_interval_s
+        windows = checks / ceil(drift.window_size * checks / rows_per_year)
         if drift.source == "months":
-            windows: float = MONTHS_SOURCE_WINDOWS
-        elif rows_per_year > 0:
-            windows = checks / ceil(drift.window_size * checks / rows_per_year)
-        else:
-            windows = 0.0
+            windows = MONTHS_SOURCE_WINDOWS
         return cls(windows, drift.alarms_needed, drift.alarms_of)
 
     def skips(self, rows_per_year: float, size: int) -> bool:

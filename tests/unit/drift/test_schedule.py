@@ -18,7 +18,6 @@ DAILY = Schedule(365.25, 2, 3)
         (Drift(window_size=5_000, check_interval_s=86_400), 800_000, 365.25 / 3),
         (Drift(window_size=1_000, check_interval_s=10), 400_000, 3_155_760 / 7_890),
         (Drift(window_size=1_000, check_interval_s=10, source="months"), 800_000, 36),
-        (Drift(window_size=1_000, check_interval_s=86_400), 0, 0),
     ],
 )
 def test_windows_are_limited_by_checks_by_rows_and_by_months(
