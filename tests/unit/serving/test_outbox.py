@@ -12,6 +12,7 @@ from autoops.serving.arrivals import Mark, Receipt
 from autoops.serving.outbox import Outbox
 from autoops.serving.outbox_folder import OutboxFolder
 from tests.unit.serving.test_prediction_log import MOMENT, row
+from tests.unit.test_predictions import columns
 
 
 @pytest.fixture
@@ -79,7 +80,10 @@ def test_a_repeat_gets_the_first_answer_before_and_after_it_has_arrived(outbox: 
     assert outbox.rows == 2
     outbox.arrive(Receipt(outbox.next(10).end))
     assert outbox.append([again]) == [first]
-    assert outbox.rows == 0
+    assert outbox.append_columns(columns([again, row(4), again])) == {0: first, 2: first}
+    assert outbox.rows == 1
+    assert outbox.append_columns(columns([row(5), row(6)])) == {}
+    assert [sent for _, sent in outbox.next(10).predictions] == [row(4), row(5), row(6)]
 
 
 def test_an_answer_that_another_stands_for_is_replaced_by_it(outbox: Outbox) -> None:
