@@ -41,7 +41,7 @@ def test_what_was_appended_is_read_back_unchanged(log: PredictionLog) -> None:
 
 def columns(rows: list[LoggedPrediction]) -> LoggedColumns:
     given = {name: [getattr(row, name) for row in rows] for name in FIELDS}
-    at = [moment.replace(tzinfo=None) for moment in given["event_at"]]
+    at = [moment.astimezone(UTC).replace(tzinfo=None) for moment in given["event_at"]]
     arrays = {name: np.array(given[name]) for name in FIELDS[6:]}
     return LoggedColumns(**given | arrays | {"event_at": np.array(at, dtype="datetime64[us]")})
 
