@@ -55,6 +55,11 @@ class SqliteAppender:
                     raise StorageUnavailable(f"database: {error}") from error
                 raise
 
+    def close(self) -> None:
+        """Gives the connection up; another append would open one again."""
+        with self._lock:
+            self._close()
+
     def _commit(self, rows: Sequence[Sequence[object]]) -> int:
         if self._connection is None:
             self._connection = self._engine.raw_connection()
