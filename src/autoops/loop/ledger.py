@@ -1,6 +1,7 @@
 """The ledger: incidents, who claimed what on them, and an append-only record of every decision with its evidence."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from autoops import tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import Conflict, NotFound
+from autoops.loop.mutex import alone
 
 Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
@@ -171,6 +173,10 @@ class Ledger:
             ).rowcount
         if changed:
             self.record("incident closed", outcome, actor=actor, incident_id=incident_id)
+
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """For what reads the ledger, decides and then writes: of several processes one does so at a time."""
+        return alone(self._engine, what)
 
     def claim(self, incident_id: int, action: str, holder: str) -> None:
         """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.

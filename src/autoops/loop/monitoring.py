@@ -70,7 +70,14 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
     has them all. `quarantined` lists what was found to be broken data, `recovered` the incidents that are over by
     themselves, `actionable` those for which a retraining should start now.
+
+    Two checks at a time would count the same trips twice: the second waits for the first.
     """
+    with pipeline.ledger.alone("check"):
+        return _check_alone(pipeline)
+
+
+def _check_alone(pipeline: Pipeline) -> dict[str, Any]:
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
