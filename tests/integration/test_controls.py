@@ -156,6 +156,20 @@ def test_what_was_compared_with_another_champion_is_not_approved(
         close_by_hand(careful, incident_id, reason="again", actor="cli:ann")
 
 
+def test_what_a_person_closes_while_it_is_retrained_is_not_promoted(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+) -> None:
+    incident_id = alarmed()["incident_id"]
+    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    version = retraining.candidate(pipeline, plan)
+    verdict = retraining.gate(pipeline, plan, version)
+    assert verdict["decision"] == "promote"
+    close_by_hand(pipeline, incident_id, reason="a parade", actor="cli:ann")
+    outcome = retraining.promote(pipeline, plan, version, verdict)
+    assert outcome["reason"] == f"incident {incident_id} was closed meanwhile: closed by hand: a parade"
+    assert champion_of(pipeline.registry).number == 1
+
+
 def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
     incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test")
     with pytest.raises(NotFound, match="no version that a gate has judged"):
