@@ -115,7 +115,7 @@ def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Dec
     if incident.kind == second_looks.KIND:
         one, newest = second_looks.about(pipeline, incident, world.usable)
         return revisits.look_again(one, world.champion, newest, world.frozen, world.lately, cooldown_days)
-    if incident.kind == refreshes.KIND and incident.model_version != world.champion:
+    if incident.model_version not in (None, world.champion):
         return policy.Decision("void", f"version {incident.model_version} is champion no more")
     published = answers(pipeline, incident.evidence_until)
     decision = policy.remedy(published, world.frozen, world.lately, cooldown_days, training.most_per_week)
