@@ -174,9 +174,7 @@ class Lame(FakeRegistry):
         super().set_alias(alias, number)
 
 
-def test_a_rollback_that_fails_is_tried_again_with_the_next_window(
-    mistaken: Pipeline, worlds: dict[str, Path]
-) -> None:
+def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
     lame = Lame(mistaken.registry.directory)
     vars(lame).update(vars(mistaken.registry))
     broken = replace(mistaken, registry=lame)

@@ -6,13 +6,10 @@ from typing import Any, NamedTuple
 
 from autoops.drift.verdict import DriftVerdict, findings_of
 from autoops.loop import policy
-from autoops.loop.checks import JUDGED
+from autoops.loop.checks import ACTOR, JUDGED
 from autoops.loop.lately import rolled_back_at
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.remedies import ACTOR as ACTOR
-from autoops.loop.remedies import PAGE as PAGE
-from autoops.loop.remedies import actionable as actionable
 from autoops.loop.windows import promoted_at
 from autoops.months import parse_months
 from autoops.registry import ModelVersion

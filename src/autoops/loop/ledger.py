@@ -14,6 +14,9 @@ from autoops.database import storage_errors
 from autoops.errors import Conflict, NotFound
 from autoops.loop.mutex import alone
 
+PAGE = "page"
+"""The kind of an entry that calls for a person."""
+
 Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
 

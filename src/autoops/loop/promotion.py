@@ -84,9 +84,7 @@ def roll_back(
         return _roll_back(pipeline, reason, actor, expected, evidence or {})
 
 
-def _roll_back(
-    pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]
-) -> int:
+def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
     champion = champion_of(pipeline.registry)
     if expected is not None and champion.number != expected:
         raise Conflict(f"version {expected} was to be rolled back, but champion is version {champion.number} by now")

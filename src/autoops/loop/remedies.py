@@ -8,8 +8,10 @@ from functools import partial
 
 from autoops.errors import DataError, SourceUnavailable
 from autoops.loop import policy, refreshes, revisits, second_looks
+from autoops.loop.checks import ACTOR
 from autoops.loop.controls import frozen
 from autoops.loop.lately import lately
+from autoops.loop.ledger import PAGE as PAGE
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.plan import ACTION
@@ -19,8 +21,6 @@ from autoops.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
 
-ACTOR = "drift_monitor"
-PAGE = "page"
 BEGUN_BY_ITSELF = ("drift", second_looks.KIND, refreshes.KIND)
 ASK_AGAIN_AFTER = timedelta(minutes=15)
 """A retraining that was asked for and not begun is asked for again after this long (wall time)."""
