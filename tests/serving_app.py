@@ -8,10 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from autoops import database
-from autoops.clock import SystemClock
-from autoops.predictions import Instances, PredictionLog
-from autoops.serving.app import create_app
+from autoops import bootstrap
 from autoops.settings import load_settings
 from tests.fakes import DirectoryRegistry
 
@@ -20,7 +17,4 @@ REGISTRY = "AUTOOPS_TEST_REGISTRY"
 
 def create() -> FastAPI:
     settings = load_settings(Path(__file__).parent.parent / "config.yaml")
-    engine = database.connect(settings)
-    database.upgrade(engine)
-    registry = DirectoryRegistry(Path(os.environ[REGISTRY]))
-    return create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock())
+    return bootstrap.api_on(settings, DirectoryRegistry(Path(os.environ[REGISTRY])))

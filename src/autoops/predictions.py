@@ -5,7 +5,7 @@ and of two labels for one prediction the later counts while both are kept.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Literal
@@ -16,26 +16,7 @@ from sqlalchemy.dialects import postgresql
 from autoops import tables
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
-
-LIVE = "live"
-"""The source of predictions made for clients; a scored month has its name as source, such as `2023-01`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedPrediction:
-    """One row of the log; `id` is a time-ordered UUID, `source` is LIVE or a month."""
-
-    id: str
-    request_id: str | None
-    event_at: datetime
-    predicted_at: datetime
-    model_version: int
-    source: str
-    trip_distance: float
-    passenger_count: int
-    pickup_location_id: int
-    dropoff_location_id: int
-    prediction: float
+from autoops.logged import FIELDS, LIVE, LoggedColumns, LoggedPrediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +55,19 @@ class LabelledPrediction:
     label_id: int
 
 
-_NAMES = [field.name for field in fields(LoggedPrediction)]
-_COLUMNS = [tables.predictions.c[name] for name in _NAMES]
-_VALUES = attrgetter(*_NAMES)
+__all__ = [
+    "LIVE",
+    "Label",
+    "LabelStatus",
+    "LabelledPrediction",
+    "LoggedColumns",
+    "LoggedPrediction",
+    "PredictionLog",
+    "Scope",
+]
+
+_COLUMNS = [tables.predictions.c[name] for name in FIELDS]
+_VALUES = attrgetter(*FIELDS)
 _INSERT = (
     postgresql.insert(tables.predictions)
     .on_conflict_do_nothing(index_elements=["request_id"])
@@ -93,17 +84,24 @@ class PredictionLog:
         sqlite = engine.dialect.name == "sqlite"
         self._appender = SqliteAppender(engine, _COLUMNS, unique="request_id") if sqlite else None
 
+    @property
+    def engine(self) -> sa.Engine:
+        return self._engine
+
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         """Commits `rows` and returns, in their order, what stands in the log: for a `request_id` that
         was logged before, the earlier row."""
         if not rows:
             return []
-        request_ids = [row.request_id for row in rows if row.request_id is not None]
-        if self._append(rows) == len(rows) or not request_ids:
-            return list(rows)
-        with storage_errors(), self._engine.connect() as connection:
-            standing = self._by_request_id(connection, request_ids)
-        return [row if row.request_id is None else standing[row.request_id] for row in rows]
+        return list(rows) if self._append(rows) == len(rows) else self._standing(rows)
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        if self._appender is None:
+            return columns.others(self.append(columns.rows()))
+        if self._appender.append_columns(columns.in_order()) == len(columns):
+            return {}
+        return columns.others(self._standing(columns.rows()))
 
     def _append(self, rows: Sequence[LoggedPrediction]) -> int:
         """How many were new."""
@@ -113,17 +111,18 @@ class PredictionLog:
         ordered = sorted(rows, key=lambda row: row.request_id or "")
         with storage_errors(), self._engine.begin() as connection:
             return connection.execute(
-                _INSERT, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in ordered]
+                _INSERT, [dict(zip(FIELDS, _VALUES(row), strict=True)) for row in ordered]
             ).rowcount
 
-    def _by_request_id(self, connection: sa.Connection, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
-        found = {}
-        for start in range(0, len(request_ids), 500):
-            some = request_ids[start : start + 500]
-            query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id.in_(some))
-            for row in connection.execute(query):
-                found[row.request_id] = LoggedPrediction(*row)
-        return found
+    def _standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        request_ids = [row.request_id for row in rows if row.request_id is not None]
+        found: dict[str | None, LoggedPrediction] = {}
+        with storage_errors(), self._engine.connect() as connection:
+            for start in range(0, len(request_ids), 500):
+                some = request_ids[start : start + 500]
+                query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id.in_(some))
+                found |= {row.request_id: LoggedPrediction(*row) for row in connection.execute(query)}
+        return [row if row.request_id is None else found[row.request_id] for row in rows]
 
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
         """Stores all labels and says of each whether its prediction is in the log already."""
@@ -141,6 +140,7 @@ class PredictionLog:
         known: set[str | None] = set()
         for column, ids in (
             (tables.predictions.c.id, [label.prediction_id for label in labels]),
+            (tables.repeats.c.prediction_id, [label.prediction_id for label in labels]),
             (tables.predictions.c.request_id, [label.request_id for label in labels]),
         ):
             named = [i for i in ids if i is not None]
@@ -160,14 +160,13 @@ class PredictionLog:
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """The last `limit` predictions in scope labelled after label `after`, each once with its latest
         label, in the order in which the labels came."""
-        truth, named = tables.ground_truth.c, tables.predictions.alias()
-        by_request = sa.select(named.c.id).where(named.c.request_id == truth.request_id).scalar_subquery()
+        truth = tables.ground_truth.c
         query = (
             sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
             .join_from(
                 tables.ground_truth,
                 tables.predictions,
-                tables.predictions.c.id == sa.func.coalesce(truth.prediction_id, by_request),
+                tables.predictions.c.id == sa.func.coalesce(_by_request(), truth.prediction_id),
             )
             .where(scope.condition(), truth.id > (after or 0))
             .order_by(truth.id.desc())
@@ -203,47 +202,10 @@ class PredictionLog:
             return int(connection.scalar(query) or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """An API process that gave a sign of life; `hostname` is the container's id or the pod's name."""
-
-    id: str
-    hostname: str | None
-    model_version: int | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.hostname} ({self.id[:8]})" if self.hostname else self.id
-
-
-class Instances:
-    """Heartbeats of API processes: how "every replica serves version N" is known."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-
-    def beat(
-        self,
-        instance_id: str,
-        model_version: int | None,
-        started_at: datetime,
-        now: datetime,
-        hostname: str | None = None,
-    ) -> None:
-        """Says that the instance is alive and which version it serves."""
-        values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
-        with storage_errors(), self._engine.begin() as connection:
-            mine = tables.instances.c.id == instance_id
-            if connection.execute(sa.update(tables.instances).where(mine).values(values)).rowcount == 0:
-                connection.execute(sa.insert(tables.instances).values(id=instance_id, started_at=started_at, **values))
-
-    def leave(self, instance_id: str) -> None:
-        with storage_errors(), self._engine.begin() as connection:
-            connection.execute(sa.delete(tables.instances).where(tables.instances.c.id == instance_id))
-
-    def serving(self, seen_since: datetime) -> list[Instance]:
-        """Those that gave a sign of life since then, the oldest first."""
-        table = tables.instances.c
-        query = sa.select(table.id, table.hostname, table.model_version).where(table.seen_at >= seen_since)
-        with storage_errors(), self._engine.connect() as connection:
-            return [Instance(*row) for row in connection.execute(query.order_by(table.started_at, table.id))]
+def _by_request() -> sa.ScalarSelect[str]:
+    """The prediction that stands for the request which a label names: by itself, or by an answer to it that another
+    answer stands for."""
+    truth, repeats, named = tables.ground_truth.c, tables.repeats.c, tables.predictions.alias()
+    of_repeat = sa.select(repeats.request_id).where(repeats.prediction_id == truth.prediction_id).scalar_subquery()
+    request_id = sa.func.coalesce(truth.request_id, of_repeat)
+    return sa.select(named.c.id).where(named.c.request_id == request_id).scalar_subquery()

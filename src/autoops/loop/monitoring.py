@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autoops import bundle, settings
+from autoops.bundle_cache import fetch_bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.quality import Quality
@@ -28,7 +29,6 @@ from autoops.loop.remedies import actionable
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
-from autoops.scoring import fetch_bundle
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ class Watched:
 
     @classmethod
     def fetch(cls, pipeline: Pipeline, version: ModelVersion) -> "Watched":
-        directory = fetch_bundle(pipeline.registry, version, pipeline.model_cache)
-        thresholds = Thresholds.from_json((directory / bundle.THRESHOLDS).read_text())
-        manifest = bundle.verify(directory, version.bundle_digest)
-        return cls(version, Reference.read(directory), thresholds, manifest)
+        fetched = fetch_bundle(pipeline.registry, version, pipeline.model_cache)
+        thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
+        return cls(version, Reference.read(fetched.directory), thresholds, fetched.manifest)
 
     def window_size(self, drift: settings.Drift) -> int:
         """Rows that a window needs."""

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from autoops import __version__
 from autoops.clock import Clock
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
@@ -21,6 +22,7 @@ from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import LimitedBody, Measured
+from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
@@ -42,7 +44,7 @@ def _body_limit(max_batch: int) -> int:
 def create_app(
     settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
 ) -> FastAPI:
-    """The database must be migrated. Nothing is started before the server enters the lifespan."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     hostname = socket.gethostname()
     metrics = Metrics()
@@ -58,16 +60,19 @@ def create_app(
         instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, serving.max_model_mb)
     metrics.watch(holder, writer)
+    outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
+    if outbox is not None:
+        outbox.watch(metrics.registry)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
     batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
-    predictor = Predictor(holder, log, writer, metrics, batches, clock)
+    predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
         predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
+    lifespan = _lifespan(writer, outbox, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -90,10 +95,18 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     return app
 
 
-def _lifespan(writer: Writer, batches: Batches, periodics: tuple[Periodic, ...], leave: Callable[[], None]) -> Lifespan:
+def _lifespan(
+    writer: Writer,
+    outbox: OutboxLog | None,
+    batches: Batches,
+    periodics: tuple[Periodic, ...],
+    leave: Callable[[], None],
+) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _tame_garbage_collection()
+        if outbox is not None:
+            await asyncio.to_thread(outbox.start)
         writer.start()
         for periodic in periodics:
             periodic.start()
@@ -103,6 +116,8 @@ def _lifespan(writer: Writer, batches: Batches, periodics: tuple[Periodic, ...],
         for periodic in periodics:
             await asyncio.to_thread(periodic.stop)
         try:
+            if outbox is not None:
+                await asyncio.to_thread(outbox.stop)
             await asyncio.to_thread(leave)
         except StorageUnavailable as error:
             logger.warning("this instance could not sign off: %s", error)
