@@ -70,7 +70,7 @@ def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[n
     order = np.argsort(reference_hours, kind="stable")
     ends = np.cumsum(np.bincount(reference_hours, minlength=HOURS_OF_WEEK))
     rows_of = np.split(order, ends[:-1])
-    wanted = np.bincount(current_hours, minlength=HOURS_OF_WEEK)
+    wanted = np.bincount(current_hours)
     chosen = []
     for hour in map(int, np.flatnonzero(wanted)):
         alike = _around(rows_of, hour, int(wanted[hour]))
