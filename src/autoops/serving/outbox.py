@@ -20,12 +20,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoops import database, tables
+from autoops import database
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Label, LoggedPrediction
+from autoops.predictions import Label, LoggedColumns, LoggedPrediction
 from autoops.serving.arrivals import Mark, Receipt, Shipment
+from autoops.serving.outbox_tables import arrived, ground_truth, metadata, predictions
 
 REMEMBERED = 50_000
 """Predictions that are kept once they have arrived."""
@@ -37,26 +38,6 @@ HELD = 10_000
 """Predictions that are held in memory; what waits beyond is read from the file."""
 
 _IDS_PER_QUERY = 500
-
-metadata = sa.MetaData()
-
-
-def _waiting(table: sa.Table, *unique: str) -> sa.Table:
-    """The columns of `table` behind a number that is never given twice, which says how far rows have arrived."""
-    columns = [sa.Column(c.name, c.type, nullable=c.nullable, unique=c.name in unique) for c in table.c]
-    number = sa.Column("number", sa.Integer, primary_key=True)
-    kept = [column for column in columns if not (table is tables.ground_truth and column.name == "id")]
-    return sa.Table(table.name, metadata, number, *kept, sqlite_autoincrement=True)
-
-
-predictions = _waiting(tables.predictions, "id", "request_id")
-ground_truth = _waiting(tables.ground_truth)
-arrived = sa.Table(
-    "arrived",
-    metadata,
-    sa.Column("predictions", sa.Integer, nullable=False),
-    sa.Column("labels", sa.Integer, nullable=False),
-)
 
 _NAMES = [field.name for field in fields(LoggedPrediction)]
 _COLUMNS = [predictions.c[name] for name in _NAMES]
@@ -117,8 +98,7 @@ class Outbox:
         """Commits `rows` and returns, in their order, what stands here: for a `request_id` that is known, the
         earlier row."""
         with self._writing:
-            numbered = list(enumerate(rows, self._number + 1))
-            self._number += len(rows)
+            numbered = list(zip(self._numbers(len(rows)), rows, strict=True))
             new = self._appender.append([(number, *_VALUES(row)) for number, row in numbered])
             self._predictions += new
             if new == len(rows) and not self._only_in_file and len(self._held) + new <= HELD:
@@ -126,6 +106,19 @@ class Outbox:
             elif new:
                 self._only_in_file = True
         return list(rows) if new == len(rows) else self.standing(rows)
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        with self._writing:
+            new = self._appender.append_columns([self._numbers(len(columns)), *columns.in_order()])
+            self._predictions += new
+            self._only_in_file = self._only_in_file or new > 0
+        return {} if new == len(columns) else columns.others(self.standing(columns.rows()))
+
+    def _numbers(self, rows: int) -> range:
+        """The next that were never given."""
+        first, self._number = self._number + 1, self._number + rows
+        return range(first, first + rows)
 
     def standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         request_ids = [row.request_id for row in rows if row.request_id is not None]
