@@ -47,9 +47,10 @@ def api(settings: Settings | None = None) -> "FastAPI":
     """The serving application, on a migrated database."""
     from autoops.mlflow_registry import MlflowRegistry
     from autoops.serving.app import create_app
+    from autoops.serving.server import shared_folder
 
     settings = settings or load_settings()
     engine = database.connect(settings)
     database.upgrade(engine)
     registry = MlflowRegistry(settings.model.name, settings.mlflow)
-    return create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock())
+    return create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock(), shared_folder())

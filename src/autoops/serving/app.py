@@ -4,9 +4,11 @@ import asyncio
 import gc
 import logging
 import socket
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -18,12 +20,14 @@ from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.holder import Holder, Outcome
+from autoops.serving.intercom import Intercom
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import LimitedBody, Measured
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
+from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
 
@@ -33,6 +37,7 @@ HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
+_FIRST_LOOK_S = 30
 
 
 def _body_limit(max_batch: int) -> int:
@@ -40,15 +45,24 @@ def _body_limit(max_batch: int) -> int:
 
 
 def create_app(
-    settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
+    settings: Settings,
+    registry: Registry,
+    log: PredictionLog,
+    instances: Instances,
+    clock: Clock,
+    shared: Path | None = None,
 ) -> FastAPI:
-    """The database must be migrated. Nothing is started before the server enters the lifespan."""
+    """The database must be migrated. Nothing is started before the server enters the lifespan. `shared` is the folder
+    of the workers of a server that has several."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     hostname = socket.gethostname()
-    metrics = Metrics()
+    metrics = Metrics(shared)
     writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
 
+    looked = threading.Event()
+
     def observe(outcome: Outcome) -> None:
+        looked.set()
         metrics.reloaded(outcome)
         if outcome in ("swapped", "reverted", "from_cache"):
             heartbeat.wake()
@@ -64,10 +78,20 @@ def create_app(
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
     batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
     predictor = Predictor(holder, log, writer, metrics, batches, clock)
+    workers = Workers(Intercom(shared), holder, instance_id, metrics.publish)
     endpoints = Endpoints(
-        predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
+        predictor,
+        workers,
+        batches,
+        metrics.text,
+        serving.max_batch,
+        str(serving.model_version),
+        instance_id,
+        started_at,
     )
     lifespan = _lifespan(writer, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
+    if shared is not None:
+        lifespan = _among_workers(lifespan, workers, metrics, looked)
     return _http(endpoints, metrics, lifespan)
 
 
@@ -106,6 +130,22 @@ def _lifespan(writer: Writer, batches: Batches, periodics: tuple[Periodic, ...],
             await asyncio.to_thread(leave)
         except StorageUnavailable as error:
             logger.warning("this instance could not sign off: %s", error)
+
+    return lifespan
+
+
+def _among_workers(alone: Lifespan, workers: Workers, metrics: Metrics, looked: threading.Event) -> Lifespan:
+    """Of one that shares its port: requests go to the others until it has had its first look at the registry, and so
+    do questions once it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await workers.join()
+        async with alone(app):
+            await asyncio.to_thread(looked.wait, _FIRST_LOOK_S)
+            yield
+            workers.leave()
+        metrics.leave()
 
     return lifespan
 

@@ -1,6 +1,5 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +18,13 @@ from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, parse
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
+from autoops.serving.workers import Workers
 
 
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
+    workers: Workers
     batches: Batches
     exposition: Callable[[], bytes]
     max_batch: int
@@ -72,18 +73,18 @@ class Endpoints:
             failed_version=failure.version if failure else None,
             instance_id=self.instance_id,
             started_at=self.started_at,
+            workers=await self.workers.info(),
         )
 
     async def reload(self) -> schemas.Reload:
-        """Looks at the registry now, and tries a version again that failed before."""
-        holder = self.predictor.holder
-        outcome = await asyncio.to_thread(holder.refresh, insist=True)
-        loaded, failure = holder.current, holder.failure
+        """Looks at the registry now, in every process of this server, and tries a version again that failed before."""
+        here, everywhere = await self.workers.reload()
         return schemas.Reload(
-            model_version=loaded.version.number if loaded else None,
-            swapped=outcome in ("swapped", "reverted"),
-            outcome=outcome,
-            last_error=failure.reason if failure else None,
+            model_version=here.model_version,
+            swapped=here.outcome in ("swapped", "reverted"),
+            outcome=str(here.outcome),
+            last_error=here.last_error,
+            workers=everywhere,
         )
 
     async def health(self) -> schemas.Alive:
@@ -95,7 +96,8 @@ class Endpoints:
         return schemas.Ready(model_version=self.predictor.loaded().version.number)
 
     async def metrics(self) -> Response:
-        """For Prometheus."""
+        """For Prometheus: of all processes of this server."""
+        await self.workers.publish()
         return Response(self.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _limit(self, count: int, what: str) -> None:

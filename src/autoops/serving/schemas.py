@@ -183,6 +183,20 @@ class GroundTruthReceipt(BaseModel):
     refused: list[Refused]
 
 
+class Worker(BaseModel):
+    """One process of the server; `answered` false: it did not say in time, so that nothing but its id is known."""
+
+    pid: int
+    answered: bool = True
+    instance_id: str | None = None
+    model_version: int | None = None
+    last_error: str | None = None
+
+
+class ReloadedWorker(Worker):
+    outcome: str | None = None
+
+
 class ModelInfo(BaseModel):
     model_version: int | None
     previous_version: Annotated[int | None, Field(description="Still loaded: going back to it is instant")]
@@ -197,13 +211,17 @@ class ModelInfo(BaseModel):
     failed_version: int | None
     instance_id: str
     started_at: datetime
+    workers: Annotated[list[Worker], Field(description="All processes of this server, with the one that answers")]
 
 
 class Reload(BaseModel):
+    """Of the process that answers; `workers` says of each what came of it."""
+
     model_version: int | None
     swapped: bool
     outcome: str
     last_error: str | None
+    workers: list[ReloadedWorker]
 
 
 class Alive(BaseModel):

@@ -31,8 +31,10 @@ def process(
     port = free_port()
     with (home / "server.log").open("ab") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", "tests.serving_app:create", "--port", str(port)],
-            env=os.environ | {serving_app.REGISTRY: str(registry.directory)} | environment,
+            [sys.executable, "-m", "tests.serving_app"],
+            env=os.environ
+            | {serving_app.REGISTRY: str(registry.directory), "AUTOOPS__SERVING__PORT": str(port)}
+            | environment,
             cwd=Path(serving_app.__file__).parent.parent,
             stdout=log,
             stderr=log,
