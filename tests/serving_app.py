@@ -1,5 +1,5 @@
-"""The API as a server of its own: `python -m tests.serving_app`, or one worker `uvicorn --factory
-tests.serving_app:create`.
+"""The API as a server of its own, with as many workers as its settings say: `python -m tests.serving_app`; or as one
+process: `uvicorn --factory tests.serving_app:create`.
 
 Its settings come from the environment as always; REGISTRY names the folder of a DirectoryRegistry.
 """
@@ -22,20 +22,11 @@ def _settings() -> Settings:
 
 
 def create() -> "FastAPI":
-    """Imports here what it needs: the process that only watches workers needs nothing of it."""
-    from autoops import database
-    from autoops.clock import SystemClock
-    from autoops.predictions import Instances, PredictionLog
-    from autoops.serving.app import create_app
+    """Imports here what it needs: the process that watches workers needs nothing of it."""
+    from autoops import bootstrap
     from tests.fakes import DirectoryRegistry
 
-    settings = _settings()
-    engine = database.connect(settings)
-    database.upgrade(engine)
-    registry = DirectoryRegistry(Path(os.environ[REGISTRY]))
-    return create_app(
-        settings, registry, PredictionLog(engine), Instances(engine), SystemClock(), server.shared_folder()
-    )
+    return bootstrap.api_on(_settings(), DirectoryRegistry(Path(os.environ[REGISTRY])))
 
 
 if __name__ == "__main__":

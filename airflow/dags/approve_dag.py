@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, get_current_context, task
+from airflow.sdk import Param, dag, get_current_context, task
+from conventions import ONLY_UNAVAILABLE
 
 DOC = """
 ### A person's yes to a version that the gate let through
@@ -33,10 +34,7 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
     default_args={
         "retries": 2,
         "retry_delay": timedelta(seconds=15),
-        "retry_policy": ExceptionRetryPolicy(
-            [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
-            default=RetryAction.FAIL,
-        ),
+        "retry_policy": ONLY_UNAVAILABLE,
     },
 )
 def approve_version() -> None:

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
+from conventions import INCIDENT, ONLY_UNAVAILABLE
 
 from autoops.settings import load_settings
-
-INCIDENT = Asset(name="autoops_incident", uri="autoops://incident")
 
 DOC = """
 ### Is the champion still right?
@@ -37,10 +36,7 @@ in the ledger and in MLflow.
         "retries": 1,
         "retry_delay": timedelta(seconds=10),
         "execution_timeout": timedelta(minutes=15),
-        "retry_policy": ExceptionRetryPolicy(
-            [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
-            default=RetryAction.FAIL,
-        ),
+        "retry_policy": ONLY_UNAVAILABLE,
     },
 )
 def drift_monitor() -> None:

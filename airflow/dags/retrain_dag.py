@@ -5,20 +5,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import (
-    Asset,
-    ExceptionRetryPolicy,
-    Param,
-    RetryAction,
-    RetryRule,
-    TriggerRule,
-    dag,
-    get_current_context,
-    task,
-)
+from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-
-INCIDENT = Asset(name="autoops_incident", uri="autoops://incident")
+from conventions import INCIDENT, ONLY_UNAVAILABLE
 
 DOC = """
 ### A challenger, the gate and, where it is better, a promotion
@@ -62,6 +51,87 @@ def incidents() -> list[int]:
     return sorted(named, reverse=True)
 
 
+@task(multiple_outputs=False)
+def begin() -> dict[str, Any]:
+    from autoops.errors import Conflict
+
+    context, held = get_current_context(), []
+    form = context["params"]
+    for incident_id in incidents() or [None]:
+        try:
+            with loop() as (steps, pipeline):
+                return steps.begin(
+                    pipeline,
+                    context["run_id"],
+                    incident_id=incident_id,
+                    months=form["months"] or None,
+                    reason=form["reason"] or "",
+                    force=form["force"],
+                )
+        except Conflict as claimed:
+            held.append(str(claimed))
+    raise AirflowSkipException("; ".join(held))
+
+
+@task(multiple_outputs=False)
+def ingest(plan: dict[str, Any]) -> dict[str, Any]:
+    with loop() as (steps, pipeline):
+        return steps.ingest(pipeline, plan)
+
+
+@task(multiple_outputs=False)
+def validate(plan: dict[str, Any]) -> dict[str, Any]:
+    with loop() as (steps, pipeline):
+        return steps.validate(pipeline, plan)
+
+
+@task
+def train(plan: dict[str, Any]) -> int:
+    with loop() as (steps, pipeline):
+        return steps.train(pipeline, plan)
+
+
+@task(multiple_outputs=False)
+def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
+    with loop() as (steps, pipeline):
+        return steps.gate(pipeline, plan, version)
+
+
+@task(multiple_outputs=False)
+def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict[str, Any]:
+    with loop() as (steps, pipeline):
+        return steps.promote(pipeline, plan, version, verdict)
+
+
+@task(multiple_outputs=False, retries=0)
+def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
+    if not promotion["promoted"]:
+        raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")
+    with loop() as (steps, pipeline):
+        return steps.confirm(pipeline, plan, promotion["version"])
+
+
+@task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+def close(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
+    with loop() as (steps, pipeline):
+        return steps.close(pipeline, plan, promotion)
+
+
+@task(trigger_rule=TriggerRule.ONE_FAILED)
+def record_failure() -> None:
+    context = get_current_context()
+    ti, run_id = context["ti"], context["run_id"]
+    states = ti.get_task_states(dag_id="retrain", task_ids=list(STEPS), run_ids=[run_id])[run_id]
+    failed = [step for step in STEPS if states.get(step) == "failed"]
+    errors = {step: ti.xcom_pull(task_ids=step, key="error") or "see its log" for step in failed}
+    what = "; ".join(f"{step} ({error})" for step, error in errors.items())
+    with loop() as (steps, pipeline):
+        claimed = pipeline.ledger.claimed_by(run_id, steps.ACTION)
+        for incident_id in [claimed] if claimed else incidents():
+            steps.record_failure(pipeline, incident_id, run_id, what)
+    raise AirflowFailException(f"failed at {what}")
+
+
 @dag(
     dag_id="retrain",
     schedule=[INCIDENT],
@@ -88,85 +158,10 @@ def incidents() -> list[int]:
     default_args={
         "retries": 2,
         "retry_delay": timedelta(seconds=15),
-        "retry_policy": ExceptionRetryPolicy(
-            [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
-            default=RetryAction.FAIL,
-        ),
+        "retry_policy": ONLY_UNAVAILABLE,
     },
 )
 def retrain() -> None:
-    @task(multiple_outputs=False)
-    def begin() -> dict[str, Any]:
-        from autoops.errors import Conflict
-
-        context, held = get_current_context(), []
-        form = context["params"]
-        for incident_id in incidents() or [None]:
-            try:
-                with loop() as (steps, pipeline):
-                    return steps.begin(
-                        pipeline,
-                        context["run_id"],
-                        incident_id=incident_id,
-                        months=form["months"] or None,
-                        reason=form["reason"] or "",
-                        force=form["force"],
-                    )
-            except Conflict as claimed:
-                held.append(str(claimed))
-        raise AirflowSkipException("; ".join(held))
-
-    @task(multiple_outputs=False)
-    def ingest(plan: dict[str, Any]) -> dict[str, Any]:
-        with loop() as (steps, pipeline):
-            return steps.ingest(pipeline, plan)
-
-    @task(multiple_outputs=False)
-    def validate(plan: dict[str, Any]) -> dict[str, Any]:
-        with loop() as (steps, pipeline):
-            return steps.validate(pipeline, plan)
-
-    @task
-    def train(plan: dict[str, Any]) -> int:
-        with loop() as (steps, pipeline):
-            return steps.train(pipeline, plan)
-
-    @task(multiple_outputs=False)
-    def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
-        with loop() as (steps, pipeline):
-            return steps.gate(pipeline, plan, version)
-
-    @task(multiple_outputs=False)
-    def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict[str, Any]:
-        with loop() as (steps, pipeline):
-            return steps.promote(pipeline, plan, version, verdict)
-
-    @task(multiple_outputs=False, retries=0)
-    def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
-        if not promotion["promoted"]:
-            raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")
-        with loop() as (steps, pipeline):
-            return steps.confirm(pipeline, plan, promotion["version"])
-
-    @task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-    def close(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
-        with loop() as (steps, pipeline):
-            return steps.close(pipeline, plan, promotion)
-
-    @task(trigger_rule=TriggerRule.ONE_FAILED)
-    def record_failure() -> None:
-        context = get_current_context()
-        ti, run_id = context["ti"], context["run_id"]
-        states = ti.get_task_states(dag_id="retrain", task_ids=list(STEPS), run_ids=[run_id])[run_id]
-        failed = [step for step in STEPS if states.get(step) == "failed"]
-        errors = {step: ti.xcom_pull(task_ids=step, key="error") or "see its log" for step in failed}
-        what = "; ".join(f"{step} ({error})" for step, error in errors.items())
-        with loop() as (steps, pipeline):
-            claimed = pipeline.ledger.claimed_by(run_id, steps.ACTION)
-            for incident_id in [claimed] if claimed else incidents():
-                steps.record_failure(pipeline, incident_id, run_id, what)
-        raise AirflowFailException(f"failed at {what}")
-
     plan = begin()
     ingested, validated, version = ingest(plan), validate(plan), train(plan)
     verdict = gate(plan, version)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from autoops import database
 from autoops.clock import SystemClock
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from autoops.loop.pipeline import Pipeline
+    from autoops.registry import Registry
 
 
 def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pipeline":
@@ -44,13 +46,22 @@ def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pip
 
 
 def api(settings: Settings | None = None) -> "FastAPI":
-    """The serving application, on a migrated database."""
+    """The serving application."""
     from autoops.mlflow_registry import MlflowRegistry
-    from autoops.serving.app import create_app
-    from autoops.serving.server import shared_folder
 
     settings = settings or load_settings()
+    return api_on(settings, MlflowRegistry(settings.model.name, settings.mlflow))
+
+
+def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
+    """The same on a given registry, and on a migrated database. Where one has served before, a server that is away is
+    no reason not to start: the outbox takes predictions in until it is back."""
+    from autoops.serving.app import create_app
+    from autoops.serving.outbox_log import needs_outbox, outboxes
+    from autoops.serving.server import shared_folder
+
     engine = database.connect(settings)
-    database.upgrade(engine)
-    registry = MlflowRegistry(settings.model.name, settings.mlflow)
-    return create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock(), shared_folder())
+    log = PredictionLog(engine)
+    has_served = needs_outbox(log) and outboxes(settings).is_dir()
+    (database.upgrade_if_there if has_served else database.upgrade)(engine)
+    return create_app(settings, registry, log, Instances(engine), SystemClock(), shared_folder())

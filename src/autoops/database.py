@@ -1,5 +1,6 @@
 """One database for all that `tables` describes: SQLite (WAL) by default, PostgreSQL in the full stack."""
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from alembic.util import CommandError
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 
 def connect(settings: Settings) -> sa.Engine:
     """An engine on `storage.url`; connects lazily. Raises SettingsError for a URL that is none of ours."""
@@ -29,6 +32,11 @@ def connect(settings: Settings) -> sa.Engine:
         raise SettingsError(f"storage.url: {error}") from None
     except ModuleNotFoundError as error:
         raise SettingsError(f"storage.url: its driver {error.name} is not installed") from None
+
+
+def embedded(file: Path, timeout_s: float) -> sa.Engine:
+    """An engine on a SQLite file of one's own, made as `connect` makes the default database."""
+    return _sqlite(sa.URL.create("sqlite", database=str(file)), timeout_s)
 
 
 def _json(value: object) -> str:
@@ -106,6 +114,16 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             reason = f"the database is at revision {before}, and this installation knows none beyond {newest}: {error}"
             raise StorageUnavailable(reason) from None
         return before, _revision(connection)
+
+
+def upgrade_if_there(engine: sa.Engine) -> None:
+    """The same, unless the server is away, which is logged. A schema that is not ours is an error all the same."""
+    try:
+        upgrade(engine)
+    except StorageUnavailable as error:
+        if not isinstance(error.__cause__, sa.exc.SQLAlchemyError):
+            raise
+        logger.warning("%s", error)
 
 
 def _alembic() -> Config:

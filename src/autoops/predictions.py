@@ -93,6 +93,10 @@ class PredictionLog:
         sqlite = engine.dialect.name == "sqlite"
         self._appender = SqliteAppender(engine, _COLUMNS, unique="request_id") if sqlite else None
 
+    @property
+    def engine(self) -> sa.Engine:
+        return self._engine
+
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         """Commits `rows` and returns, in their order, what stands in the log: for a `request_id` that
         was logged before, the earlier row."""
@@ -141,6 +145,7 @@ class PredictionLog:
         known: set[str | None] = set()
         for column, ids in (
             (tables.predictions.c.id, [label.prediction_id for label in labels]),
+            (tables.repeats.c.prediction_id, [label.prediction_id for label in labels]),
             (tables.predictions.c.request_id, [label.request_id for label in labels]),
         ):
             named = [i for i in ids if i is not None]
@@ -160,14 +165,13 @@ class PredictionLog:
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """The last `limit` predictions in scope labelled after label `after`, each once with its latest
         label, in the order in which the labels came."""
-        truth, named = tables.ground_truth.c, tables.predictions.alias()
-        by_request = sa.select(named.c.id).where(named.c.request_id == truth.request_id).scalar_subquery()
+        truth = tables.ground_truth.c
         query = (
             sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
             .join_from(
                 tables.ground_truth,
                 tables.predictions,
-                tables.predictions.c.id == sa.func.coalesce(truth.prediction_id, by_request),
+                tables.predictions.c.id == sa.func.coalesce(_by_request(), truth.prediction_id),
             )
             .where(scope.condition(), truth.id > (after or 0))
             .order_by(truth.id.desc())
@@ -203,47 +207,10 @@ class PredictionLog:
             return int(connection.scalar(query) or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """An API process that gave a sign of life; `hostname` is the container's id or the pod's name."""
-
-    id: str
-    hostname: str | None
-    model_version: int | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.hostname} ({self.id[:8]})" if self.hostname else self.id
-
-
-class Instances:
-    """Heartbeats of API processes: how "every replica serves version N" is known."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-
-    def beat(
-        self,
-        instance_id: str,
-        model_version: int | None,
-        started_at: datetime,
-        now: datetime,
-        hostname: str | None = None,
-    ) -> None:
-        """Says that the instance is alive and which version it serves."""
-        values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
-        with storage_errors(), self._engine.begin() as connection:
-            mine = tables.instances.c.id == instance_id
-            if connection.execute(sa.update(tables.instances).where(mine).values(values)).rowcount == 0:
-                connection.execute(sa.insert(tables.instances).values(id=instance_id, started_at=started_at, **values))
-
-    def leave(self, instance_id: str) -> None:
-        with storage_errors(), self._engine.begin() as connection:
-            connection.execute(sa.delete(tables.instances).where(tables.instances.c.id == instance_id))
-
-    def serving(self, seen_since: datetime) -> list[Instance]:
-        """Those that gave a sign of life since then, the oldest first."""
-        table = tables.instances.c
-        query = sa.select(table.id, table.hostname, table.model_version).where(table.seen_at >= seen_since)
-        with storage_errors(), self._engine.connect() as connection:
-            return [Instance(*row) for row in connection.execute(query.order_by(table.started_at, table.id))]
+def _by_request() -> sa.ScalarSelect[str]:
+    """The prediction that stands for the request which a label names: by itself, or by an answer to it that another
+    answer stands for."""
+    truth, repeats, named = tables.ground_truth.c, tables.repeats.c, tables.predictions.alias()
+    of_repeat = sa.select(repeats.request_id).where(repeats.prediction_id == truth.prediction_id).scalar_subquery()
+    request_id = sa.func.coalesce(truth.request_id, of_repeat)
+    return sa.select(named.c.id).where(named.c.request_id == request_id).scalar_subquery()

@@ -18,6 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Budget = Annotated[float, Field(gt=0)]
 Segment = Annotated[
@@ -120,6 +121,7 @@ class Serving(Section):
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
     max_batch: Count = 10_000
+    outbox_max_rows: Count = 1_000_000
     batch_threads: Count | None = None
 
 
@@ -127,6 +129,7 @@ class Storage(Section):
     home: Path = Path("var")
     url: str | None = None
     timeout_s: Seconds = 15
+    retention_days: Days | None = None
 
 
 class Airflow(Section):

@@ -1,4 +1,5 @@
-"""The schema that the code uses: the prediction log, ground truth, checks, the ledger and the API's instances.
+"""The schema that the code uses: the prediction log, ground truth, checks, the ledger, the API's instances and what
+came through their outboxes.
 
 The Alembic tree in `migrations/` brings a database there, and a test holds the two together.
 """
@@ -122,4 +123,23 @@ instances = sa.Table(
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("hostname", sa.String(255)),
+)
+
+outboxes = sa.Table(
+    "outboxes",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("predictions_through", sa.BigInteger, nullable=False),
+    sa.Column("labels_through", sa.BigInteger, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
+
+repeats = sa.Table(
+    "repeats",
+    metadata,
+    sa.Column("prediction_id", sa.String(36), primary_key=True),
+    sa.Column("request_id", sa.String(200), nullable=False),
+    sa.Column("predicted_at", UtcDateTime, nullable=False),
+    sa.Column("model_version", sa.Integer, nullable=False),
+    sa.Column("prediction", sa.Float, nullable=False),
 )

@@ -2,8 +2,9 @@
 
 import json
 import sys
+from pathlib import Path
 
-from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
 
 HEAVY = {"mlflow", "sklearn", "pandas", "pyarrow", "onnxruntime", "skl2onnx", "evidently", "matplotlib", "fastapi"}
@@ -33,7 +34,7 @@ def describe(dag: DAG) -> dict[str, object]:
 
 def main(folder: str) -> None:
     before = set(sys.modules)
-    bag = DagBag(folder)
+    bag = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="autoops")
     json.dump(
         {
             "errors": bag.import_errors,

@@ -6,8 +6,9 @@ them; at last `approve` puts version 1 back, for which an incident was made to w
 import json
 import sys
 import threading
+from pathlib import Path
 
-from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
 
 from autoops.bootstrap import pipeline
@@ -38,7 +39,7 @@ def waiting_for_approval() -> int:
 
 
 def main(folder: str, forms: str) -> None:
-    dags = DagBag(folder).dags
+    dags = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="autoops").dags
     pipeline(migrate=True)
     stop = threading.Event()
     serving = threading.Thread(target=serve, args=[stop], daemon=True)

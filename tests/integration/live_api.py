@@ -10,7 +10,8 @@ import sqlalchemy as sa
 import uvicorn
 
 from autoops.clock import SystemClock
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.registry import CHAMPION
 from autoops.replay.client import served_version
 from autoops.serving.app import create_app

@@ -9,12 +9,13 @@ import uuid_utils
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
+from autoops.instances import Instances
 from autoops.loop import retraining
 from autoops.loop.checks import CheckLog
 from autoops.loop.ledger import Ledger
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
-from autoops.predictions import LIVE, Instances, Label, LoggedPrediction, PredictionLog
+from autoops.predictions import LIVE, Label, LoggedPrediction, PredictionLog
 from autoops.registry import champion_of
 from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings

@@ -117,6 +117,13 @@ def test_a_verb_of_the_pipeline_says_that_its_packages_are_not_installed(shell: 
     assert shell.run("migrate", **slim).returncode == 0
 
 
+def test_pruning_needs_to_know_how_much_is_kept(shell: Shell) -> None:
+    assert "storage.retention_days" in said(run := shell.run("prune"))
+    assert run.returncode == 2
+    pruned = json.loads(shell.run("prune", "--json", **{f"{PREFIX}STORAGE__RETENTION_DAYS": "30"}).stdout)
+    assert (pruned["predictions"], pruned["labels"]) == (0, 0)
+
+
 def test_a_first_model_from_nothing(shell: Shell) -> None:
     shell.run("sample", "--months", "2022-01..2022-02", "--output", "published", "--trips-per-month", "6000")
     migrated = shell.run("migrate")

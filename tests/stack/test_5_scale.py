@@ -71,6 +71,7 @@ def test_a_retraining_waits_for_every_replica_and_no_request_is_lost(
 
 def test_what_any_replica_answered_is_known_to_all(stack: Stack, replicas: list[Container], api: Api) -> None:
     answered = [str(ask(stack, replica)["prediction_id"]) for replica in replicas]
+    eventually(lambda: api.lost(answered) == [], 30, "what waited in outboxes is in the log")
     for _ in range(2 * REPLICAS):
         assert api.lost(answered) == []
 

@@ -11,7 +11,8 @@ import yaml
 
 from autoops import __version__
 from autoops.services.environment import PRELOADED
-from autoops.settings import Settings
+from autoops.serving.outbox_log import outboxes
+from autoops.settings import Settings, Storage
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker" / "docker-compose.yml").read_text()
@@ -79,6 +80,20 @@ def test_the_settings_that_the_stack_makes_are_settings() -> None:
             if name.startswith("AUTOOPS__"):
                 section, key = name.removeprefix("AUTOOPS__").lower().split("__")
                 assert key in type(getattr(Settings(), section)).model_fields, name
+
+
+def test_outboxes_lie_on_a_volume_that_replicas_share_and_the_service_owns() -> None:
+    """A container's own volume is gone with it, and so would be what it has answered while the database was away."""
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    (home,) = re.findall(r"AUTOOPS__STORAGE__HOME=(\S+)", dockerfile)
+    inside = str(outboxes(Settings(storage=Storage(home=Path(home)))))
+    assert f"outbox:{inside}" in SERVICES["api"]["volumes"]
+    assert "outbox" in yaml.safe_load(COMPOSE)["volumes"]
+    api = dockerfile.partition(" AS api\n")[2].partition("\nFROM ")[0]
+    owned = re.search(rf"install --directory --owner (\d+) --group \1 {inside}\n", api)
+    assert owned
+    assert f"USER {owned[1]}:" in api
+    assert owned.start() < api.index("VOLUME")
 
 
 def test_tasks_start_with_the_same_modules_loaded_as_on_one_machine() -> None:

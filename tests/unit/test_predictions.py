@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Instance, Instances, Label, LoggedPrediction, PredictionLog, Scope
+from autoops.instances import Instance, Instances
+from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

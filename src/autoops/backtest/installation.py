@@ -15,13 +15,14 @@ from autoops.backtest.registry import LocalRegistry
 from autoops.errors import Conflict, DataError
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
+from autoops.instances import Instances
 from autoops.loop import retraining
 from autoops.loop.checks import CheckLog
 from autoops.loop.ledger import Ledger
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retraining import Plan
 from autoops.months import Month
-from autoops.predictions import Instances, PredictionLog
+from autoops.predictions import PredictionLog
 from autoops.settings import Settings, Storage
 
 ACTOR = "backtest"

@@ -34,7 +34,7 @@ def backtest(
     """
     from autoops.backtest import picture, study
     from autoops.backtest.policies import POLICIES
-    from autoops.backtest.table import tables, told
+    from autoops.backtest.table import told
     from autoops.ingestion.source import open_source
     from autoops.months import Month, parse_months
     from autoops.settings import load_settings
@@ -54,10 +54,9 @@ def backtest(
     raw = open_source(settings.data.model_copy(update={"source": source or settings.data.source}))
     with console.progress("walking") as report:
         result = study.run(asked, raw, report, lambda order, walked: console.err.print(told(order, walked)))
-    written = orjson.dumps(result, option=orjson.OPT_INDENT_2)
-    (folder / "backtest.json").write_bytes(written)
+    (folder / "backtest.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     picture.draw(result, folder / "backtest.png")
-    _show(result, json, tables(result), folder)
+    _show(result, json, folder)
 
 
 def _lags(text: str) -> tuple[int, ...]:
@@ -68,12 +67,12 @@ def _lags(text: str) -> tuple[int, ...]:
         raise InputError(f"--label-lag-months {text!r}: expected whole months, such as 0,2") from None
 
 
-def _show(
-    result: dict[str, Any], json: bool, drawn: list[tuple[str, list[str], list[list[str]]]], folder: Path
-) -> None:
+def _show(result: dict[str, Any], json: bool, folder: Path) -> None:
+    from autoops.backtest.table import tables
+
     if json:
         console.show(result, True, "")
         return
-    for title, columns, rows in drawn:
+    for title, columns, rows in tables(result):
         console.table(title, columns, rows)
     console.show(None, False, f"{folder / 'backtest.json'}, {folder / 'backtest.png'}")

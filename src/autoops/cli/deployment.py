@@ -1,4 +1,4 @@
-"""Verbs that an installation runs before it serves: migrate, bootstrap."""
+"""Verbs that keep an installation: migrate, bootstrap, prune."""
 
 from typing import Annotated
 
@@ -37,3 +37,24 @@ def bootstrap(
         pipeline(migrate=True), months=",".join(months) if months else None, reason="first model", actor=actor()
     )
     console.show(made, json, made["outcome"])
+
+
+@verbs.command()
+def prune(json: Json = False) -> None:
+    """Delete predictions and ground truth older than `storage.retention_days`, but for what is still to be judged."""
+    from datetime import timedelta
+
+    from autoops.bootstrap import pipeline
+    from autoops.errors import SettingsError
+    from autoops.loop import retention
+
+    built = pipeline(migrate=True)
+    days = built.settings.storage.retention_days
+    if days is None:
+        raise SettingsError("storage.retention_days: null keeps everything for ever; how many days are to be kept?")
+    before = built.clock.now() - timedelta(days=days)
+    pruned = retention.prune(built, before)
+    value = {"before": before.isoformat(), "predictions": pruned.predictions, "labels": pruned.labels}
+    console.show(
+        value, json, f"deleted {pruned.predictions} predictions and {pruned.labels} labels of before {before:%Y-%m-%d}"
+    )

@@ -97,7 +97,7 @@ def measure(
     trips, size = _with_errors(history, holdout), drift.window_size
     rows = reference[reference["part"] == "window"]
     days = _days(trips)
-    rows_per_year = len(trips) / max(days[-1], 1.0) * DAYS_PER_YEAR if len(days) else 0.0
+    rows_per_year = len(trips) / max(days[-1], 1.0) * DAYS_PER_YEAR
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
     short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(trips), size)]
     measured = [
@@ -133,7 +133,7 @@ def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     fitted, held_out = (relative_errors(*part) for part in parts)
     relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
     held = np.arange(len(errors)) >= len(history)
-    trips = pd.concat([history, holdout], ignore_index=True)
+    trips = pd.concat([history, holdout])
     return trips.assign(error=errors, relative_error=relative, held_out=held)
 
 
@@ -149,17 +149,18 @@ def _consecutive(rows: int, size: int) -> list[Positions]:
 
 def _daily(days: Days, size: int, phase: float) -> list[Positions]:
     """The last rows before the same time of every day."""
-    windows: list[Positions] = []
-    for stop in np.searchsorted(days, np.arange(phase, days[-1], 1.0)):
-        if stop >= (windows[-1][-1] + 1 if windows else 0) + size:
+    windows, seen = [], 0
+    for stop in np.searchsorted(days, np.arange(phase, days[-1])):
+        if stop - size >= seen:
             windows.append(np.arange(stop - size, stop))
+            seen = stop
     return windows
 
 
 def _weekly(days: Days, size: int) -> list[Positions]:
     """Windows thinned evenly out of whole weeks, which overlap: `tails` allows for that."""
     windows = []
-    for begin in np.arange(0, days[-1] - WEEK_DAYS, WEEKS_BEGIN_DAYS) if len(days) else ():
+    for begin in np.arange(0, days[-1] - WEEK_DAYS, WEEKS_BEGIN_DAYS):
         first, last = np.searchsorted(days, [begin, begin + WEEK_DAYS])
         if last - first >= size:
             windows.append(first + evenly(last - first, size))

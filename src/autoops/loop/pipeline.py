@@ -6,9 +6,10 @@ from pathlib import Path
 from autoops.clock import Clock
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
+from autoops.instances import Instances
 from autoops.loop.checks import CheckLog
 from autoops.loop.ledger import Ledger
-from autoops.predictions import Instances, PredictionLog
+from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.settings import Settings
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import socket
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,7 +14,8 @@ from fastapi import FastAPI
 from autoops import __version__
 from autoops.clock import Clock
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
@@ -24,6 +24,7 @@ from autoops.serving.intercom import Intercom
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import LimitedBody, Measured
+from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
@@ -37,7 +38,6 @@ HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
-_FIRST_LOOK_S = 30
 
 
 def _body_limit(max_batch: int) -> int:
@@ -52,17 +52,15 @@ def create_app(
     clock: Clock,
     shared: Path | None = None,
 ) -> FastAPI:
-    """The database must be migrated. Nothing is started before the server enters the lifespan. `shared` is the folder
-    of the workers of a server that has several."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan.
+    `shared` is the folder of the workers of a server that has several."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     hostname = socket.gethostname()
     metrics = Metrics(shared)
     writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
 
-    looked = threading.Event()
-
     def observe(outcome: Outcome) -> None:
-        looked.set()
+        workers.looked.set()
         metrics.reloaded(outcome)
         if outcome in ("swapped", "reverted", "from_cache"):
             heartbeat.wake()
@@ -73,25 +71,19 @@ def create_app(
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     holder = Holder(registry, serving.model_version, last_served, clock, observe)
+    workers = Workers(Intercom(shared), holder, instance_id, metrics)
     metrics.watch(holder, writer)
+    outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
+    if outbox is not None:
+        outbox.watch(metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
     batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
-    predictor = Predictor(holder, log, writer, metrics, batches, clock)
-    workers = Workers(Intercom(shared), holder, instance_id, metrics.publish)
+    predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
-        predictor,
-        workers,
-        batches,
-        metrics.text,
-        serving.max_batch,
-        str(serving.model_version),
-        instance_id,
-        started_at,
+        predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
-    if shared is not None:
-        lifespan = _among_workers(lifespan, workers, metrics, looked)
+    lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), lambda: instances.leave(instance_id))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -114,38 +106,36 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     return app
 
 
-def _lifespan(writer: Writer, batches: Batches, periodics: tuple[Periodic, ...], leave: Callable[[], None]) -> Lifespan:
+def _lifespan(
+    writer: Writer,
+    outbox: OutboxLog | None,
+    batches: Batches,
+    workers: Workers,
+    periodics: tuple[Periodic, ...],
+    leave: Callable[[], None],
+) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _tame_garbage_collection()
+        if outbox is not None:
+            await asyncio.to_thread(outbox.start)
         writer.start()
+        await workers.join()
         for periodic in periodics:
             periodic.start()
+        await workers.first_look()
         yield
+        workers.leave()
         await writer.stop()
         await asyncio.to_thread(batches.stop)
         for periodic in periodics:
             await asyncio.to_thread(periodic.stop)
         try:
+            if outbox is not None:
+                await asyncio.to_thread(outbox.stop)
             await asyncio.to_thread(leave)
         except StorageUnavailable as error:
             logger.warning("this instance could not sign off: %s", error)
-
-    return lifespan
-
-
-def _among_workers(alone: Lifespan, workers: Workers, metrics: Metrics, looked: threading.Event) -> Lifespan:
-    """Of one that shares its port: requests go to the others until it has had its first look at the registry, and so
-    do questions once it stops."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await workers.join()
-        async with alone(app):
-            await asyncio.to_thread(looked.wait, _FIRST_LOOK_S)
-            yield
-            workers.leave()
-        metrics.leave()
 
     return lifespan
 

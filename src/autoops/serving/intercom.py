@@ -32,6 +32,7 @@ class Intercom:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self.alone = folder is None
         self._server: asyncio.Server | None = None
 
     async def open(self, answer: Answer) -> None:

@@ -1,6 +1,5 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +25,6 @@ class Endpoints:
     predictor: Predictor
     workers: Workers
     batches: Batches
-    exposition: Callable[[], bytes]
     max_batch: int
     follows: str
     instance_id: str
@@ -97,8 +95,7 @@ class Endpoints:
 
     async def metrics(self) -> Response:
         """For Prometheus: of all processes of this server."""
-        await self.workers.publish()
-        return Response(self.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(await self.workers.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _limit(self, count: int, what: str) -> None:
         if count > self.max_batch:

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import threading
 from typing import Any, TypeVar
 
 from autoops.serving.holder import Holder
 from autoops.serving.intercom import Intercom
+from autoops.serving.metrics import Metrics
 from autoops.serving.schemas import ReloadedWorker, Worker
 
 Testimony = TypeVar("Testimony", bound=Worker)
@@ -17,22 +18,33 @@ ANSWER_S = 2.0
 RELOAD_S = 30.0
 """How long the others may take to look at the registry and to load what they find; one that needs longer goes on."""
 
+FIRST_LOOK_S = 30.0
+"""How long a worker may take for its first look at the registry before it takes requests all the same."""
+
 
 class Workers:
-    """As one of them sees them; a server of one process has none but itself."""
+    """As one of them sees them; a server of one process has none but itself. Whoever looks at the registry sets
+    `looked`."""
 
-    def __init__(self, intercom: Intercom, holder: Holder, instance_id: str, publish: Callable[[], None]) -> None:
+    def __init__(self, intercom: Intercom, holder: Holder, instance_id: str, metrics: Metrics) -> None:
         self._intercom = intercom
         self._holder = holder
         self._instance_id = instance_id
-        self._publish = publish
+        self._metrics = metrics
+        self.looked = threading.Event()
 
     async def join(self) -> None:
-        """From now on the others know of this one."""
+        """From now on the others know of this one. Before its first look, so that no reload passes it by."""
         await self._intercom.open(self._answer)
+
+    async def first_look(self) -> None:
+        """Until then the others have the requests, of which this one could answer none; one that is alone says so."""
+        if not self._intercom.alone:
+            await asyncio.to_thread(self.looked.wait, FIRST_LOOK_S)
 
     def leave(self) -> None:
         self._intercom.close()
+        self._metrics.leave()
 
     async def info(self) -> list[Worker]:
         others = await self._ask("info", ANSWER_S, Worker)
@@ -44,16 +56,17 @@ class Workers:
         mine = await self._reload()
         return mine, _in_order([mine, *await others])
 
-    async def publish(self) -> None:
-        """Every worker brings its gauges up to date."""
-        self._publish()
+    async def exposition(self) -> bytes:
+        """What Prometheus gets, whichever it asks: every worker brings its gauges up to date first."""
+        self._metrics.publish()
         await self._intercom.ask("publish", ANSWER_S)
+        return self._metrics.text()
 
     async def _answer(self, question: str) -> dict[str, Any]:
         if question == "reload":
             return (await self._reload()).model_dump()
         if question == "publish":
-            self._publish()
+            self._metrics.publish()
         return self._mine().model_dump()
 
     async def _ask(self, question: str, within_s: float, kind: type[Testimony]) -> list[Testimony]:

@@ -13,7 +13,8 @@ from alembic.config import Config
 
 from autoops import database, tables
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Instance, Instances, PredictionLog, Scope
+from autoops.instances import Instance, Instances
+from autoops.predictions import PredictionLog, Scope
 from autoops.settings import Settings
 from tests.conftest import stored_at
 from tests.integration.live_api import eventually

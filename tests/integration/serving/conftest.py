@@ -12,7 +12,8 @@ import sqlalchemy as sa
 import uvicorn
 
 from autoops.clock import Clock, SystemClock
-from autoops.predictions import Instances, PredictionLog
+from autoops.instances import Instances
+from autoops.predictions import PredictionLog
 from autoops.registry import CHAMPION, Registry, TrainingRun
 from autoops.serving.app import create_app
 from autoops.settings import Serving, Settings

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from autoops import database
 from autoops.clock import SystemClock
-from autoops.predictions import Instances, LoggedPrediction, PredictionLog, Scope
+from autoops.instances import Instances
+from autoops.predictions import LoggedPrediction, PredictionLog, Scope
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.schemas import Problem
 from autoops.settings import Settings, Storage

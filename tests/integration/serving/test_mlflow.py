@@ -5,8 +5,9 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
+from autoops.instances import Instances
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.predictions import Instances, PredictionLog
+from autoops.predictions import PredictionLog
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.settings import MLflow, Settings
 from tests.integration.serving.conftest import TRIP, eventually, serving, with_serving

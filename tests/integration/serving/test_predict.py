@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from autoops import tables
 from autoops.bundle import verify
-from autoops.predictions import LIVE, Instance, Instances, PredictionLog, Scope
+from autoops.instances import Instance, Instances
+from autoops.predictions import LIVE, PredictionLog, Scope
 from autoops.scoring import Scorer
 from autoops.serving import schemas
 from autoops.trips import columns_of

@@ -1,0 +1,11 @@
+"""What the files of this folder share."""
+
+from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule
+
+INCIDENT = Asset(name="autoops_incident", uri="autoops://incident")
+
+ONLY_UNAVAILABLE = ExceptionRetryPolicy(
+    [RetryRule(exception="autoops.errors.Unavailable", reason="an outside system did not answer")],
+    default=RetryAction.FAIL,
+)
+"""What may pass by itself is tried again; anything else would fail the same way."""

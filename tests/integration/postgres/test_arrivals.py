@@ -1,0 +1,126 @@
+"""What outboxes send is taken in once, whatever is sent twice and whoever else sends it."""
+
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from autoops import tables
+from autoops.errors import StorageUnavailable
+from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.serving.arrivals import Arrivals, Mark, Shipment
+from tests.fakes import HeldClock
+from tests.integration.postgres.conftest import Connect
+from tests.integration.postgres.test_replicas import at_once
+from tests.unit.serving.test_prediction_log import MOMENT, row
+
+
+def sent(rows: list[LoggedPrediction], labels: list[Label] | None = None, first: int = 1) -> Shipment:
+    return Shipment(
+        list(enumerate(rows, first)), [(number, MOMENT, label) for number, label in enumerate(labels or [], first)]
+    )
+
+
+def minutes(engine: sa.Engine) -> list[float]:
+    truth = tables.ground_truth.c
+    with engine.connect() as connection:
+        return list(connection.scalars(sa.select(truth.trip_duration_minutes).order_by(truth.id)))
+
+
+@pytest.fixture
+def arrivals(pg_engine: sa.Engine) -> Arrivals:
+    return Arrivals(pg_engine, HeldClock())
+
+
+def test_rows_arrive_exactly_and_in_their_order(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    rows = [row(number, f"ride-{number}" if number % 2 else None) for number in range(700)]
+    labels = [Label(number + 0.5, prediction_id=rows[number].id) for number in range(700)]
+    assert arrivals.take("a", sent(rows, labels)) == arrivals.take("a", Shipment())
+    log = PredictionLog(pg_engine)
+    assert log.latest(Scope(1), 1000) == rows
+    assert [found.logged for found in log.latest_labelled(Scope(1), 1000)] == rows
+    assert minutes(pg_engine) == [label.trip_duration_minutes for label in labels]
+
+
+def test_what_is_sent_again_is_left_out(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    """By a process that ended between the arrival and its note of it."""
+    rows, labels = [row(number, f"ride-{number}") for number in range(4)], [Label(1, request_id="x")] * 3
+    assert arrivals.take("a", sent(rows[:3], labels[:2])).mark == Mark(3, 2)
+    assert arrivals.take("a", sent(rows, labels)).mark == Mark(4, 3)
+    assert arrivals.take("a", sent(rows[:3], labels[:2])).mark == Mark(4, 3)
+    assert PredictionLog(pg_engine).latest(Scope(1), 10) == rows
+    assert len(minutes(pg_engine)) == 3
+    arrivals.take("b", sent([row(9)], labels[:1]))
+    assert len(minutes(pg_engine)) == 4, "numbers are an outbox's own"
+    with pg_engine.begin() as connection:
+        connection.execute(sa.delete(tables.predictions))
+    arrivals.take("a", sent(rows))
+    assert PredictionLog(pg_engine).count(Scope(1)) == 0, "what was pruned does not come back"
+
+
+def test_of_two_answers_to_one_request_the_first_to_arrive_stands(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    first, second, other = row(1, "ride"), row(2, "ride"), row(3)
+    assert arrivals.take("a", sent([first])).standing == []
+    for _ in range(2):
+        assert arrivals.take("b", sent([second, other])).standing == [first]
+    assert PredictionLog(pg_engine).latest(Scope(1), 10) == [first, other]
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["label first", "label last"])
+def test_ground_truth_that_names_the_other_answer_finds_its_trip(
+    arrivals: Arrivals, pg_engine: sa.Engine, early: bool
+) -> None:
+    first, second = row(1, "ride"), row(2, "ride")
+    log, label = PredictionLog(pg_engine), Label(7.5, prediction_id=second.id)
+    if early:
+        assert log.attach([label], MOMENT) == ["pending"]
+    arrivals.take("a", sent([first]))
+    arrivals.take("b", sent([second]))
+    if not early:
+        assert log.attach([label], MOMENT) == ["attached"]
+    (found,) = log.latest_labelled(Scope(1), 10)
+    assert (found.logged, found.trip_duration_minutes) == (first, 7.5)
+    log.attach([Label(8.5, request_id="ride")], MOMENT)
+    assert [found.trip_duration_minutes for found in log.latest_labelled(Scope(1), 10)] == [8.5]
+
+
+def test_outboxes_that_send_the_same_requests_at_once_do_not_fail(connect: Connect) -> None:
+    """In other orders, which must not make them wait for each other in a circle."""
+    senders = [Arrivals(connect(), HeldClock()) for _ in range(4)]
+    for turn in range(5):
+        forward = [[row(n, f"ride-{turn}-{n}") for n in range(2_000)] for _ in senders]
+        shipments = [sent(rows[:: 1 if k % 2 else -1], first=turn * 2_000 + 1) for k, rows in enumerate(forward)]
+        at_once(
+            [
+                lambda sender=sender, shipment=shipment, k=k: sender.take(f"outbox-{k}", shipment)
+                for k, (sender, shipment) in enumerate(zip(senders, shipments, strict=True))
+            ]
+        )
+    assert PredictionLog(connect()).count(Scope(1)) == 5 * 2_000
+    with connect().connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.repeats)) == 5 * 3 * 2_000
+
+
+def test_an_arrival_is_all_or_nothing(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    broken = replace(row(2), prediction=None)  # type: ignore[arg-type]
+    with pytest.raises(sa.exc.IntegrityError):
+        arrivals.take("a", sent([row(1), broken], [Label(1, request_id="x")]))
+    assert PredictionLog(pg_engine).count(Scope(1)) == 0
+    good = row(3)
+    assert arrivals.take("a", sent([good])).mark == Mark(1, 0)
+    assert PredictionLog(pg_engine).latest(Scope(1), 10) == [good]
+
+
+def test_an_outbox_that_is_no_more_is_forgotten(arrivals: Arrivals, pg_engine: sa.Engine) -> None:
+    arrivals.take("a", sent([row(1)]))
+    arrivals.retire("a")
+    with pg_engine.connect() as connection:
+        assert connection.execute(sa.select(tables.outboxes)).all() == []
+
+
+def test_a_database_that_is_locked_takes_nothing(connect: Connect, pg_engine: sa.Engine) -> None:
+    with pg_engine.begin() as holder:
+        holder.execute(sa.text("LOCK TABLE predictions"))
+        with pytest.raises(StorageUnavailable, match="lock timeout"):
+            Arrivals(connect(timeout_s=0.05), HeldClock()).take("a", sent([row(1)]))
+    assert PredictionLog(pg_engine).count(Scope(1)) == 0

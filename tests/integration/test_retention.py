@@ -1,0 +1,111 @@
+"""Old predictions go with their ground truth; what a window may still need, and everything that was decided, stays."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import uuid_utils
+
+from autoops import tables
+from autoops.loop import retention
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.retention import Pruned, first_id_of, prune
+from autoops.predictions import LIVE, Label, LoggedPrediction
+from autoops.registry import CHAMPION
+from autoops.serving.arrivals import Arrivals, Shipment
+from autoops.settings import Settings
+from tests.bundles import register_small
+from tests.integration.one_process import pipeline_in
+from tests.unit.serving.test_prediction_log import row
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OLD, NEW = NOW - timedelta(days=100), NOW - timedelta(days=1)
+BEFORE = NOW - timedelta(days=30)
+
+
+def of(at: datetime, request_id: str | None = None, version: int = 1, source: str = LIVE) -> LoggedPrediction:
+    made = str(uuid_utils.uuid7(nanoseconds=int(at.timestamp() * 1000) * 1_000_000))
+    return replace(row(1, request_id), id=made, predicted_at=at, model_version=version, source=source)
+
+
+@pytest.fixture
+def pipeline(each_settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    """Version 2 is champion; nothing has been judged."""
+    built = pipeline_in(tmp_path, each_settings, each_engine)
+    for name in ("first", "second"):
+        register_small(built.registry, tmp_path / name)
+    built.registry.set_alias(CHAMPION, 2)
+    return built
+
+
+def kept(pipeline: Pipeline) -> tuple[set[str], list[float]]:
+    with pipeline.log.engine.connect() as connection:
+        ids = set(connection.scalars(sa.select(tables.predictions.c.id)))
+        truth = tables.ground_truth.c
+        return ids, list(connection.scalars(sa.select(truth.trip_duration_minutes).order_by(truth.id)))
+
+
+def judged(pipeline: Pipeline, prediction_id: str | None, label_id: int | None) -> None:
+    ends = {"last_prediction_id": prediction_id, "last_label_id": label_id}
+    none = {"event_from": None, "event_until": None, "report": {}}
+    pipeline.checks.append(model_version=2, verdict="no drift", alarm=False, reason="", **ends, **none)
+
+
+def test_the_first_id_of_a_moment_lies_between_what_was_made_before_and_after() -> None:
+    before, at = of(BEFORE - timedelta(milliseconds=1)), of(BEFORE)
+    assert before.id < first_id_of(BEFORE) <= at.id
+
+
+def test_old_predictions_go_with_their_ground_truth_however_it_names_them(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 3)
+    old = [of(OLD + timedelta(seconds=n), f"old-{n}" if n % 2 else None, version=1) for n in range(10)]
+    month = of(OLD, "2023-01/v2/1", version=2, source="2023-01")
+    new = [of(NEW, "new", version=1), of(NEW, version=2)]
+    pipeline.log.append([*old, month, *new])
+    pipeline.log.attach([Label(1, request_id="old-1"), Label(2, prediction_id=old[2].id)], OLD)
+    pipeline.log.attach([Label(3, prediction_id=old[4].id), Label(4, request_id="new")], NEW)
+    pipeline.log.attach([Label(5, request_id="never came")] * 4, OLD)
+    pipeline.log.attach([Label(6, request_id="may come yet")], NEW)
+    judged(pipeline, None, None)
+    assert prune(pipeline, BEFORE) == Pruned(predictions=11, labels=7)
+    assert kept(pipeline) == ({one.id for one in new}, [4, 6])
+    assert prune(pipeline, BEFORE) == Pruned(0, 0)
+    assert len(pipeline.checks.latest(2)) == 1
+
+
+def test_what_no_window_of_the_champion_has_used_stays(pipeline: Pipeline) -> None:
+    used, late_label, unused = (of(OLD + timedelta(seconds=n)) for n in range(3))
+    rows = [replace(one, model_version=2) for one in (used, late_label, unused)]
+    pipeline.log.append(rows)
+    pipeline.log.attach([Label(1, prediction_id=used.id), Label(2, prediction_id=late_label.id)], OLD)
+    assert prune(pipeline, BEFORE) == Pruned(0, 0)
+    judged(pipeline, late_label.id, 1)
+    assert prune(pipeline, BEFORE) == Pruned(1, 1)
+    assert kept(pipeline) == ({late_label.id, unused.id}, [2])
+    judged(pipeline, unused.id, 2)
+    assert prune(pipeline, BEFORE) == Pruned(2, 1)
+
+
+def test_live_traffic_that_nobody_watches_is_needed_by_nobody(pipeline: Pipeline) -> None:
+    drift = pipeline.settings.drift.model_copy(update={"source": "months"})
+    watching_months = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
+    pipeline.log.append([of(OLD, version=2)])
+    assert prune(watching_months, BEFORE) == Pruned(1, 0)
+
+
+@pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
+def test_an_answer_that_another_stands_for_goes_with_it_and_so_does_its_ground_truth(pipeline: Pipeline) -> None:
+    first, second = of(OLD, "ride", version=2), of(OLD + timedelta(seconds=1), "ride", version=2)
+    arrivals = Arrivals(pipeline.log.engine, pipeline.clock)
+    arrivals.take("a", Shipment([(1, first)]))
+    arrivals.take("b", Shipment([(1, second)], [(1, OLD, Label(7, prediction_id=second.id))]))
+    judged(pipeline, first.id, None)
+    assert prune(pipeline, BEFORE) == Pruned(0, 0)
+    judged(pipeline, first.id, 1)
+    assert prune(pipeline, BEFORE) == Pruned(1, 1)
+    with pipeline.log.engine.connect() as connection:
+        assert connection.execute(sa.select(tables.repeats)).all() == []

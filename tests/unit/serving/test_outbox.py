@@ -1,0 +1,138 @@
+"""The file in which rows wait for the database: their order, what is remembered, and who owns it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from autoops.errors import StorageUnavailable
+from autoops.predictions import Label
+from autoops.serving import outbox as module
+from autoops.serving.arrivals import Mark, Receipt
+from autoops.serving.outbox import Outbox
+from autoops.serving.outbox_folder import OutboxFolder
+from tests.unit.serving.test_prediction_log import MOMENT, row
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "outbox" / "a.db"
+
+
+@pytest.fixture
+def outbox(file: Path) -> Outbox:
+    return Outbox(file, timeout_s=1)
+
+
+def test_rows_leave_exactly_as_they_came_and_in_their_order(outbox: Outbox) -> None:
+    rows = [row(number, f"ride-{number}" if number % 3 else None) for number in range(700)]
+    assert outbox.append(rows) == rows
+    first = outbox.next(300)
+    outbox.arrive(Receipt(first.end))
+    second = outbox.next(1000)
+    assert [sent for _, sent in (*first.predictions, *second.predictions)] == rows
+    assert (len(first.predictions), outbox.rows) == (300, 400)
+    outbox.arrive(Receipt(second.end))
+    assert (outbox.rows, outbox.next(10).predictions) == (0, [])
+
+
+def test_a_number_is_never_given_twice(outbox: Outbox, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or rows that come after all have left would count as arrived."""
+    monkeypatch.setattr(module, "REMEMBERED", 0)
+    for number in range(3):
+        outbox.append([row(number)])
+        outbox.put([Label(5, request_id="ride")], MOMENT)
+        assert outbox.end() == Mark(number + 1, number + 1)
+        outbox.arrive(Receipt(outbox.next(10).end))
+        outbox.close()
+        outbox = Outbox(file, timeout_s=1)
+        assert (outbox.rows, outbox.mark) == (0, Mark(number + 1, number + 1))
+
+
+def test_what_was_committed_is_there_for_who_opens_the_file_next(outbox: Outbox, file: Path) -> None:
+    rows = [row(number) for number in range(5)]
+    outbox.append(rows)
+    outbox.put([Label(5, prediction_id=rows[0].id), Label(6, request_id="ride")], MOMENT)
+    again = Outbox(file, timeout_s=1)
+    assert again.rows == 7
+    shipment = again.next(10)
+    assert [sent for _, sent in shipment.predictions] == rows
+    assert [(at, label) for _, at, label in shipment.labels] == [
+        (MOMENT, Label(5, prediction_id=rows[0].id)),
+        (MOMENT, Label(6, request_id="ride")),
+    ]
+
+
+def test_labels_wait_until_no_prediction_is_left_behind(outbox: Outbox) -> None:
+    outbox.append([row(number) for number in range(5)])
+    outbox.put([Label(5, request_id="ride")], MOMENT)
+    first = outbox.next(5)
+    assert (len(first.predictions), first.labels) == (5, [])
+    outbox.arrive(Receipt(first.end))
+    assert len(outbox.next(5).labels) == 1
+
+
+def test_a_repeat_gets_the_first_answer_before_and_after_it_has_arrived(outbox: Outbox) -> None:
+    first, other, again = row(1, "ride"), row(2), row(3, "ride")
+    assert outbox.append([first]) == [first]
+    assert outbox.append([again, other, again]) == [first, other, first]
+    assert outbox.rows == 2
+    outbox.arrive(Receipt(outbox.next(10).end))
+    assert outbox.append([again]) == [first]
+    assert outbox.rows == 0
+
+
+def test_an_answer_that_another_stands_for_is_replaced_by_it(outbox: Outbox) -> None:
+    mine, theirs = row(1, "ride"), row(2, "ride")
+    outbox.append([mine])
+    outbox.arrive(Receipt(outbox.next(10).end, [theirs]))
+    assert outbox.append([row(3, "ride")]) == [theirs]
+    assert outbox.known([Label(5, prediction_id=theirs.id)]) == {theirs.id}
+
+
+def test_the_oldest_that_have_arrived_are_forgotten_and_none_that_wait(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 10)
+    rows = [row(number, f"ride-{number}") for number in range(40)]
+    outbox.append(rows)
+    outbox.arrive(Receipt(outbox.next(30).end))
+    named = [Label(5, request_id=f"ride-{number}") for number in range(40)]
+    assert outbox.known(named) == {f"ride-{number}" for number in range(20, 40)}
+    assert [sent for _, sent in outbox.next(100).predictions] == rows[30:]
+
+
+def test_how_much_waits_and_since_when(outbox: Outbox) -> None:
+    assert (outbox.waiting().rows, outbox.waiting().since) == (0, None)
+    outbox.put([Label(5, request_id="ride")], MOMENT + timedelta(hours=1))
+    outbox.append([row(1)])
+    assert (outbox.waiting().rows, outbox.waiting().since) == (2, MOMENT)
+    outbox.arrive(Receipt(Mark(predictions=1)))
+    assert (outbox.waiting().rows, outbox.waiting().since) == (1, MOMENT + timedelta(hours=1))
+
+
+def test_an_outbox_belongs_to_one_until_it_is_let_go(tmp_path: Path) -> None:
+    folder, other = (OutboxFolder(tmp_path / "outbox", timeout_s=1) for _ in range(2))
+    mine = folder.take()
+    assert list(other.abandoned()) == []
+    theirs = other.take()
+    assert theirs.file != mine.file
+    mine.release()
+    taken = other.take()
+    assert taken.file == mine.file
+    for held in (taken, theirs):
+        held.remove()
+    assert list((tmp_path / "outbox").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_hinders_nobody(tmp_path: Path) -> None:
+    folder = OutboxFolder(tmp_path, timeout_s=1)
+    (tmp_path / "broken.db").write_bytes(b"this is no database" * 1000)
+    held = folder.take()
+    assert held.file.name != "broken.db"
+    assert (tmp_path / "broken.db").exists()
+
+
+def test_a_folder_that_takes_no_file_is_unavailable() -> None:
+    with pytest.raises(StorageUnavailable, match="/proc/nowhere"):
+        OutboxFolder(Path("/proc/nowhere"), timeout_s=1).take()
