@@ -55,7 +55,6 @@ def create_app(
     """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan.
     `shared` is the folder of the workers of a server that has several."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
-    hostname = socket.gethostname()
     metrics = Metrics(shared)
     writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
 
@@ -66,8 +65,8 @@ def create_app(
             heartbeat.wake()
 
     def beat() -> None:
-        loaded = holder.current
-        instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
+        number = loaded.version.number if (loaded := holder.current) else None
+        instances.beat(instance_id, number, started_at, clock.now(), socket.gethostname())
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     holder = Holder(registry, serving.model_version, last_served, clock, observe)

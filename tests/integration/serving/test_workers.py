@@ -32,12 +32,12 @@ class Served:
     """All its processes, as they were when it was ready."""
 
     parent: "subprocess.Popen[bytes]"
-    url: str
+    client: httpx.Client
     processes: list[psutil.Process]
 
     def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         """On a connection of its own, which any worker may take."""
-        answer = httpx.request(method, f"{self.url}{path}", timeout=30, **request)
+        answer = self.client.request(method, path, **request)
         assert answer.status_code == 200
         return answer
 
@@ -62,9 +62,13 @@ class Served:
 
 @contextmanager
 def served(home: Path, registry: DirectoryRegistry, **environment: str) -> Iterator[Served]:
-    with process(home, registry, **SEVERAL, **environment) as (parent, url):
-        eventually(lambda: len(Served(parent, url, []).pids()) == 2, within_s=60)
-        running = Served(parent, url, [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()])
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with (
+        process(home, registry, **SEVERAL, **environment) as (parent, url),
+        httpx.Client(base_url=url, timeout=30, limits=limits) as client,
+    ):
+        eventually(lambda: len(Served(parent, client, []).pids()) == 2, within_s=60)
+        running = Served(parent, client, [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()])
         try:
             yield running
         finally:
@@ -121,7 +125,7 @@ async def _kill_one(running: Served, victim: int) -> list[str]:
     """Under load, and until another has taken its place."""
     answered: list[str] = []
     done = asyncio.Event()
-    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=running.client.base_url, timeout=30) as client:
         asking = [asyncio.create_task(_ask_all_the_time(client, done, answered)) for _ in range(32)]
         while len(answered) < 200:
             await asyncio.sleep(0.005)
@@ -158,7 +162,7 @@ def test_a_stop_under_load_ends_all_and_loses_nothing(
 ) -> None:
     with served(tmp_path, registry) as running:
         folder = running.folder()
-        answered = asyncio.run(_kill_under_load(running.parent, running.url, signal.SIGTERM, 300))
+        answered = asyncio.run(_kill_under_load(running.parent, str(running.client.base_url), signal.SIGTERM, 300))
         assert running.parent.wait(timeout=30) == 0
         assert running.is_gone()
         assert not folder.exists()
