@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -46,7 +45,6 @@ class Intercom:
                 writer.write(orjson.dumps(await answer(question)) + b"\n")
                 await writer.drain()
 
-        self._held = hold(self._folder)
         self._server = await asyncio.start_unix_server(serve, self._socket_of(os.getpid()), limit=_LINE_BYTES)
 
     def close(self) -> None:
@@ -64,13 +62,6 @@ class Intercom:
     def _socket_of(self, pid: int) -> Path:
         assert self._folder is not None
         return self._folder / f"{pid}.sock"
-
-
-def hold(folder: Path) -> int:
-    """A lock that says that the folder is in use, until its holder dies; any number may hold it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return descriptor
 
 
 async def _ask(path: Path, question: str, within_s: float) -> Reply | None:

@@ -26,7 +26,6 @@ from uvicorn.supervisors import Multiprocess
 
 from autoops import logs
 from autoops.errors import AutoOpsError
-from autoops.serving.intercom import hold
 from autoops.settings import Serving
 
 logger = logging.getLogger(__name__)
@@ -91,10 +90,12 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def made_shared_folder() -> Iterator[Path]:
-    """In the system's temporary folder, because the path of a socket may have a hundred bytes only."""
+    """In the system's temporary folder, because the path of a socket may have a hundred bytes only. A lock says that it
+    is in use until this process dies."""
     _remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-        held = hold(Path(folder))
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_SH)
         try:
             yield Path(folder)
         finally:
@@ -102,13 +103,13 @@ def made_shared_folder() -> Iterator[Path]:
 
 
 def _remove_abandoned() -> None:
-    """What servers left of which every process was killed. An empty one is being made."""
+    """What servers left whose parent was killed. An empty one is being made."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
+            held = os.open(folder, os.O_RDONLY)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if any(folder.iterdir()):
                     shutil.rmtree(folder)
             finally:
-                os.close(descriptor)
+                os.close(held)

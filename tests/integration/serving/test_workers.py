@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ from tests.integration.serving.test_durability import _instances, _kill_under_lo
 PAUSE_S = 0.05
 """Of each client, so that a worker can start beside them."""
 
+UNKEPT = httpx.Limits(max_keepalive_connections=0)
+"""Each request on a connection of its own, which any worker may take."""
+
 SEVERAL = {"AUTOOPS__SERVING__WORKERS": "2"}
 
 
@@ -36,7 +39,6 @@ class Served:
     processes: list[psutil.Process]
 
     def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """On a connection of its own, which any worker may take."""
         answer = self.client.request(method, path, **request)
         assert answer.status_code == 200
         return answer
@@ -62,10 +64,9 @@ class Served:
 
 @contextmanager
 def served(home: Path, registry: DirectoryRegistry, **environment: str) -> Iterator[Served]:
-    limits = httpx.Limits(max_keepalive_connections=0)
     with (
         process(home, registry, **SEVERAL, **environment) as (parent, url),
-        httpx.Client(base_url=url, timeout=30, limits=limits) as client,
+        httpx.Client(base_url=url, timeout=30, limits=UNKEPT) as client,
     ):
         eventually(lambda: len(Served(parent, client, []).pids()) == 2, within_s=60)
         running = Served(parent, client, [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()])
@@ -94,6 +95,7 @@ def test_a_reload_reaches_all_and_each_tells_of_all(
         registry.set_alias(CHAMPION, 2)
         reloaded = running.ask("POST", "/model/reload").json()["workers"]
         assert [worker["outcome"] for worker in reloaded] == ["swapped", "swapped"]
+        assert running.figures("autoops_model_version{") == [2, 2]
         for stopped in running.pids():
             os.kill(stopped, signal.SIGSTOP)
             for _ in range(10):
@@ -106,8 +108,12 @@ def test_a_reload_reaches_all_and_each_tells_of_all(
         assert len({worker["instance_id"] for worker in running.workers()}) == 2
         assert running.figures("autoops_predictions_total{") == [20]
         assert running.figures('autoops_http_request_seconds_count{route="/predict"}') == [20]
-        assert running.figures("autoops_model_version{") == [2, 2]
         eventually(lambda: _instances(settings) == [2, 2])
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
 
 
 async def _ask_all_the_time(client: httpx.AsyncClient, done: asyncio.Event, answered: list[str]) -> None:
@@ -121,18 +127,19 @@ async def _ask_all_the_time(client: httpx.AsyncClient, done: asyncio.Event, answ
         await asyncio.sleep(PAUSE_S)
 
 
-async def _kill_one(running: Served, victim: int) -> list[str]:
-    """Under load, and until another has taken its place."""
+async def _replace_one(running: Served, victim: int, registry: DirectoryRegistry) -> list[str]:
+    """Kills it under load; the one that takes its place cannot read the registry until a hundred more are answered."""
     answered: list[str] = []
     done = asyncio.Event()
-    async with httpx.AsyncClient(base_url=running.client.base_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=running.client.base_url, timeout=30, limits=UNKEPT) as client:
         asking = [asyncio.create_task(_ask_all_the_time(client, done, answered)) for _ in range(32)]
-        while len(answered) < 200:
-            await asyncio.sleep(0.005)
-        os.kill(victim, signal.SIGKILL)
-        before = len(answered)
-        await asyncio.to_thread(eventually, lambda: len(running.pids() - {victim}) == 2, within_s=60)
-        assert len(answered) > before
+        await _until(lambda: len(answered) >= 200)
+        with registry.held():
+            os.kill(victim, signal.SIGKILL)
+            await asyncio.to_thread(eventually, lambda: len(running.workers()) == 2, within_s=60)
+            before = len(answered)
+            await _until(lambda: len(answered) >= before + 100)
+        await asyncio.to_thread(eventually, lambda: len(running.pids()) == 2, within_s=60)
         done.set()
         await asyncio.gather(*asking)
     return answered
@@ -141,16 +148,16 @@ async def _kill_one(running: Served, victim: int) -> list[str]:
 def test_a_killed_worker_is_replaced_and_a_killed_parent_leaves_nothing(
     settings: Settings, registry: DirectoryRegistry, tmp_path: Path
 ) -> None:
-    with served(tmp_path, registry) as running:
+    with served(tmp_path, registry, AUTOOPS__SERVING__POLL_INTERVAL_S="3600") as running:
         victim = min(running.pids())
-        answered = asyncio.run(_kill_one(running, victim))
+        answered = asyncio.run(_replace_one(running, victim, registry))
         assert set(answered) <= _logged_ids(settings)
         assert running.figures("autoops_predictions_total{")[0] >= len(answered)
         assert running.figures("autoops_model_version{") == [1, 1]
-        with server.made_shared_folder():
-            assert running.folder().is_dir()
         folder = running.folder()
-        running.processes.extend(psutil.Process(pid) for pid in running.pids() - {victim})
+        with server.made_shared_folder():
+            assert folder.is_dir()
+        running.processes.extend(psutil.Process(pid) for pid in running.pids())
         running.parent.kill()
         assert running.is_gone()
         with server.made_shared_folder():
