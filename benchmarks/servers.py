@@ -1,77 +1,110 @@
-"""Real uvicorn processes to ask, and a client of plain sockets, which costs less than any of them."""
+"""Servers as processes of their own, on cores of their own, and what they take."""
 
-import asyncio
 import os
+import signal
+import socket
 import subprocess
-import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import psutil
 
 from autoops.settings import PREFIX
-from tests import serving_app
+from benchmarks.machine import pinned
 from tests.ports import free_port
 
-QUIET = ("--log-level", "warning", "--no-access-log")
+STARTS_WITHIN_S = 120
+STOPS_WITHIN_S = 30
 
 
-def post(path: str, media_type: str, body: bytes) -> bytes:
-    """The bytes of a request."""
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+@dataclass(frozen=True)
+class Server:
+    """How one is started, by port, and asked: `single` are requests of one row, `batches` of many by their form."""
+
+    name: str
+    command: Callable[[int], Sequence[str]]
+    single: Sequence[bytes]
+    batches: Mapping[str, bytes] = field(default_factory=dict)
+    environment: Callable[[int], Mapping[str, str]] = lambda port: {}
+
+
+@dataclass(frozen=True)
+class Running:
+    port: int
+    cold_start_s: float
+    """From the start of the process to its first answered prediction."""
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def memory_mb(self) -> float:
+        """Of all its processes; a page that several share counts in parts."""
+        return sum(one.memory_full_info().pss for one in self._processes()) / 1e6
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all its processes so far."""
+        return sum(sum(one.cpu_times()[:2]) for one in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
 
 
 @contextmanager
-def server(factory: str, home: Path, **settings: str) -> Iterator[int]:
-    """The port of a uvicorn process that is ready; `settings` as in AUTOOPS__SECTION__KEY without its prefix."""
+def running(server: Server, cores: Sequence[int]) -> Iterator[Running]:
+    """Raises SystemExit with the end of its log when it does not answer in time."""
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environment |= {f"{PREFIX}{name}": value for name, value in settings.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", str(port), *QUIET],
-        env=environment | {f"{PREFIX}STORAGE__HOME": str(home / "var"), serving_app.REGISTRY: str(home)},
-    )
-    try:
-        _wait_until_ready(port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_ready(port: int, within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while True:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/ready").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            raise SystemExit("a server did not become ready in time")
-        time.sleep(0.1)
-
-
-async def _ask(port: int, request: bytes, times: int, seconds: list[float]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
-    for _ in range(times):
+    command = list(server.command(port))
+    environment = clean_environment() | dict(server.environment(port))
+    environment["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{environment['PATH']}"
+    with tempfile.NamedTemporaryFile(prefix=server.name) as log:
         began = time.perf_counter()
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if not head.startswith(b"http/1.1 200 "):
-            raise SystemExit(f"a request failed: {head.splitlines()[0].decode()}")
-        await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
-        seconds.append(time.perf_counter() - began)
-    writer.close()
-    await writer.wait_closed()
+        with pinned(cores):
+            process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        with ended(process):
+            until_answered(process, port, server.single[0], Path(log.name))
+            yield Running(port, time.perf_counter() - began, process)
 
 
-async def ask(port: int, request: bytes, connections: int, requests: int) -> tuple[list[float], float]:
-    """Seconds of each request, and requests per second."""
-    seconds: list[float] = []
-    began = time.perf_counter()
-    await asyncio.gather(*(_ask(port, request, requests // connections, seconds) for _ in range(connections)))
-    return seconds, len(seconds) / (time.perf_counter() - began)
+def clean_environment() -> dict[str, str]:
+    """Without settings that somebody has set for a service of their own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def until_answered(process: "subprocess.Popen[bytes]", port: int, request: bytes, log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while not _answers(port, request):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"a server did not start:\n{log.read_text(errors='replace')[-3_000:]}")
+        time.sleep(0.02)
+
+
+def _answers(port: int, request: bytes) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(request)
+            return connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    except OSError:
+        return False
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Ends the whole group: some servers leave their workers behind."""
+    try:
+        yield
+    finally:
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, kind)
+                process.wait(STOPS_WITHIN_S)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue

@@ -1,114 +1,77 @@
-"""What one prediction costs over HTTP, logged and committed: `scripts/bench.sh serving`.
+"""What serving costs, next to an endpoint that does nothing and to what others set up: `scripts/bench.sh serving`.
 
-The API is asked in turn with a FastAPI endpoint that takes and returns the same models and does nothing, so that the
-ratio says what the prediction, the log and the swap-safe model add, whatever else the machine is doing. Both are real
-uvicorn processes with one worker; the client is a plain socket, which costs less than either. Batches follow, in
-`benchmarks.batches`.
+All servers answer with the same forest. Rounds of all of them alternate, so that ratios hold whatever else the machine
+is doing; where there are cores enough, server and client have cores of their own. `--write` puts the tables into
+docs/serving.md and README.md.
 """
 
-import asyncio
+import argparse
 import json
 import os
-import statistics
 import tempfile
-from contextlib import ExitStack
-from dataclasses import replace
-from datetime import UTC, datetime
+import time
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI
+from benchmarks import batches, machine, serving_tables, single_rows
+from benchmarks.champion import champion
+from benchmarks.contestants import installed, noop, ours
 
-from autoops.registry import CHAMPION
-from autoops.serving.schemas import Prediction, Trip
-from benchmarks import batches
-from benchmarks.servers import ask, post, server
-from tests.bundles import small_forest, small_training_run, synthetic_trips, write_small_bundle
-from tests.fakes import DirectoryRegistry
-
-TREES = 100
-ROUNDS = 15
-REQUESTS = {1: 400, 32: 2400}
-"""Requests of a round, by connections."""
-
-BODY = json.dumps(
-    {
-        "pickup_at": "2023-01-10T10:30:00",
-        "trip_distance": 2.3,
-        "passenger_count": 1,
-        "pickup_location_id": 74,
-        "dropoff_location_id": 41,
-    }
-).encode()
+ROOT = Path(__file__).parents[1]
+FIGURES, DOCUMENT, README = ROOT / "docs" / "serving.json", ROOT / "docs" / "serving.md", ROOT / "README.md"
+BATCH_ROUNDS = 4
+BATCH_THREADS = (1, 2)
+BEGAN = time.monotonic()
 
 
-def noop() -> FastAPI:
-    """What FastAPI itself takes to read the one model and write the other."""
-    app = FastAPI()
-    answer = Prediction(
-        prediction_id="0" * 36,
-        trip_duration_minutes=12.5,
-        model_version=1,
-        event_at=datetime(2023, 1, 10, tzinfo=UTC),
-        known_zones=True,
-        repeated=False,
-    )
-
-    @app.post("/predict")
-    async def predict(trip: Trip) -> Prediction:
-        return answer
-
-    @app.get("/ready")
-    async def ready() -> None:
-        return None
-
-    return app
+def tell(line: str) -> None:
+    minutes, seconds = divmod(int(time.monotonic() - BEGAN), 60)
+    print(f"{minutes:2}:{seconds:02}  {line}", flush=True)
 
 
-def write_registry(directory: Path) -> DirectoryRegistry:
-    """One champion: a forest of TREES trees."""
-    trips = synthetic_trips(rows=20_000)
-    digest = write_small_bundle(directory / "bundle", small_forest(trips, TREES), trips)
-    run = small_training_run(directory / "small")
-    registry = DirectoryRegistry(directory)
-    registry.register(replace(run, bundle=directory / "bundle", tags=dict(run.tags) | {"bundle_digest": digest}))
-    registry.set_alias(CHAMPION, 1)
-    return registry
-
-
-def compare(ports: dict[str, int], connections: int) -> None:
-    """Prints both and their ratio; rounds alternate, and the first warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in ports}
-    rates: dict[str, list[float]] = {name: [] for name in ports}
-    request = post("/predict", "application/json", BODY)
-    for number in range(ROUNDS + 1):
-        for name, port in ports.items():
-            of_round, rate = asyncio.run(ask(port, request, connections, REQUESTS[connections]))
-            if number:
-                seconds[name] += of_round
-                rates[name].append(rate)
-    print(f"{connections} connection{'s' if connections > 1 else ''}")
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    per_second = {name: statistics.median(values) for name, values in rates.items()}
-    for name, values in seconds.items():
-        p99 = sorted(values)[int(len(values) * 0.99)]
-        print(f"  {name:5} median {medians[name] * 1e3:6.3f} ms   p99 {p99 * 1e3:6.2f} ms   {per_second[name]:6.0f} /s")
-    latency, rate = medians["api"] / medians["no-op"], per_second["api"] / per_second["no-op"]
-    print(f"  ratio  median latency {latency:.2f}   requests per second {rate:.2f}", flush=True)
+def measure(home: Path, source: str | None, rounds: int, window_s: float) -> dict[str, Any]:
+    cores = machine.cores()
+    found: dict[str, Any] = {"machine": machine.described(), "window_s": window_s}
+    tell("training the model")
+    with champion(home, source) as model, machine.pinned(cores.client):
+        found["model"] = {"trained_on": model.trained_on, "megabytes": model.model_mb}
+        peers, found["missing"] = installed(model)
+        servers = [ours(model), noop(model), *peers]
+        found["cold_start_s"] = single_rows.cold_starts(servers, cores, rounds, tell)
+        found["single"], found["memory_mb"] = single_rows.measure(servers, cores, rounds, window_s, tell)
+        found["workers"] = single_rows.measure_workers(model, cores, rounds, window_s, tell)
+        found["batches"] = {
+            str(threads): batches.measure(model, peers if threads == 1 else [], threads, cores, BATCH_ROUNDS, tell)
+            for threads in BATCH_THREADS
+            if threads <= len(cores.many)
+        }
+    return found | {"load_after": round(os.getloadavg()[0], 1)}
 
 
 def main() -> None:
-    print(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; one worker each; a forest of {TREES} trees", flush=True
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", default=os.environ.get("AUTOOPS_TLC_DIR"), help="folder of real months")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--window", type=float, default=10, help="seconds of each server, number of connections, round")
+    parser.add_argument("--json", type=Path, help="keep the figures in this file")
+    parser.add_argument("--figures", type=Path, help="measure nothing: the tables of figures that were kept")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="keep the figures and the tables in docs/, and what the README says of them",
     )
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
-        write_registry(Path(folder))
-        ports = {
-            "no-op": servers.enter_context(server("benchmarks.serving:noop", Path(folder))),
-            "api": servers.enter_context(server("tests.serving_app:create", Path(folder))),
-        }
-        for connections in REQUESTS:
-            compare(ports, connections)
-    batches.main()
+    options = parser.parse_args()
+    if options.figures:
+        found = json.loads(options.figures.read_text())
+    else:
+        (ROOT / "var").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=ROOT / "var", prefix="serving-") as folder:
+            found = measure(Path(folder), options.source, options.rounds, options.window)
+    for path in [options.json] * bool(options.json) + [FIGURES] * options.write:
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    print(serving_tables.page(found), flush=True)
+    if options.write:
+        serving_tables.write(found, DOCUMENT, README)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ and of two labels for one prediction the later counts while both are kept.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Literal
@@ -16,26 +16,7 @@ from sqlalchemy.dialects import postgresql
 from autoops import tables
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
-
-LIVE = "live"
-"""The source of predictions made for clients; a scored month has its name as source, such as `2023-01`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedPrediction:
-    """One row of the log; `id` is a time-ordered UUID, `source` is LIVE or a month."""
-
-    id: str
-    request_id: str | None
-    event_at: datetime
-    predicted_at: datetime
-    model_version: int
-    source: str
-    trip_distance: float
-    passenger_count: int
-    pickup_location_id: int
-    dropoff_location_id: int
-    prediction: float
+from autoops.logged import FIELDS, LIVE, LoggedColumns, LoggedPrediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +55,19 @@ class LabelledPrediction:
     label_id: int
 
 
-_NAMES = [field.name for field in fields(LoggedPrediction)]
-_COLUMNS = [tables.predictions.c[name] for name in _NAMES]
-_VALUES = attrgetter(*_NAMES)
+__all__ = [
+    "LIVE",
+    "Label",
+    "LabelStatus",
+    "LabelledPrediction",
+    "LoggedColumns",
+    "LoggedPrediction",
+    "PredictionLog",
+    "Scope",
+]
+
+_COLUMNS = [tables.predictions.c[name] for name in FIELDS]
+_VALUES = attrgetter(*FIELDS)
 _INSERT = (
     postgresql.insert(tables.predictions)
     .on_conflict_do_nothing(index_elements=["request_id"])
@@ -102,12 +93,15 @@ class PredictionLog:
         was logged before, the earlier row."""
         if not rows:
             return []
-        request_ids = [row.request_id for row in rows if row.request_id is not None]
-        if self._append(rows) == len(rows) or not request_ids:
-            return list(rows)
-        with storage_errors(), self._engine.connect() as connection:
-            standing = self._by_request_id(connection, request_ids)
-        return [row if row.request_id is None else standing[row.request_id] for row in rows]
+        return list(rows) if self._append(rows) == len(rows) else self._standing(rows)
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        if self._appender is None:
+            return columns.others(self.append(columns.rows()))
+        if self._appender.append_columns(columns.in_order()) == len(columns):
+            return {}
+        return columns.others(self._standing(columns.rows()))
 
     def _append(self, rows: Sequence[LoggedPrediction]) -> int:
         """How many were new."""
@@ -117,17 +111,18 @@ class PredictionLog:
         ordered = sorted(rows, key=lambda row: row.request_id or "")
         with storage_errors(), self._engine.begin() as connection:
             return connection.execute(
-                _INSERT, [dict(zip(_NAMES, _VALUES(row), strict=True)) for row in ordered]
+                _INSERT, [dict(zip(FIELDS, _VALUES(row), strict=True)) for row in ordered]
             ).rowcount
 
-    def _by_request_id(self, connection: sa.Connection, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
-        found = {}
-        for start in range(0, len(request_ids), 500):
-            some = request_ids[start : start + 500]
-            query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id.in_(some))
-            for row in connection.execute(query):
-                found[row.request_id] = LoggedPrediction(*row)
-        return found
+    def _standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        request_ids = [row.request_id for row in rows if row.request_id is not None]
+        found: dict[str | None, LoggedPrediction] = {}
+        with storage_errors(), self._engine.connect() as connection:
+            for start in range(0, len(request_ids), 500):
+                some = request_ids[start : start + 500]
+                query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id.in_(some))
+                found |= {row.request_id: LoggedPrediction(*row) for row in connection.execute(query)}
+        return [row if row.request_id is None else found[row.request_id] for row in rows]
 
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
         """Stores all labels and says of each whether its prediction is in the log already."""

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
 from autoops.instances import Instance, Instances
+from autoops.logged import FIELDS, LoggedColumns
 from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,6 +37,23 @@ def test_what_was_appended_is_read_back_unchanged(log: PredictionLog) -> None:
     rows = [row(n) for n in range(5)]
     assert log.append(rows) == rows
     assert log.latest(Scope(1), 10) == rows
+
+
+def columns(rows: list[LoggedPrediction]) -> LoggedColumns:
+    given = {name: [getattr(row, name) for row in rows] for name in FIELDS}
+    at = [moment.astimezone(UTC).replace(tzinfo=None) for moment in given["event_at"]]
+    arrays = {name: np.array(given[name]) for name in FIELDS[6:]}
+    return LoggedColumns(**given | arrays | {"event_at": np.array(at, dtype="datetime64[us]")})
+
+
+def test_columns_are_the_rows_that_they_say(log: PredictionLog) -> None:
+    rows = [row(n, request_id="a" if n % 3 == 1 else None) for n in range(7)]
+    assert columns(rows).rows() == rows
+    log.append([first := row(100, request_id="b")])
+    again = [*rows, row(8, request_id="b")]
+    assert log.append_columns(columns(again)) == {4: rows[1], 7: first}
+    assert log.latest(Scope(1), 10) == [*rows[:4], *rows[5:], first]
+    assert log.append_columns(columns([row(n) for n in range(200, 205)])) == {}
 
 
 def test_a_repeated_request_is_logged_once_and_answered_with_the_first_row(log: PredictionLog) -> None:

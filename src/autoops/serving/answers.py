@@ -1,6 +1,5 @@
 """What a batch gets back: as rows, as columns, or as an Arrow IPC stream."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,7 +31,7 @@ class BatchAnswer:
     """What stands in the log, by column. `answered_by` is the version of all that is not repeated."""
 
     answered_by: int
-    prediction_id: Sequence[str]
+    prediction_id: list[str]
     trip_duration_minutes: npt.NDArray[np.float64]
     model_version: npt.NDArray[np.int32]
     event_at: Moments

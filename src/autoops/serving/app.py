@@ -69,7 +69,7 @@ def create_app(
         instances.beat(instance_id, number, started_at, clock.now(), socket.gethostname())
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, serving.max_model_mb)
     workers = Workers(Intercom(shared), holder, instance_id, metrics)
     metrics.watch(holder, writer)
     outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None

@@ -1,6 +1,6 @@
 """A batch from the first row to the last: one version, one transaction, all or none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -10,24 +10,21 @@ import numpy.typing as npt
 import uuid_utils
 
 from autoops.features import feature_matrix
-from autoops.predictions import LIVE, LoggedPrediction, PredictionLog
+from autoops.predictions import LIVE, LoggedColumns, LoggedPrediction, PredictionLog
 from autoops.scoring import Cores
 from autoops.serving.answers import BatchAnswer
 from autoops.serving.batch import Batch
 from autoops.serving.batches import Batches
 from autoops.serving.holder import Loaded
 from autoops.serving.metrics import Metrics
-from autoops.serving.moments import Moments
 from autoops.serving.writer import Writer
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """Rows as they go into the log, and what is known of them as arrays."""
+    """Rows as they go into the log, and what that does not hold of them."""
 
-    rows: list[LoggedPrediction]
-    minutes: npt.NDArray[np.float64]
-    event_at: Moments
+    rows: LoggedColumns
     known_zones: npt.NDArray[np.bool_]
 
 
@@ -41,49 +38,30 @@ class BatchPredictor:
     async def predict(self, loaded: Loaded, batch: Batch, now: datetime) -> BatchAnswer:
         """Once all of them are committed to the log."""
         scored = await self._batches.run(_score, loaded, batch, now, self._batches.cores)
-        standing = await self._writer.do(partial(self._append, scored.rows), scored.rows)
-        answer = await self._batches.run(_answer, loaded, scored, standing)
+        others = await self._writer.do_alone(partial(self._log.append_columns, scored.rows), len(batch))
+        answer = await self._batches.run(_answer, loaded, scored, others)
         new = ~answer.repeated
         self._metrics.predicted(answer.answered_by, int(new.sum()), int((new & ~answer.known_zones).sum()))
         return answer
 
-    def _append(self, rows: list[LoggedPrediction], _items: object) -> Sequence[LoggedPrediction]:
-        return self._log.append(rows)
-
 
 def _score(loaded: Loaded, batch: Batch, now: datetime, cores: Cores) -> _Scored:
-    batch = batch.begun_by(now)
+    batch, count = batch.begun_by(now), len(batch)
     minutes = cores.predict(loaded.scorer, feature_matrix(batch.columns(), loaded.scorer.manifest.features))
-    return _Scored(_rows(loaded, batch, now, minutes), minutes, batch.pickup_at, _known_zones(loaded, batch))
-
-
-def _rows(loaded: Loaded, batch: Batch, now: datetime, minutes: npt.NDArray[np.float64]) -> list[LoggedPrediction]:
-    number = loaded.version.number
-    return [
-        LoggedPrediction(
-            str(uuid_utils.uuid7()),
-            request_id,
-            at.replace(tzinfo=UTC),
-            now,
-            number,
-            LIVE,
-            miles,
-            count,
-            begin,
-            end,
-            took,
-        )
-        for request_id, at, miles, count, begin, end, took in zip(
-            batch.request_ids or [None] * len(batch),
-            batch.pickup_at.tolist(),
-            batch.trip_distance.tolist(),
-            batch.passenger_count.tolist(),
-            batch.pickup_location_id.tolist(),
-            batch.dropoff_location_id.tolist(),
-            minutes.tolist(),
-            strict=True,
-        )
-    ]
+    rows = LoggedColumns(
+        [str(uuid_utils.uuid7()) for _ in range(count)],
+        batch.request_ids or [None] * count,
+        batch.pickup_at,
+        [now] * count,
+        [loaded.version.number] * count,
+        [LIVE] * count,
+        batch.trip_distance,
+        batch.passenger_count,
+        batch.pickup_location_id,
+        batch.dropoff_location_id,
+        minutes,
+    )
+    return _Scored(rows, _known_zones(loaded, batch))
 
 
 def _known_zones(loaded: Loaded, batch: Batch) -> npt.NDArray[np.bool_]:
@@ -91,31 +69,23 @@ def _known_zones(loaded: Loaded, batch: Batch) -> npt.NDArray[np.bool_]:
     return np.isin(batch.pickup_location_id, zones) & np.isin(batch.dropoff_location_id, zones)
 
 
-def _answer(loaded: Loaded, scored: _Scored, standing: Sequence[LoggedPrediction]) -> BatchAnswer:
-    number = loaded.version.number
-    repeated = np.array([logged.id != row.id for row, logged in zip(scored.rows, standing, strict=True)])
-    if repeated.any():
-        return _as_logged(loaded, standing, repeated)
-    return BatchAnswer(
-        number,
-        [row.id for row in scored.rows],
-        scored.minutes,
-        np.full(len(repeated), number, dtype=np.int32),
-        scored.event_at,
-        scored.known_zones,
-        repeated,
-    )
-
-
-def _as_logged(loaded: Loaded, standing: Sequence[LoggedPrediction], repeated: npt.NDArray[np.bool_]) -> BatchAnswer:
+def _answer(loaded: Loaded, scored: _Scored, others: Mapping[int, LoggedPrediction]) -> BatchAnswer:
     """What was asked for before is answered as it was."""
-    zones = loaded.scorer.zones
-    return BatchAnswer(
-        loaded.version.number,
-        [row.id for row in standing],
-        np.array([row.prediction for row in standing]),
-        np.array([row.model_version for row in standing], dtype=np.int32),
-        np.array([row.event_at.replace(tzinfo=None) for row in standing], dtype="datetime64[us]"),
-        np.array([row.pickup_location_id in zones and row.dropoff_location_id in zones for row in standing]),
-        repeated,
+    rows, number = scored.rows, loaded.version.number
+    answer = BatchAnswer(
+        number,
+        list(rows.id),
+        rows.prediction.copy(),
+        np.full(len(rows), number, dtype=np.int32),
+        rows.event_at.copy(),
+        scored.known_zones,
+        np.zeros(len(rows), dtype=bool),
     )
+    for position, row in others.items():
+        answer.prediction_id[position] = row.id
+        answer.trip_duration_minutes[position] = row.prediction
+        answer.model_version[position] = row.model_version
+        answer.event_at[position] = np.datetime64(row.event_at.astimezone(UTC).replace(tzinfo=None), "us")
+        answer.known_zones[position] = {row.pickup_location_id, row.dropoff_location_id} <= loaded.scorer.zones
+        answer.repeated[position] = True
+    return answer

@@ -53,6 +53,8 @@ class Metrics:
         self.gauge(*version, lambda: 0 if (loaded := holder.current) is None else loaded.version.number, "liveall")
         failing = "autoops_model_reload_failing", "1: the followed version is not served"
         self.gauge(*failing, lambda: int(holder.failure is not None), "livemax")
+        quarantined = "autoops_quarantined_versions", "Versions that do not verify"
+        self.gauge(*quarantined, lambda: len(holder.quarantine.broken), "livemax")
         self.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued, "livesum")
 
     def gauge(self, name: str, text: str, read: Callable[[], float], across: Across) -> None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from autoops import database, tables
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
-from autoops.predictions import Label, LoggedPrediction
+from autoops.predictions import Label, LoggedColumns, LoggedPrediction
 from autoops.serving.arrivals import Mark, Receipt, Shipment
 
 REMEMBERED = 50_000
@@ -90,6 +90,13 @@ class Outbox:
             new = self._appender.append([_VALUES(row) for row in rows])
             self.rows += new
         return list(rows) if new == len(rows) else self.standing(rows)
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        with self._writing:
+            new = self._appender.append_columns(columns.in_order())
+            self.rows += new
+        return {} if new == len(columns) else columns.others(self.standing(columns.rows()))
 
     def standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         request_ids = [row.request_id for row in rows if row.request_id is not None]

@@ -7,7 +7,7 @@ from pathlib import Path
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Label, LabelStatus, LoggedPrediction, PredictionLog
+from autoops.predictions import Label, LabelStatus, LoggedColumns, LoggedPrediction, PredictionLog
 from autoops.serving.arrivals import Arrivals
 from autoops.serving.metrics import Metrics
 from autoops.serving.outbox_folder import OutboxFolder
@@ -59,9 +59,20 @@ class OutboxLog(PredictionLog):
         replaced = self._outbox.replaced
         standing = self._outbox.append(rows)
         named = any(row.request_id is not None for row in standing)
-        if named and self._relay.deliver() and self._outbox.replaced > replaced:
-            return self._outbox.standing(standing)
-        return standing
+        return self._outbox.standing(standing) if named and self._replaced_since(replaced) else standing
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        self._make_sure_of_room(len(columns))
+        replaced = self._outbox.replaced
+        others = self._outbox.append_columns(columns)
+        named = any(request_id is not None for request_id in columns.request_id)
+        if named and self._replaced_since(replaced):
+            return columns.others(self._outbox.standing(columns.rows()))
+        return others
+
+    def _replaced_since(self, replaced: int) -> bool:
+        """Once what was appended has arrived: whether the database had answers of other instances."""
+        return self._relay.deliver() and self._outbox.replaced > replaced
 
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
         if not labels:

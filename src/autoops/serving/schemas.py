@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchem
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.months import NEW_YORK, Month
+from autoops.serving.status import ReloadedWorker, Worker
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
 EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
@@ -183,18 +184,10 @@ class GroundTruthReceipt(BaseModel):
     refused: list[Refused]
 
 
-class Worker(BaseModel):
-    """One process of the server; `answered` false: it did not say in time, so that nothing but its id is known."""
-
-    pid: int
-    answered: bool = True
-    instance_id: str | None = None
-    model_version: int | None = None
-    last_error: str | None = None
-
-
-class ReloadedWorker(Worker):
-    outcome: str | None = None
+class Quarantined(BaseModel):
+    model_version: int | None
+    reason: str
+    since: datetime
 
 
 class ModelInfo(BaseModel):
@@ -209,6 +202,9 @@ class ModelInfo(BaseModel):
     last_error: Annotated[str | None, Field(description="Why the followed version is not served")]
     last_error_at: datetime | None
     failed_version: int | None
+    quarantined: Annotated[
+        list[Quarantined], Field(description="Do not verify or load; POST /model/reload tries the followed one again")
+    ]
     instance_id: str
     started_at: datetime
     workers: Annotated[list[Worker], Field(description="All processes of this server, with the one that answers")]

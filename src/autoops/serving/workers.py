@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from autoops.serving.holder import Holder
 from autoops.serving.intercom import Intercom
 from autoops.serving.metrics import Metrics
-from autoops.serving.schemas import ReloadedWorker, Worker
+from autoops.serving.status import ReloadedWorker, Worker
 
 Testimony = TypeVar("Testimony", bound=Worker)
 

@@ -27,8 +27,11 @@ _LARGE_ITEMS = 257
 
 @dataclass(slots=True)
 class _Job:
-    action: Callable[[list[Any]], Sequence[Any]]
-    items: Sequence[Any]
+    """`items` None: the action takes none, and is done by itself."""
+
+    action: Callable[..., Any]
+    items: Sequence[Any] | None
+    size: int
     future: "asyncio.Future[Any]"
 
 
@@ -58,15 +61,23 @@ class Writer:
 
         The action does all or nothing. Raises what it raises, and ServiceUnavailable when too much is waiting.
         """
+        results: Sequence[Result] = await self._ask(action, items, len(items))
+        return results
+
+    async def do_alone(self, action: Callable[[], Result], size: int) -> Result:
+        """`action`, which is a transaction of its own, of so many rows. Raises as `do` does."""
+        result: Result = await self._ask(action, None, size)
+        return result
+
+    async def _ask(self, action: Callable[..., Any], items: Sequence[Any] | None, size: int) -> Any:
         if not self._open:
             raise ServiceUnavailable("the API is shutting down")
-        if self.queued and self.queued + len(items) > self._limit:
+        if self.queued and self.queued + size > self._limit:
             raise ServiceUnavailable("too many requests wait for the database")
-        self.queued += len(items)
-        job = _Job(action, items, self._loop.create_future())
+        self.queued += size
+        job = _Job(action, items, size, self._loop.create_future())
         self._jobs.put(job)
-        results: Sequence[Result] = await job.future
-        return results
+        return await job.future
 
     def _run(self) -> None:
         large: deque[_Job] = deque()
@@ -94,11 +105,11 @@ class Writer:
         try:
             job = self._jobs.get(block=not large)
             while job is not None:
-                if len(job.items) >= _LARGE_ITEMS:
+                if job.size >= _LARGE_ITEMS:
                     large.append(job)
                 else:
                     group.append(job)
-                    size += len(job.items)
+                    size += job.size
                     if size >= _GROUP_ITEMS:
                         return group, True
                 job = self._jobs.get_nowait()
@@ -108,7 +119,7 @@ class Writer:
 
     def _resolve(self, outcomes: list[tuple[_Job, object]]) -> None:
         for job, outcome in outcomes:
-            self.queued -= len(job.items)
+            self.queued -= job.size
             if job.future.done():
                 continue
             if isinstance(outcome, Exception):
@@ -121,9 +132,17 @@ def _perform(jobs: list[_Job]) -> list[tuple[_Job, object]]:
     """Each job with its results or its exception. What breaks a group for no known reason may come from one
     request, so then each is tried alone."""
     try:
-        results = iter(jobs[0].action([item for job in jobs for item in job.items]))
+        results = _results(jobs)
     except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
         if isinstance(error, AutoOpsError) or len(jobs) == 1:
             return [(job, error) for job in jobs]
         return [outcome for job in jobs for outcome in _perform([job])]
-    return [(job, [next(results) for _ in job.items]) for job in jobs]
+    return list(zip(jobs, results, strict=True))
+
+
+def _results(jobs: list[_Job]) -> list[object]:
+    action = jobs[0].action
+    if jobs[0].items is None:
+        return [action()]
+    results = iter(action([item for job in jobs for item in job.items or ()]))
+    return [[next(results) for _ in job.items or ()] for job in jobs]

@@ -12,6 +12,7 @@ from autoops.serving.arrivals import Mark, Receipt
 from autoops.serving.outbox import Outbox
 from autoops.serving.outbox_folder import OutboxFolder
 from tests.unit.serving.test_prediction_log import MOMENT, row
+from tests.unit.test_predictions import columns
 
 
 @pytest.fixture
@@ -73,13 +74,16 @@ def test_labels_wait_until_no_prediction_is_left_behind(outbox: Outbox) -> None:
 
 
 def test_a_repeat_gets_the_first_answer_before_and_after_it_has_arrived(outbox: Outbox) -> None:
-    first, other, again = row(1, "ride"), row(2), row(3, "ride")
+    first, other, again, *more = row(1, "ride"), row(2), row(3, "ride"), row(4), row(5), row(6)
     assert outbox.append([first]) == [first]
     assert outbox.append([again, other, again]) == [first, other, first]
     assert outbox.rows == 2
     outbox.arrive(Receipt(outbox.next(10).end))
     assert outbox.append([again]) == [first]
-    assert outbox.rows == 0
+    assert outbox.append_columns(columns([again, more[0], again])) == {0: first, 2: first}
+    assert outbox.rows == 1
+    assert outbox.append_columns(columns(more[1:])) == {}
+    assert [sent for _, sent in outbox.next(10).predictions] == more
 
 
 def test_an_answer_that_another_stands_for_is_replaced_by_it(outbox: Outbox) -> None:
