@@ -27,6 +27,10 @@ def problem(
     return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
+def busy(detail: str) -> Response:
+    return problem(503, detail, headers=_RETRY_AFTER)
+
+
 def field_problems(errors: Sequence[Any]) -> list[FieldProblem]:
     """Pydantic's errors with the field as a path, such as `trips.3.trip_distance`; never the value itself."""
     return [
