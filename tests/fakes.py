@@ -93,6 +93,10 @@ class FakeRegistry(Registry):
             raise BundleError(f"version {number} has no bundle")
         return Path(shutil.copytree(self.bundle_of(number), directory / "bundle"))
 
+    def bundle_sizes(self, number: int) -> dict[str, int]:
+        self._enter("bundle_sizes")
+        return {file.name: file.stat().st_size for file in self.bundle_of(self._known(number)).glob("*")}
+
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
         self._enter("log_verdict")
         self.verdicts[self._known(number), name] = json.loads(json.dumps(verdict))

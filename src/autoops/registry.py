@@ -86,6 +86,10 @@ class Registry(ABC):
         Raises BundleError when the version has none."""
 
     @abstractmethod
+    def bundle_sizes(self, number: int) -> Mapping[str, int]:
+        """Bytes of each file in the version's `bundle/`, as far as the registry knows them; empty without one."""
+
+    @abstractmethod
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
         """Puts a verdict as `NAME.json` beside the version's training run."""
 

@@ -7,8 +7,6 @@ that what is judged is what is served.
 import contextlib
 import math
 import os
-import shutil
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops import bundle
+from autoops.bundle_cache import fetch_bundle
 from autoops.errors import BundleError
 from autoops.features import feature_matrix
 from autoops.registry import ModelVersion, Registry
@@ -59,7 +58,7 @@ class Scorer:
     def verify_golden_rows(self) -> None:
         """Raises BundleError unless the model reproduces its golden rows."""
         try:
-            table = pq.read_table(self.directory / bundle.GOLDEN)
+            table = pq.ParquetFile(self.directory / bundle.GOLDEN).read()
         except pa.ArrowException as error:
             raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
         missing = {*self.manifest.features, bundle.EXPECTED} - set(table.column_names)
@@ -87,7 +86,7 @@ class Cores:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or _usable_cores()
-        self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=_give_way if self.threads > 1 else None)
+        self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=give_way if self.threads > 1 else None)
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """What the scorer alone would answer, to the bit."""
@@ -109,43 +108,18 @@ def _usable_cores() -> int:
 _NICER_BY = 5
 
 
-def _give_way() -> None:
-    """Of this thread alone, where the system can do that."""
+def give_way(nicer_by: int = _NICER_BY) -> None:
+    """Of this thread, and of those that it starts, where the system can do that."""
     thread = threading.get_native_id()
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER_BY)
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nicer_by)
 
 
-def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path) -> Path:
-    """The version's verified bundle in the local cache, downloaded when it is not there yet.
-
-    A download is verified before it is renamed into place, so the cache never holds half a bundle; one that no
-    longer verifies is fetched again.
-    """
-    if "bundle_digest" not in version.tags:
-        raise BundleError(f"version {version.number} names no bundle_digest: it was not registered by Auto-Ops")
-    place = cache / f"{version.number}-{version.bundle_digest[:12]}"
-    if place.is_dir():
-        try:
-            bundle.verify(place, version.bundle_digest)
-            return place
-        except BundleError:
-            shutil.rmtree(place)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as temporary:
-        downloaded = registry.download_bundle(version.number, Path(temporary))
-        bundle.verify(downloaded, version.bundle_digest)
-        try:
-            downloaded.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-    return place
-
-
-def load_version(registry: Registry, version: ModelVersion, cache: Path, threads: int = 1) -> Scorer:
+def load_version(
+    registry: Registry, version: ModelVersion, cache: Path, threads: int = 1, most_mb: float = math.inf
+) -> Scorer:
     """Fetches, verifies and loads a version; raises BundleError when any part of that fails."""
-    place = fetch_bundle(registry, version, cache)
-    scorer = Scorer(place, bundle.verify(place, version.bundle_digest), threads)
+    found = fetch_bundle(registry, version, cache, most_mb)
+    scorer = Scorer(found.directory, found.manifest, threads)
     scorer.verify_golden_rows()
     return scorer

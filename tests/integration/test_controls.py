@@ -156,6 +156,39 @@ def test_what_was_compared_with_another_champion_is_not_approved(
         close_by_hand(careful, incident_id, reason="again", actor="cli:ann")
 
 
+def test_what_a_person_closes_while_it_is_retrained_is_not_promoted(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+) -> None:
+    incident_id = alarmed()["incident_id"]
+    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    version = retraining.candidate(pipeline, plan)
+    verdict = retraining.gate(pipeline, plan, version)
+    assert verdict["decision"] == "promote"
+    close_by_hand(pipeline, incident_id, reason="a parade", actor="cli:ann")
+    outcome = retraining.promote(pipeline, plan, version, verdict)
+    assert outcome["reason"] == f"incident {incident_id} was closed meanwhile: closed by hand: a parade"
+    assert champion_of(pipeline.registry).number == 1
+
+
+def test_an_incident_of_a_version_that_is_replaced_is_void_and_covers_nothing(
+    pipeline: Pipeline, world: Path, tmp_path: Path
+) -> None:
+    for start in (0, 1_000):
+        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
+        first = monitoring.check(pipeline)
+    assert pipeline.ledger.incident(first["incident_id"]).status == "waiting_for_data"
+    retrain(pipeline, "by-hand", months="2022-02..2022-03", force=True)
+    taken_up = pipeline.ledger.open_incident("drift", "its run failed", actor="test", model_version=1)
+    pipeline.ledger.claim(taken_up, retraining.ACTION, "a run that failed")
+
+    monitoring.check(pipeline)
+    assert pipeline.ledger.incident(first["incident_id"]).outcome == "void: version 1 is champion no more"
+    for start in (2_000, 3_000):
+        drive(pipeline, world, Month(2022, 5), slice(start, start + 1_000))
+        found = monitoring.check(pipeline)
+    assert (found["decision"], found["model_version"]) == ("open incident", 2)
+
+
 def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
     incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test")
     with pytest.raises(NotFound, match="no version that a gate has judged"):

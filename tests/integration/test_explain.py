@@ -7,6 +7,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from autoops import tables
 from autoops.errors import NotFound
 from autoops.loop import monitoring, reigns, retraining
 from autoops.loop.explain import explain
@@ -82,6 +83,17 @@ def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(pipeline: Pi
     assert "the promotion proved right" in told
     assert "http://127.0.0.1:5000/#/models/nyc_taxi_trip_duration/versions/2" in told
     assert orjson.loads(orjson.dumps(found, default=str))["versions"] == [2]
+
+
+def test_it_reads_the_same_after_months_of_further_checks(pipeline: Pipeline, engine: sa.Engine, healed: int) -> None:
+    told = page(explain(pipeline, healed))
+    assert "windows of trips between" in told
+    (last,) = pipeline.checks.latest(1, judged=True)
+    later = vars(last) | {"event_from": AFTER.ends_at, "event_until": AFTER.ends_at}
+    del later["id"]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(tables.checks), [later] * 1_000)
+    assert page(explain(pipeline, healed)) == told
 
 
 def test_the_root_cause_is_kept_when_the_incident_is_opened(pipeline: Pipeline, healed: int) -> None:

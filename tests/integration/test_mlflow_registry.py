@@ -18,6 +18,7 @@ import sklearn
 from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 
+from autoops.bundle import MODEL
 from autoops.errors import BundleError, InputError, NotFound, RegistryUnavailable
 from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
@@ -61,7 +62,10 @@ def test_a_registered_version_comes_back_by_number_and_as_challenger(
 def test_its_bundle_loads_and_answers_as_the_model(
     registry: MlflowRegistry, training: TrainingRun, tmp_path: Path
 ) -> None:
-    scorer = load_version(registry, registry.register(training), tmp_path / "cache")
+    version, threads = registry.register(training), threading.active_count()
+    scorer = load_version(registry, version, tmp_path / "cache")
+    assert registry.bundle_sizes(version.number)[MODEL] == (scorer.directory / MODEL).stat().st_size
+    assert threading.active_count() == threads
     expected = training.model.predict(feature_matrix(TRIPS, FEATURES))
     assert np.abs(scorer.predict_trips(TRIPS) - expected).max() < 1e-4
 

@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from autoops import tables
 from autoops.ingestion.sample import write_sample
 from autoops.loop import monitoring, retraining
 from autoops.loop.live_windows import live_window
 from autoops.loop.overview import overview, sentences
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import promote_version
+from autoops.loop.recovery import withdraw
 from autoops.loop.windows import Window
 from autoops.months import Month, parse_months
 from autoops.predictions import Label
-from autoops.registry import champion_of
+from autoops.registry import ModelVersion, champion_of
 from autoops.settings import Settings
-from tests.integration.one_process import drive, with_champion
+from tests.integration.one_process import drive, pipeline_in, with_champion
 
 APRIL = Month(2022, 4)
 
@@ -73,6 +75,33 @@ def test_what_a_retraining_has_taken_up_stays_open(pipeline: Pipeline, worlds: d
     incident = replay(pipeline, worlds, "speed", "speed")[-1]["incident_id"]
     pipeline.ledger.claim(incident, retraining.ACTION, "somebody")
     assert [found["recovered"] for found in replay(pipeline, worlds, *["steady"] * 3, begin=3)] == [[], [], []]
+
+
+def test_what_had_alarmed_is_not_forgotten_while_it_waits(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    """Without labels nobody knows that the error is what it was, however many windows there are."""
+    pipeline, begin = pipeline_in(tmp_path, settings, engine), APRIL.starts_at
+    incident = pipeline.ledger.open_incident(
+        "drift", "loss", actor="test", model_version=1, holds_from=begin, evidence_until=begin + timedelta(hours=1)
+    )
+    pipeline.ledger.set_status(incident, "waiting_for_data", "not out", actor="test")
+    windows = [
+        {
+            "checked_at": begin + timedelta(hours=hour),
+            "model_version": 1,
+            "verdict": "no drift" if hour else "drift",
+            "alarm": not hour,
+            "reason": "",
+            "event_from": begin + timedelta(hours=hour),
+            "event_until": begin + timedelta(hours=hour + 1),
+            "report": {"detectors": [{"name": "data drift" if hour else "loss", "alarm": not hour}]},
+        }
+        for hour in range(1_100)
+    ]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(tables.checks), windows)
+    assert withdraw(pipeline, ModelVersion(1, "run"), "test") == []
 
 
 def test_how_late_labels_are_stands_with_the_check_and_in_the_status(

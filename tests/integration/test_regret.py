@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from autoops.errors import Conflict
+from autoops.errors import Conflict, RegistryUnavailable
 from autoops.ingestion.sample import write_sample
-from autoops.loop import monitoring, regret, retraining
+from autoops.loop import controls, monitoring, regret, retraining
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import ROLLED_BACK, roll_back
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.settings import Settings, load_settings
 from tests.conftest import CONFIG
+from tests.fakes import FakeRegistry
 from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
 
 APRIL, MAY = Month(2022, 4), Month(2022, 5)
@@ -147,6 +148,42 @@ def test_too_few_labels_are_left_for_later(mistaken: Pipeline, worlds: dict[str,
     assert mistaken.ledger.entries(kind=regret.COMPARED) == []
     drive(mistaken, worlds["steady"], MAY, slice(400, 1_000))
     assert monitoring.check(mistaken)["decision"] == "roll back"
+
+
+def test_trips_count_once_where_a_window_waits_to_be_full(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+    """The version's own windows are larger than those that are asked for now."""
+    drift = mistaken.settings.drift.model_copy(update={"window_size": 100})
+    smaller = replace(mistaken, settings=mistaken.settings.model_copy(update={"drift": drift}))
+    controls.freeze(smaller, reason="so that it goes on", actor="test")
+    for rows in (slice(0, 300), slice(300, 350), slice(350, 500)):
+        drive(smaller, worlds["steady"], MAY, rows)
+        assert monitoring.check(smaller)["verdict"] == "not enough data"
+    counted = [
+        sum(rows for rows, *_ in entry.evidence["days"].values())
+        for entry in smaller.ledger.entries(kind=regret.COMPARED)
+    ]
+    assert counted == [300, 200]
+
+
+class Lame(FakeRegistry):
+    lame = False
+
+    def set_alias(self, alias: str, number: int) -> None:
+        if self.lame:
+            raise RegistryUnavailable("no answer")
+        super().set_alias(alias, number)
+
+
+def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+    lame = Lame(mistaken.registry.directory)
+    vars(lame).update(vars(mistaken.registry))
+    broken = replace(mistaken, registry=lame)
+    lame.lame = True
+    for number in (0, 1):
+        with pytest.raises(RegistryUnavailable):
+            window(broken, worlds["steady"], number)
+    lame.lame = False
+    assert window(broken, worlds["steady"], 2)["decision"] == "roll back"
 
 
 def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, worlds: dict[str, Path]) -> None:

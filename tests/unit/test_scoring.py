@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from autoops import bundle
-from autoops.errors import BundleError, RegistryUnavailable
+from autoops.errors import BundleError
 from autoops.features import feature_matrix
 from autoops.registry import ModelVersion
-from autoops.scoring import Scorer, fetch_bundle, load_version
+from autoops.scoring import Scorer, load_version
 from autoops.trips import columns_of
 from tests.bundles import FEATURES, register_small, synthetic_trips
 from tests.fakes import FakeRegistry
@@ -51,22 +51,6 @@ def test_the_zones_of_the_training_are_known(registry: FakeRegistry, version: Mo
     assert 264 not in scorer.zones
 
 
-def test_a_bundle_is_downloaded_once(registry: FakeRegistry, version: ModelVersion, tmp_path: Path) -> None:
-    first = fetch_bundle(registry, version, tmp_path / "cache")
-    registry.down = True
-    assert fetch_bundle(registry, version, tmp_path / "cache") == first
-    assert registry.calls["download_bundle"] == 1
-
-
-def test_a_cached_bundle_that_broke_is_fetched_again(
-    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
-) -> None:
-    place = fetch_bundle(registry, version, tmp_path / "cache")
-    (place / bundle.MODEL).write_bytes(b"")
-    load_version(registry, version, tmp_path / "cache")
-    assert registry.calls["download_bundle"] == 2
-
-
 def test_versions_do_not_share_a_place_in_the_cache(
     registry: FakeRegistry, version: ModelVersion, tmp_path: Path
 ) -> None:
@@ -76,35 +60,12 @@ def test_versions_do_not_share_a_place_in_the_cache(
     assert slow.mean() > usual.mean() + 3
 
 
-def test_a_broken_download_never_enters_the_cache(
-    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
-) -> None:
-    (registry.bundle_of(1) / bundle.MODEL).write_bytes(b"half a mod")
-    with pytest.raises(BundleError, match=r"model\.onnx is not the file"):
-        fetch_bundle(registry, version, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_a_registry_that_does_not_answer_leaves_the_cache_empty(
-    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
-) -> None:
-    registry.down = True
-    with pytest.raises(RegistryUnavailable):
-        fetch_bundle(registry, version, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
 def test_a_version_without_a_bundle_is_a_broken_one(
     registry: FakeRegistry, version: ModelVersion, tmp_path: Path
 ) -> None:
     shutil.rmtree(registry.bundle_of(1))
     with pytest.raises(BundleError, match="no bundle"):
         load_version(registry, version, tmp_path / "cache")
-
-
-def test_a_version_that_somebody_else_registered_is_a_broken_one(registry: FakeRegistry, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="version 9 names no bundle_digest"):
-        fetch_bundle(registry, ModelVersion(9, "run"), tmp_path / "cache")
 
 
 @pytest.fixture

@@ -54,6 +54,9 @@ class LocalRegistry(Registry):
             raise BundleError(f"version {number} has no bundle")
         return copy_bundle(self.bundle_of(number), directory / "bundle")
 
+    def bundle_sizes(self, number: int) -> dict[str, int]:
+        return {file.name: file.stat().st_size for file in self.bundle_of(self._known(number)).glob("*")}
+
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
         (self.bundle_of(self._known(number)).parent / f"{name}.json").write_text(json.dumps(verdict, indent=2))
 

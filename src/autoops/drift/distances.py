@@ -37,8 +37,7 @@ def jensen_shannon(reference: Array, current: Array) -> float:
     Categories are whole numbers from 0."""
     samples = [sample.astype(np.intp) for sample in (reference, current)]
     categories = max(int(sample.max()) for sample in samples) + 1
-    shares = [np.bincount(sample, minlength=categories) / len(sample) for sample in samples]
-    return float(distance.jensenshannon(*shares))
+    return float(distance.jensenshannon(*(np.bincount(sample, minlength=categories) for sample in samples)))
 
 
 def method(column: str) -> str:
@@ -70,7 +69,7 @@ def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[n
     order = np.argsort(reference_hours, kind="stable")
     ends = np.cumsum(np.bincount(reference_hours, minlength=HOURS_OF_WEEK))
     rows_of = np.split(order, ends[:-1])
-    wanted = np.bincount(current_hours, minlength=HOURS_OF_WEEK)
+    wanted = np.bincount(current_hours)
     chosen = []
     for hour in map(int, np.flatnonzero(wanted)):
         alike = _around(rows_of, hour, int(wanted[hour]))

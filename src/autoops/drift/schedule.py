@@ -25,6 +25,8 @@ MONTHS_SOURCE_WINDOWS = 36
 
 _SECONDS_PER_YEAR = DAYS_PER_YEAR * 86_400
 _FARTHEST = 1e6
+"""In standard deviations: of no use to any window. Where hardly two windows tell a variance, no distance is far enough
+for rare incidents."""
 
 _SHARED, _SHARED_WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 _ROOTS, _ROOT_WEIGHTS = np.polynomial.legendre.leggauss(40)
@@ -53,12 +55,9 @@ class Schedule:
     def expected(cls, drift: settings.Drift, rows_per_year: float) -> "Schedule":
         """Windows share no rows, and a check judges one at most: as many checks as it takes to fill one judge one."""
         checks = _SECONDS_PER_YEAR / drift.check_interval_s
+        windows = checks / ceil(drift.window_size * checks / rows_per_year)
         if drift.source == "months":
-            windows: float = MONTHS_SOURCE_WINDOWS
-        elif rows_per_year > 0:
-            windows = checks / ceil(drift.window_size * checks / rows_per_year)
-        else:
-            windows = 0.0
+            windows = MONTHS_SOURCE_WINDOWS
         return cls(windows, drift.alarms_needed, drift.alarms_of)
 
     def skips(self, rows_per_year: float, size: int) -> bool:
@@ -94,7 +93,9 @@ class Schedule:
             together = [_all_beyond(distance, self.needed, each, known, variance) for each in correlations]
             return ways * float(np.mean(together)) - incidents_per_year
 
-        return 0.0 if surplus(0.0) <= 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
+        if surplus(0.0) <= 0:
+            return 0.0
+        return _FARTHEST if surplus(_FARTHEST) > 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
 
 
 def _all_beyond(distance: float, count: int, correlation: float, known: Uncertainty, variance: float) -> float:

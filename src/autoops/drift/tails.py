@@ -6,6 +6,7 @@ of incidents is kept on the average of years and versions.
 """
 
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ class Ordinary:
         """Of a series with a value every so many days, each of a window that spans `window_days`: windows of that
         length, which share no rows, follow no more often than one fills."""
         schedule = schedule.at_most(DAYS_PER_YEAR / max(every_days, window_days))
-        return cls(schedule, max(1, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days)))
+        return cls(schedule, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days))
 
     def upper_bound(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
         """What ordinary values exceed so persistently that `incidents_per_year` are opened; `series` is in time order
@@ -85,13 +86,12 @@ def recent(newest_first: list[float], mean: float) -> float:
 def autocorrelation(series: Series, lag: int) -> float:
     """0 where the series is too short to tell. An estimate is too low by (1 + 4 r) / n (Kendall 1954), which is put
     back."""
-    count = len(series)
     deviations = series - series.mean()
     variance = float(deviations @ deviations)
-    if lag >= count // 2 or variance <= 0:
+    if lag >= len(series) // 2 or variance <= 0:
         return 0.0
     found = float(deviations[:-lag] @ deviations[lag:]) / variance
-    return found + (1 + 4 * found) / count
+    return found + (1 + 4 * found) / len(series)
 
 
 def independent(series: Series) -> tuple[float, float]:
@@ -100,15 +100,9 @@ def independent(series: Series) -> tuple[float, float]:
     n / (1 + 2 sum r) and n / (1 + 2 sum r²) over the autocorrelations r up to the first that is not positive
     (Bayley and Hammersley 1946; Geyer 1992 for the cut), at least 2.
     """
-    count = len(series)
-    linear = squared = 0.0
-    for lag in range(1, count // 2):
-        correlation = autocorrelation(series, lag)
-        if correlation <= 0:
-            break
-        linear += correlation
-        squared += correlation**2
-    return max(2.0, count / (1 + 2 * linear)), max(2.0, count / (1 + 2 * squared))
+    alike = list(takewhile(lambda found: found > 0, (autocorrelation(series, lag) for lag in count(1))))
+    linear, squared = sum(alike), sum(found**2 for found in alike)
+    return max(2.0, len(series) / (1 + 2 * linear)), max(2.0, len(series) / (1 + 2 * squared))
 
 
 def _spread(series: Series) -> float:

@@ -10,6 +10,10 @@ import sqlalchemy as sa
 from autoops import tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
+from autoops.loop.ledger import Incident
+
+ACTOR = "drift_monitor"
+"""Who checks, in the ledger."""
 
 JUDGED = ("drift", "no drift")
 BROKEN: Final = "broken data"
@@ -53,20 +57,30 @@ class CheckLog:
         model_version: int | None = None,
         *,
         since: datetime | None = None,
+        within: tuple[datetime, datetime] | None = None,
         judged: bool = False,
         verdicts: Sequence[str] = (),
-        limit: int = 1,
+        limit: int | None = 1,
     ) -> list[Check]:
-        """Newest first; `since` is wall time, `judged` leaves out checks that judged no drift, and `verdicts` names
-        those that count."""
+        """Newest first; `since` is wall time, and windows lie `within` event times. `judged` leaves out checks that
+        judged no drift, and `verdicts` names those that count. Without a limit all."""
         query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
         if model_version is not None:
             query = query.where(tables.checks.c.model_version == model_version)
         if since is not None:
             query = query.where(tables.checks.c.checked_at >= since)
+        if within is not None:
+            query = query.where(tables.checks.c.event_from >= within[0], tables.checks.c.event_until <= within[1])
         if judged:
             verdicts = JUDGED
         if verdicts:
             query = query.where(tables.checks.c.verdict.in_(verdicts))
         with storage_errors(), self._engine.connect() as connection:
             return [Check(**row) for row in connection.execute(query).mappings()]
+
+    def behind(self, incident: Incident) -> list[Check]:
+        """Those that judged the time that the incident is about, however long ago; newest first."""
+        if incident.holds_from is None or incident.evidence_until is None or incident.model_version is None:
+            return []
+        within = incident.holds_from, incident.evidence_until
+        return self.latest(incident.model_version, within=within, judged=True, limit=None)

@@ -5,13 +5,12 @@ from typing import Any
 
 from autoops.errors import NotFound
 from autoops.loop import second_looks
-from autoops.loop.checks import JUDGED, Check
+from autoops.loop.checks import Check
 from autoops.loop.ledger import Entry, Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.regret import COMPARED, OVER
 from autoops.loop.reigns import Reign, reigns
 
-LATEST_CHECKS = 1_000
 BEGUN = ("retraining begun", "second look begun")
 TAKEN_UP = ("trained", "second look begun")
 """The versions that an incident is about."""
@@ -23,6 +22,7 @@ def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
     entries = pipeline.ledger.entries(incident_id=incident_id)
     opened = next((entry for entry in entries if entry.kind == "incident opened"), None)
     gates = [entry for entry in entries if entry.kind == "gate"]
+    checks = pipeline.checks.behind(incident)[::-1]
     trained = [entry.model_version for entry in entries if entry.kind in TAKEN_UP and entry.model_version is not None]
     return {
         "incident": incident,
@@ -30,43 +30,21 @@ def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
         "verdict": opened.evidence.get("verdict") if opened else None,
         "cause": opened.evidence.get("cause") if opened else None,
         "second_look": opened.evidence if opened and incident.kind == second_looks.KIND else None,
-        "alarms": _alarms(pipeline, incident),
+        "alarms": [_alarm(check) for check in checks],
         "history": [(entry.at, entry.actor, entry.kind, entry.model_version, entry.reason) for entry in entries],
         "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),
         "gate": gates[-1].evidence if gates else None,
         "versions": trained,
         "reigns": _reigns(pipeline, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(pipeline, trained)],
-        "links": _links(pipeline, incident, trained, opened),
+        "links": _links(pipeline, trained, checks, opened),
     }
 
 
-def _alarms(pipeline: Pipeline, incident: Incident) -> list[dict[str, Any]]:
-    """The checks that found drift in the time that the incident is about, oldest first."""
-    if incident.holds_from is None or incident.evidence_until is None or incident.model_version is None:
-        return []
-    checks = pipeline.checks.latest(incident.model_version, judged=True, limit=LATEST_CHECKS)
-    inside = [check for check in reversed(checks) if _within(check, incident)]
-    return [
-        {
-            "check_id": check.id,
-            "checked_at": check.checked_at,
-            "event_from": check.event_from,
-            "event_until": check.event_until,
-            "alarm": check.alarm,
-            "reason": check.reason,
-            "detectors": check.report.get("detectors", ()),
-        }
-        for check in inside
-    ]
-
-
-def _within(check: Check, incident: Incident) -> bool:
-    if check.verdict not in JUDGED or check.event_from is None or check.event_until is None:
-        return False
-    assert incident.holds_from is not None
-    assert incident.evidence_until is not None
-    return incident.holds_from <= check.event_from and check.event_until <= incident.evidence_until
+def _alarm(check: Check) -> dict[str, Any]:
+    kept = ("checked_at", "event_from", "event_until", "alarm", "reason")
+    about = {name: getattr(check, name) for name in kept}
+    return {"check_id": check.id, **about, "detectors": check.report.get("detectors", ())}
 
 
 def _reigns(pipeline: Pipeline, incident: Incident, trained: Sequence[int]) -> list[Reign]:
@@ -92,7 +70,7 @@ def _afterwards(pipeline: Pipeline, trained: Sequence[int]) -> list[Entry]:
 
 
 def _links(
-    pipeline: Pipeline, incident: Incident, trained: Sequence[int], opened: Entry | None
+    pipeline: Pipeline, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
 ) -> list[tuple[str, str]]:
     """What it is and where: MLflow's pages, and the files of the check."""
     settings = pipeline.settings
@@ -104,14 +82,12 @@ def _links(
         found.append((f"version {number}", f"{base}/#/models/{settings.model.name}/versions/{number}" if pages else ""))
         if run_id:
             found.append((f"training of version {number}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
-    check_id = opened.evidence.get("check_id") if opened else None
-    if check_id is not None and incident.model_version is not None:
-        checks = pipeline.checks.latest(incident.model_version, judged=True, limit=LATEST_CHECKS)
-        report = next((check.report for check in checks if check.id == check_id), {})
-        run_id = report.get("mlflow_run_id")
-        if run_id:
-            found.append((f"check {check_id}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
-        found += [(f"check {check_id}", file) for file in report.get("files", ())]
+    for check in checks:
+        if opened and check.id == opened.evidence.get("check_id"):
+            run_id = check.report.get("mlflow_run_id")
+            if run_id:
+                found.append((f"check {check.id}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+            found += [(f"check {check.id}", file) for file in check.report.get("files", ())]
     return [(what, where) for what, where in found if where]
 
 

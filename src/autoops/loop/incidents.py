@@ -6,13 +6,10 @@ from typing import Any, NamedTuple
 
 from autoops.drift.verdict import DriftVerdict, findings_of
 from autoops.loop import policy
-from autoops.loop.checks import JUDGED
+from autoops.loop.checks import ACTOR, JUDGED
 from autoops.loop.lately import rolled_back_at
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.remedies import ACTOR as ACTOR
-from autoops.loop.remedies import PAGE as PAGE
-from autoops.loop.remedies import actionable as actionable
 from autoops.loop.windows import promoted_at
 from autoops.months import parse_months
 from autoops.registry import ModelVersion
@@ -43,7 +40,7 @@ def respond(
         evidence = {"check_id": check_id, "verdict": verdict.to_json(), "cause": dict(cause())}
         incident_id = _open(pipeline, champion, verdict, decision, evidence)
         return Response("open incident", incident_id, decision.reason)
-    standing = _standing(pipeline.ledger.incidents())
+    standing = _standing(pipeline.ledger.incidents(), champion)
     kind, version = f"policy: {decision.action}", champion.number
     pipeline.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=version)
     return Response(decision.action, standing if decision.action == "incident stands" else None, decision.reason)
@@ -62,7 +59,7 @@ def decision_on(
     past = [incident for incident in incidents if incident.kind == "drift"]
     return policy.decide(
         windows,
-        _standing(incidents),
+        _standing(incidents, champion),
         past[0].holds_from if past else None,
         pipeline.settings.drift,
         retrained_until=_retrained_until(pipeline, champion, past),
@@ -70,8 +67,10 @@ def decision_on(
     )
 
 
-def _standing(incidents: list[Incident]) -> int | None:
-    return next((one.id for one in incidents if one.kind == "drift" and one.status != "closed"), None)
+def _standing(incidents: list[Incident], champion: ModelVersion) -> int | None:
+    """One about a version that was replaced covers nothing that the champion does."""
+    own = (one for one in incidents if one.kind == "drift" and one.model_version in (None, champion.number))
+    return next((one.id for one in own if one.status != "closed"), None)
 
 
 def _judged_windows(pipeline: Pipeline, champion: ModelVersion) -> list[policy.JudgedWindow]:

@@ -1,6 +1,7 @@
 """The ledger: incidents, who claimed what on them, and an append-only record of every decision with its evidence."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +12,10 @@ from autoops import tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import Conflict, NotFound
+from autoops.loop.mutex import alone
+
+PAGE = "page"
+"""The kind of an entry that calls for a person."""
 
 Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
@@ -151,26 +156,26 @@ class Ledger:
             return [Incident(**row) for row in connection.execute(query).mappings()]
 
     def set_status(self, incident_id: int, status: Status, reason: str, *, actor: str) -> None:
-        """Records the change; does nothing where the incident has that status already."""
-        with storage_errors(), self._engine.begin() as connection:
-            changed = connection.execute(
-                sa.update(tables.incidents)
-                .where(tables.incidents.c.id == incident_id, tables.incidents.c.status != status)
-                .values(status=status)
-            ).rowcount
-        if changed:
-            self.record(f"incident {status.replace('_', ' ')}", reason, actor=actor, incident_id=incident_id)
+        """Does nothing where the incident has that status already, or has been closed."""
+        kind = f"incident {status.replace('_', ' ')}"
+        self._change(incident_id, {"status": status}, self._entry(kind, reason, actor, incident_id, None, None))
 
     def close(self, incident_id: int, outcome: str, *, actor: str) -> None:
         """Closes once; a second call does nothing."""
+        values = {"status": "closed", "outcome": outcome, "closed_at": self._clock.now()}
+        self._change(incident_id, values, self._entry("incident closed", outcome, actor, incident_id, None, None))
+
+    def _change(self, incident_id: int, values: Mapping[str, Any], entry: sa.Insert) -> None:
+        """With its entry, both or neither."""
+        incident = tables.incidents.c
+        changes = (incident.id == incident_id) & incident.status.not_in(["closed", values["status"]])
         with storage_errors(), self._engine.begin() as connection:
-            changed = connection.execute(
-                sa.update(tables.incidents)
-                .where(tables.incidents.c.id == incident_id, tables.incidents.c.status != "closed")
-                .values(status="closed", outcome=outcome, closed_at=self._clock.now())
-            ).rowcount
-        if changed:
-            self.record("incident closed", outcome, actor=actor, incident_id=incident_id)
+            if connection.execute(sa.update(tables.incidents).where(changes).values(values)).rowcount:
+                connection.execute(entry)
+
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """For what reads the ledger, decides and then writes: of several processes one does so at a time."""
+        return alone(self._engine, what)
 
     def claim(self, incident_id: int, action: str, holder: str) -> None:
         """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.

@@ -8,13 +8,11 @@ from autoops.drift.verdict import DriftVerdict
 from autoops.ingestion.quality import Quality
 from autoops.loop import policy
 from autoops.loop.checks import BROKEN, JUDGED, Check
+from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.windows import Window, promoted_at
 from autoops.predictions import LIVE, LabelledPrediction
 from autoops.registry import ModelVersion
-
-PAGE = "page"
-ALL_CHECKS = 1_000_000
 
 
 def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
@@ -83,7 +81,7 @@ class BrokenRows:
 
 def broken_rows(pipeline: Pipeline, model_version: int) -> BrokenRows:
     """What must never be trained on."""
-    checks = pipeline.checks.latest(model_version, verdicts=[BROKEN], limit=ALL_CHECKS)
+    checks = pipeline.checks.latest(model_version, verdicts=[BROKEN], limit=None)
     found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
     predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
     labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]

@@ -5,15 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autoops import bundle, settings
+from autoops.bundle_cache import fetch_bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.quality import Quality
 from autoops.loop import policy, regret
 from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
+from autoops.loop.checks import ACTOR as ACTOR
 from autoops.loop.checks import BROKEN, JUDGED
-from autoops.loop.incidents import ACTOR, PAGE, actionable, respond
+from autoops.loop.incidents import respond
 from autoops.loop.label_lag import lag_of
+from autoops.loop.ledger import PAGE
 from autoops.loop.live_quality import quality_of
 from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
@@ -22,13 +25,10 @@ from autoops.loop.promotion import roll_back
 from autoops.loop.published_windows import published_windows
 from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
+from autoops.loop.remedies import actionable
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
-from autoops.scoring import fetch_bundle
-
-MOST_MONTHS = 1_000
-"""That one check looks back at."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ class Watched:
 
     @classmethod
     def fetch(cls, pipeline: Pipeline, version: ModelVersion) -> "Watched":
-        directory = fetch_bundle(pipeline.registry, version, pipeline.model_cache)
-        thresholds = Thresholds.from_json((directory / bundle.THRESHOLDS).read_text())
-        manifest = bundle.verify(directory, version.bundle_digest)
-        return cls(version, Reference.read(directory), thresholds, manifest)
+        fetched = fetch_bundle(pipeline.registry, version, pipeline.model_cache)
+        thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
+        return cls(version, Reference.read(fetched.directory), thresholds, fetched.manifest)
 
     def window_size(self, drift: settings.Drift) -> int:
         """Rows that a window needs."""
@@ -70,7 +69,14 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
     The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
     has them all. `quarantined` lists what was found to be broken data, `recovered` the incidents that are over by
     themselves, `actionable` those for which a retraining should start now.
+
+    Two checks at a time would count the same trips twice: the second waits for the first.
     """
+    with pipeline.ledger.alone("check"):
+        return _check_alone(pipeline)
+
+
+def _check_alone(pipeline: Pipeline) -> dict[str, Any]:
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
         reason = "no version is champion yet: nothing to watch"
@@ -116,12 +122,11 @@ def _last_check(pipeline: Pipeline) -> int:
 
 
 def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
-    """Months whose data this check found broken; somebody has to see to each."""
-    checks = pipeline.checks.latest(champion.number, verdicts=[BROKEN], limit=MOST_MONTHS)
+    """Months whose data this check found broken."""
+    checks = pipeline.checks.latest(champion.number, verdicts=[BROKEN], limit=None)
     found = []
     for check in reversed([check for check in checks if check.id > after and check.report["source"] != LIVE]):
         decision = policy.unjudged(check.verdict, check.reason)
-        pipeline.ledger.record(PAGE, decision.reason, actor=ACTOR, model_version=champion.number)
         about = {"check_id": check.id, "verdict": check.verdict, "alarm": False, "reason": check.reason}
         decided = {"decision": decision.action, "because": decision.reason, "incident_id": None}
         found.append(about | {"model_version": champion.number} | decided)

@@ -9,7 +9,6 @@ from autoops.loop.incidents import decision_on
 from autoops.loop.live_windows import live_window
 from autoops.loop.monitoring import Watched, verdict_on
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.published_windows import ALL_CHECKS
 from autoops.loop.recent_errors import recent_errors
 from autoops.loop.remedies import calendar, remedies
 from autoops.months import Month
@@ -74,7 +73,7 @@ def _months(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
     more trips, is not seen from here."""
     seen_until = watched.reference.holdout["pickup_at"].max().to_pydatetime()
-    checks = pipeline.checks.latest(watched.version.number, limit=ALL_CHECKS)
+    checks = pipeline.checks.latest(watched.version.number, limit=None)
     judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
     published = pipeline.source.published()
     ahead = [month for month in published if month > Month.of(seen_until) and str(month) not in judged]

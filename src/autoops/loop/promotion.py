@@ -8,6 +8,8 @@ from autoops.loop.pipeline import Pipeline
 from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
 
 ROLLED_BACK, PROMOTED_AT, GATE_DECISION = "rolled_back", "promoted_at", "gate_decision"
+MOVE = "champion-alias"
+"""MLflow has no "move it if it still points there": who looks where it points moves it before anybody else looks."""
 
 
 def promote_version(
@@ -23,6 +25,13 @@ def promote_version(
 
     `replaces` is the version that the gate compared with: where another is champion by now, Conflict.
     """
+    with pipeline.ledger.alone(MOVE):
+        _promote(pipeline, number, reason, actor, incident_id, replaces)
+
+
+def _promote(
+    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, replaces: int | None
+) -> None:
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is not None and champion.number == number:
         if _last_recorded(pipeline) != number:  # an earlier attempt ended between the move and its record
@@ -71,6 +80,11 @@ def roll_back(
 
     `expected` is the version that was found wrong: where another is champion by now, Conflict.
     """
+    with pipeline.ledger.alone(MOVE):
+        return _roll_back(pipeline, reason, actor, expected, evidence or {})
+
+
+def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
     champion = champion_of(pipeline.registry)
     if expected is not None and champion.number != expected:
         raise Conflict(f"version {expected} was to be rolled back, but champion is version {champion.number} by now")
@@ -86,7 +100,7 @@ def roll_back(
         reason,
         actor=actor,
         model_version=champion.number,
-        evidence={"restored": previous.number, **(evidence or {})},
+        evidence={"restored": previous.number, **evidence},
     )
     for incident in pipeline.ledger.incidents(unresolved=True):
         if incident.model_version == champion.number:

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from autoops.drift.distances import evenly
 from autoops.errors import DataError
-from autoops.loop import validation
-from autoops.loop.checks import BROKEN, JUDGED, Check
+from autoops.loop import policy, validation
+from autoops.loop.checks import ACTOR, BROKEN, JUDGED, Check
+from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.scored_months import predicted
 from autoops.loop.thirds import Attempt, Span, unjudged
@@ -23,9 +24,7 @@ from autoops.trips import columns_of
 
 logger = logging.getLogger(__name__)
 
-ACTOR = "drift_monitor"
 NO_MONTH = "no new month"
-ALL_CHECKS = 1_000_000
 
 
 def published_windows(pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int) -> Iterator[Window]:
@@ -43,7 +42,7 @@ def published_windows(pipeline: Pipeline, champion: ModelVersion, seen_until: da
 def _windows(
     pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int, ends: Ends
 ) -> Iterator[Window]:
-    checks = pipeline.checks.latest(champion.number, limit=ALL_CHECKS)
+    checks = pipeline.checks.latest(champion.number, limit=None)
     for month in pipeline.source.published():
         if month < Month.of(seen_until):
             continue
@@ -72,12 +71,14 @@ def _ingest(pipeline: Pipeline, month: Month) -> Quarantine | None:
 def _note(
     pipeline: Pipeline, champion: ModelVersion, quarantine: Quarantine, checks: Sequence[Check], ends: Ends
 ) -> None:
-    """Once for each content of the month and each version; no alarm, because the model is not what is wrong."""
+    """Once for each content of the month and each version; no alarm, because the model is not what is wrong, but a
+    page, before the record that keeps it from being written again: what follows in this check may fail."""
     month, content = quarantine.month, quarantine.content
     if any(check.verdict == BROKEN and check.report["content"] == content for check in checks):
         return
     reason = f"{month} is quarantined: {quarantine.reason}"
     logger.warning("%s", reason)
+    pipeline.ledger.record(PAGE, policy.unjudged(BROKEN, reason).reason, actor=ACTOR, model_version=champion.number)
     pipeline.checks.append(
         model_version=champion.number,
         verdict=BROKEN,

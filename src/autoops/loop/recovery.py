@@ -53,7 +53,8 @@ def withdraw(pipeline: Pipeline, champion: ModelVersion, actor: str) -> list[int
     checks = pipeline.checks.latest(champion.number, since=since, verdicts=JUDGED, limit=LOOKED_BACK)
     closed = []
     for incident in waiting:
-        outcome = recovered(checks, incident, pipeline.settings.drift.alarms_of)
+        evidence = pipeline.checks.behind(incident)
+        outcome = recovered([*checks, *evidence], incident, pipeline.settings.drift.alarms_of)
         if outcome is not None:
             pipeline.ledger.close(incident.id, outcome, actor=actor)
             closed.append(incident.id)

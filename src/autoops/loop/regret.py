@@ -23,11 +23,13 @@ from autoops.loop.paired_days import DayErrors, PairedDays, by_day, compare, mer
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import ROLLED_BACK
 from autoops.loop.windows import Window, labelled_frame_of, promoted_at
+from autoops.predictions import LabelledPrediction
 from autoops.registry import PREVIOUS, ModelVersion
 from autoops.scoring import load_version
 from autoops.trips import TARGET, columns_of
 
 COMPARED, OVER = "compared with previous", "regret watch over"
+HELD = ("frozen", "roll back")
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,12 @@ class Watch:
     def rows(self) -> int:
         return sum(errors.rows for errors in self.days.values())
 
-    def has_counted(self, window: Window) -> bool:
-        """A window comes again where no check could judge it."""
+    def new_in(self, window: Window) -> list[LabelledPrediction]:
+        """Those of its trips that have not counted: a window, or a part of it, comes again where no check could judge
+        it."""
         if window.span is None:
-            return max(row.label_id for row in window.labelled) <= self.label_id
-        return window.to_json() in self.windows
+            return [row for row in window.labelled if row.label_id > self.label_id]
+        return [] if window.to_json() in self.windows else list(window.labelled)
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,10 @@ def watch_of(pipeline: Pipeline, champion: ModelVersion) -> Watch | None:
 def look(pipeline: Pipeline, watch: Watch, window: Window) -> Look | None:
     """Compares on the window and decides; writes nothing. None for too few labelled trips, or trips that counted.
     A version that it replaced and that can no longer be scored ends the watch."""
-    if len(window.labelled) < pipeline.settings.drift.window_size or watch.has_counted(window):
+    labelled = watch.new_in(window)
+    if len(labelled) < pipeline.settings.drift.window_size:
         return None
-    trips, most = labelled_frame_of(window.labelled), pipeline.settings.training.regret_looks
+    trips, most = labelled_frame_of(labelled), pipeline.settings.training.regret_looks
     until = trips["pickup_at"].max().to_pydatetime()
     try:
         days = _paired(pipeline, watch, trips)
@@ -119,15 +123,15 @@ def look(pipeline: Pipeline, watch: Watch, window: Window) -> Look | None:
 
 
 def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
-    """Leaves in the ledger what was compared, and that the watch is over where it is. A look that a freeze kept from
-    acting does not count: it is taken again with the next window."""
+    """Leaves in the ledger what was compared, and that the watch is over where it is. A look does not count, and is
+    taken again with the next window, where a freeze keeps it from acting or the rollback that follows fails."""
     watch, window = found.watch, found.window
     about = {"since": watch.since, "previous": watch.previous.number, "rows": watch.rows}
     compared = {
         "window": window.to_json(),
         "label_id": max(row.label_id for row in window.labelled),
         "days": {day: list(errors) for day, errors in found.days.items()},
-        "verdict": found.verdict.to_json() if found.verdict and found.decision.action != "frozen" else None,
+        "verdict": found.verdict.to_json() if found.verdict and found.decision.action not in HELD else None,
     }
     number, reason = watch.version.number, found.decision.reason
     pipeline.ledger.record(COMPARED, reason, actor=actor, model_version=number, evidence=about | compared)

@@ -8,8 +8,10 @@ from functools import partial
 
 from autoops.errors import DataError, SourceUnavailable
 from autoops.loop import policy, refreshes, revisits, second_looks
+from autoops.loop.checks import ACTOR
 from autoops.loop.controls import frozen
 from autoops.loop.lately import lately
+from autoops.loop.ledger import PAGE as PAGE
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.plan import ACTION
@@ -19,8 +21,6 @@ from autoops.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
 
-ACTOR = "drift_monitor"
-PAGE = "page"
 BEGUN_BY_ITSELF = ("drift", second_looks.KIND, refreshes.KIND)
 ASK_AGAIN_AFTER = timedelta(minutes=15)
 """A retraining that was asked for and not begun is asked for again after this long (wall time)."""
@@ -115,7 +115,7 @@ def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Dec
     if incident.kind == second_looks.KIND:
         one, newest = second_looks.about(pipeline, incident, world.usable)
         return revisits.look_again(one, world.champion, newest, world.frozen, world.lately, cooldown_days)
-    if incident.kind == refreshes.KIND and incident.model_version != world.champion:
+    if incident.model_version not in (None, world.champion):
         return policy.Decision("void", f"version {incident.model_version} is champion no more")
     published = answers(pipeline, incident.evidence_until)
     decision = policy.remedy(published, world.frozen, world.lately, cooldown_days, training.most_per_week)

@@ -116,6 +116,9 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
     if verdict["decision"] != "promote" and not plan["force"]:
         reason = f"{verdict['decision']}: {verdict['reason']}{_condition(verdict)}"
         return {"promoted": False, "version": version, "reason": reason}
+    closed = _closed_meanwhile(pipeline, plan, version)
+    if closed is not None:
+        return {"promoted": False, "version": version, "reason": closed}
     reason = verdict["reason"] if verdict["decision"] == "promote" else f"forced although {verdict['reason']}"
     held = _held(pipeline, plan, verdict)
     if held is not None:
@@ -132,6 +135,14 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
         replaces=verdict["champion"],
     )
     return {"promoted": True, "version": version, "reason": reason}
+
+
+def _closed_meanwhile(pipeline: Pipeline, plan: Plan, version: int) -> str | None:
+    """What somebody, or ordinary windows, ended is over; but a promotion that was done before is found done."""
+    incident, champion = pipeline.ledger.incident(plan["incident_id"]), pipeline.registry.by_alias(CHAMPION)
+    if incident.status != "closed" or (champion is not None and champion.number == version):
+        return None
+    return f"incident {incident.id} was closed meanwhile: {incident.outcome}"
 
 
 def _condition(verdict: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tenacity
@@ -82,14 +82,34 @@ class MlflowRegistry(Registry):
                 self._client.set_model_version_tag(self.name, str(number), key, str(value))
 
     def download_bundle(self, number: int, directory: Path) -> Path:
+        with self._artifacts(number) as artifacts:
+            if artifacts is not None and artifacts.list_artifacts(BUNDLE):
+                return Path(artifacts.download_artifacts(BUNDLE, str(directory)))
+        raise BundleError(f"version {number} of {self.name} has no {BUNDLE}/ among its run's artifacts")
+
+    def bundle_sizes(self, number: int) -> dict[str, int]:
+        with self._artifacts(number) as artifacts:
+            found = [] if artifacts is None else artifacts.list_artifacts(BUNDLE)
+        return {PurePosixPath(file.path).name: file.file_size for file in found if file.file_size}
+
+    @contextmanager
+    def _artifacts(self, number: int) -> Iterator[Any]:
+        """Of the version's run, None without one. Not the client's own: it keeps each run's, with its threads, for as
+        long as the process lives."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         run_id = self.version(number).run_id
         try:
             with self._asking(f"bundle of version {number}"):
-                if run_id and self._client.list_artifacts(run_id, BUNDLE):
-                    return Path(self._client.download_artifacts(run_id, BUNDLE, str(directory)))
+                if not run_id:
+                    yield None
+                    return
+                uri = self._client.get_run(run_id).info.artifact_uri
+                artifacts = get_artifact_repository(uri, tracking_uri=self._settings.tracking_uri)
+                with artifacts.thread_pool:
+                    yield artifacts
         except NotFound as error:
             raise BundleError(f"version {number} of {self.name} has lost its run: {error}") from error
-        raise BundleError(f"version {number} of {self.name} has no {BUNDLE}/ among its run's artifacts")
 
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
         run_id = self.version(number).run_id

@@ -62,7 +62,7 @@ def create_app(
         instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, serving.max_model_mb)
     metrics.watch(holder, writer)
     outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
     if outbox is not None:

@@ -4,29 +4,26 @@ A request reads `current` once and uses that one handle throughout, so a swap in
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
-import numpy as np
-
+from autoops.bundle_cache import touch
 from autoops.clock import Clock
-from autoops.errors import AutoOpsError, BundleError, NotFound, Unavailable
+from autoops.errors import AutoOpsError, NotFound
 from autoops.registry import ModelVersion, Registry, champion_of
-from autoops.scoring import Scorer, load_version
+from autoops.scoring import Scorer
 from autoops.serving.last_served import LastServed
+from autoops.serving.loading import load_beside
+from autoops.serving.quarantine import Failure, Quarantine, identity
 
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["unchanged", "swapped", "reverted", "from_cache", "skipped", "failed"]
-"""`skipped`: the followed version failed before and nothing has changed since."""
-
-RETRY = timedelta(seconds=30)
-"""Before a version that failed for a local reason, such as a full disk, is tried again."""
-
-_WARM_UP_ROWS = 20
+"""`skipped`: the followed version failed before, and it is not time to try it again."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +37,7 @@ class Loaded:
 
     def is_version(self, version: ModelVersion) -> bool:
         """By number and content: a registry that was set up anew counts from 1 again."""
-        return _identity(self.version) == _identity(version)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why the last look at the registry did not end with the followed version; `version` None: it was not found."""
-
-    reason: str
-    at: datetime
-    version: int | None
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    """A version that is not worth loading again before `until`; None means: until something changes."""
-
-    identity: tuple[int, str]
-    until: datetime | None
-    failure: Failure
+        return identity(self.version) == identity(version)
 
 
 class Holder:
@@ -71,14 +50,17 @@ class Holder:
         last_served: LastServed,
         clock: Clock,
         observe: Callable[[Outcome], None] = lambda outcome: None,
+        most_mb: float = math.inf,
     ) -> None:
         self._registry = registry
         self._follows = follows
         self._last_served = last_served
         self._clock = clock
+        self._most_mb = most_mb
         self._observe = observe
         self._lock = threading.Lock()
-        self._refusal: _Refusal | None = None
+        self._swept = False
+        self.quarantine = Quarantine(clock)
         self.current: Loaded | None = None
         self.previous: Loaded | None = None
         self.failure: Failure | None = None
@@ -88,6 +70,7 @@ class Holder:
         `insist` tries a version again that failed before."""
         with self._lock:
             target = None
+            self._keep_cache()
             try:
                 target = self._target()
                 outcome = self._take(target, insist)
@@ -95,6 +78,15 @@ class Holder:
                 outcome = self._fail(error, target)
         self._observe(outcome)
         return outcome
+
+    def _keep_cache(self) -> None:
+        """What is loaded stays on disk too, for a restart without the registry."""
+        if not self._swept:
+            self._last_served.sweep()
+            self._swept = True
+        for loaded in (self.current, self.previous):
+            if loaded is not None:
+                touch(loaded.scorer.directory)
 
     def _target(self) -> ModelVersion:
         if isinstance(self._follows, int):
@@ -117,33 +109,24 @@ class Holder:
         if self.previous is not None and self.previous.is_version(target):
             self._swap(replace(self.previous, source="registry"))
             return self._settle("reverted")
-        refusal = self._refusal
-        if refusal is not None and not insist and self._holds(refusal, target):
-            self.failure = refusal.failure
+        held = self.quarantine.holds(target)
+        if held is not None and not insist:
+            self.failure = held
             return "skipped"
         self._swap(self._load(target, "registry"))
         return self._settle("swapped")
 
     def _settle(self, outcome: Outcome) -> Outcome:
-        self.failure = self._refusal = None
+        self.failure = None
         return outcome
 
-    def _holds(self, refusal: _Refusal, target: ModelVersion) -> bool:
-        if refusal.identity != _identity(target):
-            return False
-        return refusal.until is None or self._clock.now() < refusal.until
-
     def _load(self, version: ModelVersion, source: Literal["registry", "cache"]) -> Loaded:
-        if "bundle_digest" not in version.tags:
-            raise BundleError(f"version {version.number} names no bundle (tag bundle_digest)")
-        scorer = load_version(self._registry, version, self._last_served.cache)
-        row = np.zeros((1, len(scorer.manifest.features)), dtype=np.float32)
-        for _ in range(_WARM_UP_ROWS):
-            scorer.predict(row)
+        scorer = load_beside(self._registry, version, self._last_served.cache, self._most_mb)
         return Loaded(scorer, version, self._clock.now(), source)
 
     def _swap(self, loaded: Loaded) -> None:
         self.previous, self.current = self.current, loaded
+        self.quarantine.release(loaded.version)
         self._last_served.remember(loaded.version)
         logger.info("serving version %d", loaded.version.number)
 
@@ -153,9 +136,8 @@ class Holder:
         if self.failure is None or self.failure.reason != reason:
             logger.warning("version %s is not served: %s", number or f"({self._follows})", reason)
         self.failure = Failure(reason, self._clock.now(), number)
-        if target is not None and not isinstance(error, Unavailable):
-            until = None if isinstance(error, BundleError) else self._clock.now() + RETRY
-            self._refusal = _Refusal(_identity(target), until, self.failure)
+        if target is not None:
+            self.quarantine.add(target, self.failure, error)
         if self.current is None and not isinstance(error, NotFound):
             return self._from_cache()
         return "failed"
@@ -172,10 +154,6 @@ class Holder:
             return "failed"
         logger.warning("serving version %d from the cache", version.number)
         return "from_cache"
-
-
-def _identity(version: ModelVersion) -> tuple[int, str]:
-    return version.number, version.tags.get("bundle_digest", "")
 
 
 def _newest_promoted(registry: Registry) -> ModelVersion:

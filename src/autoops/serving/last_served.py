@@ -1,15 +1,20 @@
 """Which version this machine served last, as a small file beside the bundles' cache."""
 
+import contextlib
 import json
 import logging
 import os
+import time
 from pathlib import Path
 
+from autoops.bundle_cache import sweep
 from autoops.registry import ModelVersion
 
 logger = logging.getLogger(__name__)
 
 FILE = "serving.json"
+_UNFINISHED = f".{FILE}."
+_OLD_S = 60
 
 
 class LastServed:
@@ -27,12 +32,20 @@ class LastServed:
             "run_id": version.run_id,
             "tags": dict(version.tags),
         }
-        temporary = self.cache / f".{FILE}.{os.getpid()}"
+        temporary = self.cache / f"{_UNFINISHED}{os.getpid()}"
         try:
             temporary.write_text(json.dumps(note, indent=2))
             temporary.replace(self.cache / FILE)
         except OSError as error:
             logger.warning("%s could not be written: %s", self.cache / FILE, error)
+
+    def sweep(self) -> None:
+        """Removes what processes left here that were killed; one that lives may be at its note just now."""
+        sweep(self.cache)
+        for note in self.cache.glob(f"{_UNFINISHED}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - note.stat().st_mtime > _OLD_S:
+                    note.unlink()
 
     def recall(self) -> ModelVersion | None:
         try:

@@ -38,6 +38,8 @@ class Metrics:
         version.set_function(lambda: 0 if (loaded := holder.current) is None else loaded.version.number)
         failing = Gauge("autoops_model_reload_failing", "1: the followed version is not served", registry=self.registry)
         failing.set_function(lambda: int(holder.failure is not None))
+        quarantined = Gauge("autoops_quarantined_versions", "Versions that do not verify", registry=self.registry)
+        quarantined.set_function(lambda: len(holder.quarantine.broken))
         queue = Gauge("autoops_log_queue_rows", "Rows that wait for their commit", registry=self.registry)
         queue.set_function(lambda: writer.queued)
 

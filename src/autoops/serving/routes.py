@@ -71,6 +71,10 @@ class Endpoints:
             last_error=failure.reason if failure else None,
             last_error_at=failure.at if failure else None,
             failed_version=failure.version if failure else None,
+            quarantined=[
+                schemas.Quarantined(model_version=broken.version, reason=broken.reason, since=broken.at)
+                for broken in holder.quarantine.broken
+            ],
             instance_id=self.instance_id,
             started_at=self.started_at,
         )

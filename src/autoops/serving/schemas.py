@@ -183,6 +183,12 @@ class GroundTruthReceipt(BaseModel):
     refused: list[Refused]
 
 
+class Quarantined(BaseModel):
+    model_version: int | None
+    reason: str
+    since: datetime
+
+
 class ModelInfo(BaseModel):
     model_version: int | None
     previous_version: Annotated[int | None, Field(description="Still loaded: going back to it is instant")]
@@ -195,6 +201,9 @@ class ModelInfo(BaseModel):
     last_error: Annotated[str | None, Field(description="Why the followed version is not served")]
     last_error_at: datetime | None
     failed_version: int | None
+    quarantined: Annotated[
+        list[Quarantined], Field(description="Do not verify or load; POST /model/reload tries the followed one again")
+    ]
     instance_id: str
     started_at: datetime
 

@@ -11,11 +11,13 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops.errors import CorruptFile, StorageUnavailable
-from autoops.ingestion.source import file_name
+from autoops.errors import CorruptFile, SourceUnavailable, StorageUnavailable
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource, Progress, Stamp, file_name
 from autoops.loop import monitoring
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.scored_months import predicted, score
+from autoops.months import Month
 from autoops.predictions import LIVE, Label, PredictionLog, Scope
 from autoops.registry import champion_of
 from autoops.trips import TARGET
@@ -56,6 +58,27 @@ def test_a_month_in_which_nothing_is_left_keeps_no_later_one_waiting(
     (tmp_path / "published" / file_name(APRIL)).write_bytes((worlds["steady"] / file_name(MAY)).read_bytes())
     publish(worlds["steady"], tmp_path, "2022-05")
     assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+
+
+class Short(DirectorySource):
+    """A source that goes away after its first months."""
+
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
+        if month > APRIL:
+            raise SourceUnavailable("no answer")
+        return super().fetch(month, target, progress)
+
+
+def test_somebody_is_paged_for_a_broken_month_though_the_check_breaks_off(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    write_sample(tmp_path / "published", [APRIL], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
+    publish(worlds["steady"], tmp_path, "2022-05")
+    with pytest.raises(SourceUnavailable):
+        monitoring.check(replace(pipeline, source=Short(tmp_path / "published")))
+    monitoring.check(pipeline)
+    (page,) = pipeline.ledger.entries(kind="page")
+    assert page.reason.startswith("2022-04 is quarantined")
 
 
 def test_a_broken_file_is_said_and_a_broken_republication_changes_nothing(

@@ -150,7 +150,10 @@ def test_a_broken_version_is_not_downloaded_again_and_again(api: httpx.Client, r
     looks, downloads = registry.calls["by_alias"], registry.calls["download_bundle"]
     eventually(lambda: registry.calls["by_alias"] > looks + 5)
     assert registry.calls["download_bundle"] == downloads
-    assert api.get("/model/info").json()["last_error"]
+    info = api.get("/model/info").json()
+    assert info["last_error"]
+    assert [(bad["model_version"], bad["reason"]) for bad in info["quarantined"]] == [(2, info["last_error"])]
+    assert "autoops_quarantined_versions 1.0" in api.get("/metrics").text
 
     answer = api.post("/model/reload").json()
     assert (answer["outcome"], answer["model_version"], answer["swapped"]) == ("failed", 1, False)
@@ -159,7 +162,22 @@ def test_a_broken_version_is_not_downloaded_again_and_again(api: httpx.Client, r
 
     (registry.bundle_of(2) / MODEL).write_bytes(whole)
     assert api.post("/model/reload").json()["outcome"] == "swapped"
-    assert api.get("/model/info").json()["last_error"] is None
+    info = api.get("/model/info").json()
+    assert (info["last_error"], info["quarantined"]) == (None, [])
+
+
+def test_a_version_over_the_budget_is_not_downloaded_and_the_old_one_goes_on(
+    start: Start, registry: FakeRegistry
+) -> None:
+    size = (registry.bundle_of(2) / MODEL).stat().st_size
+    api = start(max_model_mb=size / 1e6 + 0.01)
+    (registry.bundle_of(2) / MODEL).write_bytes(bytes(size + 100_000))
+    downloads = registry.calls["download_bundle"]
+    registry.set_alias(CHAMPION, 2)
+    eventually(lambda: api.get("/model/info").json()["last_error"])
+    assert "serving.max_model_mb" in api.get("/model/info").json()["last_error"]
+    assert registry.calls["download_bundle"] == downloads
+    assert api.post("/predict", json=TRIP).json()["model_version"] == 1
 
 
 def test_moving_on_from_a_broken_version_clears_the_error(api: httpx.Client, registry: FakeRegistry) -> None:

@@ -54,6 +54,10 @@ def test_a_shift_of_one_standard_deviation_is_a_distance_of_one() -> None:
     assert wasserstein(sample, sample + sample.std()) == pytest.approx(1)
 
 
+def test_the_standard_deviation_is_that_of_the_reference() -> None:
+    assert distance_of("trip_distance", np.array([0.0, 2.0]), np.array([4.0, 4.0])) == pytest.approx(3)
+
+
 def test_disjoint_categories_are_as_far_apart_as_can_be() -> None:
     assert jensen_shannon(np.array([1, 2]), np.array([3, 4])) == pytest.approx(np.sqrt(np.log(2)))
 
@@ -78,6 +82,10 @@ def test_rows_are_spread_evenly_and_none_is_taken_twice_without_need(rows: int, 
     assert counts.max() - counts.min() <= 1
 
 
+def test_few_of_many_rows_lie_in_the_middle_of_equal_parts() -> None:
+    assert evenly(100, 2).tolist() == [25, 75]
+
+
 @given(hours)
 def test_a_matched_reference_has_the_windows_mix_of_hours(current: Array) -> None:
     everything = np.tile(np.arange(168), 400)
@@ -99,7 +107,7 @@ def test_an_hour_that_the_reference_lacks_is_served_by_the_hours_around_it() -> 
 
 
 def test_sunday_night_is_beside_monday_morning() -> None:
-    reference = np.repeat([167, 80], 50)
+    reference = np.repeat([167, 2, 80], 50)
     assert set(reference[matched(reference, np.full(20, 0))]) == {167}
 
 
@@ -109,8 +117,24 @@ def test_an_hour_with_too_few_rows_is_joined_by_its_neighbours_before_any_row_re
     assert np.bincount(positions).max() <= MULTIPLE
 
 
+def test_an_hour_with_just_enough_rows_is_joined_by_none() -> None:
+    reference = np.repeat([40, 41, 42], 20)
+    assert set(reference[matched(reference, np.full(20, 41))]) == {41}
+
+
+def test_where_the_whole_week_has_too_few_rows_all_of_them_serve_alike() -> None:
+    found = np.bincount(matched(np.arange(168), np.full(200, 3)), minlength=168)
+    assert found.max() - found.min() <= 1
+    assert set(matched(np.full(50, 87), np.full(10, 3))) == set(range(50))
+
+
 def test_every_week_of_the_reference_has_its_share() -> None:
     reference = np.tile(np.repeat(np.arange(168), 10), 4)
     weeks = np.arange(len(reference)) // 1680
     chosen = matched(reference, np.repeat(np.arange(24), 4))
     assert np.bincount(weeks[chosen]).tolist() == [120, 120, 120, 120]
+
+
+def test_rows_of_an_hour_are_taken_at_even_distances_in_time() -> None:
+    hours = np.tile([10, 11], 500)
+    assert matched(hours, np.full(20, 11)).tolist() == list(range(5, 1000, 10))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import t
 
 from autoops.drift.schedule import Schedule
 from autoops.drift.tails import RECENT, Ordinary, autocorrelation, independent, recent
@@ -48,10 +48,21 @@ def incidents(beyond: np.ndarray) -> np.ndarray:
     return (beyond & earlier).sum(axis=1)
 
 
-def test_with_much_history_and_no_persistence_the_bound_is_the_normal_quantile() -> None:
-    once = Schedule(windows_per_year=1_000, needed=1, of=1)
-    bound = Ordinary(once).upper_bound(np.random.default_rng(3).normal(size=5000), 1)
-    assert bound == pytest.approx(norm.ppf(0.999), rel=0.05)
+@pytest.mark.parametrize("windows", [4, 10, 50])
+def test_of_independent_windows_the_bound_is_that_of_one_more_normal_value(windows: int) -> None:
+    series = 2 + np.resize([1.0, -1.0], windows) * np.linspace(1, 2, windows)
+    once = Ordinary(Schedule(windows_per_year=1_000, needed=1, of=1))
+    beyond = t.isf(1 / 1_000, df=windows - 1) * series.std(ddof=1)
+    found = once.upper_bound(series, 1), once.upper_bound_of_recent(series, 1)
+    wider = [(variance + 1 / windows) ** 0.5 for variance in (1, RECENT / (2 - RECENT))]
+    assert found == pytest.approx([series.mean() + beyond * each for each in wider], rel=1e-3)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.7])
+def test_the_bound_of_the_recent_average_is_that_of_a_series_of_averages(correlation: float) -> None:
+    series, five = autoregressive(correlation, 3_000, seed=1), Ordinary(Schedule(365, 2, 5))
+    averages = [recent(list(series[max(0, last - 50) : last][::-1]), 0.0) for last in range(1, 3_001)]
+    assert five.upper_bound_of_recent(series, 1) == pytest.approx(five.upper_bound(np.array(averages), 1), rel=0.01)
 
 
 @pytest.mark.parametrize(("length", "correlation"), [(20, 0.0), (40, 0.3), (90, 0.0), (90, 0.6)])
@@ -99,9 +110,9 @@ def test_the_average_of_recent_windows_keeps_to_the_same_rate(correlation: float
 
 def test_the_recent_average_is_weighted_towards_the_newest_window() -> None:
     assert recent([], 0.5) == 0.5
-    assert recent([1.0], 0.0) == pytest.approx(RECENT)
-    assert recent([1.0, 0.0], 0.0) == pytest.approx(RECENT)
-    assert recent([0.0, 1.0], 0.0) == pytest.approx(RECENT * (1 - RECENT))
+    assert recent([1.0], 0.0) == pytest.approx(0.4)
+    assert recent([1.0, 0.0], 0.0) == pytest.approx(0.4)
+    assert recent([0.0, 1.0], 0.0) == pytest.approx(0.4 * 0.6)
 
 
 def test_windows_that_resemble_each_other_need_a_wider_bound() -> None:
@@ -110,15 +121,29 @@ def test_windows_that_resemble_each_other_need_a_wider_bound() -> None:
     assert wide > narrow + 0.5
 
 
-def test_windows_further_apart_resemble_each_other_less() -> None:
-    series = autoregressive(0.7, 2000, seed=1)
-    near, far = (Ordinary(DAILY, step).upper_bound(series, 1) for step in (1, 10))
-    assert far < near
+def test_windows_further_apart_resemble_each_other_as_those_of_a_series_of_their_own() -> None:
+    series = autoregressive(0.8, 20_000, seed=1)
+    for bound in (Ordinary.upper_bound, Ordinary.upper_bound_of_recent):
+        every, near = (bound(Ordinary(DAILY, step), series, 1) for step in (3, 1))
+        assert every == pytest.approx(bound(Ordinary(DAILY), series[::3], 1), rel=0.02)
+        assert every < near * 0.95
 
 
 def test_the_correlation_of_a_short_series_is_not_guessed() -> None:
-    assert autocorrelation(np.array([1.0, 2.0, 1.0, 2.0]), 2) == 0
-    assert autocorrelation(autoregressive(0.6, 5000, seed=2), 1) == pytest.approx(0.6, abs=0.05)
+    again = np.array([1.0, 2.0, 2.0] * 2)
+    assert autocorrelation(again[:4], 2) == autocorrelation(again, 3) == 0
+    assert autocorrelation(again, 2) != 0
+
+
+def test_the_correlation_of_few_windows_is_right_on_the_average_however_little_they_differ() -> None:
+    found = [autocorrelation(series / 1_000, 1) for series in many(0.5, 100, versions=4_000)]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.003)
+
+
+def test_a_history_that_only_rises_is_worth_few_windows_and_has_a_bound() -> None:
+    assert independent(np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])) == (2, 2)
+    rising = np.arange(100.0)
+    assert rising.max() < Ordinary(DAILY).upper_bound(rising, 1) < np.inf
 
 
 def test_a_series_with_a_value_a_day_holds_windows_of_a_week_every_seventh_value() -> None:
@@ -126,13 +151,7 @@ def test_a_series_with_a_value_a_day_holds_windows_of_a_week_every_seventh_value
     assert weekly.step == 7
     assert weekly.schedule.windows_per_year == pytest.approx(365.25 / 7)
     assert Ordinary.of(DAILY, every_days=0.5, window_days=0.4).step == 2
-
-
-def test_less_history_means_a_wider_bound() -> None:
-    values = np.random.default_rng(4).normal(size=400)
-    scaled = [(values[:n] - values[:n].mean()) / values[:n].std() for n in (6, 20, 400)]
-    bounds = [Ordinary(ONE_IN_THREE).upper_bound(series, 1) for series in scaled]
-    assert bounds == sorted(bounds, reverse=True)
+    assert Ordinary.of(DAILY, every_days=3, window_days=0.4).step == 1
 
 
 def test_distances_are_bounded_on_the_scale_of_their_logarithm() -> None:
@@ -143,6 +162,7 @@ def test_distances_are_bounded_on_the_scale_of_their_logarithm() -> None:
 
 def test_windows_that_never_differ_leave_no_room() -> None:
     assert Ordinary(DAILY).upper_bound(np.full(20, 0.25), 1) == pytest.approx(0.25)
+    assert Ordinary(DAILY).upper_bound_of_distances(np.zeros(20), 1) == pytest.approx(0.001)
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=40))

@@ -126,6 +126,7 @@ def estimated(mean: float, low: float, high: float, days: int = 7, effective: fl
         (estimated(0.75, -0.25, 1.75), 0.25, 20),
         (estimated(-0.5, -1.5, 0.5), -1.0, 20),
         (estimated(-0.99, -2.0, 0.01), 0.0, 3),
+        (estimated(-1.0, -1.5, -0.5), 0.0, 1),
         (estimated(-0.5, -1.5, 0.5, days=14, effective=7.0), 0.0, 40),
         (estimated(-0.3, -1.3, 0.7), 0.0, 62),
         (estimated(-0.2, -1.2, 0.8), 0.0, None),

@@ -49,6 +49,27 @@ def test_a_status_is_recorded_when_it_changes_only(ledger: Ledger) -> None:
     assert [entry.kind for entry in ledger.entries(incident_id=number)][1:] == ["incident waiting for data"]
 
 
+def test_what_is_closed_stays_closed(ledger: Ledger) -> None:
+    """Whoever read it while it was open may ask late."""
+    number = ledger.open_incident("drift", "slower", actor="monitor")
+    ledger.close(number, "closed by hand", actor="me")
+    ledger.set_status(number, "open", "2022-05 is out", actor="monitor")
+    assert ledger.incident(number).status == "closed"
+    assert ledger.entries(incident_id=number)[-1].kind == "incident closed"
+
+
+def test_a_change_without_its_record_is_none(ledger: Ledger) -> None:
+    number = ledger.open_incident("drift", "slower", actor="monitor")
+    nobody: str = None  # type: ignore[assignment]
+    for change in (
+        lambda: ledger.set_status(number, "waiting_for_data", "2022-05 is not out", actor=nobody),
+        lambda: ledger.close(number, "promoted", actor=nobody),
+    ):
+        with pytest.raises(sa.exc.IntegrityError):
+            change()
+    assert ledger.incident(number).status == "open"
+
+
 def test_a_claim_belongs_to_its_first_holder_for_good(ledger: Ledger) -> None:
     number = ledger.open_incident("drift", "slower", actor="monitor")
     ledger.claim(number, "retrain", "run-1")

@@ -42,6 +42,7 @@ def test_a_month_is_judged_in_thirds_of_its_time() -> None:
         (20, 3_000, [10, 10]),
         (12, 3_000, [12]),
         (3, 3_000, [3]),
+        (30, 300, [10, 10, 10]),
         (30, 299, [15, 15]),
         (30, 199, [30]),
         (30, 5, [24]),
@@ -69,6 +70,7 @@ def test_every_trip_is_in_one_window(offsets: list[int], size: int) -> None:
     at = [MAY + timedelta(microseconds=offset) for offset in offsets]
     assert [sum(span.begin <= moment < span.end for span in spans) for moment in at] == [1] * len(at)
     assert [span.rows for span in spans] == [sum(span.begin <= m < span.end for m in at) for span in spans]
+    assert (spans[0].begin, spans[-1].end) == (min(at), max(at) + timedelta(microseconds=1))
 
 
 def test_what_is_left_of_a_month_goes_on_where_judging_ended() -> None:
@@ -79,6 +81,13 @@ def test_what_is_left_of_a_month_goes_on_where_judging_ended() -> None:
     assert lengths(left) == [10, 10]
     assert left[0].begin >= first.end
     assert unjudged(month, TRAINED, judged(first, second, third), SIZE) == []
+
+
+def test_a_trip_that_begins_when_a_judged_window_ends_belongs_to_the_next() -> None:
+    ten_days = Span(MAY, MAY + timedelta(days=10), 1_000)
+    left = unjudged(trips(30, 3_000), TRAINED, judged(ten_days), SIZE)
+    assert left[0].begin == ten_days.end
+    assert sum(span.rows for span in left) == 2_000
 
 
 def test_what_a_version_was_trained_on_is_not_judged() -> None:

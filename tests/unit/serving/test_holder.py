@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from autoops.bundle import MODEL
+from autoops.errors import RegistryUnavailable
 from autoops.registry import CHAMPION, TrainingRun
-from autoops.serving.holder import RETRY, Holder, Outcome
+from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import FILE, LastServed
+from autoops.serving.quarantine import RETRY
 from tests.bundles import small_training_run
 from tests.fakes import FakeRegistry, HeldClock
 
@@ -95,7 +97,7 @@ def test_the_same_number_with_other_content_is_another_version(
     assert holder.current.version.bundle_digest == runs[2].tags["bundle_digest"]
 
 
-def test_a_refused_version_is_left_alone_until_something_changes(
+def test_a_broken_version_is_left_alone_until_it_is_asked_for(
     make: Callable[..., Holder], registry: FakeRegistry, clock: HeldClock
 ) -> None:
     holder = make()
@@ -112,8 +114,10 @@ def test_a_refused_version_is_left_alone_until_something_changes(
     assert holder.refresh() == "unchanged"
     assert holder.failure is None
     registry.set_alias(CHAMPION, 2)
-    assert holder.refresh() == "failed"
+    assert holder.refresh() == "skipped"
     assert numbers(holder) == (1, None)
+    assert [broken.version for broken in holder.quarantine.broken] == [2]
+    assert registry.calls["download_bundle"] == 3
 
 
 def test_the_reason_of_a_refusal_survives_an_outage(make: Callable[..., Holder], registry: FakeRegistry) -> None:
@@ -158,6 +162,34 @@ def test_a_full_disk_is_tried_again_after_a_while(runs: list[TrainingRun], tmp_p
     clock.advance(seconds=2)
     assert holder.refresh() == "swapped"
     assert registry.calls["refused"] == 1
+
+
+class Unreliable(FakeRegistry):
+    """Answers, and breaks every download off but those of version 1."""
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        if number == 1:
+            return super().download_bundle(number, directory)
+        self.calls["broken off"] += 1
+        raise RegistryUnavailable("the connection broke")
+
+
+def test_a_download_that_breaks_off_is_tried_again_ever_more_rarely(
+    runs: list[TrainingRun], tmp_path: Path, clock: HeldClock
+) -> None:
+    registry = Unreliable(tmp_path / "registry")
+    for run in runs:
+        registry.register(run)
+    registry.set_alias(CHAMPION, 1)
+    holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock)
+    holder.refresh()
+    registry.set_alias(CHAMPION, 2)
+    for _ in range(60):
+        holder.refresh()
+        clock.advance(seconds=1)
+    assert registry.calls["broken off"] == 5
+    assert holder.quarantine.broken == []
+    assert numbers(holder) == (1, None)
 
 
 def test_a_version_without_a_bundle_tag_is_refused(make: Callable[..., Holder], registry: FakeRegistry) -> None:

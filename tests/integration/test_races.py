@@ -1,0 +1,97 @@
+"""Two at a time: checks beside each other, and a rollback beside a promotion. Each would decide by what the other is
+about to change."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import Conflict
+from autoops.loop import monitoring
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import promote_version, roll_back
+from autoops.months import Month
+from autoops.registry import CHAMPION
+from autoops.settings import Settings
+from tests.bundles import small_training_run
+from tests.fakes import FakeRegistry
+from tests.integration.one_process import drive, pipeline_in, with_champion
+
+CHANGE = Month(2022, 4)
+
+
+class Meeting:
+    """Whoever comes waits a moment for another."""
+
+    def __init__(self) -> None:
+        self._both = threading.Barrier(2, timeout=1)
+
+    def wait(self) -> None:
+        with suppress(threading.BrokenBarrierError):
+            self._both.wait()
+
+
+class MeetingRegistry(FakeRegistry):
+    meeting: Meeting | None = None
+
+    def set_alias(self, alias: str, number: int) -> None:
+        if self.meeting is not None:
+            self.meeting.wait()
+        super().set_alias(alias, number)
+
+
+def together(*actions: Callable[[], object]) -> list[object]:
+    """What each returned or raised."""
+
+    def done(action: Callable[[], object]) -> object:
+        try:
+            return action()
+        except Conflict as error:
+            return error
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(done, actions))
+
+
+def test_checks_beside_each_other_judge_once_and_open_one_incident(
+    settings: Settings, engine: sa.Engine, slower_city: Path, tmp_path: Path
+) -> None:
+    pipeline = with_champion(tmp_path, slower_city, engine)
+    drive(pipeline, slower_city, CHANGE, slice(0, 1_000))
+    monitoring.check(pipeline)
+    drive(pipeline, slower_city, CHANGE, slice(1_000, 2_000))
+    found = together(*[lambda: monitoring.check(pipeline)] * 2)
+    assert sorted(one["verdict"] for one in found) == ["drift", "no new data"]  # type: ignore[index]
+    assert [incident.kind for incident in pipeline.ledger.incidents()] == ["drift", "manual"]
+
+
+@pytest.fixture
+def versions(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    """Version 2 has replaced version 1, and version 3 was compared with it."""
+    registry = MeetingRegistry(tmp_path / "registry")
+    pipeline = replace(pipeline_in(tmp_path, settings, engine), registry=registry)
+    for number in (1, 2, 3):
+        registry.register(small_training_run(tmp_path / f"run-{number}"))
+    promote_version(pipeline, 1, reason="first", actor="test")
+    promote_version(pipeline, 2, reason="second", actor="test")
+    registry.meeting = Meeting()
+    return pipeline
+
+
+def test_of_a_rollback_and_a_promotion_one_finds_the_champion_gone(versions: Pipeline) -> None:
+    found = together(
+        lambda: roll_back(versions, reason="worse", actor="test", expected=2),
+        lambda: promote_version(versions, 3, reason="better", actor="test", replaces=2),
+    )
+    assert sum(isinstance(one, Conflict) for one in found) == 1
+    last = max(
+        (entry for kind in ("promoted", "rolled back") for entry in versions.ledger.entries(kind=kind)),
+        key=lambda entry: entry.id,
+    )
+    in_charge = last.evidence["restored"] if last.kind == "rolled back" else last.model_version
+    assert versions.registry.by_alias(CHAMPION).number == in_charge

@@ -1,0 +1,117 @@
+"""Bundles on disk: whole or not there, few, and nothing beside them."""
+
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from autoops import bundle
+from autoops.bundle_cache import KEPT, fetch_bundle, sweep, touch
+from autoops.errors import BundleError, RegistryUnavailable
+from autoops.registry import ModelVersion
+from tests.bundles import register_small, small_training_run
+from tests.fakes import FakeRegistry
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> FakeRegistry:
+    return FakeRegistry(tmp_path / "registry")
+
+
+@pytest.fixture
+def version(registry: FakeRegistry, tmp_path: Path) -> ModelVersion:
+    return register_small(registry, tmp_path / "made")
+
+
+def test_a_bundle_is_downloaded_once(registry: FakeRegistry, version: ModelVersion, tmp_path: Path) -> None:
+    first = fetch_bundle(registry, version, tmp_path / "cache")
+    registry.down = True
+    assert fetch_bundle(registry, version, tmp_path / "cache") == first
+    assert registry.calls["download_bundle"] == 1
+
+
+def test_a_cached_bundle_that_broke_is_fetched_again(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
+) -> None:
+    place = fetch_bundle(registry, version, tmp_path / "cache").directory
+    (place / bundle.MODEL).write_bytes(b"")
+    fetch_bundle(registry, version, tmp_path / "cache")
+    assert registry.calls["download_bundle"] == 2
+
+
+def test_a_broken_download_never_enters_the_cache(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
+) -> None:
+    (registry.bundle_of(1) / bundle.MODEL).write_bytes(b"half a mod")
+    with pytest.raises(BundleError, match=r"model\.onnx is not the file"):
+        fetch_bundle(registry, version, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_registry_that_does_not_answer_leaves_the_cache_empty(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
+) -> None:
+    registry.down = True
+    with pytest.raises(RegistryUnavailable):
+        fetch_bundle(registry, version, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_version_that_somebody_else_registered_is_a_broken_one(registry: FakeRegistry, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="version 9 names no bundle_digest"):
+        fetch_bundle(registry, ModelVersion(9, "run"), tmp_path / "cache")
+
+
+def test_the_cache_keeps_what_is_in_use_and_little_else(registry: FakeRegistry, tmp_path: Path) -> None:
+    run = small_training_run(tmp_path / "made")
+    cache = tmp_path / "cache"
+    served = fetch_bundle(registry, registry.register(run), cache).directory
+    for _ in range(2 * KEPT):
+        touch(served)
+        newest = fetch_bundle(registry, registry.register(run), cache).directory
+    places = set(cache.iterdir())
+    assert {served, newest} < places
+    assert len(places) == KEPT
+
+
+class Endless(FakeRegistry):
+    """Sends half a bundle, and nothing more."""
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        (directory / bundle.MODEL).write_bytes(b"half a mod")
+        time.sleep(60)
+        raise AssertionError("it was not killed")
+
+
+def test_what_a_killed_download_leaves_is_swept_and_what_a_running_one_has_is_not(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    fork = multiprocessing.get_context("fork")
+    downloading = fork.Process(target=fetch_bundle, args=(Endless(tmp_path / "registry"), version, cache))
+    downloading.start()
+    deadline = time.monotonic() + 30
+    while not list(cache.glob(f".*/{bundle.MODEL}")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    sweep(cache)
+    assert len(list(cache.iterdir())) == 1
+    downloading.kill()
+    downloading.join()
+    assert len(list(cache.iterdir())) == 1
+    sweep(cache)
+    assert list(cache.iterdir()) == []
+    assert fetch_bundle(registry, version, cache).directory.is_dir()
+
+
+def test_a_model_over_the_budget_is_refused_before_and_after_its_download(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
+) -> None:
+    refused = r"the model of version 1 has 0\.\d MB, serving\.max_model_mb is 0\.001"
+    with pytest.raises(BundleError, match=refused):
+        fetch_bundle(registry, version, tmp_path / "cache", most_mb=0.001)
+    assert registry.calls["download_bundle"] == 0
+    fetch_bundle(registry, version, tmp_path / "cache")
+    with pytest.raises(BundleError, match=refused):
+        fetch_bundle(registry, version, tmp_path / "cache", most_mb=0.001)
