@@ -26,6 +26,7 @@ from uvicorn.supervisors import Multiprocess
 
 from autoops import logs
 from autoops.errors import AutoOpsError
+from autoops.serving import connections
 from autoops.settings import Serving
 
 logger = logging.getLogger(__name__)
@@ -39,20 +40,15 @@ _LIFELESS_S = 30
 
 def run(factory: str, serving: Serving) -> None:
     """Until a signal ends it. `factory`, such as `autoops.bootstrap:api`, is called in each process that answers."""
-    options: dict[str, Any] = {
-        "host": serving.host,
-        "port": serving.port,
-        "access_log": False,
-        "log_config": None,
-    }
     if serving.workers == 1:
-        uvicorn.run(pkgutil.resolve_name(factory)(), **options)
+        connections.run(pkgutil.resolve_name(factory)(), serving)
         return
+    options = connections.options(serving) | {"access_log": False, "log_config": None, "factory": True}
     with made_shared_folder() as folder:
         os.environ |= {_SHARED: str(folder), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
         options |= {"workers": serving.workers, "timeout_worker_healthcheck": _LIFELESS_S}
-        config = uvicorn.Config(partial(_worker, factory), factory=True, **options)
-        supervisor = Multiprocess(config, [config.bind_socket()])
+        config = uvicorn.Config(partial(_worker, factory), serving.host, serving.port, **options)
+        supervisor = _Supervisor(config, [config.bind_socket()])
         supervisor.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
         sys.exit(STARTUP_FAILURE)
@@ -62,6 +58,14 @@ def shared_folder() -> Path | None:
     """Of the workers of this server, in one of them; None in a server that is one process."""
     named = os.environ.get(_SHARED)
     return Path(named) if named else None
+
+
+class _Supervisor(Multiprocess):
+    def terminate_all(self) -> None:
+        """Who connects from now on is refused, as by a server of one process, and does not wait for nobody."""
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
 
 
 def _worker(factory: str) -> Any:
