@@ -70,6 +70,8 @@ def publish(world: Path, directory: Path, months: str) -> None:
 
 
 def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]:
+    if how.get("force"):
+        how.setdefault("reason", "I insist")
     plan = retraining.begin(pipeline, run_id, **how)
     version = retraining.candidate(pipeline, plan)
     promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))

@@ -189,6 +189,28 @@ def test_an_incident_of_a_version_that_is_replaced_is_void_and_covers_nothing(
     assert (found["decision"], found["model_version"]) == ("open incident", 2)
 
 
+def test_a_retraining_that_failed_answered_nothing_and_a_person_takes_it_up(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]], world: Path
+) -> None:
+    incident_id = alarmed()["incident_id"]
+    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    with pytest.raises(Conflict, match="claimed by asset-run"):
+        retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
+    retraining.record_failure(pipeline, incident_id, "asset-run", "train (out of memory)")
+    (failed,) = pipeline.ledger.entries(incident_id=incident_id, kind="retraining failed")
+    assert f"autoops retrain --incident {incident_id} takes it up" in failed.reason
+    with pytest.raises(Conflict, match="claimed by asset-run"):
+        retraining.begin(pipeline, "another-asset-run", incident_id=incident_id)
+
+    again = retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
+    assert again["holds_from"] == plan["holds_from"]
+    with pytest.raises(Conflict, match="claimed by cli"):
+        retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    close_by_hand(pipeline, incident_id, reason="no machine for it", actor="cli:ann")
+    drive(pipeline, world, CHANGE, slice(2_000, 3_000))
+    assert monitoring.check(pipeline)["decision"] == "open incident"
+
+
 def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
     incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test")
     with pytest.raises(NotFound, match="no version that a gate has judged"):

@@ -85,6 +85,12 @@ def newest_window(pipeline: Pipeline, evidence_until: datetime | None, actor: st
     return Months(chosen, [month for month in logged if month in chosen])
 
 
+def known_until(pipeline: Pipeline, months: Months) -> datetime:
+    """Event time that their trips reach; the log's newest month is probably not over."""
+    labelled = labelled_log.labelled_until(pipeline) if months.logged else None
+    return labelled or months.all[-1].ends_at
+
+
 def months_since(pipeline: Pipeline, first: Month, actor: str) -> Months:
     """All whole months from `first` on that may be used."""
     source = source_of(pipeline)
