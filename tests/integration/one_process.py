@@ -1,6 +1,7 @@
 """The loop in one process, with months that are published by copying a file."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -62,6 +63,11 @@ def small(**training: object) -> Settings:
             "training": loaded.training.model_copy(update=training),
         }
     )
+
+
+def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
+    changed = getattr(pipeline.settings, section).model_copy(update=values)
+    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
 
 
 def publish(world: Path, directory: Path, months: str) -> None:

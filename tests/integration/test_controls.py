@@ -1,7 +1,6 @@
 """Hands on the wheel: freeze, approval, the budget, and what would be decided, in one process."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,19 +17,9 @@ from autoops.loop.preview import preview, sentences
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, champion_of
 from autoops.settings import Settings
-from tests.integration.one_process import drive, publish, retrain, with_champion
+from tests.integration.one_process import drive, publish, retrain, setting
 
 CHANGE = Month(2022, 4)
-
-
-@pytest.fixture
-def world(slower_city: Path) -> Path:
-    return slower_city
-
-
-@pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
-    return with_champion(tmp_path, world, engine)
 
 
 @pytest.fixture
@@ -45,11 +34,6 @@ def alarmed(pipeline: Pipeline, world: Path, tmp_path: Path) -> Callable[[], dic
         return monitoring.check(pipeline)
 
     return check
-
-
-def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
-    changed = getattr(pipeline.settings, section).model_copy(update=values)
-    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
 
 
 def kinds(pipeline: Pipeline, incident_id: int) -> list[str]:
