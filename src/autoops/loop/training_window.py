@@ -9,8 +9,7 @@ import pandas as pd
 from autoops.errors import DataError, NotPublished
 from autoops.loop import labelled_log
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.usable_months import usable_months
-from autoops.loop.validation import newest_usable, usable
+from autoops.loop.validation import newest_usable, usable, usable_months
 from autoops.months import Month
 from autoops.registry import CHAMPION
 
@@ -60,9 +59,9 @@ def known_months(pipeline: Pipeline) -> list[Month]:
 
 def answers(pipeline: Pipeline, evidence_until: datetime | None) -> bool:
     """Whether a retraining could begin that knows the whole evidence of an incident."""
-    if evidence_until is None or source_of(pipeline) == "months":
-        return reaches(usable_months(pipeline), evidence_until)
-    return reaches(known_months(pipeline), evidence_until) or _labelled_until(pipeline, evidence_until)
+    source = source_of(pipeline)
+    published = usable_months(pipeline) if source != "log" else []
+    return reaches(published, evidence_until) or (source != "months" and _labelled_until(pipeline, evidence_until))
 
 
 def given(pipeline: Pipeline, months: list[Month]) -> Months:
