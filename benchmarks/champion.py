@@ -1,6 +1,7 @@
 """The model that every server answers with: trained and promoted by the command line, and the same forest as others
 keep it, on one thread."""
 
+import logging
 import subprocess
 import sys
 import sysconfig
@@ -105,7 +106,8 @@ def _autoops(environment: Mapping[str, str], *arguments: str) -> None:
 
 
 def _save_forest(uri: str, tracking_uri: str, home: Path, features: tuple[str, ...]) -> None:
-    """As a pickle, which the peers need nothing more to load than scikit-learn."""
+    """As a pickle, of which MLflow warns, and which the peers need nothing more to load than scikit-learn."""
+    logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(tracking_uri)
     forest: Any = mlflow.sklearn.load_model(uri)
     forest.n_jobs = 1

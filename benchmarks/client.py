@@ -9,7 +9,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -25,6 +25,7 @@ class Window:
     seconds: list[float]
     """Of each request that was answered."""
     lasted_s: float
+    """Until the last answer: what was under way after it is neither counted nor timed."""
     client_busy: float
     """Share of a core."""
 
@@ -53,26 +54,35 @@ async def _ask(port: int, requests: Sequence[bytes], connections: int, for_s: fl
     loop = asyncio.get_running_loop()
     over: asyncio.Future[str] = loop.create_future()
     began, worked = time.perf_counter(), time.process_time()
-    seconds: list[float] = []
+    tally = _Tally()
     transports = []
     for number in range(connections):
         turn = itertools.cycle([*requests[number % len(requests) :], *requests[: number % len(requests)]])
-        connection = partial(_Connection, turn, seconds, over)
+        connection = partial(_Connection, turn, tally, over)
         transport, _ = await loop.create_connection(connection, "127.0.0.1", port)
         transports.append(transport)
     await asyncio.wait([over], timeout=for_s)
-    lasted, work = time.perf_counter() - began, time.process_time() - worked
-    answered = seconds[:]
+    window = Window(
+        tally.seconds[:], tally.last_at - began, (time.process_time() - worked) / (time.perf_counter() - began)
+    )
     for transport in transports:
         transport.abort()
-    if over.done():
-        raise SystemExit(f"a request failed: {over.result()}")
-    return Window(answered, lasted, work / lasted)
+    if over.done() or not tally.seconds:
+        raise SystemExit(f"a request failed: {over.result() if over.done() else 'no answer in time'}")
+    return window
+
+
+@dataclass
+class _Tally:
+    """Of all connections."""
+
+    seconds: list[float] = field(default_factory=list)
+    last_at: float = 0.0
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, requests: "itertools.cycle[bytes]", seconds: list[float], over: "asyncio.Future[str]") -> None:
-        self._requests, self._seconds, self._over = requests, seconds, over
+    def __init__(self, requests: "itertools.cycle[bytes]", tally: _Tally, over: "asyncio.Future[str]") -> None:
+        self._requests, self._tally, self._over = requests, tally, over
         self._received = bytearray()
         self._wanted = 0
 
@@ -89,7 +99,8 @@ class _Connection(asyncio.Protocol):
         if not self._wanted and END_OF_HEAD in self._received:
             self._wanted = self._length()
         if self._wanted and len(self._received) >= self._wanted:
-            self._seconds.append(time.perf_counter() - self._began)
+            self._tally.last_at = time.perf_counter()
+            self._tally.seconds.append(self._tally.last_at - self._began)
             self._received.clear()
             self._wanted = 0
             self._send()

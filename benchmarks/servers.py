@@ -42,8 +42,16 @@ class Running:
     @property
     def memory_mb(self) -> float:
         """Of all its processes; a page that several share counts in parts."""
+        return sum(one.memory_full_info().pss for one in self._processes()) / 1e6
+
+    @property
+    def cpu_s(self) -> float:
+        """Of all its processes so far."""
+        return sum(sum(one.cpu_times()[:2]) for one in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
         first = psutil.Process(self.process.pid)
-        return sum(one.memory_full_info().pss for one in [first, *first.children(recursive=True)]) / 1e6
+        return [first, *first.children(recursive=True)]
 
 
 @contextmanager

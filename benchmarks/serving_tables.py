@@ -104,11 +104,12 @@ def _single(figures: Mapping[str, Mapping[str, Sequence[float]]], missing: Mappi
             f"{ratio(of['rate'], figures[MLFLOW]['rate']):.1f}" if MLFLOW in figures else "",
             _spread(of["p50_ms"], ".2f"),
             _spread(of["p99_ms"], ".2f"),
+            _spread(of["cpu_ms"], ".2f"),
         ]
         for name, of in figures.items()
     ]
-    rows += [[name, f"not installed: {why}", "", "", "", ""] for name, why in missing.items()]
-    return _table(["", "requests/s", "share of no-op", f"times `{MLFLOW}`", "median ms", "p99 ms"], rows)
+    rows += [[name, f"not installed: {why}", "", "", "", "", ""] for name, why in missing.items()]
+    return _table(["", "requests/s", "share of no-op", f"times `{MLFLOW}`", "median ms", "p99 ms", "CPU ms"], rows)
 
 
 def _workers(found: Any) -> str:
@@ -116,10 +117,16 @@ def _workers(found: Any) -> str:
         return f"Not measured: {found}."
     rates = {name: found[name]["rate"] for name in (ONE, ONE_ON_TWO, TWO)}
     rows = [
-        [name, _spread(rate, ",.0f"), _ratio_with_spread(rate, rates[ONE]), _spread(found[name]["p99_ms"], ".2f")]
+        [
+            name,
+            _spread(rate, ",.0f"),
+            _ratio_with_spread(rate, rates[ONE]),
+            _spread(found[name]["p99_ms"], ".2f"),
+            _spread(found[name]["cpu_ms"], ".2f"),
+        ]
         for name, rate in rates.items()
     ]
-    return _table(["", "requests/s", f"times {ONE}", "p99 ms"], rows)
+    return _table(["", "requests/s", f"times {ONE}", "p99 ms", "CPU ms"], rows)
 
 
 def _batches(rates: Mapping[str, Sequence[float]]) -> str:

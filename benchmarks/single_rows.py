@@ -8,16 +8,16 @@ from benchmarks.champion import Champion
 from benchmarks.client import ask
 from benchmarks.contestants import ours
 from benchmarks.machine import Cores
-from benchmarks.servers import Server, running
+from benchmarks.servers import Running, Server, running
 
 CONNECTIONS = (1, 32)
 WARM_UP_S = 1.0
 
 ONE, ONE_ON_TWO, TWO = "one worker, one core", "one worker, two cores", "two workers, two cores"
 
-KEYS = ("rate", "p50_ms", "p99_ms", "client_busy")
+KEYS = ("rate", "p50_ms", "p99_ms", "cpu_ms", "client_busy")
 Figures = dict[str, dict[str, list[float]]]
-"""KEYS of each server, by round."""
+"""KEYS of each server, by round; `cpu_ms` is what a request takes of the server's processor time."""
 
 
 def measure(
@@ -29,7 +29,7 @@ def measure(
         up = {server.name: stack.enter_context(running(server, cores.one)) for server in servers}
         figures: dict[str, Figures] = {}
         for connections in CONNECTIONS:
-            asked = {server.name: (up[server.name].port, server.single) for server in servers}
+            asked = {server.name: (up[server.name], server.single) for server in servers}
             figures[str(connections)] = _rounds(asked, connections, rounds, window_s, tell)
         return figures, {name: round(one.memory_mb, 1) for name, one in up.items()}
 
@@ -47,12 +47,12 @@ def measure_workers(
         asked = {}
         for name, (workers, of) in plans.items():
             server = ours(champion, SERVING__WORKERS=workers, STORAGE__HOME=champion.home / f"var-{name[:3]}-{len(of)}")
-            asked[name] = stack.enter_context(running(server, of)).port, server.single
+            asked[name] = stack.enter_context(running(server, of)), server.single
         return _rounds(asked, max(CONNECTIONS), rounds, window_s, tell)
 
 
 def _rounds(
-    asked: Mapping[str, tuple[int, Sequence[bytes]]],
+    asked: Mapping[str, tuple[Running, Sequence[bytes]]],
     connections: int,
     rounds: int,
     window_s: float,
@@ -61,11 +61,13 @@ def _rounds(
     figures: Figures = {name: {key: [] for key in KEYS} for name in asked}
     for number in range(rounds):
         tell(f"single rows, {connections} connection{'s'[: connections > 1]}, round {number + 1} of {rounds}")
-        for name, (port, requests) in asked.items():
+        for name, (server, requests) in asked.items():
             if not number:
-                ask(port, requests, connections, WARM_UP_S)
-            window = ask(port, requests, connections, window_s)
-            seen = (window.rate, window.percentile(50), window.percentile(99), window.client_busy)
+                ask(server.port, requests, connections, WARM_UP_S)
+            worked = server.cpu_s
+            window = ask(server.port, requests, connections, window_s)
+            cpu_ms = (server.cpu_s - worked) / len(window.seconds) * 1e3
+            seen = (window.rate, window.percentile(50), window.percentile(99), cpu_ms, window.client_busy)
             for key, value in zip(KEYS, seen, strict=True):
                 figures[name][key].append(round(value, 4))
     return figures

@@ -25,6 +25,7 @@ def test_the_client_counts_what_is_answered_and_stops_at_what_is_refused() -> No
         window = ask(up.port, [GOOD], 4, 0.5)
         assert window.rate == len(window.seconds) / window.lasted_s > 0
         assert up.memory_mb > 10
+        assert 0 < up.cpu_s < 60
         with pytest.raises(SystemExit, match="422"):
             ask(up.port, [GOOD, BAD], 4, 0.5)
         pid = up.process.pid
@@ -35,7 +36,13 @@ def figures() -> dict[str, object]:
     """Of a run with two rounds, without MLServer and without a second worker."""
     rates = {"Auto-Ops": 1900.0, NOOP: 3800.0, "mlflow models serve": 38.0, "naive FastAPI": 60.0}
     single = {
-        name: {"rate": [rate, rate * 1.2], "p50_ms": [1.0, 1.1], "p99_ms": [2.0, 2.2], "client_busy": [0.2, 0.3]}
+        name: {
+            "rate": [rate, rate * 1.2],
+            "p50_ms": [1.0, 1.1],
+            "p99_ms": [2.0, 2.2],
+            "cpu_ms": [0.1, 0.1],
+            "client_busy": [0.2, 0.3],
+        }
         for name, rate in rates.items()
     }
     forms = {"JSON rows": 700.0, "JSON columns": 850.0, "Arrow": 960.0}

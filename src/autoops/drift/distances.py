@@ -37,8 +37,7 @@ def jensen_shannon(reference: Array, current: Array) -> float:
     Categories are whole numbers from 0."""
     samples = [sample.astype(np.intp) for sample in (reference, current)]
     categories = max(int(sample.max()) for sample in samples) + 1
-    shares = [np.bincount(sample, minlength=categories) / len(sample) for sample in samples]
-    return float(distance.jensenshannon(*shares))
+    return float(distance.jensenshannon(*(np.bincount(sample, minlength=categories) for sample in samples)))
 
 
 def method(column: str) -> str:

@@ -21,7 +21,7 @@ from autoops.serving.batches import Batches
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import LimitedBody, Measured
+from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
@@ -35,6 +35,8 @@ HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
+_REQUESTS_IN_WORK = 2_000
+"""What one process answers within a second."""
 
 
 def _body_limit(max_batch: int) -> int:
@@ -48,7 +50,7 @@ def create_app(
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     hostname = socket.gethostname()
     metrics = Metrics()
-    writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
+    writer = Writer(_QUEUED_BATCHES * serving.max_batch, serving.timeout_s)
 
     def observe(outcome: Outcome) -> None:
         metrics.reloaded(outcome)
@@ -67,7 +69,7 @@ def create_app(
         outbox.watch(metrics.registry)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
-    batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
+    batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
         predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
@@ -89,7 +91,8 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     app.include_router(router(endpoints))
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
-    app.add_middleware(LimitedBody, limit_bytes=_body_limit(endpoints.max_batch))
+    largest = _body_limit(endpoints.max_batch)
+    app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
     openapi.complete(app)
     return app

@@ -37,8 +37,14 @@ def test_history_is_cut_into_windows_and_into_weeks_from_every_other_day(drift: 
     (short,), (week,) = history.short, history.weekly
     assert short.absolute == pytest.approx(0.25 + 0.5 * np.arange(72), abs=0.01)
     assert week.absolute == pytest.approx(3.5 + 2 * np.arange(15), abs=0.02)
-    assert (short.every_days, week.every_days) == pytest.approx((0.5, 2), rel=0.01)
+    assert (short.every_days, week.every_days) == pytest.approx((0.5, 2), rel=1e-6)
     assert (short.span_days, week.span_days) == pytest.approx((0.5, 7), rel=0.01)
+
+
+def test_three_windows_are_the_fewest_that_tell_what_is_ordinary() -> None:
+    rows = ticking(1.5)
+    assert [len(kind.absolute) for kind in measured(rows).short] == [3]
+    assert measured(rows.iloc[:-1]).short == ()
 
 
 def test_checks_once_a_day_may_come_at_any_quarter_of_it_and_see_the_trips_before() -> None:

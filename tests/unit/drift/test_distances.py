@@ -82,6 +82,10 @@ def test_rows_are_spread_evenly_and_none_is_taken_twice_without_need(rows: int, 
     assert counts.max() - counts.min() <= 1
 
 
+def test_few_of_many_rows_lie_in_the_middle_of_equal_parts() -> None:
+    assert evenly(100, 2).tolist() == [25, 75]
+
+
 @given(hours)
 def test_a_matched_reference_has_the_windows_mix_of_hours(current: Array) -> None:
     everything = np.tile(np.arange(168), 400)
@@ -111,6 +115,17 @@ def test_an_hour_with_too_few_rows_is_joined_by_its_neighbours_before_any_row_re
     reference = np.repeat([40, 41, 42], [30, 5, 30])
     positions = matched(reference, np.full(40, 41))
     assert np.bincount(positions).max() <= MULTIPLE
+
+
+def test_an_hour_with_just_enough_rows_is_joined_by_none() -> None:
+    reference = np.repeat([40, 41, 42], 20)
+    assert set(reference[matched(reference, np.full(20, 41))]) == {41}
+
+
+def test_where_the_whole_week_has_too_few_rows_all_of_them_serve_alike() -> None:
+    found = np.bincount(matched(np.arange(168), np.full(200, 3)), minlength=168)
+    assert found.max() - found.min() <= 1
+    assert set(matched(np.full(50, 87), np.full(10, 3))) == set(range(50))
 
 
 def test_every_week_of_the_reference_has_its_share() -> None:
