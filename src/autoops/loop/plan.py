@@ -41,7 +41,7 @@ def begin(
     chosen = given(pipeline, parse_months(months)) if months else _months(pipeline, standing, actor)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
     _claim(pipeline, incident, run_id, by_hand)
-    plan = {
+    plan: dict[str, Any] = {
         "incident_id": incident.id,
         "run_id": run_id,
         "months": [str(month) for month in chosen.all],
@@ -55,15 +55,19 @@ def begin(
         "actor": actor,
         **_look(pipeline, incident),
     }
+    _record(pipeline, plan)
+    return plan
+
+
+def _record(pipeline: Pipeline, plan: Plan) -> None:
     pipeline.ledger.record(
         "retraining begun" if plan["challenger"] is None else "second look begun",
         plan["reason"],
-        actor=actor,
-        incident_id=incident.id,
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
         model_version=plan["challenger"],
         evidence={name: plan[name] for name in ("run_id", "months", "logged", "known_until", "force", "automatic")},
     )
-    return plan
 
 
 def _claim(pipeline: Pipeline, incident: Incident, run_id: str, by_hand: bool) -> None:
