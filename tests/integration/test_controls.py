@@ -180,8 +180,10 @@ def test_a_retraining_that_failed_answered_nothing_and_a_person_takes_it_up(
     plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
     with pytest.raises(Conflict, match="claimed by asset-run"):
         retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
-    retraining.record_failure(pipeline, incident_id, "asset-run", "train (out of memory)")
+    with pytest.raises(KeyboardInterrupt), retraining.failures_recorded(pipeline, plan):
+        raise KeyboardInterrupt
     (failed,) = pipeline.ledger.entries(incident_id=incident_id, kind="retraining failed")
+    assert failed.reason.startswith("run asset-run failed at KeyboardInterrupt; the incident stays open")
     assert f"autoops retrain --incident {incident_id} takes it up" in failed.reason
     with pytest.raises(Conflict, match="claimed by asset-run"):
         retraining.begin(pipeline, "another-asset-run", incident_id=incident_id)

@@ -223,11 +223,13 @@ def record_failure(pipeline: Pipeline, incident_id: int, run_id: str, what: str,
 
 @contextmanager
 def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
-    """For a run without a scheduler: what ends it stands in the ledger before it is raised again."""
+    """For a run without a scheduler: what ends it, whatever that is, stands in the ledger before it is raised again.
+    Otherwise nobody could take up the incident that it has claimed."""
     try:
         yield
-    except AutoOpsError as error:
-        record_failure(pipeline, plan["incident_id"], plan["run_id"], str(error), plan["actor"])
+    except (Exception, KeyboardInterrupt) as error:
+        told = str(error) if isinstance(error, AutoOpsError) else f"{type(error).__name__} {error}".strip()
+        record_failure(pipeline, plan["incident_id"], plan["run_id"], told, plan["actor"])
         raise
 
 
