@@ -18,6 +18,7 @@ from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
+from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
@@ -62,7 +63,7 @@ def create_app(
         instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe, serving.max_model_mb)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
     metrics.watch(holder, writer)
     outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
     if outbox is not None:
