@@ -119,6 +119,7 @@ class Serving(Section):
     port: Port = 8000
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
+    timeout_s: Seconds = 10
     max_model_mb: Budget = 200
     max_batch: Count = 10_000
     outbox_max_rows: Count = 1_000_000

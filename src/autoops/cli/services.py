@@ -16,14 +16,11 @@ verbs = typer.Typer()
 @verbs.command()
 def serve() -> None:
     """Run the prediction API in the foreground."""
-    import uvicorn
-
     from autoops.bootstrap import api
+    from autoops.serving import connections
 
     settings = load_settings()
-    uvicorn.run(
-        api(settings), host=settings.serving.host, port=settings.serving.port, access_log=False, log_config=None
-    )
+    connections.run(api(settings), settings.serving)
 
 
 @verbs.command()

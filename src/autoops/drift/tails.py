@@ -39,7 +39,7 @@ class Ordinary:
         """Of a series with a value every so many days, each of a window that spans `window_days`: windows of that
         length, which share no rows, follow no more often than one fills."""
         schedule = schedule.at_most(DAYS_PER_YEAR / max(every_days, window_days))
-        return cls(schedule, max(1, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days)))
+        return cls(schedule, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days))
 
     def upper_bound(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
         """What ordinary values exceed so persistently that `incidents_per_year` are opened; `series` is in time order

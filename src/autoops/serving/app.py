@@ -18,10 +18,11 @@ from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
+from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import LimitedBody, Measured
+from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
@@ -35,6 +36,8 @@ HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
+_REQUESTS_IN_WORK = 2_000
+"""What one process answers within a second."""
 
 
 def _body_limit(max_batch: int) -> int:
@@ -48,7 +51,7 @@ def create_app(
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     hostname = socket.gethostname()
     metrics = Metrics()
-    writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
+    writer = Writer(_QUEUED_BATCHES * serving.max_batch, serving.timeout_s)
 
     def observe(outcome: Outcome) -> None:
         metrics.reloaded(outcome)
@@ -60,14 +63,14 @@ def create_app(
         instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe, serving.max_model_mb)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
     metrics.watch(holder, writer)
     outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
     if outbox is not None:
         outbox.watch(metrics.registry)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
-    batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
+    batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
         predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
@@ -89,7 +92,8 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     app.include_router(router(endpoints))
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
-    app.add_middleware(LimitedBody, limit_bytes=_body_limit(endpoints.max_batch))
+    largest = _body_limit(endpoints.max_batch)
+    app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
     openapi.complete(app)
     return app

@@ -23,6 +23,9 @@ from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Tr
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
 
+_FEW = 100
+"""Labels that are looked at on the event loop; to hand them over would cost more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,7 +41,8 @@ class Predictor:
         self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, batches: Batches, clock: Clock
     ) -> None:
         self._log = log
-        self._batches = BatchPredictor(log, writer, metrics, batches)
+        self._batches = batches
+        self._batch_predictor = BatchPredictor(log, writer, metrics, batches)
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -58,7 +62,7 @@ class Predictor:
 
     async def predict_batch(self, batch: Batch) -> BatchAnswer:
         """All from one version, once all of them are committed to the log."""
-        return await self._batches.predict(self.loaded(), batch, self._clock.now())
+        return await self._batch_predictor.predict(self.loaded(), batch, self._clock.now())
 
     def _predict_all(self, trips: list[Trip]) -> list[Answer]:
         """Of all requests that came together: scored at once, which costs hardly more than one row."""
@@ -82,7 +86,8 @@ class Predictor:
 
     async def take_ground_truth(self, items: Sequence[Any]) -> GroundTruthReceipt:
         """Stores what is well formed, and says of the rest by position what is wrong with it."""
-        labels, positions, refused = _sort_out(items)
+        few = len(items) <= _FEW
+        labels, positions, refused = _sort_out(items) if few else await self._batches.run(_sort_out, items)
         statuses = await self._writer.do(self._attach_all, labels)
         pending = [position for position, status in zip(positions, statuses, strict=True) if status == "pending"]
         attached = len(labels) - len(pending)
