@@ -15,7 +15,7 @@ from autoops.serving import schemas
 from autoops.trips import columns_of
 from tests.bundles import synthetic_trips
 from tests.fakes import FakeRegistry, HeldClock
-from tests.integration.serving.conftest import TRIP, Start
+from tests.integration.serving.conftest import TRIP, Start, eventually
 
 
 def logged(engine: sa.Engine) -> list[object]:
