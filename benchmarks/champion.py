@@ -56,7 +56,7 @@ class Champion:
 @contextmanager
 def champion(home: Path, source: str | None) -> Iterator[Champion]:
     """Trained on real months of `source`, else on a made-up city; its MLflow runs as long as the block."""
-    with _mlflow_server(home) as tracking_uri:
+    with mlflow_server(home) as tracking_uri:
         environment = {
             f"{PREFIX}MLFLOW__TRACKING_URI": tracking_uri,
             f"{PREFIX}STORAGE__HOME": str(home / "var"),
@@ -84,7 +84,7 @@ def champion(home: Path, source: str | None) -> Iterator[Champion]:
 
 
 @contextmanager
-def _mlflow_server(home: Path) -> Iterator[str]:
+def mlflow_server(home: Path) -> Iterator[str]:
     port = free_port()
     stores = ("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts"))
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}

@@ -17,16 +17,12 @@ class Cores:
     """Servers and the client share no core where there are two or more; the client has the last one."""
 
     all: tuple[int, ...]
+    of_worker: int = 1
+    """How many a server of one worker has."""
 
     @property
-    def one(self) -> tuple[int, ...]:
-        """Of a server with one worker."""
-        return self.all[:1]
-
-    @property
-    def two(self) -> tuple[int, ...]:
-        """Of one with two."""
-        return self.all[:2]
+    def worker(self) -> tuple[int, ...]:
+        return self.all[: self.of_worker]
 
     @property
     def many(self) -> tuple[int, ...]:
@@ -38,10 +34,10 @@ class Cores:
         return self.all[-1:]
 
 
-def cores() -> Cores:
+def cores(of_worker: int = 1) -> Cores:
     if hasattr(os, "sched_getaffinity"):
-        return Cores(tuple(sorted(os.sched_getaffinity(0))))
-    return Cores(tuple(range(os.cpu_count() or 1)))
+        return Cores(tuple(sorted(os.sched_getaffinity(0))), of_worker)
+    return Cores(tuple(range(os.cpu_count() or 1)), of_worker)
 
 
 @contextmanager

@@ -29,9 +29,8 @@ def tell(line: str) -> None:
     print(f"{minutes:2}:{seconds:02}  {line}", flush=True)
 
 
-def measure(home: Path, source: str | None, rounds: int, window_s: float) -> dict[str, Any]:
-    cores = machine.cores()
-    found: dict[str, Any] = {"machine": machine.described(), "window_s": window_s}
+def measure(home: Path, source: str | None, cores: machine.Cores, rounds: int, window_s: float) -> dict[str, Any]:
+    found: dict[str, Any] = {"machine": machine.described(), "window_s": window_s, "cores_of_worker": len(cores.worker)}
     tell("training the model")
     with champion(home, source) as model, machine.pinned(cores.client):
         found["model"] = {"trained_on": model.trained_on, "megabytes": model.model_mb}
@@ -53,6 +52,7 @@ def main() -> None:
     parser.add_argument("--source", default=os.environ.get("AUTOOPS_TLC_DIR"), help="folder of real months")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=float, default=10, help="seconds of each server, number of connections, round")
+    parser.add_argument("--worker-cores", type=int, default=1, help="that each server has for single rows")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     parser.add_argument("--figures", type=Path, help="measure nothing: the tables of figures that were kept")
     parser.add_argument(
@@ -66,7 +66,8 @@ def main() -> None:
     else:
         (ROOT / "var").mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=ROOT / "var", prefix="serving-") as folder:
-            found = measure(Path(folder), options.source, options.rounds, options.window)
+            cores = machine.cores(options.worker_cores)
+            found = measure(Path(folder), options.source, cores, options.rounds, options.window)
     for path in [options.json] * bool(options.json) + [FIGURES] * options.write:
         path.write_text(json.dumps(found, indent=1) + "\n")
     print(serving_tables.page(found), flush=True)

@@ -42,7 +42,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def page(found: Found) -> str:
-    parts = [_machine(found), "### The bar", _bar(found)]
+    parts = [_machine(found), _table(["in short", ""], [list(row) for row in readme_rows(found)])]
+    parts += ["### The bar", _bar(found)]
     for connections, figures in found["single"].items():
         plural = "s" if connections != "1" else ""
         parts += [f"### One row a request, {connections} connection{plural}", _single(figures, found["missing"])]
@@ -60,13 +61,17 @@ def _machine(found: Found) -> str:
     busiest = max(
         busy for figures in found["single"].values() for server in figures.values() for busy in server["client_busy"]
     )
-    windows = f"{len(found['single']['1'][OURS]['rate'])} windows of {found['window_s']:g} s"
-    return (
-        f"Taken {machine['taken_at']} on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-        f"{machine['system']}, Python {machine['python']}; load average {machine['load_before']} before, "
-        f"{found['load_after']} after. "
-        f"{versions}. The model: {model['trained_on']}, {model['megabytes']:.0f} MB as ONNX. Single rows: "
-        f"{windows}, medians with the least and the most. The client was busy for {busiest:.0%} of its core at most."
+    worker, rounds = found["cores_of_worker"], len(found["single"]["1"][OURS]["rate"])
+    return " ".join(
+        [
+            f"Taken {machine['taken_at']} on {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,",
+            f"{machine['system']}, Python {machine['python']}, {versions};",
+            f"load average {machine['load_before']} before, {found['load_after']} after.",
+            f"The model: {model['trained_on']}, {model['megabytes']:.0f} MB as ONNX.",
+            f"Single rows: {worker} core{'s'[: worker > 1]} for the server,",
+            f"{rounds} windows of {found['window_s']:g} s,",
+            f"medians with the least and the most. The client was busy for {busiest:.0%} of its core at most.",
+        ]
     )
 
 
@@ -164,6 +169,15 @@ def write(found: Found, document: Path, readme: Path) -> None:
 
 
 def readme_rows(found: Found) -> Iterator[tuple[str, str]]:
+    """What is said in short; a machine that was busy with other things is no place to take figures, and they say so."""
+    machine = found["machine"]
+    busy = machine["load_before"] > machine["cores"] / 2
+    doubt = f" (preliminary: load average {machine['load_before']} before)" if busy else ""
+    for what, figure in _in_short(found):
+        yield what, figure + doubt
+
+
+def _in_short(found: Found) -> Iterator[tuple[str, str]]:
     one, many = found["single"]["1"], found["single"]["32"]
     if MLFLOW in one:
         what = f"single predictions on one connection, logged and committed, against `{MLFLOW}` with the same forest"

@@ -23,10 +23,10 @@ Figures = dict[str, dict[str, list[float]]]
 def measure(
     servers: Sequence[Server], cores: Cores, rounds: int, window_s: float, tell: Callable[[str], None]
 ) -> tuple[dict[str, Figures], dict[str, float]]:
-    """Figures by connections, and each server's memory in MB after all of that. Each has one core, the same one:
-    while one is asked, the others wait."""
+    """Figures by connections, and each server's memory in MB after all of that. They share their cores: while one is
+    asked, the others wait."""
     with ExitStack() as stack:
-        up = {server.name: stack.enter_context(running(server, cores.one)) for server in servers}
+        up = {server.name: stack.enter_context(running(server, cores.worker)) for server in servers}
         figures: dict[str, Figures] = {}
         for connections in CONNECTIONS:
             asked = {server.name: (up[server.name], server.single) for server in servers}
@@ -42,7 +42,7 @@ def measure_workers(
         return "one worker is all that there can be"
     if len(cores.all) < 3:
         return "two workers and the client need a core each"
-    plans = {ONE: (1, cores.one), ONE_ON_TWO: (1, cores.two), TWO: (2, cores.two)}
+    plans = {ONE: (1, cores.all[:1]), ONE_ON_TWO: (1, cores.all[:2]), TWO: (2, cores.all[:2])}
     with ExitStack() as stack:
         asked = {}
         for name, (workers, of) in plans.items():
@@ -76,12 +76,12 @@ def _rounds(
 def cold_starts(
     servers: Sequence[Server], cores: Cores, rounds: int, tell: Callable[[str], None]
 ) -> dict[str, list[float]]:
-    """Seconds by round, on one core, of a server that has run on this machine before."""
+    """Seconds by round, of a server that has run on this machine before."""
     seconds: dict[str, list[float]] = {server.name: [] for server in servers}
     for number in range(rounds + 1):
         tell(f"cold starts, round {number} of {rounds}" if number else "a first start of each")
         for server in servers:
-            with running(server, cores.one) as up:
+            with running(server, cores.worker) as up:
                 if number:
                     seconds[server.name].append(round(up.cold_start_s, 3))
     return seconds

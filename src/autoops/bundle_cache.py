@@ -2,11 +2,10 @@
 
 import contextlib
 import fcntl
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,9 @@ KEPT = 4
 
 _DOWNLOAD = ".download-"
 
+Admit = Callable[[ModelVersion, int], None]
+"""Of a version and the bytes of its model."""
+
 
 @dataclass(frozen=True)
 class CachedBundle:
@@ -28,9 +30,9 @@ class CachedBundle:
     manifest: bundle.Manifest
 
 
-def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, most_mb: float = math.inf) -> CachedBundle:
-    """The version's verified bundle, downloaded when it is not there yet; raises BundleError when that fails, or when
-    its model is larger than `most_mb`.
+def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: Admit | None = None) -> CachedBundle:
+    """The version's verified bundle, downloaded when it is not there yet; raises BundleError when that fails, and what
+    `admit` raises of the size of its model, before the download where the registry knows it.
 
     A download is verified before it is renamed into place, so the cache never holds half a bundle; one that no
     longer verifies is fetched again. What was used least lately makes room.
@@ -41,11 +43,12 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, most_mb
     found = _verified(place, version)
     if found is None:
         with _alone(cache):
-            found = _verified(place, version) or _download(registry, version, place, most_mb)
+            found = _verified(place, version) or _download(registry, version, place, admit)
             touch(place)
             _prune(cache)
     touch(place)
-    _refuse_above(most_mb, version, (place / bundle.MODEL).stat().st_size)
+    if admit is not None:
+        admit(version, (place / bundle.MODEL).stat().st_size)
     return found
 
 
@@ -68,24 +71,17 @@ def _verified(place: Path, version: ModelVersion) -> CachedBundle | None:
         return None
 
 
-def _download(registry: Registry, version: ModelVersion, place: Path, most_mb: float) -> CachedBundle:
+def _download(registry: Registry, version: ModelVersion, place: Path, admit: Admit | None) -> CachedBundle:
     _remove_leftovers(place.parent)
     if place.is_dir():
         shutil.rmtree(place)
-    if most_mb < math.inf:
-        _refuse_above(most_mb, version, registry.bundle_sizes(version.number).get(bundle.MODEL, 0))
+    if admit is not None:
+        admit(version, registry.bundle_sizes(version.number).get(bundle.MODEL, 0))
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=_DOWNLOAD) as temporary:
         downloaded = registry.download_bundle(version.number, Path(temporary))
         manifest = bundle.verify(downloaded, version.bundle_digest)
         downloaded.rename(place)
     return CachedBundle(place, manifest)
-
-
-def _refuse_above(most_mb: float, version: ModelVersion, size: int) -> None:
-    if size > most_mb * 1e6:
-        raise BundleError(
-            f"the model of version {version.number} has {size / 1e6:.1f} MB, serving.max_model_mb is {most_mb:g}"
-        )
 
 
 @contextlib.contextmanager

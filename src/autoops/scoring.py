@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops import bundle
-from autoops.bundle_cache import fetch_bundle
+from autoops.bundle_cache import Admit, fetch_bundle
 from autoops.errors import BundleError
 from autoops.features import feature_matrix
 from autoops.registry import ModelVersion, Registry
@@ -116,10 +116,10 @@ def give_way(nicer_by: int = _NICER_BY) -> None:
 
 
 def load_version(
-    registry: Registry, version: ModelVersion, cache: Path, threads: int = 1, most_mb: float = math.inf
+    registry: Registry, version: ModelVersion, cache: Path, threads: int = 1, admit: Admit | None = None
 ) -> Scorer:
     """Fetches, verifies and loads a version; raises BundleError when any part of that fails."""
-    found = fetch_bundle(registry, version, cache, most_mb)
+    found = fetch_bundle(registry, version, cache, admit)
     scorer = Scorer(found.directory, found.manifest, threads)
     scorer.verify_golden_rows()
     return scorer

@@ -117,8 +117,10 @@ class Drift(Section):
 class Serving(Section):
     host: str = "127.0.0.1"
     port: Port = 8000
+    workers: Count = 1
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
+    timeout_s: Seconds = 10
     max_model_mb: Budget = 200
     max_batch: Count = 10_000
     outbox_max_rows: Count = 1_000_000

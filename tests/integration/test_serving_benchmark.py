@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.noop:create
 
 def test_the_client_counts_what_is_answered_and_stops_at_what_is_refused() -> None:
     server = Server(NOOP, lambda port: [*COMMAND, "--port", str(port)], [GOOD])
-    with running(server, cores().one) as up:
+    with running(server, cores().worker) as up:
         window = ask(up.port, [GOOD], 4, 0.5)
         assert window.rate == len(window.seconds) / window.lasted_s > 0
         assert up.memory_mb > 10
@@ -60,6 +60,7 @@ def figures() -> dict[str, object]:
         },
         "load_after": 1.0,
         "window_s": 10,
+        "cores_of_worker": 1,
         "model": {"trained_on": "a month", "megabytes": 20.0},
         "missing": {"MLServer": "no such version"},
         "cold_start_s": {name: [1.5, 1.6] for name in rates},
@@ -86,3 +87,12 @@ def test_the_tables_stand_in_the_document_and_what_the_readme_says_is_theirs(tmp
     first, *ours, last = readme.read_text().splitlines()
     assert (first, last) == ("| a | b | `c` |", "| d | e | `f` |")
     assert [row.split(" | ")[1].partition(" ")[0] for row in ours] == ["50", "0.50", "JSON"]
+
+
+def test_what_the_readme_says_of_serving_stands_in_its_document() -> None:
+    root = Path(__file__).parents[2]
+    document = (root / "docs" / "serving.md").read_text()
+    said = [line for line in (root / "README.md").read_text().splitlines() if serving_tables.COMMAND in line]
+    assert said
+    for row in said:
+        assert f"{row.partition(' | `./')[0]} |" in document

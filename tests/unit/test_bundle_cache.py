@@ -10,6 +10,7 @@ from autoops import bundle
 from autoops.bundle_cache import KEPT, fetch_bundle, sweep, touch
 from autoops.errors import BundleError, RegistryUnavailable
 from autoops.registry import ModelVersion
+from autoops.serving.budget import Budget
 from tests.bundles import register_small, small_training_run
 from tests.fakes import FakeRegistry
 
@@ -108,10 +109,11 @@ def test_what_a_killed_download_leaves_is_swept_and_what_a_running_one_has_is_no
 def test_a_model_over_the_budget_is_refused_before_and_after_its_download(
     registry: FakeRegistry, version: ModelVersion, tmp_path: Path
 ) -> None:
+    tight = Budget(0.001).admit
     refused = r"the model of version 1 has 0\.\d MB, serving\.max_model_mb is 0\.001"
     with pytest.raises(BundleError, match=refused):
-        fetch_bundle(registry, version, tmp_path / "cache", most_mb=0.001)
+        fetch_bundle(registry, version, tmp_path / "cache", tight)
     assert registry.calls["download_bundle"] == 0
     fetch_bundle(registry, version, tmp_path / "cache")
     with pytest.raises(BundleError, match=refused):
-        fetch_bundle(registry, version, tmp_path / "cache", most_mb=0.001)
+        fetch_bundle(registry, version, tmp_path / "cache", tight)

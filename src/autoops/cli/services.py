@@ -16,14 +16,9 @@ verbs = typer.Typer()
 @verbs.command()
 def serve() -> None:
     """Run the prediction API in the foreground."""
-    import uvicorn
+    from autoops.serving import server
 
-    from autoops.bootstrap import api
-
-    settings = load_settings()
-    uvicorn.run(
-        api(settings), host=settings.serving.host, port=settings.serving.port, access_log=False, log_config=None
-    )
+    server.run("autoops.bootstrap:api", load_settings().serving)
 
 
 @verbs.command()

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -18,14 +19,17 @@ from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
+from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
+from autoops.serving.intercom import Intercom
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import LimitedBody, Measured
+from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
+from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
 
@@ -35,6 +39,8 @@ HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
+_REQUESTS_IN_WORK = 2_000
+"""What one process answers within a second."""
 
 
 def _body_limit(max_batch: int) -> int:
@@ -42,37 +48,44 @@ def _body_limit(max_batch: int) -> int:
 
 
 def create_app(
-    settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
+    settings: Settings,
+    registry: Registry,
+    log: PredictionLog,
+    instances: Instances,
+    clock: Clock,
+    shared: Path | None = None,
 ) -> FastAPI:
-    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan.
+    `shared` is the folder of the workers of a server that has several."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
-    hostname = socket.gethostname()
-    metrics = Metrics()
-    writer = Writer(limit=_QUEUED_BATCHES * serving.max_batch)
+    metrics = Metrics(shared)
+    writer = Writer(_QUEUED_BATCHES * serving.max_batch, serving.timeout_s)
 
     def observe(outcome: Outcome) -> None:
+        workers.looked.set()
         metrics.reloaded(outcome)
         if outcome in ("swapped", "reverted", "from_cache"):
             heartbeat.wake()
 
     def beat() -> None:
-        loaded = holder.current
-        instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
+        number = loaded.version.number if (loaded := holder.current) else None
+        instances.beat(instance_id, number, started_at, clock.now(), socket.gethostname())
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe, serving.max_model_mb)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
+    workers = Workers(Intercom(shared), holder, instance_id, metrics)
     metrics.watch(holder, writer)
     outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
     if outbox is not None:
-        outbox.watch(metrics.registry)
+        outbox.watch(metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
-    batches = Batches(_BATCHES_IN_WORK * _body_limit(serving.max_batch), serving.batch_threads)
+    batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
-        predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
+        predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, outbox, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
+    lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), lambda: instances.leave(instance_id))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -89,7 +102,8 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     app.include_router(router(endpoints))
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
-    app.add_middleware(LimitedBody, limit_bytes=_body_limit(endpoints.max_batch))
+    largest = _body_limit(endpoints.max_batch)
+    app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
     openapi.complete(app)
     return app
@@ -99,6 +113,7 @@ def _lifespan(
     writer: Writer,
     outbox: OutboxLog | None,
     batches: Batches,
+    workers: Workers,
     periodics: tuple[Periodic, ...],
     leave: Callable[[], None],
 ) -> Lifespan:
@@ -108,9 +123,12 @@ def _lifespan(
         if outbox is not None:
             await asyncio.to_thread(outbox.start)
         writer.start()
+        await workers.join()
         for periodic in periodics:
             periodic.start()
+        await workers.first_look()
         yield
+        workers.leave()
         await writer.stop()
         await asyncio.to_thread(batches.stop)
         for periodic in periodics:

@@ -1,12 +1,10 @@
-"""Batches beside single trips: read, scored and written off the event loop, and only so many at a time."""
+"""Batches beside single trips: read, scored and written off the event loop."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
-from autoops.errors import ServiceUnavailable
 from autoops.scoring import Cores
 
 Given = ParamSpec("Given")
@@ -17,24 +15,11 @@ _WORKERS = 3
 
 
 class Batches:
-    """Belongs to the event loop. `limit_bytes` bounds the bodies of all batches that are in work."""
+    """Belongs to the event loop."""
 
-    def __init__(self, limit_bytes: int, threads: int | None) -> None:
-        self._limit_bytes = limit_bytes
-        self._bytes = 0
+    def __init__(self, threads: int | None) -> None:
         self._workers = ThreadPoolExecutor(_WORKERS, "batch")
         self.cores = Cores(threads)
-
-    @contextmanager
-    def admitted(self, size: int) -> Iterator[None]:
-        """Raises ServiceUnavailable when too much is in work already."""
-        if self._bytes and self._bytes + size > self._limit_bytes:
-            raise ServiceUnavailable("too many batches are in work")
-        self._bytes += size
-        try:
-            yield
-        finally:
-            self._bytes -= size
 
     async def run(self, action: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
         """In a worker."""

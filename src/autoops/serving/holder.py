@@ -4,7 +4,6 @@ A request reads `current` once and uses that one handle throughout, so a swap in
 """
 
 import logging
-import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from autoops.clock import Clock
 from autoops.errors import AutoOpsError, NotFound
 from autoops.registry import ModelVersion, Registry, champion_of
 from autoops.scoring import Scorer
+from autoops.serving.budget import UNLIMITED, Budget
 from autoops.serving.last_served import LastServed
 from autoops.serving.loading import load_beside
 from autoops.serving.quarantine import Failure, Quarantine, identity
@@ -50,13 +50,13 @@ class Holder:
         last_served: LastServed,
         clock: Clock,
         observe: Callable[[Outcome], None] = lambda outcome: None,
-        most_mb: float = math.inf,
+        budget: Budget = UNLIMITED,
     ) -> None:
         self._registry = registry
         self._follows = follows
         self._last_served = last_served
         self._clock = clock
-        self._most_mb = most_mb
+        self._budget = budget
         self._observe = observe
         self._lock = threading.Lock()
         self._swept = False
@@ -121,7 +121,7 @@ class Holder:
         return outcome
 
     def _load(self, version: ModelVersion, source: Literal["registry", "cache"]) -> Loaded:
-        scorer = load_beside(self._registry, version, self._last_served.cache, self._most_mb)
+        scorer = load_beside(self._registry, version, self._last_served.cache, self._budget)
         return Loaded(scorer, version, self._clock.now(), source)
 
     def _swap(self, loaded: Loaded) -> None:

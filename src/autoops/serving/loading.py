@@ -12,6 +12,7 @@ import numpy as np
 
 from autoops.registry import ModelVersion, Registry
 from autoops.scoring import Scorer, give_way, load_version
+from autoops.serving.budget import Budget
 
 _NICER_BY = 10
 _WARM_UP_ROWS = 20
@@ -19,11 +20,11 @@ _WARM_UP_ROWS = 20
 T = TypeVar("T")
 
 
-def load_beside(registry: Registry, version: ModelVersion, cache: Path, most_mb: float) -> Scorer:
+def load_beside(registry: Registry, version: ModelVersion, cache: Path, budget: Budget) -> Scorer:
     """The version, verified and warm. Raises BundleError, and RegistryUnavailable where a download breaks off."""
 
     def load() -> Scorer:
-        scorer = load_version(registry, version, cache, most_mb=most_mb)
+        scorer = load_version(registry, version, cache, admit=budget.admit)
         row = np.zeros((1, len(scorer.manifest.features)), dtype=np.float32)
         for _ in range(_WARM_UP_ROWS):
             scorer.predict(row)

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from autoops.errors import ServiceUnavailable
 from autoops.serving.metrics import Metrics
+from autoops.serving.problems import busy
 
 OTHER = "other"
 """The route of every path that is not ours: a label must not take whatever a client makes up."""
@@ -41,25 +43,42 @@ class Measured:
             self._metrics.answered(route, status, time.perf_counter() - began)
 
 
-class LimitedBody:
-    """Refuses a body above `limit_bytes` before it is read into memory."""
+class Admission:
+    """Keeps what is in work within bounds: a request is refused before it is read into memory when its body has more
+    than `body_bytes`, or when there are `requests` in work already or `all_bytes` of others' bodies.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
+    What only reads is always let in: whoever watches the API must see it then, too.
+    """
+
+    def __init__(self, app: ASGIApp, requests: int, body_bytes: int, all_bytes: int) -> None:
         self._app = app
-        self._limit_bytes = limit_bytes
+        self._most, self._body_bytes, self._all_bytes = requests, body_bytes, all_bytes
+        self._requests = self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
+            return
+        if self._requests >= self._most:
+            await busy("too many requests are in work")(scope, receive, send)
             return
         read = 0
 
         async def counted() -> Message:
             nonlocal read
             message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._limit_bytes:
-                raise HTTPException(413, f"a body may have at most {self._limit_bytes} bytes")
+            size = len(message.get("body", b""))
+            read += size
+            self._bytes += size
+            if read > self._body_bytes:
+                raise HTTPException(413, f"a body may have at most {self._body_bytes} bytes")
+            if self._bytes > max(self._all_bytes, read):
+                raise ServiceUnavailable("too many large requests are in work")
             return message
 
-        await self._app(scope, counted, send)
+        self._requests += 1
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._requests -= 1
+            self._bytes -= read

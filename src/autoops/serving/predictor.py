@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
 from autoops.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
+from autoops.serving import moments
 from autoops.serving.answers import BatchAnswer
 from autoops.serving.batch import Batch
 from autoops.serving.batch_predictor import BatchPredictor
@@ -22,6 +23,9 @@ from autoops.serving.problems import field_problems
 from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Trip
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
+
+_FEW = 100
+"""Labels that are looked at on the event loop; to hand them over would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class Predictor:
         self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, batches: Batches, clock: Clock
     ) -> None:
         self._log = log
-        self._batches = BatchPredictor(log, writer, metrics, batches)
+        self._batches = batches
+        self._batch_predictor = BatchPredictor(log, writer, metrics, batches)
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -58,7 +63,7 @@ class Predictor:
 
     async def predict_batch(self, batch: Batch) -> BatchAnswer:
         """All from one version, once all of them are committed to the log."""
-        return await self._batches.predict(self.loaded(), batch, self._clock.now())
+        return await self._batch_predictor.predict(self.loaded(), batch, self._clock.now())
 
     def _predict_all(self, trips: list[Trip]) -> list[Answer]:
         """Of all requests that came together: scored at once, which costs hardly more than one row."""
@@ -82,7 +87,8 @@ class Predictor:
 
     async def take_ground_truth(self, items: Sequence[Any]) -> GroundTruthReceipt:
         """Stores what is well formed, and says of the rest by position what is wrong with it."""
-        labels, positions, refused = _sort_out(items)
+        few = len(items) <= _FEW
+        labels, positions, refused = _sort_out(items) if few else await self._batches.run(_sort_out, items)
         statuses = await self._writer.do(self._attach_all, labels)
         pending = [position for position, status in zip(positions, statuses, strict=True) if status == "pending"]
         attached = len(labels) - len(pending)
@@ -117,7 +123,7 @@ def _score(loaded: Loaded, trips: Sequence[Trip], now: datetime) -> list[LoggedP
 
 def _columns(trips: Sequence[Trip], event_at: Sequence[datetime]) -> Columns:
     return {
-        "pickup_at": np.array([at.replace(tzinfo=None) for at in event_at], dtype="datetime64[us]"),
+        "pickup_at": moments.of_datetimes(event_at),
         "trip_distance": np.array([trip.trip_distance for trip in trips]),
         "passenger_count": np.array([trip.passenger_count or 0 for trip in trips], dtype=np.int16),
         "pickup_location_id": np.array([trip.pickup_location_id for trip in trips], dtype=np.int16),

@@ -1,7 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457), mapped from the error tree once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +25,10 @@ def problem(
 ) -> Response:
     content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
     return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def busy(detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return problem(503, detail, headers=_RETRY_AFTER | dict(headers or {}))
 
 
 def field_problems(errors: Sequence[Any]) -> list[FieldProblem]:

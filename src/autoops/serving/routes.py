@@ -1,7 +1,5 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,16 +14,19 @@ from autoops.serving import schemas
 from autoops.serving.answers import encode
 from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
 from autoops.serving.batches import Batches
-from autoops.serving.bodies import JSON, parse
+from autoops.serving.bodies import JSON, Model, json_body, parse_json
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
+from autoops.serving.workers import Workers
+
+_SMALL_BODY = 16 * 1024
 
 
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
+    workers: Workers
     batches: Batches
-    exposition: Callable[[], bytes]
     max_batch: int
     follows: str
     instance_id: str
@@ -33,23 +34,22 @@ class Endpoints:
 
     async def predict(self, request: Request) -> Response:
         """Predicts one trip's duration; the answer is in the log before it is sent."""
-        trip = await parse(request, schemas.Trip)
+        trip = await self._parse(request, schemas.Trip)
         return _json(_prediction(await self.predictor.predict(trip)))
 
     async def predict_batch(self, request: Request) -> Response:
         """Predicts many trips with one version, all or none; answers in the kind of the request, or as Accept says."""
         kind, media_type = kinds_of(request)
         body = await request.body()
-        with self.batches.admitted(len(body)):
-            batch, form = await self.batches.run(read, body, kind, self.max_batch)
-            answer = await self.predictor.predict_batch(batch)
-            content = await self.batches.run(encode, answer, form if MEDIA_TYPES[media_type] == "json" else "arrow")
+        batch, form = await self.batches.run(read, body, kind, self.max_batch)
+        answer = await self.predictor.predict_batch(batch)
+        content = await self.batches.run(encode, answer, form if MEDIA_TYPES[media_type] == "json" else "arrow")
         return Response(content, media_type=media_type)
 
     async def ground_truth(self, request: Request) -> schemas.GroundTruthReceipt:
         """Takes what trips really took. A label for an id that is not known yet is kept; of two labels for one
         prediction the later counts; a malformed one is refused by position and the rest stored."""
-        batch = await parse(request, schemas.GroundTruthBatch)
+        batch = await self._parse(request, schemas.GroundTruthBatch)
         self._limit(len(batch.labels), "labels")
         return await self.predictor.take_ground_truth(batch.labels)
 
@@ -76,18 +76,18 @@ class Endpoints:
             ],
             instance_id=self.instance_id,
             started_at=self.started_at,
+            workers=await self.workers.info(),
         )
 
     async def reload(self) -> schemas.Reload:
-        """Looks at the registry now, and tries a version again that failed before."""
-        holder = self.predictor.holder
-        outcome = await asyncio.to_thread(holder.refresh, insist=True)
-        loaded, failure = holder.current, holder.failure
+        """Looks at the registry now, in every process of this server, and tries a version again that failed before."""
+        here, everywhere = await self.workers.reload()
         return schemas.Reload(
-            model_version=loaded.version.number if loaded else None,
-            swapped=outcome in ("swapped", "reverted"),
-            outcome=outcome,
-            last_error=failure.reason if failure else None,
+            model_version=here.model_version,
+            swapped=here.outcome in ("swapped", "reverted"),
+            outcome=str(here.outcome),
+            last_error=here.last_error,
+            workers=everywhere,
         )
 
     async def health(self) -> schemas.Alive:
@@ -99,8 +99,15 @@ class Endpoints:
         return schemas.Ready(model_version=self.predictor.loaded().version.number)
 
     async def metrics(self) -> Response:
-        """For Prometheus."""
-        return Response(self.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        """For Prometheus: of all processes of this server."""
+        return Response(await self.workers.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _parse(self, request: Request, model: type[Model]) -> Model:
+        """In a worker where there is so much of it that others would wait."""
+        body = await json_body(request)
+        if len(body) <= _SMALL_BODY:
+            return parse_json(body, model)
+        return await self.batches.run(parse_json, body, model)
 
     def _limit(self, count: int, what: str) -> None:
         if count > self.max_batch:

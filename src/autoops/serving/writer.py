@@ -2,7 +2,8 @@
 
 A request waits for the commit that holds its rows, so what is answered is in the log, and a killed process loses
 nothing that it has acknowledged. One thread writes, so that the requests of one process never fight for the database.
-Large requests take turns with the small ones: whoever asks for one row waits for one large request at most.
+Large requests take turns with the small ones: whoever asks for one row waits for one large request at most. Nobody
+waits longer than is bearable: what has not begun by then is not done any more, and what has may be done or not.
 """
 
 import asyncio
@@ -33,13 +34,33 @@ class _Job:
     items: Sequence[Any] | None
     size: int
     future: "asyncio.Future[Any]"
+    begun: bool = False
+    given_up: bool = False
+
+    def begin(self) -> bool:
+        """False: nobody waits for it any more. Either this sees that it was given up, or `give_up` that it has begun,
+        because each first says so of itself."""
+        self.begun = True
+        return not self.given_up
+
+    def give_up(self) -> None:
+        self.given_up = True
+        if not self.future.done():
+            stored = (
+                "may be stored or not; to repeat it with the same request_id is safe" if self.begun else "is not stored"
+            )
+            self.future.set_exception(
+                ServiceUnavailable(f"the database did not answer in time, and this request {stored}")
+            )
 
 
 class Writer:
     """Belongs to the event loop that started it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, patience_s: float) -> None:
+        """Takes so many items at a time, and lets each request wait for so long."""
         self._limit = limit
+        self._patience_s = patience_s
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._open = False
@@ -59,7 +80,8 @@ class Writer:
     async def do(self, action: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item]) -> Sequence[Result]:
         """`action` on `items` joined with those of other requests; its results for these items, in their order.
 
-        The action does all or nothing. Raises what it raises, and ServiceUnavailable when too much is waiting.
+        The action does all or nothing. Raises what it raises, and ServiceUnavailable when too much is waiting or the
+        database does not answer in time.
         """
         results: Sequence[Result] = await self._ask(action, items, len(items))
         return results
@@ -77,7 +99,11 @@ class Writer:
         self.queued += size
         job = _Job(action, items, size, self._loop.create_future())
         self._jobs.put(job)
-        return await job.future
+        patience = self._loop.call_later(self._patience_s, job.give_up)
+        try:
+            return await job.future
+        finally:
+            patience.cancel()
 
     def _run(self) -> None:
         large: deque[_Job] = deque()
@@ -95,7 +121,8 @@ class Writer:
                 self._do([large.popleft()])
 
     def _do(self, jobs: list[_Job]) -> None:
-        self._loop.call_soon_threadsafe(self._resolve, _perform(jobs))
+        outcomes = _perform([job for job in jobs if job.begin()])
+        self._loop.call_soon_threadsafe(self._resolve, jobs, outcomes)
 
     def _next_group(self, large: deque[_Job]) -> tuple[list[_Job], bool]:
         """The small requests that are queued, up to a group's size, and whether there can be more; the large ones go
@@ -117,9 +144,9 @@ class Writer:
             return group, True
         return group, False
 
-    def _resolve(self, outcomes: list[tuple[_Job, object]]) -> None:
+    def _resolve(self, jobs: list[_Job], outcomes: list[tuple[_Job, object]]) -> None:
+        self.queued -= sum(job.size for job in jobs)
         for job, outcome in outcomes:
-            self.queued -= job.size
             if job.future.done():
                 continue
             if isinstance(outcome, Exception):
@@ -131,6 +158,8 @@ class Writer:
 def _perform(jobs: list[_Job]) -> list[tuple[_Job, object]]:
     """Each job with its results or its exception. What breaks a group for no known reason may come from one
     request, so then each is tried alone."""
+    if not jobs:
+        return []
     try:
         results = _results(jobs)
     except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told

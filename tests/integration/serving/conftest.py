@@ -15,6 +15,7 @@ from autoops.clock import Clock, SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.registry import CHAMPION, Registry, TrainingRun
+from autoops.serving import connections
 from autoops.serving.app import create_app
 from autoops.settings import Serving, Settings
 from tests.bundles import small_training_run
@@ -46,7 +47,8 @@ def serving(
 ) -> Iterator[httpx.Client]:
     app = create_app(settings, registry, log, instances, clock)
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=False))
+    options = connections.options(settings.serving)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=False, **options))
     thread = Thread(target=server.run)
     thread.start()
     try:

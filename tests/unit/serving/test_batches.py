@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from autoops import bundle
-from autoops.errors import ServiceUnavailable
 from autoops.features import feature_matrix
 from autoops.scoring import Cores, Scorer
 from autoops.serving.batch import of_columns
@@ -50,7 +49,7 @@ def test_several_threads_of_batches_give_way_and_no_others(threads: int, nicer_b
 
 def test_the_event_loop_goes_on_while_a_batch_is_in_work() -> None:
     async def body() -> bool:
-        batches, go_on = Batches(1000, 1), threading.Event()
+        batches, go_on = Batches(1), threading.Event()
         working = asyncio.create_task(batches.run(go_on.wait, 10))
         await asyncio.sleep(0)
         go_on.set()
@@ -59,20 +58,6 @@ def test_the_event_loop_goes_on_while_a_batch_is_in_work() -> None:
         return done
 
     assert asyncio.run(body())
-
-
-def test_more_than_the_limit_is_refused_until_something_ends() -> None:
-    batches = Batches(100, 1)
-    with batches.admitted(250), pytest.raises(ServiceUnavailable), batches.admitted(1):
-        pass
-    with batches.admitted(60):
-        with pytest.raises(ServiceUnavailable), batches.admitted(41):
-            pass
-        with batches.admitted(40):
-            pass
-        with batches.admitted(40):
-            pass
-    batches.stop()
 
 
 def columns(**changes: object) -> TripColumns:

@@ -36,9 +36,12 @@ class Database:
 Body = Callable[[Writer], Awaitable[None]]
 
 
-def run(body: Body, limit: int = 100) -> None:
+PATIENT_S = 10
+
+
+def run(body: Body, limit: int = 100, patience_s: float = PATIENT_S) -> None:
     async def main() -> None:
-        writer = Writer(limit)
+        writer = Writer(limit, patience_s)
         writer.start()
         try:
             await asyncio.wait_for(body(writer), 10)
@@ -124,6 +127,27 @@ def test_a_request_that_breaks_its_group_breaks_only_itself() -> None:
     run(body)
 
 
+def test_nobody_waits_for_ever_and_what_had_not_begun_is_not_done_later() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        begun = await occupy(writer, database)
+        waiting = asyncio.create_task(writer.do(database.store, [1]))
+        alone = asyncio.create_task(writer.do_alone(lambda: database.store([2]), 1))
+        with pytest.raises(ServiceUnavailable, match="may be stored or not"):
+            await begun
+        for task in (waiting, alone):
+            with pytest.raises(ServiceUnavailable, match="is not stored"):
+                await task
+        assert writer.queued == 3
+        database.gate.set()
+        await writer.stop()
+        assert writer.queued == 0
+
+    run(body, patience_s=0.1)
+    assert database.transactions == [[0]]
+
+
 def test_too_much_waiting_is_refused_at_once() -> None:
     database = Database()
 
@@ -161,7 +185,7 @@ def test_stopping_stores_what_waits_and_takes_no_more() -> None:
     database = Database()
 
     async def main() -> None:
-        writer = Writer(100)
+        writer = Writer(100, PATIENT_S)
         writer.start()
         first = await occupy(writer, database)
         waiting = [asyncio.create_task(writer.do(database.store, [i])) for i in range(1, 4)]
@@ -197,7 +221,7 @@ def test_stopping_stores_large_requests_too() -> None:
     database = Database()
 
     async def main() -> None:
-        writer = Writer(10_000)
+        writer = Writer(10_000, PATIENT_S)
         writer.start()
         first = await occupy(writer, database)
         waiting = [asyncio.create_task(writer.do(database.store, [i] * 300)) for i in range(1, 4)]
