@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from conventions import ONLY_UNAVAILABLE
+from conventions import ONLY_UNAVAILABLE, actor
 
 DOC = """
 ### A person's yes to a version that the gate let through
@@ -43,9 +43,8 @@ def approve_version() -> None:
         from autoops import bootstrap
         from autoops.loop import approval
 
-        context = get_current_context()
-        form, who = context["params"], context["dag_run"].triggering_user_name or "somebody"
-        return approval.approve(bootstrap.pipeline(), form["incident"], reason=form["reason"], actor=f"airflow:{who}")
+        form = get_current_context()["params"]
+        return approval.approve(bootstrap.pipeline(), form["incident"], reason=form["reason"], actor=actor())
 
     @task(multiple_outputs=False, retries=0)
     def confirm(approved: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from conventions import INCIDENT, ONLY_UNAVAILABLE
+from conventions import INCIDENT, ONLY_UNAVAILABLE, actor
 
 DOC = """
 ### A challenger, the gate and, where it is better, a promotion
@@ -21,7 +21,8 @@ Starts on an `autoops_incident` event of `drift_monitor`, or by hand (*Trigger*)
 * **confirm** waits until every API instance serves the new version; skipped when nothing was promoted.
 * **close** closes the incident with what became of it.
 * **record_failure** runs when any task failed: it writes to the ledger which one, and why. The incident stays open;
-  clear the failed task to go on from there.
+  clear the failed task to go on from there, or run `autoops retrain --incident INCIDENT`, or
+  `autoops close INCIDENT --reason "..."`.
 """
 
 MONTHS = r"^$|^\d{4}-\d{2}(\.\.\d{4}-\d{2})?(\s*,\s*\d{4}-\d{2}(\.\.\d{4}-\d{2})?)*$"
@@ -67,6 +68,7 @@ def begin() -> dict[str, Any]:
                     months=form["months"] or None,
                     reason=form["reason"] or "",
                     force=form["force"],
+                    actor=actor(),
                 )
         except Conflict as claimed:
             held.append(str(claimed))
@@ -152,7 +154,10 @@ def record_failure() -> None:
             None, type=["null", "string"], title="Reason", description="Stands in the ledger, with the incident."
         ),
         "force": Param(
-            False, type="boolean", title="Force", description="Promote the new version whatever the gate says of it."
+            False,
+            type="boolean",
+            title="Force",
+            description="Promote the new version whatever the gate says of it; asks for a reason.",
         ),
     },
     default_args={

@@ -1,6 +1,7 @@
 """Calendar months, the unit in which the TLC publishes."""
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +53,11 @@ class Month:
     def ends_at(self) -> datetime:
         """The first moment after the month."""
         return self.plus(1).starts_at
+
+    @property
+    def days(self) -> int:
+        """On the calendar: March is an hour short of them."""
+        return monthrange(self.year, self.month)[1]
 
 
 def month_range(first: Month, last: Month) -> Iterator[Month]:

@@ -4,7 +4,7 @@ Ground truth is append-only and joined when it is read: a label for an id that i
 and of two labels for one prediction the later counts while both are kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -178,6 +178,16 @@ class PredictionLog:
                 row = LabelledPrediction(LoggedPrediction(*logged), minutes, label_id)
                 newest.setdefault(row.logged.id, row)
         return list(reversed(list(newest.values())[:limit]))
+
+    def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
+        """Prediction id, label id and event time of every label in scope, row by row: of months of traffic."""
+        truth, logged = tables.ground_truth.c, tables.predictions.c
+        named = logged.id == sa.func.coalesce(_by_request(), truth.prediction_id)
+        query = sa.select(logged.id, truth.id, logged.event_at).join_from(
+            tables.ground_truth, tables.predictions, named
+        )
+        with storage_errors(), self._engine.connect().execution_options(yield_per=10_000) as connection:
+            yield from connection.execute(query.where(scope.condition())).tuples()
 
     def labelled_at(self, rows: Sequence[LoggedPrediction]) -> dict[str, datetime]:
         """When the first label came, by prediction id, of those of the rows that have one."""

@@ -60,7 +60,9 @@ def test_force_promotes_what_the_gate_would_not(runs: list[dict[str, Any]], ledg
     assert runs[2]["state"] == "success"
     (gate,) = ledger.entries(incident_id=2, kind="gate")
     assert gate.evidence["decision"] != "promote", "both were trained on the same months"
-    assert "forced although" in ledger.entries(incident_id=2, kind="promoted")[0].reason
+    promoted = ledger.entries(incident_id=2, kind="promoted")[0]
+    assert "forced although" in promoted.reason
+    assert promoted.actor == "airflow:dag_test"
 
 
 def test_a_failed_run_says_in_the_ledger_what_failed_and_leaves_the_incident_open(

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
+from autoops.loop.pipeline import Pipeline
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.settings import MLflow
+from tests.integration.one_process import with_champion
 from tests.ports import free_port
 
 STARTS_WITHIN_S = 60
@@ -36,12 +39,18 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def slower_city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Months of 2022 in which trips become 30 % slower from April on; a week has some 1,400."""
     directory = tmp_path_factory.mktemp("slower")
     months = parse_months("2022-01..2022-09")
     write_sample(directory, months, trips_per_month=6_000, scenario="speed", changes_from=months[3])
     return directory
+
+
+@pytest.fixture
+def pipeline(engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+    """Version 1, of the world before the change, serves."""
+    return with_champion(tmp_path, world, engine)
 
 
 def _start(home: Path, port: int, log: object) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 """The loop in one process, with months that are published by copying a file."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -64,12 +65,19 @@ def small(**training: object) -> Settings:
     )
 
 
+def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
+    changed = getattr(pipeline.settings, section).model_copy(update=values)
+    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
+
+
 def publish(world: Path, directory: Path, months: str) -> None:
     for month in parse_months(months):
         shutil.copy(world / file_name(month), directory / "published")
 
 
 def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]:
+    if how.get("force"):
+        how.setdefault("reason", "I insist")
     plan = retraining.begin(pipeline, run_id, **how)
     version = retraining.candidate(pipeline, plan)
     promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))

@@ -1,7 +1,6 @@
 """Hands on the wheel: freeze, approval, the budget, and what would be decided, in one process."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,19 +17,9 @@ from autoops.loop.preview import preview, sentences
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, champion_of
 from autoops.settings import Settings
-from tests.integration.one_process import drive, publish, retrain, with_champion
+from tests.integration.one_process import drive, publish, retrain, setting
 
 CHANGE = Month(2022, 4)
-
-
-@pytest.fixture
-def world(slower_city: Path) -> Path:
-    return slower_city
-
-
-@pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
-    return with_champion(tmp_path, world, engine)
 
 
 @pytest.fixture
@@ -45,11 +34,6 @@ def alarmed(pipeline: Pipeline, world: Path, tmp_path: Path) -> Callable[[], dic
         return monitoring.check(pipeline)
 
     return check
-
-
-def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
-    changed = getattr(pipeline.settings, section).model_copy(update=values)
-    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
 
 
 def kinds(pipeline: Pipeline, incident_id: int) -> list[str]:
@@ -187,6 +171,30 @@ def test_an_incident_of_a_version_that_is_replaced_is_void_and_covers_nothing(
         drive(pipeline, world, Month(2022, 5), slice(start, start + 1_000))
         found = monitoring.check(pipeline)
     assert (found["decision"], found["model_version"]) == ("open incident", 2)
+
+
+def test_a_retraining_that_failed_answered_nothing_and_a_person_takes_it_up(
+    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]], world: Path
+) -> None:
+    incident_id = alarmed()["incident_id"]
+    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    with pytest.raises(Conflict, match="claimed by asset-run"):
+        retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
+    with pytest.raises(KeyboardInterrupt), retraining.failures_recorded(pipeline, plan):
+        raise KeyboardInterrupt
+    (failed,) = pipeline.ledger.entries(incident_id=incident_id, kind="retraining failed")
+    assert failed.reason.startswith("run asset-run failed at KeyboardInterrupt; the incident stays open")
+    assert f"autoops retrain --incident {incident_id} takes it up" in failed.reason
+    with pytest.raises(Conflict, match="claimed by asset-run"):
+        retraining.begin(pipeline, "another-asset-run", incident_id=incident_id)
+
+    again = retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
+    assert again["holds_from"] == plan["holds_from"]
+    with pytest.raises(Conflict, match="claimed by cli"):
+        retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    close_by_hand(pipeline, incident_id, reason="no machine for it", actor="cli:ann")
+    drive(pipeline, world, CHANGE, slice(2_000, 3_000))
+    assert monitoring.check(pipeline)["decision"] == "open incident"
 
 
 def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:

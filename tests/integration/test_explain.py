@@ -15,23 +15,16 @@ from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import roll_back
 from autoops.loop.report import page
 from autoops.months import Month
-from autoops.settings import Settings
-from tests.integration.one_process import drive, publish, with_champion
+from tests.integration.one_process import drive, publish
 
 CHANGE, AFTER = Month(2022, 4), Month(2022, 5)
 
 
 @pytest.fixture
-def world(slower_city: Path) -> Path:
-    return slower_city
-
-
-@pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+def pipeline(pipeline: Pipeline) -> Pipeline:
     """Version 1 has been in charge for an hour."""
-    built = with_champion(tmp_path, world, engine)
-    built.clock.advance(hours=1)
-    return built
+    pipeline.clock.advance(hours=1)
+    return pipeline
 
 
 @pytest.fixture

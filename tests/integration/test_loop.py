@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.errors import BrokenData, Conflict, NotPublished, ServiceUnavailable
+from autoops.errors import BrokenData, Conflict, InputError, NotPublished, ServiceUnavailable
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
@@ -118,10 +118,12 @@ def test_retries_and_second_triggers_train_and_promote_once(pipeline: Pipeline, 
 
 def test_a_version_carries_what_its_life_needs(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
+    retrain(pipeline, "first", reason="the first of all")
     champion = champion_of(pipeline.registry)
     assert champion.tags["training_months"] == "2022-01,2022-02,2022-03"
     assert champion.tags["trigger"] == "manual"
+    assert champion.tags["reason"] == "the first of all"
+    assert pipeline.registry.runs[1].tags["reason"] == "the first of all"
     assert champion.tags["gate_decision"] == "promote"
     assert len(champion.tags["data_digests"].split(",")) == 3
     assert champion.trained_until < Month(2022, 3).ends_at - timedelta(days=6.9)
@@ -140,6 +142,8 @@ def test_the_same_months_again_are_not_demonstrably_better(pipeline: Pipeline, w
 def test_force_promotes_against_the_gate_and_says_so(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-01..2022-03")
     retrain(pipeline, "first")
+    with pytest.raises(InputError, match="say why"):
+        retraining.begin(pipeline, "again", months="2022-01..2022-03", force=True)
     outcome = retrain(pipeline, "again", months="2022-01..2022-03", force=True)
     assert outcome["promoted"]
     assert "forced although" in outcome["reason"]
@@ -213,7 +217,7 @@ def test_rolling_back_restores_the_previous_version_and_marks_the_other(
     assert roll_back(pipeline, reason="worse at night", actor="me", expected=2) == 1
     assert pipeline.registry.by_alias(CHAMPION).number == 1
     assert pipeline.registry.version(2).tags["rolled_back"] == "worse at night"
-    plan = retraining.begin(pipeline, "third", months="2022-01..2022-03", force=True)
+    plan = retraining.begin(pipeline, "third", months="2022-01..2022-03", force=True, reason="I insist")
     refused = retraining.promote(pipeline, plan, 2, {"decision": "promote", "reason": "", "champion": 1})
     assert not refused["promoted"]
 
@@ -234,7 +238,7 @@ def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(
 ) -> None:
     publish(world, tmp_path, "2022-01..2022-03")
     retrain(pipeline, "first")
-    plan = retraining.begin(pipeline, "second", months="2022-01..2022-03", force=True)
+    plan = retraining.begin(pipeline, "second", months="2022-01..2022-03", force=True, reason="I insist")
     version = retraining.candidate(pipeline, plan)
     verdict = retraining.gate(pipeline, plan, version)
     pipeline.registry.set_alias(CHAMPION, version)

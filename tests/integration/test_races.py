@@ -20,7 +20,7 @@ from autoops.registry import CHAMPION
 from autoops.settings import Settings
 from tests.bundles import small_training_run
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import drive, pipeline_in, with_champion
+from tests.integration.one_process import drive, pipeline_in
 
 CHANGE = Month(2022, 4)
 
@@ -58,13 +58,10 @@ def together(*actions: Callable[[], object]) -> list[object]:
         return list(pool.map(done, actions))
 
 
-def test_checks_beside_each_other_judge_once_and_open_one_incident(
-    settings: Settings, engine: sa.Engine, slower_city: Path, tmp_path: Path
-) -> None:
-    pipeline = with_champion(tmp_path, slower_city, engine)
-    drive(pipeline, slower_city, CHANGE, slice(0, 1_000))
+def test_checks_beside_each_other_judge_once_and_open_one_incident(pipeline: Pipeline, world: Path) -> None:
+    drive(pipeline, world, CHANGE, slice(0, 1_000))
     monitoring.check(pipeline)
-    drive(pipeline, slower_city, CHANGE, slice(1_000, 2_000))
+    drive(pipeline, world, CHANGE, slice(1_000, 2_000))
     found = together(*[lambda: monitoring.check(pipeline)] * 2)
     assert sorted(one["verdict"] for one in found) == ["drift", "no new data"]  # type: ignore[index]
     assert [incident.kind for incident in pipeline.ledger.incidents()] == ["drift", "manual"]

@@ -1,6 +1,7 @@
 """After a promotion: the new version against the one that it replaced, on the trips that it answered."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,22 @@ def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Pip
             window(broken, worlds["steady"], number)
     lame.lame = False
     assert window(broken, worlds["steady"], 2)["decision"] == "roll back"
+
+
+@pytest.mark.parametrize("finish", [monitoring.check, lambda pipeline: roll_back(pipeline, reason="?", actor="me")])
+def test_a_rollback_that_broke_off_before_its_record_gets_one(
+    mistaken: Pipeline, finish: Callable[[Pipeline], object]
+) -> None:
+    standing = mistaken.ledger.open_incident("drift", "odd", actor="test", model_version=2)
+    mistaken.registry.tag(2, {ROLLED_BACK: "worse"})
+    mistaken.registry.set_alias(PREVIOUS, 2)
+    mistaken.registry.set_alias(CHAMPION, 1)
+    finish(mistaken)
+    monitoring.check(mistaken)
+    (entry,) = mistaken.ledger.entries(kind="rolled back")
+    assert (entry.model_version, entry.reason, entry.evidence) == (2, "worse", {"restored": 1})
+    assert mistaken.ledger.incident(standing).outcome == "version 2 was rolled back: worse"
+    assert champion_of(mistaken.registry).number == 1
 
 
 def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, worlds: dict[str, Path]) -> None:

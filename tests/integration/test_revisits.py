@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotPublished, SourceUnavailable
 from autoops.ingestion.sample import write_sample
@@ -19,25 +18,9 @@ from autoops.loop.preview import preview, sentences
 from autoops.loop.report import page
 from autoops.months import Month
 from autoops.registry import champion_of
-from autoops.settings import Settings
-from tests.integration.one_process import publish, retrain, with_champion
+from tests.integration.one_process import publish, retrain, setting
 
 CHANGE = Month(2022, 4)
-
-
-@pytest.fixture
-def world(slower_city: Path) -> Path:
-    return slower_city
-
-
-@pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
-    return with_champion(tmp_path, world, engine)
-
-
-def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
-    changed = getattr(pipeline.settings, section).model_copy(update=values)
-    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
 
 
 @pytest.fixture

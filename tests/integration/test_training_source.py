@@ -68,6 +68,19 @@ def test_drift_is_healed_without_any_publication(pipeline: Pipeline, world: Path
     assert monitoring.check(training_on(pipeline, "months"))["actionable"] == []
 
 
+def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(pipeline: Pipeline, world: Path) -> None:
+    """They are of the same month."""
+    for start in (0, 1_000):
+        drive(pipeline, world, APRIL, slice(start, start + 1_000))
+        found = monitoring.check(pipeline)
+    plan = retraining.begin(pipeline, "second", incident_id=found["incident_id"])
+    assert plan["months"] == ["2022-04"]
+    verdict = retraining.gate(pipeline, plan, 1)
+    retraining.close(pipeline, plan, {"promoted": False, "version": 1, "reason": verdict["reason"]})
+    drive(pipeline, world, APRIL, slice(2_000, 3_000))
+    assert monitoring.check(pipeline)["decision"] == "open incident"
+
+
 def test_an_incident_beyond_the_labels_waits_for_them(pipeline: Pipeline, world: Path) -> None:
     drive(pipeline, world, APRIL, WHOLE)
     newest = trips_of(pipeline, [APRIL])["pickup_at"].iloc[-1].to_pydatetime()

@@ -69,3 +69,7 @@ def test_months_parse_from_any_mix_sorted_and_each_once(texts, expected):
 def test_a_list_of_months_that_makes_no_sense_is_refused(texts):
     with pytest.raises(MonthError):
         parse_months(texts)
+
+
+def test_a_month_has_its_days_whatever_the_clocks_do() -> None:
+    assert [Month(2022, number).days for number in (2, 3, 11)] == [28, 31, 30]

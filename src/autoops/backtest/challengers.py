@@ -14,7 +14,7 @@ from autoops.backtest.fingerprint import TRAINING_CODE, code, fingerprint, train
 from autoops.backtest.registry import LocalRegistry, copy_bundle
 from autoops.loop import retraining
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.retraining import RUN_TAG, Plan
+from autoops.loop.retraining import Plan
 from autoops.months import parse_months
 
 
@@ -45,7 +45,7 @@ class Challengers:
         with _locked(place):
             kept = _read(place)
             if kept is not None:
-                registry.adopt(kept.bundle, kept.tags | _tags(plan))
+                registry.adopt(kept.bundle, kept.tags | retraining.tags_of(plan))
             begun = time.process_time()
             number = retraining.train(pipeline, plan)
             if kept is None:
@@ -58,10 +58,6 @@ class Challengers:
         digests = [month and month.digest for month in months]
         settings = training_settings(pipeline.settings)
         return fingerprint(plan["months"], plan["holds_from"], digests, settings, self._code)
-
-
-def _tags(plan: Plan) -> dict[str, str]:
-    return {RUN_TAG: plan["run_id"], "trigger": plan["trigger"], "incident": str(plan["incident_id"])}
 
 
 @contextmanager

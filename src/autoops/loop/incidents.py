@@ -104,7 +104,11 @@ def _open(
 
 
 def _retrained_until(pipeline: Pipeline, champion: ModelVersion, past: list[Incident]) -> datetime | None:
-    """The end of the months that the last retraining for an incident of this champion was given."""
+    """How far the trips reached that the last retraining for an incident of this champion was given; one that failed
+    before the gate was given them in vain."""
     own = [incident.id for incident in past if incident.model_version == champion.number]
-    begun = pipeline.ledger.entries(incident_id=own[0], kind="retraining begun") if own else []
-    return parse_months(begun[-1].evidence["months"])[-1].ends_at if begun else None
+    if not own or not pipeline.ledger.entries(incident_id=own[0], kind="gate"):
+        return None
+    given = pipeline.ledger.entries(incident_id=own[0], kind="retraining begun")[-1].evidence
+    known_until = given.get("known_until")
+    return datetime.fromisoformat(known_until) if known_until else parse_months(given["months"])[-1].ends_at

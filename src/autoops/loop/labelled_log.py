@@ -4,7 +4,7 @@ The rules of cleaning hold for it as for published months, and what was found to
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import pandas as pd
@@ -24,12 +24,13 @@ DIGEST_CHARACTERS = 16
 
 def logged_months(pipeline: Pipeline) -> list[Month]:
     """In order, those that labelled trips began in; the newest is probably not over."""
-    return sorted({Month.of(row.logged.event_at) for row in _rows(pipeline)})
+    hours = {moment.replace(minute=0, second=0, microsecond=0) for moment in _moments(pipeline)}
+    return sorted({Month.of(hour) for hour in hours})
 
 
 def labelled_until(pipeline: Pipeline) -> datetime | None:
     """Event time of the newest labelled trip."""
-    return max((row.logged.event_at for row in _rows(pipeline)), default=None)
+    return max(_moments(pipeline), default=None)
 
 
 def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
@@ -54,5 +55,14 @@ def _rows(pipeline: Pipeline) -> list[LabelledPrediction]:
     for version in pipeline.registry.versions():
         broken = broken_rows(pipeline, version.number)
         labelled = pipeline.log.latest_labelled(Scope(version.number, LIVE), MOST_LABELS)
-        found += [row for row in labelled if not broken.contains(row)]
+        found += [row for row in labelled if not broken.contains(row.logged.id, row.label_id)]
     return found
+
+
+def _moments(pipeline: Pipeline) -> Iterator[datetime]:
+    """Event times of all labelled trips, one by one: while an incident waits for them, each check asks."""
+    for version in pipeline.registry.versions():
+        broken = broken_rows(pipeline, version.number)
+        for prediction_id, label_id, moment in pipeline.log.labelled_moments(Scope(version.number, LIVE)):
+            if not broken.contains(prediction_id, label_id):
+                yield moment

@@ -11,7 +11,7 @@ from autoops.loop.checks import BROKEN, JUDGED, Check
 from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.windows import Window, promoted_at
-from autoops.predictions import LIVE, LabelledPrediction
+from autoops.predictions import LIVE
 from autoops.registry import ModelVersion
 
 
@@ -73,9 +73,9 @@ class BrokenRows:
     predictions: tuple[tuple[str, str], ...]
     labels: tuple[tuple[int, int], ...]
 
-    def contains(self, row: LabelledPrediction) -> bool:
-        return any(first < row.logged.id <= last for first, last in self.predictions) or any(
-            first < row.label_id <= last for first, last in self.labels
+    def contains(self, prediction_id: str, label_id: int) -> bool:
+        return any(first < prediction_id <= last for first, last in self.predictions) or any(
+            first < label_id <= last for first, last in self.labels
         )
 
 

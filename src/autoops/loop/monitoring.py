@@ -21,7 +21,7 @@ from autoops.loop.live_quality import quality_of
 from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import roll_back
+from autoops.loop.promotion import finish_rollback, roll_back
 from autoops.loop.published_windows import published_windows
 from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
@@ -83,6 +83,7 @@ def _check_alone(pipeline: Pipeline) -> dict[str, Any]:
         lists: dict[str, Any] = {"windows": [], "quarantined": [], "recovered": [], "actionable": []}
         found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
         return found | {"decision": "nothing", "because": reason, **lists}
+    finish_rollback(pipeline, ACTOR)
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []
     after = _last_check(pipeline)

@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from autoops.errors import Conflict
+from autoops.errors import Conflict, InputError
 from autoops.loop import second_looks
 from autoops.loop.controls import frozen
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.training_window import Months, given, newest_window
+from autoops.loop.training_window import Months, given, known_until, newest_window
 from autoops.months import parse_months
 
-ACTION = "retrain"
+ACTION, FAILED = "retrain", "retraining failed"
 
 Plan = Mapping[str, Any]
-"""incident_id, run_id, months, logged (those of the months whose trips come from the log), force, holds_from, trigger,
-automatic, actor; and of a second look the challenger that waits, None where one is trained, and the look's number."""
+"""incident_id, run_id, months, logged (those of the months whose trips come from the log), known_until (the event time
+that their trips reach), reason, force, holds_from, trigger, automatic, actor; and of a second look the challenger that
+waits, None where one is trained, and the look's number."""
 
 
 def begin(
@@ -30,18 +31,23 @@ def begin(
     by_hand: bool = False,
 ) -> dict[str, Any]:
     """Claims the incident for this run (a manual run opens one of its own) and chooses the months. `by_hand` says that
-    a person asked for a run on an incident.
+    a person asked for a run on an incident, and may take one up that another run has failed at.
     Raises Conflict when another run has claimed it, a freeze keeps the loop from beginning one by itself or a second
-    look would settle nothing any more, NotPublished when there is nothing to train on or to compare with."""
+    look would settle nothing any more, NotPublished when there is nothing to train on or to compare with, and
+    InputError for force without a reason."""
+    if force and not reason:
+        raise InputError("force: say why, it stands in the ledger")
     standing = _standing(pipeline, run_id, incident_id, by_hand)
     chosen = given(pipeline, parse_months(months)) if months else _months(pipeline, standing, actor)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
-    pipeline.ledger.claim(incident.id, ACTION, run_id)
-    plan = {
+    _claim(pipeline, incident, run_id, by_hand)
+    plan: dict[str, Any] = {
         "incident_id": incident.id,
         "run_id": run_id,
         "months": [str(month) for month in chosen.all],
         "logged": [str(month) for month in chosen.logged],
+        "known_until": known_until(pipeline, chosen).isoformat(),
+        "reason": reason or incident.reason,
         "force": force,
         "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
         "trigger": _trigger(standing),
@@ -49,15 +55,28 @@ def begin(
         "actor": actor,
         **_look(pipeline, incident),
     }
+    _record(pipeline, plan)
+    return plan
+
+
+def _record(pipeline: Pipeline, plan: Plan) -> None:
     pipeline.ledger.record(
         "retraining begun" if plan["challenger"] is None else "second look begun",
-        reason or incident.reason,
-        actor=actor,
-        incident_id=incident.id,
+        plan["reason"],
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
         model_version=plan["challenger"],
-        evidence={name: plan[name] for name in ("run_id", "months", "logged", "force", "automatic")},
+        evidence={name: plan[name] for name in ("run_id", "months", "logged", "known_until", "force", "automatic")},
     )
-    return plan
+
+
+def _claim(pipeline: Pipeline, incident: Incident, run_id: str, by_hand: bool) -> None:
+    """A run of the scheduler that failed goes on where it was; nobody else but a person takes its place."""
+    held = pipeline.ledger.holder(incident.id, ACTION)
+    failures = pipeline.ledger.entries(incident_id=incident.id, kind=FAILED) if by_hand else []
+    if any(failure.evidence.get("run_id") == held for failure in failures):
+        pipeline.ledger.hand_over(incident.id, ACTION, str(held), run_id)
+    pipeline.ledger.claim(incident.id, ACTION, run_id)
 
 
 def _look(pipeline: Pipeline, incident: Incident) -> dict[str, Any]:

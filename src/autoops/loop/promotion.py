@@ -81,7 +81,25 @@ def roll_back(
     `expected` is the version that was found wrong: where another is champion by now, Conflict.
     """
     with pipeline.ledger.alone(MOVE):
+        if _finish(pipeline, actor):
+            return champion_of(pipeline.registry).number
         return _roll_back(pipeline, reason, actor, expected, evidence or {})
+
+
+def finish_rollback(pipeline: Pipeline, actor: str) -> None:
+    """Records a rollback that broke off between the move of the alias and its record, and does nothing else."""
+    with pipeline.ledger.alone(MOVE):
+        _finish(pipeline, actor)
+
+
+def _finish(pipeline: Pipeline, actor: str) -> bool:
+    champion, left = (pipeline.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
+    if champion is None or left is None or champion.number == left.number or ROLLED_BACK not in left.tags:
+        return False
+    if _last_recorded(pipeline) != left.number:
+        return False
+    _record_rollback(pipeline, left.number, left.tags[ROLLED_BACK], actor, {"restored": champion.number})
+    return True
 
 
 def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
@@ -95,17 +113,15 @@ def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None
         raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
     pipeline.registry.tag(champion.number, {ROLLED_BACK: reason})
     _move(pipeline, champion, previous.number)
-    pipeline.ledger.record(
-        "rolled back",
-        reason,
-        actor=actor,
-        model_version=champion.number,
-        evidence={"restored": previous.number, **evidence},
-    )
-    for incident in pipeline.ledger.incidents(unresolved=True):
-        if incident.model_version == champion.number:
-            pipeline.ledger.close(incident.id, f"version {champion.number} was rolled back: {reason}", actor=actor)
+    _record_rollback(pipeline, champion.number, reason, actor, {"restored": previous.number, **evidence})
     return previous.number
+
+
+def _record_rollback(pipeline: Pipeline, left: int, reason: str, actor: str, evidence: Mapping[str, Any]) -> None:
+    pipeline.ledger.record("rolled back", reason, actor=actor, model_version=left, evidence=evidence)
+    for incident in pipeline.ledger.incidents(unresolved=True):
+        if incident.model_version == left:
+            pipeline.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)
 
 
 def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int) -> None:

@@ -16,7 +16,7 @@ from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.plan import ACTION
 from autoops.loop.training_window import answers, known_months
-from autoops.months import Month
+from autoops.months import NEW_YORK, Month
 from autoops.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
@@ -122,8 +122,9 @@ def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Dec
     if decision.action != "wait for data":
         return decision
     newest_month = str(world.usable[-1]) if world.usable else "none"
-    reach = f"evidence reaches {incident.evidence_until:%Y-%m-%d}"
-    reason = f"{reach}, the newest published month that may be used is {newest_month}"
+    assert incident.evidence_until
+    reach = f"evidence reaches {incident.evidence_until.astimezone(NEW_YORK):%Y-%m-%d}"
+    reason = f"{reach}, the newest month that may be used is {newest_month}"
     return policy.Decision(decision.action, reason)
 
 
@@ -136,7 +137,7 @@ def _starts(pipeline: Pipeline, remedy: Remedy) -> bool:
     if decision.action == "wait for data":
         pipeline.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
         return False
-    pipeline.ledger.set_status(incident.id, "open", "the month that it waited for is published", actor=ACTOR)
+    pipeline.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
     if decision.action not in ("retrain", "look again"):
         _say_once(
             pipeline, incident.id, PAGE if decision.action == PAGE else f"policy: {decision.action}", decision.reason

@@ -5,11 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from autoops.loop import refreshes, second_looks
+from autoops.months import NEW_YORK
 
 Lines = list[str]
 
 
 def day(moment: datetime) -> str:
+    """Of an event, in New York, where the months are cut."""
+    moment = moment.astimezone(NEW_YORK)
     return f"{moment.day} {moment:%B %Y}"
 
 

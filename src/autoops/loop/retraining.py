@@ -17,6 +17,7 @@ from autoops.loop.controls import frozen
 from autoops.loop.ledger import Status
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.plan import ACTION as ACTION
+from autoops.loop.plan import FAILED
 from autoops.loop.plan import Plan as Plan
 from autoops.loop.plan import begin as begin
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
@@ -55,8 +56,7 @@ def train(pipeline: Pipeline, plan: Plan) -> int:
         if known.tags.get(RUN_TAG) == plan["run_id"]:
             return known.number
     holds_from = datetime.fromisoformat(plan["holds_from"]) if plan["holds_from"] else None
-    tags = {"trigger": plan["trigger"], "incident": str(plan["incident_id"]), RUN_TAG: plan["run_id"]}
-    version, trained = train_challenger(pipeline, _months(plan), holds_from, tags)
+    version, trained = train_challenger(pipeline, _months(plan), holds_from, tags_of(plan))
     pipeline.ledger.record(
         "trained",
         f"version {version.number} on {', '.join(plan['months'])}, rows: {trained.window_choice}",
@@ -66,6 +66,12 @@ def train(pipeline: Pipeline, plan: Plan) -> int:
         evidence={"run_id": version.run_id, "metrics": trained.metrics},
     )
     return version.number
+
+
+def tags_of(plan: Plan) -> dict[str, str]:
+    """Why a version was trained."""
+    about = {"trigger": plan["trigger"], "reason": plan.get("reason", ""), "incident": str(plan["incident_id"])}
+    return about | {RUN_TAG: plan["run_id"]}
 
 
 def candidate(pipeline: Pipeline, plan: Plan) -> int:
@@ -209,18 +215,21 @@ def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[
 
 
 def record_failure(pipeline: Pipeline, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
-    """The incident stays open and says so."""
-    reason = f"run {run_id} failed at {what}; the incident stays open"
-    pipeline.ledger.record("retraining failed", reason, actor=actor, incident_id=incident_id)
+    """The incident stays open and says so, and what a person can do about it."""
+    next_step = f"autoops retrain --incident {incident_id} takes it up, autoops close {incident_id} ends it"
+    reason = f"run {run_id} failed at {what}; the incident stays open: {next_step}"
+    pipeline.ledger.record(FAILED, reason, actor=actor, incident_id=incident_id, evidence={"run_id": run_id})
 
 
 @contextmanager
 def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
-    """For a run without a scheduler: what ends it stands in the ledger before it is raised again."""
+    """For a run without a scheduler: what ends it, whatever that is, stands in the ledger before it is raised again.
+    Otherwise nobody could take up the incident that it has claimed."""
     try:
         yield
-    except AutoOpsError as error:
-        record_failure(pipeline, plan["incident_id"], plan["run_id"], str(error), plan["actor"])
+    except (Exception, KeyboardInterrupt) as error:
+        told = str(error) if isinstance(error, AutoOpsError) else f"{type(error).__name__} {error}".strip()
+        record_failure(pipeline, plan["incident_id"], plan["run_id"], told, plan["actor"])
         raise
 
 

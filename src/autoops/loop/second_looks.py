@@ -11,7 +11,6 @@ from autoops.loop.pipeline import Pipeline
 from autoops.loop.policy import Decision
 from autoops.loop.promotion import ROLLED_BACK
 from autoops.loop.training_window import Months, months_since
-from autoops.loop.usable_months import days_in
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, ModelVersion
 
@@ -43,7 +42,7 @@ def undecided(pipeline: Pipeline, verdict: Entry, usable: list[Month]) -> revisi
         compared_with=verdict.evidence["champion"],
         looks=len(pipeline.ledger.entries(kind="gate", model_version=number)),
         days_needed=verdict.evidence["days_needed"],
-        days_published=days_in(_since(verdict, usable)),
+        days_published=sum(month.days for month in _since(verdict, usable)),
         rolled_back=ROLLED_BACK in pipeline.registry.version(number).tags,
         promoted=bool(pipeline.ledger.entries(kind="promoted", model_version=number)),
     )

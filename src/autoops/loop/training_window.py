@@ -9,8 +9,7 @@ import pandas as pd
 from autoops.errors import DataError, NotPublished
 from autoops.loop import labelled_log
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.usable_months import usable_months
-from autoops.loop.validation import newest_usable, usable
+from autoops.loop.validation import newest_usable, usable, usable_months
 from autoops.months import Month
 from autoops.registry import CHAMPION
 
@@ -60,9 +59,9 @@ def known_months(pipeline: Pipeline) -> list[Month]:
 
 def answers(pipeline: Pipeline, evidence_until: datetime | None) -> bool:
     """Whether a retraining could begin that knows the whole evidence of an incident."""
-    if evidence_until is None or source_of(pipeline) == "months":
-        return reaches(usable_months(pipeline), evidence_until)
-    return reaches(known_months(pipeline), evidence_until) or _labelled_until(pipeline, evidence_until)
+    source = source_of(pipeline)
+    published = usable_months(pipeline) if source != "log" else []
+    return reaches(published, evidence_until) or (source != "months" and _labelled_until(pipeline, evidence_until))
 
 
 def given(pipeline: Pipeline, months: list[Month]) -> Months:
@@ -83,6 +82,12 @@ def newest_window(pipeline: Pipeline, evidence_until: datetime | None, actor: st
         raise NotPublished(f"the labelled log does not reach {evidence_until}, to which the incident does")
     chosen = [*published, *logged][-count:]
     return Months(chosen, [month for month in logged if month in chosen])
+
+
+def known_until(pipeline: Pipeline, months: Months) -> datetime:
+    """Event time that their trips reach; the log's newest month is probably not over."""
+    labelled = labelled_log.labelled_until(pipeline) if months.logged else None
+    return labelled or months.all[-1].ends_at
 
 
 def months_since(pipeline: Pipeline, first: Month, actor: str) -> Months:

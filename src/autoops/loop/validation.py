@@ -79,6 +79,13 @@ def newest_usable(pipeline: Pipeline, months: Sequence[Month], count: int, actor
     return found
 
 
+def usable_months(pipeline: Pipeline) -> list[Month]:
+    """Published months, but for those that are known to be quarantined; fetches none."""
+    stored = {ingested.month: ingested.content for ingested in pipeline.store.months()}
+    broken = _contents(pipeline, QUARANTINED) - _contents(pipeline, RELEASED)
+    return [month for month in pipeline.source.published() if (str(month), stored.get(month)) not in broken]
+
+
 def validate(pipeline: Pipeline, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Raises BrokenData, naming the findings, where months of the plan are quarantined."""
     shares = {}

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
@@ -53,9 +53,11 @@ def test_of_independent_windows_the_bound_is_that_of_one_more_normal_value(windo
     series = 2 + np.resize([1.0, -1.0], windows) * np.linspace(1, 2, windows)
     once = Ordinary(Schedule(windows_per_year=1_000, needed=1, of=1))
     beyond = t.isf(1 / 1_000, df=windows - 1) * series.std(ddof=1)
-    found = once.upper_bound(series, 1), once.upper_bound_of_recent(series, 1)
-    wider = [(variance + 1 / windows) ** 0.5 for variance in (1, RECENT / (2 - RECENT))]
-    assert found == pytest.approx([series.mean() + beyond * each for each in wider], rel=1e-3)
+    of_mean = {told_by: series.mean() + beyond * (1 + 1 / told_by) ** 0.5 for told_by in (windows, windows / 2)}
+    of_recent = series.mean() + beyond * (RECENT / (2 - RECENT) + 1 / windows) ** 0.5
+    assert once.upper_bound(series, 1) == pytest.approx(of_mean[windows], rel=1e-3)
+    assert once.upper_bound(series, 1, levelled=0.5) == pytest.approx(of_mean[windows / 2], rel=1e-3)
+    assert once.upper_bound_of_recent(series, 1) == pytest.approx(of_recent, rel=1e-3)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.7])
@@ -165,6 +167,7 @@ def test_windows_that_never_differ_leave_no_room() -> None:
     assert Ordinary(DAILY).upper_bound_of_distances(np.zeros(20), 1) == pytest.approx(0.001)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=40))
 def test_there_is_a_bound_for_any_history(distances: list[float]) -> None:
     bound = Ordinary(DAILY).upper_bound_of_distances(np.array(distances), 1)
