@@ -1,9 +1,11 @@
 """Stand-ins for outside systems; each subclasses the real interface."""
 
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -154,3 +156,15 @@ class DirectoryRegistry(FakeRegistry):
     def set_down(self, down: bool) -> None:
         self.down = down
         self._write()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Whoever asks in another process meanwhile waits for an answer."""
+        state, pipe = self._state.read_text(), self._state.with_suffix(".pipe")
+        os.mkfifo(pipe)
+        pipe.replace(self._state)
+        asked = os.open(self._state, os.O_RDWR)
+        yield
+        self._write()
+        os.write(asked, state.encode())
+        os.close(asked)

@@ -87,3 +87,12 @@ def test_the_tables_stand_in_the_document_and_what_the_readme_says_is_theirs(tmp
     first, *ours, last = readme.read_text().splitlines()
     assert (first, last) == ("| a | b | `c` |", "| d | e | `f` |")
     assert [row.split(" | ")[1].partition(" ")[0] for row in ours] == ["50", "0.50", "JSON"]
+
+
+def test_what_the_readme_says_of_serving_stands_in_its_document() -> None:
+    root = Path(__file__).parents[2]
+    document = (root / "docs" / "serving.md").read_text()
+    said = [line for line in (root / "README.md").read_text().splitlines() if serving_tables.COMMAND in line]
+    assert said
+    for row in said:
+        assert f"{row.partition(' | `./')[0]} |" in document

@@ -16,11 +16,9 @@ verbs = typer.Typer()
 @verbs.command()
 def serve() -> None:
     """Run the prediction API in the foreground."""
-    from autoops.bootstrap import api
-    from autoops.serving import connections
+    from autoops.serving import server
 
-    settings = load_settings()
-    connections.run(api(settings), settings.serving)
+    server.run("autoops.bootstrap:api", load_settings().serving)
 
 
 @verbs.command()

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -20,6 +21,7 @@ from autoops.serving import openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
+from autoops.serving.intercom import Intercom
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import Admission, Measured
@@ -27,6 +29,7 @@ from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
+from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
 
@@ -45,37 +48,44 @@ def _body_limit(max_batch: int) -> int:
 
 
 def create_app(
-    settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
+    settings: Settings,
+    registry: Registry,
+    log: PredictionLog,
+    instances: Instances,
+    clock: Clock,
+    shared: Path | None = None,
 ) -> FastAPI:
-    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan.
+    `shared` is the folder of the workers of a server that has several."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
-    hostname = socket.gethostname()
-    metrics = Metrics()
+    metrics = Metrics(shared)
     writer = Writer(_QUEUED_BATCHES * serving.max_batch, serving.timeout_s)
 
     def observe(outcome: Outcome) -> None:
+        workers.looked.set()
         metrics.reloaded(outcome)
         if outcome in ("swapped", "reverted", "from_cache"):
             heartbeat.wake()
 
     def beat() -> None:
-        loaded = holder.current
-        instances.beat(instance_id, loaded.version.number if loaded else None, started_at, clock.now(), hostname)
+        number = loaded.version.number if (loaded := holder.current) else None
+        instances.beat(instance_id, number, started_at, clock.now(), socket.gethostname())
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
+    workers = Workers(Intercom(shared), holder, instance_id, metrics)
     metrics.watch(holder, writer)
     outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
     if outbox is not None:
-        outbox.watch(metrics.registry)
+        outbox.watch(metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
     batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     endpoints = Endpoints(
-        predictor, batches, metrics.text, serving.max_batch, str(serving.model_version), instance_id, started_at
+        predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, outbox, batches, (poller, heartbeat), lambda: instances.leave(instance_id))
+    lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), lambda: instances.leave(instance_id))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -103,6 +113,7 @@ def _lifespan(
     writer: Writer,
     outbox: OutboxLog | None,
     batches: Batches,
+    workers: Workers,
     periodics: tuple[Periodic, ...],
     leave: Callable[[], None],
 ) -> Lifespan:
@@ -112,9 +123,12 @@ def _lifespan(
         if outbox is not None:
             await asyncio.to_thread(outbox.start)
         writer.start()
+        await workers.join()
         for periodic in periodics:
             periodic.start()
+        await workers.first_look()
         yield
+        workers.leave()
         await writer.stop()
         await asyncio.to_thread(batches.stop)
         for periodic in periodics:

@@ -45,10 +45,8 @@ class Batch:
 
 
 def of_rows(trips: Sequence[Trip]) -> Batch:
-    nowhen = np.datetime64("NaT")
-    at = [nowhen if trip.pickup_at is None else trip.pickup_at.replace(tzinfo=None) for trip in trips]
     return Batch(
-        np.array(at, dtype="datetime64[us]"),
+        moments.of_datetimes(trip.pickup_at for trip in trips),
         np.array([trip.trip_distance for trip in trips]),
         _small([trip.passenger_count or 0 for trip in trips]),
         _small([trip.pickup_location_id for trip in trips]),

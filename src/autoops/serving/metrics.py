@@ -1,19 +1,35 @@
-"""What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix."""
+"""What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix.
 
+Of several workers any may be scraped, and answers for all: prometheus_client keeps their figures in files of a folder
+that they share, where counts and times outlive the worker that made them.
+"""
+
+import os
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.writer import Writer
+
+Across = Literal["liveall", "livesum", "livemax"]
+"""What the gauges of several workers make together: one for each, with its process id, their sum or the highest."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared` is the folder of the workers of a server that has several."""
+        self._shared = shared
+        self._registry = registry = CollectorRegistry()
+        self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
+        if shared is None:
+            ProcessCollector(registry=registry)
         self._requests = Counter("autoops_http_requests", "Requests", ["route", "status"], registry=registry)
         self._seconds = Histogram(
             "autoops_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry
@@ -33,15 +49,17 @@ class Metrics:
         self._of_route = cache(self._seconds.labels)
 
     def watch(self, holder: Holder, writer: Writer) -> None:
-        """Gauges that are read when they are scraped."""
-        version = Gauge("autoops_model_version", "Version served, 0 for none", registry=self.registry)
-        version.set_function(lambda: 0 if (loaded := holder.current) is None else loaded.version.number)
-        failing = Gauge("autoops_model_reload_failing", "1: the followed version is not served", registry=self.registry)
-        failing.set_function(lambda: int(holder.failure is not None))
-        quarantined = Gauge("autoops_quarantined_versions", "Versions that do not verify", registry=self.registry)
-        quarantined.set_function(lambda: len(holder.quarantine.broken))
-        queue = Gauge("autoops_log_queue_rows", "Rows that wait for their commit", registry=self.registry)
-        queue.set_function(lambda: writer.queued)
+        version = "autoops_model_version", "Version served, 0 for none"
+        self.gauge(*version, lambda: 0 if (loaded := holder.current) is None else loaded.version.number, "liveall")
+        failing = "autoops_model_reload_failing", "1: the followed version is not served"
+        self.gauge(*failing, lambda: int(holder.failure is not None), "livemax")
+        quarantined = "autoops_quarantined_versions", "Versions that do not verify"
+        self.gauge(*quarantined, lambda: len(holder.quarantine.broken), "livemax")
+        self.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued, "livesum")
+
+    def gauge(self, name: str, text: str, read: Callable[[], float], across: Across) -> None:
+        """One that is read when it is scraped."""
+        self._gauges.append((Gauge(name, text, registry=self._registry, multiprocess_mode=across), read))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._of_status(route, status).inc()
@@ -61,5 +79,28 @@ class Metrics:
         if outcome not in ("unchanged", "skipped"):
             self._reloads.labels(outcome).inc()
 
+    def publish(self) -> None:
+        for gauge, read in self._gauges:
+            gauge.set(read())
+
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        """Of all workers, as they last published their gauges."""
+        if self._shared is None:
+            return generate_latest(self._registry)
+        _forget_dead_gauges(self._shared)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, str(self._shared))  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+    def leave(self) -> None:
+        """This process no longer serves anything."""
+        if self._shared is not None:
+            mark_process_dead(os.getpid(), str(self._shared))  # type: ignore[no-untyped-call]
+
+
+def _forget_dead_gauges(shared: Path) -> None:
+    for pid in {int(path.stem.rpartition("_")[2]) for path in shared.glob("gauge_live*.db")}:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]

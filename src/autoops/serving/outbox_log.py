@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge
-
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import StorageUnavailable
 from autoops.predictions import Label, LabelStatus, LoggedColumns, LoggedPrediction, PredictionLog
 from autoops.serving.arrivals import Arrivals
+from autoops.serving.metrics import Metrics
 from autoops.serving.outbox_folder import OutboxFolder
 from autoops.serving.relay import Relay
 from autoops.settings import Settings
@@ -96,14 +95,12 @@ class OutboxLog(PredictionLog):
         if self._outbox.rows and self._outbox.rows + rows > self._most:
             raise StorageUnavailable(f"outbox: {self._outbox.rows} rows wait for the database, and no more are taken")
 
-    def watch(self, registry: CollectorRegistry) -> None:
-        """Gauges that are read when they are scraped."""
-        rows = Gauge("autoops_outbox_rows", "Rows that the database does not have yet", registry=registry)
-        rows.set_function(lambda: self._outbox.rows)
-        oldest = Gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", registry=registry)
-        oldest.set_function(self._oldest_s)
-        away = Gauge("autoops_outbox_database_away", "1: the database did not take the last rows", registry=registry)
-        away.set_function(lambda: int(self._relay.away))
+    def watch(self, metrics: Metrics) -> None:
+        waiting = "autoops_outbox_rows", "Rows that the database does not have yet"
+        metrics.gauge(*waiting, lambda: self._outbox.rows, "livesum")
+        metrics.gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", self._oldest_s, "livemax")
+        away = "autoops_outbox_database_away", "1: the database did not take the last rows"
+        metrics.gauge(*away, lambda: int(self._relay.away), "livemax")
 
     def _oldest_s(self) -> float:
         since = self._outbox.waiting().since

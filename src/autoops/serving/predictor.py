@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
 from autoops.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
+from autoops.serving import moments
 from autoops.serving.answers import BatchAnswer
 from autoops.serving.batch import Batch
 from autoops.serving.batch_predictor import BatchPredictor
@@ -122,7 +123,7 @@ def _score(loaded: Loaded, trips: Sequence[Trip], now: datetime) -> list[LoggedP
 
 def _columns(trips: Sequence[Trip], event_at: Sequence[datetime]) -> Columns:
     return {
-        "pickup_at": np.array([at.replace(tzinfo=None) for at in event_at], dtype="datetime64[us]"),
+        "pickup_at": moments.of_datetimes(event_at),
         "trip_distance": np.array([trip.trip_distance for trip in trips]),
         "passenger_count": np.array([trip.passenger_count or 0 for trip in trips], dtype=np.int16),
         "pickup_location_id": np.array([trip.pickup_location_id for trip in trips], dtype=np.int16),

@@ -1,7 +1,5 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +17,7 @@ from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, Model, json_body, parse_json
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
+from autoops.serving.workers import Workers
 
 _SMALL_BODY = 16 * 1024
 
@@ -26,8 +25,8 @@ _SMALL_BODY = 16 * 1024
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
+    workers: Workers
     batches: Batches
-    exposition: Callable[[], bytes]
     max_batch: int
     follows: str
     instance_id: str
@@ -77,18 +76,18 @@ class Endpoints:
             ],
             instance_id=self.instance_id,
             started_at=self.started_at,
+            workers=await self.workers.info(),
         )
 
     async def reload(self) -> schemas.Reload:
-        """Looks at the registry now, and tries a version again that failed before."""
-        holder = self.predictor.holder
-        outcome = await asyncio.to_thread(holder.refresh, insist=True)
-        loaded, failure = holder.current, holder.failure
+        """Looks at the registry now, in every process of this server, and tries a version again that failed before."""
+        here, everywhere = await self.workers.reload()
         return schemas.Reload(
-            model_version=loaded.version.number if loaded else None,
-            swapped=outcome in ("swapped", "reverted"),
-            outcome=outcome,
-            last_error=failure.reason if failure else None,
+            model_version=here.model_version,
+            swapped=here.outcome in ("swapped", "reverted"),
+            outcome=str(here.outcome),
+            last_error=here.last_error,
+            workers=everywhere,
         )
 
     async def health(self) -> schemas.Alive:
@@ -100,8 +99,8 @@ class Endpoints:
         return schemas.Ready(model_version=self.predictor.loaded().version.number)
 
     async def metrics(self) -> Response:
-        """For Prometheus."""
-        return Response(self.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        """For Prometheus: of all processes of this server."""
+        return Response(await self.workers.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _parse(self, request: Request, model: type[Model]) -> Model:
         """In a worker where there is so much of it that others would wait."""

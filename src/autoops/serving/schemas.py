@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchem
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.months import NEW_YORK, Month
+from autoops.serving.status import ReloadedWorker, Worker
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
 EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
@@ -206,13 +207,17 @@ class ModelInfo(BaseModel):
     ]
     instance_id: str
     started_at: datetime
+    workers: Annotated[list[Worker], Field(description="All processes of this server, with the one that answers")]
 
 
 class Reload(BaseModel):
+    """Of the process that answers; `workers` says of each what came of it."""
+
     model_version: int | None
     swapped: bool
     outcome: str
     last_error: str | None
+    workers: list[ReloadedWorker]
 
 
 class Alive(BaseModel):

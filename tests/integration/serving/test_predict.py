@@ -15,7 +15,7 @@ from autoops.serving import schemas
 from autoops.trips import columns_of
 from tests.bundles import synthetic_trips
 from tests.fakes import FakeRegistry, HeldClock
-from tests.integration.serving.conftest import TRIP, Start
+from tests.integration.serving.conftest import TRIP, Start, eventually
 
 
 def logged(engine: sa.Engine) -> list[object]:
@@ -131,7 +131,7 @@ def test_the_instance_says_what_it_serves_until_it_leaves(
     api = start()
     instance = api.get("/model/info").json()["instance_id"]
     since = datetime.now(UTC) - timedelta(seconds=30)
-    assert Instances(engine).serving(since) == [Instance(instance, socket.gethostname(), 1)]
+    eventually(lambda: Instances(engine).serving(since) == [Instance(instance, socket.gethostname(), 1)])
     start()
     assert instance not in [alive.id for alive in Instances(engine).serving(since)]
     assert [thread.name for thread in threading.enumerate()].count("writer") == 1

@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 
 from autoops.drift.calibration import History, Measured, measure, thresholds_from
+from autoops.drift.monitor import Reference
+from autoops.drift.performance import ErrorLimits, judge_errors
 from autoops.drift.thresholds import PREDICTION, Limits, watched
 from autoops.settings import Drift
+from autoops.trips import TARGET
 from tests.unit.drift.made_up import DRIFT, FEATURES, ROWS_PER_DAY, trips
 
 ONCE_A_DAY = 86_400
@@ -65,6 +68,19 @@ def test_a_check_that_saw_too_few_new_trips_judges_none_of_them_twice() -> None:
         [{5: 5.25}.get(day, day + 0.75) for day in range(29) if day != 8], abs=0.01
     )
     assert noon.absolute == pytest.approx(0.25 + np.arange(1, 30), abs=0.01)
+
+
+def test_windows_of_history_are_measured_as_a_check_measures_its_own() -> None:
+    rows, reference = trips(3), trips(14, start="2026-02-09T05:00", seed=1).assign(part="window")
+    (short,) = measure(rows, rows.iloc[:0], reference, FEATURES, DRIFT).short
+    for number in range(6):
+        window = rows.iloc[200 * number : 200 * (number + 1)]
+        loss = judge_errors(
+            window[TARGET].to_numpy(), window[PREDICTION].to_numpy(), ErrorLimits(0, -1, 1, -1, 1, 3, 4)
+        )
+        assert (short.relative[number], short.absolute[number]) == pytest.approx((loss.relative, loss.absolute))
+        distances = Reference(reference, rows).distances(window, list(short.distances))
+        assert {name: each[number] for name, each in short.distances.items()} == pytest.approx(distances)
 
 
 @pytest.mark.parametrize(("rows_in_it", "weeks"), [(199, 14), (200, 15)])
@@ -129,3 +145,13 @@ def test_what_holds_at_every_hour_is_the_wider_limit() -> None:
 def test_weeks_have_limits_of_their_own_where_they_are_longer_than_windows(span_days: float, kinds: int) -> None:
     found = limits(DRIFT, ordinary(seed=0, span_days=7.0), weekly=(ordinary(seed=1, span_days=span_days),))
     assert len(found) == kinds
+
+
+def test_a_week_has_the_narrower_of_its_own_limits_and_those_of_any_window() -> None:
+    windows, weeks = ordinary(seed=1), ordinary(seed=0, span_days=7.0)
+    (of_windows,), (of_weeks,) = limits(DRIFT, windows), limits(DRIFT, weekly=(weeks,))
+    _, both = limits(DRIFT, windows, weekly=(weeks,))
+    assert both.errors == of_weeks.errors.within(of_windows.errors) != of_weeks.errors
+    assert both.distances == {
+        name: min(of_weeks.distances[name], of_windows.distances[name]) for name in both.distances
+    }

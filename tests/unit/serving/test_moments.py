@@ -111,3 +111,10 @@ def test_timestamps_of_all_units_are_what_the_text_is(clock: datetime, unit: str
     said = alone(clock.isoformat() + ("" if naive else "Z"))
     assert fine[0] == isinstance(said, datetime)
     assert not fine[0] or found.tolist() == [said.astimezone(UTC).replace(tzinfo=None)]  # type: ignore[union-attr]
+
+
+@given(st.lists(st.none() | wall_clocks))
+def test_datetimes_are_the_moments_that_they_are(walls: list[datetime | None]) -> None:
+    given_at = [None if wall is None else wall.replace(tzinfo=NEW_YORK) for wall in walls]
+    found = moments.of_datetimes(given_at)
+    assert [at and at.replace(tzinfo=UTC) for at in found.tolist()] == [at and at.astimezone(UTC) for at in given_at]
