@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -12,6 +13,10 @@ from autoops.settings import PREFIX, Settings, load_settings
 from tests.postgres import PostgresServer
 
 CONFIG = Path(__file__).parent.parent / "config.yaml"
+
+# A busy machine is no counterexample.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -61,8 +61,8 @@ def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(
     found = monitoring.check(pipeline)
     assert (found["verdict"], found["decision"]) in (("no drift", "nothing"), ("drift", "watch"))
 
-    rows = pipeline.log.latest_labelled(Scope(1), 2_000)
-    assert [broken_rows(pipeline, 1).contains(row) for row in rows] == [True] * 1_000 + [False] * 1_000
+    rows, broken = pipeline.log.latest_labelled(Scope(1), 2_000), broken_rows(pipeline, 1)
+    assert [broken.contains(row.logged.id, row.label_id) for row in rows] == [True] * 1_000 + [False] * 1_000
 
 
 def test_broken_data_between_two_alarms_keeps_neither_from_counting(

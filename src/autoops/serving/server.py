@@ -61,6 +61,13 @@ def shared_folder() -> Path | None:
 
 
 class _Supervisor(Multiprocess):
+    def keep_subprocess_alive(self) -> None:
+        """A worker that dies while it is asked for a sign of life is known at once to be dead, because nobody else
+        holds its end of the pipe; uvicorn would wait for an answer as long as for a silent one."""
+        for worker in self.processes:
+            worker.child_conn.close()
+        super().keep_subprocess_alive()
+
     def terminate_all(self) -> None:
         """Who connects from now on is refused, as by a server of one process, and does not wait for nobody."""
         for listening in self.sockets:

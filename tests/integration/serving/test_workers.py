@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,16 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from uvicorn.config import STARTUP_FAILURE
 
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving import server
 from autoops.settings import Settings
+from tests import serving_app
 from tests.fakes import DirectoryRegistry
 from tests.integration.serving.conftest import TRIP, eventually
 from tests.integration.serving.test_durability import _instances, _kill_under_load, _logged_ids, process
+from tests.ports import free_port
 
 PAUSE_S = 0.05
 """Of each client, so that a worker can start beside them."""
@@ -162,6 +166,20 @@ def test_a_killed_worker_is_replaced_and_a_killed_parent_leaves_nothing(
         assert running.is_gone()
         with server.made_shared_folder():
             assert not folder.exists()
+
+
+def test_what_fails_in_every_worker_ends_the_server(registry: DirectoryRegistry) -> None:
+    environment = {serving_app.REGISTRY: str(registry.directory), "AUTOOPS__STORAGE__URL": "sqlite:////proc/no/log.db"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.serving_app"],
+        env=os.environ | SEVERAL | environment | {"AUTOOPS__SERVING__PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == STARTUP_FAILURE
+    assert "cannot make the folder of /proc/no/log.db" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_stop_under_load_ends_all_and_loses_nothing(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
@@ -167,7 +167,6 @@ def test_windows_that_never_differ_leave_no_room() -> None:
     assert Ordinary(DAILY).upper_bound_of_distances(np.zeros(20), 1) == pytest.approx(0.001)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1, width=32), min_size=3, max_size=40))
 def test_there_is_a_bound_for_any_history(distances: list[float]) -> None:
     bound = Ordinary(DAILY).upper_bound_of_distances(np.array(distances), 1)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autoops.bundle import MODEL
+from autoops.bundle_cache import KEPT, fetch_bundle
 from autoops.errors import RegistryUnavailable
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.holder import Holder, Outcome
@@ -267,6 +268,22 @@ def test_latest_is_the_newest_that_passed_the_gate_and_was_not_rolled_back(
     registry.tag(2, {"rolled_back": "2026-01-01T00:00:00+00:00"})
     holder.refresh()
     assert numbers(holder) == (1, 2)
+
+
+def test_what_is_loaded_stays_on_disk_and_what_a_killed_process_left_does_not(
+    make: Callable[..., Holder], registry: FakeRegistry, runs: list[TrainingRun], tmp_path: Path
+) -> None:
+    make().refresh()
+    leftover = tmp_path / "models" / ".download-killed"
+    leftover.mkdir()
+    holder = make()
+    holder.refresh()
+    assert not leftover.exists()
+    assert holder.current is not None
+    for _ in range(KEPT + 1):
+        holder.refresh()
+        fetch_bundle(registry, registry.register(runs[0]), tmp_path / "models")
+    assert holder.current.scorer.directory.is_dir()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"model": "trips"}', '{"model": "trips", "number": "x"}'])
