@@ -121,7 +121,8 @@ class Holder:
         return outcome
 
     def _load(self, version: ModelVersion, source: Literal["registry", "cache"]) -> Loaded:
-        scorer = load_beside(self._registry, version, self._last_served.cache, self._budget)
+        traffic = self.current is not None
+        scorer = load_beside(self._registry, version, self._last_served.cache, self._budget, gives_way=traffic)
         return Loaded(scorer, version, self._clock.now(), source)
 
     def _swap(self, loaded: Loaded) -> None:

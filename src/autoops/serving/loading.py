@@ -1,4 +1,4 @@
-"""A version is loaded beside the traffic: in a thread of its own that gives way to those which answer."""
+"""A version is loaded beside the traffic: in a thread of its own that gives way to those which answer, if any do."""
 
 import contextlib
 import ctypes
@@ -20,8 +20,9 @@ _WARM_UP_ROWS = 20
 T = TypeVar("T")
 
 
-def load_beside(registry: Registry, version: ModelVersion, cache: Path, budget: Budget) -> Scorer:
-    """The version, verified and warm. Raises BundleError, and RegistryUnavailable where a download breaks off."""
+def load_beside(registry: Registry, version: ModelVersion, cache: Path, budget: Budget, *, gives_way: bool) -> Scorer:
+    """The version, verified and warm. `gives_way` to traffic, which a first version has none of. Raises BundleError,
+    and RegistryUnavailable where a download breaks off."""
 
     def load() -> Scorer:
         scorer = load_version(registry, version, cache, admit=budget.admit)
@@ -31,15 +32,16 @@ def load_beside(registry: Registry, version: ModelVersion, cache: Path, budget: 
         _return_memory()
         return scorer
 
-    return _beside(load)
+    return _beside(load, gives_way)
 
 
-def _beside(work: Callable[[], T]) -> T:
+def _beside(work: Callable[[], T], gives_way: bool) -> T:
     """Waits for it. A process that ends in between does not: the thread dies with it."""
     done: Future[T] = Future()
 
     def run() -> None:
-        give_way(_NICER_BY)
+        if gives_way:
+            give_way(_NICER_BY)
         try:
             done.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
