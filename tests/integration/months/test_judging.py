@@ -92,7 +92,9 @@ def test_from_the_months_of_a_retraining_that_replaced_nothing_no_other_is_asked
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
     first = monitoring.check(pipeline)["incident_id"]
     plan = retraining.begin(pipeline, "refused", incident_id=first)
-    retraining.close(pipeline, plan, {"promoted": False, "version": 2, "reason": "inconclusive"})
+    verdict = {"decision": "reject", "reason": "worse"}
+    pipeline.ledger.record("gate", "reject", actor="test", incident_id=first, model_version=2, evidence=verdict)
+    retraining.close(pipeline, plan, {"promoted": False, "version": 2, "reason": "worse"})
     rest = monitoring.check(pipeline)
     assert (verdicts(rest), rest["decision"], rest["actionable"]) == (["drift"], "cool down", [])
 
