@@ -187,7 +187,7 @@ class PredictionLog:
             tables.ground_truth, tables.predictions, named
         )
         with storage_errors(), self._engine.connect().execution_options(yield_per=10_000) as connection:
-            yield from connection.execute(query.where(scope.condition())).tuples()
+            yield from connection.execute(query.where(scope.condition()))
 
     def labelled_at(self, rows: Sequence[LoggedPrediction]) -> dict[str, datetime]:
         """When the first label came, by prediction id, of those of the rows that have one."""
