@@ -2,12 +2,15 @@
 
 import logging
 import math
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import orjson
 import sqlalchemy as sa
+import tenacity
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -52,7 +55,7 @@ def _sqlite(url: sa.URL, timeout_s: float) -> sa.Engine:
         except OSError as error:
             raise StorageUnavailable(f"database: cannot make the folder of {url.database}: {error}") from error
     engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, json_serializer=_json)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "connect", partial(_prepare_sqlite, timeout_s))
     return engine
 
 
@@ -81,11 +84,22 @@ def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
     )
 
 
-def _prepare_sqlite(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _prepare_sqlite(timeout_s: float, connection: sqlite3.Connection, _record: object) -> None:
+    """Of several processes that make the database one changes it to WAL; the others wait here, because SQLite itself
+    does not wait for this lock whatever its timeout is."""
+    busy = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_busy),
+        wait=tenacity.wait_random(0, 0.05),
+        stop=tenacity.stop_after_delay(timeout_s),
+        reraise=True,
+    )
+    busy(connection.execute, "PRAGMA journal_mode=WAL")
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
 
 MIGRATING = 0x6175746F6F7073

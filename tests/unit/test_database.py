@@ -1,3 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -21,6 +25,22 @@ def test_upgrading_again_changes_nothing(each_engine: sa.Engine) -> None:
 def test_sqlite_writes_ahead(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+
+
+def test_of_those_that_make_one_database_at_the_same_time_none_fails(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def connect(engine: sa.Engine) -> object:
+        together.wait()
+        with database.storage_errors(), engine.connect() as connection:
+            return connection.scalar(sa.text("PRAGMA journal_mode"))
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(50):
+            engines = [database.embedded(tmp_path / f"{number}.db", timeout_s=15) for _ in range(4)]
+            assert list(pool.map(connect, engines)) == ["wal"] * 4
+            for engine in engines:
+                engine.dispose()
 
 
 def test_a_locked_database_is_reported_after_its_timeout(settings: Settings, engine: sa.Engine) -> None:

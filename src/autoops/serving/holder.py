@@ -105,20 +105,17 @@ class Holder:
         if self.current is not None and self.current.is_version(target):
             if self.current.source == "cache":
                 self.current = replace(self.current, source="registry")
-            return self._settle("unchanged")
+            self.failure = None
+            return "unchanged"
         if self.previous is not None and self.previous.is_version(target):
             self._swap(replace(self.previous, source="registry"))
-            return self._settle("reverted")
+            return "reverted"
         held = self.quarantine.holds(target)
         if held is not None and not insist:
             self.failure = held
             return "skipped"
         self._swap(self._load(target, "registry"))
-        return self._settle("swapped")
-
-    def _settle(self, outcome: Outcome) -> Outcome:
-        self.failure = None
-        return outcome
+        return "swapped"
 
     def _load(self, version: ModelVersion, source: Literal["registry", "cache"]) -> Loaded:
         traffic = self.current is not None
@@ -126,6 +123,8 @@ class Holder:
         return Loaded(scorer, version, self._clock.now(), source)
 
     def _swap(self, loaded: Loaded) -> None:
+        """Whoever sees the new version no longer sees what was in its way."""
+        self.failure = None
         self.previous, self.current = self.current, loaded
         self.quarantine.release(loaded.version)
         self._last_served.remember(loaded.version)

@@ -41,7 +41,8 @@ def process(
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        eventually(lambda: _is_ready(url), within_s=60)
+        eventually(lambda: server.poll() is not None or _is_ready(url), within_s=60)
+        assert server.poll() is None, (home / "server.log").read_text()
         yield server, url
     finally:
         server.kill()
