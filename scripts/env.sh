@@ -12,6 +12,7 @@ filled() {
   case $1 in
     AIRFLOW_FERNET_KEY=) printf '%s%s\n' "$1" "$(head -c 32 /dev/urandom | base64 | tr '+/' '-_')" ;;
     AIRFLOW_JWT_SECRET=) printf '%s%s\n' "$1" "$(random 64)" ;;
+    API_*KEY=) printf '%s%s\n' "$1" "$(random 32)" ;;
     [A-Z]*=) printf '%s%s\n' "$1" "$(random 24)" ;;
     *) printf '%s\n' "$1" ;;
   esac

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """The API from a client's side, with httpx only: `.venv/bin/python scripts/example_usage.py --url http://127.0.0.1:8000`.
 
-Exits 1 when the API is not there or not ready.
+Sends the key of AUTOOPS__SECURITY__API_KEY where there is one. Exits 1 when the API is not there or not ready.
 """
 
 import argparse
 import json
+import os
 import sys
 import uuid
 from typing import Any
@@ -60,8 +61,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Shows the API from a client's side.")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="where the API answers (default: %(default)s)")
     url = parser.parse_args().url
+    key = os.environ.get("AUTOOPS__SECURITY__API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        with httpx.Client(base_url=url, timeout=30) as api:
+        with httpx.Client(base_url=url, headers=headers, timeout=30) as api:
             ready = api.get("/ready")
             if not ready.is_success:
                 print(f"{url} is not ready: {ready.text}", file=sys.stderr)

@@ -9,6 +9,7 @@ import os
 import sys
 
 with open(sys.argv[1], "w") as file:
-    json.dump({os.environ["AUTOOPS__AIRFLOW__USERNAME"]: os.environ["AUTOOPS__AIRFLOW__PASSWORD"]}, file)
+    users = {os.environ["AUTOOPS__AIRFLOW__USERNAME"]: os.environ["AUTOOPS__AIRFLOW__PASSWORD"]}
+    json.dump(users | {"viewer": os.environ["AIRFLOW_VIEWER_PASSWORD"]}, file)
 PYTHON
 exec airflow "$@"

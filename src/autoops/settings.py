@@ -21,6 +21,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Budget = Annotated[float, Field(gt=0)]
+RateLimit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
 Segment = Annotated[
     str,
     Field(pattern=r"^(hour_band|distance_band|no_passenger_count|day_type|(pickup|dropoff)_location_id=[0-9]{1,3})$"),
@@ -141,6 +142,19 @@ class Airflow(Section):
     password: SecretStr | None = None
 
 
+class Security(Section):
+    keys_file: Path | None = None
+    rate_limit: RateLimit | None = None
+    api_key: SecretStr | None = None
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _of_keys(cls, rate_limit: str | None, info: Any) -> str | None:
+        if rate_limit is not None and info.data.get("keys_file") is None:
+            raise ValueError("what it limits is a key: set security.keys_file")
+        return rate_limit
+
+
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
@@ -155,6 +169,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
+    security: Security = Security()
 
     @classmethod
     def settings_customise_sources(
@@ -177,6 +192,12 @@ class Settings(BaseSettings):
         return f"http://{self.serving.host}:{self.serving.port}"
 
     @property
+    def api_headers(self) -> dict[str, str]:
+        """With which the API's clients here say who they are."""
+        key = self.security.api_key
+        return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+
+    @property
     def airflow_url(self) -> str:
         return f"http://{self.airflow.host}:{self.airflow.port}"
 
@@ -195,8 +216,11 @@ def load_settings(path: Path | None = None) -> Settings:
         loaded = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, path)) from None
-    home = (path.parent / loaded.storage.home).resolve()
-    return loaded.model_copy(update={"storage": loaded.storage.model_copy(update={"home": home})})
+    storage = loaded.storage.model_copy(update={"home": (path.parent / loaded.storage.home).resolve()})
+    security = loaded.security
+    if security.keys_file is not None:
+        security = security.model_copy(update={"keys_file": (path.parent / security.keys_file).resolve()})
+    return loaded.model_copy(update={"storage": storage, "security": security})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -230,8 +254,21 @@ def _explain(error: ValidationError, path: Path) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: no such setting")
+        elif key in _secrets():
+            lines.append(f"{key}: {problem['msg']}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
     variables = [name for name in os.environ if name.startswith(PREFIX)]
     where = f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")
     return f"settings ({where}): " + "; ".join(lines)
+
+
+def _secrets() -> set[str]:
+    """Keys whose values no message repeats."""
+    sections = {name: type(field.default) for name, field in Settings.model_fields.items()}
+    return {
+        f"{name}.{key}"
+        for name, section in sections.items()
+        for key, knob in section.model_fields.items()
+        if "SecretStr" in str(knob.annotation)
+    }

@@ -66,6 +66,7 @@ def said(run: Run) -> str:
         (("rollback", "--reason", "worse"), 4, "champion"),
         (("promote", "7", "--reason", "better"), 4, "7"),
         (("demo", "--months", "2022-01..2022-08"), 2, "--source and --months go together"),
+        (("keys", "add", "client"), 2, "security.keys_file: null"),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(

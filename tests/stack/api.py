@@ -1,7 +1,7 @@
 """The prediction API through the gateway's published port."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -12,9 +12,9 @@ LABELS_PER_REQUEST = 1_000
 
 
 class Api:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
 
     def close(self) -> None:
         self._http.close()

@@ -10,7 +10,7 @@ from typing import Any
 from tests.stack.waiting import NotYet, eventually
 
 ROOT = Path(__file__).parents[2]
-ONE_SHOTS = {"migrate", "sample-months", "bootstrap"}
+ONE_SHOTS = {"migrate", "keys", "sample-months", "bootstrap"}
 UP_S, WELL_S = 1500, 300
 SAID_LINES = 25
 
@@ -55,6 +55,11 @@ class Stack:
     def url(self, service: str) -> str:
         """Of a published port: API, AIRFLOW, MLFLOW or PROMETHEUS."""
         return f"http://127.0.0.1:{self.env[f'{service}_PORT']}"
+
+    @property
+    def api_headers(self) -> dict[str, str]:
+        """Of a client that predicts and sends ground truth."""
+        return {"Authorization": f"Bearer {self.env['API_KEY']}"}
 
     def docker(self, *command: str, stdin: bytes | None = None, within_s: float = 300) -> str:
         """What the command wrote to stdout. Raises ComposeError when it fails."""

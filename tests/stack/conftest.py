@@ -64,7 +64,7 @@ def stack(request: pytest.FixtureRequest) -> Stack:
 
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Iterator[Api]:
-    with closing(Api(stack.url("API"))) as api:
+    with closing(Api(stack.url("API"), stack.api_headers)) as api:
         yield api
 
 

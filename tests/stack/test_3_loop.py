@@ -37,7 +37,7 @@ def test_a_changed_month_leads_to_version_2_and_no_request_is_lost(
     stack: Stack, world: World, api: Api, dags: Dags, mlflow: Mlflow
 ) -> None:
     before = len(dags.checks())
-    with Traffic(stack.url("API")) as traffic:
+    with Traffic(stack) as traffic:
         played = world.replay(CHANGED)
         assert played["failed"] == 0
         world.publish(CHANGED)

@@ -17,7 +17,7 @@ FORCED = {"months": "2023-05", "reason": "for all replicas", "force": True}
 ASK_HERE = """
 import json, sys, urllib.request
 trip = {"pickup_at": "2023-05-09T10:00:00", "trip_distance": 2.5, "pickup_location_id": 74, "dropoff_location_id": 41}
-headers = {"Content-Type": "application/json"}
+headers = {"Content-Type": "application/json", "Authorization": sys.argv[1]}
 request = urllib.request.Request("http://127.0.0.1:8000/predict", json.dumps(trip).encode(), headers)
 print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
@@ -32,7 +32,9 @@ def versions_seen(stack: Stack) -> list[float]:
 
 def ask(stack: Stack, replica: Container) -> dict[str, object]:
     """A prediction of this very replica, past the gateway."""
-    answer: dict[str, object] = json.loads(stack.run_in(replica, f"exec python - <<'ASK'{ASK_HERE}ASK"))
+    answer: dict[str, object] = json.loads(
+        stack.run_in(replica, f"exec python - \"$1\" <<'ASK'{ASK_HERE}ASK", stack.api_headers["Authorization"])
+    )
     return answer
 
 
@@ -58,7 +60,7 @@ def test_a_retraining_waits_for_every_replica_and_no_request_is_lost(
     stack: Stack, replicas: list[Container], api: Api, dags: Dags, mlflow: Mlflow
 ) -> None:
     before = mlflow.champion()
-    with Traffic(stack.url("API")) as traffic:
+    with Traffic(stack) as traffic:
         run_id = dags.retrain(FORCED)
         traffic.flow()
     confirmed = dags.xcom(RETRAIN, run_id, "confirm")
@@ -77,7 +79,7 @@ def test_what_any_replica_answered_is_known_to_all(stack: Stack, replicas: list[
 
 
 def test_back_to_one_replica_without_a_lost_request(stack: Stack, replicas: list[Container], api: Api) -> None:
-    with Traffic(stack.url("API")) as traffic:
+    with Traffic(stack) as traffic:
         traffic.flow()
         stack.up("--no-recreate", "--no-deps", "--scale", "api=1", "api")
         traffic.flow()

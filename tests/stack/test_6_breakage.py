@@ -34,7 +34,7 @@ def test_nothing_has_restarted_by_itself_so_far(stack: Stack) -> None:
 def test_a_killed_api_comes_back_and_lost_nothing_that_it_answered(stack: Stack, dags: Dags, api: Api) -> None:
     served = api.served()
     (container,) = stack.containers("api")
-    with Traffic(stack.url("API")) as traffic:
+    with Traffic(stack) as traffic:
         traffic.flow()
         stack.run_in(container, KILL_THE_SERVER)
         eventually(lambda: restarts(stack, container) == 1, 60, "the engine restarts the container")
@@ -45,7 +45,7 @@ def test_a_killed_api_comes_back_and_lost_nothing_that_it_answered(stack: Stack,
 
 
 def test_a_restarted_postgres_stops_nobody_and_lost_nothing(stack: Stack, dags: Dags, api: Api) -> None:
-    with Traffic(stack.url("API")) as traffic:
+    with Traffic(stack) as traffic:
         traffic.flow()
         stack.compose("restart", "postgres")
         traffic.flow()
@@ -58,7 +58,7 @@ def test_a_restarted_postgres_stops_nobody_and_lost_nothing(stack: Stack, dags: 
 def test_without_mlflow_every_request_is_answered(stack: Stack, dags: Dags, api: Api) -> None:
     """For a minute, which is thirty looks at the registry."""
     served = api.served()
-    with Traffic(stack.url("API")) as traffic:
+    with Traffic(stack) as traffic:
         stack.compose("stop", "mlflow")
         down_since = time.monotonic()
         while time.monotonic() < down_since + MINUTE_S:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.stack.compose import Stack
 from tests.stack.waiting import eventually
 
 CLIENTS = 3
@@ -39,10 +40,10 @@ def trip(rng: random.Random) -> dict[str, Any]:
 class Traffic:
     """Use as a context manager. An answer is a 200 that named its prediction; everything else has failed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, stack: Stack) -> None:
         self.answers: list[Answer] = []
         self.failures: list[str] = []
-        self._url = url
+        self._url, self._headers = stack.url("API"), stack.api_headers
         self._over = threading.Event()
         self._clients = [threading.Thread(target=self._ask, args=(seed,)) for seed in range(CLIENTS)]
 
@@ -70,7 +71,7 @@ class Traffic:
 
     def _ask(self, seed: int) -> None:
         rng = random.Random(seed)
-        with httpx.Client(base_url=self._url, timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=self._url, headers=self._headers, timeout=30, trust_env=False) as http:
             while not self._over.wait(PAUSE_S):
                 try:
                     self._take(http.post("/predict", json=(asked := trip(rng))), asked["request_id"])

@@ -1,6 +1,7 @@
 """Months of a made-up city: the one that the stack's own first months are of."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ REPLAYED = 1_500
 PUBLISH = 'cat >"/published/.$1.part" && mv "/published/.$1.part" "/published/$1"'
 
 
-def autoops(*arguments: str) -> str:
-    done = subprocess.run([AUTOOPS, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+def autoops(*arguments: str, **variables: str) -> str:
+    done = subprocess.run(
+        [AUTOOPS, *arguments], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, f"autoops {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -38,7 +41,10 @@ class World:
         """Sends trips of the month and their ground truth; no request may fail."""
         options = ["--url", self.stack.url("API"), "--sample", str(REPLAYED), "--label-lag-days", "0", "--json"]
         played: dict[str, Any] = json.loads(
-            autoops("replay", "--source", str(self.directory), "--months", month, *options)
+            autoops(
+                *("replay", "--source", str(self.directory), "--months", month, *options),
+                AUTOOPS__SECURITY__API_KEY=self.stack.env["API_KEY"],
+            )
         )
         return played
 

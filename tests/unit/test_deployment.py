@@ -1,8 +1,10 @@
 """The full stack's files agree with each other and with the package; `scripts/stack.sh test` runs them."""
 
+import os
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 
 from autoops import __version__
 from autoops.services.environment import PRELOADED
+from autoops.serving.keys import Keys
 from autoops.serving.outbox_log import outboxes
 from autoops.settings import Settings, Storage
 
@@ -94,6 +97,22 @@ def test_outboxes_lie_on_a_volume_that_replicas_share_and_the_service_owns() -> 
     assert owned
     assert f"USER {owned[1]}:" in api
     assert owned.start() < api.index("VOLUME")
+
+
+def test_the_api_of_the_stack_is_never_open(tmp_path: Path) -> None:
+    """The keys of the environment become the ones that the API reads, each for one thing."""
+    asked_for = SERVICES["api"]["environment"]["AUTOOPS__SECURITY__KEYS_FILE"]
+    assert SERVICES["keys"]["environment"]["AUTOOPS__SECURITY__KEYS_FILE"] == asked_for
+    assert f"keys:{Path(asked_for).parent}:ro" in SERVICES["api"]["volumes"]
+    assert SERVICES["api"]["depends_on"]["keys"] == {"condition": "service_completed_successfully"}
+
+    written = write_environment(tmp_path / "env")
+    file = {"AUTOOPS__SECURITY__KEYS_FILE": str(tmp_path / "keys.json")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run([ROOT / "docker" / "api" / "keys.sh"], check=True, env=os.environ | written | file | {"PATH": path})
+    keys = Keys(tmp_path / "keys.json")
+    owners = [keys.owner_of(written[name].encode()) for name in ("API_KEY", "API_ADMIN_KEY", "API_METRICS_KEY")]
+    assert [set(owner.scopes) for owner in owners if owner] == [{"predict", "feedback"}, {"admin"}, set()]
 
 
 def test_tasks_start_with_the_same_modules_loaded_as_on_one_machine() -> None:

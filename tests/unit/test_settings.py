@@ -104,6 +104,11 @@ def _reads(tree: ast.AST) -> Iterator[tuple[str, str]]:
         ("drift: {alarms_needed: 4}", "drift.alarms_of: Value error, must be at least drift.alarms_needed, got 3"),
         ("drift: {source: tea leaves}", "drift.source"),
         ("model: 5", "model"),
+        (
+            "security: {rate_limit: 5/second}",
+            "security.rate_limit: Value error, what it limits is a key: set security.keys_file",
+        ),
+        ("security: {keys_file: k, rate_limit: often}", "security.rate_limit"),
         ("just words", "expected sections such as `data:`, got str"),
         ("data: {source: [", "not valid YAML"),
     ],
@@ -191,3 +196,21 @@ def test_a_password_is_not_printed(config):
 
     assert "hunter2" not in repr(loaded)
     assert loaded.airflow.password.get_secret_value() == "hunter2"
+
+
+def test_the_file_of_keys_lies_beside_the_file_that_names_it(config, tmp_path):
+    config.write_text("security: {keys_file: secret/keys.json}")
+
+    assert load_settings(config).security.keys_file == tmp_path / "secret" / "keys.json"
+
+
+def test_no_message_and_no_description_repeats_a_secret(monkeypatch, config):
+    config.write_text("airflow: {password: 12345}\nsecurity: {api_key: 67890}")
+    said = refusal(config)
+    assert all(key in said for key in ("airflow.password", "security.api_key"))
+    assert not any(secret in said for secret in ("12345", "67890"))
+
+    config.write_text("airflow: {password: hunter2}\nsecurity: {api_key: letmein}")
+    loaded = load_settings(config)
+    assert loaded.api_headers == {"Authorization": "Bearer letmein"}
+    assert not any(secret in f"{loaded!r} {loaded.model_dump_json()}" for secret in ("hunter2", "letmein"))

@@ -40,7 +40,9 @@ def predict(
         if url is None:
             model = _champion(settings)
         else:
-            model = RemoteModel(open_until_the_end.enter_context(httpx.Client(base_url=url, timeout=60)))
+            model = RemoteModel(
+                open_until_the_end.enter_context(httpx.Client(base_url=url, headers=settings.api_headers, timeout=60))
+            )
         with console.progress(source.name) as report:
             done = score(source, target, model, rows, report)
     versions = ", ".join(str(number) for number in done.model_versions) or "none"

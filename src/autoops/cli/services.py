@@ -96,6 +96,7 @@ def replay(
         source=open_source(settings.data.model_copy(update={"source": source})),
         months=parse_months(months),
         api_url=url or settings.api_url,
+        api_headers=settings.api_headers,
         sample=sample,
         label_lag=timedelta(days=label_lag_days),
         publish_to=publish_to,

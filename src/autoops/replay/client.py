@@ -1,7 +1,7 @@
 """The API as a client sees it, who does not retry and counts what failed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,12 +20,13 @@ class ApiClient:
         connections: int = 16,
         timeout_s: float = 10,
         transport: httpx.AsyncBaseTransport | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.requests = 0
         self.failures: Counter[str] = Counter()
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._http = httpx.AsyncClient(
-            base_url=url, limits=limits, timeout=timeout_s, transport=transport, trust_env=False
+            base_url=url, headers=headers, limits=limits, timeout=timeout_s, transport=transport, trust_env=False
         )
 
     async def __aenter__(self) -> Self:

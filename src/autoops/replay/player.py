@@ -69,6 +69,7 @@ class PlayOptions:
     publish_to: Path | None = None
     connections: int = 16
     timeout_s: float = 10
+    api_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.months:
@@ -108,7 +109,9 @@ def play(
     Raises DataError or SourceUnavailable for a month that cannot be had."""
 
     async def run() -> Played:
-        async with ApiClient(options.api_url, options.connections, options.timeout_s, transport) as client:
+        async with ApiClient(
+            options.api_url, options.connections, options.timeout_s, transport, options.api_headers
+        ) as client:
             replay = _Replay(options, pace or Pace(), listeners, clock or SystemClock(), client)
             return await replay.run()
 

@@ -66,7 +66,8 @@ def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> S
 
 
 def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
-    """What every demo changes: its state, its ports, where months appear, and a monitor that looks often."""
+    """What every demo changes: its state, its ports, where months appear, and a monitor that looks often. Its API is for
+    this machine and asks for no keys."""
     preferred = urlsplit(base.mlflow.tracking_uri).port or 5000
     serving, airflow, mlflow = free_ports(base.serving.port, base.airflow.port, preferred)
     return {
@@ -76,6 +77,7 @@ def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
         "serving": {"host": "127.0.0.1", "port": serving, "model_version": "champion"},
         "airflow": {"host": "127.0.0.1", "port": airflow},
         "drift": {"source": "log", "check_interval_s": 10},
+        "security": {"keys_file": None, "rate_limit": None, "api_key": None},
     }
 
 

@@ -5,8 +5,9 @@ import gc
 import logging
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -17,7 +18,7 @@ from autoops.errors import StorageUnavailable
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.registry import Registry
-from autoops.serving import openapi, problems
+from autoops.serving import keys, openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
@@ -28,7 +29,7 @@ from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
-from autoops.serving.routes import Endpoints, router
+from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
 from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
@@ -36,6 +37,9 @@ from autoops.settings import Settings
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
+KEYS_S = 2.0
+"""Between two looks at the file of keys."""
+
 _BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
@@ -58,6 +62,7 @@ def create_app(
     """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan.
     `shared` is the folder of the workers of a server that has several."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
+    known = keys.configured(settings)
     metrics = Metrics(shared)
     writer = Writer(_QUEUED_BATCHES * serving.max_batch, serving.timeout_s)
 
@@ -85,14 +90,27 @@ def create_app(
     endpoints = Endpoints(
         predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), lambda: instances.leave(instance_id))
-    return _http(endpoints, metrics, lifespan)
+    periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
+    lifespan = _lifespan(writer, outbox, batches, workers, periodics, lambda: instances.leave(instance_id))
+    guard = None if known is None else partial(_guard, known, settings.security.rate_limit)
+    return _http(endpoints, metrics, lifespan, guard)
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI:
+def _guard(known: keys.Keys, rate_limit: str | None, app: FastAPI) -> None:
+    """Imported where keys are configured, as the library that counts is."""
+    from autoops.serving.guard import Guard, declare
+    from autoops.serving.guard_rates import Rates
+
+    app.add_middleware(Guard, keys=known, needed=NEEDED_SCOPES, rates=Rates(rate_limit))
+    openapi.complete(app, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
+
+
+def _http(
+    endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan, guard: Callable[[FastAPI], None] | None
+) -> FastAPI:
     app = FastAPI(
         title="Auto-Ops",
         version=__version__,
@@ -104,8 +122,8 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
     largest = _body_limit(endpoints.max_batch)
     app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
+    (guard or openapi.complete)(app)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
-    openapi.complete(app)
     return app
 
 
@@ -114,7 +132,7 @@ def _lifespan(
     outbox: OutboxLog | None,
     batches: Batches,
     workers: Workers,
-    periodics: tuple[Periodic, ...],
+    periodics: Sequence[Periodic],
     leave: Callable[[], None],
 ) -> Lifespan:
     @asynccontextmanager

@@ -30,6 +30,14 @@ _KEEP_ALIVE_S = 75
 _STOP_S = 10
 """On top of the time that a request may wait for its commit."""
 
+_HEADERS = [
+    ("cache-control", "no-store"),
+    ("content-security-policy", "frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+]
+"""Of every answer: nobody keeps it, frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
+
 _BACKLOG = 2048
 _ENOUGH = 65_536
 _OTHER_FILES = 256
@@ -48,6 +56,8 @@ def options(serving: Serving) -> dict[str, Any]:
     return {
         "http": Connection,
         "ws": "none",
+        "server_header": False,
+        "headers": _HEADERS,
         "backlog": _BACKLOG,
         "limit_concurrency": max(_descriptors() - _OTHER_FILES, 1),
         "timeout_keep_alive": _KEEP_ALIVE_S,

@@ -1,5 +1,6 @@
 """What FastAPI's own OpenAPI document does not say: bodies that the endpoints parse themselves, and problems."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -75,8 +76,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def complete(app: FastAPI) -> None:
-    """Adds the schemas that the two above refer to."""
+def complete(app: FastAPI, finish: Callable[[dict[str, Any]], None] = lambda document: None) -> None:
+    """Adds the schemas that the two above refer to; `finish` has the last word."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -84,6 +85,7 @@ def complete(app: FastAPI) -> None:
         _, taken = models_json_schema([(model, "validation") for model in _TAKEN], ref_template=_REFERENCE)
         _, given = models_json_schema([(model, "serialization") for model in _GIVEN], ref_template=_REFERENCE)
         document["components"]["schemas"].update(taken["$defs"] | given["$defs"])
+        finish(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,5 +1,6 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +16,20 @@ from autoops.serving.answers import encode
 from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
 from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, Model, json_body, parse_json
+from autoops.serving.keys import Scope
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
 from autoops.serving.workers import Workers
 
 _SMALL_BODY = 16 * 1024
+
+NEEDED_SCOPES: Mapping[str, Scope] = {
+    "/predict": "predict",
+    "/predict/batch": "predict",
+    "/ground-truth": "feedback",
+    "/model/reload": "admin",
+}
+"""Of a key, where keys are configured. What is read of the rest tells of the service and of no trip."""
 
 
 @dataclass(frozen=True)
