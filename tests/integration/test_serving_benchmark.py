@@ -50,7 +50,9 @@ def figures() -> dict[str, object]:
         for name, rate in rates.items()
     }
     forms = {"JSON rows": 700.0, "JSON columns": 850.0, "Arrow": 960.0}
-    batches = {f"Auto-Ops, {form}, {n}": {"rate": [rate], "beside": [1000.0]} for form, rate in forms.items() for n in (1, 8)}
+    batches = {
+        f"Auto-Ops, {form}, {n}": {"rate": [rate], "beside": [1000.0]} for form, rate in forms.items() for n in (1, 8)
+    }
     return {
         "machine": {
             "taken_at": "2026-01-01 00:00 UTC",
