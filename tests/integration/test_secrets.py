@@ -15,6 +15,8 @@ import pytest
 
 from autoops.serving.keys_file import new_secret
 from autoops.settings import CONFIG_VARIABLE, PREFIX
+from autoops.trips import TARGET
+from tests.bundles import synthetic_trips
 from tests.conftest import CONFIG
 from tests.integration.serving.conftest import TRIP, eventually
 from tests.ports import free_port
@@ -130,7 +132,8 @@ def live(day: Day, postgres: PostgresServer) -> None:
         assert day.ask(api, client, "/model/reload", None) == 403
         assert day.ask(api, day.secrets["operator"], "/model/reload", None) == 200
         assert day.ask(api, day.secrets["unknown key"], "/predict", TRIP, params={"key": client}) == 401
-        sent = ("predict", "--input", str(day.home / "published" / "green_tripdata_2023-01.parquet"), "--output")
+        synthetic_trips().drop(columns=TARGET).to_parquet(day.home / "trips.parquet")
+        sent = ("predict", "--input", str(day.home / "trips.parquet"), "--output")
         day.autoops(*sent, str(day.home / "predicted.parquet"), "--url", str(api.base_url))
         replay = ("replay", "--source", str(day.home / "published"), "--months", "2023-01", "--sample", "20")
         day.autoops(*replay, "--url", str(api.base_url))
@@ -139,11 +142,9 @@ def live(day: Day, postgres: PostgresServer) -> None:
         postgres.stop()
         try:
             assert day.ask(api, client, "/predict", TRIP) == 200
-            assert day.ask(api, client, "/predict", TRIP | {"request_id": "waits"}) == 503
             day.autoops("status", code=6)
         finally:
             postgres.start()
-        day.autoops("status", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_no_secret_is_written_or_answered(
     day: Day, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Logs, months, reports, models, digests of keys; MLflow's database, artifacts and log; PostgreSQL's own files."""
-    (mlflow,) = tmp_path_factory.getbasetemp().glob("mlflow*/server.log")
+    (mlflow,) = tmp_path_factory.getbasetemp().glob("mlflow[0-9]*/server.log")
     places = (day.home, mlflow.parent, postgres.directory / "data")
     assert files_with(MARK, *places), "the search finds what was stored"
     assert files_with("by the key operator", day.home)

@@ -66,8 +66,8 @@ def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> S
 
 
 def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
-    """What every demo changes: its state, its ports, where months appear, and a monitor that looks often. Its API is for
-    this machine and asks for no keys."""
+    """What every demo changes: its state, its ports, where months appear, and a monitor that looks often. Its API
+    is for this machine and asks for no keys."""
     preferred = urlsplit(base.mlflow.tracking_uri).port or 5000
     serving, airflow, mlflow = free_ports(base.serving.port, base.airflow.port, preferred)
     return {

@@ -93,7 +93,6 @@ def test_what_is_nearly_a_key_is_none(api: Keyed, secrets: dict[str, str]) -> No
         f"Token {secret}",
         secret,
         "Bearer",
-        "Bearer ",
         "Bearer ü".encode(),
         "Basic !",
         "Basic " + base64.b64encode(f"any:{secret}".encode()).decode(),
