@@ -141,6 +141,11 @@ class Airflow(Section):
     password: SecretStr | None = None
 
 
+class Exporter(Section):
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
@@ -155,6 +160,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
+    exporter: Exporter = Exporter()
 
     @classmethod
     def settings_customise_sources(
@@ -179,6 +185,10 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         return f"http://{self.airflow.host}:{self.airflow.port}"
+
+    @property
+    def exporter_url(self) -> str:
+        return f"http://{self.exporter.host}:{self.exporter.port}"
 
 
 def config_path() -> Path:
