@@ -142,6 +142,11 @@ class Airflow(Section):
     password: SecretStr | None = None
 
 
+class Exporter(Section):
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
 class Security(Section):
     keys_file: Path | None = None
     rate_limit: RateLimit | None = None
@@ -169,6 +174,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
+    exporter: Exporter = Exporter()
     security: Security = Security()
 
     @classmethod
@@ -200,6 +206,10 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         return f"http://{self.airflow.host}:{self.airflow.port}"
+
+    @property
+    def exporter_url(self) -> str:
+        return f"http://{self.exporter.host}:{self.exporter.port}"
 
 
 def config_path() -> Path:
