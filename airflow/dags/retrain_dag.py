@@ -30,12 +30,15 @@ STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "
 
 
 @contextmanager
-def loop() -> Iterator[tuple[Any, Any]]:
+def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
     """The steps and the pipeline that they work on; imported here, because at the top of the file every parse
-    would pay for it. What goes wrong is left as an XCom for `record_failure`."""
-    from autoops import bootstrap
+    would pay for it. From here on each line of the task's log names the incident, Airflow's own too. What goes wrong
+    is left as an XCom for `record_failure`."""
+    from autoops import bootstrap, logs
     from autoops.loop import retraining
 
+    if plan is not None:
+        logs.bind(incident_id=plan["incident_id"])
     try:
         yield retraining, bootstrap.pipeline()
     except Exception as error:
@@ -77,31 +80,31 @@ def begin() -> dict[str, Any]:
 
 @task(multiple_outputs=False)
 def ingest(plan: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.ingest(pipeline, plan)
 
 
 @task(multiple_outputs=False)
 def validate(plan: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.validate(pipeline, plan)
 
 
 @task
 def train(plan: dict[str, Any]) -> int:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.train(pipeline, plan)
 
 
 @task(multiple_outputs=False)
 def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.gate(pipeline, plan, version)
 
 
 @task(multiple_outputs=False)
 def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.promote(pipeline, plan, version, verdict)
 
 
@@ -109,13 +112,13 @@ def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict
 def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
     if not promotion["promoted"]:
         raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.confirm(pipeline, plan, promotion["version"])
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def close(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.close(pipeline, plan, promotion)
 
 

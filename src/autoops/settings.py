@@ -127,6 +127,11 @@ class Serving(Section):
     batch_threads: Count | None = None
 
 
+class Logs(Section):
+    format: Literal["text", "json"] = "text"
+    requests: bool = False
+
+
 class Storage(Section):
     home: Path = Path("var")
     url: str | None = None
@@ -153,6 +158,7 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     drift: Drift = Drift()
     serving: Serving = Serving()
+    logs: Logs = Logs()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from autoops import logs
 from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
 from autoops.serving.refusals import MOST_LISTED, InvalidTrips
 from autoops.serving.schemas import FieldProblem, Problem
@@ -23,7 +24,8 @@ _RETRY_AFTER = {"Retry-After": "1"}
 def problem(
     status: int, detail: str, errors: list[FieldProblem] | None = None, headers: dict[str, str] | None = None
 ) -> Response:
-    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    title, request_id = HTTPStatus(status).phrase, logs.request_id()
+    content = Problem(title=title, status=status, detail=detail, request_id=request_id, errors=errors)
     return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
