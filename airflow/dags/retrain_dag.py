@@ -1,5 +1,6 @@
 """`retrain`: a challenger, the gate and, where it is better, a promotion."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,14 +27,16 @@ Starts on an `autoops_incident` event of `drift_monitor`, or by hand (*Trigger*)
 """
 
 MONTHS = r"^$|^\d{4}-\d{2}(\.\.\d{4}-\d{2})?(\s*,\s*\d{4}-\d{2}(\.\.\d{4}-\d{2})?)*$"
+logger = logging.getLogger("autoops.dags.retrain")
+
 STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close")
 
 
 @contextmanager
 def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
     """The steps and the pipeline that they work on; imported here, because at the top of the file every parse
-    would pay for it. From here on each line of the task's log names the incident, Airflow's own too. What goes wrong
-    is left as an XCom for `record_failure`."""
+    would pay for it. From here on each line of the step names the incident. What goes wrong is such a line, because
+    Airflow's own names no incident, and is left as an XCom for `record_failure`."""
     from autoops import bootstrap, logs
     from autoops.loop import retraining
 
@@ -42,6 +45,8 @@ def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
     try:
         yield retraining, bootstrap.pipeline()
     except Exception as error:
+        if plan is not None:
+            logger.exception("the step failed")
         get_current_context()["ti"].xcom_push("error", f"{type(error).__name__}: {error}")
         raise
 
@@ -57,6 +62,7 @@ def incidents() -> list[int]:
 
 @task(multiple_outputs=False)
 def begin() -> dict[str, Any]:
+    from autoops import logs
     from autoops.errors import Conflict
 
     context, held = get_current_context(), []
@@ -64,7 +70,7 @@ def begin() -> dict[str, Any]:
     for incident_id in incidents() or [None]:
         try:
             with loop() as (steps, pipeline):
-                return steps.begin(
+                plan = steps.begin(
                     pipeline,
                     context["run_id"],
                     incident_id=incident_id,
@@ -73,6 +79,8 @@ def begin() -> dict[str, Any]:
                     force=form["force"],
                     actor=actor(),
                 )
+                logs.bind(incident_id=plan["incident_id"])
+                return plan
         except Conflict as claimed:
             held.append(str(claimed))
     raise AirflowSkipException("; ".join(held))

@@ -87,7 +87,9 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging.Formatter
-        subject = "".join(f" [{name.removesuffix('_id').replace('_', ' ')} {what}]" for name, what in _about.get().items())
+        subject = "".join(
+            f" [{name.removesuffix('_id').replace('_', ' ')} {what}]" for name, what in _about.get().items()
+        )
         return super().formatMessage(record) + subject
 
 

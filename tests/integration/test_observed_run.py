@@ -69,9 +69,9 @@ def test_a_refusal_is_a_line_and_an_exit_code(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     (tmp_path / "published").mkdir()
     run = shell.run("ingest", "--month", "2023-01", **JSON)
-    (line,) = [json.loads(line) for line in run.stderr.splitlines()]
-    assert (run.returncode, line["log.level"]) == (3, "error")
-    assert line["message"].startswith("error: 2023-01 is not published")
+    *_, last = [json.loads(line) for line in run.stderr.splitlines()]
+    assert (run.returncode, last["log.level"]) == (3, "error")
+    assert last["message"].startswith("error: 2023-01 is not published")
     bad = shell.run("check-drift", **JSON, **{f"{PREFIX}DRIFT__WINDOW_SIZE": "many"})
     assert "drift.window_size" in json.loads(bad.stderr)["message"]
 

@@ -17,9 +17,9 @@ def step(use_case: Step[Given, Found]) -> Step[Given, Found]:
     name = f"retrain.{use_case.__name__}"
 
     @wraps(use_case)
-    def told(pipeline: Pipeline, plan: Plan, *args: Given.args, **kwargs: Given.kwargs) -> Found:
+    def told(pipeline: Pipeline, plan: Plan, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
         subject = {"incident_id": plan["incident_id"]}
-        with logs.about(**subject), tracing.span(name, plan, run_id=plan["run_id"], **subject):
+        with logs.about(**subject), tracing.span(name, plan, run_id=plan.get("run_id"), **subject):
             return use_case(pipeline, plan, *args, **kwargs)
 
     return told

@@ -4,7 +4,6 @@ import json
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -56,7 +55,7 @@ def _asked(url: str) -> Iterator[tuple[str, httpx.Response]]:
         yield "long", client.post("/predict", json=TRIP, headers={"X-Request-Id": "x" * 129})
         yield "spaced", client.post("/predict", json=TRIP, headers={"X-Request-Id": "a b"})
         yield "mistaken", client.post("/predict", json=TRIP | {"trip_distance": -1})
-        yield "unknown", client.get("/no\nwhere")
+        yield "unknown", client.get("/no%0Awhere")
         yield "defect", client.get("/defect", headers={"X-Request-Id": "defect-1"})
 
 
