@@ -27,7 +27,7 @@ _json = False
 
 
 def configure(program: str, level: int = logging.INFO) -> None:
-    """On stderr, as `logs.format` says; `program` is api or cli. Libraries that talk much are kept to warnings."""
+    """On stderr, as `logs.format` says; `program` is api, exporter or cli. Libraries that talk much only warn."""
     global _json
     _json = _settings().format == "json"
     handler = logging.StreamHandler(sys.stderr)
