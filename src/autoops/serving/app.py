@@ -106,6 +106,7 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
     openapi.complete(app)
+    openapi.bound(app, endpoints.max_batch)
     return app
 
 

@@ -4,9 +4,17 @@ Requests are strict: no unknown fields, no "3" for 3, no true for 1, no NaN.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.months import NEW_YORK, Month
@@ -50,7 +58,13 @@ def parse_moment(value: object) -> datetime:
     raise PydanticCustomError("moment_range", "expected a moment in 2009 to 2099, New York time")
 
 
-Moment = Annotated[datetime, BeforeValidator(parse_moment)]
+_MOMENT = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
+"""As nearly as JSON Schema can say it: the first and the last day of the range begin and end in New York."""
+
+Moment = Annotated[datetime, BeforeValidator(parse_moment), _MOMENT]
+MomentText = Annotated[str, _MOMENT]
+"""One that is parsed later, with the others of its column."""
+
 RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
 
 
@@ -74,6 +88,8 @@ class Trip(Request):
     ] = None
 
 
+Value = TypeVar("Value")
+Column = Annotated[list[Value], Field(min_length=1)]
 TripRows = Annotated[list[Trip], Field(min_length=1, description="At most `serving.max_batch`")]
 
 
@@ -82,15 +98,15 @@ class TripColumns(Request):
     of what reading them costs."""
 
     pickup_at: Annotated[
-        list[str | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
+        Column[MomentText | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
     ] = None
-    trip_distance: Annotated[list[Annotated[float, _within(DISTANCE_MILES, "miles")]], Field(min_length=1)]
+    trip_distance: Column[Annotated[float, _within(DISTANCE_MILES, "miles")]]
     passenger_count: (
-        list[Annotated[int | None, _within(PASSENGER_COUNT, "0 or null: not reported", kind=int)]] | None
+        Column[Annotated[int | None, _within(PASSENGER_COUNT, "0 or null: not reported", kind=int)]] | None
     ) = None
-    pickup_location_id: list[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
-    dropoff_location_id: list[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
-    request_id: Annotated[list[RequestId | None] | None, Field(description="Your own ids, as of single trips")] = None
+    pickup_location_id: Column[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
+    dropoff_location_id: Column[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
+    request_id: Annotated[Column[RequestId | None] | None, Field(description="Your own ids, as of single trips")] = None
 
 
 class TripBatch(Request):
@@ -129,11 +145,12 @@ class GroundTruth(Request):
 
 
 class _CheckedOneByOne:
-    """Documents an item as GroundTruth and lets anything pass: a malformed one must not refuse the others."""
+    """Documents an item as GroundTruth, and that anything passes: a malformed one must not refuse the others."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(GroundTruth.__pydantic_core_schema__)
+        label = handler(GroundTruth.__pydantic_core_schema__)
+        return {"anyOf": [label, {"description": "Whatever else: refused by its position, and the others stored"}]}
 
 
 class GroundTruthBatch(Request):
