@@ -91,7 +91,7 @@ def complete(app: FastAPI) -> None:
 
 
 def bound(app: FastAPI, most: int) -> None:
-    """Says how long the lists of a body may be, which is a setting."""
+    """Says how long the lists of a body may be, which is a setting; columns are none of them shorter than another."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -100,7 +100,7 @@ def bound(app: FastAPI, most: int) -> None:
             for field in document["components"]["schemas"][model.__name__]["properties"].values():
                 for form in field.get("anyOf", [field]):
                     if form.get("type") == "array":
-                        form["maxItems"] = most
+                        form |= {"minItems": 1, "maxItems": most}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ Requests are strict: no unknown fields, no "3" for 3, no true for 1, no NaN.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -88,8 +88,6 @@ class Trip(Request):
     ] = None
 
 
-Value = TypeVar("Value")
-Column = Annotated[list[Value], Field(min_length=1)]
 TripRows = Annotated[list[Trip], Field(min_length=1, description="At most `serving.max_batch`")]
 
 
@@ -98,15 +96,15 @@ class TripColumns(Request):
     of what reading them costs."""
 
     pickup_at: Annotated[
-        Column[MomentText | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
+        list[MomentText | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
     ] = None
-    trip_distance: Column[Annotated[float, _within(DISTANCE_MILES, "miles")]]
+    trip_distance: Annotated[list[Annotated[float, _within(DISTANCE_MILES, "miles")]], Field(min_length=1)]
     passenger_count: (
-        Column[Annotated[int | None, _within(PASSENGER_COUNT, "0 or null: not reported", kind=int)]] | None
+        list[Annotated[int | None, _within(PASSENGER_COUNT, "0 or null: not reported", kind=int)]] | None
     ) = None
-    pickup_location_id: Column[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
-    dropoff_location_id: Column[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
-    request_id: Annotated[Column[RequestId | None] | None, Field(description="Your own ids, as of single trips")] = None
+    pickup_location_id: list[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
+    dropoff_location_id: list[Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]]
+    request_id: Annotated[list[RequestId | None] | None, Field(description="Your own ids, as of single trips")] = None
 
 
 class TripBatch(Request):
