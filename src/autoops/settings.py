@@ -147,6 +147,11 @@ class Airflow(Section):
     password: SecretStr | None = None
 
 
+class Exporter(Section):
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
@@ -161,6 +166,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
+    exporter: Exporter = Exporter()
 
     @classmethod
     def settings_customise_sources(
@@ -185,6 +191,10 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         return f"http://{self.airflow.host}:{self.airflow.port}"
+
+    @property
+    def exporter_url(self) -> str:
+        return f"http://{self.exporter.host}:{self.exporter.port}"
 
 
 def config_path() -> Path:
