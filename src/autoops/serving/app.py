@@ -118,6 +118,7 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan, tell: bool
     app.add_middleware(Identified)
     trace(app, tracing.provider())
     openapi.complete(app)
+    openapi.bound(app, endpoints.max_batch)
     return app
 
 
