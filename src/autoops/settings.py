@@ -1,14 +1,14 @@
 """config.yaml and AUTOOPS__SECTION__KEY variables, checked once and frozen."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
+from autoops import settings_file
 from autoops.errors import SettingsError
 
 PREFIX = "AUTOOPS__"
@@ -29,7 +29,9 @@ Segment = Annotated[
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class Data(Section):
@@ -128,6 +130,11 @@ class Serving(Section):
     batch_threads: Count | None = None
 
 
+class Logs(Section):
+    format: Literal["text", "json"] = "text"
+    requests: bool = False
+
+
 class Storage(Section):
     home: Path = Path("var")
     url: str | None = None
@@ -172,6 +179,7 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     drift: Drift = Drift()
     serving: Serving = Serving()
+    logs: Logs = Logs()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
     exporter: Exporter = Exporter()
@@ -220,65 +228,18 @@ def config_path() -> Path:
 def load_settings(path: Path | None = None) -> Settings:
     """Raises SettingsError that names every bad key, where it stands and what was expected."""
     path = path or config_path()
-    values = _read(path)
-    _refuse_unknown_variables(os.environ)
+    values = settings_file.read(path, f"{CONFIG_VARIABLE} may name another")
+    variables = sorted(name for name in os.environ if name.startswith(PREFIX))
+    settings_file.refuse_unknown(variables, PREFIX, Settings.model_fields)
+    where = f"settings ({path}" + (f" or {', '.join(variables)})" if variables else ")")
     try:
         loaded = Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_explain(error, path)) from None
-    storage = loaded.storage.model_copy(update={"home": (path.parent / loaded.storage.home).resolve()})
+        raise SettingsError(f"{where}: {settings_file.explain(error, Settings)}") from None
+    except (UnreadableVariable, RecursionError) as error:
+        raise SettingsError(f"{where}: {error}; lists and mappings are written as JSON") from None
+    storage = loaded.storage.model_copy(update={"home": settings_file.beside(path, loaded.storage.home)})
     security = loaded.security
     if security.keys_file is not None:
-        security = security.model_copy(update={"keys_file": (path.parent / security.keys_file).resolve()})
+        security = security.model_copy(update={"keys_file": settings_file.beside(path, security.keys_file)})
     return loaded.model_copy(update={"storage": storage, "security": security})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; {CONFIG_VARIABLE} may name another") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise SettingsError(f"{path}: expected sections such as `data:`, got {type(values).__name__}")
-    return values
-
-
-def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    for name in environment:
-        if name.startswith(PREFIX):
-            section, separator, key = name.removeprefix(PREFIX).lower().partition("__")
-            if section not in Settings.model_fields or not separator or not key:
-                raise SettingsError(
-                    f"environment variable {name}: expected {PREFIX}SECTION__KEY with a section of "
-                    + ", ".join(Settings.model_fields)
-                )
-
-
-def _explain(error: ValidationError, path: Path) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: no such setting")
-        elif key in _secrets():
-            lines.append(f"{key}: {problem['msg']}")
-        else:
-            lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
-    variables = [name for name in os.environ if name.startswith(PREFIX)]
-    where = f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")
-    return f"settings ({where}): " + "; ".join(lines)
-
-
-def _secrets() -> set[str]:
-    """Keys whose values no message repeats."""
-    sections = {name: type(field.default) for name, field in Settings.model_fields.items()}
-    return {
-        f"{name}.{key}"
-        for name, section in sections.items()
-        for key, knob in section.model_fields.items()
-        if "SecretStr" in str(knob.annotation)
-    }

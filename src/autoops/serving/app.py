@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from autoops import __version__
+from autoops import __version__, tracing
 from autoops.clock import Clock
 from autoops.errors import StorageUnavailable
 from autoops.instances import Instances
@@ -29,7 +29,9 @@ from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
+from autoops.serving.request_ids import Identified, Told
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
+from autoops.serving.traces import trace
 from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
@@ -93,7 +95,7 @@ def create_app(
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     lifespan = _lifespan(writer, outbox, batches, workers, periodics, lambda: instances.leave(instance_id))
     guard = None if known is None else partial(_guard, known, settings.security.rate_limit)
-    return _http(endpoints, metrics, lifespan, guard)
+    return _http(endpoints, metrics, lifespan, settings.logs.requests, guard)
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -109,7 +111,11 @@ def _guard(known: keys.Keys, rate_limit: str | None, app: FastAPI) -> None:
 
 
 def _http(
-    endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan, guard: Callable[[FastAPI], None] | None
+    endpoints: Endpoints,
+    metrics: Metrics,
+    lifespan: Lifespan,
+    tell: bool,
+    guard: Callable[[FastAPI], None] | None,
 ) -> FastAPI:
     app = FastAPI(
         title="Auto-Ops",
@@ -130,6 +136,11 @@ def _http(
     )
     (guard or openapi.complete)(app)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
+    if tell:
+        app.add_middleware(Told)
+    app.add_middleware(Identified)
+    trace(app, tracing.provider())
+    openapi.bound(app, endpoints.max_batch)
     return app
 
 

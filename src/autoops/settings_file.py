@@ -1,0 +1,74 @@
+"""Reads config.yaml, and says what is wrong with settings: every bad key, where it stands and what was expected."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from autoops.errors import SettingsError
+
+_NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
+
+
+def beside(path: Path, named: Path) -> Path:
+    """What the file at `path` names relative to itself."""
+    try:
+        return (path.parent / named).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{str(named)!r} is no place for a file or a folder: {error}") from None
+
+
+def read(path: Path, hint: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; {hint}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except _NOT_YAML as error:
+        raise SettingsError(f"{path}: not valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected sections such as `data:`, got {type(values).__name__}")
+    for key in values:
+        # What begins with an underscore would be an option of pydantic-settings.
+        if not isinstance(key, str) or key.startswith("_"):
+            raise SettingsError(f"{path}: {key!r}: no such setting")
+    return values
+
+
+def refuse_unknown(variables: Iterable[str], prefix: str, sections: Collection[str]) -> None:
+    for name in variables:
+        section, separator, key = name.removeprefix(prefix).lower().partition("__")
+        if section not in sections or not separator or not key:
+            raise SettingsError(
+                f"environment variable {name}: expected {prefix}SECTION__KEY with a section of " + ", ".join(sections)
+            )
+
+
+def explain(error: ValidationError, settings: type[BaseModel]) -> str:
+    """Without the values of what is secret in `settings`."""
+    lines, secrets = [], _secrets(settings)
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{key}: no such setting")
+        elif key in secrets:
+            lines.append(f"{key}: {problem['msg']}")
+        else:
+            lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
+    return "; ".join(lines)
+
+
+def _secrets(settings: type[BaseModel]) -> set[str]:
+    sections = {name: type(field.default) for name, field in settings.model_fields.items()}
+    return {
+        f"{name}.{key}"
+        for name, section in sections.items()
+        for key, knob in section.model_fields.items()
+        if "SecretStr" in str(knob.annotation)
+    }
