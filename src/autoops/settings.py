@@ -238,8 +238,12 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError(f"{where}: {settings_file.explain(error, Settings)}") from None
     except (UnreadableVariable, RecursionError) as error:
         raise SettingsError(f"{where}: {error}; lists and mappings are written as JSON") from None
-    storage = loaded.storage.model_copy(update={"home": settings_file.beside(path, loaded.storage.home)})
+    storage = loaded.storage.model_copy(
+        update={"home": settings_file.beside(path, loaded.storage.home, "storage.home")}
+    )
     security = loaded.security
     if security.keys_file is not None:
-        security = security.model_copy(update={"keys_file": settings_file.beside(path, security.keys_file)})
+        security = security.model_copy(
+            update={"keys_file": settings_file.beside(path, security.keys_file, "security.keys_file")}
+        )
     return loaded.model_copy(update={"storage": storage, "security": security})

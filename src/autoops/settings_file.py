@@ -13,12 +13,12 @@ _NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, Recur
 """What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
 
 
-def beside(path: Path, named: Path) -> Path:
+def beside(path: Path, named: Path, key: str) -> Path:
     """What the file at `path` names relative to itself."""
     try:
         return (path.parent / named).resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise SettingsError(f"{str(named)!r} is no place for a file or a folder: {error}") from None
+        raise SettingsError(f"{key}: {str(named)!r} is no path: {error}") from None
 
 
 def read(path: Path, hint: str) -> dict[str, Any]:
