@@ -5,7 +5,7 @@ Each function imports what it wires, so that the API starts without the pipeline
 
 from typing import TYPE_CHECKING
 
-from autoops import database
+from autoops import database, tracing
 from autoops.clock import SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
@@ -29,6 +29,7 @@ def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pip
     from autoops.mlflow_registry import MlflowRegistry
 
     settings = settings or load_settings()
+    tracing.start("pipeline")
     engine = database.connect(settings)
     if migrate:
         database.upgrade(engine)
@@ -68,7 +69,9 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     from autoops.serving.app import create_app
     from autoops.serving.outbox_log import needs_outbox, outboxes
     from autoops.serving.server import shared_folder
+    from autoops.serving.traces import INSTRUMENTATION
 
+    tracing.start("api", INSTRUMENTATION)
     engine = database.connect(settings)
     log = PredictionLog(engine)
     has_served = needs_outbox(log) and outboxes(settings).is_dir()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoops import console
+from autoops import console, logs
 from autoops.cli.options import Json, Months
 from autoops.months import Month, parse_months
 from autoops.settings import load_settings
@@ -28,6 +28,7 @@ def exporter() -> None:
 
     from autoops.bootstrap import figures
 
+    logs.configure("exporter")
     settings = load_settings()
     where = settings.exporter
     _, serving = start_http_server(where.port, where.host, figures(settings))

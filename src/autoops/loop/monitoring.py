@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoops import bundle, settings
+from autoops import bundle, settings, tracing
 from autoops.bundle_cache import fetch_bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
@@ -62,6 +62,7 @@ class Watched:
             yield live_window(pipeline, self.version, size)
 
 
+@tracing.span("drift_monitor.check")
 def check(pipeline: Pipeline) -> dict[str, Any]:
     """Judges what has not been judged of the champion's predictions, window by window, decides after each, and leaves
     a record of both. An incident ends it: its remedy comes before further windows. So does another champion, such as
