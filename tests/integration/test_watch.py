@@ -58,7 +58,9 @@ def test_a_monitor_that_misses_its_checks_is_silent_until_it_checks_again(pipeli
     assert told(pipeline) == ["monitor silent", "monitor checks again", "monitor silent"]
 
 
-def test_before_the_first_promotion_nothing_is_to_be_checked(settings: Settings, engine: sa.Engine, tmp_path: Path) -> None:
+def test_before_the_first_promotion_nothing_is_to_be_checked(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
     empty = pipeline_in(tmp_path, settings, engine)
     empty.clock.advance(days=9)
     assert watch(empty, patience_s=0) == []

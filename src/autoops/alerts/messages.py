@@ -147,7 +147,9 @@ def _page(facts: Facts) -> Told | None:
         return None
     number = facts.entry.incident_id
     if number is None and "findings" not in facts.entry.evidence:
-        return Told("page", "failure", "somebody is needed", "See the evidence.", "autoops status shows how things are.")
+        return Told(
+            "page", "failure", "somebody is needed", "See the evidence.", "autoops status shows how things are."
+        )
     if number is None:
         return Told(
             "quarantined",

@@ -26,8 +26,8 @@ def send(json: Json = False) -> None:
         raise typer.Exit(ReceiverUnavailable.exit_code)
 
 
-@verbs.command()
-def test(json: Json = False) -> None:
+@verbs.command(name="test")
+def try_out(json: Json = False) -> None:
     """Tell each receiver that this is a test; exits with 6 where one did not take it."""
     from autoops.alerts import rounds
     from autoops.bootstrap import alerts

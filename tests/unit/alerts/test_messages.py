@@ -37,7 +37,9 @@ TITLES = {
 
 def facts(kind: str, *, incident: Incident | None = INCIDENT, **of_entry: Any) -> Facts:
     values = {"reason": "worse by 12 %", "evidence": EVIDENCE.get(kind, {}), "model_version": 4} | of_entry
-    entry = Entry(id=1, at=NOW, kind=kind, actor="drift_monitor", incident_id=incident.id if incident else None, **values)
+    entry = Entry(
+        id=1, at=NOW, kind=kind, actor="drift_monitor", incident_id=incident.id if incident else None, **values
+    )
     return Facts(entry, incident, "taxi")
 
 
@@ -103,7 +105,11 @@ def test_the_evidence_is_one_line_of_bounded_length_without_passwords() -> None:
 
 @pytest.mark.parametrize("kind", WORDS)
 def test_the_longest_still_fits_into_a_pager(kind: str) -> None:
-    long = facts(kind, reason="x" * 2000, incident=replace(INCIDENT, id=12_345, model_version=1_234), model_version=1_234)
-    told = message(replace(long, model="nyc_taxi_trip_duration", report="https://mlflow.example.com/#/runs/" + "f" * 32))
+    long = facts(
+        kind, reason="x" * 2000, incident=replace(INCIDENT, id=12_345, model_version=1_234), model_version=1_234
+    )
+    told = message(
+        replace(long, model="nyc_taxi_trip_duration", report="https://mlflow.example.com/#/runs/" + "f" * 32)
+    )
     assert told
     assert len(f"{told.title}\n{told.body}") <= 1_024
