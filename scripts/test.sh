@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Runs the tests but those of the full stack, a file per process at a time; arguments go to pytest (scripts/test.sh tests/unit).
+# `fuzz` asks the API at least 20,000 times what its OpenAPI document allows, and much that it does not; --help has options.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
+if [[ ${1:-} == fuzz ]]; then
+  exec .venv/bin/python -m tests.fuzz "${@:2}"
+fi
 exec .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"

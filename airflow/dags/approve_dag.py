@@ -28,7 +28,13 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
     doc_md=DOC,
     tags=["autoops"],
     params={
-        "incident": Param(type="integer", minimum=1, title="Incident", description="The number of the one that waits."),
+        "incident": Param(
+            type="integer",
+            minimum=1,
+            maximum=2**31 - 1,
+            title="Incident",
+            description="The number of the one that waits.",
+        ),
         "reason": Param(type="string", minLength=1, title="Reason", description="Why; it stands in the ledger."),
     },
     default_args={
@@ -40,10 +46,11 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
 def approve_version() -> None:
     @task(multiple_outputs=False)
     def approve() -> dict[str, Any]:
-        from autoops import bootstrap
+        from autoops import bootstrap, logs
         from autoops.loop import approval
 
         form = get_current_context()["params"]
+        logs.bind(incident_id=form["incident"])
         return approval.approve(bootstrap.pipeline(), form["incident"], reason=form["reason"], actor=actor())
 
     @task(multiple_outputs=False, retries=0)

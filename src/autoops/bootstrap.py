@@ -5,7 +5,7 @@ Each function imports what it wires, so that the API starts without the pipeline
 
 from typing import TYPE_CHECKING
 
-from autoops import database
+from autoops import database, tracing
 from autoops.clock import SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
@@ -14,6 +14,7 @@ from autoops.settings import Settings, load_settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
     from fastapi import FastAPI
+    from prometheus_client import CollectorRegistry
 
     from autoops.alerts.rounds import Alerts
     from autoops.loop.pipeline import Pipeline
@@ -54,6 +55,7 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
     from autoops.loop.pipeline import Pipeline
     from autoops.mlflow_registry import MlflowRegistry
 
+    tracing.start("pipeline")
     clock = SystemClock()
     return Pipeline(
         settings=settings,
@@ -66,6 +68,14 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
         ledger=Ledger(engine, clock),
         checks=CheckLog(engine, clock),
     )
+
+
+def figures(settings: Settings | None = None) -> "CollectorRegistry":
+    """What the exporter says of the loop; connects when it is asked, and needs none of the pipeline's libraries."""
+    from autoops.loop.figures import LoopFigures, registry_of
+
+    settings = settings or load_settings()
+    return registry_of(LoopFigures(database.connect(settings), SystemClock(), settings.drift.check_interval_s))
 
 
 def api(settings: Settings | None = None) -> "FastAPI":
@@ -82,7 +92,9 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     from autoops.serving.app import create_app
     from autoops.serving.outbox_log import needs_outbox, outboxes
     from autoops.serving.server import shared_folder
+    from autoops.serving.traces import INSTRUMENTATION
 
+    tracing.start("api", INSTRUMENTATION)
     engine = database.connect(settings)
     log = PredictionLog(engine)
     has_served = needs_outbox(log) and outboxes(settings).is_dir()

@@ -8,11 +8,15 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from autoops.errors import SettingsError
 
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
+
+_NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -41,7 +45,9 @@ AlertEvent = Literal[
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class Data(Section):
@@ -140,6 +146,11 @@ class Serving(Section):
     batch_threads: Count | None = None
 
 
+class Logs(Section):
+    format: Literal["text", "json"] = "text"
+    requests: bool = False
+
+
 class Storage(Section):
     home: Path = Path("var")
     url: str | None = None
@@ -152,6 +163,11 @@ class Airflow(Section):
     port: Port = 8080
     username: str = "admin"
     password: SecretStr | None = None
+
+
+class Exporter(Section):
+    host: str = "127.0.0.1"
+    port: Port = 9464
 
 
 class Alerts(Section):
@@ -176,8 +192,10 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     drift: Drift = Drift()
     serving: Serving = Serving()
+    logs: Logs = Logs()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
+    exporter: Exporter = Exporter()
     alerts: Alerts = Alerts()
 
     @classmethod
@@ -204,6 +222,10 @@ class Settings(BaseSettings):
     def airflow_url(self) -> str:
         return f"http://{self.airflow.host}:{self.airflow.port}"
 
+    @property
+    def exporter_url(self) -> str:
+        return f"http://{self.exporter.host}:{self.exporter.port}"
+
 
 def config_path() -> Path:
     """The file that AUTOOPS_CONFIG names, else config.yaml in the working directory."""
@@ -219,12 +241,21 @@ def load_settings(path: Path | None = None) -> Settings:
         loaded = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, path)) from None
-    home = (path.parent / loaded.storage.home).resolve()
+    except (UnreadableVariable, RecursionError) as error:
+        raise SettingsError(f"settings ({_where(path)}): {error}; lists and mappings are written as JSON") from None
+    home = _absolute(path.parent / loaded.storage.home)
     changed: dict[str, Section] = {"storage": loaded.storage.model_copy(update={"home": home})}
     if loaded.alerts.urls_file:
-        beside = (path.parent / loaded.alerts.urls_file).resolve()
+        beside = path.parent.absolute() / loaded.alerts.urls_file
         changed["alerts"] = loaded.alerts.model_copy(update={"urls_file": beside})
     return loaded.model_copy(update=changed)
+
+
+def _absolute(home: Path) -> Path:
+    try:
+        return home.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"storage.home: {str(home)!r} is no folder: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -232,12 +263,18 @@ def _read(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file; {CONFIG_VARIABLE} may name another") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except _NOT_YAML as error:
         raise SettingsError(f"{path}: not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected sections such as `data:`, got {type(values).__name__}")
+    for key in values:
+        # What begins with an underscore would be an option of pydantic-settings.
+        if not isinstance(key, str) or key.startswith("_"):
+            raise SettingsError(f"{path}: {key!r}: no such setting")
     return values
 
 
@@ -262,12 +299,16 @@ def _explain(error: ValidationError, path: Path) -> str:
             lines.append(f"{key}: {problem['msg']}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
+    return f"settings ({_where(path)}): " + "; ".join(lines)
+
+
+def _where(path: Path) -> str:
     variables = [name for name in os.environ if name.startswith(PREFIX)]
-    where = f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")
-    return f"settings ({where}): " + "; ".join(lines)
+    return f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")
 
 
 def _is_secret(section: str, key: str = "") -> bool:
     """Whether its value must not be shown."""
-    field = type(Settings.model_fields[section].default).model_fields.get(key)
+    known = Settings.model_fields.get(section)
+    field = type(known.default).model_fields.get(key) if known else None
     return field is not None and "SecretStr" in str(field.annotation)

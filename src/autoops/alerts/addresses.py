@@ -42,5 +42,5 @@ def _of_file(settings: Alerts) -> list[str]:
         return []
     try:
         return settings.urls_file.read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(f"alerts.urls_file: cannot read {settings.urls_file}: {type(error).__name__}") from None

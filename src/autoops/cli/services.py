@@ -1,11 +1,11 @@
-"""Verbs on services: up, down, status, serve, replay, demo."""
+"""Verbs on services: up, down, status, serve, exporter, replay, demo."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from autoops import console
+from autoops import console, logs
 from autoops.cli.options import Json, Months
 from autoops.months import Month, parse_months
 from autoops.settings import load_settings
@@ -22,12 +22,26 @@ def serve() -> None:
 
 
 @verbs.command()
+def exporter() -> None:
+    """Answer Prometheus with the figures of the loop, in the foreground."""
+    from prometheus_client import start_http_server
+
+    from autoops.bootstrap import figures
+
+    logs.configure("exporter")
+    settings = load_settings()
+    where = settings.exporter
+    _, serving = start_http_server(where.port, where.host, figures(settings))
+    serving.join()
+
+
+@verbs.command()
 def up(
     without: Annotated[
-        list[str] | None, typer.Option(help="Leave out mlflow, api or airflow; may be repeated.")
+        list[str] | None, typer.Option(help="Leave out mlflow, api, exporter or airflow; may be repeated.")
     ] = None,
 ) -> None:
-    """Start MLflow, the API and Airflow on this machine, and wait until they are healthy."""
+    """Start MLflow, the API, the exporter and Airflow on this machine, and wait until they are healthy."""
     from autoops import services
     from autoops.services.credentials import airflow_password
 
@@ -38,6 +52,7 @@ def up(
     )
     console.show(None, False, f"MLflow   {settings.mlflow.tracking_uri}")
     console.show(None, False, f"API      {settings.api_url}/docs")
+    console.show(None, False, f"Metrics  {settings.api_url}/metrics  {settings.exporter_url}/metrics")
 
 
 @verbs.command()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoops import bundle, settings
+from autoops import bundle, settings, tracing
 from autoops.bundle_cache import fetch_bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
@@ -26,6 +26,7 @@ from autoops.loop.published_windows import published_windows
 from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
 from autoops.loop.remedies import actionable
+from autoops.loop.window_errors import errors_of
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
@@ -61,6 +62,7 @@ class Watched:
             yield live_window(pipeline, self.version, size)
 
 
+@tracing.span("drift_monitor.check")
 def check(pipeline: Pipeline) -> dict[str, Any]:
     """Judges what has not been judged of the champion's predictions, window by window, decides after each, and leaves
     a record of both. An incident ends it: its remedy comes before further windows. So does another champion, such as
@@ -144,6 +146,7 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
     lag = lag_of(pipeline, window)
     report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
+    report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
     check_id = _record(pipeline, champion, window, verdict, report)
     found = {
         "check_id": check_id,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from autoops import tracing
 from autoops.errors import Conflict, NotFound
 from autoops.loop.pipeline import Pipeline
 from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
@@ -67,6 +68,7 @@ def _last_recorded(pipeline: Pipeline) -> int | None:
     return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
 
 
+@tracing.span("roll_back")
 def roll_back(
     pipeline: Pipeline,
     *,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from autoops import __version__
+from autoops import __version__, tracing
 from autoops.clock import Clock
 from autoops.errors import StorageUnavailable
 from autoops.instances import Instances
@@ -28,7 +28,9 @@ from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
+from autoops.serving.request_ids import Identified, Told
 from autoops.serving.routes import Endpoints, router
+from autoops.serving.traces import trace
 from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
@@ -86,13 +88,13 @@ def create_app(
         predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
     lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), lambda: instances.leave(instance_id))
-    return _http(endpoints, metrics, lifespan)
+    return _http(endpoints, metrics, lifespan, settings.logs.requests)
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI:
+def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan, tell: bool) -> FastAPI:
     app = FastAPI(
         title="Auto-Ops",
         version=__version__,
@@ -103,9 +105,20 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
     largest = _body_limit(endpoints.max_batch)
-    app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
+    app.add_middleware(
+        Admission,
+        requests=_REQUESTS_IN_WORK,
+        body_bytes=largest,
+        all_bytes=_BATCHES_IN_WORK * largest,
+        metrics=metrics,
+    )
     app.add_middleware(Measured, metrics=metrics, routes=paths)
+    if tell:
+        app.add_middleware(Told)
+    app.add_middleware(Identified)
+    trace(app, tracing.provider())
     openapi.complete(app)
+    openapi.bound(app, endpoints.max_batch)
     return app
 
 
