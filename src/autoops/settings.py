@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -10,22 +10,10 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from autoops import settings_file
 from autoops.errors import SettingsError
+from autoops.setting_types import AlertEvent, Budget, Count, Days, Port, Rate, RateLimit, Seconds, Segment, Share
 
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
-Days = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Budget = Annotated[float, Field(gt=0)]
-RateLimit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
-Segment = Annotated[
-    str,
-    Field(pattern=r"^(hour_band|distance_band|no_passenger_count|day_type|(pickup|dropoff)_location_id=[0-9]{1,3})$"),
-]
 
 
 class Section(BaseModel):
@@ -154,6 +142,16 @@ class Exporter(Section):
     port: Port = 9464
 
 
+class Alerts(Section):
+    urls: SecretStr | None = None
+    urls_file: Path | None = None
+    events: tuple[AlertEvent, ...] = get_args(AlertEvent)
+    most_per_hour: Count = 20
+    interval_s: Seconds = 300
+    missed_checks: Count = 3
+    mlflow_url: str | None = None
+
+
 class Security(Section):
     keys_file: Path | None = None
     rate_limit: RateLimit | None = None
@@ -183,6 +181,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
     exporter: Exporter = Exporter()
+    alerts: Alerts = Alerts()
     security: Security = Security()
 
     @classmethod
@@ -238,12 +237,10 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError(f"{where}: {settings_file.explain(error, Settings)}") from None
     except (UnreadableVariable, RecursionError) as error:
         raise SettingsError(f"{where}: {error}; lists and mappings are written as JSON") from None
-    storage = loaded.storage.model_copy(
-        update={"home": settings_file.beside(path, loaded.storage.home, "storage.home")}
-    )
-    security = loaded.security
-    if security.keys_file is not None:
-        security = security.model_copy(
-            update={"keys_file": settings_file.beside(path, security.keys_file, "security.keys_file")}
-        )
-    return loaded.model_copy(update={"storage": storage, "security": security})
+    home = settings_file.beside(path, loaded.storage.home, "storage.home")
+    changed: dict[str, Section] = {"storage": loaded.storage.model_copy(update={"home": home})}
+    for section, key in (("alerts", "urls_file"), ("security", "keys_file")):
+        settings = getattr(loaded, section)
+        if named := getattr(settings, key):
+            changed[section] = settings.model_copy(update={key: path.parent.absolute() / named})
+    return loaded.model_copy(update=changed)

@@ -57,7 +57,7 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: no such setting")
-        elif key in secrets:
+        elif ".".join(key.split(".")[:2]) in secrets:
             lines.append(f"{key}: {problem['msg']}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")

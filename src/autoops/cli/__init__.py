@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from autoops import console, logs
-from autoops.cli import backtest, decisions, deployment, keys, pipeline, prediction, services
+from autoops.cli import alerts, backtest, decisions, deployment, keys, pipeline, prediction, services
 from autoops.errors import AutoOpsError, InputError
 
 app = typer.Typer(
@@ -16,8 +16,10 @@ app = typer.Typer(
     add_completion=False,
     help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
 )
-for named in (services, deployment, keys, pipeline, prediction, decisions, backtest):
-    app.add_typer(named.verbs)
+for verbs in (services.verbs, deployment.verbs, pipeline.verbs, prediction.verbs, decisions.verbs, backtest.verbs):
+    app.add_typer(verbs)
+app.add_typer(alerts.verbs, name="alerts")
+app.add_typer(keys.verbs, name="keys")
 
 
 def main() -> None:

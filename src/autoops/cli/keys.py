@@ -10,12 +10,10 @@ from autoops import console
 from autoops.cli.options import Json
 from autoops.settings import load_settings
 
-verbs = typer.Typer()
-keys = typer.Typer(no_args_is_help=True, help="Who may use the API: add, list, revoke.")
-verbs.add_typer(keys, name="keys")
+verbs = typer.Typer(no_args_is_help=True, help="Who may use the API: add, list, revoke.")
 
 
-@keys.command()
+@verbs.command()
 def add(
     name: Annotated[str, typer.Argument(help="Whose key it is; logs and answers name it.")],
     scope: Annotated[
@@ -37,7 +35,7 @@ def add(
     console.show(value if stdin else value | {"secret": secret}, json, f"{name}: as given" if stdin else secret)
 
 
-@keys.command("list")
+@verbs.command("list")
 def list_keys(json: Json = False) -> None:
     """Names, scopes and rates; secrets are kept nowhere."""
     from autoops.serving.keys import read_keys
@@ -52,7 +50,7 @@ def list_keys(json: Json = False) -> None:
     console.show(value, json, "\n".join(lines) or "no keys: nobody may come in")
 
 
-@keys.command()
+@verbs.command()
 def revoke(name: str, json: Json = False) -> None:
     """End a key. An API that runs refuses it within seconds."""
     from autoops.serving.keys_file import revoke_key

@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from autoops.errors import SettingsError
-from autoops.settings import RateLimit, Settings
+from autoops.setting_types import RateLimit
+from autoops.settings import Settings
 
 logger = logging.getLogger(__name__)
 
