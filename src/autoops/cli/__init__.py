@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from autoops import console, logs
-from autoops.cli import backtest, decisions, deployment, pipeline, prediction, services
+from autoops.cli import alerts, backtest, decisions, deployment, pipeline, prediction, services
 from autoops.errors import AutoOpsError, InputError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 for verbs in (services.verbs, deployment.verbs, pipeline.verbs, prediction.verbs, decisions.verbs, backtest.verbs):
     app.add_typer(verbs)
+app.add_typer(alerts.verbs, name="alerts")
 
 
 def main() -> None:

@@ -189,7 +189,8 @@ def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str |
     evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
     roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, expected=champion.number, evidence=evidence)
     paged = f"version {champion.number} was rolled back by itself: {found.decision.reason}"
-    pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number)
+    repeats = {"repeats": "rolled back"}
+    pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number, evidence=repeats)
     return found.decision.reason
 
 

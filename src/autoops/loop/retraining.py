@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
@@ -22,6 +22,7 @@ from autoops.loop.plan import Plan as Plan
 from autoops.loop.plan import begin as begin
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
 from autoops.loop.revisits import MOST_SECOND_LOOKS
+from autoops.loop.served import missing, serving_now
 from autoops.loop.stepping import step
 from autoops.loop.training_window import Months
 from autoops.months import parse_months
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 RUN_TAG = "retrain_run"
 WAITING: Status = "waiting_for_approval"
-HEARTBEAT_COUNTS_S = 10
-"""An instance that has been silent for longer is gone."""
 
 
 @step
@@ -182,17 +181,13 @@ def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120
     """Waits until every live API instance serves the version. Raises ServiceUnavailable with who does not."""
     deadline = time.monotonic() + timeout_s
     while True:
-        alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
-        serves = {instance.name: instance.model_version for instance in alive}
-        if serves and set(serves.values()) == {version}:
+        serves = serving_now(pipeline)
+        reason = missing(version, serves)
+        if reason is None:
             reason = f"{len(serves)} instance{' serves' if len(serves) == 1 else 's serve'} version {version}"
             _record_serving(pipeline, plan, version, "served", reason, serves)
             return {"instances": len(serves), "model_version": version}
         if time.monotonic() > deadline:
-            found = ", ".join(f"{name}: {number}" for name, number in serves.items())
-            reason = (
-                f"version {version} is champion but not served everywhere: {found or 'no instance gave a sign of life'}"
-            )
             _record_serving(pipeline, plan, version, "not served", reason, serves)
             raise ServiceUnavailable(reason)
         time.sleep(0.5)
