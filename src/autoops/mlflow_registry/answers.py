@@ -31,9 +31,12 @@ def environment(settings: MLflow) -> dict[str, str]:
 def translated(uri: str, what: str) -> Iterator[None]:
     """Raises NotFound, InputError or RegistryUnavailable in place of mlflow's errors; `what` was asked for."""
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     try:
         yield
+    except RequestException as error:  # of artifacts, which mlflow leaves as it is
+        raise RegistryUnavailable(f"MLflow at {uri}: {what}: {first_line(error)}") from error
     except MlflowException as error:
         if error.error_code == ABSENT:
             raise NotFound(f"{what}: {first_line(error)}") from error

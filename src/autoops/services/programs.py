@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autoops.errors import InputError, SettingsError
+from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
 
 SERVICES = ("mlflow", "api", "airflow")
@@ -77,7 +78,8 @@ def _mlflow(settings: Settings) -> list[Program]:
 def _api(settings: Settings) -> list[Program]:
     script = Path(sysconfig.get_path("scripts")) / "autoops"
     listens = Listens(settings.serving.host, settings.serving.port, "serving.port")
-    return [Program("api", "api", (str(script), "serve"), settings.api_url, listens)]
+    patience_s = stops_within_s(settings)
+    return [Program("api", "api", (str(script), "serve"), settings.api_url, listens, patience_s)]
 
 
 def _airflow(settings: Settings) -> list[Program]:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from autoops.serving import problems
+from autoops.serving.stopping import DRAIN_S
 from autoops.settings import Serving
 
 SEND_S = 30.0
@@ -26,9 +27,6 @@ know whether it was heard."""
 _SEND_WHEN_LEAVING_S = 5.0
 _KEEP_ALIVE_S = 75
 """Longer than clients and proxies keep theirs, so that it is they who close."""
-
-_STOP_S = 10
-"""On top of the time that a request may wait for its commit."""
 
 _BACKLOG = 2048
 _ENOUGH = 65_536
@@ -51,7 +49,7 @@ def options(serving: Serving) -> dict[str, Any]:
         "backlog": _BACKLOG,
         "limit_concurrency": max(_descriptors() - _OTHER_FILES, 1),
         "timeout_keep_alive": _KEEP_ALIVE_S,
-        "timeout_graceful_shutdown": int(serving.timeout_s) + _STOP_S,
+        "timeout_graceful_shutdown": int(serving.timeout_s) + DRAIN_S,
     }
 
 
