@@ -63,10 +63,12 @@ class Proxy:
         self._end(*self._open)
 
     @contextmanager
-    def put(self, fault: Fault) -> Iterator[Fault]:
-        """For as long as the block lasts. What is open is closed before, as by a network that breaks."""
+    def put(self, fault: Fault, keep: bool = False) -> Iterator[Fault]:
+        """For as long as the block lasts. What is open is closed before, as by a network that breaks, unless it is
+        to `keep`."""
         self.fault = fault
-        self._end(*self._open)
+        if not keep:
+            self._end(*self._open)
         try:
             yield fault
         finally:

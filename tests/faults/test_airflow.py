@@ -21,8 +21,8 @@ from autoops.services.health import airflow_client
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
 from tests.conftest import CONFIG
 from tests.dags.conftest import SMALL
+from tests.dags.test_scheduler import wait_until
 from tests.faults.proxy import Proxy
-from tests.integration.serving.conftest import eventually
 from tests.integration.test_url_source import FileServer
 from tests.ports import free_port
 from tests.postgres import PostgresServer
@@ -140,12 +140,12 @@ def finished(airflow: AirflowClient, dag_id: str) -> bool:
 def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
     airflow: AirflowClient, pipeline: Pipeline, proxies: dict[str, Proxy]
 ) -> None:
-    eventually(lambda: finished(airflow, "drift_monitor"), within_s=180)
+    wait_until(lambda: finished(airflow, "drift_monitor"), timeout_s=180)
     killer = Killer(airflow, "killed-at-each-step")
     for proxy in proxies.values():
         proxy.guard = killer
     airflow.trigger(RETRAIN, {"reason": "to be killed", "force": True}, "killed-at-each-step")
-    eventually(lambda: finished(airflow, RETRAIN), within_s=600)
+    wait_until(lambda: finished(airflow, RETRAIN), timeout_s=600)
     states = airflow.task_states(RETRAIN, "killed-at-each-step")
     assert killer.killed == list(STEPS[:-1]), "the last one waits for the one before, which is not retried by itself"
     assert (states["promote"], states["confirm"], states["record_failure"]) == ("success", "failed", "failed")
@@ -156,8 +156,8 @@ def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
 
     cleared = {"dag_run_id": "killed-at-each-step", "only_failed": True, "dry_run": False, "reset_dag_runs": True}
     airflow.call("POST", f"/api/v2/dags/{RETRAIN}/clearTaskInstances", cleared)
-    eventually(lambda: not finished(airflow, RETRAIN), within_s=60)
-    eventually(lambda: finished(airflow, RETRAIN), within_s=300)
+    wait_until(lambda: not finished(airflow, RETRAIN), timeout_s=60)
+    wait_until(lambda: finished(airflow, RETRAIN), timeout_s=300)
     assert airflow.run(RETRAIN, "killed-at-each-step").state == "success"
     assert killer.killed == list(STEPS)
     (incident,) = pipeline.ledger.incidents()

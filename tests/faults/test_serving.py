@@ -23,6 +23,7 @@ from autoops.serving.stopping import stops_within_s
 from autoops.settings import Serving, Settings, Storage
 from tests.fakes import DirectoryRegistry, HeldClock
 from tests.faults.conftest import Serve
+from tests.faults.proxy import Fault, Proxy
 from tests.faults.test_mlflow import answers_with
 from tests.integration.postgres.conftest import stopped
 from tests.integration.serving.conftest import TRIP, eventually, serving, with_serving
@@ -150,6 +151,30 @@ def test_a_stop_while_the_database_is_stalled_ends_before_a_supervisor_loses_pat
         lock.close()
 
 
+def test_a_postgres_that_falls_silent_holds_up_no_request_and_no_stop(
+    serve: Serve, pg_settings: Settings, pg_engine: sa.Engine
+) -> None:
+    """It takes what is sent and answers nothing, as a server whose disk hangs."""
+    url = sa.make_url(str(pg_settings.storage.url))
+    patience = {"storage__timeout_s": 1, "serving__timeout_s": 5}
+    with Proxy(url.port or 0) as proxy:
+        behind = url.set(port=proxy.port).render_as_string()
+        with serve(storage__url=behind, **patience) as api:
+            api.predict(request_id="ride-0")
+            with proxy.put(Fault("stall"), keep=True):
+                for number in range(1, 4):
+                    api.predict(request_id=f"ride-{number}")
+                label = {"request_id": "ride-1", "trip_duration_minutes": 5}
+                assert api.http.post("/ground-truth", json={"labels": [label]}).json()["attached"] == 1
+                assert api.is_ready()
+                api.process.terminate()
+                same = Settings(storage=Storage(timeout_s=1), serving=Serving(timeout_s=5))
+                assert api.process.wait(timeout=stops_within_s(same)) == 0
+        with serve(storage__url=behind) as api:
+            eventually(lambda: sorted(_logged(pg_engine)) == sorted(api.acknowledged), within_s=30)
+            assert _labels(pg_engine) == 1
+
+
 def test_ground_truth_that_comes_twice_and_in_any_order_counts_once(
     serve: Serve, postgres: PostgresServer, pg_settings: Settings, pg_engine: sa.Engine
 ) -> None:
@@ -177,6 +202,11 @@ def test_ground_truth_that_comes_twice_and_in_any_order_counts_once(
         send(labels)
         eventually(lambda: _labels(pg_engine) == 800)
     assert log.latest_labelled(Scope(1), 200, after=max(row.label_id for row in found)) == []
+
+
+def _logged(engine: sa.Engine) -> list[str]:
+    with engine.connect() as connection:
+        return list(connection.scalars(sa.select(tables.predictions.c.id)))
 
 
 def _labels(engine: sa.Engine) -> int:

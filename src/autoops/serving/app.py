@@ -2,18 +2,17 @@
 
 import asyncio
 import gc
-import logging
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from autoops import __version__
 from autoops.clock import Clock
-from autoops.errors import StorageUnavailable
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.registry import Registry
@@ -29,11 +28,10 @@ from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import Endpoints, router
+from autoops.serving.stopping import Patience, sign_off
 from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
 _BODY_BYTES_PER_TRIP = 3 * 1024
@@ -85,7 +83,8 @@ def create_app(
     endpoints = Endpoints(
         predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
-    lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), lambda: instances.leave(instance_id))
+    leave = partial(instances.leave, instance_id)
+    lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), leave, Patience.of(settings))
     return _http(endpoints, metrics, lifespan)
 
 
@@ -116,7 +115,13 @@ def _lifespan(
     workers: Workers,
     periodics: tuple[Periodic, ...],
     leave: Callable[[], None],
+    patience: Patience,
 ) -> Lifespan:
+    def end() -> None:
+        if outbox is not None:
+            outbox.stop()
+        leave()
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _tame_garbage_collection()
@@ -129,16 +134,11 @@ def _lifespan(
         await workers.first_look()
         yield
         workers.leave()
-        await writer.stop()
+        await writer.stop(patience.commit_s)
         await asyncio.to_thread(batches.stop)
         for periodic in periodics:
             await asyncio.to_thread(periodic.stop)
-        try:
-            if outbox is not None:
-                await asyncio.to_thread(outbox.stop)
-            await asyncio.to_thread(leave)
-        except StorageUnavailable as error:
-            logger.warning("this instance could not sign off: %s", error)
+        await asyncio.to_thread(sign_off, end, patience.sign_off_s)
 
     return lifespan
 
