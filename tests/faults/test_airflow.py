@@ -117,15 +117,17 @@ class Killer:
     def __init__(self, airflow: AirflowClient, run_id: str) -> None:
         self._airflow, self._run_id = airflow, run_id
         self._lock = threading.Lock()
+        self._spared: set[int] = set()
         self.killed: list[str] = []
 
     def __call__(self, process: psutil.Process) -> bool:
-        if not TASK.match(" ".join(process.cmdline())):
-            return False
         with self._lock:
+            if process.pid in self._spared or not TASK.match(" ".join(process.cmdline())):
+                return False
             states = self._airflow.task_states(RETRAIN, self._run_id)
             (running,) = (task for task, state in states.items() if state == "running")
             if running in self.killed or running not in STEPS:
+                self._spared.add(process.pid)
                 return False
             process.kill()
             self.killed.append(running)
