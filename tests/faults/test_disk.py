@@ -123,6 +123,7 @@ def test_a_postgres_that_takes_no_writes_is_an_outage_like_another(
     """What a standby is, or a primary whose operator protects its disk."""
     with serve(storage__url=pg_settings.storage.url) as api:
         api.predict()
+        eventually(lambda: logged(pg_engine) == api.acknowledged)
         read_only(pg_engine, "on")
         for _ in range(3):
             api.predict(request_id=f"ride-{len(api.acknowledged)}")

@@ -3,14 +3,13 @@
 import asyncio
 import os
 import random
-import resource
 import signal
 import sqlite3
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -23,6 +22,7 @@ from autoops.serving.stopping import stops_within_s
 from autoops.settings import Serving, Settings, Storage
 from tests.fakes import DirectoryRegistry, HeldClock
 from tests.faults.conftest import Serve
+from tests.faults.memory import limited
 from tests.faults.proxy import Fault, Proxy
 from tests.faults.test_mlflow import answers_with
 from tests.integration.postgres.conftest import stopped
@@ -95,21 +95,19 @@ def test_a_worker_that_is_lost_takes_nothing_with_it(
     assert list(outboxes.glob("*.db")) == []
 
 
-def test_memory_that_does_not_suffice_for_a_new_version_costs_that_version_alone(
-    serve: Serve, registry: MlflowRegistry
-) -> None:
+def test_the_kernel_may_end_the_api_for_its_memory_and_nothing_is_lost(serve: Serve, settings: Settings) -> None:
+    large = {"trips": [TRIP] * 10_000}
+    with serve() as api:
+        with limited(api.process.pid, more_bytes=20_000_000), suppress(httpx.TransportError):
+            while True:
+                api.predict()
+                answer = api.http.post("/predict/batch", json=large)
+                assert answer.status_code == 200
+                api.acknowledged += [one["prediction_id"] for one in answer.json()["predictions"]]
+        assert api.process.wait(timeout=30) == -signal.SIGKILL
     with serve() as api:
         assert answers_with(api, 1)
-        process = psutil.Process(api.process.pid)
-        process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms, resource.RLIM_INFINITY))
-        registry.set_alias(CHAMPION, 2)
-        eventually(lambda: api.info()["last_error"])
-        assert answers_with(api, 1)
-        assert api.is_ready()
-        assert api.info()["quarantined"] == [], "nothing is wrong with the version"
-        process.rlimit(psutil.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        eventually(lambda: api.http.post("/model/reload").json()["model_version"] == 2)
-        assert answers_with(api, 2)
+        assert set(api.acknowledged) <= set(_logged(sa.create_engine(settings.database_url)))
 
 
 @pytest.mark.parametrize("days", [-1, 1])
