@@ -19,7 +19,7 @@ from benchmarks.contestants import installed, noop, ours
 
 ROOT = Path(__file__).parents[1]
 FIGURES, DOCUMENT, README = ROOT / "docs" / "serving.json", ROOT / "docs" / "serving.md", ROOT / "README.md"
-BATCH_ROUNDS = 4
+BATCH_ROUNDS = 8
 BATCH_THREADS = (1, 2)
 BEGAN = time.monotonic()
 

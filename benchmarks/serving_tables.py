@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.batches import CONNECTIONS as BATCH_CONNECTIONS
-from benchmarks.batches import KERNEL
+from benchmarks.batches import KERNEL, Rates
 from benchmarks.contestants import MLFLOW, NOOP, OURS, ROWS
 from benchmarks.single_rows import ONE, ONE_ON_TWO, TWO
 
@@ -22,6 +22,16 @@ Found = Mapping[str, Any]
 def ratio(of: Sequence[float], to: Sequence[float]) -> float:
     """Of the medians of all rounds."""
     return statistics.median(of) / statistics.median(to)
+
+
+def share(way: Mapping[str, Sequence[float]]) -> list[float]:
+    """Of the kernel's rows per second right before and after, by round."""
+    return [rate / beside for rate, beside in zip(way["rate"], way["beside"], strict=True)]
+
+
+def _best(rates: Rates, form: str) -> float:
+    """Over the numbers of connections."""
+    return max(statistics.median(share(rates[f"{OURS}, {form}, {n}"])) for n in BATCH_CONNECTIONS)
 
 
 def _spread(values: Sequence[float], form: str) -> str:
@@ -85,8 +95,8 @@ def bars(found: Found) -> Iterator[tuple[str, float, float]]:
     yield what, 0.5, ratio(many[OURS]["rate"], many[NOOP]["rate"])
     for threads, rates in found["batches"].items():
         for form, least in LEAST.items():
-            best = max(ratio(rates[f"{OURS}, {form}, {n}"], rates[KERNEL]) for n in BATCH_CONNECTIONS)
-            yield f"batches, {form}, {threads} thread{'s'[: threads != '1']}, share of the kernel", least, best
+            what = f"batches, {form}, {threads} thread{'s'[: threads != '1']}, share of the kernel"
+            yield what, least, _best(rates, form)
     if not isinstance(found["workers"], str):
         rates = {name: figures["rate"] for name, figures in found["workers"].items()}
         yield "two workers on two cores, times one on one", 1.8, ratio(rates[TWO], rates[ONE])
@@ -134,16 +144,18 @@ def _workers(found: Any) -> str:
     return _table(["", "requests/s", f"times {ONE}", "p99 ms", "CPU ms"], rows)
 
 
-def _batches(rates: Mapping[str, Sequence[float]]) -> str:
-    theirs = next((rate for name, rate in rates.items() if name.startswith(MLFLOW)), None)
-    rows = [
+def _batches(rates: Rates) -> str:
+    theirs = next((way["rate"] for name, way in rates.items() if name.startswith(MLFLOW)), None)
+    in_process = [rate for way in rates.values() for rate in way["beside"]]
+    rows = [[KERNEL, _spread(in_process, ",.0f"), "1.00", f"{ratio(in_process, theirs):.2f}" if theirs else ""]]
+    rows += [
         [
             name.replace(f", {BATCH_CONNECTIONS[0]}", ", 1 connection").replace(", 8", ", 8 connections"),
-            _spread(rate, ",.0f"),
-            _ratio_with_spread(rate, rates[KERNEL]),
-            f"{ratio(rate, theirs):.2f}" if theirs else "",
+            _spread(way["rate"], ",.0f"),
+            _spread(share(way), ".2f"),
+            f"{ratio(way['rate'], theirs):.2f}" if theirs else "",
         ]
-        for name, rate in rates.items()
+        for name, way in rates.items()
     ]
     return _table(["", "rows/s", "share of in process", f"times `{MLFLOW}`"], rows)
 
@@ -185,8 +197,7 @@ def _in_short(found: Found) -> Iterator[tuple[str, str]]:
     figure = f"{ratio(many[OURS]['rate'], many[NOOP]['rate']):.2f} of its requests per second"
     yield "the same on 32 connections, against a FastAPI endpoint that does nothing", figure
     rates = found["batches"]["1"]
-    best = {form: max(ratio(rates[f"{OURS}, {form}, {n}"], rates[KERNEL]) for n in BATCH_CONNECTIONS) for form in LEAST}
-    shares = ", ".join(f"{form} {share:.2f}" for form, share in best.items())
+    shares = ", ".join(f"{form} {_best(rates, form):.2f}" for form in LEAST)
     yield f"batches of {ROWS} rows against the model in process, one thread each", f"{shares} of its rows per second"
     if not isinstance(found["workers"], str):
         rates = {name: figures["rate"] for name, figures in found["workers"].items()}

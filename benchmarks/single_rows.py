@@ -1,7 +1,7 @@
 """One row a request: requests per second and latency of each server, and of two workers against one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from autoops.settings import Serving
 from benchmarks.champion import Champion
@@ -24,13 +24,15 @@ def measure(
     servers: Sequence[Server], cores: Cores, rounds: int, window_s: float, tell: Callable[[str], None]
 ) -> tuple[dict[str, Figures], dict[str, float]]:
     """Figures by connections, and each server's memory in MB after all of that. They share their cores: while one is
-    asked, the others wait."""
+    asked, the others rest."""
     with ExitStack() as stack:
         up = {server.name: stack.enter_context(running(server, cores.worker)) for server in servers}
+        for one in up.values():
+            one.rest()
         figures: dict[str, Figures] = {}
         for connections in CONNECTIONS:
             asked = {server.name: (up[server.name], server.single) for server in servers}
-            figures[str(connections)] = _rounds(asked, connections, rounds, window_s, tell)
+            figures[str(connections)] = _rounds(asked, connections, rounds, window_s, tell, resting=True)
         return figures, {name: round(one.memory_mb, 1) for name, one in up.items()}
 
 
@@ -57,16 +59,17 @@ def _rounds(
     rounds: int,
     window_s: float,
     tell: Callable[[str], None],
+    resting: bool = False,
 ) -> Figures:
     figures: Figures = {name: {key: [] for key in KEYS} for name in asked}
     for number in range(rounds):
         tell(f"single rows, {connections} connection{'s'[: connections > 1]}, round {number + 1} of {rounds}")
         for name, (server, requests) in asked.items():
-            if not number:
+            with server.awake() if resting else nullcontext():
                 ask(server.port, requests, connections, WARM_UP_S)
-            worked = server.cpu_s
-            window = ask(server.port, requests, connections, window_s)
-            cpu_ms = (server.cpu_s - worked) / len(window.seconds) * 1e3
+                worked = server.cpu_s
+                window = ask(server.port, requests, connections, window_s)
+                cpu_ms = (server.cpu_s - worked) / len(window.seconds) * 1e3
             seen = (window.rate, window.percentile(50), window.percentile(99), cpu_ms, window.client_busy)
             for key, value in zip(KEYS, seen, strict=True):
                 figures[name][key].append(round(value, 4))

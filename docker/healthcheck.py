@@ -1,6 +1,6 @@
 """Exits with 0 when a service does what its clients ask of it, not only when it lives; with 1 and a reason otherwise.
 
-healthcheck.py api | mlflow | airflow COMPONENT. With the standard library alone: it runs every few seconds.
+healthcheck.py api | exporter | mlflow | airflow COMPONENT. With the standard library alone: it runs every few seconds.
 """
 
 import base64
@@ -26,6 +26,13 @@ def api() -> None:
     ask("http://127.0.0.1:8000/ready")
 
 
+def exporter() -> None:
+    """The database answers it."""
+    with urllib.request.urlopen("http://127.0.0.1:9464/metrics", timeout=TIMEOUT_S) as response:
+        if b"\nautoops_database_up 1.0" not in response.read():
+            raise RuntimeError("the database does not answer")
+
+
 def mlflow() -> None:
     """Under the name and with the credentials that clients use: /health is green on a server that refuses both."""
     user = f"{os.environ['MLFLOW_AUTH_ADMIN_USERNAME']}:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}"
@@ -48,6 +55,6 @@ def airflow(component: str) -> None:
 
 if __name__ == "__main__":
     try:
-        {"api": api, "mlflow": mlflow, "airflow": airflow}[sys.argv[1]](*sys.argv[2:])
+        {"api": api, "exporter": exporter, "mlflow": mlflow, "airflow": airflow}[sys.argv[1]](*sys.argv[2:])
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"{' '.join(sys.argv[1:])}: {error}")

@@ -28,7 +28,13 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
     doc_md=DOC,
     tags=["autoops"],
     params={
-        "incident": Param(type="integer", minimum=1, title="Incident", description="The number of the one that waits."),
+        "incident": Param(
+            type="integer",
+            minimum=1,
+            maximum=2**31 - 1,
+            title="Incident",
+            description="The number of the one that waits.",
+        ),
         "reason": Param(type="string", minLength=1, title="Reason", description="Why; it stands in the ledger."),
     },
     default_args={

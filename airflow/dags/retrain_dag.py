@@ -46,10 +46,10 @@ def loop() -> Iterator[tuple[Any, Any]]:
 def incidents() -> list[int]:
     """The incidents of the asset events that started this run, newest first; none in a run by hand."""
     events = [event for some in get_current_context()["triggering_asset_events"].values() for event in some]
-    named = {event.extra.get("incident_id") for event in events}
+    named = [event.extra.get("incident_id") for event in events]
     if not all(isinstance(incident_id, int) for incident_id in named):
         raise AirflowFailException(f"an asset event must name its incident_id, a number; got {named}")
-    return sorted(named, reverse=True)
+    return sorted(set(named), reverse=True)
 
 
 @task(multiple_outputs=False)

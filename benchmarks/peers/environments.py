@@ -15,10 +15,10 @@ class NotInstalled(Exception):
     """Why, in a line."""
 
 
-def programs(name: str) -> Path:
+def programs(name: str, locks: Path = HERE) -> Path:
     """The folder of the environment's programs; makes it where it is not there or not of these versions. Raises
     NotInstalled, such as where this Python is too new for the peer or no package index answers."""
-    lock, folder = HERE / f"{name}.txt", PLACE / name
+    lock, folder = locks / f"{name}.txt", PLACE / name
     digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()
     stamp = folder / ".lock-digest"
     if not stamp.exists() or stamp.read_text() != digest:

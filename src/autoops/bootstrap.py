@@ -13,6 +13,7 @@ from autoops.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from prometheus_client import CollectorRegistry
 
     from autoops.loop.pipeline import Pipeline
     from autoops.registry import Registry
@@ -43,6 +44,14 @@ def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pip
         ledger=Ledger(engine, clock),
         checks=CheckLog(engine, clock),
     )
+
+
+def figures(settings: Settings | None = None) -> "CollectorRegistry":
+    """What the exporter says of the loop; connects when it is asked, and needs none of the pipeline's libraries."""
+    from autoops.loop.figures import LoopFigures, registry_of
+
+    settings = settings or load_settings()
+    return registry_of(LoopFigures(database.connect(settings), SystemClock(), settings.drift.check_interval_s))
 
 
 def api(settings: Settings | None = None) -> "FastAPI":

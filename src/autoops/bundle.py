@@ -13,9 +13,12 @@ The sha256 of manifest.json is the bundle's digest and stands as a tag on the ve
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pydantic_core
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from autoops.errors import BundleError
 
@@ -40,10 +43,13 @@ class Manifest:
 
     features: tuple[str, ...]
     importances: Mapping[str, float]
-    trained_until: datetime
+    trained_until: AwareDatetime
     zones: tuple[int, ...]
     files: Mapping[str, str]
     schema_version: int = SCHEMA_VERSION
+
+
+_MANIFEST = TypeAdapter(Manifest)
 
 
 def sha256_of(path: Path) -> str:
@@ -85,18 +91,20 @@ def verify(directory: Path, digest: str) -> Manifest:
 
 
 def _parse(path: Path) -> Manifest:
+    content = path.read_bytes()
     try:
-        content = json.loads(path.read_text())
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise BundleError(
-                f"bundle: schema version {content['schema_version']}, this Auto-Ops reads {SCHEMA_VERSION}"
-            )
-        return Manifest(
-            features=tuple(content["features"]),
-            importances=content["importances"],
-            trained_until=datetime.fromisoformat(content["trained_until"]),
-            zones=tuple(content["zones"]),
-            files=content["files"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        version = pydantic_core.from_json(content)["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise BundleError(f"bundle: schema version {version}, this Auto-Ops reads {SCHEMA_VERSION}")
+        manifest = _MANIFEST.validate_json(content, strict=True)
+        manifest = replace(manifest, trained_until=manifest.trained_until.astimezone(UTC))
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in found["loc"])
+        raise BundleError(f"bundle: {MANIFEST} does not read: {where}: {found['msg']}") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise BundleError(f"bundle: {MANIFEST} does not read: {error!r}") from error
+    unsealed = {MODEL, GOLDEN, REFERENCE, THRESHOLDS} - set(manifest.files)
+    if unsealed:
+        raise BundleError(f"bundle: {MANIFEST} names no digest of {', '.join(sorted(unsealed))}")
+    return manifest

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from autoops import bundle
 from autoops.bundle_cache import Admit, fetch_bundle
 from autoops.errors import BundleError
-from autoops.features import feature_matrix
+from autoops.features import FEATURES, feature_matrix
 from autoops.registry import ModelVersion, Registry
 from autoops.trips import Columns
 
@@ -37,10 +37,13 @@ class Scorer:
             self._session: Any = onnxruntime.InferenceSession(
                 str(directory / bundle.MODEL), options, providers=["CPUExecutionProvider"]
             )
+            self._input: str = self._session.get_inputs()[0].name
+            width = self._session.get_inputs()[0].shape[1]
         except Exception as error:  # onnxruntime raises no narrower common class
             raise BundleError(f"{bundle.MODEL} does not load: {error}") from error
-        self._input: str = self._session.get_inputs()[0].name
-        width = self._session.get_inputs()[0].shape[1]
+        unknown = [name for name in manifest.features if name not in FEATURES]
+        if unknown:
+            raise BundleError(f"its manifest names features that this Auto-Ops does not know: {', '.join(unknown)}")
         if width != len(manifest.features):
             raise BundleError(f"{bundle.MODEL} takes {width} inputs, its manifest names {len(manifest.features)}")
         self.directory = directory
@@ -57,19 +60,28 @@ class Scorer:
 
     def verify_golden_rows(self) -> None:
         """Raises BundleError unless the model reproduces its golden rows."""
+        inputs, expected = self._golden_rows()
         try:
-            table = pq.ParquetFile(self.directory / bundle.GOLDEN).read()
-        except pa.ArrowException as error:
-            raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
-        missing = {*self.manifest.features, bundle.EXPECTED} - set(table.column_names)
-        if missing:
-            raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
-        inputs = np.column_stack([table[name].to_numpy() for name in self.manifest.features])
-        expected = table[bundle.EXPECTED].to_numpy()
-        off = np.abs(self.predict(inputs.astype(np.float32)) - expected)
+            answers = self.predict(inputs)
+        except Exception as error:  # as above
+            raise BundleError(f"{bundle.MODEL} does not take its golden rows: {error}") from error
+        if answers.shape != expected.shape:
+            raise BundleError(f"{bundle.MODEL} gives {len(answers)} numbers for {len(expected)} golden rows")
+        off = np.abs(answers - expected)
         if not len(off) or not np.all(off <= bundle.GOLDEN_TOLERANCE):
             worst = float(np.max(off)) if len(off) else float("nan")
             raise BundleError(f"golden rows: off by up to {worst:.3g} minutes, allowed are {bundle.GOLDEN_TOLERANCE:g}")
+
+    def _golden_rows(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        try:
+            table = pq.ParquetFile(self.directory / bundle.GOLDEN).read()
+            missing = {*self.manifest.features, bundle.EXPECTED} - set(table.column_names)
+            if missing:
+                raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
+            inputs = np.column_stack([table[name].to_numpy() for name in self.manifest.features])
+            return inputs.astype(np.float32), table[bundle.EXPECTED].to_numpy().astype(np.float64)
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
 
 
 _PART_ROWS = (256, 1024)

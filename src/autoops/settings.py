@@ -8,11 +8,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from autoops.errors import SettingsError
 
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
+
+_NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -28,7 +32,9 @@ Segment = Annotated[
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class Data(Section):
@@ -141,6 +147,11 @@ class Airflow(Section):
     password: SecretStr | None = None
 
 
+class Exporter(Section):
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
@@ -155,6 +166,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
+    exporter: Exporter = Exporter()
 
     @classmethod
     def settings_customise_sources(
@@ -180,6 +192,10 @@ class Settings(BaseSettings):
     def airflow_url(self) -> str:
         return f"http://{self.airflow.host}:{self.airflow.port}"
 
+    @property
+    def exporter_url(self) -> str:
+        return f"http://{self.exporter.host}:{self.exporter.port}"
+
 
 def config_path() -> Path:
     """The file that AUTOOPS_CONFIG names, else config.yaml in the working directory."""
@@ -195,8 +211,17 @@ def load_settings(path: Path | None = None) -> Settings:
         loaded = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, path)) from None
-    home = (path.parent / loaded.storage.home).resolve()
+    except (UnreadableVariable, RecursionError) as error:
+        raise SettingsError(f"settings ({_where(path)}): {error}; lists and mappings are written as JSON") from None
+    home = _absolute(path.parent / loaded.storage.home)
     return loaded.model_copy(update={"storage": loaded.storage.model_copy(update={"home": home})})
+
+
+def _absolute(home: Path) -> Path:
+    try:
+        return home.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"storage.home: {str(home)!r} is no folder: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -204,12 +229,18 @@ def _read(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file; {CONFIG_VARIABLE} may name another") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except _NOT_YAML as error:
         raise SettingsError(f"{path}: not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected sections such as `data:`, got {type(values).__name__}")
+    for key in values:
+        # What begins with an underscore would be an option of pydantic-settings.
+        if not isinstance(key, str) or key.startswith("_"):
+            raise SettingsError(f"{path}: {key!r}: no such setting")
     return values
 
 
@@ -230,8 +261,13 @@ def _explain(error: ValidationError, path: Path) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: no such setting")
+        elif key.endswith("password"):
+            lines.append(f"{key}: {problem['msg']}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
+    return f"settings ({_where(path)}): " + "; ".join(lines)
+
+
+def _where(path: Path) -> str:
     variables = [name for name in os.environ if name.startswith(PREFIX)]
-    where = f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")
-    return f"settings ({where}): " + "; ".join(lines)
+    return f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")

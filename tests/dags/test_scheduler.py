@@ -60,7 +60,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterat
         for key, value in overrides.items():
             monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
         settings = load_settings()
-        services.up(settings, without=["api"])
+        services.up(settings, without=["api", "exporter"])
         yield settings
         services.down(settings)
 

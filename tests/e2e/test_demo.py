@@ -34,11 +34,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
     """On ports of its own, so that it meets no other demo of this machine."""
-    serving, airflow, mlflow = free_ports(3)
+    serving, airflow, exporter, mlflow = free_ports(4)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
         f"{PREFIX}STORAGE__HOME": str(home),
         f"{PREFIX}SERVING__PORT": str(serving),
         f"{PREFIX}AIRFLOW__PORT": str(airflow),
+        f"{PREFIX}EXPORTER__PORT": str(exporter),
         f"{PREFIX}MLFLOW__TRACKING_URI": f"http://127.0.0.1:{mlflow}",
     }
     with log.open("wb") as file:

@@ -79,7 +79,7 @@ def running(
         for key, value in overrides.items():
             monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
         settings = load_settings()
-        services.up(settings, without=["api", "mlflow"])
+        services.up(settings, without=["api", "mlflow", "exporter"])
         yield settings
         services.down(settings)
 

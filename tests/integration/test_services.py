@@ -25,7 +25,7 @@ from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
 from tests.conftest import CONFIG
 from tests.ports import free_port
 
-ONLY_API = ("mlflow", "airflow")
+ONLY_API = ("mlflow", "exporter", "airflow")
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def configure(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(home))
     monkeypatch.setenv("AUTOOPS__SERVING__PORT", str(free_port()))
     monkeypatch.setenv("AUTOOPS__AIRFLOW__PORT", str(free_port()))
+    monkeypatch.setenv("AUTOOPS__EXPORTER__PORT", str(free_port()))
     monkeypatch.setenv("AUTOOPS__MLFLOW__TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     return load_settings()
 

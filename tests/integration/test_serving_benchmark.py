@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks import serving_tables
@@ -29,6 +30,9 @@ def test_the_client_counts_what_is_answered_and_stops_at_what_is_refused() -> No
         with pytest.raises(SystemExit, match="422"):
             ask(up.port, [GOOD, BAD], 4, 0.5)
         pid = up.process.pid
+        with up.awake():
+            assert psutil.Process(pid).status() != psutil.STATUS_STOPPED
+        assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
     assert not Path(f"/proc/{pid}").exists()
 
 
@@ -46,7 +50,9 @@ def figures() -> dict[str, object]:
         for name, rate in rates.items()
     }
     forms = {"JSON rows": 700.0, "JSON columns": 850.0, "Arrow": 960.0}
-    batches = {f"Auto-Ops, {form}, {n}": [rate] for form, rate in forms.items() for n in (1, 8)}
+    batches = {
+        f"Auto-Ops, {form}, {n}": {"rate": [rate], "beside": [1000.0]} for form, rate in forms.items() for n in (1, 8)
+    }
     return {
         "machine": {
             "taken_at": "2026-01-01 00:00 UTC",
@@ -67,7 +73,7 @@ def figures() -> dict[str, object]:
         "memory_mb": dict.fromkeys(rates, 100.0),
         "single": {"1": single, "32": single},
         "workers": "one worker is all that there can be",
-        "batches": {"1": {"in process": [1000.0], **batches}},
+        "batches": {"1": batches},
     }
 
 

@@ -105,7 +105,9 @@ def incidents(
 
 @verbs.command()
 def explain(
-    incident: Annotated[int | None, typer.Argument(help="Its number; autoops incidents lists them.")] = None,
+    incident: Annotated[
+        int | None, typer.Argument(help="Its number; autoops incidents lists them.", min=1, max=2**31 - 1)
+    ] = None,
     at: Annotated[str | None, typer.Option(help="Instead: what served at this time, as served-at.")] = None,
     json: Json = False,
 ) -> None:

@@ -87,7 +87,7 @@ def train(months: Months, reason: Reason = "trained by hand", json: Json = False
 @verbs.command()
 def retrain(
     months: Annotated[list[str] | None, typer.Option("--months", help="Default: the newest published window.")] = None,
-    incident: Annotated[int | None, typer.Option(help="Retrain for this incident.")] = None,
+    incident: Annotated[int | None, typer.Option(help="Retrain for this incident.", min=1, max=2**31 - 1)] = None,
     reason: Reason = "",
     force: Annotated[bool, typer.Option(help="Promote whatever the gate says.")] = False,
     json: Json = False,

@@ -8,6 +8,7 @@ import typer
 
 from autoops import console
 from autoops.cli.options import Json
+from autoops.errors import InputError
 from autoops.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def predict(
     from autoops.serving.parquet import score
     from autoops.serving.remote import RemoteModel
 
+    _check(url)
     settings = load_settings()
     rows = min(_PIECE_ROWS, settings.serving.max_batch)
     with ExitStack() as open_until_the_end:
@@ -46,6 +48,15 @@ def predict(
     versions = ", ".join(str(number) for number in done.model_versions) or "none"
     value = {"rows": done.rows, "model_versions": done.model_versions, "output": str(target)}
     console.show(value, json, f"{done.rows} trips predicted by version {versions}: {target}")
+
+
+def _check(url: str | None) -> None:
+    import httpx
+
+    try:
+        httpx.URL(url or "")
+    except httpx.InvalidURL as error:
+        raise InputError(f"--url {url}: {error}") from None
 
 
 def _champion(settings: Settings) -> "LocalModel":

@@ -1,4 +1,4 @@
-"""Verbs on services: up, down, status, serve, replay, demo."""
+"""Verbs on services: up, down, status, serve, exporter, replay, demo."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,12 +22,25 @@ def serve() -> None:
 
 
 @verbs.command()
+def exporter() -> None:
+    """Answer Prometheus with the figures of the loop, in the foreground."""
+    from prometheus_client import start_http_server
+
+    from autoops.bootstrap import figures
+
+    settings = load_settings()
+    where = settings.exporter
+    _, serving = start_http_server(where.port, where.host, figures(settings))
+    serving.join()
+
+
+@verbs.command()
 def up(
     without: Annotated[
-        list[str] | None, typer.Option(help="Leave out mlflow, api or airflow; may be repeated.")
+        list[str] | None, typer.Option(help="Leave out mlflow, api, exporter or airflow; may be repeated.")
     ] = None,
 ) -> None:
-    """Start MLflow, the API and Airflow on this machine, and wait until they are healthy."""
+    """Start MLflow, the API, the exporter and Airflow on this machine, and wait until they are healthy."""
     from autoops import services
     from autoops.services.credentials import airflow_password
 
@@ -38,6 +51,7 @@ def up(
     )
     console.show(None, False, f"MLflow   {settings.mlflow.tracking_uri}")
     console.show(None, False, f"API      {settings.api_url}/docs")
+    console.show(None, False, f"Metrics  {settings.api_url}/metrics  {settings.exporter_url}/metrics")
 
 
 @verbs.command()

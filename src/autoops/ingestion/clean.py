@@ -86,20 +86,29 @@ def _read(path: Path) -> Raw:
             table = file.read([*TIMES, *NUMBERS, *codes])
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{path.name}: truncated, or not a parquet file") from error
-    times = {name: table[name].cast(pa.timestamp("us"), safe=False).to_numpy() for name in TIMES}
-    return times | {name: table[name].cast(pa.float64(), safe=False).to_numpy() for name in (*NUMBERS, *codes)}
+    times = {name: _values(table, name, pa.timestamp("us"), path.name) for name in TIMES}
+    return times | {name: _values(table, name, pa.float64(), path.name) for name in (*NUMBERS, *codes)}
+
+
+def _values(table: pa.Table, name: str, wanted: pa.DataType, file: str) -> Array:
+    try:
+        return np.asarray(table[name].cast(wanted, safe=False).to_numpy())
+    except pa.ArrowException as error:
+        raise SchemaError(f"{file}: column {name} is not readable as {wanted}: {error}") from error
 
 
 def _has_number(schema: pa.Schema, name: str) -> bool:
-    return name in schema.names and _is_number(schema.field(name).type)
+    return schema.names.count(name) == 1 and _is_number(schema.field(name).type)
 
 
 def _check_schema(schema: pa.Schema, file: str) -> None:
     for name in (*TIMES, *NUMBERS):
         if name not in schema.names:
             raise SchemaError(f"{file}: column {name} is missing; there are {', '.join(schema.names)}")
+        if schema.names.count(name) > 1:
+            raise SchemaError(f"{file}: column {name} is there {schema.names.count(name)} times")
         came = schema.field(name).type
         wanted, fits = ("a local time", _is_time(came)) if name in TIMES else ("a number", _is_number(came))
         if not fits:

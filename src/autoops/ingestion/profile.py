@@ -103,6 +103,7 @@ def _mph(miles: Array, minutes: Array) -> float | None:
 
 def _routes(rows: Mapping[str, Array], most: int) -> dict[str, Route]:
     moving = (rows["miles"] > 0) & ((rows["minutes"] > 0) | np.isnan(rows["minutes"]))
+    moving &= np.isfinite(rows["pickup_zone"]) & np.isfinite(rows["dropoff_zone"])
     trips = pd.DataFrame({name: rows[name][moving] for name in _IDENTITY[1:]})
     grouped = trips.groupby(["pickup_zone", "dropoff_zone"], sort=True)
     medians = grouped[["miles", "minutes"]].median().assign(trips=grouped.size())

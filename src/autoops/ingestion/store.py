@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoops.errors import NotFound, NotPublished, SourceUnavailable, StorageUnavailable
+from autoops.errors import CorruptFile, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.clean import Cleaned, clean
 from autoops.ingestion.landing import landing
 from autoops.ingestion.profile import Profile
@@ -93,16 +93,16 @@ class MonthStore:
         path = self._path(month)
         try:
             known = json.loads(pq.read_schema(path).metadata[_KEY])
+            if known.pop("cleaning") != CLEANING:
+                return None
+            stamp = Stamp(**known.pop("stamp"))
+            profile = Profile.from_json(known.pop("profile"))
+            return IngestedMonth(month, path, stamp=stamp, profile=profile, **known)
         except FileNotFoundError:
             return None
-        except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
+        except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
             logger.warning("%s cannot be read and counts as not ingested: %s", path, error)
             return None
-        if known.pop("cleaning") != CLEANING:
-            return None
-        stamp = Stamp(**known.pop("stamp"))
-        profile = Profile.from_json(known.pop("profile"))
-        return IngestedMonth(month, path, stamp=stamp, profile=profile, **known)
 
     def load(self, months: Sequence[Month]) -> pd.DataFrame:
         """The trips of these months, in order of time. Raises NotFound that names the months not ingested."""
@@ -110,8 +110,15 @@ class MonthStore:
         missing = [str(month) for month in wanted if self.get(month) is None]
         if missing or not wanted:
             raise NotFound(f"not ingested: {', '.join(missing) or 'no month was named'}; run `autoops ingest` first")
-        frames: list[pd.DataFrame] = [pq.read_table(self._path(month)).to_pandas() for month in wanted]
-        return pd.concat(frames, ignore_index=True)
+        return pd.concat([self._trips(month) for month in wanted], ignore_index=True)
+
+    def _trips(self, month: Month) -> pd.DataFrame:
+        try:
+            frame: pd.DataFrame = pq.read_table(self._path(month), page_checksum_verification=True).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            again = f"run `autoops ingest --refetch --months {month}`"
+            raise CorruptFile(f"{self._path(month)}: damaged on this disk; {again}") from error
+        return frame
 
     def _path(self, month: Month) -> Path:
         return self._directory / f"{month}.parquet"
@@ -134,7 +141,9 @@ class MonthStore:
         known = json.dumps(facts | {"stamp": asdict(stamp), "cleaning": CLEANING})
         table = pa.Table.from_pandas(cleaned.trips, preserve_index=False)
         with landing(self._path(month)) as file:
-            pq.write_table(table.replace_schema_metadata({_KEY: known}), file, compression="zstd")
+            pq.write_table(
+                table.replace_schema_metadata({_KEY: known}), file, compression="zstd", write_page_checksum=True
+            )
         written = self.get(month)
         if written is None:
             raise StorageUnavailable(f"{self._path(month)}: cannot be read back")

@@ -27,6 +27,7 @@ from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
 from autoops.loop.remedies import actionable
 from autoops.loop.unwatched import nothing_to_watch
+from autoops.loop.window_errors import errors_of
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
 from autoops.registry import CHAMPION, ModelVersion
@@ -142,6 +143,7 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
     lag = lag_of(pipeline, window)
     report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
+    report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
     check_id = _record(pipeline, champion, window, verdict, report)
     found = {
         "check_id": check_id,

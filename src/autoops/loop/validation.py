@@ -18,7 +18,7 @@ from autoops.ingestion.store import IngestedMonth
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
 
-QUARANTINED, RELEASED = "quarantined", "released"
+QUARANTINED, RELEASED, INGESTED = "quarantined", "released", "ingested"
 ACTOR = "autoops"
 
 Contents = frozenset[tuple[str, str]]
@@ -46,6 +46,7 @@ def quarantine_of(
     ingested = pipeline.store.get(month)
     if ingested is None:
         raise NotPublished(f"{month} has not been ingested")
+    _note(pipeline, ingested, actor)
     found = _judged(pipeline, ingested, _history(pipeline, month), _contents(pipeline, RELEASED))
     if found:
         _record(pipeline, found, actor, incident_id)
@@ -156,6 +157,17 @@ def _record(pipeline: Pipeline, found: Quarantine, actor: str, incident_id: int 
     if (str(found.month), found.content) not in _contents(pipeline, QUARANTINED):
         reason = f"{found.month}: {found.reason}"
         pipeline.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=found.to_json())
+
+
+def _note(pipeline: Pipeline, ingested: IngestedMonth, actor: str) -> None:
+    """What cleaning kept of a month and what it dropped, once for each of its contents: the files that say so are on
+    another disk than whoever asks."""
+    month, content = str(ingested.month), ingested.content
+    if (month, content) in _contents(pipeline, INGESTED):
+        return
+    reason = f"{month}: {ingested.rows} of {ingested.rows_read} rows kept"
+    counts = {"rows": ingested.rows, "rows_read": ingested.rows_read, "dropped": ingested.dropped}
+    pipeline.ledger.record(INGESTED, reason, actor=actor, evidence={"month": month, "content": content, **counts})
 
 
 def _contents(pipeline: Pipeline, kind: str) -> Contents:

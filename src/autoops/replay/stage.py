@@ -68,13 +68,15 @@ def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> S
 def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
     """What every demo changes: its state, its ports, where months appear, and a monitor that looks often."""
     preferred = urlsplit(base.mlflow.tracking_uri).port or 5000
-    serving, airflow, mlflow = free_ports(base.serving.port, base.airflow.port, preferred)
+    wanted = (base.serving.port, base.airflow.port, base.exporter.port, preferred)
+    serving, airflow, exporter, mlflow = free_ports(*wanted)
     return {
         "storage": {"home": ".", "url": None},
         "data": {"source": str(published)},
         "mlflow": {"tracking_uri": f"http://127.0.0.1:{mlflow}"},
         "serving": {"host": "127.0.0.1", "port": serving, "model_version": "champion"},
         "airflow": {"host": "127.0.0.1", "port": airflow},
+        "exporter": {"host": "127.0.0.1", "port": exporter},
         "drift": {"source": "log", "check_interval_s": 10},
     }
 

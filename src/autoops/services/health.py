@@ -40,6 +40,10 @@ def _api(settings: Settings, _since: datetime | None) -> None:
     _answers("GET", f"{settings.api_url}/health")
 
 
+def _exporter(settings: Settings, _since: datetime | None) -> None:
+    _answers("GET", f"{settings.exporter_url}/metrics")
+
+
 def _api_server(settings: Settings, _since: datetime | None) -> None:
     with airflow_client(settings) as client:
         _healthy("metadatabase", client.health()["metadatabase"], None)
@@ -81,6 +85,7 @@ def _answers(method: str, url: str, body: object = None) -> None:
 _PROBES: dict[str, Callable[[Settings, datetime | None], None]] = {
     "mlflow": _mlflow,
     "api": _api,
+    "exporter": _exporter,
     API_SERVER: _api_server,
     SCHEDULER: _scheduler,
     DAG_PROCESSOR: _dag_processor,

@@ -11,7 +11,7 @@ from autoops.errors import InputError, SettingsError
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
 
-SERVICES = ("mlflow", "api", "airflow")
+SERVICES = ("mlflow", "api", "exporter", "airflow")
 """What `without` may name; Airflow is three programs."""
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR = "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"
@@ -44,7 +44,7 @@ def programs(settings: Settings, without: Collection[str] = ()) -> list[Program]
     unknown = sorted(set(without) - set(SERVICES))
     if unknown:
         raise InputError(f"no such service: {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
-    build = {"mlflow": _mlflow, "api": _api, "airflow": _airflow}
+    build = {"mlflow": _mlflow, "api": _api, "exporter": _exporter, "airflow": _airflow}
     return [program for name in SERVICES if name not in without for program in build[name](settings)]
 
 
@@ -76,10 +76,14 @@ def _mlflow(settings: Settings) -> list[Program]:
 
 
 def _api(settings: Settings) -> list[Program]:
-    script = Path(sysconfig.get_path("scripts")) / "autoops"
     listens = Listens(settings.serving.host, settings.serving.port, "serving.port")
     patience_s = stops_within_s(settings)
-    return [Program("api", "api", (str(script), "serve"), settings.api_url, listens, patience_s)]
+    return [Program("api", "api", _verb("serve"), settings.api_url, listens, patience_s)]
+
+
+def _exporter(settings: Settings) -> list[Program]:
+    listens = Listens(settings.exporter.host, settings.exporter.port, "exporter.port")
+    return [Program("exporter", "exporter", _verb("exporter"), f"{settings.exporter_url}/metrics", listens)]
 
 
 def _airflow(settings: Settings) -> list[Program]:
@@ -93,6 +97,10 @@ def _airflow(settings: Settings) -> list[Program]:
         Program(SCHEDULER, "airflow", _python("airflow", "scheduler", "--skip-serve-logs"), url, stop_timeout_s=4),
         Program(DAG_PROCESSOR, "airflow", _python("airflow", "dag-processor"), url),
     ]
+
+
+def _verb(name: str) -> tuple[str, ...]:
+    return (str(Path(sysconfig.get_path("scripts")) / "autoops"), name)
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Which kind of answer a client wants, by its Accept header."""
 
+import math
 from collections.abc import Sequence
 
 
@@ -29,7 +30,8 @@ def _quality(parameters: Sequence[str]) -> float:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
             try:
-                return min(max(float(value), 0.0), 1.0)
+                quality = float(value)
             except ValueError:
                 return 0.0
+            return 0.0 if math.isnan(quality) else min(max(quality, 0.0), 1.0)
     return 1.0

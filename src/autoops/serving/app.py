@@ -102,9 +102,16 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
     largest = _body_limit(endpoints.max_batch)
-    app.add_middleware(Admission, requests=_REQUESTS_IN_WORK, body_bytes=largest, all_bytes=_BATCHES_IN_WORK * largest)
+    app.add_middleware(
+        Admission,
+        requests=_REQUESTS_IN_WORK,
+        body_bytes=largest,
+        all_bytes=_BATCHES_IN_WORK * largest,
+        metrics=metrics,
+    )
     app.add_middleware(Measured, metrics=metrics, routes=paths)
     openapi.complete(app)
+    openapi.bound(app, endpoints.max_batch)
     return app
 
 

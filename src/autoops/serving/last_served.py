@@ -1,11 +1,12 @@
 """Which version this machine served last, as a small file beside the bundles' cache."""
 
 import contextlib
-import json
 import logging
 import os
 import time
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autoops.bundle_cache import sweep
 from autoops.registry import ModelVersion
@@ -17,6 +18,15 @@ _UNFINISHED = f".{FILE}."
 _OLD_S = 60
 
 
+class _Note(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    model: str
+    number: int
+    run_id: str
+    tags: dict[str, str]
+
+
 class LastServed:
     """`cache` is the folder of the bundles; a note of another registered model is not ours."""
 
@@ -26,15 +36,10 @@ class LastServed:
 
     def remember(self, version: ModelVersion) -> None:
         """Replaced in one step. A disk that takes no note is no reason not to serve."""
-        note = {
-            "model": self._model_name,
-            "number": version.number,
-            "run_id": version.run_id,
-            "tags": dict(version.tags),
-        }
+        note = _Note(model=self._model_name, number=version.number, run_id=version.run_id, tags=dict(version.tags))
         temporary = self.cache / f"{_UNFINISHED}{os.getpid()}"
         try:
-            temporary.write_text(json.dumps(note, indent=2))
+            temporary.write_text(note.model_dump_json(indent=2))
             temporary.replace(self.cache / FILE)
         except OSError as error:
             logger.warning("%s could not be written: %s", self.cache / FILE, error)
@@ -49,9 +54,7 @@ class LastServed:
 
     def recall(self) -> ModelVersion | None:
         try:
-            note = json.loads((self.cache / FILE).read_text())
-            if note["model"] != self._model_name:
-                return None
-            return ModelVersion(int(note["number"]), str(note["run_id"]), dict(note["tags"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            note = _Note.model_validate_json((self.cache / FILE).read_bytes())
+        except (OSError, ValidationError):
             return None
+        return ModelVersion(note.number, note.run_id, note.tags) if note.model == self._model_name else None

@@ -4,8 +4,10 @@ Of several workers any may be scraped, and answers for all: prometheus_client ke
 that they share, where counts and times outlive the worker that made them.
 """
 
+import math
 import os
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -13,7 +15,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from autoops.serving.holder import Holder, Outcome
+from autoops.serving.holder import Holder, Loaded, Outcome
 from autoops.serving.writer import Writer
 
 Across = Literal["liveall", "livesum", "livemax"]
@@ -55,6 +57,10 @@ class Metrics:
         self.gauge(*failing, lambda: int(holder.failure is not None), "livemax")
         quarantined = "autoops_quarantined_versions", "Versions that do not verify"
         self.gauge(*quarantined, lambda: len(holder.quarantine.broken), "livemax")
+        loaded_at = "autoops_model_loaded_timestamp_seconds", "When the served version was loaded"
+        self.gauge(*loaded_at, lambda: _seconds(holder, lambda loaded: loaded.loaded_at), "liveall")
+        knows = "autoops_model_trained_until_timestamp_seconds", "Newest trip that the served version was fitted on"
+        self.gauge(*knows, lambda: _seconds(holder, lambda loaded: loaded.scorer.manifest.trained_until), "liveall")
         self.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued, "livesum")
 
     def gauge(self, name: str, text: str, read: Callable[[], float], across: Across) -> None:
@@ -96,6 +102,11 @@ class Metrics:
         """This process no longer serves anything."""
         if self._shared is not None:
             mark_process_dead(os.getpid(), str(self._shared))  # type: ignore[no-untyped-call]
+
+
+def _seconds(holder: Holder, moment: Callable[[Loaded], datetime]) -> float:
+    """Not a number where no version is served."""
+    return math.nan if (loaded := holder.current) is None else moment(loaded).timestamp()
 
 
 def _forget_dead_gauges(shared: Path) -> None:

@@ -50,10 +50,15 @@ class Admission:
     What only reads is always let in: whoever watches the API must see it then, too.
     """
 
-    def __init__(self, app: ASGIApp, requests: int, body_bytes: int, all_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, requests: int, body_bytes: int, all_bytes: int, metrics: Metrics | None = None
+    ) -> None:
         self._app = app
         self._most, self._body_bytes, self._all_bytes = requests, body_bytes, all_bytes
         self._requests = self._bytes = 0
+        if metrics is not None:
+            work = "autoops_http_requests_in_flight", "Requests in work, those that only read left out"
+            metrics.gauge(*work, lambda: self._requests, "livesum")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":

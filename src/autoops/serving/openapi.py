@@ -20,6 +20,7 @@ from autoops.serving.schemas import (
     Trip,
     TripBatch,
     TripColumnBatch,
+    TripColumns,
 )
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -84,6 +85,22 @@ def complete(app: FastAPI) -> None:
         _, taken = models_json_schema([(model, "validation") for model in _TAKEN], ref_template=_REFERENCE)
         _, given = models_json_schema([(model, "serialization") for model in _GIVEN], ref_template=_REFERENCE)
         document["components"]["schemas"].update(taken["$defs"] | given["$defs"])
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def bound(app: FastAPI, most: int) -> None:
+    """Says how long the lists of a body may be, which is a setting; columns are none of them shorter than another."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        for model in (TripBatch, TripColumns, GroundTruthBatch):
+            for field in document["components"]["schemas"][model.__name__]["properties"].values():
+                for form in field.get("anyOf", [field]):
+                    if form.get("type") == "array":
+                        form |= {"minItems": 1, "maxItems": most}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -62,7 +62,6 @@ def score(source: Path, target: Path, model: Model, piece_rows: int, report: Rep
     if not source.is_file():
         raise InputError(f"{source}: no such file")
     with _open(source) as file:
-        _check(file.schema_arrow)
         try:
             return _write(file, target, model, piece_rows, report)
         except OSError as error:
@@ -70,10 +69,13 @@ def score(source: Path, target: Path, model: Model, piece_rows: int, report: Rep
 
 
 def _open(source: Path) -> pq.ParquetFile:
+    """With the columns that it must have. Raises InvalidTrips too."""
     try:
-        return pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
+        _check(file.schema_arrow)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{source} does not read: {error}") from error
+    return file
 
 
 def _check(schema: pa.Schema) -> None:
@@ -118,10 +120,12 @@ def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
     while True:
         try:
             piece = next(pieces, None)
+            if piece is None:
+                return
+            # A file's strings may be no text.
+            piece.validate(full=True)
         except (pa.ArrowException, OSError) as error:
             raise CorruptFile(f"the rows from {done} on do not read: {error}") from error
-        if piece is None:
-            return
         yield piece
         done += len(piece)
 

@@ -14,6 +14,12 @@ from autoops.serving.batch import Batch
 
 _ATTEMPTS = 30
 _PAUSE_S = 1
+_ANSWER = pa.schema(
+    [
+        pa.field("trip_duration_minutes", pa.float64(), nullable=False),
+        pa.field("model_version", pa.int32(), nullable=False),
+    ]
+)
 
 
 class _Busy(ServiceUnavailable):
@@ -35,7 +41,12 @@ class RemoteModel:
             reraise=True,
         )
         content = retrying(self._ask, arrow.write(trips))
-        answered = pa.ipc.open_stream(content).read_all()
+        try:
+            answered = pa.ipc.open_stream(content).read_all().select(_ANSWER.names).cast(_ANSWER)
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise ServiceUnavailable(f"{self.api.base_url} answers with no predictions: {error}") from error
+        if answered.num_rows != trips.num_rows:
+            raise ServiceUnavailable(f"{self.api.base_url} answers {trips.num_rows} trips with {answered.num_rows}")
         return answered["trip_duration_minutes"].to_numpy(), answered["model_version"].to_numpy()
 
     def _ask(self, body: bytes) -> bytes:

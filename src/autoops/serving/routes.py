@@ -134,7 +134,7 @@ def router(endpoints: Endpoints) -> APIRouter:
     )
     post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
     made.add_api_route("/model/info", endpoints.model_info)
-    made.add_api_route("/model/reload", endpoints.reload, methods=["POST"])
+    made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], responses=problems(503))
     made.add_api_route("/health", endpoints.health)
     made.add_api_route("/ready", endpoints.ready, responses=problems(503))
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}

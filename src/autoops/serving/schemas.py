@@ -6,7 +6,15 @@ Requests are strict: no unknown fields, no "3" for 3, no true for 1, no NaN.
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.months import NEW_YORK, Month
@@ -50,7 +58,13 @@ def parse_moment(value: object) -> datetime:
     raise PydanticCustomError("moment_range", "expected a moment in 2009 to 2099, New York time")
 
 
-Moment = Annotated[datetime, BeforeValidator(parse_moment)]
+_MOMENT = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
+"""As nearly as JSON Schema can say it: the first and the last day of the range begin and end in New York."""
+
+Moment = Annotated[datetime, BeforeValidator(parse_moment), _MOMENT]
+MomentText = Annotated[str, _MOMENT]
+"""One that is parsed later, with the others of its column."""
+
 RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
 
 
@@ -82,7 +96,7 @@ class TripColumns(Request):
     of what reading them costs."""
 
     pickup_at: Annotated[
-        list[str | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
+        list[MomentText | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
     ] = None
     trip_distance: Annotated[list[Annotated[float, _within(DISTANCE_MILES, "miles")]], Field(min_length=1)]
     passenger_count: (
@@ -129,11 +143,12 @@ class GroundTruth(Request):
 
 
 class _CheckedOneByOne:
-    """Documents an item as GroundTruth and lets anything pass: a malformed one must not refuse the others."""
+    """Documents an item as GroundTruth, and that anything passes: a malformed one must not refuse the others."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(GroundTruth.__pydantic_core_schema__)
+        label = handler(GroundTruth.__pydantic_core_schema__)
+        return {"anyOf": [label, {"description": "Whatever else: refused by its position, and the others stored"}]}
 
 
 class GroundTruthBatch(Request):

@@ -163,7 +163,9 @@ def test_the_document_describes_what_the_api_does(api: httpx.Client) -> None:
     assert schemas_of["Trip"]["additionalProperties"] is False
     assert schemas_of["Trip"]["properties"]["trip_distance"]["exclusiveMaximum"] == 100
     assert schemas_of["Trip"]["properties"]["pickup_location_id"]["maximum"] == 265
-    label = schemas_of["GroundTruthBatch"]["properties"]["labels"]["items"]
+    labels = schemas_of["GroundTruthBatch"]["properties"]["labels"]
+    assert labels["maxItems"] == schemas_of["TripColumns"]["properties"]["trip_distance"]["maxItems"] == 10_000
+    label, _ = labels["items"]["anyOf"]
     assert {*label["properties"]} == {"prediction_id", "request_id", "trip_duration_minutes"}
     for path in ("/predict", "/predict/batch", "/ground-truth"):
         responses = document["paths"][path]["post"]["responses"]

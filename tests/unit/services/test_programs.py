@@ -13,15 +13,15 @@ def with_section(settings: Settings, section: str, **values: Any) -> Settings:
 
 def test_all_services_run_by_default_and_airflow_without_a_triggerer(settings: Settings) -> None:
     names = [program.name for program in programs(settings)]
-    assert names == ["mlflow", "api", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"]
+    assert names == ["mlflow", "api", "exporter", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"]
 
 
 def test_a_service_left_out_is_left_out_whole(settings: Settings) -> None:
-    assert [program.name for program in programs(settings, ["airflow", "mlflow"])] == ["api"]
+    assert [program.name for program in programs(settings, ["airflow", "mlflow", "exporter"])] == ["api"]
 
 
 def test_an_unknown_service_is_refused_with_those_that_exist(settings: Settings) -> None:
-    with pytest.raises(InputError, match=r"no such service: grafana; expected some of mlflow, api, airflow"):
+    with pytest.raises(InputError, match=r"no such service: grafana; expected some of mlflow, api, exporter, airflow"):
         programs(settings, ["grafana"])
 
 
@@ -46,6 +46,7 @@ def test_every_listener_knows_the_setting_that_moves_it(settings: Settings) -> N
     assert listening == {
         "mlflow": (5000, "mlflow.tracking_uri"),
         "api": (8000, "serving.port"),
+        "exporter": (9464, "exporter.port"),
         "airflow": (8080, "airflow.port"),
     }
 

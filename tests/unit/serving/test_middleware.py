@@ -5,6 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from autoops.errors import ServiceUnavailable
+from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import Admission
 
 POST: Scope = {"type": "http", "method": "POST"}
@@ -60,7 +61,8 @@ def test_bodies_that_are_held_count_until_their_requests_end() -> None:
 def test_beyond_so_many_requests_only_those_that_read_are_let_in() -> None:
     async def main() -> None:
         reader = Reader()
-        admission = Admission(reader, requests=2, body_bytes=10, all_bytes=100)
+        metrics = Metrics()
+        admission = Admission(reader, requests=2, body_bytes=10, all_bytes=100, metrics=metrics)
         held = [asyncio.create_task(ask(admission, 1)) for _ in range(2)]
         await asyncio.sleep(0)
         start, _ = await ask(admission, 1)
@@ -68,6 +70,8 @@ def test_beyond_so_many_requests_only_those_that_read_are_let_in() -> None:
         held.append(asyncio.create_task(ask(admission, 1, POST | {"method": "GET"})))
         await asyncio.sleep(0)
         assert reader.held == 3
+        metrics.publish()
+        assert b"\nautoops_http_requests_in_flight 2.0\n" in metrics.text()
         reader.go_on.set()
         await asyncio.gather(*held)
         assert await ask(admission, 1) == []

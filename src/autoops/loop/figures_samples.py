@@ -1,0 +1,40 @@
+"""Metric families from plain values."""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+Values = Mapping[str, float | None]
+"""By the value of the one label."""
+
+
+def gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    """Without a sample where there is nothing to tell."""
+    family = GaugeMetricFamily(name, text)
+    if value is not None:
+        family.add_metric([], value)
+    return family
+
+
+def gauges(name: str, text: str, label: str, values: Values) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for of, value in values.items():
+        if value is not None:
+            family.add_metric([of], value)
+    return family
+
+
+def counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text)
+    family.add_metric([], value)
+    return family
+
+
+def counters(
+    name: str, text: str, label: str, known: Iterable[str], counts: Mapping[str, float]
+) -> CounterMetricFamily:
+    """From nought for each that is `known`: of a series that begins at one, nobody sees the step."""
+    family = CounterMetricFamily(name, text, labels=[label])
+    for of, count in (dict.fromkeys(known, 0) | dict(counts)).items():
+        family.add_metric([of], count)
+    return family

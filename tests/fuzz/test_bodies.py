@@ -1,0 +1,131 @@
+"""Whatever a client sends as a body or in a header is taken within the contract, or refused by what becomes a 4xx."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from autoops.errors import InputError
+from autoops.serving import schemas
+from autoops.serving.accept import preferred
+from autoops.serving.batch import Batch
+from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.bodies import JSON, Model, parse_json
+from autoops.serving.predictor import _sort_out
+from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
+from tests.arrow_streams import stream, trip_table
+from tests.fuzz.attempts import attempt
+from tests.fuzz.strategies import anything, mutations, odd_tables, replaced
+
+fuzzed = hypothesis_settings(max_examples=150)
+TRIP = {
+    "pickup_at": "2023-01-10T10:30:00",
+    "trip_distance": 2.3,
+    "passenger_count": 1,
+    "pickup_location_id": 74,
+    "dropoff_location_id": 41,
+    "request_id": "ride-1",
+}
+COLUMNS = {name: [value] for name, value in TRIP.items()}
+LABEL = {"prediction_id": "01890000-0000-7000-8000-000000000000", "trip_duration_minutes": 12.5}
+
+
+def bodies(content: st.SearchStrategy[Any], whole: object) -> st.SearchStrategy[bytes]:
+    """JSON of this content, and bytes that are nearly the whole's."""
+    return content.map(lambda value: json.dumps(value).encode()) | mutations(json.dumps(whole).encode())
+
+
+def take_or_refuse(parse: Callable[[], Any]) -> Any:
+    """None where it is refused."""
+    return attempt(parse, RequestValidationError, InputError)[0]
+
+
+def check(batch: Batch | None) -> None:
+    if batch is not None:
+        assert DISTANCE_MILES.contains(batch.trip_distance).all()
+        assert PASSENGER_COUNT.contains(batch.passenger_count).all()
+        assert LOCATION_ID.contains(batch.pickup_location_id).all()
+        assert LOCATION_ID.contains(batch.dropoff_location_id).all()
+        assert len({len(values) for values in batch.columns().values()}) == 1
+
+
+@fuzzed
+@given(bodies(replaced(TRIP) | anything, TRIP))
+def test_a_trip(body: bytes) -> None:
+    trip = take_or_refuse(lambda: parse_json(body, schemas.Trip))
+    assert trip is None or 0 < trip.trip_distance < 100
+
+
+@fuzzed
+@given(
+    bodies(
+        st.lists(replaced(TRIP), max_size=3).map(lambda trips: {"trips": trips})
+        | replaced(COLUMNS).map(lambda columns: {"columns": columns})
+        | replaced({"trips": [TRIP], "columns": COLUMNS}),
+        {"columns": COLUMNS},
+    )
+)
+def test_a_batch(body: bytes) -> None:
+    taken = take_or_refuse(lambda: read(body, "json", 5))
+    check(taken and taken[0])
+
+
+@fuzzed
+@given(odd_tables(trip_table(3)).map(stream) | st.binary(max_size=200))
+def test_an_arrow_stream_of_any_columns(body: bytes) -> None:
+    taken = take_or_refuse(lambda: read(body, "arrow", 5))
+    check(taken and taken[0])
+
+
+@fuzzed
+@given(
+    bodies(st.lists(replaced(LABEL) | anything, max_size=4).map(lambda labels: {"labels": labels}), {"labels": [LABEL]})
+)
+def test_ground_truth(body: bytes) -> None:
+    batch = take_or_refuse(lambda: parse_json(body, schemas.GroundTruthBatch))
+    if batch is not None:
+        labels, positions, refused = _sort_out(batch.labels)
+        assert sorted([*positions, *(item.position for item in refused)]) == [*range(len(batch.labels))]
+        assert all(0 < label.trip_duration_minutes <= schemas.LONGEST_TRIP_MINUTES for label in labels)
+
+
+@pytest.mark.parametrize("model", [schemas.Trip, schemas.AnyBatch, schemas.GroundTruthBatch])
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"labels": ' + b"[" * 100_000, b"\xff", b"9" * 100_000, b"NaN"])
+def test_json_that_is_hard_to_read(model: type[Model], body: bytes) -> None:
+    assert take_or_refuse(lambda: parse_json(body, model)) is None
+
+
+media_ranges = st.sampled_from([*MEDIA_TYPES, "*/*", "application/*", "text/html", ""])
+qualities = st.sampled_from(
+    ["", ";q=0", ";q=1", ";q=nan", ";q=-inf", ";q=1e999", ";q", "; Q = 0.5 ", ";;", ";q=0.5;q=0"]
+)
+headers = st.lists(st.tuples(media_ranges, qualities).map("".join)).map(",".join) | st.text(
+    st.characters(max_codepoint=255), max_size=40
+)
+
+
+@fuzzed
+@given(headers, headers)
+def test_what_kind_comes_and_what_kind_is_wanted(content_type: str, accept: str) -> None:
+    sent = [(b"content-type", content_type.encode("latin-1")), (b"accept", accept.encode("latin-1"))]
+    kinds, refusal = attempt(lambda: kinds_of(Request({"type": "http", "headers": sent})), HTTPException)
+    if isinstance(refusal, HTTPException):
+        assert refusal.status_code in (406, 415)
+    else:
+        assert kinds in [(kind, wanted) for kind in MEDIA_TYPES.values() for wanted in MEDIA_TYPES]
+
+
+def test_what_is_wanted_by_no_number_is_not_wanted() -> None:
+    assert preferred(f"{JSON};q=nan, */*;q=0.1", [*MEDIA_TYPES]) == "application/vnd.apache.arrow.stream"
+
+
+def test_columns_without_a_value_are_refused() -> None:
+    with pytest.raises(RequestValidationError):
+        read(json.dumps({"columns": {name: [] for name in COLUMNS}}).encode(), "json", 5)

@@ -1,0 +1,85 @@
+"""The API, the exporter and Prometheus as they run in the stack, with the loop's history between them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from autoops import database
+from autoops.months import Month
+from autoops.replay.client import served_version
+from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings
+from tests.conftest import CONFIG
+from tests.integration.live_api import live_api
+from tests.integration.one_process import small
+from tests.observability import history, server
+from tests.ports import free_port
+from tests.postgres import PostgresServer
+
+
+@dataclass(frozen=True)
+class Observed:
+    prometheus: server.Prometheus
+    settings: Settings
+
+
+@contextmanager
+def exporter(settings: Settings, log: Path) -> Iterator[str]:
+    """`autoops exporter` as a process; yields its address."""
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "autoops.cli", "exporter"], stdout=file, stderr=file)
+    try:
+        yield settings.exporter_url.removeprefix("http://")
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Observed]:
+    """After a history in which everything that is counted happened. On PostgreSQL, as in the stack, because the
+    outbox is there only then."""
+    home = tmp_path_factory.mktemp("observed")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as ends:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            patch.delenv(name)
+        patch.setenv(CONFIG_VARIABLE, str(CONFIG))
+        patch.setenv("AUTOOPS__STORAGE__HOME", str(home / "var"))
+        patch.setenv("AUTOOPS__STORAGE__URL", postgres.new_database())
+        patch.setenv("AUTOOPS__EXPORTER__PORT", str(free_port()))
+        settings = small()
+        of_loop, of_api = database.connect(settings), database.connect(settings)
+        for engine in (of_loop, of_api):
+            ends.callback(engine.dispose)
+        database.upgrade(of_loop)
+        pipeline = history.new_pipeline(home, settings, of_loop)
+        asked = ends.enter_context(live_api(settings, pipeline.registry, of_api))
+        targets = {
+            "loop": ends.enter_context(exporter(asked, home / "exporter.log")),
+            "api": asked.api_url.removeprefix("http://"),
+        }
+        prometheus = ends.enter_context(server.running(home, targets))
+        client = ends.enter_context(httpx.Client(base_url=asked.api_url, timeout=30, trust_env=False))
+        trip = {"trip_distance": 1, "pickup_location_id": 74, "dropoff_location_id": 75}
+        assert client.post("/predict", json=trip).status_code == 503
+        history.begin(pipeline, home)
+        _ask(client, asked, prometheus, home / "world", history.BEFORE)
+        history.degrade_and_heal(pipeline, home)
+        _ask(client, asked, prometheus, home / "world", history.AFTER)
+        prometheus.wait_for_scrapes("loop")
+        yield Observed(prometheus, asked)
+
+
+def _ask(client: httpx.Client, settings: Settings, prometheus: server.Prometheus, world: Path, month: Month) -> None:
+    """Of the version that took charge last, with scrapes in between: what happens before the first is no step."""
+    version = {history.BEFORE: 1, history.AFTER: 2}[month]
+    server.eventually(lambda: served_version(settings.api_url) == version, 30, f"version {version} is served")
+    for first in (0, 20):
+        history.send(client, world, month, first)
+        prometheus.wait_for_scrapes("api")
