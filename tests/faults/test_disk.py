@@ -100,6 +100,7 @@ def on_small_disk(postgres: PostgresServer, engine: sa.Engine) -> Iterator[Disk]
 
 def statement(engine: sa.Engine, text: str) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("SET default_transaction_read_only = off"))
         connection.execute(sa.text(text))
 
 

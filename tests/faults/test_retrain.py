@@ -50,7 +50,7 @@ class Installation:
             home,
             data__source=source,
             data__attempts=1,
-            data__timeout_s=1,
+            data__timeout_s=5,
             storage__url=place.set(port=postgres.port).render_as_string(),
             storage__timeout_s=5,
             mlflow__tracking_uri=f"http://127.0.0.1:{mlflow.port}",
@@ -208,7 +208,7 @@ def stalls(handler: Handler, content: bytes) -> None:
     handler.send_header("content-length", str(len(content)))
     handler.end_headers()
     handler.wfile.write(content[: len(content) // 2])
-    Event().wait(3)
+    Event().wait(10)
     handler.close_connection = True
 
 

@@ -97,8 +97,8 @@ def test_a_worker_that_is_lost_takes_nothing_with_it(
 
 def test_the_kernel_may_end_the_api_for_its_memory_and_nothing_is_lost(serve: Serve, settings: Settings) -> None:
     large = {"trips": [TRIP] * 10_000}
-    with serve() as api:
-        with limited(api.process.pid, more_bytes=20_000_000), suppress(httpx.TransportError):
+    with serve() as api, limited(api.process.pid, more_bytes=20_000_000):
+        with suppress(httpx.TransportError):
             while True:
                 api.predict()
                 answer = api.http.post("/predict/batch", json=large)
