@@ -46,10 +46,11 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
 def approve_version() -> None:
     @task(multiple_outputs=False)
     def approve() -> dict[str, Any]:
-        from autoops import bootstrap
+        from autoops import bootstrap, logs
         from autoops.loop import approval
 
         form = get_current_context()["params"]
+        logs.bind(incident_id=form["incident"])
         return approval.approve(bootstrap.pipeline(), form["incident"], reason=form["reason"], actor=actor())
 
     @task(multiple_outputs=False, retries=0)

@@ -53,6 +53,9 @@ def drift_monitor() -> None:
 
     @task(outlets=[INCIDENT], map_index_template="incident {{ incident_id }}")
     def emit(incident_id: int) -> None:
+        from autoops import logs
+
+        logs.bind(incident_id=incident_id)
         get_current_context()["outlet_events"][INCIDENT].extra = {"incident_id": incident_id}
 
     emit.expand(incident_id=incident_to_act_on(check()))

@@ -1,5 +1,6 @@
 """`retrain`: a challenger, the gate and, where it is better, a promotion."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,19 +27,26 @@ Starts on an `autoops_incident` event of `drift_monitor`, or by hand (*Trigger*)
 """
 
 MONTHS = r"^$|^\d{4}-\d{2}(\.\.\d{4}-\d{2})?(\s*,\s*\d{4}-\d{2}(\.\.\d{4}-\d{2})?)*$"
+logger = logging.getLogger("autoops.dags.retrain")
+
 STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close")
 
 
 @contextmanager
-def loop() -> Iterator[tuple[Any, Any]]:
+def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
     """The steps and the pipeline that they work on; imported here, because at the top of the file every parse
-    would pay for it. What goes wrong is left as an XCom for `record_failure`."""
-    from autoops import bootstrap
+    would pay for it. From here on each line of the step names the incident. What goes wrong is such a line, because
+    Airflow's own names no incident, and is left as an XCom for `record_failure`."""
+    from autoops import bootstrap, logs
     from autoops.loop import retraining
 
+    if plan is not None:
+        logs.bind(incident_id=plan["incident_id"])
     try:
         yield retraining, bootstrap.pipeline()
     except Exception as error:
+        if plan is not None:
+            logger.exception("the step failed")
         get_current_context()["ti"].xcom_push("error", f"{type(error).__name__}: {error}")
         raise
 
@@ -54,6 +62,7 @@ def incidents() -> list[int]:
 
 @task(multiple_outputs=False)
 def begin() -> dict[str, Any]:
+    from autoops import logs
     from autoops.errors import Conflict
 
     context, held = get_current_context(), []
@@ -61,7 +70,7 @@ def begin() -> dict[str, Any]:
     for incident_id in incidents() or [None]:
         try:
             with loop() as (steps, pipeline):
-                return steps.begin(
+                plan = steps.begin(
                     pipeline,
                     context["run_id"],
                     incident_id=incident_id,
@@ -70,6 +79,8 @@ def begin() -> dict[str, Any]:
                     force=form["force"],
                     actor=actor(),
                 )
+                logs.bind(incident_id=plan["incident_id"])
+                return plan
         except Conflict as claimed:
             held.append(str(claimed))
     raise AirflowSkipException("; ".join(held))
@@ -77,31 +88,31 @@ def begin() -> dict[str, Any]:
 
 @task(multiple_outputs=False)
 def ingest(plan: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.ingest(pipeline, plan)
 
 
 @task(multiple_outputs=False)
 def validate(plan: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.validate(pipeline, plan)
 
 
 @task
 def train(plan: dict[str, Any]) -> int:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.train(pipeline, plan)
 
 
 @task(multiple_outputs=False)
 def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.gate(pipeline, plan, version)
 
 
 @task(multiple_outputs=False)
 def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.promote(pipeline, plan, version, verdict)
 
 
@@ -109,13 +120,13 @@ def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict
 def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
     if not promotion["promoted"]:
         raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.confirm(pipeline, plan, promotion["version"])
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def close(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
-    with loop() as (steps, pipeline):
+    with loop(plan) as (steps, pipeline):
         return steps.close(pipeline, plan, promotion)
 
 

@@ -5,22 +5,49 @@ Each function imports what it wires, so that the API starts without the pipeline
 
 from typing import TYPE_CHECKING
 
-from autoops import database
+from autoops import database, tracing
 from autoops.clock import SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from fastapi import FastAPI
     from prometheus_client import CollectorRegistry
 
+    from autoops.alerts.rounds import Alerts
     from autoops.loop.pipeline import Pipeline
     from autoops.registry import Registry
 
 
 def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pipeline":
     """Everything that the steps of the loop need; connects lazily, but for a migration when one is asked for."""
+    settings = settings or load_settings()
+    return _pipeline_on(settings, _engine(settings, migrate))
+
+
+def alerts(settings: Settings | None = None, *, migrate: bool = False) -> "Alerts":
+    """What telling people needs. Raises SettingsError where `alerts.urls` names nobody that could be told."""
+    from autoops.alerts.addresses import addresses
+    from autoops.alerts.queue import AlertQueue
+    from autoops.alerts.receivers import AppriseReceiver
+    from autoops.alerts.rounds import Alerts
+
+    settings = settings or load_settings()
+    engine = _engine(settings, migrate)
+    receivers = [AppriseReceiver(address) for address in addresses(settings.alerts)]
+    return Alerts(_pipeline_on(settings, engine), AlertQueue(engine, SystemClock()), receivers)
+
+
+def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
+    engine = database.connect(settings)
+    if migrate:
+        database.upgrade(engine)
+    return engine
+
+
+def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
     from autoops.ingestion.source import open_source
     from autoops.ingestion.store import MonthStore
     from autoops.loop.checks import CheckLog
@@ -28,10 +55,7 @@ def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pip
     from autoops.loop.pipeline import Pipeline
     from autoops.mlflow_registry import MlflowRegistry
 
-    settings = settings or load_settings()
-    engine = database.connect(settings)
-    if migrate:
-        database.upgrade(engine)
+    tracing.start("pipeline")
     clock = SystemClock()
     return Pipeline(
         settings=settings,
@@ -68,7 +92,9 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     from autoops.serving.app import create_app
     from autoops.serving.outbox_log import needs_outbox, outboxes
     from autoops.serving.server import shared_folder
+    from autoops.serving.traces import INSTRUMENTATION
 
+    tracing.start("api", INSTRUMENTATION)
     engine = database.connect(settings)
     log = PredictionLog(engine)
     has_served = needs_outbox(log) and outboxes(settings).is_dir()

@@ -1,5 +1,6 @@
 """What the CLI shows: JSON for machines, a progress bar on a terminal, plain lines elsewhere."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,10 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from autoops import logs
+
+logger = logging.getLogger(__name__)
 
 out = Console()
 err = Console(stderr=True)
@@ -29,12 +34,20 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     out.print(drawn)
 
 
+def note(line: str, style: str | None = None, level: int = logging.INFO) -> None:
+    """Beside the answer, on stderr; a line of the log where that is JSON."""
+    if logs.as_json():
+        logger.log(level, "%s", line)
+    else:
+        err.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int | None], None]]:
     """A callback for (done, total): a bar on a terminal, one line at the end elsewhere."""
     if not err.is_terminal:
         yield lambda done, total: None
-        err.print(f"{label}: done", highlight=False)
+        note(f"{label}: done")
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err) as bar:

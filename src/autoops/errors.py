@@ -18,7 +18,8 @@
         ├── SourceUnavailable
         ├── RegistryUnavailable
         ├── StorageUnavailable
-        └── ServiceUnavailable
+        ├── ServiceUnavailable
+        └── ReceiverUnavailable   of alerts
 
 Each class carries what the edges need: the process exit code for the CLI and the status for HTTP.
 """
@@ -110,3 +111,7 @@ class StorageUnavailable(Unavailable):
 
 class ServiceUnavailable(Unavailable):
     """A service that Auto-Ops runs (API, Airflow) does not answer."""
+
+
+class ReceiverUnavailable(Unavailable):
+    """Whoever is to be told something does not take it."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -28,6 +28,19 @@ Budget = Annotated[float, Field(gt=0)]
 Segment = Annotated[
     str,
     Field(pattern=r"^(hour_band|distance_band|no_passenger_count|day_type|(pickup|dropoff)_location_id=[0-9]{1,3})$"),
+]
+
+AlertEvent = Literal[
+    "incident_opened",
+    "promoted",
+    "rejected",
+    "rolled_back",
+    "quarantined",
+    "page",
+    "retraining_failed",
+    "waiting_for_approval",
+    "monitor_silent",
+    "not_served",
 ]
 
 
@@ -133,6 +146,11 @@ class Serving(Section):
     batch_threads: Count | None = None
 
 
+class Logs(Section):
+    format: Literal["text", "json"] = "text"
+    requests: bool = False
+
+
 class Storage(Section):
     home: Path = Path("var")
     url: str | None = None
@@ -152,6 +170,16 @@ class Exporter(Section):
     port: Port = 9464
 
 
+class Alerts(Section):
+    urls: SecretStr | None = None
+    urls_file: Path | None = None
+    events: tuple[AlertEvent, ...] = get_args(AlertEvent)
+    most_per_hour: Count = 20
+    interval_s: Seconds = 300
+    missed_checks: Count = 3
+    mlflow_url: str | None = None
+
+
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
@@ -164,9 +192,11 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     drift: Drift = Drift()
     serving: Serving = Serving()
+    logs: Logs = Logs()
     storage: Storage = Storage()
     airflow: Airflow = Airflow()
     exporter: Exporter = Exporter()
+    alerts: Alerts = Alerts()
 
     @classmethod
     def settings_customise_sources(
@@ -214,7 +244,11 @@ def load_settings(path: Path | None = None) -> Settings:
     except (UnreadableVariable, RecursionError) as error:
         raise SettingsError(f"settings ({_where(path)}): {error}; lists and mappings are written as JSON") from None
     home = _absolute(path.parent / loaded.storage.home)
-    return loaded.model_copy(update={"storage": loaded.storage.model_copy(update={"home": home})})
+    changed: dict[str, Section] = {"storage": loaded.storage.model_copy(update={"home": home})}
+    if loaded.alerts.urls_file:
+        beside = path.parent.absolute() / loaded.alerts.urls_file
+        changed["alerts"] = loaded.alerts.model_copy(update={"urls_file": beside})
+    return loaded.model_copy(update=changed)
 
 
 def _absolute(home: Path) -> Path:
@@ -261,7 +295,7 @@ def _explain(error: ValidationError, path: Path) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: no such setting")
-        elif key.endswith("password"):
+        elif _is_secret(*map(str, problem["loc"][:2])):
             lines.append(f"{key}: {problem['msg']}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
@@ -271,3 +305,10 @@ def _explain(error: ValidationError, path: Path) -> str:
 def _where(path: Path) -> str:
     variables = [name for name in os.environ if name.startswith(PREFIX)]
     return f"{path}" + (f" or {', '.join(sorted(variables))}" if variables else "")
+
+
+def _is_secret(section: str, key: str = "") -> bool:
+    """Whether its value must not be shown."""
+    known = Settings.model_fields.get(section)
+    field = type(known.default).model_fields.get(key) if known else None
+    return field is not None and "SecretStr" in str(field.annotation)

@@ -1,5 +1,5 @@
-"""The schema that the code uses: the prediction log, ground truth, checks, the ledger, the API's instances and what
-came through their outboxes.
+"""The schema that the code uses: the prediction log, ground truth, checks, the ledger, the API's instances, what came
+through their outboxes, and alerts.
 
 The Alembic tree in `migrations/` brings a database there, and a test holds the two together.
 """
@@ -142,4 +142,27 @@ repeats = sa.Table(
     sa.Column("predicted_at", UtcDateTime, nullable=False),
     sa.Column("model_version", sa.Integer, nullable=False),
     sa.Column("prediction", sa.Float, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("ledger_id", sa.Integer, sa.ForeignKey("ledger.id"), nullable=False, unique=True),
+    sa.Column("queued_at", UtcDateTime, nullable=False),
+    sa.Column("event", sa.String(30), nullable=False),
+    sa.Column("urgency", sa.String(10), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_failure", sa.Text),
+    sa.Column("settled_at", UtcDateTime, index=True),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("alert_id", sa.Integer, sa.ForeignKey("alerts.id"), primary_key=True),
+    sa.Column("receiver", sa.String(50), primary_key=True),
+    sa.Column("told_at", UtcDateTime, nullable=False),
 )

@@ -1,7 +1,7 @@
-"""Run by a test in a process of its own: `dag.test()` of both DAGs on a real pipeline; prints what became of each run.
+"""Run by a test in a process of its own: `dag.test()` of all DAGs on a real pipeline; prints what became of each run.
 
 Arguments: the DAGs folder, and the forms of the `retrain` runs as a JSON list. drift_monitor runs before and after
-them; at last `approve` puts version 1 back, for which an incident was made to wait."""
+them; `approve` puts version 1 back, for which an incident was made to wait; at last `watchdog` tells of all that."""
 
 import json
 import sys
@@ -48,6 +48,7 @@ def main(folder: str, forms: str) -> None:
     runs += [outcome(dags["retrain"], form) for form in json.loads(forms)]
     runs += [outcome(dags["drift_monitor"])]
     runs += [outcome(dags["approve"], {"incident": waiting_for_approval(), "reason": "I looked"})]
+    runs += [outcome(dags["watchdog"])]
     stop.set()
     serving.join()
     print("\n" + json.dumps(runs))

@@ -1,8 +1,9 @@
-"""`dag.test()` of both DAGs: real steps on a real pipeline, without a scheduler."""
+"""`dag.test()` of all DAGs: real steps on a real pipeline, without a scheduler."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from autoops import tables
 from autoops.clock import SystemClock
 from autoops.loop.ledger import Ledger
 from tests.dags.conftest import DAGS, SMALL, run_script, variables_of
+from tests.receiver import Webhook, listening
 
 FORMS = [
     {"months": "2022-01..2022-03", "reason": "first model", "force": False},
@@ -27,9 +29,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(home: Path, world: Path) -> list[dict[str, Any]]:
+def webhook() -> Iterator[Webhook]:
+    with listening() as hook:
+        yield hook
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path, world: Path, webhook: Webhook) -> list[dict[str, Any]]:
     uri = f"sqlite:///{home}/mlflow.db"
-    variables = variables_of(home, {**SMALL, "data.source": world, "mlflow.tracking_uri": uri})
+    settings = {**SMALL, "data.source": world, "mlflow.tracking_uri": uri, "alerts.urls": webhook.url}
+    variables = variables_of(home, settings)
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=variables, cwd=home, check=True, capture_output=True)
     script = Path(__file__).with_name("run_dags.py")
@@ -92,3 +101,14 @@ def test_a_persons_yes_promotes_what_waited_and_stands_in_the_ledger_with_a_name
     assert (entries["approved"].reason, entries["approved"].actor) == ("I looked", "airflow:dag_test")
     assert entries["promoted"].model_version == entries["served"].model_version == 1
     assert "approved: I looked" in ledger.incident(4).outcome
+
+
+def test_the_watchdog_tells_of_all_that_the_urgent_first(runs: list[dict[str, Any]], webhook: Webhook) -> None:
+    assert runs[6]["tasks"] == {"watch": "success", "tell": "success"}
+    assert [json.loads(body)["title"].partition(": ")[2] for body in webhook.bodies] == [
+        "a retraining for incident 3 failed",
+        "incident 4 was opened (drift)",
+        "version 1 is champion now",
+        "version 2 is champion now, in place of version 1",
+        "version 1 is champion now, in place of version 2",
+    ]

@@ -1,5 +1,6 @@
 """A real scheduler, real asset events, a real MLflow server. One set of services for all tests of this file."""
 
+import json
 import os
 import shutil
 import threading
@@ -119,6 +120,19 @@ def test_three_alarms_for_one_incident_are_one_training(
     assert champion_of(pipeline.registry).number == 1
     assert len(pipeline.ledger.entries(incident_id=incident, kind="trained")) == 1
     assert pipeline.ledger.incident(incident).status == "closed"
+
+
+def test_the_lines_of_its_tasks_name_the_incident(triggered: list[DagRun], running: Settings, incident: int) -> None:
+    """Airflow's own, too, and the ledger's with the version that they are about."""
+    folder = running.storage.home / "logs" / "airflow" / "dag_id=retrain" / f"run_id={triggered[0].run_id}"
+    for task in ("begin", "ingest", "train", "gate", "promote", "close"):
+        written = (folder / f"task_id={task}" / "attempt=1.log").read_text().splitlines()
+        said = {line["event"].partition(":")[0].partition(".")[0]: line for line in map(json.loads, written)}
+        assert said["Done"]["incident_id"] == incident, task
+        if task in ("gate", "promote"):
+            line = said["gate" if task == "gate" else "promoted"]
+            assert (line["logger"], line["incident_id"]) == ("autoops.loop.ledger", incident)
+            assert line["model_version"] == 1
 
 
 def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, world: Path) -> None:

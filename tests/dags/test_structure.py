@@ -13,7 +13,7 @@ STEPS = ["begin", "ingest", "validate", "train", "gate", "promote", "confirm", "
 
 def test_all_dags_parse_without_errors(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"drift_monitor", "retrain", "approve"}
+    assert set(parsed["dags"]) == {"drift_monitor", "retrain", "approve", "watchdog"}
 
 
 def test_parsing_is_quick_and_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
@@ -36,6 +36,14 @@ def test_the_monitor_follows_the_configured_interval_and_never_overlaps(parsed: 
     monitor = parsed["dags"]["drift_monitor"]
     assert "seconds=90" in monitor["schedule"]
     assert (monitor["catchup"], monitor["max_active_runs"]) == (False, 1)
+
+
+def test_the_watchdog_tells_whether_it_could_look_or_not(parsed: dict[str, Any]) -> None:
+    watchdog = parsed["dags"]["watchdog"]
+    assert "seconds=300" in watchdog["schedule"]
+    assert (watchdog["catchup"], watchdog["max_active_runs"]) == (False, 1)
+    assert watchdog["tasks"]["tell"]["upstream"] == ["watch"]
+    assert watchdog["tasks"]["tell"]["trigger_rule"] == "all_done"
 
 
 def test_only_a_task_behind_the_short_circuit_emits_the_incident(parsed: dict[str, Any]) -> None:
@@ -74,7 +82,7 @@ def test_a_failure_of_any_step_is_recorded(parsed: dict[str, Any]) -> None:
     assert record["upstream"] == sorted(STEPS)
 
 
-@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve"])
+@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve", "watchdog"])
 def test_only_what_may_pass_by_itself_is_retried(parsed: dict[str, Any], dag_id: str) -> None:
     for name, task in parsed["dags"][dag_id]["tasks"].items():
         assert task["retried"] == ["autoops.errors.Unavailable"]

@@ -67,7 +67,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
 def ports_of(home: Path) -> list[int]:
     configuration = yaml.safe_load((home / "config.yaml").read_text())
     mlflow = int(configuration["mlflow"]["tracking_uri"].rpartition(":")[2])
-    return [configuration["serving"]["port"], configuration["airflow"]["port"], mlflow]
+    return [*(configuration[service]["port"] for service in ("serving", "airflow", "exporter")), mlflow]
 
 
 def is_listening(port: int) -> bool:

@@ -24,7 +24,19 @@ from tests.ports import free_port
 
 ROOT = CONFIG.parent
 PACKAGE = ("src", "pyproject.toml", "README.md", "LICENSE")
-PIPELINE = ("airflow", "evidently", "matplotlib", "onnx", "pandas", "plotly", "psutil", "scipy", "skl2onnx", "sklearn")
+PIPELINE = (
+    "airflow",
+    "apprise",
+    "evidently",
+    "matplotlib",
+    "onnx",
+    "pandas",
+    "plotly",
+    "psutil",
+    "scipy",
+    "skl2onnx",
+    "sklearn",
+)
 STARTS_WITHIN_S = 60
 
 

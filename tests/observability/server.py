@@ -67,12 +67,13 @@ class Prometheus:
 
 
 def configured(targets: Mapping[str, str]) -> dict[str, Any]:
-    """As shipped, but for where the jobs' targets are and how often they are asked."""
+    """As shipped, but for where the jobs' targets are, how often they are asked and with which key."""
     shipped: dict[str, Any] = yaml.safe_load((SHIPPED / "prometheus.yml").read_text())
     shipped["global"] |= {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
     shipped["rule_files"] = [str(SHIPPED / name) for name in shipped["rule_files"]]
     for job in shipped["scrape_configs"]:
-        job.pop("dns_sd_configs", None)
+        for of_the_stack in ("dns_sd_configs", "authorization"):
+            job.pop(of_the_stack, None)
         job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
     return shipped
 

@@ -191,3 +191,16 @@ def test_a_password_is_not_printed(config):
 
     assert "hunter2" not in repr(loaded)
     assert loaded.airflow.password.get_secret_value() == "hunter2"
+
+
+def test_whom_to_tell_is_not_printed_even_where_it_is_wrong(config):
+    config.write_text("alerts: {urls: [slack://hunter2]}")
+
+    assert "alerts.urls: Input should be a valid string" in (message := refusal(config))
+    assert "hunter2" not in message
+
+
+def test_a_file_of_whom_to_tell_lies_beside_the_configuration(config):
+    config.write_text("alerts: {urls_file: told/urls}")
+
+    assert load_settings(config).alerts.urls_file == config.parent / "told" / "urls"

@@ -85,7 +85,7 @@ def _join(beats: "Queue[str]") -> None:
 def serve_the_parent() -> None:
     """For a process of a pool, at its start: warnings of single runs would drown what the command says, and a parent
     that dies takes it along."""
-    logs.configure(logging.ERROR)
+    logs.configure("cli", logging.ERROR)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 

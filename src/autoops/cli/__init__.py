@@ -1,12 +1,13 @@
 """The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
 
+import logging
 import sys
 from typing import NoReturn
 
 import typer
 
 from autoops import console, logs
-from autoops.cli import backtest, decisions, deployment, pipeline, prediction, services
+from autoops.cli import alerts, backtest, decisions, deployment, pipeline, prediction, services
 from autoops.errors import AutoOpsError, InputError
 
 app = typer.Typer(
@@ -17,11 +18,12 @@ app = typer.Typer(
 )
 for verbs in (services.verbs, deployment.verbs, pipeline.verbs, prediction.verbs, decisions.verbs, backtest.verbs):
     app.add_typer(verbs)
+app.add_typer(alerts.verbs, name="alerts")
 
 
 def main() -> None:
     """Entry point: errors that are meant for people become one line and an exit code."""
-    logs.configure()
+    logs.configure("cli")
     try:
         app()
     except AutoOpsError as error:
@@ -36,8 +38,13 @@ def main() -> None:
                 "pip install 'autoops[pipeline]'"
             )
         )
+    except Exception:
+        if not logs.as_json():
+            raise
+        logging.getLogger(__name__).critical("a defect", exc_info=True)
+        sys.exit(1)
 
 
 def _fail(error: AutoOpsError) -> NoReturn:
-    console.err.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+    console.note(f"error: {error}", style="red", level=logging.ERROR)
     sys.exit(error.exit_code)

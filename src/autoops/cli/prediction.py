@@ -78,6 +78,6 @@ def _champion(settings: Settings) -> "LocalModel":
             raise
         version = recalled
         note = f"{error}: predicting with version {version.number}, which this machine served last"
-        console.err.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.note(note)
     scorer = load_version(registry, version, last_served.cache)
     return LocalModel(scorer, version.number, Cores(settings.serving.batch_threads))

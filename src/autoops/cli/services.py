@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoops import console
+from autoops import console, logs
 from autoops.cli.options import Json, Months
 from autoops.months import Month, parse_months
 from autoops.settings import load_settings
@@ -28,6 +28,7 @@ def exporter() -> None:
 
     from autoops.bootstrap import figures
 
+    logs.configure("exporter")
     settings = load_settings()
     where = settings.exporter
     _, serving = start_http_server(where.port, where.host, figures(settings))
@@ -65,9 +66,10 @@ def down() -> None:
 
 @verbs.command()
 def status(json: Json = False) -> None:
-    """How the model is, on one screen: services, champion, last check, incidents."""
+    """How the model is, on one screen: services, champion, last check, incidents, alerts."""
     from autoops import services
-    from autoops.bootstrap import pipeline
+    from autoops.alerts import rounds
+    from autoops.bootstrap import alerts
     from autoops.errors import RegistryUnavailable
     from autoops.loop.overview import overview, sentences
 
@@ -76,12 +78,15 @@ def status(json: Json = False) -> None:
     lines = [f"{row.service:<22} {row.state.lower():<9} {row.complaint or row.url}" for row in running]
     if all(row.state == "STOPPED" for row in running):
         lines = ["services   none of this home (autoops up starts them)"]
+    telling = alerts(settings, migrate=True)
     try:
-        state = overview(pipeline(settings, migrate=True))
+        state = overview(telling.pipeline)
         lines += ["", *sentences(state)]
     except RegistryUnavailable as error:
         state = {"error": str(error)}
         lines += ["", f"model      unknown: {error}"]
+    state["alerts"] = rounds.overview(telling)
+    lines.append(rounds.sentence(state["alerts"]))
     value = state | {"services": {row.service: row.complaint or "healthy" for row in running}}
     console.show(value, json, "\n".join(lines))
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autoops import tracing
 from autoops.errors import Conflict, NotFound
 from autoops.loop import retraining
 from autoops.loop.ledger import Entry, Incident
@@ -9,6 +10,7 @@ from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import ROLLED_BACK, promote_version
 
 
+@tracing.span("approve")
 def approve(pipeline: Pipeline, incident_id: int, *, reason: str, actor: str) -> dict[str, Any]:
     """Promotes what the gate let through; returns the plan of the run that trained it, and the promotion, for the
     steps that follow. Again by the same run is harmless. Raises Conflict where nothing waits, or where what the gate

@@ -52,6 +52,12 @@ class CheckLog:
         assert key is not None
         return int(key[0])
 
+    def get(self, check_id: int) -> Check | None:
+        query = sa.select(tables.checks).where(tables.checks.c.id == check_id)
+        with storage_errors(), self._engine.connect() as connection:
+            found = connection.execute(query).mappings().first()
+        return Check(**found) if found else None
+
     def latest(
         self,
         model_version: int | None = None,

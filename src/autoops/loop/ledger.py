@@ -1,5 +1,6 @@
 """The ledger: incidents, who claimed what on them, and an append-only record of every decision with its evidence."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,11 +9,13 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from autoops import tables
+from autoops import logs, tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import Conflict, NotFound
 from autoops.loop.mutex import alone
+
+logger = logging.getLogger(__name__)
 
 PAGE = "page"
 """The kind of an entry that calls for a person."""
@@ -71,6 +74,7 @@ class Ledger:
         entry = self._entry(kind, reason, actor, incident_id, model_version, evidence)
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(entry)
+        _tell(entry)
 
     def _entry(
         self,
@@ -134,9 +138,11 @@ class Ledger:
                 inserted = connection.execute(sa.insert(tables.incidents).values(values)).inserted_primary_key
                 assert inserted is not None
                 incident_id = int(inserted[0])
-                connection.execute(self._entry("incident opened", reason, actor, incident_id, model_version, evidence))
+                entry = self._entry("incident opened", reason, actor, incident_id, model_version, evidence)
+                connection.execute(entry)
         except sa.exc.IntegrityError:
             raise Conflict(f"there is an incident {key!r} already") from None
+        _tell(entry)
         return incident_id
 
     def incident(self, incident_id: int) -> Incident:
@@ -170,8 +176,11 @@ class Ledger:
         incident = tables.incidents.c
         changes = (incident.id == incident_id) & incident.status.not_in(["closed", values["status"]])
         with storage_errors(), self._engine.begin() as connection:
-            if connection.execute(sa.update(tables.incidents).where(changes).values(values)).rowcount:
+            changed = connection.execute(sa.update(tables.incidents).where(changes).values(values)).rowcount > 0
+            if changed:
                 connection.execute(entry)
+        if changed:
+            _tell(entry)
 
     def alone(self, what: str) -> AbstractContextManager[None]:
         """For what reads the ledger, decides and then writes: of several processes one does so at a time."""
@@ -210,3 +219,11 @@ class Ledger:
         query = sa.select(table.c.incident_id).where(table.c.holder == holder, table.c.action == action)
         with storage_errors(), self._engine.connect() as connection:
             return connection.scalar(query)
+
+
+def _tell(entry: sa.Insert) -> None:
+    """What stands in the ledger is in the log as well, but for its evidence."""
+    said = entry.compile().params
+    subject = {name: said[name] for name in ("incident_id", "model_version") if said[name] is not None}
+    with logs.about(**subject):
+        logger.info("%s: %s (%s)", said["kind"], said["reason"], said["actor"])

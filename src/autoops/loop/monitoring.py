@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoops import bundle, settings
+from autoops import bundle, settings, tracing
 from autoops.bundle_cache import fetch_bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
@@ -63,6 +63,7 @@ class Watched:
             yield live_window(pipeline, self.version, size)
 
 
+@tracing.span("drift_monitor.check")
 def check(pipeline: Pipeline) -> dict[str, Any]:
     """Judges what has not been judged of the champion's predictions, window by window, decides after each, and leaves
     a record of both. An incident ends it: its remedy comes before further windows. So does another champion, such as
@@ -186,7 +187,8 @@ def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str |
     evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
     roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, expected=champion.number, evidence=evidence)
     paged = f"version {champion.number} was rolled back by itself: {found.decision.reason}"
-    pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number)
+    repeats = {"repeats": "rolled back"}
+    pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number, evidence=repeats)
     return found.decision.reason
 
 

@@ -1,11 +1,10 @@
 """How the model is, on one screen."""
 
-from datetime import timedelta
 from typing import Any
 
 from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.retraining import HEARTBEAT_COUNTS_S
+from autoops.loop.served import serving_now
 from autoops.predictions import LIVE, Scope
 from autoops.registry import CHAMPION
 
@@ -14,7 +13,6 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
     """Champion, who serves it, the last check, how far labels were behind in the last window that was judged, and the
     incidents that are not closed."""
     champion = pipeline.registry.by_alias(CHAMPION)
-    alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
     checks = pipeline.checks.latest(limit=1)
     telling = pipeline.checks.latest(verdicts=(*JUDGED, BROKEN))
     return {
@@ -26,7 +24,7 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "training_months": champion.tags.get("training_months"),
             "live_predictions": pipeline.log.count(Scope(champion.number, LIVE)),
         },
-        "instances": {instance.name: instance.model_version for instance in alive},
+        "instances": serving_now(pipeline),
         "last_check": None
         if not checks
         else {

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from autoops import tracing
 from autoops.errors import Conflict, InputError
 from autoops.loop import second_looks
 from autoops.loop.controls import frozen
@@ -17,9 +18,10 @@ ACTION, FAILED = "retrain", "retraining failed"
 Plan = Mapping[str, Any]
 """incident_id, run_id, months, logged (those of the months whose trips come from the log), known_until (the event time
 that their trips reach), reason, force, holds_from, trigger, automatic, actor; and of a second look the challenger that
-waits, None where one is trained, and the look's number."""
+waits, None where one is trained, and the look's number. Where traces are on, what the other steps' spans belong to."""
 
 
+@tracing.span("retrain.begin")
 def begin(
     pipeline: Pipeline,
     run_id: str,
@@ -55,6 +57,7 @@ def begin(
         "automatic": standing is not None and not by_hand,
         "actor": actor,
         **_look(pipeline, incident),
+        **tracing.carried(),
     }
     _record(pipeline, plan)
     return plan

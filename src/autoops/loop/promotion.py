@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from autoops import tracing
 from autoops.errors import Conflict, NotFound
 from autoops.loop.pipeline import Pipeline
 from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
@@ -75,6 +76,7 @@ def lost_champion(pipeline: Pipeline) -> ModelVersion | None:
     return max(promoted, key=lambda version: version.tags[PROMOTED_AT], default=None)
 
 
+@tracing.span("roll_back")
 def roll_back(
     pipeline: Pipeline,
     *,

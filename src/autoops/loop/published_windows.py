@@ -78,7 +78,8 @@ def _note(
         return
     reason = f"{month} is quarantined: {quarantine.reason}"
     logger.warning("%s", reason)
-    pipeline.ledger.record(PAGE, policy.unjudged(BROKEN, reason).reason, actor=ACTOR, model_version=champion.number)
+    told, repeats = policy.unjudged(BROKEN, reason).reason, {"repeats": validation.QUARANTINED}
+    pipeline.ledger.record(PAGE, told, actor=ACTOR, model_version=champion.number, evidence=repeats)
     pipeline.checks.append(
         model_version=champion.number,
         verdict=BROKEN,

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
@@ -22,6 +22,8 @@ from autoops.loop.plan import Plan as Plan
 from autoops.loop.plan import begin as begin
 from autoops.loop.promotion import GATE_DECISION, ROLLED_BACK, promote_version
 from autoops.loop.revisits import MOST_SECOND_LOOKS
+from autoops.loop.served import missing, serving_now
+from autoops.loop.stepping import step
 from autoops.loop.training_window import Months
 from autoops.loop.unwatched import require_none_lost
 from autoops.months import parse_months
@@ -31,16 +33,16 @@ logger = logging.getLogger(__name__)
 
 RUN_TAG = "retrain_run"
 WAITING: Status = "waiting_for_approval"
-HEARTBEAT_COUNTS_S = 10
-"""An instance that has been silent for longer is gone."""
 
 
+@step
 def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
     """Fetches and cleans the plan's published months; says what became of each."""
     ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan).published]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
 
 
+@step
 def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
     """Raises BrokenData, naming the findings, where published months of the plan are quarantined. What the log has of
     broken data is left out of it from the start."""
@@ -48,6 +50,7 @@ def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
     return validation.validate(pipeline, {**plan, "months": published}) if published else {"kept_share": {}}
 
 
+@step
 def train(pipeline: Pipeline, plan: Plan) -> int:
     """Trains, calibrates and registers a challenger; returns its version number. The version that this run
     registered before is found again. For a second look it is the challenger that waits."""
@@ -76,6 +79,7 @@ def candidate(pipeline: Pipeline, plan: Plan) -> int:
     return train(pipeline, plan)
 
 
+@step
 def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
     """Compares the challenger with the champion, or a first version with the median of what it was fitted on.
     The verdict, with the version compared with as `champion`, goes to the ledger and into MLflow."""
@@ -111,6 +115,7 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
     return content
 
 
+@step
 def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Moves the alias where the gate says so, or `force` does; a rolled-back version stays out. Where a person has to
     say yes first, the incident waits for that."""
@@ -168,21 +173,18 @@ def _held(pipeline: Pipeline, plan: Plan, verdict: Mapping[str, Any]) -> str | N
     return held.reason if held and plan["automatic"] else None
 
 
+@step
 def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120) -> dict[str, Any]:
     """Waits until every live API instance serves the version. Raises ServiceUnavailable with who does not."""
     deadline = time.monotonic() + timeout_s
     while True:
-        alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
-        serves = {instance.name: instance.model_version for instance in alive}
-        if serves and set(serves.values()) == {version}:
+        serves = serving_now(pipeline)
+        reason = missing(version, serves)
+        if reason is None:
             reason = f"{len(serves)} instance{' serves' if len(serves) == 1 else 's serve'} version {version}"
             _record_serving(pipeline, plan, version, "served", reason, serves)
             return {"instances": len(serves), "model_version": version}
         if time.monotonic() > deadline:
-            found = ", ".join(f"{name}: {number}" for name, number in serves.items())
-            reason = (
-                f"version {version} is champion but not served everywhere: {found or 'no instance gave a sign of life'}"
-            )
             _record_serving(pipeline, plan, version, "not served", reason, serves)
             raise ServiceUnavailable(reason)
         time.sleep(0.5)
@@ -201,6 +203,7 @@ def _record_serving(
     )
 
 
+@step
 def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:
     """Closes the incident with what became of it; one that waits for approval stays."""
     if promotion.get("waiting"):

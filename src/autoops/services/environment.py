@@ -119,6 +119,7 @@ def _airflow_components(settings: Settings) -> Mapping[str, Mapping[str, object]
             "dag_bundle_storage_path": settings.storage.home / "airflow" / "bundles",
         },
         "logging": {
+            "json_logs": settings.logs.format == "json",
             "base_log_folder": logs,
             "dag_processor_child_process_log_directory": logs / "dag_processor",
         },

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from autoops import __version__
+from autoops import __version__, tracing
 from autoops.clock import Clock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
@@ -27,8 +27,10 @@ from autoops.serving.middleware import Admission, Measured
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
+from autoops.serving.request_ids import Identified, Told
 from autoops.serving.routes import Endpoints, router
 from autoops.serving.stopping import Patience, sign_off
+from autoops.serving.traces import trace
 from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
@@ -85,13 +87,13 @@ def create_app(
     )
     leave = partial(instances.leave, instance_id)
     lifespan = _lifespan(writer, outbox, batches, workers, (poller, heartbeat), leave, Patience.of(settings))
-    return _http(endpoints, metrics, lifespan)
+    return _http(endpoints, metrics, lifespan, settings.logs.requests)
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI:
+def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan, tell: bool) -> FastAPI:
     app = FastAPI(
         title="Auto-Ops",
         version=__version__,
@@ -110,6 +112,10 @@ def _http(endpoints: Endpoints, metrics: Metrics, lifespan: Lifespan) -> FastAPI
         metrics=metrics,
     )
     app.add_middleware(Measured, metrics=metrics, routes=paths)
+    if tell:
+        app.add_middleware(Told)
+    app.add_middleware(Identified)
+    trace(app, tracing.provider())
     openapi.complete(app)
     openapi.bound(app, endpoints.max_batch)
     return app

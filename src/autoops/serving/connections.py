@@ -14,6 +14,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from autoops.serving import problems
+from autoops.serving.request_ids import Identified
 from autoops.serving.stopping import DRAIN_S
 from autoops.settings import Serving
 
@@ -140,4 +141,4 @@ def _raw(response: Response) -> bytes:
 
 
 _TOO_SLOW = _raw(problems.problem(408, "the request did not arrive in time"))
-_FULL: Any = problems.busy("too many connections are open", {"Connection": "close"})
+_FULL: Any = Identified(problems.busy("too many connections are open", {"Connection": "close"}))

@@ -128,13 +128,14 @@ class Holder:
         self.previous, self.current = self.current, loaded
         self.quarantine.release(loaded.version)
         self._last_served.remember(loaded.version)
-        logger.info("serving version %d", loaded.version.number)
+        logger.info("serving version %d", loaded.version.number, extra={"model_version": loaded.version.number})
 
     def _fail(self, error: Exception, target: ModelVersion | None) -> Outcome:
         number = None if target is None else target.number
         reason = str(error) if isinstance(error, AutoOpsError) else f"{type(error).__name__}: {error}"
         if self.failure is None or self.failure.reason != reason:
-            logger.warning("version %s is not served: %s", number or f"({self._follows})", reason)
+            about = {} if number is None else {"model_version": number}
+            logger.warning("version %s is not served: %s", number or f"({self._follows})", reason, extra=about)
         self.failure = Failure(reason, self._clock.now(), number)
         if target is not None:
             self.quarantine.add(target, self.failure, error)
@@ -147,12 +148,13 @@ class Holder:
         version = self._last_served.recall()
         if version is None or (isinstance(self._follows, int) and version.number != self._follows):
             return "failed"
+        about = {"model_version": version.number}
         try:
             self.current = self._load(version, "cache")
         except Exception as error:  # noqa: BLE001 - as in refresh
-            logger.warning("the cached version %d is not served: %s", version.number, error)
+            logger.warning("the cached version %d is not served: %s", version.number, error, extra=about)
             return "failed"
-        logger.warning("serving version %d from the cache", version.number)
+        logger.warning("serving version %d from the cache", version.number, extra=about)
         return "from_cache"
 
 

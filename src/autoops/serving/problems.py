@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from autoops import logs
 from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
 from autoops.serving.refusals import MOST_LISTED, InvalidTrips
 from autoops.serving.schemas import FieldProblem, Problem
@@ -23,7 +24,8 @@ _RETRY_AFTER = {"Retry-After": "1"}
 def problem(
     status: int, detail: str, errors: list[FieldProblem] | None = None, headers: dict[str, str] | None = None
 ) -> Response:
-    content = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    title, request_id = HTTPStatus(status).phrase, logs.request_id()
+    content = Problem(title=title, status=status, detail=detail, request_id=request_id, errors=errors)
     return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
@@ -47,7 +49,7 @@ def _on_autoops_error(_request: Request, error: Exception) -> Response:
         return problem(error.http_status, "the database is not available; nothing was stored", headers=headers)
     if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("a request failed", exc_info=error)
-        return _on_defect(_request, error)
+        return _defect()
     return problem(error.http_status, str(error), headers=headers)
 
 
@@ -76,8 +78,13 @@ def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 def _on_defect(_request: Request, _error: Exception) -> Response:
-    """The server logs the exception, which Starlette raises again once this is sent."""
-    return problem(500, "something went wrong here; the log of this process says what")
+    """The server logs the exception, which Starlette raises again once this is sent: outside of all middleware, so
+    that the id has to be given here."""
+    return _defect({"X-Request-Id": logs.request_id() or "unknown"})
+
+
+def _defect(headers: dict[str, str] | None = None) -> Response:
+    return problem(500, "something went wrong here; the log of this process says what", headers=headers)
 
 
 def install(app: FastAPI) -> None:

@@ -256,4 +256,5 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
+    request_id: str | None = Field(None, description="As in the header X-Request-Id, and in the log.")
     errors: list[FieldProblem] | None = None

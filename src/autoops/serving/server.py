@@ -40,6 +40,7 @@ _LIFELESS_S = 30
 
 def run(factory: str, serving: Serving) -> None:
     """Until a signal ends it. `factory`, such as `autoops.bootstrap:api`, is called in each process that answers."""
+    logs.configure("api")
     if serving.workers == 1:
         connections.run(pkgutil.resolve_name(factory)(), serving)
         return
@@ -77,7 +78,7 @@ class _Supervisor(Multiprocess):
 
 def _worker(factory: str) -> Any:
     """What would fail in the next one as well ends the server."""
-    logs.configure()
+    logs.configure("api")
     _end_with_parent()
     try:
         return pkgutil.resolve_name(factory)()

@@ -26,12 +26,12 @@ from tests.ports import free_port
 
 @contextmanager
 def process(
-    home: Path, registry: DirectoryRegistry, **environment: str
+    home: Path, registry: DirectoryRegistry, module: str = "tests.serving_app", **environment: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     port = free_port()
     with (home / "server.log").open("ab") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving_app"],
+            [sys.executable, "-m", module],
             env=os.environ
             | {serving_app.REGISTRY: str(registry.directory), "AUTOOPS__SERVING__PORT": str(port)}
             | environment,

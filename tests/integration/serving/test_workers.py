@@ -100,6 +100,8 @@ def test_a_reload_reaches_all_and_each_tells_of_all(
         reloaded = running.ask("POST", "/model/reload").json()["workers"]
         assert [worker["outcome"] for worker in reloaded] == ["swapped", "swapped"]
         assert running.figures("autoops_model_version{") == [2, 2]
+        assert len(running.figures("autoops_model_loaded_timestamp_seconds{")) == 2
+        assert running.figures("autoops_http_requests_in_flight") == [0]
         for stopped in running.pids():
             os.kill(stopped, signal.SIGSTOP)
             for _ in range(10):

@@ -1,0 +1,57 @@
+"""`watchdog`: does the monitor still check, does the API serve the champion, and have people been told?"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import TriggerRule, dag, task
+from conventions import ONLY_UNAVAILABLE
+
+from autoops.settings import load_settings
+
+DOC = """
+### Who watches the monitor, and who tells people
+Runs every `alerts.interval_s` seconds, beside the loop, which never waits for it.
+
+* **watch** looks for what cannot report itself: a monitor that has missed `alerts.missed_checks` checks, and an API
+  that does not serve the champion. Both stand in the ledger when they begin and when they end.
+* **tell** sends what the ledger has that people were not told yet to `alerts.urls`, within bounds. A receiver that does
+  not answer is tried again by the next run, and keeps nothing else waiting.
+
+It cannot tell that Airflow itself is down: run `autoops alerts send` from somewhere else for that.
+"""
+
+
+@dag(
+    dag_id="watchdog",
+    schedule=timedelta(seconds=load_settings().alerts.interval_s),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=DOC,
+    tags=["autoops"],
+    default_args={
+        "retries": 1,
+        "retry_delay": timedelta(seconds=10),
+        "execution_timeout": timedelta(minutes=15),
+        "retry_policy": ONLY_UNAVAILABLE,
+    },
+)
+def watchdog() -> None:
+    @task
+    def watch() -> list[str]:
+        from autoops import bootstrap
+        from autoops.alerts import watch
+
+        return watch.watch(bootstrap.pipeline())
+
+    @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
+    def tell() -> dict[str, Any]:
+        from autoops import bootstrap
+        from autoops.alerts import rounds
+
+        return rounds.tell(bootstrap.alerts()).to_json()
+
+    watch() >> tell()
+
+
+watchdog()

@@ -1,0 +1,1 @@
+"""Being told: what the ledger says, sent to people through Apprise."""

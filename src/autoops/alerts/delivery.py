@@ -1,0 +1,110 @@
+"""Telling: each receiver once, what is urgent first, so much in an hour, and in a time that is bounded whatever the
+receivers do.
+
+A delivery is recorded when the receiver has taken it. Where the process ends, or the answer is lost, between these two,
+the receiver is told a second time rather than not at all.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import tenacity
+
+from autoops.alerts.messages import Message
+from autoops.alerts.queue import Alert, AlertQueue
+from autoops.alerts.receivers import Receiver
+from autoops.errors import ReceiverUnavailable, SettingsError
+
+logger = logging.getLogger(__name__)
+
+HOUR = timedelta(hours=1)
+NEWS_FOR = timedelta(days=7)
+"""What is older is not told any more."""
+
+URGENCY = ("failure", "warning", "success", "info")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Attempts of one round at one receiver, and the longest pause before the second; pauses double."""
+
+    attempts: int = 3
+    pause_s: float = 2
+
+
+USUAL = Patience()
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a round did: deliveries, why receivers failed, and how many alerts are not settled yet."""
+
+    told: int
+    failed: dict[str, str]
+    waiting: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def deliver(
+    queue: AlertQueue, receivers: Sequence[Receiver], most_per_hour: int, now: datetime, patience: Patience
+) -> Delivered:
+    """One round. A receiver that fails is left alone until the next one; what it was not told waits for that."""
+    begun = _Round(queue, receivers, patience, most_per_hour, now)
+    for alert in sorted(queue.alerts(unsettled=True), key=lambda one: (URGENCY.index(one.urgency), one.id)):
+        if alert.queued_at > now - NEWS_FOR:
+            begun.tell(alert)
+        else:
+            queue.give_up(alert.id, f"given up after {NEWS_FOR.days} days: {alert.last_failure or 'too much to tell'}")
+    return Delivered(begun.told, begun.failed, len(queue.alerts(unsettled=True)))
+
+
+class _Round:
+    """What is known of the receivers while it lasts."""
+
+    def __init__(
+        self, queue: AlertQueue, receivers: Sequence[Receiver], patience: Patience, most_per_hour: int, now: datetime
+    ) -> None:
+        self._queue, self._receivers, self._patience = queue, receivers, patience
+        self._left = {one.name: most_per_hour - queue.told_since(one.name, now - HOUR) for one in receivers}
+        self.failed: dict[str, str] = {}
+        self.told = 0
+
+    def tell(self, alert: Alert) -> None:
+        known = self._queue.told(alert.id)
+        for receiver in self._receivers:
+            if receiver.name not in known and receiver.name not in self.failed and self._left[receiver.name] > 0:
+                known |= self._told(alert, receiver)
+        if known >= self._left.keys():
+            self._queue.settle(alert.id)
+
+    def _told(self, alert: Alert, receiver: Receiver) -> set[str]:
+        """Its name where it took the alert."""
+        reason = _failure(receiver, alert.message, self._patience)
+        if reason is not None:
+            self.failed[receiver.name] = reason
+            self._queue.note_failure(alert.id, reason)
+            logger.warning("alert %d waits: %s", alert.id, reason)
+            return set()
+        self._queue.note_told(alert.id, receiver.name)
+        self._left[receiver.name] -= 1
+        self.told += 1
+        return {receiver.name}
+
+
+def _failure(receiver: Receiver, message: Message, patience: Patience) -> str | None:
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(ReceiverUnavailable),
+        stop=tenacity.stop_after_attempt(patience.attempts),
+        wait=tenacity.wait_random_exponential(multiplier=patience.pause_s, max=30),
+        reraise=True,
+    )
+    try:
+        attempts(receiver.tell, message)
+    except (ReceiverUnavailable, SettingsError) as error:
+        return str(error)
+    return None

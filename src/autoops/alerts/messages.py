@@ -1,0 +1,242 @@
+"""The words of an alert: what happened, why, what was done about it and what the reader may do. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from autoops.settings import AlertEvent
+
+if TYPE_CHECKING:
+    from autoops.loop.ledger import Entry, Incident
+
+Urgency = Literal["info", "success", "warning", "failure"]
+"""Apprise's words for it."""
+
+LONGEST_EVIDENCE = 300
+"""Characters: a whole alert fits into the 1,024 that PagerDuty takes."""
+
+
+@dataclass(frozen=True)
+class Message:
+    event: AlertEvent | Literal["test"]
+    urgency: Urgency
+    title: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A ledger entry and what its words depend on; `report` is an address, and `forced` says that whatever the gate
+    says is promoted."""
+
+    entry: "Entry"
+    incident: "Incident | None"
+    model: str
+    report: str | None = None
+    forced: bool = False
+
+
+class Told(NamedTuple):
+    event: AlertEvent
+    urgency: Urgency
+    happened: str
+    done: str
+    may: str
+
+
+def message(facts: Facts) -> Message | None:
+    """None for an entry of which nobody needs to be told."""
+    told = WORDS[facts.entry.kind](facts) if facts.entry.kind in WORDS else None
+    if told is None:
+        return None
+    lines = [
+        f"Evidence: {one_line(facts.entry.reason)}",
+        f"Done: {told.done}",
+        f"You may: {told.may}",
+        f"When and by whom: {facts.entry.at:%Y-%m-%d %H:%M:%S} UTC, {facts.entry.actor}",
+    ]
+    if facts.report:
+        lines.append(f"Report: {facts.report}")
+    return Message(told.event, told.urgency, f"{facts.model}: {told.happened}", "\n".join(lines))
+
+
+def trial(model: str) -> Message:
+    return Message("test", "info", f"{model}: a test", "Auto-Ops can reach you here. There is nothing to do.")
+
+
+def one_line(text: str) -> str:
+    """Without what stands in front of the host of an address, which may be a password."""
+    line = re.sub(r"://[^/\s@]+@", "://", " ".join(text.split()))
+    return line if len(line) <= LONGEST_EVIDENCE else f"{line[: LONGEST_EVIDENCE - 1]}…"
+
+
+def _opened(facts: Facts) -> Told | None:
+    """One that a person opened is no news to them."""
+    incident = facts.incident
+    if incident is None or incident.kind not in _ANSWERS:
+        return None
+    return Told(
+        "incident_opened",
+        "warning",
+        f"incident {incident.id} was opened ({incident.kind}{_of(incident.model_version)})",
+        f"{_ANSWERS[incident.kind]} Until then the champion goes on serving.",
+        f'autoops explain {incident.id} shows it; autoops freeze --reason "..." keeps the loop from acting; '
+        f'autoops close {incident.id} --reason "..." ends it.',
+    )
+
+
+def _of(version: int | None) -> str:
+    return "" if version is None else f", version {version}"
+
+
+_ANSWERS = {
+    "drift": "A challenger is trained as soon as published months contain the evidence; the gate decides about it.",
+    "second look": "The challenger that waits is compared with the champion once more, on newer trips.",
+    "refresh": "A challenger of the newest months is trained; the gate decides about it.",
+}
+
+
+def _promoted(facts: Facts) -> Told:
+    number, replaced = facts.entry.model_version, facts.entry.evidence.get("replaces")
+    place = f", in place of version {replaced}" if replaced is not None else ""
+    back = f'autoops rollback --reason "..." puts version {replaced} back.' if replaced is not None else "nothing."
+    done = "The API takes it over without losing a request, and its predictions are watched from now on."
+    return Told("promoted", "success", f"version {number} is champion now{place}", done, back)
+
+
+def _rejected(facts: Facts) -> Told | None:
+    number, champion = facts.entry.model_version, facts.entry.evidence.get("champion")
+    if facts.entry.evidence.get("decision") == "promote" or facts.forced:
+        return None
+    stays = f"Version {champion} stays champion." if champion is not None else "There is no champion yet."
+    return Told(
+        "rejected",
+        "info",
+        f"the gate did not let version {number} in",
+        stays,
+        f'autoops explain {facts.entry.incident_id} shows why; autoops promote {number} --reason "..." overrules it.',
+    )
+
+
+def _rolled_back(facts: Facts) -> Told:
+    left, restored = facts.entry.model_version, facts.entry.evidence.get("restored")
+    return Told(
+        "rolled_back",
+        "failure",
+        f"version {left} was rolled back, version {restored} is champion again",
+        f"Version {left} is marked, is not promoted again by itself, and its incidents are closed.",
+        f'autoops status shows the present state; autoops promote {left} --reason "..." if this was wrong.',
+    )
+
+
+def _quarantined(facts: Facts) -> Told:
+    month = facts.entry.evidence.get("month", "a month")
+    return Told(
+        "quarantined",
+        "warning",
+        f"{month} is quarantined: its data is broken",
+        "The month is neither judged nor trained on. A corrected file is judged anew.",
+        f'autoops release {month} --reason "..." if what it says is true.',
+    )
+
+
+def _page(facts: Facts) -> Told | None:
+    """One that only repeats another entry calls nobody a second time."""
+    if facts.entry.evidence.get("repeats"):
+        return None
+    number = facts.entry.incident_id
+    if number is None and "findings" not in facts.entry.evidence:
+        return Told(
+            "page", "failure", "somebody is needed", "See the evidence.", "autoops status shows how things are."
+        )
+    if number is None:
+        return Told(
+            "quarantined",
+            "failure",
+            "live traffic is broken data",
+            "Its rows are kept from training and open no incident; the API goes on answering.",
+            "look at what the clients send; autoops status shows what the next check says of it.",
+        )
+    return Told(
+        "page",
+        "failure",
+        f"incident {number} needs a person",
+        "Nothing is retrained for it by itself while that holds.",
+        f"autoops explain {number} shows it; autoops retrain --incident {number} takes it up; "
+        f'autoops close {number} --reason "..." ends it.',
+    )
+
+
+def _failed(facts: Facts) -> Told:
+    number = facts.entry.incident_id
+    return Told(
+        "retraining_failed",
+        "failure",
+        f"a retraining for incident {number} failed",
+        "The incident stays open, and the champion goes on serving.",
+        f'autoops retrain --incident {number} takes it up; autoops close {number} --reason "..." ends it.',
+    )
+
+
+def _waits(facts: Facts) -> Told | None:
+    """Somebody may have answered already."""
+    number = facts.entry.incident_id
+    if facts.incident is None or facts.incident.status != "waiting_for_approval":
+        return None
+    return Told(
+        "waiting_for_approval",
+        "warning",
+        f"incident {number} waits for your approval",
+        "Nothing is promoted before somebody says yes.",
+        f'autoops explain {number} shows the comparison; autoops approve {number} --reason "..." promotes; '
+        f'autoops close {number} --reason "..." does not.',
+    )
+
+
+def _silent(_facts: Facts) -> Told:
+    return Told(
+        "monitor_silent",
+        "failure",
+        "the monitor is silent",
+        "Nothing: predictions are not judged meanwhile. The API goes on answering.",
+        "look at the DAG drift_monitor in Airflow, which may be paused or failing; autoops check-drift checks by hand.",
+    )
+
+
+def _heard(_facts: Facts) -> Told:
+    return Told("monitor_silent", "success", "the monitor checks again", "Nothing was needed.", "nothing.")
+
+
+def _not_served(facts: Facts) -> Told:
+    number = facts.entry.model_version
+    return Told(
+        "not_served",
+        "failure",
+        f"the API does not serve version {number}, which is champion",
+        "What an API process has loaded goes on answering, and it goes on trying to load the champion.",
+        "GET /model/info of the API says why; autoops status shows who serves what; "
+        'autoops rollback --reason "..." puts the previous version in charge.',
+    )
+
+
+def _served(facts: Facts) -> Told:
+    happened = f"the API serves version {facts.entry.model_version}, the champion, again"
+    return Told("not_served", "success", happened, "Nothing was needed.", "nothing.")
+
+
+WORDS: Mapping[str, Callable[[Facts], Told | None]] = {
+    "incident opened": _opened,
+    "promoted": _promoted,
+    "gate": _rejected,
+    "rolled back": _rolled_back,
+    "quarantined": _quarantined,
+    "page": _page,
+    "retraining failed": _failed,
+    "incident waiting for approval": _waits,
+    "monitor silent": _silent,
+    "monitor checks again": _heard,
+    "not served": _not_served,
+    "served again": _served,
+}
+"""By the kind of the ledger entry."""

@@ -1,0 +1,117 @@
+"""What people are to be told, and who has been told it.
+
+The ledger is the source: an entry that no alert stands for yet is found by that, not by its position, because entries
+of transactions beside each other become visible in any order.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from autoops import tables
+from autoops.alerts.messages import Message
+from autoops.clock import Clock
+from autoops.database import storage_errors
+from autoops.loop.ledger import Entry
+
+TABLE, DELIVERIES, LEDGER = tables.alerts.c, tables.deliveries.c, tables.ledger.c
+
+
+@dataclass(frozen=True)
+class Alert:
+    """`settled_at` is when the last of those who are to be told was told, or when that was given up."""
+
+    id: int
+    ledger_id: int
+    queued_at: datetime
+    event: str
+    urgency: str
+    title: str
+    body: str
+    failures: int
+    last_failure: str | None
+    settled_at: datetime | None
+
+    @property
+    def message(self) -> Message:
+        return Message(self.event, self.urgency, self.title, self.body)  # type: ignore[arg-type]
+
+
+class AlertQueue:
+    """Every method is one transaction and raises StorageUnavailable when it fails."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def new_entries(self, kinds: Collection[str], since: datetime) -> list[Entry]:
+        """Ledger entries of these kinds that no alert stands for, oldest first."""
+        of_alerts = tables.ledger.outerjoin(tables.alerts, TABLE.ledger_id == LEDGER.id)
+        query = (
+            sa.select(tables.ledger)
+            .select_from(of_alerts)
+            .where(TABLE.id.is_(None), LEDGER.kind.in_(kinds), LEDGER.at >= since)
+            .order_by(LEDGER.id)
+        )
+        with storage_errors(), self._engine.connect() as connection:
+            return [Entry(**row) for row in connection.execute(query).mappings()]
+
+    def add(self, ledger_id: int, message: Message) -> bool:
+        """False where an alert stands for the entry already."""
+        values: dict[str, Any] = {
+            "ledger_id": ledger_id,
+            "queued_at": self._clock.now(),
+            "event": message.event,
+            "urgency": message.urgency,
+            "title": message.title,
+            "body": message.body,
+            "failures": 0,
+        }
+        try:
+            with storage_errors(), self._engine.begin() as connection:
+                connection.execute(sa.insert(tables.alerts).values(values))
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
+    def alerts(self, *, unsettled: bool = False, limit: int | None = None) -> list[Alert]:
+        """Newest first."""
+        query = sa.select(tables.alerts).order_by(TABLE.id.desc()).limit(limit)
+        if unsettled:
+            query = query.where(TABLE.settled_at.is_(None))
+        with storage_errors(), self._engine.connect() as connection:
+            return [Alert(**row) for row in connection.execute(query).mappings()]
+
+    def told(self, alert_id: int) -> set[str]:
+        """The receivers that took it."""
+        query = sa.select(DELIVERIES.receiver).where(DELIVERIES.alert_id == alert_id)
+        with storage_errors(), self._engine.connect() as connection:
+            return set(connection.scalars(query))
+
+    def told_since(self, receiver: str, moment: datetime) -> int:
+        """How much the receiver has taken."""
+        mine = (DELIVERIES.receiver == receiver) & (DELIVERIES.told_at > moment)
+        with storage_errors(), self._engine.connect() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(tables.deliveries).where(mine)) or 0
+
+    def note_told(self, alert_id: int, receiver: str) -> None:
+        values = {"alert_id": alert_id, "receiver": receiver, "told_at": self._clock.now()}
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(sa.insert(tables.deliveries).values(values))
+
+    def note_failure(self, alert_id: int, reason: str) -> None:
+        values = {"failures": TABLE.failures + 1, "last_failure": reason}
+        self._change(alert_id, values)
+
+    def settle(self, alert_id: int) -> None:
+        self._change(alert_id, {"settled_at": self._clock.now()})
+
+    def give_up(self, alert_id: int, reason: str) -> None:
+        self._change(alert_id, {"settled_at": self._clock.now(), "last_failure": reason})
+
+    def _change(self, alert_id: int, values: dict[str, Any]) -> None:
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(sa.update(tables.alerts).where(TABLE.id == alert_id).values(values))

@@ -1,0 +1,76 @@
+"""One receiver, through Apprise: told within bounds, and with nothing of its address in any message or log."""
+
+import logging
+import queue
+import re
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from autoops.alerts.addresses import Address
+from autoops.alerts.messages import Message
+from autoops.errors import ReceiverUnavailable, SettingsError
+
+if TYPE_CHECKING:
+    from apprise import Apprise
+
+ANSWERS_WITHIN_S = 30
+"""Apprise bounds each wait for a byte (`?cto=` and `?rto=` of a URL change that); this bounds all of it."""
+
+
+class Receiver(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def tell(self, message: Message) -> None:
+        """Returns when it was taken. Raises ReceiverUnavailable, or SettingsError for an address of no known kind."""
+
+
+class AppriseReceiver:
+    """Apprise's own log goes nowhere, because some of its services repeat the tokens of an address there."""
+
+    def __init__(self, address: Address, timeout_s: float = ANSWERS_WITHIN_S) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+
+    @property
+    def name(self) -> str:
+        return self._address.name
+
+    def tell(self, message: Message) -> None:
+        sender = self.sender()
+        answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        # What hangs is left behind, and ends with the process.
+        threading.Thread(target=lambda: answer.put(_complaint(sender, message)), daemon=True).start()
+        try:
+            complaint = answer.get(timeout=self._timeout_s)
+        except queue.Empty:
+            complaint = f"did not answer within {self._timeout_s:g} s"
+        if complaint is not None:
+            raise ReceiverUnavailable(f"{self.name} {complaint}")
+
+    def sender(self) -> "Apprise":
+        """Made before the receiver's time runs: the import alone takes a second. Raises SettingsError."""
+        import apprise
+
+        logging.getLogger("apprise").propagate = False
+        sender = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Auto-Ops", app_desc="Auto-Ops", async_mode=False))
+        with apprise.LogCapture(level=logging.WARNING):
+            if not sender.add(self._address.url.get_secret_value()):
+                raise SettingsError(f"alerts.urls: {self.name} is no URL that Apprise knows")
+        return sender
+
+
+def _complaint(sender: "Apprise", message: Message) -> str | None:
+    import apprise
+
+    with apprise.LogCapture(level=logging.WARNING) as log:
+        taken = sender.notify(
+            body=message.body,
+            title=message.title,
+            notify_type=apprise.NotifyType(message.urgency),
+            body_format=apprise.NotifyFormat.TEXT,
+        )
+        code = re.search(r"error=(\d{3})\b", log.getvalue())
+    if taken:
+        return None
+    return f"answered {code[1]}" if code else "did not take it"

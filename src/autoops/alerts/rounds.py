@@ -1,0 +1,110 @@
+"""A round of telling: from the ledger into the queue, and from there to the receivers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from autoops.alerts.delivery import NEWS_FOR, USUAL, Delivered, Patience, deliver
+from autoops.alerts.messages import WORDS, Facts, message, trial
+from autoops.alerts.queue import AlertQueue
+from autoops.alerts.receivers import Receiver
+from autoops.errors import ReceiverUnavailable, SettingsError
+from autoops.loop.ledger import Entry
+from autoops.loop.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """What telling works on; built by `bootstrap`."""
+
+    pipeline: Pipeline
+    queue: AlertQueue
+    receivers: Sequence[Receiver]
+
+
+def tell(alerts: Alerts, patience: Patience = USUAL) -> Delivered:
+    """One round at a time; where nobody is to be told, nothing is queued."""
+    if not alerts.receivers:
+        return Delivered(0, {}, 0)
+    now, most_per_hour = alerts.pipeline.clock.now(), alerts.pipeline.settings.alerts.most_per_hour
+    with alerts.pipeline.ledger.alone("alerts"):
+        collect(alerts)
+        return deliver(alerts.queue, alerts.receivers, most_per_hour, now, patience)
+
+
+def collect(alerts: Alerts) -> None:
+    """Queues what the ledger has that nobody was told of. Of what lies longer back than a week nobody is told."""
+    events = alerts.pipeline.settings.alerts.events
+    for entry in alerts.queue.new_entries(list(WORDS), alerts.pipeline.clock.now() - NEWS_FOR):
+        told = message(_facts(alerts.pipeline, entry))
+        if told is not None and told.event in events:
+            alerts.queue.add(entry.id, told)
+
+
+def try_all(alerts: Alerts) -> dict[str, str | None]:
+    """Tells each receiver that this is a test; why it failed by its name, or None."""
+    if not alerts.receivers:
+        raise SettingsError("alerts.urls: nobody is to be told; set AUTOOPS__ALERTS__URLS")
+    outcomes: dict[str, str | None] = {}
+    for receiver in alerts.receivers:
+        try:
+            receiver.tell(trial(alerts.pipeline.settings.model.name))
+            outcomes[receiver.name] = None
+        except (ReceiverUnavailable, SettingsError) as error:
+            outcomes[receiver.name] = str(error)
+    return outcomes
+
+
+def overview(alerts: Alerts) -> dict[str, Any]:
+    """For `autoops status`."""
+    waiting = alerts.queue.alerts(unsettled=True)
+    return {
+        "receivers": [receiver.name for receiver in alerts.receivers],
+        "waiting": len(waiting),
+        "waiting_since": waiting[-1].queued_at.isoformat() if waiting else None,
+        "last_failure": next((alert.last_failure for alert in waiting if alert.last_failure), None),
+    }
+
+
+def sentence(state: Mapping[str, Any]) -> str:
+    """The same in plain words."""
+    who = ", ".join(state["receivers"])
+    if not who:
+        return "alerts     nobody is told: alerts.urls is empty"
+    if not state["waiting"]:
+        return f"alerts     {who}: told everything"
+    why = f"; {state['last_failure']}" if state["last_failure"] else ""
+    return f"alerts     {who}: {state['waiting']} not told to everybody yet, since {state['waiting_since'][:16]}{why}"
+
+
+def _facts(pipeline: Pipeline, entry: Entry) -> Facts:
+    number = entry.incident_id
+    incident = pipeline.ledger.incident(number) if number is not None else None
+    begun = pipeline.ledger.entries(incident_id=number, kind="retraining begun") if number is not None else []
+    forced = any(one.evidence.get("force") for one in begun)
+    return Facts(entry, incident, pipeline.settings.model.name, _report(pipeline, entry), forced)
+
+
+def _report(pipeline: Pipeline, entry: Entry) -> str | None:
+    """MLflow's page of the check or the version; known without asking MLflow, which may be what is away."""
+    settings = pipeline.settings
+    base = _public(settings.alerts.mlflow_url or settings.mlflow.tracking_uri)
+    if base is None:
+        return None
+    check_id = entry.evidence.get("check_id")
+    if check_id is not None:
+        check = pipeline.checks.get(check_id)
+        run_id = check.report.get("mlflow_run_id") if check else None
+        return f"{base}/#/runs/{run_id}" if run_id else None
+    if entry.model_version is not None:
+        return f"{base}/#/models/{settings.model.name}/versions/{entry.model_version}"
+    return None
+
+
+def _public(url: str) -> str | None:
+    """Without a password in it; None for what no browser opens."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return None
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")

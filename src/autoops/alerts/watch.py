@@ -1,0 +1,140 @@
+"""What nobody else could tell: a monitor that does not check any more, and an API that does not serve the champion.
+
+Both are put in the ledger when they begin and when they end, and so told once each time. Something that is not the
+monitor has to look: the DAG `watchdog`, and `autoops alerts send` where Airflow itself may be what is silent.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from autoops.errors import RegistryUnavailable
+from autoops.loop.ledger import Entry
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.served import missing, serving_now
+from autoops.registry import CHAMPION
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "watchdog"
+PATIENCE_S = 120
+"""What is just starting, or just loading a new version, is no news."""
+
+PAUSE_S = 2
+LEAST_SILENCE = timedelta(minutes=15)
+"""A check that judges many windows may take so long."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    reason: str
+    model_version: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`begins` and `ends` are kinds of ledger entries; `settles` are others that end it, such as a retraining's own
+    confirmation."""
+
+    begins: str
+    ends: str
+    look: Callable[[Pipeline], Trouble | None]
+    settles: tuple[str, ...] = ()
+
+
+def watch(pipeline: Pipeline, patience_s: float = PATIENCE_S) -> list[str]:
+    """Records what has gone wrong or is well again; returns what is wrong now."""
+    with pipeline.ledger.alone("watch"):
+        return [trouble.reason for trouble in (_watched(pipeline, one, patience_s) for one in CONDITIONS) if trouble]
+
+
+def _watched(pipeline: Pipeline, condition: Condition, patience_s: float) -> Trouble | None:
+    deadline = time.monotonic() + patience_s
+    try:
+        trouble = condition.look(pipeline)
+        while trouble and not _known(pipeline, condition, trouble) and time.monotonic() < deadline:
+            time.sleep(PAUSE_S)
+            trouble = condition.look(pipeline)
+    except RegistryUnavailable as error:
+        logger.warning("cannot see whether it is %s: %s", condition.begins, error)
+        return None
+    _record(pipeline, condition, trouble)
+    return trouble
+
+
+def _record(pipeline: Pipeline, condition: Condition, trouble: Trouble | None) -> None:
+    standing = _standing(pipeline, condition)
+    if trouble and not _known(pipeline, condition, trouble):
+        pipeline.ledger.record(
+            condition.begins,
+            trouble.reason,
+            actor=ACTOR,
+            model_version=trouble.model_version,
+            evidence=trouble.evidence,
+        )
+    elif standing and not trouble:
+        reason = f"it was not since {standing.at:%Y-%m-%d %H:%M} UTC"
+        pipeline.ledger.record(condition.ends, reason, actor=ACTOR, model_version=standing.model_version)
+
+
+def _known(pipeline: Pipeline, condition: Condition, trouble: Trouble) -> bool:
+    standing = _standing(pipeline, condition)
+    return standing is not None and standing.model_version == trouble.model_version
+
+
+def _standing(pipeline: Pipeline, condition: Condition) -> Entry | None:
+    """How it began, where it has not ended."""
+    kinds = (condition.begins, condition.ends, *condition.settles)
+    said = [entry for kind in kinds for entry in pipeline.ledger.entries(kind=kind)]
+    last = max(said, key=lambda entry: entry.id, default=None)
+    return last if last is not None and last.kind == condition.begins else None
+
+
+def silence(pipeline: Pipeline) -> Trouble | None:
+    """Since the first promotion there is something to check."""
+    promoted = pipeline.ledger.entries(kind="promoted")
+    if not promoted:
+        return None
+    checks = pipeline.checks.latest()
+    since = max([promoted[0].at, *(check.checked_at for check in checks)])
+    interval_s, missed = pipeline.settings.drift.check_interval_s, pipeline.settings.alerts.missed_checks
+    allowed = max(timedelta(seconds=interval_s * missed), LEAST_SILENCE)
+    quiet = pipeline.clock.now() - since
+    if quiet <= allowed:
+        return None
+    last = "the last check was" if checks else "there has been no check since the first promotion,"
+    due = _hours(timedelta(seconds=interval_s))
+    reason = f"{last} {_hours(quiet)} ago, at {since:%Y-%m-%d %H:%M} UTC; one is due every {due}"
+    return Trouble(reason, evidence={"since": since.isoformat()})
+
+
+def staleness(pipeline: Pipeline) -> Trouble | None:
+    """Replicas that a setting pins to a version do not follow the champion; where no API ever was, none is missed."""
+    if pipeline.settings.serving.model_version != "champion":
+        return None
+    champion, serves = pipeline.registry.by_alias(CHAMPION), serving_now(pipeline)
+    if champion is None or (not serves and not _was_there(pipeline)):
+        return None
+    reason = missing(champion.number, serves)
+    return Trouble(reason, champion.number, {"instances": serves}) if reason else None
+
+
+def _was_there(pipeline: Pipeline) -> bool:
+    """An API process left its trace, or was waited for."""
+    said = [entry for kind in ("served", "not served") for entry in pipeline.ledger.entries(kind=kind)]
+    return bool(said or pipeline.instances.serving(datetime(1970, 1, 1, tzinfo=UTC)))
+
+
+def _hours(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+CONDITIONS = (
+    Condition("monitor silent", "monitor checks again", silence),
+    Condition("not served", "served again", staleness, settles=("served",)),
+)

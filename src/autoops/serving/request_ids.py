@@ -1,0 +1,77 @@
+"""The id by which a request is found in the logs, and a line for each request where somebody wants one."""
+
+import logging
+import os
+import re
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autoops import logs, tracing
+
+HEADER = b"x-request-id"
+_usable = re.compile(rb"[\x21-\x7e]{1,128}").fullmatch
+
+logger = logging.getLogger(__name__)
+
+
+class Identified:
+    """Takes the client's `X-Request-Id`, where it is short and printable, and otherwise makes one; every line of the
+    request has it, and so has the answer. It stays bound, because the server logs what escapes from here in the same
+    task, which is the request's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = next((value for name, value in scope["headers"] if name == HEADER), b"")
+        if not _usable(request_id):
+            request_id = os.urandom(16).hex().encode()
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id)]
+            await send(message)
+
+        text = request_id.decode()
+        logs.bind(request_id=text)
+        tracing.mark("http.request.id", text)
+        await self._app(scope, receive, named)
+
+
+class Told:
+    """One line for each request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        began = time.perf_counter_ns()
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            _tell(scope["method"], scope["raw_path"].decode("latin-1"), status, time.perf_counter_ns() - began)
+
+
+def _tell(method: str, path: str, status: int, duration_ns: int) -> None:
+    fields = {
+        "http.request.method": method,
+        "url.path": path,
+        "http.response.status_code": status,
+        "event.duration": duration_ns,
+    }
+    logger.info("%s %s %d in %.1f ms", method, path, status, duration_ns / 1e6, extra=fields)

@@ -1,0 +1,125 @@
+"""What the watchdog notices: each trouble once when it begins, and once when it is over."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.alerts.watch import watch
+from autoops.errors import ServiceUnavailable
+from autoops.loop import retraining
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import promote_version
+from autoops.settings import Settings
+from tests.bundles import small_training_run
+from tests.integration.one_process import pipeline_in, setting
+
+
+@pytest.fixture
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    """Version 1 is champion, and is served."""
+    built = pipeline_in(tmp_path, settings, engine)
+    built.registry.register(small_training_run(tmp_path / "run"))
+    promote_version(built, 1, reason="first", actor="test")
+    beat(built, 1)
+    return built
+
+
+def beat(pipeline: Pipeline, version: int | None) -> None:
+    now = pipeline.clock.now()
+    pipeline.instances.beat("replica", version, now, now)
+
+
+def check(pipeline: Pipeline) -> None:
+    pipeline.checks.append(model_version=1, verdict="no drift", alarm=False, reason="ordinary", report={})
+
+
+def told(pipeline: Pipeline) -> list[str]:
+    return [entry.kind for entry in pipeline.ledger.entries() if entry.actor == "watchdog"]
+
+
+def later(pipeline: Pipeline, **by: float) -> list[str]:
+    """What is wrong after so long, in which the API went on."""
+    pipeline.clock.advance(**by)
+    beat(pipeline, 1)
+    return watch(pipeline, patience_s=0)
+
+
+def test_a_monitor_that_misses_its_checks_is_silent_until_it_checks_again(pipeline: Pipeline) -> None:
+    check(pipeline)
+    assert later(pipeline, hours=3) == []
+    (wrong,) = later(pipeline, minutes=1)
+    assert wrong == "the last check was 3.0 hours ago, at 2026-01-01 00:00 UTC; one is due every 60 minutes"
+    later(pipeline, hours=5)
+    assert told(pipeline) == ["monitor silent"]
+    check(pipeline)
+    assert later(pipeline) == []
+    later(pipeline, hours=4)
+    assert told(pipeline) == ["monitor silent", "monitor checks again", "monitor silent"]
+
+
+def test_before_the_first_promotion_nothing_is_to_be_checked(
+    settings: Settings, engine: sa.Engine, tmp_path: Path
+) -> None:
+    empty = pipeline_in(tmp_path, settings, engine)
+    empty.clock.advance(days=9)
+    assert watch(empty, patience_s=0) == []
+
+
+def test_a_champion_that_was_never_checked_is_not_watched(pipeline: Pipeline) -> None:
+    (wrong,) = later(pipeline, hours=4)
+    assert wrong.startswith("there has been no check since the first promotion, 4.0 hours ago")
+
+
+def test_a_check_may_take_a_quarter_of_an_hour_however_often_one_is_due(pipeline: Pipeline) -> None:
+    hasty = setting(pipeline, "drift", check_interval_s=5)
+    check(hasty)
+    assert later(hasty, minutes=15) == []
+    assert later(hasty, seconds=1)
+
+
+def test_an_api_with_another_version_than_the_champion_is_told_and_so_is_its_end(pipeline: Pipeline) -> None:
+    beat(pipeline, None)
+    for _ in range(2):
+        (wrong,) = watch(pipeline, patience_s=0)
+    assert wrong == "version 1 is champion but not served everywhere: replica: None"
+    beat(pipeline, 1)
+    assert watch(pipeline, patience_s=0) == []
+    assert told(pipeline) == ["not served", "served again"]
+
+
+def test_an_api_that_gives_no_sign_of_life_is_missed_where_there_was_one(pipeline: Pipeline) -> None:
+    pipeline.clock.advance(minutes=1)
+    (wrong,) = watch(pipeline, patience_s=0)
+    assert "no instance gave a sign of life" in wrong
+    assert told(pipeline) == ["not served"]
+
+
+def test_an_installation_without_an_api_misses_none(pipeline: Pipeline) -> None:
+    pipeline.instances.leave("replica")
+    assert watch(pipeline, patience_s=0) == []
+
+
+def test_what_a_retraining_has_said_is_not_said_again(pipeline: Pipeline) -> None:
+    beat(pipeline, None)
+    plan = {"incident_id": None, "actor": "airflow"}
+    with pytest.raises(ServiceUnavailable):
+        retraining.confirm(pipeline, plan, 1, timeout_s=0)
+    assert watch(pipeline, patience_s=0)
+    assert told(pipeline) == []
+    beat(pipeline, 1)
+    retraining.confirm(pipeline, plan, 1, timeout_s=0)
+    watch(pipeline, patience_s=0)
+    assert told(pipeline) == []
+
+
+def test_a_version_that_a_setting_names_is_no_trouble(pipeline: Pipeline) -> None:
+    beat(pipeline, 2)
+    assert watch(setting(pipeline, "serving", model_version=2), patience_s=0) == []
+
+
+def test_a_registry_that_is_away_tells_nothing_of_the_api(pipeline: Pipeline) -> None:
+    beat(pipeline, None)
+    pipeline.registry.down = True
+    assert watch(pipeline, patience_s=0) == []
+    assert told(pipeline) == []
