@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fastapi.exceptions import RequestValidationError
 from hypothesis import given
@@ -19,6 +20,7 @@ from autoops.serving.batch import Batch
 from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
 from autoops.serving.bodies import JSON, Model, parse_json
 from autoops.serving.predictor import _sort_out
+from autoops.serving.refusals import BrokenStream
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 from tests.arrow_streams import stream, trip_table
 from tests.fuzz.attempts import attempt
@@ -124,6 +126,13 @@ def test_what_kind_comes_and_what_kind_is_wanted(content_type: str, accept: str)
 
 def test_what_is_wanted_by_no_number_is_not_wanted() -> None:
     assert preferred(f"{JSON};q=nan, */*;q=0.1", [*MEDIA_TYPES]) == "application/vnd.apache.arrow.stream"
+
+
+def test_a_time_zone_whose_name_is_no_text_is_refused() -> None:
+    body = stream(trip_table(1, pickup_at=pa.array([0], pa.timestamp("us", "UTC"))))
+    assert body.count(b"UTC") == 1
+    with pytest.raises(BrokenStream):
+        read(body.replace(b"UTC", b"\xdd\xddC"), "arrow", 5)
 
 
 def test_columns_without_a_value_are_refused() -> None:

@@ -28,7 +28,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_moment(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_timestamp(kind) or _is_text(kind))
+    """Asks for the time zone here, because that raises UnicodeDecodeError where its name is no text."""
+    return bool(pa.types.is_timestamp(kind) and kind.tz != "") or _is_text(kind)
 
 
 COLUMNS: dict[str, tuple[_Type, str]] = {

@@ -1,7 +1,7 @@
 """The id by which a request is found in the logs, and a line for each request where somebody wants one."""
 
 import logging
-import os
+import random
 import re
 import time
 
@@ -10,6 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autoops import logs, tracing
 
 HEADER = b"x-request-id"
+_chance = random.Random()
+"""Seeded by the system, and asked without it: a call into it for each request would hand the interpreter's lock to the
+thread that commits, and wait until that gives it back."""
+
 _usable = re.compile(rb"[\x21-\x7e]{1,128}").fullmatch
 
 logger = logging.getLogger(__name__)
@@ -27,9 +31,12 @@ class Identified:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = next((value for name, value in scope["headers"] if name == HEADER), b"")
+        request_id = b""
+        for name, value in scope["headers"]:
+            if name == HEADER:
+                request_id = value
         if not _usable(request_id):
-            request_id = os.urandom(16).hex().encode()
+            request_id = b"%032x" % _chance.getrandbits(128)
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
