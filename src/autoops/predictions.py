@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -158,25 +158,18 @@ class PredictionLog:
         return [LoggedPrediction(*row) for row in reversed(rows)]
 
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
-        """The last `limit` predictions in scope labelled after label `after`, each once with its latest
-        label, in the order in which the labels came."""
-        truth = tables.ground_truth.c
-        query = (
-            sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
-            .join_from(
-                tables.ground_truth,
-                tables.predictions,
-                tables.predictions.c.id == sa.func.coalesce(_by_request(), truth.prediction_id),
-            )
-            .where(scope.condition(), truth.id > (after or 0))
-            .order_by(truth.id.desc())
-            .limit(limit * 2)
-        )
+        """The last `limit` predictions in scope that were labelled after label `after` and not before, each once with
+        its latest label, in the order in which the labels came."""
         newest: dict[str, LabelledPrediction] = {}
+        before, more = None, True
         with storage_errors(), self._engine.connect() as connection:
-            for *logged, minutes, label_id in connection.execute(query):
-                row = LabelledPrediction(LoggedPrediction(*logged), minutes, label_id)
-                newest.setdefault(row.logged.id, row)
+            while more and len(newest) < limit:
+                rows = 0
+                for *logged, minutes, label_id in connection.execute(_labelled(scope, after, before).limit(limit * 2)):
+                    row = LabelledPrediction(LoggedPrediction(*logged), minutes, label_id)
+                    newest.setdefault(row.logged.id, row)
+                    before, rows = label_id, rows + 1
+                more = rows == limit * 2
         return list(reversed(list(newest.values())[:limit]))
 
     def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
@@ -210,6 +203,27 @@ class PredictionLog:
             query = query.where(tables.predictions.c.id > after)
         with storage_errors(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def _labelled(scope: Scope, after: int | None, before: int | None) -> sa.Select[Any]:
+    """Labels with their predictions, newest first. A prediction that has a label up to `after` has counted."""
+    truth, logged, older = tables.ground_truth.c, tables.predictions.c, tables.ground_truth.alias().c
+    query = (
+        sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
+        .join_from(
+            tables.ground_truth,
+            tables.predictions,
+            logged.id == sa.func.coalesce(_by_request(), truth.prediction_id),
+        )
+        .where(scope.condition())
+        .order_by(truth.id.desc())
+    )
+    if before is not None:
+        query = query.where(truth.id < before)
+    if after is None:
+        return query
+    same = (older.prediction_id == logged.id) | (older.request_id == logged.request_id)
+    return query.where(truth.id > after, ~sa.exists().where(older.id <= after, same))
 
 
 def _by_request() -> sa.ScalarSelect[str]:

@@ -15,6 +15,7 @@ from autoops import __version__
 from autoops.services.environment import PRELOADED
 from autoops.serving.keys import Keys
 from autoops.serving.outbox_log import outboxes
+from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings, Storage
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,12 @@ def test_a_service_is_confined(service: str) -> None:
     if described["restart"] == "unless-stopped":
         assert "healthcheck" in described
         assert "stop_grace_period" in described
+
+
+def test_the_engine_waits_as_long_as_the_api_may_take_to_stop() -> None:
+    patience = re.fullmatch(r"(\d+)s", SERVICES["api"]["stop_grace_period"])
+    assert patience
+    assert int(patience[1]) > stops_within_s(Settings())
 
 
 def test_the_settings_that_the_stack_makes_are_settings() -> None:

@@ -111,6 +111,24 @@ def test_labels_that_have_counted_do_not_come_again(log: PredictionLog) -> None:
     assert [r.logged.id for r in log.latest_labelled(Scope(1), 10, after=mark)] == ["00000003"]
 
 
+def test_a_label_that_is_sent_again_does_not_make_its_trip_count_again(log: PredictionLog) -> None:
+    log.append([row(1, request_id="a"), row(2), row(3)])
+    labels = [Label(5.0, request_id="a"), Label(6.0, prediction_id="00000002")]
+    log.attach(labels, NOW)
+    mark = log.latest_labelled(Scope(1), 10)[-1].label_id
+    log.attach([*labels, Label(5.0, prediction_id="00000001"), Label(7.0, prediction_id="00000003")], NOW)
+    assert [r.logged.id for r in log.latest_labelled(Scope(1), 10, after=mark)] == ["00000003"]
+
+
+def test_labels_that_come_many_times_leave_a_window_as_many_trips(log: PredictionLog) -> None:
+    log.append([row(n) for n in range(10)])
+    for n in range(10):
+        log.attach([Label(float(time), prediction_id=f"{n:08d}") for time in range(1, 6)], NOW)
+    found = log.latest_labelled(Scope(1), 8)
+    assert [r.logged.id for r in found] == [f"{n:08d}" for n in range(2, 10)]
+    assert {r.trip_duration_minutes for r in found} == {5.0}
+
+
 def test_more_labels_than_one_query_names_are_told_apart(log: PredictionLog) -> None:
     log.append([row(n) for n in range(0, 1_200, 2)])
     statuses = log.attach([Label(5.0, prediction_id=f"{n:08d}") for n in range(1_200)], NOW)

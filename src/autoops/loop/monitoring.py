@@ -26,6 +26,7 @@ from autoops.loop.published_windows import published_windows
 from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
 from autoops.loop.remedies import actionable
+from autoops.loop.unwatched import nothing_to_watch
 from autoops.loop.window_errors import errors_of
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
 from autoops.predictions import LIVE
@@ -81,10 +82,7 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
 def _check_alone(pipeline: Pipeline) -> dict[str, Any]:
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
-        reason = "no version is champion yet: nothing to watch"
-        lists: dict[str, Any] = {"windows": [], "quarantined": [], "recovered": [], "actionable": []}
-        found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
-        return found | {"decision": "nothing", "because": reason, **lists}
+        return nothing_to_watch(pipeline)
     finish_rollback(pipeline, ACTOR)
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []

@@ -1,5 +1,6 @@
 """What a run of the retraining is to do, decided once when it begins: the plan that all steps are given."""
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,8 +115,10 @@ def _trigger(standing: Incident | None) -> str:
 
 
 def _own_incident(pipeline: Pipeline, run_id: str, reason: str, actor: str) -> Incident:
-    """Of a run by hand; the one that this run opened before is found again."""
-    known = pipeline.ledger.claimed_by(run_id, ACTION)
-    return pipeline.ledger.incident(
-        known or pipeline.ledger.open_incident("manual", reason or "retraining asked for by hand", actor=actor)
+    """Of a run by hand; the one that this run opened before is found again, also where it was killed before its
+    claim."""
+    reason, key = reason or "retraining asked for by hand", f"run {zlib.crc32(run_id.encode()):08x} {run_id}"[:100]
+    opened = (incident for incident in pipeline.ledger.incidents() if incident.key == key)
+    return next(opened, None) or pipeline.ledger.incident(
+        pipeline.ledger.open_incident("manual", reason, actor=actor, key=key)
     )

@@ -68,6 +68,14 @@ def _last_recorded(pipeline: Pipeline) -> int | None:
     return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
 
 
+def lost_champion(pipeline: Pipeline) -> ModelVersion | None:
+    """The version that was promoted last, where none is champion: somebody has deleted the alias."""
+    if pipeline.registry.by_alias(CHAMPION) is not None:
+        return None
+    promoted = [version for version in pipeline.registry.versions() if PROMOTED_AT in version.tags]
+    return max(promoted, key=lambda version: version.tags[PROMOTED_AT], default=None)
+
+
 @tracing.span("roll_back")
 def roll_back(
     pipeline: Pipeline,

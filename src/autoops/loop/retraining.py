@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
-from autoops.loop import comparison, validation
+from autoops.loop import comparison, trained, validation
 from autoops.loop.candidates import train_challenger
 from autoops.loop.controls import frozen
 from autoops.loop.ledger import Status
@@ -25,6 +25,7 @@ from autoops.loop.revisits import MOST_SECOND_LOOKS
 from autoops.loop.served import missing, serving_now
 from autoops.loop.stepping import step
 from autoops.loop.training_window import Months
+from autoops.loop.unwatched import require_none_lost
 from autoops.months import parse_months
 from autoops.registry import CHAMPION
 
@@ -57,17 +58,11 @@ def train(pipeline: Pipeline, plan: Plan) -> int:
         return pipeline.registry.version(plan["challenger"]).number
     for known in pipeline.registry.versions():
         if known.tags.get(RUN_TAG) == plan["run_id"]:
+            trained.complete(pipeline, plan, known)
             return known.number
     holds_from = datetime.fromisoformat(plan["holds_from"]) if plan["holds_from"] else None
-    version, trained = train_challenger(pipeline, _months(plan), holds_from, tags_of(plan))
-    pipeline.ledger.record(
-        "trained",
-        f"version {version.number} on {', '.join(plan['months'])}, rows: {trained.window_choice}",
-        actor=plan["actor"],
-        incident_id=plan["incident_id"],
-        model_version=version.number,
-        evidence={"run_id": version.run_id, "metrics": trained.metrics},
-    )
+    version, made = train_challenger(pipeline, _months(plan), holds_from, tags_of(plan))
+    trained.record(pipeline, plan, version, made.window_choice, made.metrics)
     return version.number
 
 
@@ -93,6 +88,8 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
             return dict(entry.evidence)
     challenger = pipeline.registry.version(version)
     champion, look = pipeline.registry.by_alias(CHAMPION), plan.get("look", 1)
+    if champion is None:
+        require_none_lost(pipeline)
     verdict = (
         comparison.with_baseline(pipeline, challenger)
         if champion is None

@@ -31,15 +31,18 @@ def environment(settings: MLflow) -> dict[str, str]:
 def translated(uri: str, what: str) -> Iterator[None]:
     """Raises NotFound, InputError or RegistryUnavailable in place of mlflow's errors; `what` was asked for."""
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     try:
         yield
+    except RequestException as error:  # of artifacts, which mlflow leaves as it is
+        raise RegistryUnavailable(f"MLflow at {uri}: {what}: {told(error)}") from error
     except MlflowException as error:
         if error.error_code == ABSENT:
-            raise NotFound(f"{what}: {first_line(error)}") from error
+            raise NotFound(f"{what}: {told(error)}") from error
         if error.error_code == INVALID:
-            raise InputError(f"{what}: {first_line(error)}") from error
-        raise RegistryUnavailable(f"MLflow at {uri}: {what}: {first_line(error)}") from error
+            raise InputError(f"{what}: {told(error)}") from error
+        raise RegistryUnavailable(f"MLflow at {uri}: {what}: {told(error)}") from error
 
 
 @contextmanager
@@ -54,6 +57,9 @@ def tolerating(error_code: str) -> Iterator[None]:
             raise
 
 
-def first_line(error: Exception) -> str:
-    """mlflow's messages run to pages."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:MOST_CHARACTERS]
+def told(error: Exception) -> str:
+    """mlflow's messages run to pages: the first line, or of downloads that failed the first file with its reason."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    files = [number for number, line in enumerate(lines[:-1]) if line.startswith("##### File ")]
+    first = f"{lines[files[0]].strip('# ')}: {lines[files[0] + 1]}" if files else lines[0]
+    return first[:MOST_CHARACTERS]

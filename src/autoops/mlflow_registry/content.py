@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoops.errors import BundleError
-from autoops.mlflow_registry.answers import first_line
+from autoops.mlflow_registry.answers import told
 from autoops.registry import Dataset, TrainingRun
 
 BUNDLE = "bundle"
@@ -88,7 +88,7 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
             skops_trusted_types=_types_of_sklearn(training.model),
         )
     except mlflow.exceptions.MlflowException as error:
-        raise BundleError(f"{type(training.model).__name__} cannot be saved: {first_line(error)}") from error
+        raise BundleError(f"{type(training.model).__name__} cannot be saved: {told(error)}") from error
 
 
 def _types_of_sklearn(model: Any) -> list[str]:

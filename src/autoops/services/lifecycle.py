@@ -17,9 +17,13 @@ from autoops.services.health import complaint
 from autoops.services.ports import require_free
 from autoops.services.programs import Program, programs
 from autoops.services.supervision import ProcessState, Supervisor
+from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
 
 Progress = Callable[[str], None]
+
+_SUPERVISOR_S = 5
+"""On top of what its slowest program, the API, may take to stop."""
 
 LIVES = 2
 """Processes of one program that may end while it starts, before the start has failed."""
@@ -144,7 +148,7 @@ def _wait_until_healthy(
 
 def _stop(settings: Settings) -> bool:
     supervisor = Supervisor(settings.storage.home)
-    asked = supervisor.stop()
+    asked = supervisor.stop(stops_within_s(settings) + _SUPERVISOR_S)
     left = processes.end(settings.storage.home)
     supervisor.clear()
     return asked or left > 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autoops.errors import InputError, SettingsError
+from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
 
 SERVICES = ("mlflow", "api", "exporter", "airflow")
@@ -76,7 +77,8 @@ def _mlflow(settings: Settings) -> list[Program]:
 
 def _api(settings: Settings) -> list[Program]:
     listens = Listens(settings.serving.host, settings.serving.port, "serving.port")
-    return [Program("api", "api", _verb("serve"), settings.api_url, listens)]
+    patience_s = stops_within_s(settings)
+    return [Program("api", "api", _verb("serve"), settings.api_url, listens, patience_s)]
 
 
 def _exporter(settings: Settings) -> list[Program]:

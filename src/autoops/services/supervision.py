@@ -78,7 +78,7 @@ class Supervisor:
             return {}
         return {one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None) for one in found}
 
-    def stop(self, timeout_s: float = 15) -> bool:
+    def stop(self, timeout_s: float) -> bool:
         """Has supervisord stop all programs and itself, and waits for that; False when it does not run."""
         pid = self._call("getPID") if self.states() else None
         if not isinstance(pid, int):

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,7 +13,6 @@ from fastapi import FastAPI
 
 from autoops import __version__, tracing
 from autoops.clock import Clock
-from autoops.errors import StorageUnavailable
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.registry import Registry
@@ -31,12 +29,11 @@ from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
 from autoops.serving.request_ids import Identified, Told
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
+from autoops.serving.stopping import Patience, sign_off
 from autoops.serving.traces import trace
 from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 2.0
 KEYS_S = 2.0
@@ -93,7 +90,8 @@ def create_app(
         predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
     )
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
-    lifespan = _lifespan(writer, outbox, batches, workers, periodics, lambda: instances.leave(instance_id))
+    leave = partial(instances.leave, instance_id)
+    lifespan = _lifespan(writer, outbox, batches, workers, periodics, leave, Patience.of(settings))
     guard = None if known is None else partial(_guard, known, settings.security.rate_limit)
     return _http(endpoints, metrics, lifespan, settings.logs.requests, guard)
 
@@ -151,7 +149,13 @@ def _lifespan(
     workers: Workers,
     periodics: Sequence[Periodic],
     leave: Callable[[], None],
+    patience: Patience,
 ) -> Lifespan:
+    def end() -> None:
+        if outbox is not None:
+            outbox.stop()
+        leave()
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _tame_garbage_collection()
@@ -164,16 +168,11 @@ def _lifespan(
         await workers.first_look()
         yield
         workers.leave()
-        await writer.stop()
+        await writer.stop(patience.commit_s)
         await asyncio.to_thread(batches.stop)
         for periodic in periodics:
             await asyncio.to_thread(periodic.stop)
-        try:
-            if outbox is not None:
-                await asyncio.to_thread(outbox.stop)
-            await asyncio.to_thread(leave)
-        except StorageUnavailable as error:
-            logger.warning("this instance could not sign off: %s", error)
+        await asyncio.to_thread(sign_off, end, patience.sign_off_s)
 
     return lifespan
 

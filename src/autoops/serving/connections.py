@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from autoops.serving import problems
 from autoops.serving.request_ids import Identified
+from autoops.serving.stopping import DRAIN_S
 from autoops.settings import Serving
 
 SEND_S = 30.0
@@ -27,9 +28,6 @@ know whether it was heard."""
 _SEND_WHEN_LEAVING_S = 5.0
 _KEEP_ALIVE_S = 75
 """Longer than clients and proxies keep theirs, so that it is they who close."""
-
-_STOP_S = 10
-"""On top of the time that a request may wait for its commit."""
 
 _HEADERS = [
     ("cache-control", "no-store"),
@@ -62,7 +60,7 @@ def options(serving: Serving) -> dict[str, Any]:
         "backlog": _BACKLOG,
         "limit_concurrency": max(_descriptors() - _OTHER_FILES, 1),
         "timeout_keep_alive": _KEEP_ALIVE_S,
-        "timeout_graceful_shutdown": int(serving.timeout_s) + _STOP_S,
+        "timeout_graceful_shutdown": int(serving.timeout_s) + DRAIN_S,
     }
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from autoops.errors import AutoOpsError
+from autoops.serving.stopping import LAST_ACTION_S
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Periodic:
     def wake(self) -> None:
         self._wake.set()
 
-    def stop(self, timeout_s: float = 5) -> None:
+    def stop(self, timeout_s: float = LAST_ACTION_S) -> None:
         """Returns when the action has ended, or after `timeout_s`."""
         self._stopping = True
         self._wake.set()

@@ -51,9 +51,13 @@ class Quarantine:
     def holds(self, version: ModelVersion) -> Failure | None:
         """Why it is not to be tried now."""
         refusal = self._refusals.get(identity(version))
-        if refusal is None or (refusal.until is not None and refusal.until <= self._clock.now()):
+        if refusal is None or (refusal.until is not None and not self._is_within(refusal.until, refusal.pause)):
             return None
         return refusal.failure
+
+    def _is_within(self, until: datetime, pause: timedelta) -> bool:
+        """A clock that was put back does not make the pause longer."""
+        return until - pause <= self._clock.now() < until
 
     def add(self, version: ModelVersion, failure: Failure, error: Exception) -> None:
         """A broken version stays; whatever else went wrong may pass, and is waited for twice as long each time."""

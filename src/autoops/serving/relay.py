@@ -12,6 +12,7 @@ from autoops.errors import AutoOpsError
 from autoops.serving.arrivals import Arrivals
 from autoops.serving.outbox import Outbox
 from autoops.serving.outbox_folder import HeldOutbox, OutboxFolder
+from autoops.serving.stopping import SEND_ON_S
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,6 @@ PATIENCE_S = 1.0
 _GATHER_S = 0.05
 _RETRY_S = 0.5
 _ADOPT_S = 5.0
-_STOP_S = 10.0
 
 
 class Relay:
@@ -44,7 +44,7 @@ class Relay:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, timeout_s: float = _STOP_S) -> bool:
+    def stop(self, timeout_s: float = SEND_ON_S) -> bool:
         """Moves what waits if the database is there, for so long at most. True: the thread has ended."""
         with self._changed:
             self._stopping = True

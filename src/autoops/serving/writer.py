@@ -71,11 +71,11 @@ class Writer:
         self._open = True
         self._thread.start()
 
-    async def stop(self) -> None:
-        """Does what is queued, takes no more."""
+    async def stop(self, within_s: float | None = None) -> None:
+        """Does what is queued, as far as that is done within the time; takes no more."""
         self._open = False
         self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, within_s)
 
     async def do(self, action: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item]) -> Sequence[Result]:
         """`action` on `items` joined with those of other requests; its results for these items, in their order.

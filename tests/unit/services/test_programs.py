@@ -51,6 +51,12 @@ def test_every_listener_knows_the_setting_that_moves_it(settings: Settings) -> N
     }
 
 
+def test_the_api_is_given_the_time_that_its_last_commit_may_take(settings: Settings) -> None:
+    patient = with_section(settings, "storage", timeout_s=300)
+    (api,) = programs(patient, ["airflow", "mlflow"])
+    assert api.stop_timeout_s > 300 + settings.serving.timeout_s
+
+
 def test_the_schedulers_log_server_which_would_listen_everywhere_is_off(settings: Settings) -> None:
     scheduler = next(program for program in programs(settings) if program.name == "airflow-scheduler")
     assert "--skip-serve-logs" in scheduler.command

@@ -165,6 +165,22 @@ def test_a_full_disk_is_tried_again_after_a_while(runs: list[TrainingRun], tmp_p
     assert registry.calls["refused"] == 1
 
 
+def test_a_clock_that_is_put_back_makes_no_pause_longer(
+    runs: list[TrainingRun], tmp_path: Path, clock: HeldClock
+) -> None:
+    registry = FullDisk(tmp_path / "registry")
+    for run in runs:
+        registry.register(run)
+    registry.set_alias(CHAMPION, 1)
+    holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock)
+    holder.refresh()
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "failed"
+    registry.full = False
+    clock.advance(days=-1)
+    assert holder.refresh() == "swapped"
+
+
 class Unreliable(FakeRegistry):
     """Answers, and breaks every download off but those of version 1."""
 

@@ -1,0 +1,26 @@
+"""Run by a test in a process of its own: the steps of `retrain`, each as its task calls it, for one run; prints the
+plan and what came of it. Arguments: the run's id, and an incident, or nothing for one of its own, which is forced."""
+
+import json
+import sys
+
+from autoops import bootstrap, logs
+from autoops.loop import retraining
+
+
+def main(run_id: str, incident: str = "") -> None:
+    logs.configure()
+    pipeline = bootstrap.pipeline(migrate=True)
+    asked = {"incident_id": int(incident)} if incident else {"force": True, "reason": "I insist"}
+    plan = retraining.begin(pipeline, run_id, **asked)  # type: ignore[arg-type]
+    retraining.ingest(pipeline, plan)
+    retraining.validate(pipeline, plan)
+    version = retraining.train(pipeline, plan)
+    verdict = retraining.gate(pipeline, plan, version)
+    promotion = retraining.promote(pipeline, plan, version, verdict)
+    closed = retraining.close(pipeline, plan, promotion)
+    print(json.dumps({"incident": plan["incident_id"], **promotion, **closed}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,170 @@
+"""A real scheduler whose tasks are killed, each once: the run ends as if nothing had been."""
+
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from autoops import bootstrap, services
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import file_name
+from autoops.loop.pipeline import Pipeline
+from autoops.months import parse_months
+from autoops.registry import CHAMPION, champion_of
+from autoops.services.airflow import AirflowClient
+from autoops.services.health import airflow_client
+from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
+from tests.conftest import CONFIG
+from tests.dags.conftest import SMALL
+from tests.dags.test_scheduler import wait_until
+from tests.faults.proxy import Proxy
+from tests.integration.test_url_source import FileServer
+from tests.ports import free_port
+from tests.postgres import PostgresServer
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
+
+RETRAIN = "retrain"
+STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close")
+TASK = re.compile("airflow worker -- [0-9a-f]{8}-")
+"""What Airflow calls the process of a task."""
+
+MONTHS = parse_months("2022-01..2022-03")
+
+
+@pytest.fixture(scope="module")
+def proxies(
+    mlflow_uri: str, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Proxy]]:
+    """All that a task talks to, but for Airflow itself."""
+    write_sample(directory := tmp_path_factory.mktemp("months"), MONTHS, trips_per_month=6_000)
+    with FileServer() as source:
+        for month in MONTHS:
+            source.publish(directory / file_name(month))
+        threading.Thread(target=source.serve_forever, daemon=True).start()
+        with (
+            Proxy(int(mlflow_uri.rpartition(":")[2])) as mlflow,
+            Proxy(postgres.port) as database,
+            Proxy(source.server_port) as files,
+        ):
+            yield {"mlflow": mlflow, "database": database, "files": files}
+        source.shutdown()
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, proxies: dict[str, Proxy], postgres: PostgresServer
+) -> Iterator[Settings]:
+    log = sa.make_url(postgres.new_database()).set(port=proxies["database"].port).render_as_string()
+    overrides = {
+        **SMALL,
+        "storage.home": tmp_path_factory.mktemp("home"),
+        "storage.url": log,
+        "data.source": f"http://127.0.0.1:{proxies['files'].port}/trip-data/",
+        "drift.check_interval_s": 86_400,
+        "airflow.port": free_port(),
+        "mlflow.tracking_uri": f"http://127.0.0.1:{proxies['mlflow'].port}",
+        "mlflow.experiment": "killed-tasks",
+        "model.name": "killed-tasks",
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
+        for key, value in overrides.items():
+            monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
+        settings = load_settings()
+        services.up(settings, without=["api", "mlflow", "exporter"])
+        yield settings
+        services.down(settings)
+
+
+@pytest.fixture(scope="module")
+def airflow(running: Settings) -> Iterator[AirflowClient]:
+    with airflow_client(running) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def pipeline(running: Settings, mlflow_uri: str, postgres: PostgresServer) -> Iterator[Pipeline]:
+    """Past the proxies; with an API instance as the rest of the system sees one: heartbeats that name the champion."""
+    log = sa.make_url(str(running.storage.url)).set(port=postgres.port).render_as_string()
+    storage = running.storage.model_copy(update={"url": log})
+    mlflow = running.mlflow.model_copy(update={"tracking_uri": mlflow_uri})
+    built = bootstrap.pipeline(running.model_copy(update={"storage": storage, "mlflow": mlflow}))
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.wait(0.5):
+            champion, now = built.registry.by_alias(CHAMPION), built.clock.now()
+            built.instances.beat("the-only-one", champion.number if champion else None, now, now)
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    yield built
+    stop.set()
+    serving.join()
+
+
+class Killer:
+    """Of each step of a run, once, at its first word to anything but Airflow."""
+
+    def __init__(self, airflow: AirflowClient, run_id: str) -> None:
+        self._airflow, self._run_id = airflow, run_id
+        self._lock = threading.Lock()
+        self._spared: set[int] = set()
+        self.killed: list[str] = []
+
+    def __call__(self, process: psutil.Process) -> bool:
+        with self._lock:
+            if process.pid in self._spared or not TASK.match(" ".join(process.cmdline())):
+                return False
+            states = self._airflow.task_states(RETRAIN, self._run_id)
+            (running,) = (task for task, state in states.items() if state == "running")
+            if running in self.killed or running not in STEPS:
+                self._spared.add(process.pid)
+                return False
+            process.kill()
+            self.killed.append(running)
+            return True
+
+
+def finished(airflow: AirflowClient, dag_id: str) -> bool:
+    runs = airflow.runs(dag_id)
+    return bool(runs) and all(run.finished for run in runs)
+
+
+def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
+    airflow: AirflowClient, pipeline: Pipeline, proxies: dict[str, Proxy]
+) -> None:
+    wait_until(lambda: finished(airflow, "drift_monitor"), timeout_s=180)
+    killer = Killer(airflow, "killed-at-each-step")
+    for proxy in proxies.values():
+        proxy.guard = killer
+    airflow.trigger(RETRAIN, {"reason": "to be killed", "force": True}, "killed-at-each-step")
+    wait_until(lambda: finished(airflow, RETRAIN), timeout_s=600)
+    states = airflow.task_states(RETRAIN, "killed-at-each-step")
+    assert killer.killed == list(STEPS[:-1]), "the last one waits for the one before, which is not retried by itself"
+    assert (states["promote"], states["confirm"], states["record_failure"]) == ("success", "failed", "failed")
+    (incident,) = pipeline.ledger.incidents()
+    (failure,) = pipeline.ledger.entries(incident_id=incident.id, kind="retraining failed")
+    assert "failed at confirm" in failure.reason
+    assert incident.status == "open"
+
+    cleared = {"dag_run_id": "killed-at-each-step", "only_failed": True, "dry_run": False, "reset_dag_runs": True}
+    airflow.call("POST", f"/api/v2/dags/{RETRAIN}/clearTaskInstances", cleared)
+    wait_until(lambda: not finished(airflow, RETRAIN), timeout_s=60)
+    wait_until(lambda: finished(airflow, RETRAIN), timeout_s=300)
+    assert airflow.run(RETRAIN, "killed-at-each-step").state == "success"
+    assert killer.killed == list(STEPS)
+    (incident,) = pipeline.ledger.incidents()
+    assert incident.status == "closed"
+    counts = Counter(entry.kind for entry in pipeline.ledger.entries(incident_id=incident.id))
+    assert [counts[kind] for kind in ("trained", "gate", "promoted", "served", "incident closed")] == [1] * 5
+    assert [version.number for version in pipeline.registry.versions()] == [1]
+    assert champion_of(pipeline.registry).number == 1
