@@ -49,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         with rotation(home) as turns:
-            print(f"{_machine()}; models of {turns.model_mb:.1f} MB", flush=True)
+            print(f"{described()}; models of {turns.model_mb:.1f} MB", flush=True)
             with api(home, turns) as up:
                 if options.swaps:
                     under_load(up, turns, options.swaps, options.every, options.before)
@@ -59,7 +59,7 @@ def main() -> None:
                 large(home, turns, options.before)
 
 
-def _machine() -> str:
+def described() -> str:
     about = machine.described()
     return (
         f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['system']}, "

@@ -1,0 +1,37 @@
+"""Half a minute of what `scripts/bench.sh soak` does for an hour: a mix of everything at half of capacity, while the
+champion changes three times and the database is stopped and started."""
+
+from pathlib import Path
+
+import pytest
+
+from autoops.mlflow_registry import MlflowRegistry
+from autoops.registry import TrainingRun
+from autoops.settings import MLflow
+from benchmarks.rotation import Rotation
+from benchmarks.soaking import report
+from benchmarks.soaking.stage import Plan, soak
+from tests.postgres import PostgresServer
+
+pytestmark = [pytest.mark.faults, pytest.mark.quick]
+
+PLAN = Plan(seconds=32, capacity_s=5, away_s=6, sample_every_s=0.5)
+
+
+@pytest.fixture
+def turns(mlflow_uri: str, request: pytest.FixtureRequest, runs: list[TrainingRun]) -> Rotation:
+    name = request.node.name
+    registry = MlflowRegistry(name, MLflow(tracking_uri=mlflow_uri, experiment=name))
+    numbers = [registry.register(run).number for run in (*runs, runs[0])]
+    found = Rotation(registry, mlflow_uri, numbers, model_mb=0)
+    found.promote()
+    return found
+
+
+def test_a_soak_loses_nothing_that_was_acknowledged_and_fails_nobody(
+    turns: Rotation, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    outcome = soak(tmp_path, turns, postgres, PLAN)
+    print(report.table(outcome))
+    assert report.failures(outcome) == {}
+    assert outcome.found.perfect, outcome.found
