@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from autoops.predictions import PredictionLog, Scope
 from benchmarks.soaking import mix
-from benchmarks.soaking.ledger import ACKNOWLEDGED, MISSING, SENT, Arrays
+from benchmarks.soaking.ledger import ACKNOWLEDGED, SENT, Arrays
 
 _AT_ONCE = 20_000
 _PREDICTIONS = (
@@ -54,7 +54,7 @@ class Found:
 
 
 def audit(engine: sa.Engine, asked: Arrays) -> Found:
-    answered = asked.ids != np.void(MISSING)
+    answered = asked.acknowledged
     versions, counts = np.unique(asked.versions[answered], return_counts=True)
     labels, label_of_row = _labels(engine, asked)
     return Found(

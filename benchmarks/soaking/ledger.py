@@ -16,7 +16,7 @@ from benchmarks.soaking import mix
 MOST_REQUESTS = 20_000_000
 """The files are sparse: what is not used takes no room."""
 
-MISSING = b"\0" * 16
+_MISSING = b"\0" * 16
 SENT, ACKNOWLEDGED = 1, 2
 NO_ANSWER, WRONG = 1, 2
 """In place of a status: the connection ended, or nothing came in time; 200 with something else than it should. 0 is
@@ -38,6 +38,11 @@ class Arrays:
     labels: npt.NDArray[np.uint8]
     answers: npt.NDArray[Any]
 
+    @property
+    def acknowledged(self) -> npt.NDArray[np.bool_]:
+        """By trip."""
+        return np.asarray(self.ids != np.void(_MISSING))
+
 
 class Ledger:
     """Of one process that writes; others read `arrays` when it is done."""
@@ -50,13 +55,13 @@ class Ledger:
 
     def id_of(self, trip: int) -> str | None:
         kept = self._ids[16 * trip : 16 * trip + 16]
-        return None if kept == MISSING else str(uuid.UUID(bytes=kept))
+        return None if kept == _MISSING else str(uuid.UUID(bytes=kept))
 
     def acknowledge(self, trip: int, prediction_id: str, version: int) -> bool:
         """False: it was acknowledged before, as another."""
         given, place = bytes.fromhex(prediction_id.replace("-", "")), slice(16 * trip, 16 * trip + 16)
         before = self._ids[place]
-        if before not in (MISSING, given):
+        if before not in (_MISSING, given):
             return False
         self._ids[place] = given
         self._versions[trip] = version

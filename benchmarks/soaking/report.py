@@ -10,16 +10,16 @@ import numpy as np
 
 from benchmarks.soaking import mix
 from benchmarks.soaking.audit import Kept
-from benchmarks.soaking.ledger import NO_ANSWER, WRONG
+from benchmarks.soaking.ledger import NO_ANSWER, WRONG, Arrays
 from benchmarks.soaking.stage import Outcome, Sample
 
 SETTLED_S = 10.0
 """After a version answers."""
 
 
-def failures(outcome: Outcome) -> Counter[str]:
+def failures(asked: Arrays) -> Counter[str]:
     """Requests that were not answered 2xx, by kind and status."""
-    statuses = outcome.answers.answers["status"]
+    statuses = asked.answers["status"]
     failed = np.flatnonzero((statuses < 200) | (statuses > 299))
     return Counter(f"{mix.CYCLE[number % mix.REQUESTS][0]} {_said(statuses[number])}" for number in failed.tolist())
 
@@ -35,8 +35,8 @@ def table(outcome: Outcome) -> str:
 
 def _load(outcome: Outcome) -> list[tuple[str, str]]:
     capacity, load, first = outcome.capacity, outcome.load, outcome.capacity.requests
-    seconds = outcome.answers.answers["seconds"][first:] * 1e3
-    failed = failures(outcome)
+    seconds = outcome.asked.answers["seconds"][first:] * 1e3
+    failed = failures(outcome.asked)
     rows = mix.TRIPS / mix.REQUESTS
     full = capacity.requests / capacity.lasted_s
     kinds = ", ".join(f"{count} x {kind}" for kind, count in failed.most_common())
@@ -58,7 +58,7 @@ def _is_away(outcome: Outcome, at_s: Any) -> Any:
 
 def _latency(outcome: Outcome, when: Callable[[Any], Any]) -> str:
     """From when a request was due."""
-    seconds = outcome.answers.answers["seconds"][outcome.capacity.requests :]
+    seconds = outcome.asked.answers["seconds"][outcome.capacity.requests :]
     picked = seconds[when(np.arange(len(seconds)) / outcome.rate)]
     p50, p99 = np.percentile(picked, [50, 99]) * 1e3
     return f"{p50:.1f} ms, {p99:.1f} ms"
@@ -95,12 +95,17 @@ def _events(outcome: Outcome) -> list[tuple[str, str]]:
     ]
 
 
-def _memory(outcome: Outcome) -> list[tuple[str, str]]:
-    """From the first promotion on two versions are resident, the one that answers and the one before."""
+def thirds(outcome: Outcome) -> tuple[float, float]:
+    """Memory in the first and in the last third of the time, in MB."""
     samples = outcome.happened.samples
     third = len(samples) // 3
-    first, last = _median(samples[:third]), _median(samples[-third:])
-    most = max(sample.memory_mb for sample in samples)
+    return _median(samples[:third]), _median(samples[-third:])
+
+
+def _memory(outcome: Outcome) -> list[tuple[str, str]]:
+    """From the first promotion on two versions are resident, the one that answers and the one before."""
+    first, last = thirds(outcome)
+    most = max(sample.memory_mb for sample in outcome.happened.samples)
     stretches = [part for part in _stretches(outcome) if len(part) > 1]
     levels = ", ".join(f"{_median(part):.0f}" for part in stretches)
     slopes = ", ".join(f"{_slope(part) * 3600:+.1f}" for part in stretches)

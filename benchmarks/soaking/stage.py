@@ -68,7 +68,7 @@ class Outcome:
     load: Asked
     rate: float
     happened: Happened
-    answers: Arrays
+    asked: Arrays
     found: Found
     exit_code: int
     outboxes_left: int
@@ -92,12 +92,12 @@ def soak(
         happened, load = _under_load(up, turns, postgres, plan, half, tell)
         happened.drained_s = _drain(up)
         exit_code = _stop(up)
-    answers = Ledger(folder).arrays(load.requests)
+    asked = Ledger(folder).arrays(load.requests)
     engine = database.connect(Settings(storage=Storage(url=url)))
-    found = audit(engine, answers)
+    found = audit(engine, asked)
     engine.dispose()
     left = len(list((home / "var" / "outbox").glob("*.db")))
-    return Outcome(capacity, load, rate, happened, answers, found, exit_code, left)
+    return Outcome(capacity, load, rate, happened, asked, found, exit_code, left)
 
 
 def _under_load(

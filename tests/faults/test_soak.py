@@ -15,6 +15,9 @@ from tests.postgres import PostgresServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.quick]
 
+GROWS_BY_MB = 50
+"""At most, of some 200, and with versions this small: what is kept of each of these requests would be more."""
+
 PLAN = Plan(seconds=32, capacity_s=5, away_s=6, sample_every_s=0.5)
 
 
@@ -33,5 +36,10 @@ def test_a_soak_loses_nothing_that_was_acknowledged_and_fails_nobody(
 ) -> None:
     outcome = soak(tmp_path, turns, postgres, PLAN)
     print(report.table(outcome))
-    assert report.failures(outcome) == {}
+    assert report.failures(outcome.asked) == {}
     assert outcome.found.perfect, outcome.found
+    assert set(outcome.found.by_version) == set(turns.numbers)
+    assert max(sample.waiting_rows for sample in outcome.happened.samples) > 0, "the database was never away"
+    assert (outcome.exit_code, outcome.outboxes_left) == (0, 0)
+    first, last = report.thirds(outcome)
+    assert last - first < GROWS_BY_MB
