@@ -22,7 +22,6 @@ from benchmarks.soaking.ledger import Arrays, Ledger
 from benchmarks.swaps import api
 from tests.postgres import FAST, PostgresServer
 
-PROMOTIONS = 3
 _SERVED_WITHIN_S = _DRAINED_WITHIN_S = 300
 _STOPS_WITHIN_S = 120
 _TELL_EVERY_S = 60
@@ -58,8 +57,6 @@ class Happened:
     promoted: dict[int, tuple[float, float]] = field(default_factory=dict)
     """By version: when, and how long until it answered."""
     away: tuple[float, float] = (0.0, 0.0)
-    drained_s: float = 0.0
-    """After the last request."""
 
 
 @dataclass(frozen=True)
@@ -85,90 +82,84 @@ def soak(
         capacity: Asked = client.apply(as_fast_as_answered, (up.port, folder, 0, plan.capacity_s))
         rate = capacity.requests / capacity.lasted_s / 2
         tell(f"capacity: {rate * 2:,.0f} requests/s")
-
-        def half(began: float) -> "AsyncResult[Asked]":
-            return client.apply_async(paced, (up.port, folder, capacity.requests, rate, began, plan.seconds))
-
-        happened, load = _under_load(up, turns, postgres, plan, half, tell)
-        happened.drained_s = _drain(up)
+        stage = _Stage(up, turns, postgres, plan, tell)
+        half = (up.port, folder, capacity.requests, rate, stage.began, plan.seconds)
+        load = stage.play(client.apply_async(paced, half))
+        _drain(up)
         exit_code = _stop(up)
     asked = Ledger(folder).arrays(load.requests)
     engine = database.connect(Settings(storage=Storage(url=url)))
     found = audit(engine, asked)
     engine.dispose()
     left = len(list((home / "var" / "outbox").glob("*.db")))
-    return Outcome(capacity, load, rate, happened, asked, found, exit_code, left)
+    return Outcome(capacity, load, rate, stage.happened, asked, found, exit_code, left)
 
 
-def _under_load(
-    up: Running,
-    turns: Rotation,
-    postgres: PostgresServer,
-    plan: Plan,
-    load: Callable[[float], "AsyncResult[Asked]"],
-    tell: Callable[[str], None],
-) -> tuple[Happened, Asked]:
-    """Begins the load, and does meanwhile what is planned."""
-    began = time.monotonic() + 0.5
-    happened, asked = Happened(), load(began)
-    with _sampled(up, began, plan.sample_every_s, happened, tell), ThreadPoolExecutor(2) as acting:
-        acts = [
-            acting.submit(_promote, up, turns, plan, began, happened),
-            acting.submit(_go_away, postgres, plan, began, happened),
-        ]
-        for act in acts:
-            act.result()
-        return happened, asked.get()
+class _Stage:
+    """What happens while the load lasts."""
 
+    def __init__(
+        self, up: Running, turns: Rotation, postgres: PostgresServer, plan: Plan, tell: Callable[[str], None]
+    ) -> None:
+        self._up, self._turns, self._postgres, self._plan, self._tell = up, turns, postgres, plan, tell
+        self.began = time.monotonic() + 0.5
+        self.happened = Happened()
 
-def _wait_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))
+    def play(self, load: "AsyncResult[Asked]") -> Asked:
+        """Until the load has ended."""
+        with self._sampled(), ThreadPoolExecutor(2) as acting:
+            for act in [acting.submit(self._promote), acting.submit(self._restart_database)]:
+                act.result()
+            return load.get()
 
+    def _wait_until(self, at_s: float) -> None:
+        time.sleep(max(0.0, self.began + at_s - time.monotonic()))
 
-def _promote(up: Running, turns: Rotation, plan: Plan, began: float, happened: Happened) -> None:
-    """Moves the alias, and asks until the service follows."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{up.port}", timeout=60) as http:
-        for at_s in plan.promotions_at_s:
-            _wait_until(began + at_s)
-            since = time.monotonic()
-            number = turns.promote()
-            while http.get("/model/info").json()["model_version"] != number:
-                if time.monotonic() > since + _SERVED_WITHIN_S:
-                    raise SystemExit(f"version {number} is not served: {http.get('/model/info').text}")
-                time.sleep(0.05)
-            happened.promoted[number] = (since - began, time.monotonic() - since)
+    def _now_s(self) -> float:
+        return time.monotonic() - self.began
 
+    def _promote(self) -> None:
+        """Moves the alias, and asks until the service follows."""
+        with httpx.Client(base_url=f"http://127.0.0.1:{self._up.port}", timeout=60) as http:
+            for at_s in self._plan.promotions_at_s:
+                self._wait_until(at_s)
+                since, number = self._now_s(), self._turns.promote()
+                while (info := http.get("/model/info").json())["model_version"] != number:
+                    if self._now_s() > since + _SERVED_WITHIN_S:
+                        raise SystemExit(f"version {number} is not served: {info}")
+                    time.sleep(0.05)
+                self.happened.promoted[number] = (since, self._now_s() - since)
 
-def _go_away(postgres: PostgresServer, plan: Plan, began: float, happened: Happened) -> None:
-    _wait_until(began + plan.seconds / 2)
-    since = time.monotonic()
-    postgres.stop(FAST)
-    _wait_until(since + plan.away_s)
-    postgres.start()
-    happened.away = (since - began, time.monotonic() - began)
+    def _restart_database(self) -> None:
+        self._wait_until(self._plan.seconds / 2)
+        since = self._now_s()
+        self._postgres.stop(FAST)
+        self._wait_until(since + self._plan.away_s)
+        self._postgres.start()
+        self.happened.away = (since, self._now_s())
 
+    @contextmanager
+    def _sampled(self) -> Iterator[None]:
+        """What the service takes and what waits in it, while the block runs."""
+        over = threading.Event()
 
-@contextmanager
-def _sampled(
-    up: Running, began: float, every_s: float, happened: Happened, tell: Callable[[str], None]
-) -> Iterator[None]:
-    """What the service takes and what waits in it, while the block runs."""
-    over = threading.Event()
+        def sample() -> None:
+            while not over.wait(self._plan.sample_every_s):
+                self._sample()
 
-    def sample() -> None:
-        while not over.wait(every_s):
-            taken = Sample(time.monotonic() - began, up.memory_mb, _waiting(up))
-            if not happened.samples or taken.at_s // _TELL_EVERY_S > happened.samples[-1].at_s // _TELL_EVERY_S:
-                tell(f"{taken.at_s:6.0f} s: {taken.memory_mb:.1f} MB, {taken.waiting_rows} rows wait")
-            happened.samples.append(taken)
+        sampling = threading.Thread(target=sample)
+        sampling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sampling.join()
 
-    sampling = threading.Thread(target=sample)
-    sampling.start()
-    try:
-        yield
-    finally:
-        over.set()
-        sampling.join()
+    def _sample(self) -> None:
+        taken, before = Sample(self._now_s(), self._up.memory_mb, _waiting(self._up)), self.happened.samples
+        if not before or taken.at_s // _TELL_EVERY_S > before[-1].at_s // _TELL_EVERY_S:
+            self._tell(f"{taken.at_s:6.0f} s: {taken.memory_mb:.1f} MB, {taken.waiting_rows} rows wait")
+        self.happened.samples.append(taken)
 
 
 def _waiting(up: Running) -> int:
@@ -178,14 +169,13 @@ def _waiting(up: Running) -> int:
     return int(float(value))
 
 
-def _drain(up: Running) -> float:
-    """Seconds until the database has everything."""
+def _drain(up: Running) -> None:
+    """Until the database has everything."""
     began = time.monotonic()
-    while _waiting(up):
+    while rows := _waiting(up):
         if time.monotonic() > began + _DRAINED_WITHIN_S:
-            raise SystemExit(f"{_waiting(up)} rows do not reach the database")
+            raise SystemExit(f"{rows} rows do not reach the database")
         time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def _stop(up: Running) -> int:

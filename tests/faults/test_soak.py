@@ -15,7 +15,7 @@ from tests.postgres import PostgresServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.quick]
 
-GROWS_BY_MB = 50
+GROWS_BY_MB = 40
 """At most, of some 200, and with versions this small: what is kept of each of these requests would be more."""
 
 PLAN = Plan(seconds=32, capacity_s=5, away_s=6, sample_every_s=0.5)
