@@ -149,11 +149,11 @@ class PredictionLog:
         return known
 
     def find(self, name: str) -> LoggedPrediction | None:
-        """By its id, or by the client's."""
+        """By its id, else by the client's."""
         table = tables.predictions.c
         query = sa.select(*_COLUMNS).where((table.id == name) | (table.request_id == name))
         with storage_errors(), self._engine.connect() as connection:
-            row = connection.execute(query.limit(1)).first()
+            row = connection.execute(query.order_by(sa.case((table.id == name, 0), else_=1)).limit(1)).first()
         return None if row is None else LoggedPrediction(*row)
 
     def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:

@@ -102,7 +102,7 @@ def sentences(found: Breakdown) -> list[str]:
     return [
         f"prediction {logged.id} of version {logged.model_version}, trip of {logged.event_at:%Y-%m-%d %H:%M} UTC: "
         f"{logged.prediction:.2f} min, now {again}{zones}",
-        f"{found.usual:8.2f} min  is the mean of its usual trips",
+        f"{found.usual:8.2f} min  is its mean answer to trips of its training",
         *(f"{step.change:+8.2f} min  {_values(step)}, which makes {step.minutes:.2f}" for step in found.steps),
     ]
 
