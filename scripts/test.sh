@@ -12,4 +12,6 @@ if [[ ${1:-} == faults ]]; then
   shift
   set -- tests/faults "$@"
 fi
-exec .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"
+cores=$(nproc)
+# Each process has servers beside it.
+exec .venv/bin/python -m pytest --numprocesses "$((cores > 3 ? 3 : 2))" --dist loadfile "$@"

@@ -148,6 +148,14 @@ class PredictionLog:
                 known.update(connection.scalars(sa.select(column).where(column.in_(named[start : start + 500]))))
         return known
 
+    def find(self, name: str) -> LoggedPrediction | None:
+        """By its id, else by the client's."""
+        table = tables.predictions.c
+        query = sa.select(*_COLUMNS).where((table.id == name) | (table.request_id == name))
+        with storage_errors(), self._engine.connect() as connection:
+            row = connection.execute(query.order_by(sa.case((table.id == name, 0), else_=1)).limit(1)).first()
+        return None if row is None else LoggedPrediction(*row)
+
     def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:
         """The last `limit` rows in scope with an id above `after`, oldest first."""
         query = sa.select(*_COLUMNS).where(scope.condition())

@@ -9,7 +9,7 @@ from autoops.loop import retraining
 
 
 def main(run_id: str, incident: str = "") -> None:
-    logs.configure()
+    logs.configure("cli")
     pipeline = bootstrap.pipeline(migrate=True)
     asked = {"incident_id": int(incident)} if incident else {"force": True, "reason": "I insist"}
     plan = retraining.begin(pipeline, run_id, **asked)  # type: ignore[arg-type]

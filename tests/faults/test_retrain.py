@@ -1,6 +1,7 @@
 """A retraining is killed, starts twice, finds MLflow or the source broken: one incident, one version, one promotion."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -29,6 +30,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.quick]
 
 Run = subprocess.CompletedProcess[str]
 MONTHS = parse_months("2022-01..2022-03")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,7 @@ class Installation:
             model__name=name,
             **small,
         )
+        self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.ledger = Ledger(sa.create_engine(place), SystemClock())
 
     def run(self, *command: str) -> Run:

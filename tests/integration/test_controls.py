@@ -1,6 +1,7 @@
 """Hands on the wheel: freeze, approval, the budget, and what would be decided, in one process."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import sqlalchemy as sa
 from autoops import tables
 from autoops.errors import Conflict, NotFound
 from autoops.ingestion.sample import write_sample
-from autoops.loop import controls, monitoring, regret, retraining
+from autoops.loop import controls, monitoring, retraining
 from autoops.loop.approval import approve, close_by_hand
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.preview import preview, sentences
+from autoops.loop.promotion import COMPARED
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, champion_of
-from autoops.settings import Settings
+from tests.fakes import FakeRegistry
 from tests.integration.one_process import drive, publish, retrain, setting
 
 CHANGE = Month(2022, 4)
@@ -94,7 +96,7 @@ def test_a_freeze_holds_a_rollback_up_and_no_longer(pipeline: Pipeline, world: P
     controls.freeze(pipeline, reason="election day", actor="cli:ann")
     drive(pipeline, steady, Month(2022, 5), slice(0, 1_000))
     assert monitoring.check(pipeline)["decision"] != "roll back"
-    (compared,) = pipeline.ledger.entries(kind=regret.COMPARED)
+    (compared,) = pipeline.ledger.entries(kind=COMPARED)
     assert compared.reason.startswith("frozen by cli:ann: election day; otherwise it would be rolled back")
     assert champion_of(pipeline.registry).number == 2
 
@@ -116,12 +118,13 @@ def test_with_approval_a_better_version_waits_for_a_person(
 
     done = approve(careful, incident_id, reason="looks right", actor="cli:ann")
     assert approve(careful, incident_id, reason="looks right", actor="cli:ann") == done
+    assert careful.ledger.incident(incident_id).status == "open", "also where nobody can confirm that it is served"
     retraining.close(careful, done["plan"], done["promotion"])
     assert champion_of(careful.registry).number == 2
     (promoted,) = careful.ledger.entries(incident_id=incident_id, kind="promoted")
     assert promoted.actor == "cli:ann"
     assert promoted.reason.startswith("approved: looks right; promote: better than the champion")
-    assert kinds(careful, incident_id)[-3:] == ["approved", "promoted", "incident closed"]
+    assert kinds(careful, incident_id)[-4:] == ["approved", "promoted", "incident open", "incident closed"]
     with pytest.raises(Conflict, match="closed: nothing waits"):
         approve(careful, incident_id, reason="once more", actor="cli:ann")
 
@@ -203,11 +206,9 @@ def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
         approve(pipeline, incident_id, reason="sure", actor="cli:ann")
 
 
-def test_a_first_version_needs_no_approval(
-    pipeline: Pipeline, tmp_path: Path, settings: Settings, engine: sa.Engine
-) -> None:
-    pipeline.registry.aliases.clear()
-    assert retrain(setting(pipeline, "training", approval=True), "new")["promoted"]
+def test_a_first_version_needs_no_approval(pipeline: Pipeline, tmp_path: Path) -> None:
+    empty = replace(setting(pipeline, "training", approval=True), registry=FakeRegistry(tmp_path / "empty"))
+    assert retrain(empty, "new")["promoted"]
 
 
 def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(

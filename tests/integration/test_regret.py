@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from autoops.errors import Conflict, RegistryUnavailable
 from autoops.ingestion.sample import write_sample
 from autoops.loop import controls, monitoring, regret, retraining
+from autoops.loop.lately import rolled_back_at
+from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import ROLLED_BACK, roll_back
+from autoops.loop.promotion import COMPARED, ROLLED_BACK, roll_back
 from autoops.months import Month, parse_months
 from autoops.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.settings import Settings, load_settings
@@ -76,6 +78,8 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
     assert back.evidence["verdict"]["low"] > 0
     assert "worse than the version that it replaced beyond chance" in back.reason
     assert "version 2 was rolled back" in mistaken.ledger.incident(standing).outcome
+    (page,) = mistaken.ledger.entries(kind=PAGE)
+    assert page.reason.startswith("version 2 was rolled back by itself: worse than the version that it replaced")
 
 
 def test_a_version_that_is_replaced_while_it_is_judged_is_not_rolled_back(
@@ -124,7 +128,7 @@ def test_a_promotion_that_proves_right_is_watched_no_longer(
     (over,) = pipeline.ledger.entries(kind=regret.OVER)
     assert "proved right" in over.reason
     window(pipeline, worlds["speed"], 1)
-    assert len(pipeline.ledger.entries(kind=regret.COMPARED)) == 1
+    assert len(pipeline.ledger.entries(kind=COMPARED)) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -137,7 +141,7 @@ def test_a_version_as_good_as_the_last_is_not_rolled_back(pipeline: Pipeline, tm
     assert retrain(pipeline, "second", force=True)["promoted"]
     for number in range(4):
         assert window(pipeline, world, number)["decision"] != "roll back"
-    looks = [entry.evidence["verdict"] for entry in pipeline.ledger.entries(kind=regret.COMPARED)]
+    looks = [entry.evidence["verdict"] for entry in pipeline.ledger.entries(kind=COMPARED)]
     assert looks[0] is not None
     assert looks[2:3] in ([], [None]), "the second look came at twice the rows, and the next at four times"
     assert champion_of(pipeline.registry).number == 2
@@ -146,7 +150,7 @@ def test_a_version_as_good_as_the_last_is_not_rolled_back(pipeline: Pipeline, tm
 def test_too_few_labels_are_left_for_later(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
     drive(mistaken, worlds["steady"], MAY, slice(0, 400))
     assert monitoring.check(mistaken)["verdict"] == "not enough data"
-    assert mistaken.ledger.entries(kind=regret.COMPARED) == []
+    assert mistaken.ledger.entries(kind=COMPARED) == []
     drive(mistaken, worlds["steady"], MAY, slice(400, 1_000))
     assert monitoring.check(mistaken)["decision"] == "roll back"
 
@@ -160,8 +164,7 @@ def test_trips_count_once_where_a_window_waits_to_be_full(mistaken: Pipeline, wo
         drive(smaller, worlds["steady"], MAY, rows)
         assert monitoring.check(smaller)["verdict"] == "not enough data"
     counted = [
-        sum(rows for rows, *_ in entry.evidence["days"].values())
-        for entry in smaller.ledger.entries(kind=regret.COMPARED)
+        sum(rows for rows, *_ in entry.evidence["days"].values()) for entry in smaller.ledger.entries(kind=COMPARED)
     ]
     assert counted == [300, 200]
 
@@ -203,10 +206,32 @@ def test_a_rollback_that_broke_off_before_its_record_gets_one(
     assert champion_of(mistaken.registry).number == 1
 
 
+def test_a_rollback_by_itself_that_broke_off_pages_and_cools_down_all_the_same(
+    mistaken: Pipeline, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = mistaken.ledger.record
+
+    def killed(kind: str, reason: str, **about: Any) -> None:
+        if kind == "rolled back":
+            raise KeyboardInterrupt
+        record(kind, reason, **about)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mistaken.ledger, "record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            window(mistaken, worlds["steady"], 0)
+    monitoring.check(mistaken)
+    (back,) = mistaken.ledger.entries(kind="rolled back")
+    (compared,) = mistaken.ledger.entries(kind=COMPARED)
+    assert back.evidence == {"restored": 1, "event_until": compared.evidence["event_until"]}
+    assert rolled_back_at(mistaken).month == MAY.month
+    assert [page.model_version for page in mistaken.ledger.entries(kind=PAGE)] == [2]
+
+
 def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
     drive(mistaken, worlds["steady"], APRIL, slice(0, 1_000))
     assert monitoring.check(mistaken)["decision"] != "roll back"
-    (entry,) = mistaken.ledger.entries(kind=regret.COMPARED)
+    (entry,) = mistaken.ledger.entries(kind=COMPARED)
     assert (entry.evidence["rows"], entry.evidence["verdict"]) == (0, None)
     assert "not compared with version 1 yet" in entry.reason
 
@@ -216,7 +241,7 @@ def test_a_first_version_is_not_watched(pipeline: Pipeline, worlds: dict[str, Pa
     retrain(pipeline, "first")
     drive(pipeline, worlds["steady"], MAY, slice(0, WINDOW))
     monitoring.check(pipeline)
-    assert pipeline.ledger.entries(kind=regret.COMPARED) == []
+    assert pipeline.ledger.entries(kind=COMPARED) == []
 
 
 def test_where_the_previous_version_is_gone_the_watch_ends(mistaken: Pipeline, worlds: dict[str, Path]) -> None:

@@ -46,34 +46,40 @@ def observed(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer)
     """After a history in which everything that is counted happened. On PostgreSQL, as in the stack, because the
     outbox is there only then."""
     home = tmp_path_factory.mktemp("observed")
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as ends:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            patch.delenv(name)
-        patch.setenv(CONFIG_VARIABLE, str(CONFIG))
-        patch.setenv("AUTOOPS__STORAGE__HOME", str(home / "var"))
-        patch.setenv("AUTOOPS__STORAGE__URL", postgres.new_database())
-        patch.setenv("AUTOOPS__EXPORTER__PORT", str(free_port()))
-        settings = small()
-        of_loop, of_api = database.connect(settings), database.connect(settings)
-        for engine in (of_loop, of_api):
-            ends.callback(engine.dispose)
-        database.upgrade(of_loop)
-        pipeline = history.new_pipeline(home, settings, of_loop)
-        asked = ends.enter_context(live_api(settings, pipeline.registry, of_api))
-        targets = {
-            "loop": ends.enter_context(exporter(asked, home / "exporter.log")),
-            "api": asked.api_url.removeprefix("http://"),
-        }
-        prometheus = ends.enter_context(server.running(home, targets))
-        client = ends.enter_context(httpx.Client(base_url=asked.api_url, timeout=30, trust_env=False))
-        trip = {"trip_distance": 1, "pickup_location_id": 74, "dropoff_location_id": 75}
-        assert client.post("/predict", json=trip).status_code == 503
-        history.begin(pipeline, home)
-        _ask(client, asked, prometheus, home / "world", history.BEFORE)
-        history.degrade_and_heal(pipeline, home)
-        _ask(client, asked, prometheus, home / "world", history.AFTER)
-        prometheus.wait_for_scrapes("loop")
-        yield Observed(prometheus, asked)
+    with ExitStack() as ends:
+        with pytest.MonkeyPatch.context() as patch:  # over before the first test: others share this process
+            found = _observed(home, postgres, patch, ends)
+        yield found
+
+
+def _observed(home: Path, postgres: PostgresServer, patch: pytest.MonkeyPatch, ends: ExitStack) -> Observed:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        patch.delenv(name)
+    patch.setenv(CONFIG_VARIABLE, str(CONFIG))
+    patch.setenv("AUTOOPS__STORAGE__HOME", str(home / "var"))
+    patch.setenv("AUTOOPS__STORAGE__URL", postgres.new_database())
+    patch.setenv("AUTOOPS__EXPORTER__PORT", str(free_port()))
+    settings = small()
+    of_loop, of_api = database.connect(settings), database.connect(settings)
+    for engine in (of_loop, of_api):
+        ends.callback(engine.dispose)
+    database.upgrade(of_loop)
+    pipeline = history.new_pipeline(home, settings, of_loop)
+    asked = ends.enter_context(live_api(settings, pipeline.registry, of_api))
+    targets = {
+        "loop": ends.enter_context(exporter(asked, home / "exporter.log")),
+        "api": asked.api_url.removeprefix("http://"),
+    }
+    prometheus = ends.enter_context(server.running(home, targets))
+    client = ends.enter_context(httpx.Client(base_url=asked.api_url, timeout=30, trust_env=False))
+    trip = {"trip_distance": 1, "pickup_location_id": 74, "dropoff_location_id": 75}
+    assert client.post("/predict", json=trip).status_code == 503
+    history.begin(pipeline, home)
+    _ask(client, asked, prometheus, home / "world", history.BEFORE)
+    history.degrade_and_heal(pipeline, home)
+    _ask(client, asked, prometheus, home / "world", history.AFTER)
+    prometheus.wait_for_scrapes("loop")
+    return Observed(prometheus, asked)
 
 
 def _ask(client: httpx.Client, settings: Settings, prometheus: server.Prometheus, world: Path, month: Month) -> None:

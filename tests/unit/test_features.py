@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from autoops.errors import SettingsError
 from autoops.features import FEATURES, check_features, feature_matrix, hour_of_week
-from autoops.trips import Columns
+from autoops.serving.schemas import Trip
+from autoops.trips import TRIP_COLUMNS, Columns
 
 ALL = tuple(FEATURES)
 around_clock_changes = st.one_of(
@@ -70,6 +71,26 @@ def test_no_trips_have_a_matrix_without_rows():
     none = {name: values[:0] for name, values in columns([(datetime(2022, 1, 1), 1.0, 1, 1, 1)]).items()}
 
     assert feature_matrix(none, ALL).shape == (0, len(ALL))
+
+
+class Asked(dict[str, np.ndarray]):
+    """Notes which columns are read."""
+
+    def __init__(self, trips: Columns) -> None:
+        super().__init__(trips)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+
+def test_features_are_made_of_what_a_client_tells_before_the_trip_and_of_no_name():
+    """Not of how it went or what it cost, and not of `request_id`, which may say whose it is."""
+    known = Asked(columns([(datetime(2022, 7, 1, 16, 30), 2.5, 3, 74, 265)]))
+    feature_matrix(known, ALL)
+
+    assert known.names == {*TRIP_COLUMNS} == {*Trip.model_fields} - {"request_id"}
 
 
 @pytest.mark.parametrize(

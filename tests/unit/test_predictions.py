@@ -75,6 +75,15 @@ def test_two_equal_requests_in_one_append_are_one_row(log: PredictionLog) -> Non
     assert log.append([first, second]) == [first, first]
 
 
+def test_a_row_is_found_by_its_own_id_before_any_that_a_client_gave(log: PredictionLog) -> None:
+    log.append([row(1, request_id="trip-7"), row(2, request_id=row(3).id)])
+    log.append([row(3)])
+    assert log.find("trip-7") == row(1, request_id="trip-7")
+    assert log.find(row(3).id) == row(3)
+    assert log.find(row(2).id) == row(2, request_id=row(3).id)
+    assert log.find("trip-8") is None
+
+
 def test_a_window_holds_the_last_rows_of_one_version_and_source_after_a_mark(log: PredictionLog) -> None:
     log.append([row(n) for n in range(10)] + [row(20, version=2), row(21, source="2022-05")])
     assert [r.id for r in log.latest(Scope(1), 3)] == ["00000007", "00000008", "00000009"]

@@ -1,4 +1,4 @@
-"""Verbs on decisions: decide, freeze, unfreeze, approve, close, release, incidents, explain, served-at."""
+"""Verbs on decisions: decide, freeze, unfreeze, approve, close, release, incidents, explain, served-at, why."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -138,6 +138,19 @@ def served_at(
     at = _moment(moment)
     reign = reigns.reign_at(pipeline(migrate=True), at)
     console.show({"at": at, "reign": reign}, json, "\n".join(reigns.sentences(at, reign)))
+
+
+@verbs.command()
+def why(
+    prediction: Annotated[str, typer.Argument(help="Its prediction_id, or the client's request_id.")],
+    json: Json = False,
+) -> None:
+    """One logged prediction, step by step: what the model was given, and what each of it did to the minutes."""
+    from autoops.bootstrap import pipeline
+    from autoops.loop import breakdown
+
+    found = breakdown.break_down(pipeline(migrate=True), prediction)
+    console.show(found, json, "\n".join(breakdown.sentences(found)))
 
 
 @verbs.command()

@@ -27,6 +27,7 @@ def approve(pipeline: Pipeline, incident_id: int, *, reason: str, actor: str) ->
             raise Conflict(f"incident {incident_id} is {incident.status.replace('_', ' ')}: nothing waits for approval")
         pipeline.ledger.record("approved", reason, actor=actor, incident_id=incident_id, model_version=number)
     promote_version(pipeline, number, reason=told, actor=actor, incident_id=incident_id, replaces=verdict["champion"])
+    pipeline.ledger.set_status(incident_id, "open", f"version {number} waits for no approval any more", actor=actor)
     plan = {"incident_id": incident_id, "run_id": f"approval of incident {incident_id}", "actor": actor}
     return {"plan": plan, "promotion": {"promoted": True, "version": number, "reason": told}}
 

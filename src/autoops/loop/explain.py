@@ -8,7 +8,8 @@ from autoops.loop import second_looks
 from autoops.loop.checks import Check
 from autoops.loop.ledger import Entry, Incident
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.regret import COMPARED, OVER
+from autoops.loop.promotion import COMPARED
+from autoops.loop.regret import OVER
 from autoops.loop.reigns import Reign, reigns
 
 BEGUN = ("retraining begun", "second look begun")

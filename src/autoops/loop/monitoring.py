@@ -16,7 +16,6 @@ from autoops.loop.checks import ACTOR as ACTOR
 from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.incidents import respond
 from autoops.loop.label_lag import lag_of
-from autoops.loop.ledger import PAGE
 from autoops.loop.live_quality import quality_of
 from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
@@ -186,9 +185,6 @@ def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str |
     assert found.verdict is not None
     evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
     roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, expected=champion.number, evidence=evidence)
-    paged = f"version {champion.number} was rolled back by itself: {found.decision.reason}"
-    repeats = {"repeats": "rolled back"}
-    pipeline.ledger.record(PAGE, paged, actor=ACTOR, model_version=champion.number, evidence=repeats)
     return found.decision.reason
 
 

@@ -143,10 +143,10 @@ class Lately:
 def remedy(
     published: bool, frozen: Freeze | None, lately: Lately, cooldown_days: float, most_per_week: int
 ) -> Decision:
-    """What becomes of an incident that nobody has taken up. `published` says whether the published months contain its
-    evidence."""
+    """What becomes of an incident that nobody has taken up. `published` says whether what can be trained on
+    contains its evidence."""
     if not published:
-        return Decision("wait for data", "no published month contains its evidence yet")
+        return Decision("wait for data", "nothing that can be trained on contains its evidence yet")
     held = held_up(frozen, lately, cooldown_days, "a retraining would begin")
     if held is not None:
         return held
@@ -155,7 +155,7 @@ def remedy(
     if len(week) >= most_per_week:
         count = f"{len(week)} retraining{'' if len(week) == 1 else 's'} within a week"
         return Decision("page", f"{count}, training.most_per_week is {most_per_week}: somebody has to look into it")
-    return Decision("retrain", "the published months contain its evidence")
+    return Decision("retrain", "what can be trained on contains its evidence")
 
 
 def held_up(frozen: Freeze | None, lately: Lately, cooldown_days: float, otherwise: str) -> Decision | None:

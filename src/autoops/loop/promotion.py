@@ -5,10 +5,13 @@ from typing import Any
 
 from autoops import tracing
 from autoops.errors import Conflict, NotFound
+from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
 from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
 
 ROLLED_BACK, PROMOTED_AT, GATE_DECISION = "rolled_back", "promoted_at", "gate_decision"
+COMPARED = "compared with previous"
+"""The kind of an entry of the watch after a promotion; a rollback by itself follows from one."""
 MOVE = "champion-alias"
 """MLflow has no "move it if it still points there": who looks where it points moves it before anybody else looks."""
 
@@ -88,7 +91,8 @@ def roll_back(
     """Puts `previous` back in charge, marks the version that leaves and closes its incidents; returns the restored
     version's number. A version that was itself rolled back is not restored.
 
-    `expected` is the version that was found wrong: where another is champion by now, Conflict.
+    `expected` is the version that was found wrong: where another is champion by now, Conflict. `evidence` is what it
+    was found wrong by, where no person said so: then somebody is paged.
     """
     with pipeline.ledger.alone(MOVE):
         if _finish(pipeline, actor):
@@ -108,8 +112,16 @@ def _finish(pipeline: Pipeline, actor: str) -> bool:
         return False
     if _last_recorded(pipeline) != left.number:
         return False
-    _record_rollback(pipeline, left.number, left.tags[ROLLED_BACK], actor, {"restored": champion.number})
+    evidence = {"restored": champion.number, **_found_wrong(pipeline, left)}
+    _record_rollback(pipeline, left.number, left.tags[ROLLED_BACK], actor, evidence)
     return True
+
+
+def _found_wrong(pipeline: Pipeline, left: ModelVersion) -> dict[str, Any]:
+    """What a rollback by itself followed from; nothing of one by hand."""
+    compared = pipeline.ledger.entries(kind=COMPARED, model_version=left.number)
+    wrong = [entry.evidence for entry in compared if entry.reason == left.tags[ROLLED_BACK]]
+    return {"event_until": wrong[-1]["event_until"]} if wrong else {}
 
 
 def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
@@ -132,6 +144,9 @@ def _record_rollback(pipeline: Pipeline, left: int, reason: str, actor: str, evi
     for incident in pipeline.ledger.incidents(unresolved=True):
         if incident.model_version == left:
             pipeline.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)
+    if "event_until" in evidence:
+        paged = f"version {left} was rolled back by itself: {reason}"
+        pipeline.ledger.record(PAGE, paged, actor=actor, model_version=left, evidence={"repeats": "rolled back"})
 
 
 def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int) -> None:

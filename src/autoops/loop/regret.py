@@ -21,14 +21,14 @@ from autoops.loop.controls import frozen
 from autoops.loop.gate import GateVerdict
 from autoops.loop.paired_days import DayErrors, PairedDays, by_day, compare, merged
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import ROLLED_BACK
+from autoops.loop.promotion import COMPARED, ROLLED_BACK
 from autoops.loop.windows import Window, labelled_frame_of, promoted_at
 from autoops.predictions import LabelledPrediction
 from autoops.registry import PREVIOUS, ModelVersion
 from autoops.scoring import load_version
 from autoops.trips import TARGET, columns_of
 
-COMPARED, OVER = "compared with previous", "regret watch over"
+OVER = "regret watch over"
 HELD = ("frozen", "roll back")
 
 
@@ -130,6 +130,7 @@ def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
     compared = {
         "window": window.to_json(),
         "label_id": max(row.label_id for row in window.labelled),
+        "event_until": found.event_until.isoformat(),
         "days": {day: list(errors) for day, errors in found.days.items()},
         "verdict": found.verdict.to_json() if found.verdict and found.decision.action not in HELD else None,
     }

@@ -62,4 +62,10 @@ def told(error: Exception) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
     files = [number for number, line in enumerate(lines[:-1]) if line.startswith("##### File ")]
     first = f"{lines[files[0]].strip('# ')}: {lines[files[0] + 1]}" if files else lines[0]
-    return first[:MOST_CHARACTERS]
+    return shorten(first)
+
+
+def shorten(line: str) -> str:
+    """In the middle: what was asked stands at the beginning of such a message, and why it failed at the end."""
+    half = MOST_CHARACTERS // 2
+    return line if len(line) <= MOST_CHARACTERS else f"{line[:half]} ... {line[-half:]}"

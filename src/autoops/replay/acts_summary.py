@@ -7,7 +7,7 @@ from typing import Any
 
 from autoops.loop.checks import BROKEN, Check
 from autoops.loop.ledger import Entry, Incident
-from autoops.loop.regret import COMPARED
+from autoops.loop.promotion import COMPARED
 from autoops.loop.validation import QUARANTINED
 from autoops.months import Month
 from autoops.replay.acts import Act

@@ -53,7 +53,7 @@ def test_every_listener_knows_the_setting_that_moves_it(settings: Settings) -> N
 
 def test_the_api_is_given_the_time_that_its_last_commit_may_take(settings: Settings) -> None:
     patient = with_section(settings, "storage", timeout_s=300)
-    (api,) = programs(patient, ["airflow", "mlflow"])
+    (api,) = programs(patient, ["airflow", "exporter", "mlflow"])
     assert api.stop_timeout_s > 300 + settings.serving.timeout_s
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
 
 from autoops import bundle
 from autoops.errors import BundleError
@@ -32,6 +33,25 @@ def test_a_bundle_verifies_loads_and_answers_as_the_model_does(trained: Trained,
     scorer.verify_golden_rows()
     predicted = scorer.predict_trips(columns_of(trained.holdout))
     assert np.abs(predicted - trained.holdout["prediction"]).max() <= bundle.GOLDEN_TOLERANCE
+
+
+def test_the_same_trips_give_the_same_bundle_to_the_byte(trained: Trained, tmp_path: Path) -> None:
+    again = sealed(train(TRIPS, MODEL, TRAINING), tmp_path / "again")
+    other = sealed(train(TRIPS.iloc[1:], MODEL, TRAINING), tmp_path / "other")
+    assert sealed(trained, tmp_path / "first") == again != other
+
+
+def test_the_model_is_the_same_to_the_byte_on_however_many_threads(trained: Trained, tmp_path: Path) -> None:
+    """What stands beside it is not: scikit-learn's threads add their trees up in any order."""
+    threaded = MODEL.model_copy(update={"parameters": MODEL.parameters | {"n_jobs": 3}})
+    sealed(trained, tmp_path / "one")
+    sealed(train(TRIPS, threaded, TRAINING), tmp_path / "three")
+    assert (tmp_path / "one" / bundle.MODEL).read_bytes() == (tmp_path / "three" / bundle.MODEL).read_bytes()
+
+
+def sealed(trained: Trained, directory: Path) -> str:
+    directory.mkdir()
+    return export.write_bundle(trained, "{}", directory)
 
 
 def test_the_manifest_says_what_the_version_is(trained: Trained, tmp_path: Path) -> None:
@@ -88,6 +108,16 @@ def test_onnx_that_answers_differently_is_never_sealed(trained: Trained, tmp_pat
     vast = RandomForestRegressor(3, random_state=0).fit(inputs, trained.holdout[TARGET] * 123_456.7)
     with pytest.raises(BundleError, match=r"differs from scikit-learn by up to .* minutes"):
         export.write_bundle(dataclasses.replace(trained, model=vast), "{}", tmp_path)
+    assert not (tmp_path / bundle.MANIFEST).exists()
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_a_model_that_answers_no_numbers_is_never_sealed(trained: Trained, tmp_path: Path, weight: float) -> None:
+    inputs = export.inputs_of(trained.holdout, trained.features)
+    broken = Ridge().fit(inputs, trained.holdout[TARGET])
+    broken.coef_[0] = weight
+    with np.errstate(invalid="ignore"), pytest.raises(BundleError, match="differs from scikit-learn by up to nan"):
+        export.write_bundle(dataclasses.replace(trained, model=broken), "{}", tmp_path)
     assert not (tmp_path / bundle.MANIFEST).exists()
 
 

@@ -1,0 +1,75 @@
+"""One answer, followed from what the model was given to the minutes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import uuid_utils
+from typer.testing import CliRunner
+
+from autoops.cli import app
+from autoops.errors import NotFound
+from autoops.logged import LoggedPrediction
+from autoops.loop.breakdown import Breakdown, break_down, sentences
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month
+from autoops.predictions import Scope
+from autoops.registry import champion_of
+from autoops.scoring import load_version
+from autoops.settings import CONFIG_VARIABLE, Settings
+from tests.conftest import CONFIG
+from tests.integration.one_process import drive
+
+MAY = Month(2022, 5)
+
+
+@pytest.fixture
+def answered(pipeline: Pipeline, world: Path) -> LoggedPrediction:
+    drive(pipeline, world, MAY, slice(0, 40))
+    return max(pipeline.log.latest(Scope(1), 40), key=lambda row: row.trip_distance)
+
+
+def relogged(pipeline: Pipeline, row: LoggedPrediction, **changes: object) -> Breakdown:
+    other = replace(row, id=str(uuid_utils.uuid7()), **changes)
+    pipeline.log.append([other])
+    return break_down(pipeline, other.id)
+
+
+def test_steps_lead_from_the_usual_trip_to_this_one(pipeline: Pipeline, answered: LoggedPrediction) -> None:
+    found = break_down(pipeline, answered.id)
+    assert found.agrees
+    assert found.known_zones
+    assert found.recomputed == found.steps[-1].minutes == pytest.approx(answered.prediction, abs=1e-4)
+    assert found.usual + sum(step.change for step in found.steps) == pytest.approx(found.recomputed)
+    first = found.steps[0]
+    assert first.values == {"trip_distance": pytest.approx(answered.trip_distance)}
+    assert first.change == max(step.change for step in found.steps) > 5, "it was the longest way of all"
+    given = {name: value for step in found.steps for name, value in step.values.items()}
+    assert given.keys() == set(pipeline.settings.model.features)
+    assert given["pickup_location_id"] == answered.pickup_location_id
+
+
+def test_only_what_differs_between_two_trips_makes_a_difference(pipeline: Pipeline, answered: LoggedPrediction) -> None:
+    long, short = (relogged(pipeline, answered, trip_distance=miles) for miles in (12.0, 1.0))
+    assert long.steps[0].change > 0 > short.steps[0].change
+    assert long.steps[0].minutes - short.steps[0].minutes > 10
+    assert long.usual == short.usual
+
+
+def test_an_answer_that_the_version_would_not_give_is_told(pipeline: Pipeline, answered: LoggedPrediction) -> None:
+    seen = load_version(pipeline.registry, champion_of(pipeline.registry), pipeline.model_cache).zones
+    unseen = min(set(range(1, 266)) - seen)
+    wrong = {"prediction": answered.prediction + 1, "request_id": "ride-7", "dropoff_location_id": unseen}
+    found = relogged(pipeline, answered, **wrong)
+    assert not found.agrees
+    told = "\n".join(sentences(break_down(pipeline, "ride-7")))
+    assert f"{answered.prediction + 1:.2f} min, now NOT the same again: {found.recomputed:.4f}" in told
+    assert "a zone that it did not see in training" in told
+
+
+def test_the_command_line_tells_it(settings: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
+    refused = CliRunner().invoke(app, ["why", "ride-8"])
+    assert isinstance(refused.exception, NotFound)
+    assert "'ride-8'" in str(refused.exception)
