@@ -27,10 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="at half of capacity")
     parser.add_argument("--capacity", type=float, default=60, help="seconds in which capacity is measured")
+    parser.add_argument("--promotions", type=int, default=3)
     parser.add_argument("--samples", type=Path, help="a file for memory and waiting rows over time")
     options = parser.parse_args()
     seconds = options.minutes * 60
-    plan = Plan(seconds, options.capacity, min(AWAY_S, seconds / 10), SAMPLE_EVERY_S)
+    plan = Plan(seconds, options.capacity, min(AWAY_S, seconds / 10), SAMPLE_EVERY_S, options.promotions)
     postgres = PostgresServer()
     try:
         postgres.start()

@@ -84,9 +84,7 @@ def _events(outcome: Outcome) -> list[tuple[str, str]]:
     waiting = max((sample.waiting_rows for sample in happened.samples), default=0)
     drained = [sample.at_s - until for sample in happened.samples if sample.at_s > until and not sample.waiting_rows]
     back = f"drained {drained[0]:.1f} s after" if drained else "drained after the load"
-    promoted = ", ".join(
-        f"{number} at {at:,.0f} s after {took:.1f} s" for number, (at, took) in happened.promoted.items()
-    )
+    promoted = ", ".join(f"{one.number} at {one.at_s:,.0f} s after {one.took_s:.1f} s" for one in happened.promoted)
     answered = ", ".join(f"{number}: {count:,}" for number, count in outcome.found.by_version.items())
     return [
         ("database away", f"from {since:,.0f} s to {until:,.0f} s; at most {waiting:,} rows waited, {back}"),
@@ -118,9 +116,9 @@ def _memory(outcome: Outcome) -> list[tuple[str, str]]:
 
 def _stretches(outcome: Outcome) -> list[list[Sample]]:
     """Between promotions, without the moments that a new version takes to be loaded."""
-    promoted = [(at, at + took) for at, took in outcome.happened.promoted.values()]
-    begins = [0.0, *(served + SETTLED_S for _, served in promoted)]
-    ends = [*(at for at, _ in promoted), math.inf]
+    promoted = outcome.happened.promoted
+    begins = [0.0, *(one.at_s + one.took_s + SETTLED_S for one in promoted)]
+    ends = [*(one.at_s for one in promoted), math.inf]
     return [[s for s in outcome.happened.samples if a <= s.at_s < b] for a, b in zip(begins, ends, strict=True)]
 
 

@@ -29,16 +29,19 @@ _TELL_EVERY_S = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """The database stops half way, and the second promotion comes while it is away."""
+    """The database stops half way; a promotion that is due then comes while it is away."""
 
     seconds: float
     capacity_s: float
     away_s: float
     sample_every_s: float
+    promotions: int = 3
 
     @property
-    def promotions_at_s(self) -> tuple[float, ...]:
-        return self.seconds / 4, self.seconds / 2 + self.away_s / 3, self.seconds * 3 / 4
+    def promotions_at_s(self) -> list[float]:
+        half = (self.promotions + 1) / 2
+        stretch_s = self.seconds / (self.promotions + 1)
+        return [turn * stretch_s + (turn == half) * self.away_s / 3 for turn in range(1, self.promotions + 1)]
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,20 @@ class Sample:
     """That the database does not have yet."""
 
 
+@dataclass(frozen=True)
+class Promotion:
+    number: int
+    at_s: float
+    took_s: float
+    """Until the version answered."""
+
+
 @dataclass
 class Happened:
     """In seconds from the beginning of the load at half of capacity."""
 
     samples: list[Sample] = field(default_factory=list)
-    promoted: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """By version: when, and how long until it answered."""
+    promoted: list[Promotion] = field(default_factory=list)
     away: tuple[float, float] = (0.0, 0.0)
 
 
@@ -128,7 +138,7 @@ class _Stage:
                     if self._now_s() > since + _SERVED_WITHIN_S:
                         raise SystemExit(f"version {number} is not served: {info}")
                     time.sleep(0.05)
-                self.happened.promoted[number] = (since, self._now_s() - since)
+                self.happened.promoted.append(Promotion(number, since, self._now_s() - since))
 
     def _restart_database(self) -> None:
         self._wait_until(self._plan.seconds / 2)
