@@ -79,9 +79,7 @@ def create_app(
     holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
     workers = Workers(Intercom(shared), holder, instance_id, metrics)
     metrics.watch(holder, writer)
-    outbox = OutboxLog(log, settings, clock) if needs_outbox(log) else None
-    if outbox is not None:
-        outbox.watch(metrics)
+    outbox = _outbox(log, settings, clock, metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
     batches = Batches(serving.batch_threads)
@@ -92,14 +90,21 @@ def create_app(
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
     lifespan = _lifespan(writer, outbox, batches, workers, periodics, leave, Patience.of(settings))
-    guard = None if known is None else partial(_guard, known, settings.security.rate_limit)
-    return _http(endpoints, metrics, lifespan, settings.logs.requests, guard)
+    return _http(endpoints, metrics, lifespan, settings, known)
+
+
+def _outbox(log: PredictionLog, settings: Settings, clock: Clock, metrics: Metrics) -> OutboxLog | None:
+    if not needs_outbox(log):
+        return None
+    outbox = OutboxLog(log, settings, clock)
+    outbox.watch(metrics)
+    return outbox
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _guard(known: keys.Keys, rate_limit: str | None, app: FastAPI) -> None:
+def _guard(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> None:
     """Imported where keys are configured, as the library that counts is."""
     from autoops.serving.guard import Guard, declare
     from autoops.serving.guard_rates import Rates
@@ -112,8 +117,8 @@ def _http(
     endpoints: Endpoints,
     metrics: Metrics,
     lifespan: Lifespan,
-    tell: bool,
-    guard: Callable[[FastAPI], None] | None,
+    settings: Settings,
+    known: keys.Keys | None,
 ) -> FastAPI:
     app = FastAPI(
         title="Auto-Ops",
@@ -132,9 +137,12 @@ def _http(
         all_bytes=_BATCHES_IN_WORK * largest,
         metrics=metrics,
     )
-    (guard or openapi.complete)(app)
+    if known is None:
+        openapi.complete(app)
+    else:
+        _guard(app, known, settings.security.rate_limit)
     app.add_middleware(Measured, metrics=metrics, routes=paths)
-    if tell:
+    if settings.logs.requests:
         app.add_middleware(Told)
     app.add_middleware(Identified)
     trace(app, tracing.provider())

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from autoops.serving import moments
 from autoops.serving.batch import Batch
+from autoops.serving.moment import OUT_OF_RANGE
 from autoops.serving.refusals import Refusals
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
@@ -129,7 +130,7 @@ def _moments(table: pa.Table, refusals: Refusals) -> moments.Moments:
     missing = _nulls(column)
     counts = pc.cast(column, pa.int64()).fill_null(0).to_numpy()
     at, fine = moments.of_timestamps(counts, column.type.unit, naive=column.type.tz is None)
-    refusals.rows("pickup_at", ~fine & ~missing, moments.OUT_OF_RANGE)
+    refusals.rows("pickup_at", ~fine & ~missing, OUT_OF_RANGE)
     return np.where(missing, np.datetime64("NaT"), at)
 
 

@@ -1,4 +1,4 @@
-"""Many `pickup_at` at once, by the very rules of `schemas.parse_moment`, as datetime64[us] in UTC."""
+"""Many `pickup_at` at once, by the very rules of `moment.parse_moment`, as datetime64[us] in UTC."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,11 @@ import numpy.typing as npt
 from pydantic_core import PydanticCustomError
 
 from autoops.months import NEW_YORK
-from autoops.serving.schemas import EARLIEST, LATEST, parse_moment
+from autoops.serving.moment import EARLIEST, LATEST, parse_moment
 
 Moments = npt.NDArray[np.datetime64]
 """datetime64[us]; NaT where there is none."""
 
-OUT_OF_RANGE = "expected a moment in 2009 to 2099, New York time"
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _EARLIEST, _LATEST = (np.datetime64(edge.replace(tzinfo=None), "us") for edge in (EARLIEST, LATEST))
 _DAY = np.timedelta64(1, "D")

@@ -3,26 +3,21 @@
 Requests are strict: no unknown fields, no "3" for 3, no true for 1, no NaN.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from autoops.months import NEW_YORK, Month
+from autoops.serving.moment import Moment, MomentText
 from autoops.serving.status import ReloadedWorker, Worker
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
-
-EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
-"""What `pickup_at` may be: the first included, the last not."""
 
 LONGEST_TRIP_MINUTES = 24 * 60
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -39,31 +34,6 @@ def _within(bounds: Bounds, description: str, kind: type[float] = float) -> Any:
         le=None if bounds.high_open else high,
     )
 
-
-def parse_moment(value: object) -> datetime:
-    """ISO 8601 to UTC. Without an offset it is New York's wall clock: of an hour that occurs twice the first,
-    and a time that the spring change skips is as many minutes after the change as it is into the gap."""
-    if not isinstance(value, str) or len(value) < len("2023-01-15T09"):
-        raise PydanticCustomError("moment", "expected date and time in ISO 8601, such as 2023-01-15T09:30:00")
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise PydanticCustomError("moment", "not a valid date and time in ISO 8601") from None
-    if EARLIEST.year - 1 <= moment.year <= LATEST.year + 1:
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=NEW_YORK)
-        moment = moment.astimezone(UTC)
-        if EARLIEST <= moment < LATEST:
-            return moment
-    raise PydanticCustomError("moment_range", "expected a moment in 2009 to 2099, New York time")
-
-
-_MOMENT = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
-"""As nearly as JSON Schema can say it: the first and the last day of the range begin and end in New York."""
-
-Moment = Annotated[datetime, BeforeValidator(parse_moment), _MOMENT]
-MomentText = Annotated[str, _MOMENT]
-"""One that is parsed later, with the others of its column."""
 
 RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
 

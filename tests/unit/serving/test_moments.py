@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from autoops.months import NEW_YORK
 from autoops.serving import moments
-from autoops.serving.schemas import EARLIEST, LATEST, parse_moment
+from autoops.serving.moment import EARLIEST, LATEST, parse_moment
 
 wall_clocks = st.datetimes(datetime(2008, 12, 30), datetime(2100, 1, 3))
 EDGES = [
