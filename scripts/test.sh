@@ -14,4 +14,4 @@ if [[ ${1:-} == faults ]]; then
 fi
 cores=$(nproc)
 # Each process has servers beside it.
-exec .venv/bin/python -m pytest --numprocesses "$((cores > 3 ? 3 : 2))" --dist loadfile "$@"
+exec .venv/bin/python -m pytest --numprocesses "$((cores > 3 ? 3 : 2))" --dist loadfile --no-loadscope-reorder "$@"
