@@ -2,10 +2,14 @@
 
 skl2onnx walks the nodes one by one in Python: a forest of a million nodes takes it 10 s and 42 MB. The `TreeEnsemble`
 operator of ai.onnx.ml 5 takes the same nodes as arrays, in half a second and 13 MB, and ONNX Runtime computes the same
-from it, as fast. Whoever exports a model checks it against scikit-learn row by row.
+from it. Whoever exports a model checks it against scikit-learn row by row.
+
+ONNX Runtime keeps a node's right child next to the node, and its left one behind all that is below the right. A forest
+is larger than the caches, so what a row costs is how often it goes left. Where more rows go left, the node therefore
+asks the opposite question, of the negated input: the same answers, in half the time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +27,8 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Tree:
-    """Nodes as arrays; where `inner`, an input of at most `split` goes left. The rest are leaves with a `value`."""
+    """Nodes as arrays; where `inner`, an input of at most `split`, a float32, goes left. The rest are leaves with a
+    `value`. So many `rows` of the training reached each."""
 
     inner: Array
     feature: Array
@@ -31,6 +36,7 @@ class Tree:
     left: Array
     right: Array
     value: Array
+    rows: Array
 
 
 def convertible(estimator: Any) -> bool:
@@ -48,12 +54,17 @@ def convert(estimator: Any) -> ModelProto:
     """float32 `input` [None, features] to float32 `output` [None, 1]; the values of a row's leaves are summed."""
     boosted = type(estimator) is HistGradientBoostingRegressor
     trees = _of_boosting(estimator) if boosted else _of_forest(estimator)
-    attributes = _attributes([tree if tree.inner[0] else _with_a_split(tree) for tree in trees])
-    node = helper.make_node("TreeEnsemble", ["input"], ["output"], domain="ai.onnx.ml", **attributes)
+    width = estimator.n_features_in_
+    attributes = _attributes([_mostly_right(tree, width) if tree.inner[0] else _with_a_split(tree) for tree in trees])
+    nodes = [
+        helper.make_node("Neg", ["input"], ["negated"]),
+        helper.make_node("Concat", ["input", "negated"], ["both"], axis=1),
+        helper.make_node("TreeEnsemble", ["both"], ["output"], domain="ai.onnx.ml", **attributes),
+    ]
     graph = helper.make_graph(
-        [node],
+        nodes,
         "trees",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, estimator.n_features_in_])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, width])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [None, 1])],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
@@ -66,10 +77,11 @@ def _of_forest(estimator: Any) -> list[Tree]:
         Tree(
             inner=n.children_left != NO_CHILD,
             feature=n.feature,
-            split=n.threshold,
+            split=_rounded_down(n.threshold),
             left=n.children_left,
             right=n.children_right,
             value=n.value[:, 0, 0] / len(nodes),
+            rows=n.n_node_samples,
         )
         for n in nodes
     ]
@@ -83,13 +95,28 @@ def _of_boosting(estimator: Any) -> list[Tree]:
         Tree(
             inner=n["is_leaf"] == 0,
             feature=n["feature_idx"],
-            split=n["num_threshold"],
+            split=_rounded_down(n["num_threshold"]),
             left=n["left"],
             right=n["right"],
             value=n["value"] + baseline,
+            rows=n["count"],
         )
         for n, baseline in zip(nodes, baselines, strict=True)
     ]
+
+
+def _mostly_right(tree: Tree, width: int) -> Tree:
+    """`x <= split` is asked as `-x <= just below -split`, with the children exchanged, where more rows go left; the
+    negated inputs stand behind the `width` inputs."""
+    left, right = tree.left, tree.right
+    turned = tree.inner & (tree.rows[left] > tree.rows[right])
+    return replace(
+        tree,
+        feature=np.where(turned, tree.feature + width, tree.feature),
+        split=np.where(turned, np.nextafter(-tree.split, np.float32(-np.inf)), tree.split),
+        left=np.where(turned, right, left),
+        right=np.where(turned, left, right),
+    )
 
 
 def _with_a_split(leaf: Tree) -> Tree:
@@ -97,10 +124,11 @@ def _with_a_split(leaf: Tree) -> Tree:
     return Tree(
         inner=np.array([True, False, False]),
         feature=np.zeros(3, dtype=np.int64),
-        split=np.zeros(3),
+        split=np.zeros(3, dtype=np.float32),
         left=np.array([1, NO_CHILD, NO_CHILD]),
         right=np.array([2, NO_CHILD, NO_CHILD]),
         value=np.repeat(leaf.value[:1], 3),
+        rows=np.repeat(leaf.rows[:1], 3),
     )
 
 
@@ -120,7 +148,7 @@ def _attributes(trees: list[Tree]) -> dict[str, Any]:
         "tree_roots": roots[:-1].tolist(),
         "nodes_featureids": np.concatenate([tree.feature[tree.inner] for tree in trees]).tolist(),
         "nodes_modes": numpy_helper.from_array(np.full(len(splits), LESS_OR_EQUAL, dtype=np.uint8)),
-        "nodes_splits": numpy_helper.from_array(_rounded_down(splits)),
+        "nodes_splits": numpy_helper.from_array(splits),
         "nodes_truenodeids": true_ids,
         "nodes_trueleafs": true_leafs,
         "nodes_falsenodeids": false_ids,

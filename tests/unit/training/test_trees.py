@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper, numpy_helper
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingRegressor,
@@ -31,7 +32,7 @@ def answers(model: onnx.ModelProto, inputs: Inputs) -> npt.NDArray[np.float32]:
 def some_inputs(rows: int, columns: int, seed: int) -> Inputs:
     """Some columns of whole numbers, which meet each other often, and one of small fractions."""
     draw = np.random.default_rng(seed)
-    inputs = draw.integers(0, 9, (rows, columns)).astype(np.float32)
+    inputs = draw.integers(-4, 5, (rows, columns)).astype(np.float32)
     inputs[:, 0] = draw.uniform(0, 1e-3, rows)
     return inputs
 
@@ -58,6 +59,31 @@ def test_inputs_at_and_beside_each_split_go_the_same_way() -> None:
     rows = np.stack([near, np.tile(np.float32(4), len(near))], axis=1)
     rows = np.concatenate([rows, rows[:, ::-1]])
     assert np.abs(answers(trees.convert(fitted), rows)[:, 0] - fitted.predict(rows)).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [RandomForestRegressor(5, random_state=3), HistGradientBoostingRegressor(max_iter=5)],
+    ids=["forest", "boosting"],
+)
+def test_the_more_frequent_child_of_each_node_is_the_right_one(estimator: Any) -> None:
+    inputs = np.random.default_rng(3).exponential(1, (500, 3)).astype(np.float32)
+    converted = trees.convert(estimator.fit(inputs, inputs.sum(axis=1)))
+    tree = {attribute.name: helper.get_attribute_value(attribute) for attribute in converted.graph.node[-1].attribute}
+    splits = numpy_helper.to_array(tree["nodes_splits"])
+    lefts, rights = np.zeros(len(splits)), np.zeros(len(splits))
+    for row in np.concatenate([inputs, -inputs], axis=1):
+        for root in tree["tree_roots"]:
+            node, leaf = root, False
+            while not leaf:
+                side, count = (
+                    ("true", lefts) if row[tree["nodes_featureids"][node]] <= splits[node] else ("false", rights)
+                )
+                count[node] += 1
+                node, leaf = tree[f"nodes_{side}nodeids"][node], tree[f"nodes_{side}leafs"][node]
+    assert lefts.sum() < rights.sum() / 2
+    if isinstance(estimator, HistGradientBoostingRegressor):
+        assert np.all(lefts <= rights), "and boosting has seen all rows"
 
 
 def test_the_model_is_valid_onnx_with_named_ends() -> None:
