@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -16,6 +17,7 @@ from autoops.serving.answers import encode
 from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
 from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, Model, json_body, parse_json
+from autoops.serving.direct import Direct
 from autoops.serving.keys import Scope
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
@@ -128,21 +130,28 @@ def router(endpoints: Endpoints) -> APIRouter:
     made = APIRouter()
     faults = problems(400, 413, 415, 422, 503)
 
-    def post(path: str, endpoint: Any, body: type[BaseModel], model: type[BaseModel]) -> None:
+    def post(path: str, endpoint: Any, body: type[BaseModel], model: type[BaseModel], by: type[APIRoute]) -> None:
         made.add_api_route(
-            path, endpoint, methods=["POST"], response_model=model, responses=faults, openapi_extra=body_of(body)
+            path,
+            endpoint,
+            methods=["POST"],
+            response_model=model,
+            responses=faults,
+            openapi_extra=body_of(body),
+            route_class_override=by,
         )
 
-    post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction)
+    post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction, Direct)
     made.add_api_route(
         "/predict/batch",
         endpoints.predict_batch,
         methods=["POST"],
+        route_class_override=Direct,
         response_class=Response,
         responses=batch_answers() | problems(400, 406, 413, 415, 422, 503),
         openapi_extra=batch_body(),
     )
-    post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
+    post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt, APIRoute)
     made.add_api_route("/model/info", endpoints.model_info)
     made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], responses=problems(503))
     made.add_api_route("/health", endpoints.health)
