@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +102,14 @@ class Cores:
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """What the scorer alone would answer, to the bit."""
+        return np.concatenate([part.result() for part in self.submit(scorer, matrix)])
+
+    def submit(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> list[Future[npt.NDArray[np.float64]]]:
+        """The same in parts, in their order."""
         least, most = _PART_ROWS
         rows = min(max(math.ceil(len(matrix) / self.threads), least), most)
         parts = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
-        return np.concatenate(list(self._pool.map(scorer.predict, parts)))
+        return [self._pool.submit(scorer.predict, part) for part in parts]
 
     def stop(self) -> None:
         self._pool.shutdown()

@@ -1,6 +1,6 @@
 """A batch from the first row to the last: one version, one transaction, all or none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +11,6 @@ import uuid_utils
 
 from autoops.features import feature_matrix
 from autoops.predictions import LIVE, LoggedColumns, LoggedPrediction, PredictionLog
-from autoops.scoring import Cores
 from autoops.serving.answers import BatchAnswer
 from autoops.serving.batch import Batch
 from autoops.serving.batches import Batches
@@ -21,10 +20,12 @@ from autoops.serving.writer import Writer
 
 
 @dataclass(frozen=True)
-class _Scored:
-    """Rows as they go into the log, and what that does not hold of them."""
+class _Asked:
+    """A batch that is not scored yet."""
 
-    rows: LoggedColumns
+    inputs: npt.NDArray[np.float32]
+    rows: Callable[[npt.NDArray[np.float64]], LoggedColumns]
+    """As they go into the log, with their minutes."""
     known_zones: npt.NDArray[np.bool_]
 
 
@@ -37,18 +38,19 @@ class BatchPredictor:
 
     async def predict(self, loaded: Loaded, batch: Batch, now: datetime) -> BatchAnswer:
         """Once all of them are committed to the log."""
-        scored = await self._batches.run(_score, loaded, batch, now, self._batches.cores)
-        others = await self._writer.do_alone(partial(self._log.append_columns, scored.rows), len(batch))
-        answer = await self._batches.run(_answer, loaded, scored, others)
+        asked = await self._batches.run(_asked, loaded, batch, now)
+        rows = asked.rows(await self._batches.score(loaded.scorer, asked.inputs))
+        others = await self._writer.do_alone(partial(self._log.append_columns, rows), len(batch))
+        answer = await self._batches.run(_answer, loaded, rows, asked.known_zones, others)
         new = ~answer.repeated
         self._metrics.predicted(answer.answered_by, int(new.sum()), int((new & ~answer.known_zones).sum()))
         return answer
 
 
-def _score(loaded: Loaded, batch: Batch, now: datetime, cores: Cores) -> _Scored:
+def _asked(loaded: Loaded, batch: Batch, now: datetime) -> _Asked:
     batch, count = batch.begun_by(now), len(batch)
-    minutes = cores.predict(loaded.scorer, feature_matrix(batch.columns(), loaded.scorer.manifest.features))
-    rows = LoggedColumns(
+    rows = partial(
+        LoggedColumns,
         [str(uuid_utils.uuid7()) for _ in range(count)],
         batch.request_ids or [None] * count,
         batch.pickup_at,
@@ -59,9 +61,8 @@ def _score(loaded: Loaded, batch: Batch, now: datetime, cores: Cores) -> _Scored
         batch.passenger_count,
         batch.pickup_location_id,
         batch.dropoff_location_id,
-        minutes,
     )
-    return _Scored(rows, _known_zones(loaded, batch))
+    return _Asked(feature_matrix(batch.columns(), loaded.scorer.manifest.features), rows, _known_zones(loaded, batch))
 
 
 def _known_zones(loaded: Loaded, batch: Batch) -> npt.NDArray[np.bool_]:
@@ -69,16 +70,18 @@ def _known_zones(loaded: Loaded, batch: Batch) -> npt.NDArray[np.bool_]:
     return np.isin(batch.pickup_location_id, zones) & np.isin(batch.dropoff_location_id, zones)
 
 
-def _answer(loaded: Loaded, scored: _Scored, others: Mapping[int, LoggedPrediction]) -> BatchAnswer:
+def _answer(
+    loaded: Loaded, rows: LoggedColumns, known_zones: npt.NDArray[np.bool_], others: Mapping[int, LoggedPrediction]
+) -> BatchAnswer:
     """What was asked for before is answered as it was."""
-    rows, number = scored.rows, loaded.version.number
+    number = loaded.version.number
     answer = BatchAnswer(
         number,
         list(rows.id),
         rows.prediction.copy(),
         np.full(len(rows), number, dtype=np.int32),
         rows.event_at.copy(),
-        scored.known_zones,
+        known_zones,
         np.zeros(len(rows), dtype=bool),
     )
     for position, row in others.items():

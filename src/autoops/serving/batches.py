@@ -5,13 +5,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from autoops.scoring import Cores
+import numpy as np
+import numpy.typing as npt
+
+from autoops.scoring import Cores, Scorer
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 _WORKERS = 3
-"""While one batch is scored, another is read and a third is answered."""
+"""While some batches are scored, another is read and yet another answered."""
 
 
 class Batches:
@@ -19,14 +22,18 @@ class Batches:
 
     def __init__(self, threads: int | None) -> None:
         self._workers = ThreadPoolExecutor(_WORKERS, "batch")
-        self.cores = Cores(threads)
+        self._cores = Cores(threads)
 
     async def run(self, action: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
         """In a worker."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._workers, lambda: action(*args, **kwargs))
 
+    async def score(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """As `Cores.predict`, and no worker waits for it."""
+        return np.concatenate(await asyncio.gather(*map(asyncio.wrap_future, self._cores.submit(scorer, matrix))))
+
     def stop(self) -> None:
         """What is in work ends first."""
         self._workers.shutdown()
-        self.cores.stop()
+        self._cores.stop()
