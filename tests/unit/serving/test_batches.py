@@ -60,6 +60,28 @@ def test_the_event_loop_goes_on_while_a_batch_is_in_work() -> None:
     assert asyncio.run(body())
 
 
+def test_a_batch_is_read_while_many_are_scored(scorer: Scorer) -> None:
+    matrix = np.zeros((3, len(FEATURES)), dtype=np.float32)
+
+    class Slow:
+        def predict(self, rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+            assert go_on.wait(10)
+            return scorer.predict(rows)
+
+    async def body() -> list[bool]:
+        batches = Batches(1)
+        scored = [asyncio.create_task(batches.score(Slow(), matrix)) for _ in range(5)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(batches.run(lambda: "read"), 10) == "read"
+        go_on.set()
+        answers = await asyncio.gather(*scored)
+        batches.stop()
+        return [np.array_equal(answer, scorer.predict(matrix)) for answer in answers]
+
+    go_on = threading.Event()
+    assert asyncio.run(body()) == [True] * 5
+
+
 def columns(**changes: object) -> TripColumns:
     made = {"trip_distance": [1.0, 2.0], "pickup_location_id": [1, 2], "dropoff_location_id": [3, 4]}
     return TripColumns.model_validate(made | changes)
