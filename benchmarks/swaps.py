@@ -1,9 +1,10 @@
 """What swaps cost those who are asking meanwhile, and what they leave behind: `scripts/bench.sh swaps`.
 
-`autoops serve` follows an alias in a real MLflow. Under 32 connections it is watched for a minute, then while the alias
-moves again and again to a version that is neither loaded nor on disk; an answer that is not 200 ends the run. Then
-it swaps many times in a row, and its memory, files and threads are counted. `--large` has it swap to a forest of some
-500 MB as well, which the default budget refuses.
+`autoops serve` follows an alias in a real MLflow. Under 32 connections it is watched while nothing else happens and
+while the alias moves again and again to a version that is neither loaded nor on disk, in turns, because a machine is
+faster in one minute than in another; an answer that is not 200 ends the run. Then it swaps many times in a row, and its
+memory, files and threads are counted. `--large` has it swap to a forest of some 500 MB as well, which the default
+budget refuses.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--swaps", type=int, default=100, help="under load")
     parser.add_argument("--every", type=float, default=3, help="seconds from one swap to the next")
     parser.add_argument("--before", type=float, default=60, help="seconds of load without a swap")
+    parser.add_argument("--turns", type=int, default=6, help="of load without swaps and with them")
     parser.add_argument("--in-a-row", type=int, default=1000)
     parser.add_argument("--large", action="store_true", help="needs some 12 GB of memory")
     options = parser.parse_args()
@@ -52,7 +55,7 @@ def main() -> None:
             print(f"{described()}; models of {turns.model_mb:.1f} MB", flush=True)
             with api(home, turns) as up:
                 if options.swaps:
-                    under_load(up, turns, options.swaps, options.every, options.before)
+                    under_load(up, turns, options)
                 if options.in_a_row:
                     in_a_row(up, turns, home, options.in_a_row)
             if options.large:
@@ -97,34 +100,41 @@ def swap(up: Running, turns: Rotation, number: int | None = None) -> float:
     return time.perf_counter() - began
 
 
-def under_load(up: Running, turns: Rotation, swaps: int, every_s: float, before_s: float) -> None:
-    def swap_in_time() -> list[float]:
+def under_load(up: Running, turns: Rotation, options: argparse.Namespace) -> None:
+    def swap_in_time(swaps: int) -> list[float]:
         began, took = time.perf_counter(), []
         for number in range(swaps):
-            time.sleep(max(0.0, began + number * every_s - time.perf_counter()))
+            time.sleep(max(0.0, began + number * options.every - time.perf_counter()))
             took.append(swap(up, turns))
         return took
 
-    print(f"{swaps} swaps, one every {every_s:g} s, {CONNECTIONS} connections")
-    took = compare(up, before_s, swap_in_time)
+    each, more = divmod(options.swaps, options.turns)
+    acts = [partial(swap_in_time, each + (turn < more)) for turn in range(options.turns)]
+    print(f"{options.swaps} swaps, one every {options.every:g} s, {CONNECTIONS} connections")
+    took = [seconds for some in compare(up, options.before, acts) for seconds in some]
     print(f"  a swap takes {statistics.median(took):.2f} s, at most {max(took):.2f} s", flush=True)
 
 
-def compare(up: Running, before_s: float, act: Callable[[], T]) -> T:
-    """Prints the load before and during `act`; the client is a process on a core of its own."""
+def compare(up: Running, before_s: float, acts: Sequence[Callable[[], T]]) -> list[T]:
+    """Prints the load before the acts, in which time each has its share, and during them; the client is a process on a
+    core of its own."""
+    results: list[T] = []
+    before: list[Window] = []
+    during: list[Window] = []
     with multiprocessing.get_context("spawn").Pool(1) as client, ThreadPoolExecutor(1) as acting:
         client.apply(_ask, (up.port,))
-        before = [client.apply(_ask, (up.port,)) for _ in range(math.ceil(before_s / WINDOW_S))]
-        action = acting.submit(act)
-        during = []
-        while not action.done():
-            during.append(client.apply(_ask, (up.port,)))
+        for act in acts:
+            before += [client.apply(_ask, (up.port,)) for _ in range(math.ceil(before_s / len(acts) / WINDOW_S))]
+            action = acting.submit(act)
+            while not action.done():
+                during.append(client.apply(_ask, (up.port,)))
+            results.append(action.result())
     for name, windows in (("before", before), ("during", during)):
         p50, p99 = _percentile(windows, 50), _percentile(windows, 99)
         answers, rate = sum(len(window.seconds) for window in windows), statistics.mean(w.rate for w in windows)
         print(f"  {name}: {answers} answers, 0 failed; {rate:.0f}/s, median {p50:.2f} ms, p99 {p99:.2f} ms")
     print(f"  p99 during / before: {_percentile(during, 99) / _percentile(before, 99):.2f}")
-    return action.result()
+    return results
 
 
 def _ask(port: int) -> Window:
@@ -178,7 +188,7 @@ def large(home: Path, turns: Rotation, before_s: float) -> None:
     with api(home, turns, SERVING__MAX_MODEL_MB=LARGE_BUDGET_MB) as up:
         process = psutil.Process(up.process.pid)
         for name, version in (("in", number), ("out", None)):
-            took = compare(up, before_s, lambda version=version: swap(up, turns, version))  # type: ignore[misc]
+            [took] = compare(up, before_s, [partial(swap, up, turns, version)])
             print(f"  swapped {name} in {took:.1f} s; {process.memory_info().rss / 1e6:.0f} MB", flush=True)
 
 
