@@ -1,5 +1,7 @@
 """The file in which rows wait for the database: their order, what is remembered, and who owns it."""
 
+import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from autoops.predictions import Label
 from autoops.serving import outbox as module
 from autoops.serving.arrivals import Mark, Receipt
 from autoops.serving.outbox import Outbox
-from autoops.serving.outbox_folder import OutboxFolder
+from autoops.serving.outbox_folder import HeldOutbox, OutboxFolder
 from tests.unit.serving.test_prediction_log import MOMENT, row
 from tests.unit.test_predictions import columns
 
@@ -67,6 +69,14 @@ def test_what_was_committed_is_there_for_who_opens_the_file_next(outbox: Outbox,
     ]
 
 
+def test_what_comes_after_a_restart_leaves_behind_what_was_there(outbox: Outbox, file: Path) -> None:
+    rows = [row(number) for number in range(4)]
+    outbox.append(rows[:2])
+    again = Outbox(file, timeout_s=1)
+    assert again.append(rows[2:]) == rows[2:]
+    assert [sent for _, sent in again.next(10).predictions] == rows
+
+
 def test_labels_wait_until_no_prediction_is_left_behind(outbox: Outbox) -> None:
     outbox.append([row(number) for number in range(5)])
     outbox.put([Label(5, request_id="ride")], MOMENT)
@@ -95,6 +105,14 @@ def test_what_is_held_in_memory_leaves_before_what_is_only_in_the_file(outbox: O
     assert [sent for _, sent in left] == rows
     numbers = [number for number, _ in left]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_batch_that_repeats_another_lets_nothing_go_before_it(outbox: Outbox) -> None:
+    batch, again = ([row(number, f"ride-{number}") for number in range(3)] for _ in range(2))
+    assert outbox.append_columns(columns(batch)) == {}
+    assert outbox.append_columns(columns(again)) == dict(enumerate(batch))
+    outbox.append([after := row(3)])
+    assert [sent for _, sent in outbox.next(10).predictions] == [*batch, after]
 
 
 def test_what_arrived_without_a_note_of_it_is_sent_again_after_a_kill(outbox: Outbox, file: Path) -> None:
@@ -167,12 +185,67 @@ def test_an_outbox_belongs_to_one_until_it_is_let_go(tmp_path: Path) -> None:
     assert list((tmp_path / "outbox").iterdir()) == []
 
 
-def test_a_file_that_cannot_be_read_hinders_nobody(tmp_path: Path) -> None:
-    folder = OutboxFolder(tmp_path, timeout_s=1)
-    (tmp_path / "broken.db").write_bytes(b"this is no database" * 1000)
-    held = folder.take()
-    assert held.file.name != "broken.db"
-    assert (tmp_path / "broken.db").exists()
+@pytest.mark.parametrize("end", [HeldOutbox.release, HeldOutbox.remove])
+def test_an_outbox_that_is_let_go_leaves_no_file_open(tmp_path: Path, end: Callable[[HeldOutbox], None]) -> None:
+    held = OutboxFolder(tmp_path, timeout_s=1).take()
+    held.outbox.append([row(1)])
+    assert held.outbox.waiting().rows == 1
+    assert open_below(tmp_path)
+    end(held)
+    assert open_below(tmp_path) == []
+
+
+def open_below(directory: Path) -> list[Path]:
+    """What this process has open there, deleted files too."""
+    opened = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    return [file for file in opened if file.is_relative_to(directory)]
+
+
+@pytest.fixture
+def abandoned(tmp_path: Path) -> list[Path]:
+    """By processes that are gone, the one that was written last at the end."""
+    folder = OutboxFolder(tmp_path / "home" / "outbox", timeout_s=1)
+    left = [folder.take() for _ in range(3)]
+    for at, held in enumerate(left):
+        held.release()
+        os.utime(held.file, (at, at))
+    return [held.file for held in left]
+
+
+def test_of_those_that_were_left_the_one_written_last_is_taken_first(abandoned: list[Path]) -> None:
+    mine, other = (OutboxFolder(abandoned[0].parent, timeout_s=1) for _ in range(2))
+    held = [mine.take(), *other.abandoned()]
+    assert [each.file for each in held] == abandoned[::-1]
+    opened = open_below(abandoned[0].parent)
+    assert list(mine.abandoned()) == []
+    assert open_below(abandoned[0].parent) == opened
+    for each in held:
+        each.remove()
+
+
+def test_one_that_another_process_has_just_emptied_is_not_made_anew(abandoned: list[Path]) -> None:
+    mine, other = (OutboxFolder(abandoned[0].parent, timeout_s=1) for _ in range(2))
+    looking = mine.abandoned()
+    first = next(looking)
+    emptied = next(other.abandoned())
+    assert emptied.file == abandoned[1]
+    emptied.remove()
+    (last,) = looking
+    assert last.file == abandoned[0]
+    for held in (first, last):
+        held.remove()
+    assert list(abandoned[0].parent.iterdir()) == []
+    assert open_below(abandoned[0].parent) == []
+
+
+def test_a_file_that_cannot_be_read_hinders_nobody(abandoned: list[Path]) -> None:
+    *_, readable, broken = abandoned
+    broken.write_bytes(b"this is no database" * 1000)
+    held = OutboxFolder(broken.parent, timeout_s=1).take()
+    assert held.file == readable
+    held.remove()
+    assert broken.exists()
+    assert open_below(broken.parent) == []
 
 
 def test_a_folder_that_takes_no_file_is_unavailable() -> None:
