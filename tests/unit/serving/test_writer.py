@@ -91,6 +91,22 @@ def test_different_actions_do_not_mix() -> None:
     assert database.transactions == [[0], [1], [1]]
 
 
+def test_an_action_that_is_done_alone_has_its_own_result() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        alone = [asyncio.create_task(writer.do_alone(lambda: {3: database.store([3])}, 2)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert writer.queued == 5
+        database.gate.set()
+        await first
+        assert [await task for task in alone] == [{3: [6]}] * 2
+
+    run(body)
+    assert database.transactions == [[0], [3], [3]]
+
+
 def test_an_unavailable_database_is_told_to_everybody_who_waits_and_the_writer_goes_on() -> None:
     database = Database()
 
