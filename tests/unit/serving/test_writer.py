@@ -18,8 +18,10 @@ class Database:
         self.entered = threading.Event()
         self.down = False
         self.poison: int | None = None
+        self.asked = 0
 
     def store(self, numbers: list[int]) -> list[int]:
+        self.asked += 1
         self.entered.set()
         assert self.gate.wait(10)
         if self.down:
@@ -119,6 +121,7 @@ def test_an_unavailable_database_is_told_to_everybody_who_waits_and_the_writer_g
         for task in (first, *waiting):
             with pytest.raises(StorageUnavailable, match="locked"):
                 await task
+        assert database.asked == 2, "not once more for each"
         database.down = False
         assert await writer.do(database.store, [21]) == [42]
         assert writer.queued == 0
@@ -164,6 +167,21 @@ def test_nobody_waits_for_ever_and_what_had_not_begun_is_not_done_later() -> Non
     assert database.transactions == [[0]]
 
 
+def test_a_transaction_has_its_bounds_however_many_wait() -> None:
+    database = Database()
+
+    async def body(writer: Writer) -> None:
+        first = await occupy(writer, database)
+        waiting = [asyncio.create_task(writer.do(database.store, [i] * 250)) for i in range(50)]
+        await asyncio.sleep(0)
+        database.gate.set()
+        assert await first == [0]
+        assert [await task for task in waiting] == [[2 * i] * 250 for i in range(50)]
+
+    run(body, limit=20_000)
+    assert [len(transaction) for transaction in database.transactions] == [1, 10_000, 2_500]
+
+
 def test_too_much_waiting_is_refused_at_once() -> None:
     database = Database()
 
@@ -185,11 +203,12 @@ def test_a_request_that_went_away_is_stored_all_the_same() -> None:
 
     async def body(writer: Writer) -> None:
         first = await occupy(writer, database)
-        gone = asyncio.create_task(writer.do(database.store, [7]))
+        gone, other = (asyncio.create_task(writer.do(database.store, [i])) for i in (7, 8))
         await asyncio.sleep(0)
         gone.cancel()
         database.gate.set()
         await first
+        assert await other == [16]
         assert await writer.do(database.store, [1]) == [2]
         assert writer.queued == 0
 
