@@ -1,0 +1,74 @@
+"""The id of a request: the client's where it will do, else one of ours; and the line about each."""
+
+import asyncio
+import logging
+import re
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autoops.serving.request_ids import HEADER, Identified, Told
+
+REQUEST: Scope = {"type": "http", "method": "POST", "raw_path": b"/a%0Ab", "headers": []}
+STARTED: Message = {"type": "http.response.start", "status": 201, "headers": [(b"a", b"b")]}
+ENDED: Message = {"type": "http.response.body", "body": b"x"}
+
+
+async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+    for message in (STARTED, ENDED):
+        await send(dict(message))
+
+
+async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ValueError("a defect")
+
+
+def ask(app: ASGIApp, scope: Scope) -> list[Message]:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent
+
+
+def answered_id(given: bytes | None) -> bytes:
+    headers = [(b"x", b"y")] if given is None else [(HEADER, given), (b"x", b"y")]
+    started, ended = ask(Identified(answering), REQUEST | {"headers": headers})
+    (kept, (name, request_id)) = started["headers"]
+    assert (kept, name, ended) == ((b"a", b"b"), HEADER, ENDED)
+    return bytes(request_id)
+
+
+@pytest.mark.parametrize("given", [b"a", b"ride/7:retry=1", b"!~", b"x" * 128])
+def test_the_clients_id_stands_in_the_answer(given: bytes) -> None:
+    assert answered_id(given) == given
+
+
+@pytest.mark.parametrize("given", [None, b"", b"a b", b"x" * 129, b"\xc3\xbc", b"a\x7f", b"a\n"])
+def test_else_one_is_made_for_each(given: bytes | None) -> None:
+    made = [answered_id(given) for _ in range(2)]
+    assert all(re.fullmatch(rb"[0-9a-f]{32}", one) for one in made)
+    assert made[0] != made[1]
+
+
+@pytest.mark.parametrize("kind", [Identified, Told])
+def test_what_is_no_request_passes(kind: type[Identified] | type[Told]) -> None:
+    assert ask(kind(answering), {"type": "lifespan"}) == [STARTED, ENDED]
+
+
+def test_each_request_is_told_with_what_came_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert ask(Told(answering), REQUEST) == [STARTED, ENDED]
+        with pytest.raises(ValueError, match="a defect"):
+            ask(Told(breaking), REQUEST)
+    told = [vars(record) for record in caplog.records]
+    assert [one["http.response.status_code"] for one in told] == [201, 500]
+    for one in told:
+        assert (one["http.request.method"], one["url.path"]) == ("POST", "/a%0Ab")
+        assert 0 <= one["event.duration"] < 60e9
+        assert "\n" not in one["message"]

@@ -1,0 +1,39 @@
+"""What is said to the database at the very end: it may fail, and nobody waits for it for ever."""
+
+import threading
+
+from autoops.errors import StorageUnavailable
+from autoops.serving.stopping import DRAIN_S, LAST_ACTION_S, SEND_ON_S, sign_off, stops_within_s
+from autoops.settings import Settings
+
+PATIENT_S = 60
+
+
+def test_what_is_said_at_the_end_is_done_before_it_ends() -> None:
+    done: list[bool] = []
+    sign_off(lambda: done.append(True), PATIENT_S)
+    assert done == [True]
+
+
+def test_a_database_that_is_away_at_the_end_is_nothing_to_speak_of() -> None:
+    def refused() -> None:
+        raise StorageUnavailable("gone")
+
+    sign_off(refused, PATIENT_S)
+
+
+def test_a_database_that_does_not_answer_at_the_end_is_left() -> None:
+    answers = threading.Event()
+
+    def waits() -> None:
+        answers.wait(PATIENT_S)
+
+    sign_off(waits, 0.01)
+    answers.set()
+
+
+def test_a_stop_takes_no_longer_than_its_parts_together(settings: Settings) -> None:
+    storage_s, request_s = settings.storage.timeout_s, settings.serving.timeout_s
+    a_look_and_a_heartbeat = 2 * LAST_ACTION_S
+    parts_s = request_s + DRAIN_S + storage_s + a_look_and_a_heartbeat + SEND_ON_S + storage_s
+    assert parts_s < stops_within_s(settings) <= parts_s + 10
