@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from autoops.errors import BundleError
 from autoops.registry import ModelVersion
 from autoops.serving.budget import MEMORY_PER_BYTE, Budget, available_bytes
 
@@ -46,3 +47,11 @@ def test_a_model_that_would_not_fit_into_memory_is_refused_and_told_so() -> None
     budget.admit(version, 50 * MB)
     with pytest.raises(MemoryError, match=r"version 7 has 51\.0 MB: loading it takes some 1275 MB .* 1250 are free"):
         budget.admit(version, 51 * MB)
+
+
+def test_a_model_is_refused_that_is_larger_than_the_setting_and_none_that_is_as_large() -> None:
+    budget = Budget(most_mb=200, available=lambda: math.inf)
+    version = ModelVersion(7, "run")
+    budget.admit(version, 200 * MB)
+    with pytest.raises(BundleError, match=r"version 7 has 200\.1 MB, serving\.max_model_mb is 200$"):
+        budget.admit(version, 200 * MB + 60_000)

@@ -136,6 +136,21 @@ def test_the_reason_of_a_refusal_survives_an_outage(make: Callable[..., Holder],
     assert holder.failure == refused
 
 
+def test_what_is_in_the_way_is_logged_once_until_it_is_something_else(
+    make: Callable[..., Holder], registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = make()
+    registry.down = True
+    for _ in range(3):
+        holder.refresh()
+    assert len(caplog.records) == 1
+    registry.down = False
+    registry.aliases.clear()
+    for _ in range(3):
+        holder.refresh()
+    assert len(caplog.records) == 2
+
+
 class FullDisk(FakeRegistry):
     full = True
 
