@@ -65,7 +65,8 @@ def test_the_same_key_again_changes_nothing(file: Path) -> None:
     secret = add(file, "client", "predict")
     before = file.stat()
     add(file, "client", "predict", secret=secret, replace=True)
-    assert file.stat() == before
+    after = file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,7 @@ def test_those_who_add_at_the_same_time_lose_nothing(file: Path) -> None:
         "[]",
         '{"keys": [{"name": "x", "sha256": "autoops_cleartext", "created_at": "2026-01-01T00:00:00Z"}]}',
         '{"keys": [], "kees": []}',
+        json.dumps({"keys": 2 * [{"name": "x", "sha256": "0" * 64, "created_at": "2026-01-01T00:00:00Z"}]}),
         None,
     ],
 )
@@ -124,6 +126,17 @@ def test_a_file_that_does_not_read_changes_nothing_and_is_told_once(file: Path, 
     file.write_text('{"keys": []}')
     keys.look()
     assert keys.owner_of(secret) is None
+
+
+def test_keys_are_asked_for_where_the_settings_name_their_file(file: Path, settings: Settings) -> None:
+    secret = add(file, "client", "predict")
+    keyed = settings.model_copy(update={"security": settings.security.model_copy(update={"keys_file": file})})
+    keys = configured(keyed)
+    assert keys is not None
+    assert keys.owner_of(secret.encode()) == read_keys(file)[0]
+    file.unlink()
+    with pytest.raises(SettingsError, match="is not there"):
+        configured(keyed)
 
 
 @pytest.mark.parametrize(("host", "told"), [("127.0.0.1", 0), ("::1", 0), ("localhost", 0), ("0.0.0.0", 1), ("::", 1)])
