@@ -3,8 +3,9 @@
 import hashlib
 import json
 import logging
+import stat
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_a_secret_has_256_bits_and_its_owner_is_found_by_nothing_else(file: Path
         assert keys.owner_of(wrong.encode()) is None
 
 
+def test_a_secret_may_be_given_that_is_as_long_as_256_bits(file: Path) -> None:
+    add(file, "client", secret="x" * 43)
+    with pytest.raises(InputError, match="43 characters"):
+        add(file, "other", secret="x" * 42)
+
+
+def test_the_api_may_run_as_another_user_than_who_adds_keys(file: Path) -> None:
+    add(file, "client")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
 def test_a_name_is_taken_until_it_is_replaced_or_revoked(file: Path) -> None:
     first = add(file, "client", "predict")
     with pytest.raises(Conflict, match="client"):
@@ -64,7 +76,7 @@ def test_a_name_is_taken_until_it_is_replaced_or_revoked(file: Path) -> None:
 def test_the_same_key_again_changes_nothing(file: Path) -> None:
     secret = add(file, "client", "predict")
     before = file.stat()
-    add(file, "client", "predict", secret=secret, replace=True)
+    add_key(file, "client", ["predict"], AT + timedelta(days=1), secret=secret, replace=True)
     after = file.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
