@@ -16,6 +16,8 @@ OFFERED = ("application/json", "application/vnd.apache.arrow.stream")
         ("Application/VND.apache.arrow.stream; charset=x", 1),
         ("application/json;q=0.5, application/vnd.apache.arrow.stream", 1),
         ("application/json;q=0.5, */*;q=0.8", 1),
+        ("application/json;q=1, application/vnd.apache.arrow.stream", 0),
+        ("application/json, application/vnd.apache.arrow.stream;q=7", 0),
         ("application/json;q=0, */*", 1),
         ("text/html, */*;q=0.1", 0),
         ("text/html", None),

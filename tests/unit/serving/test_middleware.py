@@ -6,7 +6,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from autoops.errors import ServiceUnavailable
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import Admission
+from autoops.serving.middleware import Admission, Measured
 
 POST: Scope = {"type": "http", "method": "POST"}
 
@@ -75,5 +75,56 @@ def test_beyond_so_many_requests_only_those_that_read_are_let_in() -> None:
         reader.go_on.set()
         await asyncio.gather(*held)
         assert await ask(admission, 1) == []
+        metrics.publish()
+        assert b"\nautoops_http_requests_in_flight 0.0\n" in metrics.text()
+
+    asyncio.run(main())
+
+
+async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"] == "/defect":
+        raise ValueError("a defect")
+    await send({"type": "http.response.start", "status": 201, "headers": []})
+    await send({"type": "http.response.body", "body": b"x"})
+
+
+def test_answers_are_counted_and_timed_by_route_and_status() -> None:
+    metrics = Metrics()
+    measured = Measured(answering, metrics, ["/predict", "/defect"])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def main() -> None:
+        for path in ("/predict", "/predict", "/made-up", "/made-up-too"):
+            await measured(POST | {"path": path}, receive, send)
+        with pytest.raises(ValueError, match="a defect"):
+            await measured(POST | {"path": "/defect"}, receive, send)
+        await measured({"type": "lifespan", "path": "/predict"}, receive, send)
+
+    asyncio.run(main())
+    assert [message.get("status") for message in sent] == [201, None] * 5
+    lines = dict(line.rsplit(" ", 1) for line in metrics.text().decode().splitlines() if not line.startswith("#"))
+    counted = {name: value for name, value in lines.items() if name.startswith("autoops_http_requests_total")}
+    assert counted == {
+        'autoops_http_requests_total{route="/predict",status="201"}': "2.0",
+        'autoops_http_requests_total{route="other",status="201"}': "2.0",
+        'autoops_http_requests_total{route="/defect",status="500"}': "1.0",
+    }
+    assert lines['autoops_http_request_seconds_count{route="/predict"}'] == "2.0"
+    assert 0 <= float(lines['autoops_http_request_seconds_sum{route="/predict"}']) < 60
+
+
+def test_what_is_no_request_is_let_in_whatever_is_in_work() -> None:
+    async def main() -> None:
+        admission = Admission(answering, requests=0, body_bytes=10, all_bytes=10)
+        assert [message["type"] for message in await ask(admission, 1, {"type": "lifespan", "path": ""})] == [
+            "http.response.start",
+            "http.response.body",
+        ]
 
     asyncio.run(main())
