@@ -23,6 +23,7 @@ OFFERED = ("application/json", "application/vnd.apache.arrow.stream")
         ("text/html", None),
         ("application/json;q=0", None),
         ("application/json;q=nonsense", None),
+        ("application/json;q=nan", None),
     ],
 )
 def test_the_most_wanted_kind_is_given(header: str, position: int | None) -> None:

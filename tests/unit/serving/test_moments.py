@@ -113,6 +113,17 @@ def test_timestamps_of_all_units_are_what_the_text_is(clock: datetime, unit: str
     assert not fine[0] or found.tolist() == [said.astimezone(UTC).replace(tzinfo=None)]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("naive", [False, True])
+def test_timestamps_have_the_edges_of_the_contract(unit: str, naive: bool) -> None:
+    edges = [edge.astimezone(NEW_YORK if naive else UTC).replace(tzinfo=None) for edge in (EARLIEST, LATEST)]
+    earliest, latest = np.array(edges, dtype=f"datetime64[{unit}]").astype(np.int64).tolist()
+    counts = np.array([earliest - 1, earliest, latest - 1, latest])
+    found, fine = moments.of_timestamps(counts, unit, naive)
+    assert fine.tolist() == [False, True, True, False]
+    assert found[1] == np.datetime64(EARLIEST.replace(tzinfo=None))
+
+
 @given(st.lists(st.none() | wall_clocks))
 def test_datetimes_are_the_moments_that_they_are(walls: list[datetime | None]) -> None:
     given_at = [None if wall is None else wall.replace(tzinfo=NEW_YORK) for wall in walls]
