@@ -110,7 +110,7 @@ class Relay:
     def _step(self) -> bool:
         """Some rows of one's own, then some of a process that is gone, so that neither waits for the other."""
         asked = self._move(self._outbox)
-        if not self.away and time.monotonic() >= self._look_at:
+        if time.monotonic() >= self._look_at:
             self._adopted = self._adopted or next(self._folder.abandoned(), None)
             self._look_at = time.monotonic() + (0 if self._adopted else _ADOPT_S)
         if self._adopted is None:

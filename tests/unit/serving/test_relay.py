@@ -223,6 +223,17 @@ def test_a_stop_leaves_to_others_what_was_not_emptied(
         held.release()
 
 
+def test_what_was_left_is_not_forgotten_while_nothing_of_ones_own_waits(
+    relay: Relay, database: Database, abandoned: list[str], folder: OutboxFolder
+) -> None:
+    database.failure = StorageUnavailable("gone")
+    relay.start()
+    eventually(lambda: relay.away)
+    database.failure = None
+    eventually(lambda: sorted(database.retired) == abandoned)
+    eventually(lambda: not relay.away)
+
+
 def test_an_outbox_that_cannot_be_emptied_is_left_to_others(
     relay: Relay, database: Database, abandoned: list[str], folder: OutboxFolder
 ) -> None:
