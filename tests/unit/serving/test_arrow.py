@@ -51,6 +51,15 @@ def test_distances_are_numbers_of_any_kind(kind: pa.DataType) -> None:
     assert read(trip_table(trip_distance=distances)).trip_distance.tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+def test_texts_have_offsets_of_any_width(kind: pa.DataType) -> None:
+    batch = read(
+        trip_table(pickup_at=pa.array(["2023-01-10T10:30:00"] * 3, kind), request_id=pa.array(["a", "b", "c"], kind))
+    )
+    assert batch.pickup_at.tolist() == [datetime(2023, 1, 10, 15, 30)] * 3
+    assert batch.request_ids == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_a_timestamp_without_a_zone_is_new_yorks(unit: str) -> None:
     clocks = [datetime(2023, 11, 5, 1, 30), None, datetime(2023, 3, 12, 2, 30)]
