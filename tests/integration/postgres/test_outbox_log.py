@@ -12,7 +12,7 @@ from autoops import database, tables
 from autoops.errors import StorageUnavailable
 from autoops.predictions import Label, PredictionLog, Scope
 from autoops.serving.metrics import Metrics
-from autoops.serving.outbox_log import OutboxLog, outboxes
+from autoops.serving.outbox_log import OutboxLog, needs_outbox, outboxes
 from autoops.settings import Settings
 from tests.conftest import stored_at
 from tests.fakes import HeldClock
@@ -52,6 +52,10 @@ def away(settings: Settings) -> Iterator[sa.Engine]:
 @pytest.fixture
 def folder(settings: Settings) -> Path:
     return outboxes(settings)
+
+
+def test_only_a_log_on_a_server_needs_an_outbox(engine: sa.Engine, away: sa.Engine) -> None:
+    assert [needs_outbox(PredictionLog(each)) for each in (engine, away)] == [False, True]
 
 
 def test_a_repeat_elsewhere_gets_the_first_answer_one_by_one_and_in_a_batch(begin: Begin, pg_engine: sa.Engine) -> None:
