@@ -111,6 +111,16 @@ def test_what_waits_is_told_and_there_is_room_for_so_much(begin: Begin, away: sa
         assert gauges(log)["autoops_outbox_oldest_seconds"] == 90
 
 
+def test_only_what_names_a_request_waits_for_the_database(begin: Begin, pg_engine: sa.Engine) -> None:
+    with begin(pg_engine) as log, pg_engine.begin() as holder:
+        holder.execute(sa.text("LOCK TABLE predictions"))
+        log.append([row(1)])
+        log.append_columns(columns([row(2)]))
+        assert gauges(log)["autoops_outbox_database_away"] == 0
+        log.append([row(3, "ride-3")])
+        assert gauges(log)["autoops_outbox_database_away"] == 1
+
+
 def test_one_request_is_taken_whatever_its_size_where_nothing_waits(begin: Begin, away: sa.Engine) -> None:
     rows = [row(number) for number in range(5)]
     with begin(away, most=4) as log:

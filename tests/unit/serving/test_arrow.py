@@ -37,6 +37,11 @@ def test_record_batches_come_together_in_order() -> None:
     assert batch.request_ids is None
 
 
+def test_what_is_written_is_read() -> None:
+    batch = arrow.read(arrow.write(trip_table(700)), max_rows=700)
+    assert batch.trip_distance.tolist() == [0.5 + 0.01 * i for i in range(700)]
+
+
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64()], ids=str)
 def test_integers_of_any_width_will_do(kind: pa.DataType) -> None:
     batch = read(
