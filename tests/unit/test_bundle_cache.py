@@ -1,7 +1,9 @@
 """Bundles on disk: whole or not there, few, and nothing beside them."""
 
 import multiprocessing
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,53 @@ def test_the_cache_keeps_what_is_in_use_and_little_else(registry: FakeRegistry, 
     places = set(cache.iterdir())
     assert {served, newest} < places
     assert len(places) == KEPT
+
+
+def test_what_is_taken_from_the_cache_is_in_use(registry: FakeRegistry, tmp_path: Path) -> None:
+    run, cache = small_training_run(tmp_path / "made"), tmp_path / "cache"
+    versions = [registry.register(run) for _ in range(KEPT + 1)]
+    for version in (*versions[:KEPT], versions[0], versions[KEPT]):
+        fetch_bundle(registry, version, cache)
+    assert {place.name.partition("-")[0] for place in cache.iterdir()} == {"1", "3", "4", "5"}
+
+
+class Held(FakeRegistry):
+    """Sends a bundle when it is told to."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.go_on = threading.Event()
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        downloaded = super().download_bundle(number, directory)
+        assert self.go_on.wait(30)
+        return downloaded
+
+
+def test_of_those_that_want_a_bundle_at_once_one_downloads_it_and_nobody_waits_for_another(tmp_path: Path) -> None:
+    registry, cache = Held(tmp_path / "registry"), tmp_path / "cache"
+    run = small_training_run(tmp_path / "made")
+    there, wanted = (registry.register(run) for _ in range(2))
+    registry.go_on.set()
+    fetch_bundle(registry, there, cache)
+    registry.go_on.clear()
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        try:
+            fetching = [pool.submit(fetch_bundle, registry, wanted, cache) for _ in range(3)]
+            deadline = time.monotonic() + 30
+            while times_open(cache) < 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            pool.submit(fetch_bundle, registry, there, cache).result(30)
+        finally:
+            registry.go_on.set()
+        assert len({found.result(30).directory for found in fetching}) == 1
+    assert registry.calls["download_bundle"] == 2
+
+
+def times_open(directory: Path) -> int:
+    opened = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    return opened.count(directory.resolve())
 
 
 class Endless(FakeRegistry):
