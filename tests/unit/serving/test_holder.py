@@ -1,3 +1,5 @@
+import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -321,6 +323,15 @@ def test_what_is_loaded_stays_on_disk_and_what_a_killed_process_left_does_not(
 def test_a_damaged_note_is_no_note(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     assert LastServed(tmp_path, "trips").recall() is None
+
+
+def test_of_the_notes_that_were_not_finished_those_go_that_nobody_writes_any_more(tmp_path: Path) -> None:
+    for name, age_s in (("young", 0), ("old", 3600)):
+        note = tmp_path / f".{FILE}.{name}"
+        note.write_text("{")
+        os.utime(note, (time.time() - age_s,) * 2)
+    LastServed(tmp_path, "trips").sweep()
+    assert [file.name for file in tmp_path.iterdir()] == [f".{FILE}.young"]
 
 
 def test_a_note_that_cannot_be_written_stops_nothing(

@@ -1,6 +1,7 @@
 """What is said to the database at the very end: it may fail, and nobody waits for it for ever."""
 
 import threading
+import time
 
 from autoops.errors import StorageUnavailable
 from autoops.serving.stopping import DRAIN_S, LAST_ACTION_S, SEND_ON_S, sign_off, stops_within_s
@@ -11,7 +12,12 @@ PATIENT_S = 60
 
 def test_what_is_said_at_the_end_is_done_before_it_ends() -> None:
     done: list[bool] = []
-    sign_off(lambda: done.append(True), PATIENT_S)
+
+    def takes_a_while() -> None:
+        time.sleep(0.05)
+        done.append(True)
+
+    sign_off(takes_a_while, PATIENT_S)
     assert done == [True]
 
 
