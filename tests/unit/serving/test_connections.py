@@ -130,6 +130,27 @@ def test_a_request_that_is_not_sent_in_time_is_told_so(
     assert b"application/problem+json" in answer
 
 
+def test_a_client_that_sends_byte_by_byte_has_no_more_time_than_another(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SEND_S", 0.3)
+    with running.connect() as slow:
+        slow.settimeout(SHORT_S)
+        assert any(_is_left_after(slow, bytes([byte])) for byte in ASK[:-2] + b"x: " + b"y" * 1500)
+
+
+def _is_left_after(client: socket.socket, sent: bytes) -> bool:
+    """Whether the server had enough of it: it says so, or the connection is gone."""
+    try:
+        client.sendall(sent)
+        client.recv(4096)
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
 @pytest.fixture
 def few_descriptors() -> Iterator[int]:
     """As many as a process may have that asks for more."""
