@@ -48,7 +48,7 @@ def kernel(champion: Champion, threads: int, cores: Sequence[int], for_s: float)
 
 
 def _over_http(port: int, request: bytes, connections: int) -> float:
-    return ROWS * ask(port, [request], connections, WINDOW_S).rate
+    return ROWS * ask([port], [request], connections, WINDOW_S).rate
 
 
 def measure(

@@ -45,12 +45,13 @@ def post(path: str, media_type: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def ask(port: int, requests: Sequence[bytes], connections: int, for_s: float) -> Window:
-    """Asks again and again; SystemExit with the server's words where one answer is no 200."""
-    return uvloop.run(_ask(port, requests, connections, for_s))
+def ask(ports: Sequence[int], requests: Sequence[bytes], connections: int, for_s: float) -> Window:
+    """Asks again and again, on as many connections to each port; SystemExit with the server's words where one answer
+    is no 200."""
+    return uvloop.run(_ask(ports, requests, connections, for_s))
 
 
-async def _ask(port: int, requests: Sequence[bytes], connections: int, for_s: float) -> Window:
+async def _ask(ports: Sequence[int], requests: Sequence[bytes], connections: int, for_s: float) -> Window:
     loop = asyncio.get_running_loop()
     over: asyncio.Future[str] = loop.create_future()
     began, worked = time.perf_counter(), time.process_time()
@@ -59,7 +60,7 @@ async def _ask(port: int, requests: Sequence[bytes], connections: int, for_s: fl
     for number in range(connections):
         turn = itertools.cycle([*requests[number % len(requests) :], *requests[: number % len(requests)]])
         connection = partial(_Connection, turn, tally, over)
-        transport, _ = await loop.create_connection(connection, "127.0.0.1", port)
+        transport, _ = await loop.create_connection(connection, "127.0.0.1", ports[number % len(ports)])
         transports.append(transport)
     await asyncio.wait([over], timeout=for_s)
     window = Window(

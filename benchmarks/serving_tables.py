@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.batches import CONNECTIONS as BATCH_CONNECTIONS
 from benchmarks.batches import KERNEL, Rates
 from benchmarks.contestants import MLFLOW, NOOP, OURS, ROWS
-from benchmarks.single_rows import ONE, ONE_ON_TWO, TWO
+from benchmarks.single_rows import APART, ONE, ONE_ON_TWO, TWO
 
 BEGIN, END = "<!-- figures of scripts/bench.sh serving -->", "<!-- end of figures -->"
 COMMAND = "`./scripts/bench.sh serving`"
@@ -130,7 +130,7 @@ def _single(figures: Mapping[str, Mapping[str, Sequence[float]]], missing: Mappi
 def _workers(found: Any) -> str:
     if isinstance(found, str):
         return f"Not measured: {found}."
-    rates = {name: found[name]["rate"] for name in (ONE, ONE_ON_TWO, TWO)}
+    rates = {name: found[name]["rate"] for name in (ONE, ONE_ON_TWO, TWO, APART)}
     rows = [
         [
             name,

@@ -139,7 +139,7 @@ def compare(up: Running, before_s: float, acts: Sequence[Callable[[], T]]) -> li
 
 def _ask(port: int) -> Window:
     with machine.pinned(machine.cores().client):
-        return ask(port, requests(), CONNECTIONS, WINDOW_S)
+        return ask([port], requests(), CONNECTIONS, WINDOW_S)
 
 
 def _percentile(windows: Sequence[Window], percent: int) -> float:

@@ -23,12 +23,12 @@ COMMAND = [sys.executable, "-m", "uvicorn", "--factory", "benchmarks.noop:create
 def test_the_client_counts_what_is_answered_and_stops_at_what_is_refused() -> None:
     server = Server(NOOP, lambda port: [*COMMAND, "--port", str(port)], [GOOD])
     with running(server, cores().worker) as up:
-        window = ask(up.port, [GOOD], 4, 0.5)
+        window = ask([up.port], [GOOD], 4, 0.5)
         assert window.rate == len(window.seconds) / window.lasted_s > 0
         assert up.memory_mb > 10
         assert 0 < up.cpu_s < 60
         with pytest.raises(SystemExit, match="422"):
-            ask(up.port, [GOOD, BAD], 4, 0.5)
+            ask([up.port], [GOOD, BAD], 4, 0.5)
         pid = up.process.pid
         with up.awake():
             assert psutil.Process(pid).status() != psutil.STATUS_STOPPED

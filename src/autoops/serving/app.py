@@ -84,9 +84,8 @@ def create_app(
     poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
     batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
-    endpoints = Endpoints(
-        predictor, workers, batches, serving.max_batch, str(serving.model_version), instance_id, started_at
-    )
+    follows = str(serving.model_version)
+    endpoints = Endpoints(predictor, workers, batches, serving.max_batch, follows, instance_id, started_at)
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
     lifespan = _lifespan(writer, outbox, batches, workers, periodics, leave, Patience.of(settings))

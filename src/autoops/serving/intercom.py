@@ -64,6 +64,15 @@ class Intercom:
         return self._folder / f"{pid}.sock"
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is still such a process."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
 async def _ask(path: Path, question: str, within_s: float) -> Reply | None:
     pid = int(path.stem)
     try:

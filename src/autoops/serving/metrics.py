@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from autoops.serving.holder import Holder, Loaded, Outcome
+from autoops.serving.intercom import is_alive
 from autoops.serving.writer import Writer
 
 Across = Literal["liveall", "livesum", "livemax"]
@@ -111,7 +112,5 @@ def _seconds(holder: Holder, moment: Callable[[Loaded], datetime]) -> float:
 
 def _forget_dead_gauges(shared: Path) -> None:
     for pid in {int(path.stem.rpartition("_")[2]) for path in shared.glob("gauge_live*.db")}:
-        try:
-            os.kill(pid, 0)
-        except OSError:
+        if not is_alive(pid):
             mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _SHARED = "AUTOOPS_SHARED_BY_WORKERS"
 _PREFIX = "autoops-workers-"
+_LOOP = "autoops.serving.listener:Loop"
 
 _LIFELESS_S = 30
 """A worker that is silent for so long is replaced: loading a large model may keep one from answering for seconds."""
@@ -47,7 +48,7 @@ def run(factory: str, serving: Serving) -> None:
     options = connections.options(serving) | {"access_log": False, "log_config": None, "factory": True}
     with made_shared_folder() as folder:
         os.environ |= {_SHARED: str(folder), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-        options |= {"workers": serving.workers, "timeout_worker_healthcheck": _LIFELESS_S}
+        options |= {"workers": serving.workers, "timeout_worker_healthcheck": _LIFELESS_S, "loop": _LOOP}
         config = uvicorn.Config(partial(_worker, factory), serving.host, serving.port, **options)
         supervisor = _Supervisor(config, [config.bind_socket()])
         supervisor.run()

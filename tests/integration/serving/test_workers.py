@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,14 @@ def test_a_killed_worker_is_replaced_and_a_killed_parent_leaves_nothing(
         assert running.is_gone()
         with server.made_shared_folder():
             assert not folder.exists()
+
+
+def test_connections_that_stay_are_shared_out_evenly(registry: DirectoryRegistry, tmp_path: Path) -> None:
+    with served(tmp_path, registry) as running, ExitStack() as stack:
+        clients = [stack.enter_context(httpx.Client(base_url=running.client.base_url, timeout=30)) for _ in range(40)]
+        answered_by = Counter(client.get("/model/info").json()["instance_id"] for client in clients)
+        assert len(answered_by) == 2
+        assert min(answered_by.values()) >= 15
 
 
 def test_what_fails_in_every_worker_ends_the_server(registry: DirectoryRegistry) -> None:
