@@ -167,7 +167,7 @@ def _bomb(**options: Any) -> bytes:
         {"compression": "lz4"},
         {"compression": "zstd", "metadata_version": pa.ipc.MetadataVersion.V4},
     ],
-    ids=["zstd", "lz4", "as before Arrow 1.0"],
+    ids=["zstd", "lz4", "old metadata"],
 )
 def test_compressed_buffers_are_refused_before_they_grow(options: dict[str, Any]) -> None:
     body = _bomb(**options)
@@ -177,6 +177,15 @@ def test_compressed_buffers_are_refused_before_they_grow(options: dict[str, Any]
     assert pool.max_memory() < 1_000_000
     with pytest.raises(BrokenStream, match="compressed"):
         arrow.read(body, max_rows=10)
+
+
+def test_compression_as_it_was_said_before_arrow_1_is_refused() -> None:
+    table = trip_table()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_batch(table.to_batches()[0], custom_metadata={"ARROW:experimental_compression": "zstd"})
+    with pytest.raises(BrokenStream, match="compressed"):
+        arrow.read(bytes(sink.getvalue()), max_rows=10)
 
 
 def _dictionary_bomb() -> bytes:
