@@ -15,6 +15,7 @@ from autoops.registry import ModelVersion
 from autoops.serving.budget import Budget
 from tests.bundles import register_small, small_training_run
 from tests.fakes import FakeRegistry
+from tests.open_files import open_files
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_of_those_that_want_a_bundle_at_once_one_downloads_it_and_nobody_waits_f
         try:
             fetching = [pool.submit(fetch_bundle, registry, wanted, cache) for _ in range(3)]
             deadline = time.monotonic() + 30
-            while times_open(cache) < 3:
+            while open_files().count(cache.resolve()) < 3:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             pool.submit(fetch_bundle, registry, there, cache).result(30)
@@ -118,11 +119,6 @@ def test_of_those_that_want_a_bundle_at_once_one_downloads_it_and_nobody_waits_f
             registry.go_on.set()
         assert len({found.result(30).directory for found in fetching}) == 1
     assert registry.calls["download_bundle"] == 2
-
-
-def times_open(directory: Path) -> int:
-    opened = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
-    return opened.count(directory.resolve())
 
 
 class Endless(FakeRegistry):

@@ -13,6 +13,7 @@ from autoops.serving import outbox as module
 from autoops.serving.arrivals import Mark, Receipt
 from autoops.serving.outbox import Outbox
 from autoops.serving.outbox_folder import HeldOutbox, OutboxFolder
+from tests.open_files import open_files
 from tests.unit.serving.test_prediction_log import MOMENT, row
 from tests.unit.test_predictions import columns
 
@@ -196,9 +197,7 @@ def test_an_outbox_that_is_let_go_leaves_no_file_open(tmp_path: Path, end: Calla
 
 
 def open_below(directory: Path) -> list[Path]:
-    """What this process has open there, deleted files too."""
-    opened = [file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
-    return [file for file in opened if file.is_relative_to(directory)]
+    return [file for file in open_files() if file.is_relative_to(directory)]
 
 
 @pytest.fixture
