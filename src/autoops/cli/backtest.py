@@ -17,9 +17,7 @@ verbs = typer.Typer()
 @verbs.command()
 def backtest(
     months: Months,
-    source: Annotated[
-        str | None, typer.Option(help="A folder or base URL of raw months; default: data.source.")
-    ] = None,
+    source: Annotated[str | None, typer.Option(help="Folder or base URL of raw months; default: data.source.")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="One of them; may be repeated. Default: all.")] = None,
     label_lag_months: Annotated[str, typer.Option(help="Months until a month comes out, with its labels.")] = "0,2",
     changes_from: Annotated[str | None, typer.Option(help="First month of a change, where one is known.")] = None,
