@@ -85,7 +85,8 @@ class Scorer:
 
 
 _PART_ROWS = (256, 1024)
-"""A part is not smaller, which would cost more than it gains, and not larger, so that batches take turns."""
+"""A part is not smaller, which would cost more than it gains, and not larger, so that batches take turns. While all
+threads have work, parts are as large as they may be: each begins and ends with a wait for the interpreter."""
 
 
 class Cores:
@@ -99,6 +100,7 @@ class Cores:
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or _usable_cores()
         self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=give_way if self.threads > 1 else None)
+        self._in_work: set[Future[npt.NDArray[np.float64]]] = set()
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """What the scorer alone would answer, to the bit."""
@@ -107,9 +109,15 @@ class Cores:
     def submit(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> list[Future[npt.NDArray[np.float64]]]:
         """The same in parts, in their order."""
         least, most = _PART_ROWS
-        rows = min(max(math.ceil(len(matrix) / self.threads), least), most)
-        parts = [matrix[start : start + rows] for start in range(0, len(matrix), rows)]
-        return [self._pool.submit(scorer.predict, part) for part in parts]
+        if len(self._in_work) < self.threads:
+            most = min(max(math.ceil(len(matrix) / self.threads), least), most)
+        submitted = []
+        for start in range(0, len(matrix), most):
+            part = self._pool.submit(scorer.predict, matrix[start : start + most])
+            self._in_work.add(part)
+            part.add_done_callback(self._in_work.discard)
+            submitted.append(part)
+        return submitted
 
     def stop(self) -> None:
         self._pool.shutdown()

@@ -1,9 +1,12 @@
 """Whatever a client sends as a body or in a header is taken within the contract, or refused by what becomes a 4xx."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from fastapi.exceptions import RequestValidationError
@@ -16,8 +19,8 @@ from starlette.requests import Request
 from autoops.errors import InputError
 from autoops.serving import schemas
 from autoops.serving.accept import preferred
-from autoops.serving.batch import Batch
-from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.batch import Batch, of_rows
+from autoops.serving.batch_bodies import MEDIA_TYPES, _quick_rows, kinds_of, read
 from autoops.serving.bodies import JSON, Model, parse_json
 from autoops.serving.predictor import _sort_out
 from autoops.serving.refusals import BrokenStream
@@ -77,6 +80,47 @@ def test_a_trip(body: bytes) -> None:
 def test_a_batch(body: bytes) -> None:
     taken = take_or_refuse(lambda: read(body, "json", 5))
     check(taken and taken[0])
+
+
+valid_trips = st.fixed_dictionaries(
+    {"trip_distance": st.floats(0.01, 99) | st.integers(1, 99), "pickup_location_id": st.integers(1, 265)},
+    optional={
+        "passenger_count": st.none() | st.integers(0, 9),
+        "pickup_at": st.none() | st.datetimes(datetime(2010, 1, 1), datetime(2098, 1, 1)).map(datetime.isoformat),
+        "request_id": st.none() | st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20),
+    },
+).map(lambda trip: trip | {"dropoff_location_id": 1})
+
+
+@fuzzed
+@given(
+    st.lists(valid_trips, min_size=1, max_size=6)
+    .map(lambda trips: json.dumps({"trips": trips}).encode())
+    .flatmap(lambda body: st.just(body) | mutations(body))
+    | bodies(st.lists(replaced(TRIP), max_size=3).map(lambda trips: {"trips": trips}), {"trips": [TRIP]})
+)
+def test_rows_that_are_read_the_quick_way_are_those_of_the_long_way(body: bytes) -> None:
+    slow = take_or_refuse(lambda: parse_json(body, schemas.AnyBatch))
+    quick = _quick_rows(body, 5)
+    if slow is None or slow.trips is None or len(slow.trips) > 5:
+        assert quick is None
+    else:
+        assert quick is not None
+        expected = of_rows(slow.trips)
+        for name, values in expected.columns().items():
+            assert values.dtype == quick.columns()[name].dtype
+            assert np.array_equal(values, quick.columns()[name], equal_nan=True)
+        assert expected.request_ids == quick.request_ids
+
+
+def test_rows_with_fields_of_their_own_take_no_more_memory_than_others() -> None:
+    body = json.dumps({"trips": [{f"field-{n}": 1} for n in range(2_000)]}).encode()
+    tracemalloc.start()
+    try:
+        assert _quick_rows(body, 2_000) is None
+        assert tracemalloc.get_traced_memory()[1] < 100 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 @fuzzed

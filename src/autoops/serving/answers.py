@@ -41,15 +41,26 @@ class BatchAnswer:
     def columns(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name, _ in ARROW_FIELDS}
 
+    def lists(self) -> list[list[Any]]:
+        return [values if isinstance(values, list) else values.tolist() for values in self.columns().values()]
+
 
 def encode(answer: BatchAnswer, form: Form) -> bytes:
     if form == "arrow":
         return _arrow(answer)
     if form == "columns":
         return orjson.dumps({"model_version": answer.answered_by, "columns": answer.columns()}, option=_OPTIONS)
-    lists = [values if isinstance(values, list) else values.tolist() for values in answer.columns().values()]
-    names = [name for name, _ in ARROW_FIELDS]
-    predictions = [dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)]
+    predictions = [
+        {
+            "prediction_id": prediction_id,
+            "trip_duration_minutes": minutes,
+            "model_version": version,
+            "event_at": at,
+            "known_zones": known,
+            "repeated": repeated,
+        }
+        for prediction_id, minutes, version, at, known, repeated in zip(*answer.lists(), strict=True)
+    ]
     return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=_OPTIONS)
 
 

@@ -107,3 +107,27 @@ def test_many_threads_may_share_the_cores(scorer: Scorer) -> None:
         answers = list(pool.map(lambda _: cores.predict(scorer, matrix), range(24)))
     cores.stop()
     assert all(np.array_equal(answer, scorer.predict(matrix)) for answer in answers)
+
+
+def test_a_batch_is_cut_up_for_threads_without_work_and_for_no_others(scorer: Scorer) -> None:
+    matrix, go_on = np.zeros((1000, len(FEATURES)), dtype=np.float32), threading.Event()
+    begun, over = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Slow:
+        def predict(self, rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+            begun.release()
+            assert go_on.wait(10)
+            return scorer.predict(rows)
+
+    cores = Cores(2)
+    first = cores.submit(Slow(), matrix)  # type: ignore[arg-type]
+    assert all(begun.acquire(timeout=10) for _ in first)
+    second = cores.submit(Slow(), matrix)  # type: ignore[arg-type]
+    for part in (*first, *second):
+        part.add_done_callback(lambda _: over.release())
+    go_on.set()
+    assert [[len(part.result()) for part in parts] for parts in (first, second)] == [[500, 500], [1000]]
+    assert all(over.acquire(timeout=10) for _ in range(3))
+    third = cores.submit(scorer, matrix)
+    assert [len(part.result()) for part in third] == [500, 500]
+    cores.stop()
