@@ -2,7 +2,7 @@
 
 A stream comes from anybody. Its schema is checked before any of its data is touched; compressed buffers and
 dictionaries are refused, because few bytes of them may stand for gigabytes; and each record batch is validated in
-full: Arrow's own functions take offsets at their word.
+full: Arrow's own functions take kinds and offsets at their word, and a lie ends the process.
 """
 
 import struct

@@ -69,8 +69,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 def complaints(error: ValidationError) -> str:
     """Where and what, without the values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in found)
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
 
 
 Stamp = tuple[int, int, int]
