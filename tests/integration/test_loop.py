@@ -14,6 +14,7 @@ from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop import monitoring, retraining
 from autoops.loop.checks import JUDGED
+from autoops.loop.overview import overview, sentences
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import promote_version, roll_back
 from autoops.loop.scored_months import score
@@ -246,6 +247,13 @@ def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(
         retraining.promote(pipeline, plan, version, verdict)
     (entry,) = pipeline.ledger.entries(kind="promoted", model_version=version)
     assert (entry.incident_id, entry.evidence) == (plan["incident_id"], {"replaces": 1})
+
+
+def test_the_status_tells_what_each_instance_serves(pipeline: Pipeline) -> None:
+    now = pipeline.clock.now()
+    pipeline.instances.beat("a", None, now, now)
+    pipeline.instances.beat("b", 1, now, now, "box-2")
+    assert "instances  a serves no version yet; box-2 (b) serves version 1" in sentences(overview(pipeline))
 
 
 def test_confirm_waits_for_every_instance(pipeline: Pipeline) -> None:

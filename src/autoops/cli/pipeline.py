@@ -62,7 +62,7 @@ def sample(
         changes_from=change,
         magnitude=magnitude,
     )
-    console.show(None, False, f"wrote {len(wanted)} months to {output}")
+    console.show(None, False, f"wrote {', '.join(map(str, wanted))} to {output}")
 
 
 @verbs.command()

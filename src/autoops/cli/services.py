@@ -126,10 +126,15 @@ def replay(
         {"month": f"{Month.of(p.event_at)}", "model_version": p.model_version, "rows": p.rows, "mae": p.mae}
         for p in played.tally.by_month()
     ]
-    value = {"requests": played.requests, "failed": played.failed, "labels": played.labels_sent, "months": parts}
+    value = {
+        "requests": played.requests,
+        "failed": played.failed,
+        "labels": played.labels_sent,
+        "labels_not_due": played.labels_not_due,
+        "months": parts,
+    }
     lines = [f"{m['month']} by version {m['model_version']}: {m['rows']} trips, MAE {m['mae']:.3f} min" for m in parts]
-    failures = ", ".join(f"{count} x {what}" for what, count in played.failures.items()) or "none failed"
-    console.show(value, json, "\n".join([*lines, f"{played.requests} requests, {failures}"]))
+    console.show(value, json, "\n".join([*lines, *played.sentences()]))
     if played.failed:
         raise typer.Exit(1)
 

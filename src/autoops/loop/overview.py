@@ -58,7 +58,10 @@ def sentences(state: dict[str, Any]) -> list[str]:
             f"model      version {champion['version']}, trained on {champion['training_months']}, "
             f"{champion['live_predictions']} live predictions logged"
         )
-    serving = [f"{name} serves version {version}" for name, version in state["instances"].items()]
+    serving = [
+        f"{name} serves {'no version yet' if version is None else f'version {version}'}"
+        for name, version in state["instances"].items()
+    ]
     lines.append("instances  " + ("; ".join(serving) or "none gave a sign of life in the last seconds"))
     lines.append("last check " + (f"{check['verdict']}: {check['reason']}" if check else "none yet"))
     if state["labels"]:

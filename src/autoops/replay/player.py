@@ -96,6 +96,12 @@ class Played:
     def failed(self) -> int:
         return sum(self.failures.values())
 
+    def sentences(self) -> list[str]:
+        """What became of the requests, and of the labels if any were to be sent, in plain words."""
+        failures = ", ".join(f"{count} x {what}" for what, count in self.failures.items()) or "none failed"
+        labels = f"{self.labels_sent} labels sent, {self.labels_not_due} not due before the last month was over"
+        return [f"{self.requests} requests, {failures}"] + [labels] * bool(self.labels_sent or self.labels_not_due)
+
 
 def play(
     options: PlayOptions,

@@ -81,6 +81,7 @@ def test_labels_follow_when_event_time_has_passed_pickup_and_lag(world):
             assert all(picked_up[label["request_id"]] + timedelta(days=10) <= passed for label in body["labels"])
     assert played.labels_sent == len(api.labels) == 99
     assert played.labels_not_due == 21
+    assert played.sentences()[1:] == ["99 labels sent, 21 not due before the last month was over"]
     assert {label["trip_duration_minutes"] for label in api.labels} == {10.0}
 
 
@@ -88,6 +89,7 @@ def test_without_a_label_lag_no_ground_truth_is_sent(world):
     api = AnsweringApi()
     played = play(options(world, label_lag=None), transport=api)
     assert (api.labels, played.labels_sent, played.labels_not_due) == ([], 0, 0)
+    assert played.sentences() == ["120 requests, none failed"]
 
 
 def test_a_month_is_published_when_event_time_passes_its_end(world, tmp_path):
