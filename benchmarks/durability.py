@@ -60,7 +60,7 @@ def run(backend: str, home: Path, kills: int, chance: random.Random) -> bool:
         settings = Settings(storage=Storage(home=home / "var"))
         kill_again_and_again(Api(home, registry, settings), load, kills, chance)
         return report(backend, load, settings, outages=0)
-    with postgres() as server:
+    with PostgresServer() as server:
         settings = Settings(storage=Storage(home=home / "var", url=server.new_database()))
         Api(home, registry, settings).start().stop()
         with going_and_coming(server, random.Random(chance.random())) as outages:
@@ -76,16 +76,6 @@ def kill_again_and_again(api: Api, load: Acknowledged, kills: int, chance: rando
         killer.start()
         asyncio.run(ask_until_killed(process.url, load))
         killer.join()
-
-
-@contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @contextmanager

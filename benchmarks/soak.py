@@ -32,19 +32,14 @@ def main() -> None:
     options = parser.parse_args()
     seconds = options.minutes * 60
     plan = Plan(seconds, options.capacity, min(AWAY_S, seconds / 10), SAMPLE_EVERY_S, options.promotions)
-    postgres = PostgresServer()
-    try:
-        postgres.start()
-        with tempfile.TemporaryDirectory() as folder, rotation(Path(folder)) as turns:
-            print(f"{described()}; models of {turns.model_mb:.1f} MB", flush=True)
-            outcome = soak(Path(folder), turns, postgres, plan, partial(print, flush=True))
-            print(report.table(outcome), flush=True)
-            if options.samples:
-                options.samples.write_text(report.samples(outcome))
-            if (failures := Path(folder) / "ledger" / FAILURES).exists():
-                print(failures.read_text())
-    finally:
-        postgres.remove()
+    with PostgresServer() as postgres, tempfile.TemporaryDirectory() as folder, rotation(Path(folder)) as turns:
+        print(f"{described()}; models of {turns.model_mb:.1f} MB", flush=True)
+        outcome = soak(Path(folder), turns, postgres, plan, partial(print, flush=True))
+        print(report.table(outcome), flush=True)
+        if options.samples:
+            options.samples.write_text(report.samples(outcome))
+        if (failures := Path(folder) / "ledger" / FAILURES).exists():
+            print(failures.read_text())
     raise SystemExit(0 if outcome.found.perfect else 1)
 
 

@@ -86,6 +86,11 @@ def small_training_run(directory: Path, seed: int = 7, minutes_per_mile: float =
     )
 
 
+def three_speeds(home: Path) -> list[TrainingRun]:
+    """Three runs whose models answer differently: 4, 6 and 9 minutes a mile."""
+    return [small_training_run(home / str(speed), minutes_per_mile=speed) for speed in (4.0, 6.0, 9.0)]
+
+
 def register_small(registry: Registry, directory: Path, seed: int = 7, minutes_per_mile: float = 4.0) -> ModelVersion:
     """Trains, seals and registers a small version; its bundle is made in `directory`."""
     return registry.register(small_training_run(directory, seed, minutes_per_mile))

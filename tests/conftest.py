@@ -1,7 +1,8 @@
 """Fixtures that every kind of test may use."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops import database
-from autoops.settings import PREFIX, Settings, load_settings
+from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
 from tests.postgres import PostgresServer
 
 CONFIG = Path(__file__).parent.parent / "config.yaml"
@@ -19,14 +20,24 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@contextmanager
+def configured(changes: Mapping[str, object]) -> Iterator[Settings]:
+    """The shipped configuration with `changes`, named as in `storage.home`, and nothing of the caller's environment.
+    In force until the end, for processes started meanwhile too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            patch.delenv(name)
+        patch.setenv(CONFIG_VARIABLE, str(CONFIG))
+        for key, value in changes.items():
+            patch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
+        yield load_settings()
+
+
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path) -> Iterator[Settings]:
     """The shipped configuration, with its state in a temporary folder."""
-    for name in list(os.environ):
-        if name.startswith(PREFIX):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(tmp_path / "var"))
-    return load_settings(CONFIG)
+    with configured({"storage.home": tmp_path / "var"}) as settings:
+        yield settings
 
 
 @pytest.fixture
@@ -41,12 +52,8 @@ def engine(settings: Settings) -> Iterator[sa.Engine]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server; whoever stops it starts it again."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with PostgresServer() as server:
         yield server
-    finally:
-        server.remove()
 
 
 def stored_at(settings: Settings, url: str, timeout_s: float | None = None) -> Settings:

@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from autoops.errors import BundleError, NotFound, RegistryUnavailable
-from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+from autoops.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, TrainingRun
 
 
 class HeldClock:
@@ -68,6 +68,13 @@ class FakeRegistry(Registry):
 
     def _version(self, number: int) -> ModelVersion:
         return ModelVersion(number, f"run-{number}", dict(self._tags[self._known(number)]))
+
+    def filled(self, runs: Iterable[TrainingRun]) -> Self:
+        """Itself, with these versions registered and the first of them champion."""
+        for run in runs:
+            self.register(run)
+        self.set_alias(CHAMPION, 1)
+        return self
 
     def version(self, number: int) -> ModelVersion:
         self._enter("version")

@@ -1,5 +1,8 @@
 """What the files of this folder share."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from airflow.sdk import Asset, ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
 
 INCIDENT = Asset(name="autoops_incident", uri="autoops://incident")
@@ -9,6 +12,20 @@ ONLY_UNAVAILABLE = ExceptionRetryPolicy(
     default=RetryAction.FAIL,
 )
 """What may pass by itself is tried again; anything else would fail the same way."""
+
+ROUTINE: dict[str, Any] = {
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "tags": ["autoops"],
+    "default_args": {
+        "retries": 1,
+        "retry_delay": timedelta(seconds=10),
+        "execution_timeout": timedelta(minutes=15),
+        "retry_policy": ONLY_UNAVAILABLE,
+    },
+}
+"""Of a DAG that looks after things again and again: one look at a time, and what was missed is not made up for."""
 
 
 def actor() -> str:

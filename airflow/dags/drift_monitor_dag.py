@@ -1,10 +1,10 @@
 """`drift_monitor`: is the champion still right?"""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
-from conventions import INCIDENT, ONLY_UNAVAILABLE
+from conventions import INCIDENT, ROUTINE
 
 from autoops.settings import load_settings
 
@@ -27,17 +27,8 @@ in the ledger and in MLflow.
 @dag(
     dag_id="drift_monitor",
     schedule=timedelta(seconds=load_settings().drift.check_interval_s),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     doc_md=DOC,
-    tags=["autoops"],
-    default_args={
-        "retries": 1,
-        "retry_delay": timedelta(seconds=10),
-        "execution_timeout": timedelta(minutes=15),
-        "retry_policy": ONLY_UNAVAILABLE,
-    },
+    **ROUTINE,
 )
 def drift_monitor() -> None:
     @task(multiple_outputs=False)

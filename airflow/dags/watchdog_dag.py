@@ -1,10 +1,10 @@
 """`watchdog`: does the monitor still check, does the API serve the champion, and have people been told?"""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TriggerRule, dag, task
-from conventions import ONLY_UNAVAILABLE
+from conventions import ROUTINE
 
 from autoops.settings import load_settings
 
@@ -24,17 +24,8 @@ It cannot tell that Airflow itself is down: run `autoops alerts send` from somew
 @dag(
     dag_id="watchdog",
     schedule=timedelta(seconds=load_settings().alerts.interval_s),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     doc_md=DOC,
-    tags=["autoops"],
-    default_args={
-        "retries": 1,
-        "retry_delay": timedelta(seconds=10),
-        "execution_timeout": timedelta(minutes=15),
-        "retry_policy": ONLY_UNAVAILABLE,
-    },
+    **ROUTINE,
 )
 def watchdog() -> None:
     @task

@@ -1,7 +1,6 @@
 """Airflow in processes of its own: importing it here would read, and write, the caller's own AIRFLOW_HOME."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,21 +12,15 @@ import pytest
 from autoops.ingestion.sample import write_sample
 from autoops.months import parse_months
 from autoops.services.environment import HOME_VARIABLE, environment
-from autoops.settings import CONFIG_VARIABLE, PREFIX, load_settings
-from tests.conftest import CONFIG
+from tests.conftest import CONFIG, configured
 
 DAGS = CONFIG.parent / "airflow" / "dags"
 
 
 def variables_of(home: Path, overrides: Mapping[str, object]) -> dict[str, str]:
     """The environment that the services get, for a home and settings of the test's own."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
-        for key, value in {"storage.home": home, **overrides}.items():
-            monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
-        return environment(load_settings())
+    with configured({"storage.home": home, **overrides}) as settings:
+        return environment(settings)
 
 
 def run_script(script: Path, *arguments: str, variables: Mapping[str, str]) -> Any:

@@ -5,28 +5,19 @@ them; `approve` puts version 1 back, for which an incident was made to wait; at 
 
 import json
 import sys
-import threading
 from pathlib import Path
 
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
+from instance import an_instance
 
 from autoops.bootstrap import pipeline
-from autoops.registry import CHAMPION
 
 
 def outcome(dag: DAG, form: dict[str, object] | None = None) -> dict[str, object]:
     run = dag.test(run_conf=form)
     tasks = {instance.task_id: instance.state for instance in run.get_task_instances()}
     return {"run_id": run.run_id, "state": run.state, "tasks": tasks}
-
-
-def serve(stop: threading.Event) -> None:
-    """An API instance as the rest of the system sees one: heartbeats that name the champion."""
-    built = pipeline()
-    while not stop.wait(0.3):
-        champion, now = built.registry.by_alias(CHAMPION), built.clock.now()
-        built.instances.beat("the-only-one", champion.number if champion else None, now, now)
 
 
 def waiting_for_approval() -> int:
@@ -40,17 +31,12 @@ def waiting_for_approval() -> int:
 
 def main(folder: str, forms: str) -> None:
     dags = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="autoops").dags
-    pipeline(migrate=True)
-    stop = threading.Event()
-    serving = threading.Thread(target=serve, args=[stop], daemon=True)
-    serving.start()
-    runs = [outcome(dags["drift_monitor"])]
-    runs += [outcome(dags["retrain"], form) for form in json.loads(forms)]
-    runs += [outcome(dags["drift_monitor"])]
-    runs += [outcome(dags["approve"], {"incident": waiting_for_approval(), "reason": "I looked"})]
-    runs += [outcome(dags["watchdog"])]
-    stop.set()
-    serving.join()
+    with an_instance(pipeline(migrate=True)):
+        runs = [outcome(dags["drift_monitor"])]
+        runs += [outcome(dags["retrain"], form) for form in json.loads(forms)]
+        runs += [outcome(dags["drift_monitor"])]
+        runs += [outcome(dags["approve"], {"incident": waiting_for_approval(), "reason": "I looked"})]
+        runs += [outcome(dags["watchdog"])]
     print("\n" + json.dumps(runs))
 
 

@@ -1,38 +1,36 @@
 """A real scheduler, real asset events, a real MLflow server. One set of services for all tests of this file."""
 
 import json
-import os
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
-import uuid_utils
 
 from autoops import bootstrap, services
-from autoops.errors import RegistryUnavailable
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
-from autoops.predictions import LIVE, LoggedPrediction
-from autoops.registry import CHAMPION, champion_of
-from autoops.scoring import load_version
+from autoops.registry import champion_of
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.services.health import airflow_client
-from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
-from autoops.trips import columns_of
-from tests.conftest import CONFIG
+from autoops.settings import Settings
+from tests.conftest import configured
 from tests.dags.conftest import SMALL
+from tests.dags.instance import an_instance
+from tests.eventually import eventually
+from tests.integration.one_process import answers
 from tests.ports import free_ports
 
 CHECKS_EVERY_S = 5
 NEXT_MONTH = Month(2022, 4)
+
+
+wait_for = partial(eventually, within_s=180, every_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, world: Path) -> Path:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterator[Settings]:
     ports = free_ports(2)
-    overrides = {
+    changes = {
         **SMALL,
         "storage.home": tmp_path_factory.mktemp("home"),
         "data.source": published,
@@ -54,13 +52,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterat
         "airflow.port": ports[0],
         "mlflow.tracking_uri": f"http://127.0.0.1:{ports[1]}",
     }
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
-        for key, value in overrides.items():
-            monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
-        settings = load_settings()
+    with configured(changes) as settings:
         services.up(settings, without=["api", "exporter"])
         yield settings
         services.down(settings)
@@ -68,20 +60,9 @@ def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterat
 
 @pytest.fixture(scope="module")
 def pipeline(running: Settings) -> Iterator[Pipeline]:
-    """With an API instance as the rest of the system sees one: heartbeats that name the champion."""
-    built, stop = bootstrap.pipeline(running), threading.Event()
-
-    def serve() -> None:
-        while not stop.wait(0.5):
-            with suppress(RegistryUnavailable):
-                champion, now = built.registry.by_alias(CHAMPION), built.clock.now()
-                built.instances.beat("the-only-one", champion.number if champion else None, now, now)
-
-    serving = threading.Thread(target=serve)
-    serving.start()
-    yield built
-    stop.set()
-    serving.join()
+    built = bootstrap.pipeline(running)
+    with an_instance(built):
+        yield built
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +83,8 @@ def triggered(airflow: AirflowClient, pipeline: Pipeline, incident: int) -> list
     for _ in range(3):
         airflow.call("POST", "/api/v2/assets/events", {"asset_id": asset["id"], "extra": {"incident_id": incident}})
         before = len(airflow.runs("retrain"))
-        wait_until(lambda before=before: len(airflow.runs("retrain")) > before or before >= 3)
-    wait_until(lambda: all(run.finished for run in airflow.runs("retrain")))
+        wait_for(lambda before=before: len(airflow.runs("retrain")) > before or before >= 3)
+    wait_for(lambda: all(run.finished for run in airflow.runs("retrain")))
     return airflow.runs("retrain")[::-1]
 
 
@@ -137,13 +118,13 @@ def test_the_lines_of_its_tasks_name_the_incident(triggered: list[DagRun], runni
 
 def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, world: Path) -> None:
     """A steady window comes in; a scheduled check judges it."""
-    drive(pipeline, world / file_name(NEXT_MONTH), rows=2_600)
-    wait_until(lambda: bool(pipeline.checks.latest(1, judged=True)))
+    pipeline.log.append(answers(pipeline, clean(world / file_name(NEXT_MONTH), NEXT_MONTH).trips[:2_600]))
+    wait_for(lambda: bool(pipeline.checks.latest(1, judged=True)))
     (check,) = pipeline.checks.latest(1, judged=True)
     assert (check.verdict, check.alarm) == ("no drift", False)
 
     judged = airflow.runs("drift_monitor")[0].run_id
-    wait_until(lambda: any(run.finished and run.run_id != judged for run in airflow.runs("drift_monitor")[:1]))
+    wait_for(lambda: any(run.finished and run.run_id != judged for run in airflow.runs("drift_monitor")[:1]))
     finished = [run for run in airflow.runs("drift_monitor") if run.finished]
     assert {run.state for run in finished} == {"success"}
     assert all(airflow.task_states("drift_monitor", run.run_id)["emit"] == "skipped" for run in finished)
@@ -164,7 +145,7 @@ def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_
         holds_from=begins_at,
         evidence_until=begins_at + timedelta(days=2),
     )
-    wait_until(lambda: len(airflow.runs("retrain")) == 4 and airflow.runs("retrain")[0].finished)
+    wait_for(lambda: len(airflow.runs("retrain")) == 4 and airflow.runs("retrain")[0].finished)
     run = airflow.runs("retrain")[0]
     assert (run.run_type, run.state) == ("asset_triggered", "failed")
     states = airflow.task_states("retrain", run.run_id)
@@ -184,35 +165,3 @@ def test_down_ends_all_of_airflow_even_when_the_supervisor_was_killed(running: S
     supervisord.kill()
     assert services.down(running) is True
     assert psutil.wait_procs(started, timeout=1)[1] == []
-
-
-def drive(pipeline: Pipeline, path: Path, rows: int) -> None:
-    """Logs what the champion would have answered to a month's first trips."""
-    champion = champion_of(pipeline.registry)
-    trips = clean(path, NEXT_MONTH).trips.iloc[:rows]
-    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
-    pipeline.log.append(
-        [
-            LoggedPrediction(
-                str(uuid_utils.uuid7()),
-                None,
-                trip.pickup_at.to_pydatetime(),
-                pipeline.clock.now(),
-                champion.number,
-                LIVE,
-                float(trip.trip_distance),
-                int(trip.passenger_count),
-                int(trip.pickup_location_id),
-                int(trip.dropoff_location_id),
-                float(minutes),
-            )
-            for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
-        ]
-    )
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float = 180) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)

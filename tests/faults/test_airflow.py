@@ -1,6 +1,5 @@
 """A real scheduler whose tasks are killed, each once: the run ends as if nothing had been."""
 
-import os
 import re
 import threading
 from collections import Counter
@@ -15,13 +14,14 @@ from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.pipeline import Pipeline
 from autoops.months import parse_months
-from autoops.registry import CHAMPION, champion_of
+from autoops.registry import champion_of
 from autoops.services.airflow import AirflowClient
 from autoops.services.health import airflow_client
-from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
-from tests.conftest import CONFIG
+from autoops.settings import Settings
+from tests.conftest import configured
 from tests.dags.conftest import SMALL
-from tests.dags.test_scheduler import wait_until
+from tests.dags.instance import an_instance
+from tests.dags.test_scheduler import wait_for
 from tests.faults.proxy import Proxy
 from tests.integration.test_url_source import FileServer
 from tests.ports import free_port
@@ -61,7 +61,7 @@ def running(
     tmp_path_factory: pytest.TempPathFactory, proxies: dict[str, Proxy], postgres: PostgresServer
 ) -> Iterator[Settings]:
     log = sa.make_url(postgres.new_database()).set(port=proxies["database"].port).render_as_string()
-    overrides = {
+    changes = {
         **SMALL,
         "storage.home": tmp_path_factory.mktemp("home"),
         "storage.url": log,
@@ -72,13 +72,7 @@ def running(
         "mlflow.experiment": "killed-tasks",
         "model.name": "killed-tasks",
     }
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            monkeypatch.delenv(name)
-        monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
-        for key, value in overrides.items():
-            monkeypatch.setenv(PREFIX + key.replace(".", "__").upper(), str(value))
-        settings = load_settings()
+    with configured(changes) as settings:
         services.up(settings, without=["api", "mlflow", "exporter"])
         yield settings
         services.down(settings)
@@ -92,23 +86,13 @@ def airflow(running: Settings) -> Iterator[AirflowClient]:
 
 @pytest.fixture(scope="module")
 def pipeline(running: Settings, mlflow_uri: str, postgres: PostgresServer) -> Iterator[Pipeline]:
-    """Past the proxies; with an API instance as the rest of the system sees one: heartbeats that name the champion."""
+    """Past the proxies."""
     log = sa.make_url(str(running.storage.url)).set(port=postgres.port).render_as_string()
     storage = running.storage.model_copy(update={"url": log})
     mlflow = running.mlflow.model_copy(update={"tracking_uri": mlflow_uri})
     built = bootstrap.pipeline(running.model_copy(update={"storage": storage, "mlflow": mlflow}))
-    stop = threading.Event()
-
-    def serve() -> None:
-        while not stop.wait(0.5):
-            champion, now = built.registry.by_alias(CHAMPION), built.clock.now()
-            built.instances.beat("the-only-one", champion.number if champion else None, now, now)
-
-    serving = threading.Thread(target=serve)
-    serving.start()
-    yield built
-    stop.set()
-    serving.join()
+    with an_instance(built):
+        yield built
 
 
 class Killer:
@@ -142,12 +126,12 @@ def finished(airflow: AirflowClient, dag_id: str) -> bool:
 def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
     airflow: AirflowClient, pipeline: Pipeline, proxies: dict[str, Proxy]
 ) -> None:
-    wait_until(lambda: finished(airflow, "drift_monitor"), timeout_s=180)
+    wait_for(lambda: finished(airflow, "drift_monitor"), within_s=180)
     killer = Killer(airflow, "killed-at-each-step")
     for proxy in proxies.values():
         proxy.guard = killer
     airflow.trigger(RETRAIN, {"reason": "to be killed", "force": True}, "killed-at-each-step")
-    wait_until(lambda: finished(airflow, RETRAIN), timeout_s=600)
+    wait_for(lambda: finished(airflow, RETRAIN), within_s=600)
     states = airflow.task_states(RETRAIN, "killed-at-each-step")
     assert killer.killed == list(STEPS[:-1]), "the last one waits for the one before, which is not retried by itself"
     assert (states["promote"], states["confirm"], states["record_failure"]) == ("success", "failed", "failed")
@@ -158,8 +142,8 @@ def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
 
     cleared = {"dag_run_id": "killed-at-each-step", "only_failed": True, "dry_run": False, "reset_dag_runs": True}
     airflow.call("POST", f"/api/v2/dags/{RETRAIN}/clearTaskInstances", cleared)
-    wait_until(lambda: not finished(airflow, RETRAIN), timeout_s=60)
-    wait_until(lambda: finished(airflow, RETRAIN), timeout_s=300)
+    wait_for(lambda: not finished(airflow, RETRAIN), within_s=60)
+    wait_for(lambda: finished(airflow, RETRAIN), within_s=300)
     assert airflow.run(RETRAIN, "killed-at-each-step").state == "success"
     assert killer.killed == list(STEPS)
     (incident,) = pipeline.ledger.incidents()

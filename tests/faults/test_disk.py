@@ -17,11 +17,12 @@ from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.registry import CHAMPION
 from autoops.settings import Settings
+from tests.eventually import eventually
 from tests.faults.conftest import Api, Serve, environment_of
 from tests.faults.disk import Disk, mounted
 from tests.faults.test_mlflow import answers_with
 from tests.integration.postgres.conftest import stopped
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_bad_input import problem_of
 from tests.postgres import FAST, PostgresServer
 

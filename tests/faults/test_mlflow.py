@@ -11,9 +11,9 @@ from autoops import bundle
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.registry import CHAMPION, TrainingRun
 from tests.bundles import FEATURES, small_forest, synthetic_trips, write_small_bundle
+from tests.eventually import eventually
 from tests.faults.conftest import Api, Serve
 from tests.faults.proxy import Fault, Proxy
-from tests.integration.serving.conftest import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.quick]
 

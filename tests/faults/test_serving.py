@@ -20,13 +20,14 @@ from autoops.predictions import PredictionLog, Scope
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Serving, Settings, Storage
+from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry, HeldClock
 from tests.faults.conftest import Serve
 from tests.faults.memory import limited
 from tests.faults.proxy import Fault, Proxy
 from tests.faults.test_mlflow import answers_with
 from tests.integration.postgres.conftest import stopped
-from tests.integration.serving.conftest import TRIP, eventually, serving, with_serving
+from tests.integration.serving.conftest import TRIP, serving, with_serving
 from tests.integration.serving.test_workers import UNKEPT, Served, served
 from tests.load import Acknowledged
 from tests.postgres import FAST, IMMEDIATE, PostgresServer

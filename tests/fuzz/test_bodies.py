@@ -28,16 +28,10 @@ from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 from tests.arrow_streams import stream, trip_table
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import anything, mutations, odd_tables, replaced
+from tests.integration.serving import conftest as serving
 
 fuzzed = hypothesis_settings(max_examples=150)
-TRIP = {
-    "pickup_at": "2023-01-10T10:30:00",
-    "trip_distance": 2.3,
-    "passenger_count": 1,
-    "pickup_location_id": 74,
-    "dropoff_location_id": 41,
-    "request_id": "ride-1",
-}
+TRIP = serving.TRIP | {"request_id": "ride-1"}
 COLUMNS = {name: [value] for name, value in TRIP.items()}
 LABEL = {"prediction_id": "01890000-0000-7000-8000-000000000000", "trip_duration_minutes": 12.5}
 

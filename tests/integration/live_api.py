@@ -1,7 +1,6 @@
 """The API on a real port, with two versions in a registry in memory, for tests of what talks to it."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -17,15 +16,9 @@ from autoops.replay.client import served_version
 from autoops.serving.app import create_app
 from autoops.settings import Settings
 from tests.bundles import register_small
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.ports import free_port
-
-
-def eventually(condition: Callable[[], object], within_s: float = 15) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.01)
 
 
 def two_versions(directory: Path) -> FakeRegistry:

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import sqlalchemy as sa
 import uuid_utils
 
@@ -87,11 +88,19 @@ def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]
 
 def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
     """Logs what the champion would have answered to these trips, with their ground truth."""
-    champion = champion_of(pipeline.registry)
     trips = clean(world / file_name(month), month).trips.iloc[rows]
-    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
     pipeline.clock.advance(seconds=1)
-    logged = [
+    logged = answers(pipeline, trips)
+    pipeline.log.append(logged)
+    labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(logged, trips[TARGET], strict=True)]
+    pipeline.log.attach(labels, pipeline.clock.now())
+
+
+def answers(pipeline: Pipeline, trips: pd.DataFrame) -> list[LoggedPrediction]:
+    """What the champion would answer to these trips now."""
+    champion = champion_of(pipeline.registry)
+    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
+    return [
         LoggedPrediction(
             str(uuid_utils.uuid7()),
             None,
@@ -107,6 +116,3 @@ def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
         )
         for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
     ]
-    pipeline.log.append(logged)
-    labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(logged, trips[TARGET], strict=True)]
-    pipeline.log.attach(labels, pipeline.clock.now())

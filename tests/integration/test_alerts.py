@@ -29,7 +29,7 @@ from autoops.loop.ledger import Ledger
 from autoops.loop.pipeline import Pipeline
 from autoops.settings import CONFIG_VARIABLE, Settings
 from tests.conftest import CONFIG
-from tests.integration.live_api import eventually
+from tests.eventually import eventually
 from tests.integration.one_process import pipeline_in, setting
 from tests.ports import free_port
 from tests.receiver import DRIPS, HANGS, TOKEN, Webhook, listening

@@ -14,7 +14,8 @@ from autoops.registry import champion_of
 from autoops.replay.client import served_version
 from autoops.scoring import Scorer, load_version
 from autoops.training.estimator import predict
-from tests.integration.live_api import eventually, live_api
+from tests.eventually import eventually
+from tests.integration.live_api import live_api
 from tests.integration.one_process import drive, publish, retrain, setting
 
 JULY = Month(2022, 7)

@@ -18,7 +18,8 @@ from autoops.settings import CONFIG_VARIABLE, PREFIX
 from autoops.trips import TARGET
 from tests.bundles import synthetic_trips
 from tests.conftest import CONFIG
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.eventually import eventually
+from tests.integration.serving.conftest import TRIP
 from tests.ports import free_port
 from tests.postgres import PostgresServer
 

@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -21,9 +21,10 @@ from autoops.services import processes
 from autoops.services.environment import HOME_VARIABLE
 from autoops.services.ports import require_free
 from autoops.services.programs import programs
-from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
-from tests.conftest import CONFIG
-from tests.ports import free_port
+from autoops.settings import Settings, load_settings
+from tests.conftest import configured
+from tests.eventually import eventually
+from tests.ports import free_ports
 
 ONLY_API = ("mlflow", "exporter", "airflow")
 
@@ -36,29 +37,29 @@ def home() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-def configure(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv(CONFIG_VARIABLE, str(CONFIG))
-    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(home))
-    monkeypatch.setenv("AUTOOPS__SERVING__PORT", str(free_port()))
-    monkeypatch.setenv("AUTOOPS__AIRFLOW__PORT", str(free_port()))
-    monkeypatch.setenv("AUTOOPS__EXPORTER__PORT", str(free_port()))
-    monkeypatch.setenv("AUTOOPS__MLFLOW__TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    return load_settings()
+def in_home(home: Path) -> AbstractContextManager[Settings]:
+    api, airflow, exporter, mlflow = free_ports(4)
+    changes = {
+        "storage.home": home,
+        "serving.port": api,
+        "airflow.port": airflow,
+        "exporter.port": exporter,
+        "mlflow.tracking_uri": f"http://127.0.0.1:{mlflow}",
+    }
+    return configured(changes)
 
 
 @pytest.fixture
-def configured(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    return configure(home, monkeypatch)
+def settings(home: Path) -> Iterator[Settings]:
+    with in_home(home) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The API, up, in a home with blanks in its name and too deep for the 107 bytes of a Unix socket's path."""
     home = tmp_path_factory.mktemp("home") / ("deep " * 12) / ("deeper" * 10)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        settings = configure(home, monkeypatch)
+    with in_home(home) as settings:
         assert services.up(settings, ONLY_API) is True
         yield settings
         services.down(settings)
@@ -100,68 +101,68 @@ def test_a_killed_service_is_started_again(running: Settings) -> None:
     first = {row.service: row.pid for row in services.status(running)}["api"]
     assert first
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: any(row.healthy and row.pid != first for row in services.status(running)))
+    eventually(lambda: any(row.healthy and row.pid != first for row in services.status(running)), 30, every_s=0.2)
 
 
-def test_down_leaves_nothing_even_when_the_supervisor_was_killed(configured: Settings) -> None:
-    services.up(configured, ONLY_API)
-    supervisord_of(configured).kill()
-    assert answers(configured), "the API outlives its supervisor: there is something to clean"
-    assert services.down(configured) is True
-    assert processes.of_home(configured.storage.home) == []
-    require_free(programs(configured))
-    assert services.down(configured) is False
+def test_down_leaves_nothing_even_when_the_supervisor_was_killed(settings: Settings) -> None:
+    services.up(settings, ONLY_API)
+    supervisord_of(settings).kill()
+    assert answers(settings), "the API outlives its supervisor: there is something to clean"
+    assert services.down(settings) is True
+    assert processes.of_home(settings.storage.home) == []
+    require_free(programs(settings))
+    assert services.down(settings) is False
 
 
-def test_up_ends_what_a_killed_run_left_behind_and_starts_anew(configured: Settings) -> None:
+def test_up_ends_what_a_killed_run_left_behind_and_starts_anew(settings: Settings) -> None:
     told: list[str] = []
-    services.up(configured, ONLY_API)
-    before = {process.pid for process in processes.of_home(configured.storage.home)}
-    supervisord_of(configured).kill()
-    assert services.up(configured, ONLY_API, told.append) is True
+    services.up(settings, ONLY_API)
+    before = {process.pid for process in processes.of_home(settings.storage.home)}
+    supervisord_of(settings).kill()
+    assert services.up(settings, ONLY_API, told.append) is True
     assert "a former run left behind" in told[0]
-    assert before.isdisjoint(process.pid for process in processes.of_home(configured.storage.home))
+    assert before.isdisjoint(process.pid for process in processes.of_home(settings.storage.home))
 
-    assert services.down(configured) is True
-    assert processes.of_home(configured.storage.home) == []
-    assert not answers(configured)
-    assert list((configured.storage.home / "run").glob("supervisor*.[sp]*")) == []
+    assert services.down(settings) is True
+    assert processes.of_home(settings.storage.home) == []
+    assert not answers(settings)
+    assert list((settings.storage.home / "run").glob("supervisor*.[sp]*")) == []
 
 
-def test_a_taken_port_is_refused_by_name_before_anything_starts(configured: Settings) -> None:
-    with socket.create_server(("127.0.0.1", configured.serving.port)), pytest.raises(Conflict) as refused:
-        services.up(configured)
+def test_a_taken_port_is_refused_by_name_before_anything_starts(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.serving.port)), pytest.raises(Conflict) as refused:
+        services.up(settings)
     said = str(refused.value)
-    assert f"127.0.0.1:{configured.serving.port}" in said
+    assert f"127.0.0.1:{settings.serving.port}" in said
     assert "api" in said
     assert "serving.port" in said
     assert "AUTOOPS__SERVING__PORT" in said
-    assert processes.of_home(configured.storage.home) == []
+    assert processes.of_home(settings.storage.home) == []
 
 
-def test_two_services_on_one_port_are_refused(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUTOOPS__AIRFLOW__PORT", str(configured.serving.port))
+def test_two_services_on_one_port_are_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOOPS__AIRFLOW__PORT", str(settings.serving.port))
     with pytest.raises(Conflict, match=r"airflow\.port"):
         require_free(programs(load_settings()))
 
 
-def test_a_host_that_is_not_this_machine_is_refused(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_is_not_this_machine_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOOPS__MLFLOW__TRACKING_URI", "http://192.0.2.1:5000")
     with pytest.raises(SettingsError, match=r"mlflow\.tracking_uri: mlflow cannot listen on 192\.0\.2\.1:5000"):
         require_free(programs(load_settings()))
 
 
 def test_a_service_that_does_not_come_up_is_named_with_the_end_of_its_log_and_nothing_is_left(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOOPS__SERVING__MAX_BATCH", "none: the API refuses this when it starts")
     with pytest.raises(ServiceUnavailable, match=r"(?s)^api does not come up.*logs/api\.log:.*serving\.max_batch"):
-        services.up(configured, ONLY_API)
-    assert processes.of_home(configured.storage.home) == []
+        services.up(settings, ONLY_API)
+    assert processes.of_home(settings.storage.home) == []
 
 
-def test_only_one_up_or_down_works_on_a_home_at_a_time(configured: Settings) -> None:
-    run = configured.storage.home / "run"
+def test_only_one_up_or_down_works_on_a_home_at_a_time(settings: Settings) -> None:
+    run = settings.storage.home / "run"
     run.mkdir()
     holder = "import fcntl; f = open('lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
     with subprocess.Popen(
@@ -170,15 +171,15 @@ def test_only_one_up_or_down_works_on_a_home_at_a_time(configured: Settings) -> 
         assert other.stdout
         other.stdout.readline()
         with pytest.raises(Conflict, match="is at work"):
-            services.down(configured)
+            services.down(settings)
         other.kill()
-    assert services.down(configured) is False
+    assert services.down(settings) is False
 
 
 def test_a_home_that_the_supervisor_cannot_be_told_of_is_refused(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(configured.storage.home / "100%"))
+    monkeypatch.setenv("AUTOOPS__STORAGE__HOME", str(settings.storage.home / "100%"))
     with pytest.raises(SettingsError, match=r"storage\.home.*100%"):
         services.up(load_settings(), ONLY_API)
 
@@ -205,10 +206,3 @@ def test_only_processes_of_this_home_are_ended_and_stubborn_ones_too(home: Path)
     finally:
         others.kill()
         others.wait()
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)

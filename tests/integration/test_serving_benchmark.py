@@ -13,6 +13,7 @@ from benchmarks.client import ask, post
 from benchmarks.contestants import JSON, NOOP, QUIET
 from benchmarks.machine import cores
 from benchmarks.servers import Server, running
+from tests.eventually import eventually
 
 TRIP = {"trip_distance": 2.3, "pickup_location_id": 74, "dropoff_location_id": 41}
 GOOD = post("/predict", JSON, json.dumps(TRIP).encode())
@@ -32,7 +33,7 @@ def test_the_client_counts_what_is_answered_and_stops_at_what_is_refused() -> No
         pid = up.process.pid
         with up.awake():
             assert psutil.Process(pid).status() != psutil.STATUS_STOPPED
-        assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
+        eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     assert not Path(f"/proc/{pid}").exists()
 
 

@@ -19,7 +19,8 @@ from autoops.registry import CHAMPION
 from autoops.settings import CONFIG_VARIABLE, PREFIX
 from tests.bundles import register_small
 from tests.conftest import CONFIG
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.eventually import eventually
+from tests.integration.serving.conftest import TRIP
 from tests.ports import free_port
 
 ROOT = CONFIG.parent

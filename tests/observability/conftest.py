@@ -1,6 +1,5 @@
 """The API, the exporter and Prometheus as they run in the stack, with the loop's history between them."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ import pytest
 from autoops import database
 from autoops.months import Month
 from autoops.replay.client import served_version
-from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings
-from tests.conftest import CONFIG
+from autoops.settings import Settings
+from tests.conftest import configured
+from tests.eventually import eventually
 from tests.integration.live_api import live_api
 from tests.integration.one_process import small
 from tests.observability import history, server
@@ -47,18 +47,17 @@ def observed(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer)
     outbox is there only then."""
     home = tmp_path_factory.mktemp("observed")
     with ExitStack() as ends:
-        with pytest.MonkeyPatch.context() as patch:  # over before the first test: others share this process
-            found = _observed(home, postgres, patch, ends)
+        changes = {
+            "storage.home": home / "var",
+            "storage.url": postgres.new_database(),
+            "exporter.port": free_port(),
+        }
+        with configured(changes):  # over before the first test: others share this process
+            found = _observed(home, ends)
         yield found
 
 
-def _observed(home: Path, postgres: PostgresServer, patch: pytest.MonkeyPatch, ends: ExitStack) -> Observed:
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        patch.delenv(name)
-    patch.setenv(CONFIG_VARIABLE, str(CONFIG))
-    patch.setenv("AUTOOPS__STORAGE__HOME", str(home / "var"))
-    patch.setenv("AUTOOPS__STORAGE__URL", postgres.new_database())
-    patch.setenv("AUTOOPS__EXPORTER__PORT", str(free_port()))
+def _observed(home: Path, ends: ExitStack) -> Observed:
     settings = small()
     of_loop, of_api = database.connect(settings), database.connect(settings)
     for engine in (of_loop, of_api):
@@ -85,7 +84,7 @@ def _observed(home: Path, postgres: PostgresServer, patch: pytest.MonkeyPatch, e
 def _ask(client: httpx.Client, settings: Settings, prometheus: server.Prometheus, world: Path, month: Month) -> None:
     """Of the version that took charge last, with scrapes in between: what happens before the first is no step."""
     version = {history.BEFORE: 1, history.AFTER: 2}[month]
-    server.eventually(lambda: served_version(settings.api_url) == version, 30, f"version {version} is served")
+    eventually(lambda: served_version(settings.api_url) == version, 30, f"version {version} is served")
     for first in (0, 20):
         history.send(client, world, month, first)
         prometheus.wait_for_scrapes("api")

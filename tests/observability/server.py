@@ -2,8 +2,7 @@
 
 import math
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.eventually import eventually
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -25,13 +25,6 @@ def program(name: str) -> Path:
     done = subprocess.run([ROOT / "scripts" / "prometheus.sh"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return Path(done.stdout.strip()) / name
-
-
-def eventually(look: Callable[[], bool], within_s: float, what: str) -> None:
-    deadline = time.monotonic() + within_s
-    while not look():
-        assert time.monotonic() < deadline, f"in {within_s:.0f} s it did not come to be that {what}"
-        time.sleep(0.2)
 
 
 class Prometheus:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from tests.eventually import eventually
 from tests.observability.conftest import Observed
-from tests.observability.server import ROOT, SHIPPED, eventually
+from tests.observability.server import ROOT, SHIPPED
 
 GRAFANA = ROOT / "docker" / "grafana"
 BOARDS: dict[str, dict[str, Any]] = {

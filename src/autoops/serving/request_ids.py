@@ -3,11 +3,11 @@
 import logging
 import random
 import re
-import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoops import logs, tracing
+from autoops.serving.middleware import Watched
 
 HEADER = b"x-request-id"
 _chance = random.Random()
@@ -49,36 +49,15 @@ class Identified:
         await self._app(scope, receive, named)
 
 
-class Told:
+class Told(Watched):
     """One line for each request."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        began = time.perf_counter_ns()
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            _tell(scope["method"], scope["raw_path"].decode("latin-1"), status, time.perf_counter_ns() - began)
-
-
-def _tell(method: str, path: str, status: int, duration_ns: int) -> None:
-    fields = {
-        "http.request.method": method,
-        "url.path": path,
-        "http.response.status_code": status,
-        "event.duration": duration_ns,
-    }
-    logger.info("%s %s %d in %.1f ms", method, path, status, duration_ns / 1e6, extra=fields)
+    def over(self, scope: Scope, status: int, duration_ns: int) -> None:
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+        fields = {
+            "http.request.method": method,
+            "url.path": path,
+            "http.response.status_code": status,
+            "event.duration": duration_ns,
+        }
+        logger.info("%s %s %d in %.1f ms", method, path, status, duration_ns / 1e6, extra=fields)

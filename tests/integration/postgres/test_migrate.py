@@ -17,7 +17,7 @@ from autoops.instances import Instance, Instances
 from autoops.predictions import PredictionLog, Scope
 from autoops.settings import Settings
 from tests.conftest import stored_at
-from tests.integration.live_api import eventually
+from tests.eventually import eventually
 from tests.integration.postgres.conftest import Start, waiting
 from tests.unit.test_predictions import row
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from autoops.clock import SystemClock
 from autoops.loop.ledger import Ledger
-from tests.integration.live_api import eventually
+from tests.eventually import eventually
 from tests.integration.postgres.conftest import Start
 
 HOLD = """

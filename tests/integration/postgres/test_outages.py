@@ -17,7 +17,8 @@ from autoops.loop.ledger import Ledger
 from autoops.predictions import Label, PredictionLog, Scope
 from autoops.settings import Settings
 from tests.conftest import stored_at
-from tests.integration.live_api import eventually, live_api, two_versions
+from tests.eventually import eventually
+from tests.integration.live_api import live_api, two_versions
 from tests.integration.postgres.conftest import Connect, stopped, waiting
 from tests.integration.serving.conftest import TRIP
 from tests.ports import free_port

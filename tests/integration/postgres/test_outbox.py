@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from autoops import tables
 from autoops.predictions import PredictionLog, Scope
 from autoops.settings import Settings
+from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry
 from tests.integration.postgres.conftest import stopped
-from tests.integration.serving.conftest import TRIP, eventually, runs  # noqa: F401  a fixture
+from tests.integration.serving.conftest import TRIP, runs  # noqa: F401  a fixture
 from tests.integration.serving.test_bad_input import problem_of
 from tests.integration.serving.test_durability import process, shared_registry  # noqa: F401  a fixture
 from tests.load import Acknowledged, ask_until_killed

@@ -15,8 +15,9 @@ from autoops.serving.metrics import Metrics
 from autoops.serving.outbox_log import OutboxLog, needs_outbox, outboxes
 from autoops.settings import Settings
 from tests.conftest import stored_at
+from tests.eventually import eventually
 from tests.fakes import HeldClock
-from tests.integration.serving.conftest import eventually, with_serving
+from tests.integration.serving.conftest import with_serving
 from tests.ports import free_port
 from tests.unit.serving.test_prediction_log import MOMENT, row
 from tests.unit.test_predictions import columns

@@ -14,8 +14,8 @@ from autoops.errors import Conflict, StorageUnavailable
 from autoops.loop.checks import CheckLog
 from autoops.loop.ledger import Ledger
 from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from tests.eventually import eventually
 from tests.fakes import HeldClock
-from tests.integration.live_api import eventually
 from tests.integration.postgres.conftest import Connect, waiting
 from tests.unit.serving.test_prediction_log import MOMENT, row
 

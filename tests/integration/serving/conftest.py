@@ -1,6 +1,5 @@
 """The API on a real uvicorn server in a thread, with a registry in memory that a test may move and break."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,12 @@ import uvicorn
 from autoops.clock import Clock, SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
-from autoops.registry import CHAMPION, Registry, TrainingRun
+from autoops.registry import Registry, TrainingRun
 from autoops.serving import connections
 from autoops.serving.app import create_app
 from autoops.settings import Serving, Settings
-from tests.bundles import small_training_run
+from tests.bundles import three_speeds
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.ports import free_port
 
@@ -32,13 +32,6 @@ TRIP = {
 POLL_S = 0.05
 
 Start = Callable[..., httpx.Client]
-
-
-def eventually(condition: Callable[[], object], within_s: float = 15) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -67,19 +60,13 @@ def with_serving(settings: Settings, **changes: object) -> Settings:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingRun]:
-    """Three versions that answer differently: 4, 6 and 9 minutes a mile."""
-    home = tmp_path_factory.mktemp("bundles")
-    return [small_training_run(home / str(speed), minutes_per_mile=speed) for speed in (4.0, 6.0, 9.0)]
+    return three_speeds(tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture
 def registry(tmp_path: Path, runs: list[TrainingRun]) -> FakeRegistry:
     """Versions 1 to 3, of which 1 is the champion."""
-    registry = FakeRegistry(tmp_path / "registry")
-    for run in runs:
-        registry.register(run)
-    registry.set_alias(CHAMPION, 1)
-    return registry
+    return FakeRegistry(tmp_path / "registry").filled(runs)
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving.keys_file import add_key, new_secret
 from autoops.settings import Security, Settings
-from tests.integration.serving.conftest import eventually, serving, with_serving
+from tests.eventually import eventually
+from tests.integration.serving.conftest import serving, with_serving
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

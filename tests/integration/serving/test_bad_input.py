@@ -15,8 +15,9 @@ from autoops.predictions import LoggedPrediction, PredictionLog, Scope
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.schemas import Problem
 from autoops.settings import Settings, Storage
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry
-from tests.integration.serving.conftest import TRIP, Start, eventually, serving, with_serving
+from tests.integration.serving.conftest import TRIP, Start, serving, with_serving
 
 JSON = {"content-type": "application/json"}
 

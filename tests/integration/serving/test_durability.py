@@ -18,8 +18,9 @@ from autoops import database, tables
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.settings import Settings
 from tests import serving_app
+from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_bad_input import problem_of
 from tests.ports import free_port
 

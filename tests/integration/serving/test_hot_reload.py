@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from autoops.bundle import GOLDEN, MODEL
 from autoops.predictions import PredictionLog, Scope
 from autoops.registry import CHAMPION
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry
-from tests.integration.serving.conftest import POLL_S, TRIP, Start, eventually
+from tests.integration.serving.conftest import POLL_S, TRIP, Start
 
 
 def minutes_by_version(api: httpx.Client, registry: FakeRegistry, versions: tuple[int, ...]) -> dict[int, float]:

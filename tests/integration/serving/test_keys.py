@@ -18,8 +18,9 @@ from autoops.serving.app import create_app
 from autoops.serving.guard import Guard
 from autoops.serving.keys_file import revoke_key
 from autoops.settings import Settings
+from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry, FakeRegistry
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.keyed import Keyed, give_key, keyed_api
 from tests.integration.serving.test_bad_input import problem_of
 from tests.integration.serving.test_durability import process

@@ -10,7 +10,8 @@ from autoops.mlflow_registry import MlflowRegistry
 from autoops.predictions import PredictionLog
 from autoops.registry import CHAMPION, TrainingRun
 from autoops.settings import MLflow, Settings
-from tests.integration.serving.conftest import TRIP, eventually, serving, with_serving
+from tests.eventually import eventually
+from tests.integration.serving.conftest import TRIP, serving, with_serving
 
 
 @pytest.fixture

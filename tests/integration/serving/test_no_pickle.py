@@ -9,8 +9,9 @@ import httpx
 from autoops import bundle
 from autoops.registry import CHAMPION, TrainingRun
 from tests.bundles import FEATURES, synthetic_trips
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.integration.serving.conftest import TRIP
 
 
 class Trap:

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from autoops.predictions import PredictionLog, Scope
 from autoops.serving import app, connections
 from autoops.settings import Settings
-from tests.integration.serving.conftest import TRIP, Start, eventually
+from tests.eventually import eventually
+from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of
 
 LABEL = {"labels": [{"request_id": "ride-1", "trip_duration_minutes": 5}]}

@@ -14,8 +14,9 @@ from autoops.scoring import Scorer
 from autoops.serving import schemas
 from autoops.trips import columns_of
 from tests.bundles import synthetic_trips
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry, HeldClock
-from tests.integration.serving.conftest import TRIP, Start, eventually
+from tests.integration.serving.conftest import TRIP, Start
 
 
 def logged(engine: sa.Engine) -> list[object]:

@@ -3,8 +3,9 @@ import sqlalchemy as sa
 
 from autoops.registry import CHAMPION
 from autoops.settings import Settings
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry
-from tests.integration.serving.conftest import TRIP, Start, eventually
+from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of
 
 

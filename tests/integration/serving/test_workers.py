@@ -21,8 +21,9 @@ from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving import server
 from autoops.settings import Settings
 from tests import serving_app
+from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry
-from tests.integration.serving.conftest import TRIP, eventually
+from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_durability import _instances, _kill_under_load, _logged_ids, process
 from tests.ports import free_port
 

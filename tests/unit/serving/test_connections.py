@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from autoops.serving import connections
 from autoops.settings import Serving, Settings
-from tests.integration.serving.conftest import eventually
+from tests.eventually import eventually
 from tests.ports import free_port
 
 ASK = b"GET /now HTTP/1.1\r\nHost: here\r\n\r\n"

@@ -13,23 +13,19 @@ from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import FILE, LastServed
 from autoops.serving.quarantine import RETRY
-from tests.bundles import small_training_run
+from tests.bundles import three_speeds
 from tests.fakes import FakeRegistry, HeldClock
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingRun]:
-    home = tmp_path_factory.mktemp("bundles")
-    return [small_training_run(home / str(speed), minutes_per_mile=speed) for speed in (4.0, 6.0, 9.0)]
+    return three_speeds(tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture
 def registry(tmp_path: Path, runs: list[TrainingRun]) -> FakeRegistry:
-    registry = FakeRegistry(tmp_path / "registry")
-    for run in runs:
-        registry.register(run)
-    registry.set_alias(CHAMPION, 1)
-    return registry
+    """Versions 1 to 3, of which 1 is the champion."""
+    return FakeRegistry(tmp_path / "registry").filled(runs)
 
 
 @pytest.fixture
@@ -164,10 +160,7 @@ class FullDisk(FakeRegistry):
 
 
 def test_a_full_disk_is_tried_again_after_a_while(runs: list[TrainingRun], tmp_path: Path, clock: HeldClock) -> None:
-    registry = FullDisk(tmp_path / "registry")
-    for run in runs:
-        registry.register(run)
-    registry.set_alias(CHAMPION, 1)
+    registry = FullDisk(tmp_path / "registry").filled(runs)
     holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock)
     holder.refresh()
     registry.set_alias(CHAMPION, 2)
@@ -185,10 +178,7 @@ def test_a_full_disk_is_tried_again_after_a_while(runs: list[TrainingRun], tmp_p
 def test_a_clock_that_is_put_back_makes_no_pause_longer(
     runs: list[TrainingRun], tmp_path: Path, clock: HeldClock
 ) -> None:
-    registry = FullDisk(tmp_path / "registry")
-    for run in runs:
-        registry.register(run)
-    registry.set_alias(CHAMPION, 1)
+    registry = FullDisk(tmp_path / "registry").filled(runs)
     holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock)
     holder.refresh()
     registry.set_alias(CHAMPION, 2)
@@ -211,10 +201,7 @@ class Unreliable(FakeRegistry):
 def test_a_download_that_breaks_off_is_tried_again_ever_more_rarely(
     runs: list[TrainingRun], tmp_path: Path, clock: HeldClock
 ) -> None:
-    registry = Unreliable(tmp_path / "registry")
-    for run in runs:
-        registry.register(run)
-    registry.set_alias(CHAMPION, 1)
+    registry = Unreliable(tmp_path / "registry").filled(runs)
     holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock)
     holder.refresh()
     registry.set_alias(CHAMPION, 2)

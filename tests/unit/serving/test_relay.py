@@ -13,7 +13,7 @@ from autoops.serving.arrivals import Arrivals, Receipt, Shipment
 from autoops.serving.outbox import Outbox
 from autoops.serving.outbox_folder import HeldOutbox, OutboxFolder
 from autoops.serving.relay import Relay
-from tests.integration.serving.conftest import eventually
+from tests.eventually import eventually
 from tests.unit.serving.test_prediction_log import MOMENT, row
 
 FOR_EVER_S = 3600
