@@ -95,6 +95,7 @@ class Listener:
         self._connections: set[Any] = set()
         self._coming: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
+        self._closed = False
         listening.setblocking(False)
         self._listen()
 
@@ -112,31 +113,38 @@ class Listener:
         self._listen()
         self._accept()
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """False: none was there, or none can be taken."""
         try:
             connection, _ = self._listening.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:
             logger.error("no connection can be taken: %s", error)
             self._after(_RESTS_S, self._listen)
-            return
+            return False
         task = self._loop.create_task(self._connect(connection))
         self._coming.add(task)
         task.add_done_callback(self._coming.discard)
+        return True
 
     async def _connect(self, connection: socket.socket) -> None:
         protocol = self._protocol()
         self._connections = protocol.connections
         with contextlib.suppress(OSError):
             await self._loop.connect_accepted_socket(lambda: protocol, connection)
+            if self._closed:
+                protocol.shutdown()
 
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         self._loop.remove_reader(self._listening)
         self._pause = self._loop.call_later(seconds, action)
 
     def close(self) -> None:
-        """What has been taken goes on."""
+        """Who has connected by now is answered, and told to leave: uvicorn tells those that it knows of already."""
+        self._closed = True
+        while self._accept():
+            pass
         self._loop.remove_reader(self._listening)
         if self._pause is not None:
             self._pause.cancel()

@@ -21,9 +21,13 @@ class Protocol(asyncio.Protocol):
 
     def __init__(self, connections: "set[Protocol]") -> None:
         self.connections = connections
+        self.leaves = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.connections.add(self)
+
+    def shutdown(self) -> None:
+        self.leaves = True
 
 
 @pytest.fixture
@@ -50,9 +54,9 @@ class Worker:
             comes_within_s,
         )
 
-    async def has(self, number: int) -> None:
+    async def has(self, number: int, leaving: int = 0) -> None:
         async with asyncio.timeout(60):
-            while len(self.connections) < number:
+            while len(self.connections) < number or sum(one.leaves for one in self.connections) < leaving:
                 await asyncio.sleep(0.005)
 
 
@@ -138,6 +142,21 @@ def test_a_worker_that_is_gone_or_has_stopped_is_not_waited_for(
     asyncio.run(main())
 
 
+def test_who_connects_as_it_closes_is_taken_and_told_to_leave(
+    listening: socket.socket, another: int, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        worker = Worker(listening, tmp_path, LONG_S)
+        connect(listening, 1)
+        await worker.has(1)
+        say(tmp_path, another, 0)
+        connect(listening, 2)
+        worker.listener.close()
+        await worker.has(3, leaving=2)
+
+    asyncio.run(main())
+
+
 class Exhausted(socket.socket):
     """A socket of a process that has no descriptor left, once."""
 
@@ -175,9 +194,9 @@ def test_nothing_is_taken_any_more_once_it_is_closed(listening: socket.socket, a
         worker = Worker(listening, tmp_path, SHORT_S)
         connect(listening, 1)
         await worker.has(1)
-        connect(listening, 1)
         worker.listener.close()
         await worker.listener.wait_closed()
+        connect(listening, 1)
         await asyncio.sleep(5 * SHORT_S)
         assert len(worker.connections) == 1
         await asyncio.to_thread(_accept, listening)
