@@ -15,6 +15,7 @@ fetch() {
 }
 
 fetch misc/taxi_zone_lookup.csv
-for month in 2022-{01..12} 2023-{01..06}; do
+# Not {01..12}, which the bash 3.2 of macOS does not pad.
+for month in 2022-{01,02,03,04,05,06,07,08,09,10,11,12} 2023-{01,02,03,04,05,06}; do
   fetch "trip-data/green_tripdata_$month.parquet"
 done

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/env.sh
 
-wanted=$(cat requirements.txt pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements.txt pyproject.toml scripts/setup.sh | cksum)
 [[ $(cat .venv/.lock-digest 2>/dev/null) != "$wanted" ]] || exit 0
 
 python=$(scripts/python.sh)

@@ -12,6 +12,6 @@ if [[ ${1:-} == faults ]]; then
   shift
   set -- tests/faults "$@"
 fi
-cores=$(nproc)
+cores=$(getconf _NPROCESSORS_ONLN)
 # Each process has servers beside it.
 exec .venv/bin/python -m pytest --numprocesses "$((cores > 3 ? 3 : 2))" --dist loadfile --no-loadscope-reorder "$@"

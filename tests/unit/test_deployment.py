@@ -130,3 +130,20 @@ def test_tasks_start_with_the_same_modules_loaded_as_on_one_machine() -> None:
 def test_the_images_carry_the_version_of_the_package() -> None:
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
     assert set(re.findall(r"ARG VERSION=(\S+)", dockerfile)) == {__version__}
+
+
+def test_documents_and_messages_name_the_compose_command_that_the_plugin_has() -> None:
+    files = [
+        ROOT / ".env.example",
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("scripts/*"),
+        *ROOT.glob("docker/**/*.yml"),
+    ]
+    hyphenated = [
+        f"{file.name}: {line}"
+        for file in files
+        for line in file.read_text().splitlines()
+        if re.search(r"docker-compose (up|down|ps|exec|run|logs|pull|build|config|--)", line)
+    ]
+    assert hyphenated == []
