@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Runs the tests but those of the full stack, a file per process at a time; arguments go to pytest (scripts/test.sh tests/unit).
-# `fuzz` asks the API at least 20,000 times what its OpenAPI document allows, and much that it does not; --help has options.
-# `faults` runs the fault suite instead; with -m quick the part of it that every change must pass.
+# Runs the tests that every change must pass; arguments go to pytest (scripts/test.sh tests/unit).
+#   scripts/test.sh                  all but the studies, the fault suite and the full stack
+#   scripts/test.sh all              with the studies: statistics of many simulated worlds, real months, soaks
+#   scripts/test.sh faults           the fault suite; with -m quick the part of it that every change must pass
+#   scripts/test.sh fuzz             at least 20,000 requests that the API's OpenAPI document allows, and others; --help has options
+# A file runs in one process at a time. The slowest twenty tests and the total are printed at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
-if [[ ${1:-} == fuzz ]]; then
-  exec .venv/bin/python -m tests.fuzz "${@:2}"
-fi
-if [[ ${1:-} == faults ]]; then
-  shift
-  set -- tests/faults "$@"
-fi
+case ${1:-} in
+  fuzz) exec .venv/bin/python -m tests.fuzz "${@:2}" ;;
+  faults) set -- tests/faults "${@:2}" ;;
+  all) shift ;;
+  *) set -- -m "not study" "$@" ;;
+esac
 cores=$(getconf _NPROCESSORS_ONLN)
 # Each process has servers beside it.
-exec .venv/bin/python -m pytest --numprocesses "$((cores > 3 ? 3 : 2))" --dist loadfile --no-loadscope-reorder "$@"
+exec .venv/bin/python -m pytest --numprocesses "$((cores > 3 ? 3 : 2))" --dist loadfile --no-loadscope-reorder --durations 20 "$@"

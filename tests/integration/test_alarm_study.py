@@ -19,6 +19,8 @@ from benchmarks.city_days import Version, stacked, weekdays
 from benchmarks.rivals import columns, evidently_drifted
 from benchmarks.watching import windows_of
 
+pytestmark = pytest.mark.study
+
 TRIPS = 6_000
 STUDY = Study(1, 1, 1, (0.25, 1.0), (200,), 86_400, 1, TRIPS)
 

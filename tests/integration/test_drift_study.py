@@ -20,6 +20,8 @@ from benchmarks.drift import (
     within_two,
 )
 
+pytestmark = pytest.mark.study
+
 LATER = list(month_range(Month(2026, 4), Month(2026, 10)))
 SEED, TRIPS = 4, 32_000
 SMALL = Model(parameters={"n_estimators": 30, "max_depth": 14, "min_samples_leaf": 10, "n_jobs": -1, "random_state": 7})

@@ -7,6 +7,8 @@ from autoops.loop.gate import GateVerdict
 from autoops.settings import Gate
 from benchmarks.gate import HOURS, MILES, UNREPORTED, Weeks, promoted_by_percentiles, worse_segments
 
+pytestmark = pytest.mark.study
+
 RUNS = 200
 
 

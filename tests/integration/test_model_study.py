@@ -18,6 +18,8 @@ from benchmarks.simpler import SIMPLER, pace_of_the_hour
 from benchmarks.slices import HARDLY_KNOWN, ZONES, Slice, slices
 from tests.conftest import CONFIG
 
+pytestmark = pytest.mark.study
+
 SERVED = Month(2023, 2)
 TREES = 20
 

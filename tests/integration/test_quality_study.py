@@ -16,6 +16,7 @@ def test_what_is_broken_is_quarantined_and_nothing_else(scenario: Scenario) -> N
     assert found.quarantined == (found.runs if scenario in BROKEN else 0)
 
 
+@pytest.mark.study
 def test_no_real_month_is_quarantined_nor_near_it(tlc_dir: Path) -> None:
     found = dict(real_months(tlc_dir))
     assert list(found) == REAL
@@ -23,6 +24,7 @@ def test_no_real_month_is_quarantined_nor_near_it(tlc_dir: Path) -> None:
     assert max(used for quality in found.values() for used in quality.strain.values()) < 0.2
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(
     "change", ["half as fast", "longer trips", "half of the rows in kilometres", "hours for minutes"]
 )
@@ -50,6 +52,7 @@ def test_windows_of_live_traffic_are_quarantined_where_they_are_broken(scenario:
     assert found.quarantined == (found.judged if broken else 0)
 
 
+@pytest.mark.study
 def test_no_window_of_a_real_month_is_quarantined_unless_it_is_broken(tlc_dir: Path) -> None:
     known = next(quarters(tlc_dir))
     for change in ("as it is", "40 % slower", "kilometres in the second half", "half without passengers"):

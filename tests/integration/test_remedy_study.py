@@ -17,6 +17,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("remedies")
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("scenario", ["steady", "zones", "outskirts", "speed", "nulls"])
 def test_each_change_gets_its_remedy(scenario: str, workspace: Path) -> None:
     case = BY_SCENARIO[scenario]

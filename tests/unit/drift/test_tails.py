@@ -67,6 +67,7 @@ def test_the_bound_of_the_recent_average_is_that_of_a_series_of_averages(correla
     assert five.upper_bound_of_recent(series, 1) == pytest.approx(five.upper_bound(np.array(averages), 1), rel=0.01)
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(("length", "correlation"), [(20, 0.0), (40, 0.3), (90, 0.0), (90, 0.6)])
 @pytest.mark.parametrize("wanted", [0.5, 3.0])
 def test_versions_that_learned_from_little_keep_to_the_yearly_rate_on_the_average(
@@ -79,6 +80,7 @@ def test_versions_that_learned_from_little_keep_to_the_yearly_rate_on_the_averag
     assert found.mean() > wanted / 5
 
 
+@pytest.mark.study
 def test_a_mean_that_few_values_tell_keeps_to_the_same_rate_where_that_is_said() -> None:
     wanted, told_by = 1.0, 9
     years = many(0.0, 90 + 60 + 365)
@@ -95,6 +97,7 @@ def test_a_mean_that_few_values_tell_keeps_to_the_same_rate_where_that_is_said()
     assert unsaid.mean() > wanted + 2 * unsaid.std() / np.sqrt(len(unsaid))
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("correlation", [0.0, 0.4])
 def test_the_average_of_recent_windows_keeps_to_the_same_rate(correlation: float) -> None:
     wanted = 2.0
