@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from autoops import database
 from autoops.settings import Settings, Storage
 from benchmarks.api import Api
@@ -104,23 +102,17 @@ def going_and_coming(server: PostgresServer, chance: random.Random) -> Iterator[
 def report(backend: str, load: Acknowledged, settings: Settings, outages: int) -> bool:
     engine = database.connect(settings)
     figures: Figures = load.figures(engine)
-    repeats, left = _left_over(engine, settings)
+    left = len(list((settings.storage.home / "outbox").glob("*.db")))
     print(
         f"{backend}: {outages} outages of the database\n"
         f"  predictions  {figures.acknowledged:6} acknowledged, {figures.lost} lost, {figures.duplicated} duplicated\n"
         f"  labels       {figures.labels:6} acknowledged, {figures.labels_lost} lost,"
         f" {figures.labels_duplicated} duplicated\n"
-        f"  refused with 503: {load.refused}; outboxes left: {left}; answers that another stands for: {repeats}",
+        f"  refused with 503: {load.refused}; outboxes left: {left}",
         flush=True,
     )
     engine.dispose()
     return figures.perfect
-
-
-def _left_over(engine: sa.Engine, settings: Settings) -> tuple[int, int]:
-    with engine.connect() as connection:
-        repeats = int(connection.scalar(sa.text("SELECT count(*) FROM repeats")) or 0)
-    return repeats, len(list((settings.storage.home / "outbox").glob("*.db")))
 
 
 if __name__ == "__main__":

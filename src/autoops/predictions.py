@@ -140,7 +140,6 @@ class PredictionLog:
         known: set[str | None] = set()
         for column, ids in (
             (tables.predictions.c.id, [label.prediction_id for label in labels]),
-            (tables.repeats.c.prediction_id, [label.prediction_id for label in labels]),
             (tables.predictions.c.request_id, [label.request_id for label in labels]),
         ):
             named = [i for i in ids if i is not None]
@@ -173,7 +172,7 @@ class PredictionLog:
         with storage_errors(), self._engine.connect() as connection:
             while more and len(newest) < limit:
                 rows = 0
-                for *logged, minutes, label_id in connection.execute(_labelled(scope, after, before).limit(limit * 2)):
+                for *logged, minutes, label_id in connection.execute(_labelled(scope, after, before, limit * 2)):
                     row = LabelledPrediction(LoggedPrediction(*logged), minutes, label_id)
                     newest.setdefault(row.logged.id, row)
                     before, rows = label_id, rows + 1
@@ -183,12 +182,11 @@ class PredictionLog:
     def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
         """Prediction id, label id and event time of every label in scope, row by row: of months of traffic."""
         truth, logged = tables.ground_truth.c, tables.predictions.c
-        named = logged.id == sa.func.coalesce(_by_request(), truth.prediction_id)
-        query = sa.select(logged.id, truth.id, logged.event_at).join_from(
-            tables.ground_truth, tables.predictions, named
+        query = sa.union_all(
+            *(half.where(scope.condition()) for half in _joined(logged.id, truth.id.label("label_id"), logged.event_at))
         )
         with storage_errors(), self._engine.connect().execution_options(yield_per=10_000) as connection:
-            yield from connection.execute(query.where(scope.condition()))
+            yield from connection.execute(query)
 
     def labelled_at(self, rows: Sequence[LoggedPrediction]) -> dict[str, datetime]:
         """When the first label came, by prediction id, of those of the rows that have one."""
@@ -213,31 +211,29 @@ class PredictionLog:
             return int(connection.scalar(query) or 0)
 
 
-def _labelled(scope: Scope, after: int | None, before: int | None) -> sa.Select[Any]:
-    """Labels with their predictions, newest first. A prediction that has a label up to `after` has counted."""
+def _joined(*columns: sa.ColumnElement[Any]) -> list[sa.Select[Any]]:
+    """Select `columns` of labels joined to their predictions: of those that name a prediction_id, and a request_id.
+
+    Two selects, because each has an equality that an index serves from either side; with OR or COALESCE none does.
+    """
+    truth, logged = tables.ground_truth.c, tables.predictions.c
+    return [
+        sa.select(*columns).join_from(tables.ground_truth, tables.predictions, same)
+        for same in (logged.id == truth.prediction_id, logged.request_id == truth.request_id)
+    ]
+
+
+def _labelled(scope: Scope, after: int | None, before: int | None, limit: int) -> sa.CompoundSelect[Any]:
+    """Select the newest `limit` labels with their predictions. A prediction with a label up to `after` has counted."""
     truth, logged, older = tables.ground_truth.c, tables.predictions.c, tables.ground_truth.alias().c
-    query = (
-        sa.select(*_COLUMNS, truth.trip_duration_minutes, truth.id)
-        .join_from(
-            tables.ground_truth,
-            tables.predictions,
-            logged.id == sa.func.coalesce(_by_request(), truth.prediction_id),
-        )
-        .where(scope.condition())
-        .order_by(truth.id.desc())
-    )
+    conditions = [scope.condition()]
     if before is not None:
-        query = query.where(truth.id < before)
-    if after is None:
-        return query
-    same = (older.prediction_id == logged.id) | (older.request_id == logged.request_id)
-    return query.where(truth.id > after, ~sa.exists().where(older.id <= after, same))
-
-
-def _by_request() -> sa.ScalarSelect[str]:
-    """The prediction that stands for the request which a label names: by itself, or by an answer to it that another
-    answer stands for."""
-    truth, repeats, named = tables.ground_truth.c, tables.repeats.c, tables.predictions.alias()
-    of_repeat = sa.select(repeats.request_id).where(repeats.prediction_id == truth.prediction_id).scalar_subquery()
-    request_id = sa.func.coalesce(truth.request_id, of_repeat)
-    return sa.select(named.c.id).where(named.c.request_id == request_id).scalar_subquery()
+        conditions.append(truth.id < before)
+    if after is not None:
+        same = (older.prediction_id == logged.id, older.request_id == logged.request_id)
+        conditions += [truth.id > after, *(~sa.exists().where(older.id <= after, one) for one in same)]
+    halves = [
+        half.where(*conditions).order_by(truth.id.desc()).limit(limit).subquery()
+        for half in _joined(*_COLUMNS, truth.trip_duration_minutes, truth.id.label("label_id"))
+    ]
+    return sa.union_all(*(sa.select(half) for half in halves)).order_by(sa.desc("label_id")).limit(limit)

@@ -143,6 +143,7 @@ repeats = sa.Table(
     sa.Column("model_version", sa.Integer, nullable=False),
     sa.Column("prediction", sa.Float, nullable=False),
 )
+"""Unused: the release before reads and writes it, and may run beside this one."""
 
 alerts = sa.Table(
     "alerts",

@@ -98,14 +98,14 @@ def test_live_traffic_that_nobody_watches_is_needed_by_nobody(pipeline: Pipeline
 
 
 @pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
-def test_an_answer_that_another_stands_for_goes_with_it_and_so_does_its_ground_truth(pipeline: Pipeline) -> None:
-    first, second = of(OLD, "ride", version=2), of(OLD + timedelta(seconds=1), "ride", version=2)
+def test_labels_of_losing_answers_go_once_they_are_old(pipeline: Pipeline) -> None:
+    first, other = of(OLD, "ride", version=2), of(OLD, "another ride", version=2)
+    lost = [of(OLD + timedelta(seconds=1), one.request_id, version=2) for one in (first, other)]
     arrivals = Arrivals(pipeline.log.engine, pipeline.clock)
-    arrivals.take("a", Shipment([(1, first)]))
-    arrivals.take("b", Shipment([(1, second)], [(1, OLD, Label(7, prediction_id=second.id))]))
-    judged(pipeline, first.id, None)
-    assert prune(pipeline, BEFORE) == Pruned(0, 0)
-    judged(pipeline, first.id, 1)
-    assert prune(pipeline, BEFORE) == Pruned(1, 1)
-    with pipeline.log.engine.connect() as connection:
-        assert connection.execute(sa.select(tables.repeats)).all() == []
+    arrivals.take("a", Shipment([(1, first), (2, other)]))
+    labels = [(n, OLD, Label(n, prediction_id=one.id)) for n, one in enumerate(lost, 1)]
+    arrivals.take("b", Shipment(list(enumerate(lost, 1)), labels))
+    assert prune(pipeline, BEFORE) == Pruned(0, 2)
+    judged(pipeline, max(first.id, other.id), None)
+    assert prune(pipeline, BEFORE) == Pruned(2, 0)
+    assert kept(pipeline) == (set(), [])

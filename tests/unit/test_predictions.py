@@ -1,9 +1,11 @@
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from autoops import tables
 from autoops.errors import StorageUnavailable
 from autoops.instances import Instance, Instances
 from autoops.logged import FIELDS, LoggedColumns
@@ -154,6 +156,22 @@ def test_when_a_prediction_was_labelled_first_is_known_by_either_id(log: Predict
     later = NOW + timedelta(days=1)
     assert log.labelled_at(rows) == {rows[1].id: NOW, rows[4].id: NOW, rows[1_100].id: later}
     assert log.labelled_at(rows[2:4]) == log.labelled_at([]) == {}
+
+
+def test_each_label_joins_its_own_prediction_whatever_repeats_holds(log: PredictionLog, each_engine: sa.Engine) -> None:
+    """The release before wrote answers there that lost against another answer to the same request."""
+    rows = [row(n, request_id=f"r{n}" if n < 2 else None) for n in range(10)]
+    log.append(rows)
+    lost = [asdict(row(n + 100)) | {"prediction_id": row(n + 100).id, "request_id": f"r{n}"} for n in range(2)]
+    names = [column.name for column in tables.repeats.c]
+    with each_engine.begin() as connection:
+        connection.execute(sa.insert(tables.repeats), [{name: one[name] for name in names} for one in lost])
+    labels = [Label(n + 0.5, prediction_id=one.id) for n, one in enumerate(rows)]
+    assert log.attach(labels, NOW) == ["attached"] * 10
+    assert log.attach([Label(99.0, prediction_id=one["id"]) for one in lost], NOW) == ["pending"] * 2
+    found = [(one.logged, one.trip_duration_minutes) for one in log.latest_labelled(Scope(1), 20)]
+    assert found == [(one, n + 0.5) for n, one in enumerate(rows)]
+    assert sorted(log.labelled_moments(Scope(1))) == [(one.id, n, one.event_at) for n, one in enumerate(rows, 1)]
 
 
 def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, each_engine: sa.Engine) -> None:

@@ -16,7 +16,11 @@ from autoops.registry import CHAMPION
 BATCH = 2_000
 """Rows of one transaction: what it locks it locks for moments."""
 
-_predictions, _truth, _repeats = tables.predictions.c, tables.ground_truth.c, tables.repeats.c
+_predictions, _truth = tables.predictions.c, tables.ground_truth.c
+
+
+_NAMED = (_truth.prediction_id == _predictions.id, _truth.request_id == _predictions.request_id)
+"""How a label names its prediction. Apart, because an index serves each and none serves both."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,8 @@ def prune(pipeline: Pipeline, before: datetime) -> Pruned:
     labels = predictions = 0
     for ids, request_ids in _old(engine, before, _needed(pipeline)):
         with storage_errors(), engine.begin() as connection:
-            repeats = _repeats.request_id.in_(request_ids)
-            repeated = sa.select(_repeats.prediction_id).where(repeats)
-            named = [_truth.prediction_id.in_(ids), _truth.request_id.in_(request_ids)]
-            of_them = sa.or_(*named, _truth.prediction_id.in_(repeated))
+            of_them = _truth.prediction_id.in_(ids) | _truth.request_id.in_(request_ids)
             labels += connection.execute(sa.delete(tables.ground_truth).where(of_them)).rowcount
-            connection.execute(sa.delete(tables.repeats).where(repeats))
             predictions += connection.execute(sa.delete(tables.predictions).where(_predictions.id.in_(ids))).rowcount
     return Pruned(predictions, labels + _prune_labels_of_nothing(engine, before))
 
@@ -51,19 +51,9 @@ def _needed(pipeline: Pipeline) -> sa.ColumnElement[bool]:
     if champion is None or pipeline.settings.drift.source != "log":
         return sa.false()
     ends = ends_of(pipeline, champion)
-    new_label = sa.exists().where(_names_it(), _truth.id > (ends.label_id or 0))
+    new_labels = [sa.exists().where(named, _truth.id > (ends.label_id or 0)) for named in _NAMED]
     unused = _predictions.id > (ends.prediction_id or "")
-    return Scope(champion.number, LIVE, promoted_at(champion)).condition() & (unused | new_label)
-
-
-def _names_it() -> sa.ColumnElement[bool]:
-    """A label names a prediction, by an answer to the same request too."""
-    of_repeat = sa.select(_repeats.request_id).where(_repeats.prediction_id == _truth.prediction_id).scalar_subquery()
-    return sa.or_(
-        _truth.prediction_id == _predictions.id,
-        _truth.request_id == _predictions.request_id,
-        _predictions.request_id == of_repeat,
-    )
+    return Scope(champion.number, LIVE, promoted_at(champion)).condition() & sa.or_(unused, *new_labels)
 
 
 def _old(
@@ -95,8 +85,8 @@ def first_id_of(moment: datetime) -> str:
 def _prune_labels_of_nothing(engine: sa.Engine, before: datetime) -> int:
     deleted = last = 0
     while True:
-        nothing = ~sa.exists().where(_names_it()).correlate(tables.ground_truth)
-        query = sa.select(_truth.id).where(_truth.id > last, _truth.labelled_at < before, nothing)
+        nothing = [~sa.exists().where(named).correlate(tables.ground_truth) for named in _NAMED]
+        query = sa.select(_truth.id).where(_truth.id > last, _truth.labelled_at < before, *nothing)
         with storage_errors(), engine.begin() as connection:
             ids = connection.scalars(query.order_by(_truth.id).limit(BATCH)).all()
             if not ids:

@@ -141,21 +141,14 @@ def _insert_predictions(connection: sa.Connection, rows: Sequence[LoggedPredicti
 
 
 def _standing(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-    """What the log has for the requests of these rows, where it is another answer than theirs; keeps which it was, so
-    that ground truth which names the one finds the other."""
+    """Return what the log has for the requests of these rows, where it is another answer than theirs."""
     sent: dict[str | None, LoggedPrediction] = {row.request_id: row for row in rows if row.request_id is not None}
     if not sent:
         return []
     ids = sa.bindparam(None, list(sent), type_=postgresql.ARRAY(sa.String))
     query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id == sa.any_(ids))
     logged = [LoggedPrediction(*row) for row in connection.execute(query)]
-    standing = [row for row in logged if row.id != sent[row.request_id].id]
-    if standing:
-        repeats = list(tables.repeats.c)
-        lost = [asdict(sent[row.request_id]) for row in standing]
-        values = [row | {"prediction_id": row["id"]} for row in lost]
-        connection.execute(_insert(repeats).on_conflict_do_nothing(), _arrays(repeats, values))
-    return standing
+    return [row for row in logged if row.id != sent[row.request_id].id]
 
 
 def _insert_labels(connection: sa.Connection, labels: Sequence[tuple[datetime, Label]]) -> None:
