@@ -43,10 +43,11 @@ def _windows(
     pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int, ends: Ends
 ) -> Iterator[Window]:
     checks = pipeline.checks.latest(champion.number, limit=None)
+    judge = validation.Judge(pipeline)
     for month in pipeline.source.published():
         if month < Month.of(seen_until):
             continue
-        quarantine = _ingest(pipeline, month)
+        quarantine = _ingest(pipeline, judge, month)
         if quarantine:
             _note(pipeline, champion, quarantine, checks, ends)
             continue
@@ -57,15 +58,15 @@ def _windows(
             yield _window(month, span, rows, size, ends)
 
 
-def _ingest(pipeline: Pipeline, month: Month) -> Quarantine | None:
+def _ingest(pipeline: Pipeline, judge: validation.Judge, month: Month) -> Quarantine | None:
     """One that is here stays as it is while its republication cannot be read."""
     try:
-        return validation.ingest(pipeline, month, ACTOR)
+        return judge.ingest(month, ACTOR)
     except DataError as error:
         if pipeline.store.get(month) is None:
             raise
         logger.warning("%s stays as it was ingested: %s", month, error)
-        return validation.quarantine_of(pipeline, month, ACTOR)
+        return judge.quarantine_of(month, ACTOR)
 
 
 def _note(
