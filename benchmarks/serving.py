@@ -38,7 +38,6 @@ def measure(home: Path, source: str | None, cores: machine.Cores, rounds: int, w
         servers = [ours(model), noop(model), *peers]
         found["cold_start_s"] = single_rows.cold_starts(servers, cores, rounds, tell)
         found["single"], found["memory_mb"] = single_rows.measure(servers, cores, rounds, window_s, tell)
-        found["workers"] = single_rows.measure_workers(model, cores, rounds, window_s, tell)
         found["batches"] = {
             str(threads): batches.measure(model, peers if threads == 1 else [], threads, cores, BATCH_ROUNDS, tell)
             for threads in BATCH_THREADS

@@ -9,7 +9,6 @@ from typing import Any
 from benchmarks.batches import CONNECTIONS as BATCH_CONNECTIONS
 from benchmarks.batches import KERNEL, Rates
 from benchmarks.contestants import MLFLOW, NOOP, OURS, ROWS
-from benchmarks.single_rows import APART, ONE, ONE_ON_TWO, TWO
 
 BEGIN, END = "<!-- figures of scripts/bench.sh serving -->", "<!-- end of figures -->"
 COMMAND = "`./scripts/bench.sh serving`"
@@ -57,7 +56,6 @@ def page(found: Found) -> str:
     for connections, figures in found["single"].items():
         plural = "s" if connections != "1" else ""
         parts += [f"### One row a request, {connections} connection{plural}", _single(figures, found["missing"])]
-    parts += ["### One worker and two, 32 connections", _workers(found["workers"])]
     for threads, rates in found["batches"].items():
         plural = "s" if threads != "1" else ""
         parts += [f"### Batches of {ROWS} rows, {threads} thread{plural}", _batches(rates)]
@@ -97,9 +95,6 @@ def bars(found: Found) -> Iterator[tuple[str, float, float]]:
         for form, least in LEAST.items():
             what = f"batches, {form}, {threads} thread{'s'[: threads != '1']}, share of the kernel"
             yield what, least, _best(rates, form)
-    if not isinstance(found["workers"], str):
-        rates = {name: figures["rate"] for name, figures in found["workers"].items()}
-        yield "two workers on two cores, times one on one", 1.8, ratio(rates[TWO], rates[ONE])
 
 
 def _bar(found: Found) -> str:
@@ -127,23 +122,6 @@ def _single(figures: Mapping[str, Mapping[str, Sequence[float]]], missing: Mappi
     return _table(["", "requests/s", "share of no-op", f"times `{MLFLOW}`", "median ms", "p99 ms", "CPU ms"], rows)
 
 
-def _workers(found: Any) -> str:
-    if isinstance(found, str):
-        return f"Not measured: {found}."
-    rates = {name: found[name]["rate"] for name in (ONE, ONE_ON_TWO, TWO, APART)}
-    rows = [
-        [
-            name,
-            _spread(rate, ",.0f"),
-            _ratio_with_spread(rate, rates[ONE]),
-            _spread(found[name]["p99_ms"], ".2f"),
-            _spread(found[name]["cpu_ms"], ".2f"),
-        ]
-        for name, rate in rates.items()
-    ]
-    return _table(["", "requests/s", f"times {ONE}", "p99 ms", "CPU ms"], rows)
-
-
 def _batches(rates: Rates) -> str:
     theirs = next((way["rate"] for name, way in rates.items() if name.startswith(MLFLOW)), None)
     in_process = [rate for way in rates.values() for rate in way["beside"]]
@@ -165,7 +143,7 @@ def _footprint(found: Found) -> str:
         [name, _spread(seconds, ".1f"), f"{found['memory_mb'][name]:.0f}"]
         for name, seconds in found["cold_start_s"].items()
     ]
-    return _table(["", "start to first answer, s", "memory of one worker after the load, MB"], rows)
+    return _table(["", "start to first answer, s", "memory after the load, MB"], rows)
 
 
 def write(found: Found, document: Path, readme: Path) -> None:
@@ -199,6 +177,3 @@ def _in_short(found: Found) -> Iterator[tuple[str, str]]:
     rates = found["batches"]["1"]
     shares = ", ".join(f"{form} {_best(rates, form):.2f}" for form in LEAST)
     yield f"batches of {ROWS} rows against the model in process, one thread each", f"{shares} of its rows per second"
-    if not isinstance(found["workers"], str):
-        rates = {name: figures["rate"] for name, figures in found["workers"].items()}
-        yield "two workers on two cores against one on one", f"{ratio(rates[TWO], rates[ONE]):.1f} ×"

@@ -1,15 +1,11 @@
 """The API with a route that fails as no code of ours should: `python -m tests.defective_app`."""
 
-from typing import TYPE_CHECKING
+from fastapi import FastAPI
 
-from autoops.serving import server
 from tests import serving_app
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
-
-def create() -> "FastAPI":
+def create() -> FastAPI:
     app = serving_app.create()
 
     @app.get("/defect")
@@ -23,4 +19,4 @@ def create() -> "FastAPI":
 
 
 if __name__ == "__main__":
-    server.run("tests.defective_app:create", serving_app._settings().serving)
+    serving_app.run(create())

@@ -1,18 +1,17 @@
-"""The API as a server of its own, with as many workers as its settings say: `python -m tests.serving_app`; or as one
-process: `uvicorn --factory tests.serving_app:create`.
+"""The API as a server of its own: `python -m tests.serving_app`.
 
 Its settings come from the environment as always; REGISTRY names the folder of a DirectoryRegistry.
 """
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from fastapi import FastAPI
+
+from autoops import bootstrap, logs
 from autoops.serving import server
 from autoops.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
+from tests.fakes import DirectoryRegistry
 
 REGISTRY = "AUTOOPS_TEST_REGISTRY"
 
@@ -21,13 +20,15 @@ def _settings() -> Settings:
     return load_settings(Path(__file__).parent.parent / "config.yaml")
 
 
-def create() -> "FastAPI":
-    """Imports here what it needs: the process that watches workers needs nothing of it."""
-    from autoops import bootstrap
-    from tests.fakes import DirectoryRegistry
-
+def create() -> FastAPI:
     return bootstrap.api_on(_settings(), DirectoryRegistry(Path(os.environ[REGISTRY])))
 
 
+def run(app: FastAPI) -> None:
+    """As `autoops serve` does."""
+    logs.configure("api")
+    server.run(app, _settings().serving)
+
+
 if __name__ == "__main__":
-    server.run("tests.serving_app:create", _settings().serving)
+    run(create())

@@ -91,7 +91,6 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     no reason not to start: the outbox takes predictions in until it is back."""
     from autoops.serving.app import create_app
     from autoops.serving.outbox_log import needs_outbox, outboxes
-    from autoops.serving.server import shared_folder
     from autoops.serving.traces import INSTRUMENTATION
 
     tracing.start("api", INSTRUMENTATION)
@@ -99,4 +98,4 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     log = PredictionLog(engine)
     has_served = needs_outbox(log) and outboxes(settings).is_dir()
     (database.upgrade_if_there if has_served else database.upgrade)(engine)
-    return create_app(settings, registry, log, Instances(engine), SystemClock(), shared_folder())
+    return create_app(settings, registry, log, Instances(engine), SystemClock())

@@ -108,7 +108,6 @@ class Drift(Section):
 class Serving(Section):
     host: str = "127.0.0.1"
     port: Port = 8000
-    workers: Count = 1
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
     timeout_s: Seconds = 10

@@ -50,13 +50,20 @@ def refuse_unknown(variables: Iterable[str], prefix: str, sections: Collection[s
             )
 
 
+_REMOVED = {
+    "serving.workers": "removed: the API is one process. Delete the setting; for more throughput run replicas behind "
+    "the gateway (docs/stack.md, 'More replicas')",
+}
+"""Settings of earlier releases, and what to do instead."""
+
+
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:
     """Without the values of what is secret in `settings`."""
     lines, secrets = [], _secrets(settings)
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: no such setting")
+            lines.append(f"{key}: {_REMOVED.get(key, 'no such setting')}")
         elif ".".join(key.split(".")[:2]) in secrets:
             lines.append(f"{key}: {problem['msg']}")
         else:

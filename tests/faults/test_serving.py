@@ -1,7 +1,5 @@
-"""The API's own processes: one is lost, memory ends, the clock jumps, it is told to stop, labels come twice."""
+"""The API's own process: memory ends, the clock jumps, it is told to stop, labels come twice."""
 
-import asyncio
-import os
 import random
 import signal
 import sqlite3
@@ -17,83 +15,20 @@ from autoops import tables
 from autoops.instances import Instances
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.predictions import PredictionLog, Scope
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.registry import CHAMPION
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Serving, Settings, Storage
 from tests.eventually import eventually
-from tests.fakes import DirectoryRegistry, HeldClock
+from tests.fakes import HeldClock
 from tests.faults.conftest import Serve
 from tests.faults.memory import limited
 from tests.faults.proxy import Fault, Proxy
 from tests.faults.test_mlflow import answers_with
 from tests.integration.postgres.conftest import stopped
 from tests.integration.serving.conftest import TRIP, serving, with_serving
-from tests.integration.serving.test_workers import UNKEPT, Served, served
-from tests.load import Acknowledged
-from tests.postgres import FAST, IMMEDIATE, PostgresServer
+from tests.postgres import FAST, PostgresServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.quick]
-
-
-@pytest.fixture
-def shared(tmp_path: Path, runs: list[TrainingRun]) -> DirectoryRegistry:
-    found = DirectoryRegistry(tmp_path / "shared")
-    found.directory.mkdir()
-    found.register(runs[0])
-    found.set_alias(CHAMPION, 1)
-    return found
-
-
-async def _ask_on(client: httpx.AsyncClient, load: Acknowledged) -> None:
-    while True:
-        await load.ask(client)  # which ends with each connection that breaks
-
-
-async def _lose_a_worker(running: Served, load: Acknowledged, postgres: PostgresServer) -> None:
-    """Under load: one while the database is there, one while it is away."""
-    async with httpx.AsyncClient(base_url=running.client.base_url, timeout=30, limits=UNKEPT) as client:
-        asking = [asyncio.create_task(_ask_on(client, load)) for _ in range(8)]
-        for outage in (False, True):
-            await _more(load, 300)
-            if outage:
-                await asyncio.to_thread(postgres.stop, IMMEDIATE)
-                await _more(load, 300)
-            os.kill(min(running.pids()), signal.SIGKILL)
-            await _more(load, 300)
-            await asyncio.to_thread(eventually, lambda: len(running.pids()) == 2, within_s=60)
-        await asyncio.to_thread(postgres.start)
-        await _more(load, 300)
-        for one in asking:
-            one.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
-
-
-async def _more(load: Acknowledged, rows: int) -> None:
-    enough = len(load.predictions) + rows
-    while len(load.predictions) < enough:
-        await asyncio.sleep(0.01)
-
-
-def test_a_worker_that_is_lost_takes_nothing_with_it(
-    settings: Settings,
-    shared: DirectoryRegistry,
-    tmp_path: Path,
-    postgres: PostgresServer,
-    pg_settings: Settings,
-    pg_engine: sa.Engine,
-) -> None:
-    load, outboxes = Acknowledged(), settings.storage.home / "outbox"
-    with served(tmp_path, shared, AUTOOPS__STORAGE__URL=str(pg_settings.storage.url)) as running:
-        asyncio.run(_lose_a_worker(running, load, postgres))
-        eventually(lambda: load.figures(pg_engine).perfect, within_s=60)
-        eventually(lambda: len(list(outboxes.glob("*.db"))) == 2, within_s=30)
-        running.parent.terminate()
-        assert running.parent.wait(timeout=60) == 0
-    figures = load.figures(pg_engine)
-    assert figures.perfect, figures
-    assert figures.acknowledged >= 1_500
-    assert figures.labels > 100
-    assert list(outboxes.glob("*.db")) == []
 
 
 def test_the_kernel_may_end_the_api_for_its_memory_and_nothing_is_lost(serve: Serve, settings: Settings) -> None:

@@ -38,7 +38,7 @@ def test_the_client_counts_what_is_answered_and_stops_at_what_is_refused() -> No
 
 
 def figures() -> dict[str, object]:
-    """Of a run with two rounds, without MLServer and without a second worker."""
+    """Of a run with two rounds and without MLServer."""
     rates = {"Auto-Ops": 1900.0, NOOP: 3800.0, "mlflow models serve": 38.0, "naive FastAPI": 60.0}
     single = {
         name: {
@@ -73,7 +73,6 @@ def figures() -> dict[str, object]:
         "cold_start_s": {name: [1.5, 1.6] for name in rates},
         "memory_mb": dict.fromkeys(rates, 100.0),
         "single": {"1": single, "32": single},
-        "workers": "one worker is all that there can be",
         "batches": {"1": batches},
     }
 

@@ -97,6 +97,7 @@ def _reads(tree: ast.AST) -> Iterator[tuple[str, str]]:
     [
         ("data: {sorce: x}", "data.sorce: no such setting"),
         ("dta: {source: x}", "dta: no such setting"),
+        ("serving: {workers: 2}", "serving.workers: removed: the API is one process."),
         ("serving: {port: 99999}", "serving.port: Input should be less than or equal to 65535, got 99999"),
         ("serving: {port: eighty}", "serving.port"),
         ("serving: {model_version: newest}", "serving.model_version"),
@@ -134,6 +135,7 @@ def test_every_bad_key_of_a_file_is_named_at_once(config):
         ("AUTOOPS__DTA__SOURCE", "x", "AUTOOPS__DTA__SOURCE"),
         ("AUTOOPS__DATA", "x", "AUTOOPS__DATA"),
         ("AUTOOPS__SERVING__PORT", "eighty", "serving.port"),
+        ("AUTOOPS__SERVING__WORKERS", "2", "run replicas behind the gateway (docs/stack.md, 'More replicas')"),
         ("AUTOOPS__DRIFT__THRESHOLD", "1.5", "drift.threshold"),
     ],
 )

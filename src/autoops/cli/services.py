@@ -16,9 +16,12 @@ verbs = typer.Typer()
 @verbs.command()
 def serve() -> None:
     """Run the prediction API in the foreground."""
+    from autoops.bootstrap import api
     from autoops.serving import server
 
-    server.run("autoops.bootstrap:api", load_settings().serving)
+    logs.configure("api")
+    settings = load_settings()
+    server.run(api(settings), settings.serving)
 
 
 @verbs.command()

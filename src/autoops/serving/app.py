@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -20,7 +19,6 @@ from autoops.serving import keys, openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
-from autoops.serving.intercom import Intercom
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import Admission, Measured
@@ -31,7 +29,6 @@ from autoops.serving.request_ids import Identified, Told
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
 from autoops.serving.stopping import Patience, sign_off
 from autoops.serving.traces import trace
-from autoops.serving.workers import Workers
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
 
@@ -56,17 +53,14 @@ def create_app(
     log: PredictionLog,
     instances: Instances,
     clock: Clock,
-    shared: Path | None = None,
 ) -> FastAPI:
-    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan.
-    `shared` is the folder of the workers of a server that has several."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     known = keys.configured(settings)
-    metrics = Metrics(shared)
+    metrics = Metrics()
     writer = Writer(_QUEUED_BATCHES * serving.max_batch, serving.timeout_s)
 
     def observe(outcome: Outcome) -> None:
-        workers.looked.set()
         metrics.reloaded(outcome)
         if outcome in ("swapped", "reverted", "from_cache"):
             heartbeat.wake()
@@ -77,7 +71,6 @@ def create_app(
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
-    workers = Workers(Intercom(shared), holder, instance_id, metrics)
     metrics.watch(holder, writer)
     outbox = _outbox(log, settings, clock, metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
@@ -85,10 +78,10 @@ def create_app(
     batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     follows = str(serving.model_version)
-    endpoints = Endpoints(predictor, workers, batches, serving.max_batch, follows, instance_id, started_at)
+    endpoints = Endpoints(predictor, metrics, batches, serving.max_batch, follows, instance_id, started_at)
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
-    lifespan = _lifespan(writer, outbox, batches, workers, periodics, leave, Patience.of(settings))
+    lifespan = _lifespan(writer, outbox, batches, periodics, leave, Patience.of(settings))
     return _http(endpoints, metrics, lifespan, settings, known)
 
 
@@ -153,7 +146,6 @@ def _lifespan(
     writer: Writer,
     outbox: OutboxLog | None,
     batches: Batches,
-    workers: Workers,
     periodics: Sequence[Periodic],
     leave: Callable[[], None],
     patience: Patience,
@@ -169,12 +161,9 @@ def _lifespan(
         if outbox is not None:
             await asyncio.to_thread(outbox.start)
         writer.start()
-        await workers.join()
         for periodic in periodics:
             periodic.start()
-        await workers.first_look()
         yield
-        workers.leave()
         await writer.stop(patience.commit_s)
         await asyncio.to_thread(batches.stop)
         for periodic in periodics:

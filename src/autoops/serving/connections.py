@@ -3,20 +3,13 @@ and what becomes of one that is on its way when the server stops.
 """
 
 import asyncio
-import resource
-import signal
-import sys
 from typing import Any
 
-import uvicorn
-from fastapi import FastAPI
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from autoops.serving import problems
 from autoops.serving.request_ids import Identified
-from autoops.serving.stopping import DRAIN_S
-from autoops.settings import Serving
 
 SEND_S = 30.0
 """How long a client may take from a request's first byte to its last, and from connecting to its first request."""
@@ -26,55 +19,8 @@ _LEAVE_S = 1.0
 know whether it was heard."""
 
 _SEND_WHEN_LEAVING_S = 5.0
-_KEEP_ALIVE_S = 75
+KEEP_ALIVE_S = 75
 """Longer than clients and proxies keep theirs, so that it is they who close."""
-
-_HEADERS = [
-    ("cache-control", "no-store"),
-    ("content-security-policy", "frame-ancestors 'none'"),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-]
-"""Of every answer: nobody keeps it, frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
-
-_BACKLOG = 2048
-_ENOUGH = 65_536
-_OTHER_FILES = 256
-"""Descriptors, and those that are not connections: the database's, the model's, those of other threads."""
-
-
-def run(app: FastAPI, serving: Serving) -> None:
-    """Until a signal ends it. The exit code is 0 once it has stopped in order; uvicorn would end it by the same signal
-    once more, which to many a supervisor is a failure."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(app, host=serving.host, port=serving.port, access_log=False, log_config=None, **options(serving))
-
-
-def options(serving: Serving) -> dict[str, Any]:
-    """For uvicorn."""
-    return {
-        "http": Connection,
-        "ws": "none",
-        "server_header": False,
-        "headers": _HEADERS,
-        "backlog": _BACKLOG,
-        "limit_concurrency": max(_descriptors() - _OTHER_FILES, 1),
-        "timeout_keep_alive": _KEEP_ALIVE_S,
-        "timeout_graceful_shutdown": int(serving.timeout_s) + DRAIN_S,
-    }
-
-
-def _descriptors() -> int:
-    """How many this process may have: as many as it is allowed to ask for, up to what is sensible."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (ValueError, OSError):
-        return soft
-    return wanted
 
 
 class Connection(HttpToolsProtocol):

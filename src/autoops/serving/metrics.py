@@ -1,38 +1,22 @@
-"""What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix.
-
-Of several workers any may be scraped, and answers for all: prometheus_client keeps their figures in files of a folder
-that they share, where counts and times outlive the worker that made them.
-"""
+"""What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix."""
 
 import math
-import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from pathlib import Path
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from autoops.serving.holder import Holder, Loaded, Outcome
-from autoops.serving.intercom import is_alive
 from autoops.serving.writer import Writer
-
-Across = Literal["liveall", "livesum", "livemax"]
-"""What the gauges of several workers make together: one for each, with its process id, their sum or the highest."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    def __init__(self, shared: Path | None = None) -> None:
-        """`shared` is the folder of the workers of a server that has several."""
-        self._shared = shared
+    def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
-        if shared is None:
-            ProcessCollector(registry=registry)
+        ProcessCollector(registry=registry)
         self._requests = Counter("autoops_http_requests", "Requests", ["route", "status"], registry=registry)
         self._seconds = Histogram(
             "autoops_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry
@@ -53,20 +37,20 @@ class Metrics:
 
     def watch(self, holder: Holder, writer: Writer) -> None:
         version = "autoops_model_version", "Version served, 0 for none"
-        self.gauge(*version, lambda: 0 if (loaded := holder.current) is None else loaded.version.number, "liveall")
+        self.gauge(*version, lambda: 0 if (loaded := holder.current) is None else loaded.version.number)
         failing = "autoops_model_reload_failing", "1: the followed version is not served"
-        self.gauge(*failing, lambda: int(holder.failure is not None), "livemax")
+        self.gauge(*failing, lambda: int(holder.failure is not None))
         quarantined = "autoops_quarantined_versions", "Versions that do not verify"
-        self.gauge(*quarantined, lambda: len(holder.quarantine.broken), "livemax")
+        self.gauge(*quarantined, lambda: len(holder.quarantine.broken))
         loaded_at = "autoops_model_loaded_timestamp_seconds", "When the served version was loaded"
-        self.gauge(*loaded_at, lambda: _seconds(holder, lambda loaded: loaded.loaded_at), "liveall")
+        self.gauge(*loaded_at, lambda: _seconds(holder, lambda loaded: loaded.loaded_at))
         knows = "autoops_model_trained_until_timestamp_seconds", "Newest trip that the served version was fitted on"
-        self.gauge(*knows, lambda: _seconds(holder, lambda loaded: loaded.scorer.manifest.trained_until), "liveall")
-        self.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued, "livesum")
+        self.gauge(*knows, lambda: _seconds(holder, lambda loaded: loaded.scorer.manifest.trained_until))
+        self.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued)
 
-    def gauge(self, name: str, text: str, read: Callable[[], float], across: Across) -> None:
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """One that is read when it is scraped."""
-        self._gauges.append((Gauge(name, text, registry=self._registry, multiprocess_mode=across), read))
+        Gauge(name, text, registry=self._registry).set_function(read)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         self._of_status(route, status).inc()
@@ -86,31 +70,10 @@ class Metrics:
         if outcome not in ("unchanged", "skipped"):
             self._reloads.labels(outcome).inc()
 
-    def publish(self) -> None:
-        for gauge, read in self._gauges:
-            gauge.set(read())
-
     def text(self) -> bytes:
-        """Of all workers, as they last published their gauges."""
-        if self._shared is None:
-            return generate_latest(self._registry)
-        _forget_dead_gauges(self._shared)
-        together = CollectorRegistry()
-        MultiProcessCollector(together, str(self._shared))  # type: ignore[no-untyped-call]
-        return generate_latest(together)
-
-    def leave(self) -> None:
-        """This process no longer serves anything."""
-        if self._shared is not None:
-            mark_process_dead(os.getpid(), str(self._shared))  # type: ignore[no-untyped-call]
+        return generate_latest(self._registry)
 
 
 def _seconds(holder: Holder, moment: Callable[[Loaded], datetime]) -> float:
     """Not a number where no version is served."""
     return math.nan if (loaded := holder.current) is None else moment(loaded).timestamp()
-
-
-def _forget_dead_gauges(shared: Path) -> None:
-    for pid in {int(path.stem.rpartition("_")[2]) for path in shared.glob("gauge_live*.db")}:
-        if not is_alive(pid):
-            mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]

@@ -71,7 +71,7 @@ class Admission:
         self._requests = self._bytes = 0
         if metrics is not None:
             work = "autoops_http_requests_in_flight", "Requests in work, those that only read left out"
-            metrics.gauge(*work, lambda: self._requests, "livesum")
+            metrics.gauge(*work, lambda: self._requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] == "GET":

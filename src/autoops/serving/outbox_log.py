@@ -98,10 +98,10 @@ class OutboxLog(PredictionLog):
 
     def watch(self, metrics: Metrics) -> None:
         waiting = "autoops_outbox_rows", "Rows that the database does not have yet"
-        metrics.gauge(*waiting, lambda: self._outbox.rows, "livesum")
-        metrics.gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", self._oldest_s, "livemax")
+        metrics.gauge(*waiting, lambda: self._outbox.rows)
+        metrics.gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", self._oldest_s)
         away = "autoops_outbox_database_away", "1: the database did not take the last rows"
-        metrics.gauge(*away, lambda: int(self._relay.away), "livemax")
+        metrics.gauge(*away, lambda: int(self._relay.away))
 
     def _oldest_s(self) -> float:
         since = self._outbox.waiting().since

@@ -1,5 +1,6 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +20,9 @@ from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, Model, json_body, parse_json
 from autoops.serving.direct import Direct
 from autoops.serving.keys import Scope
+from autoops.serving.metrics import Metrics
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
-from autoops.serving.workers import Workers
 
 _SMALL_BODY = 16 * 1024
 
@@ -37,7 +38,7 @@ NEEDED_SCOPES: Mapping[str, Scope] = {
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
-    workers: Workers
+    prometheus: Metrics
     batches: Batches
     max_batch: int
     follows: str
@@ -88,18 +89,18 @@ class Endpoints:
             ],
             instance_id=self.instance_id,
             started_at=self.started_at,
-            workers=await self.workers.info(),
         )
 
     async def reload(self) -> schemas.Reload:
-        """Looks at the registry now, in every process of this server, and tries a version again that failed before."""
-        here, everywhere = await self.workers.reload()
+        """Looks at the registry now, and tries a version again that failed before."""
+        holder = self.predictor.holder
+        outcome = await asyncio.to_thread(holder.refresh, insist=True)
+        loaded, failure = holder.current, holder.failure
         return schemas.Reload(
-            model_version=here.model_version,
-            swapped=here.outcome in ("swapped", "reverted"),
-            outcome=str(here.outcome),
-            last_error=here.last_error,
-            workers=everywhere,
+            model_version=loaded.version.number if loaded else None,
+            swapped=outcome in ("swapped", "reverted"),
+            outcome=outcome,
+            last_error=failure.reason if failure else None,
         )
 
     async def health(self) -> schemas.Alive:
@@ -111,8 +112,8 @@ class Endpoints:
         return schemas.Ready(model_version=self.predictor.loaded().version.number)
 
     async def metrics(self) -> Response:
-        """For Prometheus: of all processes of this server."""
-        return Response(await self.workers.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        """For Prometheus: the figures of this process."""
+        return Response(self.prometheus.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _parse(self, request: Request, model: type[Model]) -> Model:
         """In a worker where there is so much of it that others would wait."""

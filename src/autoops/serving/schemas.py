@@ -16,7 +16,6 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.serving.moment import Moment, MomentText
-from autoops.serving.status import ReloadedWorker, Worker
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
 LONGEST_TRIP_MINUTES = 24 * 60
@@ -192,17 +191,13 @@ class ModelInfo(BaseModel):
     ]
     instance_id: str
     started_at: datetime
-    workers: Annotated[list[Worker], Field(description="All processes of this server, with the one that answers")]
 
 
 class Reload(BaseModel):
-    """Of the process that answers; `workers` says of each what came of it."""
-
     model_version: int | None
     swapped: bool
     outcome: str
     last_error: str | None
-    workers: list[ReloadedWorker]
 
 
 class Alive(BaseModel):

@@ -89,7 +89,6 @@ def test_nothing_is_stored_of_nothing(begin: Begin, away: sa.Engine) -> None:
 def gauges(log: OutboxLog) -> dict[str, float]:
     metrics = Metrics()
     log.watch(metrics)
-    metrics.publish()
     lines = metrics.text().decode().splitlines()
     return {name: float(value) for name, value in (line.split() for line in lines if line.startswith("autoops_outbox"))}
 

@@ -14,7 +14,7 @@ from autoops.clock import Clock, SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.registry import Registry, TrainingRun
-from autoops.serving import connections
+from autoops.serving import server as api_server
 from autoops.serving.app import create_app
 from autoops.settings import Serving, Settings
 from tests.bundles import three_speeds
@@ -40,8 +40,7 @@ def serving(
 ) -> Iterator[httpx.Client]:
     app = create_app(settings, registry, log, instances, clock)
     port = free_port()
-    options = connections.options(settings.serving)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", access_log=False, **options))
+    server = uvicorn.Server(api_server.config(app, settings.serving, port=port, log_level="warning"))
     thread = Thread(target=server.run)
     thread.start()
     try:

@@ -1,8 +1,6 @@
 """Without a key nothing but health is answered, and with one no more than it is for."""
 
 import base64
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +11,15 @@ import sqlalchemy as sa
 from autoops.clock import SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
-from autoops.registry import CHAMPION, TrainingRun
 from autoops.serving.app import create_app
 from autoops.serving.guard import Guard
 from autoops.serving.keys_file import revoke_key
 from autoops.settings import Settings
 from tests.eventually import eventually
-from tests.fakes import DirectoryRegistry, FakeRegistry
+from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.keyed import Keyed, give_key, keyed_api
 from tests.integration.serving.test_bad_input import problem_of
-from tests.integration.serving.test_durability import process
 
 LABELS = {"labels": [{"request_id": "x", "trip_duration_minutes": 9}]}
 ASKED = {
@@ -172,37 +168,3 @@ def test_without_keys_nothing_of_them_stands_around_a_request(
     app = create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock())
     assert Guard not in [middleware.cls for middleware in app.user_middleware]
     assert "securitySchemes" not in app.openapi()["components"]
-
-
-def test_each_worker_looks_at_the_file_itself(tmp_path: Path, runs: list[TrainingRun], file: Path) -> None:
-    registry = DirectoryRegistry(tmp_path / "shared")
-    registry.directory.mkdir()
-    registry.register(runs[0])
-    registry.set_alias(CHAMPION, 1)
-    looker, client = give_key(file, "looker"), give_key(file, "client", "predict")
-    environment = {"AUTOOPS__SERVING__WORKERS": "2", "AUTOOPS__SECURITY__KEYS_FILE": str(file)}
-    unkept = httpx.Limits(max_keepalive_connections=0)
-    with (
-        process(tmp_path, registry, **environment) as (_, url),
-        httpx.Client(base_url=url, timeout=30, limits=unkept) as http,
-    ):
-        api = Keyed(http, file)
-
-        def workers() -> list[int]:
-            told = api.ask(looker, "GET", "/model/info").json()["workers"]
-            return [worker["pid"] for worker in told if worker["model_version"]]
-
-        def answered_by_each() -> set[int]:
-            """By one at a time, while the other sleeps."""
-            statuses = set()
-            for sleeping in pids:
-                os.kill(sleeping, signal.SIGSTOP)
-                statuses.add(api.ask(client, "POST", "/predict", json=TRIP).status_code)
-                os.kill(sleeping, signal.SIGCONT)
-            return statuses
-
-        eventually(lambda: len(workers()) == 2, within_s=60)
-        pids = workers()
-        assert answered_by_each() == {200}
-        revoke_key(file, "client")
-        eventually(lambda: answered_by_each() == {401})

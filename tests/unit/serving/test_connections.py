@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from autoops.serving import connections
+from autoops.serving import server as api_server
 from autoops.settings import Serving, Settings
 from tests.eventually import eventually
 from tests.ports import free_port
@@ -61,9 +62,9 @@ class Running:
 @pytest.fixture
 def running(settings: Settings) -> Iterator[Running]:
     application = Application(threading.Event())
-    options = connections.options(settings.serving)
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(application, port=port, lifespan="off", log_level="warning", **options))
+    config = api_server.config(application, settings.serving, port=port, lifespan="off", log_level="warning")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -162,5 +163,5 @@ def few_descriptors() -> Iterator[int]:
 
 def test_there_are_as_many_connections_as_descriptors_can_be_had(few_descriptors: int) -> None:
     for _ in range(2):
-        assert connections.options(Serving())["limit_concurrency"] == few_descriptors - 256
+        assert api_server.config(None, Serving()).limit_concurrency == few_descriptors - 256
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == few_descriptors
