@@ -15,8 +15,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
+from autoops import label_ids, tables
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.settings import Settings
 
@@ -106,28 +106,68 @@ MIGRATING = 0x6175746F6F7073
 """PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
 
 
+EARLIEST = "0005"
+"""The revision of the first release. Downgrades beyond it would drop tables with rows."""
+
+
 def newest_revision() -> str | None:
     """Of the schema that this installation uses."""
     return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
 def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
-    """Brings the schema to the newest revision, and does nothing when it is there; returns the revision before and
-    after. Of several processes one migrates while the others wait."""
-    config, newest = _alembic(), newest_revision()
+    """Bring the schema to the newest revision, and return the revision before and after.
+
+    Does nothing when it is there, or at a later revision that this installation can use. Of several processes one
+    migrates while the others wait. Raises StorageUnavailable for a schema that this installation cannot use.
+    """
     with storage_errors(), engine.connect() as connection:
-        if _revision(connection) == newest:
-            return newest, newest
+        if _is_usable(connection):
+            return (revision := _revision(connection)), revision
+    with storage_errors():
+        if engine.dialect.name == "postgresql":
+            label_ids.prepare(engine)
+        with engine.begin() as connection:
+            _let_nobody_else_migrate(connection)
+            before = _revision(connection)
+            if not _is_usable(connection):
+                command.upgrade(_alembic(connection), "head")
+            return before, _revision(connection)
+
+
+def downgrade(engine: sa.Engine, revision: str) -> tuple[str | None, str | None]:
+    """Take the schema back to an earlier revision, and return the revision before and after. Keeps all rows.
+
+    Raises SettingsError for a revision that is not earlier, not known, or so early that rows would be lost.
+    """
     with storage_errors(), engine.begin() as connection:
         _let_nobody_else_migrate(connection)
         before = _revision(connection)
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            reason = f"the database is at revision {before}, and this installation knows none beyond {newest}: {error}"
-            raise StorageUnavailable(reason) from None
+        known = _revisions()
+        earlier = [each for each in known if EARLIEST <= each <= (before or "")] if before in known else []
+        if revision not in earlier:
+            allowed = ", ".join(earlier) or "none that this installation knows"
+            raise SettingsError(f"--to: expected one of {allowed}; the database is at {before}; got {revision}")
+        command.downgrade(_alembic(connection), revision)
         return before, _revision(connection)
+
+
+def _is_usable(connection: sa.Connection) -> bool:
+    """Return whether nothing is to be migrated. Raises StorageUnavailable for a later schema that is not for us."""
+    revision, newest = _revision(connection), newest_revision()
+    if revision is None or revision in _revisions():
+        return revision == newest
+    table = tables.schema_compatibility
+    readable_from = None
+    if sa.inspect(connection).has_table(table.name):
+        readable_from = connection.scalar(sa.select(table.c.readable_from))
+    if readable_from is None or (newest or "") < readable_from:
+        raise StorageUnavailable(
+            f"the database is at revision {revision}, and this installation knows none beyond {newest}: install the "
+            f"newer release again, or have it go back first with `autoops migrate --to {newest}`"
+        )
+    logger.info("the database is at revision %s of a newer release, which this one can use", revision)
+    return True
 
 
 def upgrade_if_there(engine: sa.Engine) -> None:
@@ -140,10 +180,16 @@ def upgrade_if_there(engine: sa.Engine) -> None:
         logger.warning("%s", error)
 
 
-def _alembic() -> Config:
+def _alembic(connection: sa.Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
     return config
+
+
+def _revisions() -> list[str]:
+    """Return what this installation knows, oldest first; each is a number of four digits."""
+    return sorted(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
 
 
 def _let_nobody_else_migrate(connection: sa.Connection) -> None:

@@ -23,6 +23,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+LabelId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite's integers have 64 bits, and only one that is called INTEGER numbers its rows by itself."""
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -52,7 +55,7 @@ predictions = sa.Table(
 ground_truth = sa.Table(
     "ground_truth",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", LabelId, primary_key=True, autoincrement=True),
     sa.Column("prediction_id", sa.String(36), index=True),
     sa.Column("request_id", sa.String(200), index=True),
     sa.Column("trip_duration_minutes", sa.Float, nullable=False),
@@ -71,7 +74,7 @@ checks = sa.Table(
     sa.Column("event_from", UtcDateTime),
     sa.Column("event_until", UtcDateTime),
     sa.Column("last_prediction_id", sa.String(36)),
-    sa.Column("last_label_id", sa.Integer),
+    sa.Column("last_label_id", LabelId),
     sa.Column("report", sa.JSON, nullable=False),
     sa.Index(None, "model_version", "id"),
 )
@@ -167,3 +170,10 @@ deliveries = sa.Table(
     sa.Column("receiver", sa.String(50), primary_key=True),
     sa.Column("told_at", UtcDateTime, nullable=False),
 )
+
+schema_compatibility = sa.Table(
+    "schema_compatibility",
+    metadata,
+    sa.Column("readable_from", sa.String(32), primary_key=True),
+)
+"""One row: the oldest revision whose release can use this schema."""

@@ -13,12 +13,17 @@ verbs = typer.Typer()
 
 
 @verbs.command()
-def migrate(json: Json = False) -> None:
-    """Bring the database to the newest revision."""
+def migrate(
+    to: Annotated[
+        str | None, typer.Option("--to", help="Go back to this revision, for the release that uses it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring the database to the newest revision, or with `--to` back to an earlier one; keeps all rows."""
     from autoops import database
 
     engine = database.connect(load_settings())
-    before, after = database.upgrade(engine)
+    before, after = database.upgrade(engine) if to is None else database.downgrade(engine, to)
     where = engine.url.render_as_string(hide_password=True)
     what = f"is at revision {after}" if before == after else f"from {before or 'nothing'} to revision {after}"
     console.show({"database": where, "before": before, "after": after}, json, f"{where}: {what}")

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 
-from autoops import database, tables
-from autoops.errors import StorageUnavailable
+from autoops import database, label_ids, tables
+from autoops.errors import SettingsError, StorageUnavailable
 from autoops.instances import Instance, Instances
-from autoops.predictions import PredictionLog, Scope
+from autoops.loop.checks import CheckLog
+from autoops.predictions import Label, PredictionLog, Scope
 from autoops.settings import Settings
 from tests.conftest import stored_at
 from tests.eventually import eventually
+from tests.fakes import HeldClock
 from tests.integration.postgres.conftest import Start, waiting
 from tests.unit.test_predictions import row
 
@@ -103,9 +107,104 @@ def test_a_migration_that_is_under_way_is_waited_for_beyond_the_timeout(each_set
     engine.dispose()
 
 
-def test_a_database_of_a_newer_installation_is_refused(empty: sa.Engine) -> None:
+def at_a_later_revision(engine: sa.Engine, readable_from: str | None) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        if readable_from is None:
+            tables.schema_compatibility.drop(connection)
+        else:
+            connection.execute(sa.update(tables.schema_compatibility).values(readable_from=readable_from))
+
+
+def test_a_later_schema_that_only_has_more_is_used_as_it_is(empty: sa.Engine) -> None:
     database.upgrade(empty)
     with empty.begin() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StorageUnavailable, match="revision 9999"):
+        connection.execute(sa.text("ALTER TABLE predictions ADD COLUMN variant VARCHAR(20)"))
+    at_a_later_revision(empty, readable_from=str(database.newest_revision()))
+    assert database.upgrade(empty) == ("9999", "9999")
+    log = PredictionLog(empty)
+    log.append([row(1, request_id="ride")])
+    assert log.append([row(2, request_id="ride")]) == log.latest(Scope(1), 9) == [row(1, request_id="ride")]
+
+
+@pytest.mark.parametrize("readable_from", ["9998", None], ids=["not readable", "without a word on it"])
+def test_a_later_schema_that_is_not_for_this_release_is_refused(empty: sa.Engine, readable_from: str | None) -> None:
+    database.upgrade(empty)
+    at_a_later_revision(empty, readable_from)
+    with pytest.raises(StorageUnavailable, match=f"revision 9999, and .* --to {database.newest_revision()}`"):
         database.upgrade(empty)
+
+
+def schema_of(engine: sa.Engine) -> dict[str, list[str]]:
+    found = sa.inspect(engine)
+    return {table: sorted(column["name"] for column in found.get_columns(table)) for table in found.get_table_names()}
+
+
+def test_going_back_to_the_release_before_keeps_all_rows(empty: sa.Engine, start: Start) -> None:
+    migrate_to(empty, "0005")
+    before = schema_of(empty)
+    database.upgrade(empty)
+    log, rows = PredictionLog(empty), [row(n, request_id=f"ride-{n}") for n in range(5)]
+    log.append(rows)
+    log.attach([Label(7.0, prediction_id=rows[0].id), Label(8.0, request_id="ride-1")], MOMENT)
+    told = json.loads(start("-m", "autoops.cli", "migrate", "--to", "0005", "--json").communicate()[0])
+    assert (told["before"], told["after"]) == (database.newest_revision(), "0005")
+    assert schema_of(empty) == before
+    assert database.downgrade(empty, "0005") == ("0005", "0005")
+    with empty.connect() as connection:
+        assert connection.execute(sa.text("SELECT id FROM predictions ORDER BY id")).all() == [(r.id,) for r in rows]
+    database.upgrade(empty)
+    assert log.latest(Scope(1), 9) == rows
+    assert [one.trip_duration_minutes for one in log.latest_labelled(Scope(1), 9)] == [7.0, 8.0]
+
+
+@pytest.mark.parametrize("revision", ["0004", "0099"])
+def test_nobody_goes_back_so_far_that_rows_are_lost_nor_to_what_never_was(empty: sa.Engine, revision: str) -> None:
+    database.upgrade(empty)
+    with pytest.raises(SettingsError, match=f"expected one of 0005, 0006.*got {revision}"):
+        database.downgrade(empty, revision)
+    at_a_later_revision(empty, readable_from="0005")
+    with pytest.raises(SettingsError, match="none that this installation knows"):
+        database.downgrade(empty, "0005")
+
+
+LAST_OF_32_BITS = 2**31 - 1
+
+
+@pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("large", [True, False], ids=["in batches", "at once"])
+def test_label_ids_go_on_beyond_32_bits(empty: sa.Engine, large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are many labels, one that comes while they are copied is among them."""
+    migrate_to(empty, "0005")
+    log = PredictionLog(empty)
+    log.append([row(n, request_id=f"ride-{n}") for n in range(30)])
+    with empty.begin() as connection:
+        connection.execute(sa.text(f"SELECT setval('ground_truth_id_seq', {LAST_OF_32_BITS - 26})"))
+    log.attach([Label(n, prediction_id=row(n).id) for n in range(25)], MOMENT)
+    if large:
+        monkeypatch.setattr(label_ids, "ROWS_AT_ONCE", 20)
+        monkeypatch.setattr(label_ids, "_BATCH", 7)
+        label_ids.prepare(empty)
+        log.attach([Label(25, prediction_id=row(25).id)], MOMENT)
+        label_ids.prepare(empty)  # as after an interruption
+    else:
+        log.attach([Label(25, prediction_id=row(25).id)], MOMENT)
+    database.upgrade(empty)
+    log.attach([Label(n, request_id=f"ride-{n}") for n in range(26, 30)], MOMENT)
+    found = log.latest_labelled(Scope(1), 50)
+    assert [one.trip_duration_minutes for one in found] == list(range(30))
+    assert [one.label_id for one in found] == list(range(LAST_OF_32_BITS - 25, LAST_OF_32_BITS + 5))
+    assert log.latest_labelled(Scope(1), 50, after=LAST_OF_32_BITS + 1) == found[-3:]
+    with empty.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+    CheckLog(empty, HeldClock()).append(
+        model_version=1,
+        verdict="no drift",
+        alarm=False,
+        reason="",
+        report={},
+        last_label_id=LAST_OF_32_BITS + 4,
+        event_from=None,
+        event_until=None,
+        last_prediction_id=None,
+    )

@@ -1,0 +1,91 @@
+"""Widen `ground_truth.id` from 32 to 64 bits on PostgreSQL without a long lock.
+
+ALTER TYPE rewrites the table while nobody can read it. That takes moments for a small table. For a large one
+`prepare` fills a second column in batches while everybody goes on, and `widen` only puts it in the place of the first.
+"""
+
+import time
+
+import sqlalchemy as sa
+
+ROWS_AT_ONCE = 200_000
+"""Up to so many rows are rewritten under the lock, in about a second."""
+
+_BATCH = 20_000
+_PREPARING = 0x6175746F6F7074
+"""Key of the advisory lock of the process that prepares."""
+
+_SECOND_COLUMN = """
+ALTER TABLE ground_truth ADD COLUMN id_wide BIGINT;
+CREATE FUNCTION ground_truth_id_wide() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.id_wide := NEW.id; RETURN NEW; END $$;
+CREATE TRIGGER ground_truth_id_wide BEFORE INSERT ON ground_truth
+    FOR EACH ROW EXECUTE FUNCTION ground_truth_id_wide();
+ALTER TABLE ground_truth ADD CONSTRAINT id_wide_filled CHECK (id_wide IS NOT NULL) NOT VALID;
+"""
+
+_SWAP = """
+DROP TRIGGER ground_truth_id_wide ON ground_truth;
+DROP FUNCTION ground_truth_id_wide();
+ALTER TABLE ground_truth ALTER COLUMN id_wide SET NOT NULL;
+ALTER TABLE ground_truth DROP CONSTRAINT id_wide_filled;
+ALTER TABLE ground_truth DROP CONSTRAINT pk_ground_truth;
+ALTER SEQUENCE ground_truth_id_seq OWNED BY NONE;
+ALTER TABLE ground_truth DROP COLUMN id;
+ALTER TABLE ground_truth RENAME COLUMN id_wide TO id;
+ALTER TABLE ground_truth ADD CONSTRAINT pk_ground_truth PRIMARY KEY USING INDEX ground_truth_id_wide;
+ALTER TABLE ground_truth ALTER COLUMN id SET DEFAULT nextval('ground_truth_id_seq');
+ALTER SEQUENCE ground_truth_id_seq OWNED BY ground_truth.id;
+"""
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Fill the second column of a large table, each batch in a transaction of its own. Can be interrupted."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not _is_large(connection):
+            return
+        # Asked for again and again: who waits inside a statement holds a snapshot, for which the index below waits.
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_PREPARING))):
+            time.sleep(0.5)
+        try:
+            if _is_large(connection):
+                _prepare(connection)
+        finally:
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(_PREPARING)))
+
+
+def widen(connection: sa.Connection) -> None:
+    """Make the ids wide, by the column that `prepare` has filled where there is one. Does nothing where they are."""
+    columns = _columns(connection)
+    if columns["id"] == "bigint":
+        return
+    connection.exec_driver_sql(
+        _SWAP if "id_wide" in columns else "ALTER TABLE ground_truth ALTER COLUMN id TYPE BIGINT"
+    )
+    connection.exec_driver_sql("ALTER SEQUENCE ground_truth_id_seq AS BIGINT")
+
+
+def _prepare(connection: sa.Connection) -> None:
+    if "id_wide" not in _columns(connection):
+        connection.exec_driver_sql(f"BEGIN; {_SECOND_COLUMN} COMMIT")
+    first, last = connection.exec_driver_sql("SELECT min(id), max(id) FROM ground_truth").one()
+    for start in range(first, last + 1, _BATCH):
+        rows = f"id BETWEEN {start} AND {start + _BATCH - 1} AND id_wide IS NULL"
+        connection.exec_driver_sql(f"UPDATE ground_truth SET id_wide = id WHERE {rows}")
+    connection.exec_driver_sql("ALTER TABLE ground_truth VALIDATE CONSTRAINT id_wide_filled")
+    # One that was interrupted stays behind as invalid.
+    connection.exec_driver_sql("DROP INDEX CONCURRENTLY IF EXISTS ground_truth_id_wide")
+    connection.exec_driver_sql("CREATE UNIQUE INDEX CONCURRENTLY ground_truth_id_wide ON ground_truth (id_wide)")
+
+
+def _is_large(connection: sa.Connection) -> bool:
+    if _columns(connection).get("id") != "integer":
+        return False
+    span = "SELECT coalesce(max(id)::bigint - min(id) + 1, 0) FROM ground_truth"
+    return bool(connection.exec_driver_sql(span).scalar_one() > ROWS_AT_ONCE)
+
+
+def _columns(connection: sa.Connection) -> dict[str, str]:
+    query = """SELECT column_name, data_type FROM information_schema.columns
+        WHERE table_name = 'ground_truth' AND table_schema = current_schema()"""
+    return {row.column_name: row.data_type for row in connection.exec_driver_sql(query)}
