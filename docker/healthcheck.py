@@ -54,6 +54,8 @@ def airflow(component: str) -> None:
 
 
 if __name__ == "__main__":
+    # What Docker's client hands to containers as a proxy does not know the services.
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
     try:
         {"api": api, "exporter": exporter, "mlflow": mlflow, "airflow": airflow}[sys.argv[1]](*sys.argv[2:])
     except (OSError, RuntimeError, ValueError) as error:

@@ -3,9 +3,10 @@
 Each function imports what it wires, so that the API starts without the pipeline's libraries.
 """
 
+import os
 from typing import TYPE_CHECKING
 
-from autoops import database, tracing
+from autoops import database, loopback, tracing
 from autoops.clock import SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pipeline":
     """Everything that the steps of the loop need; connects lazily, but for a migration when one is asked for."""
-    settings = settings or load_settings()
+    settings = _begun(settings)
     return _pipeline_on(settings, _engine(settings, migrate))
 
 
@@ -34,10 +35,17 @@ def alerts(settings: Settings | None = None, *, migrate: bool = False) -> "Alert
     from autoops.alerts.receivers import AppriseReceiver
     from autoops.alerts.rounds import Alerts
 
-    settings = settings or load_settings()
+    settings = _begun(settings)
     engine = _engine(settings, migrate)
     receivers = [AppriseReceiver(address) for address in addresses(settings.alerts)]
     return Alerts(_pipeline_on(settings, engine), AlertQueue(engine, SystemClock()), receivers)
+
+
+def _begun(settings: Settings | None) -> Settings:
+    """The settings, in a process whose clients leave proxies out of what is on this machine."""
+    settings = settings or load_settings()
+    loopback.spare(os.environ, settings.service_urls)
+    return settings
 
 
 def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
@@ -74,7 +82,7 @@ def figures(settings: Settings | None = None) -> "CollectorRegistry":
     """What the exporter says of the loop; connects when it is asked, and needs none of the pipeline's libraries."""
     from autoops.loop.figures import LoopFigures, registry_of
 
-    settings = settings or load_settings()
+    settings = _begun(settings)
     return registry_of(LoopFigures(database.connect(settings), SystemClock(), settings.drift.check_interval_s))
 
 
@@ -82,7 +90,7 @@ def api(settings: Settings | None = None) -> "FastAPI":
     """The serving application."""
     from autoops.mlflow_registry import MlflowRegistry
 
-    settings = settings or load_settings()
+    settings = _begun(settings)
     return api_on(settings, MlflowRegistry(settings.model.name, settings.mlflow))
 
 

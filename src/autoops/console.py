@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from autoops import logs
+from autoops.redaction import redact
 
 logger = logging.getLogger(__name__)
 
@@ -22,15 +23,15 @@ err = Console(stderr=True)
 def show(value: Any, as_json: bool, plain: str) -> None:
     """Prints the value as JSON, or the sentence that says the same."""
     if as_json:
-        sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+        sys.stdout.write(redact(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()) + "\n")
     else:
-        out.print(plain, highlight=False, markup=False, soft_wrap=True)
+        out.print(redact(plain), highlight=False, markup=False, soft_wrap=True)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     drawn = Table(*columns, title=title, title_justify="left")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(redact, row))
     out.print(drawn)
 
 
@@ -39,7 +40,7 @@ def note(line: str, style: str | None = None, level: int = logging.INFO) -> None
     if logs.as_json():
         logger.log(level, "%s", line)
     else:
-        err.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+        err.print(redact(line), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import ecs_logging
 
 from autoops import __version__, tracing
+from autoops.redaction import redact
 
 _SAME_AS_MESSAGE = "log.original"
 
@@ -23,6 +24,9 @@ class EcsFormatter(ecs_logging.StdlibFormatter):
         }
         super().__init__(extra=service, exclude_fields=[_SAME_AS_MESSAGE])
         self._fields, self._about = fields, about
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
     def format_to_ecs(self, record: logging.LogRecord) -> dict[str, Any]:
         """On a copy: another handler may read the record. A stack trace has all exceptions of the chain."""

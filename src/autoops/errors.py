@@ -21,8 +21,11 @@
         ├── ServiceUnavailable
         └── ReceiverUnavailable   of alerts
 
-Each class carries what the edges need: the process exit code for the CLI and the status for HTTP.
+Each class carries what the edges need: the process exit code for the CLI and the status for HTTP. A message may quote
+another library's, which may quote a URL with its password: as text it is redacted.
 """
+
+from autoops.redaction import redact
 
 
 class AutoOpsError(Exception):
@@ -30,6 +33,9 @@ class AutoOpsError(Exception):
 
     exit_code = 1
     http_status = 500
+
+    def __str__(self) -> str:
+        return redact(super().__str__())
 
 
 class InputError(AutoOpsError):

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 
 from autoops.errors import SettingsError
+from autoops.redaction import redact
 from autoops.settings import Logs, load_settings
 
 FIELDS = {"request_id": "http.request.id", "incident_id": "labels.incident_id", "model_version": "labels.model_version"}
@@ -91,6 +92,9 @@ class _Text(logging.Formatter):
             f" [{name.removesuffix('_id').replace('_', ' ')} {what}]" for name, what in _about.get().items()
         )
         return super().formatMessage(record) + subject
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 def _ecs(program: str) -> logging.Formatter:

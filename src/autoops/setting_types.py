@@ -1,8 +1,13 @@
 """What the values of settings may be."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
+
+Url = Annotated[str, Field(repr=False)]
+OptionalUrl = Annotated[str | None, Field(repr=False)]
+"""May hold a password or a token: known by its hidden repr, and remembered as secret when settings are loaded."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -29,3 +34,11 @@ AlertEvent = Literal[
     "monitor_silent",
     "not_served",
 ]
+
+
+def secret_settings(settings: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield section and key of each setting that may hold a secret."""
+    for section, field in settings.model_fields.items():
+        for key, knob in type(field.default).model_fields.items():
+            if not knob.repr or "SecretStr" in str(knob.annotation):
+                yield section, key

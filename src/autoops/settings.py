@@ -8,9 +8,23 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
-from autoops import settings_file
+from autoops import redaction, settings_file
 from autoops.errors import SettingsError
-from autoops.setting_types import AlertEvent, Budget, Count, Days, Port, Rate, RateLimit, Seconds, Segment, Share
+from autoops.setting_types import (
+    AlertEvent,
+    Budget,
+    Count,
+    Days,
+    OptionalUrl,
+    Port,
+    Rate,
+    RateLimit,
+    Seconds,
+    Segment,
+    Share,
+    Url,
+    secret_settings,
+)
 
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
@@ -23,7 +37,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    source: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
+    source: Url = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     timeout_s: Seconds = 30
     attempts: Count = 4
     min_kept_share: Share = 0.75
@@ -51,7 +65,7 @@ class Model(Section):
 
 
 class MLflow(Section):
-    tracking_uri: str = "http://127.0.0.1:5000"
+    tracking_uri: Url = "http://127.0.0.1:5000"
     experiment: str = "nyc_taxi_trip_duration"
     monitoring_experiment: str = "nyc_taxi_trip_duration_monitoring"
     timeout_s: Count = 10
@@ -124,7 +138,7 @@ class Logs(Section):
 
 class Storage(Section):
     home: Path = Path("var")
-    url: str | None = None
+    url: OptionalUrl = None
     timeout_s: Seconds = 15
     retention_days: Days | None = None
 
@@ -148,7 +162,7 @@ class Alerts(Section):
     most_per_hour: Count = 20
     interval_s: Seconds = 300
     missed_checks: Count = 3
-    mlflow_url: str | None = None
+    mlflow_url: OptionalUrl = None
 
 
 class Security(Section):
@@ -214,6 +228,11 @@ class Settings(BaseSettings):
         return f"http://{self.airflow.host}:{self.airflow.port}"
 
     @property
+    def service_urls(self) -> tuple[str, ...]:
+        """Where the services are that this installation may run itself."""
+        return self.api_url, self.airflow_url, self.exporter_url, self.mlflow.tracking_uri
+
+    @property
     def exporter_url(self) -> str:
         return f"http://{self.exporter.host}:{self.exporter.port}"
 
@@ -236,6 +255,7 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError(f"{where}: {settings_file.explain(error, Settings)}") from None
     except (UnreadableVariable, RecursionError) as error:
         raise SettingsError(f"{where}: {error}; lists and mappings are written as JSON") from None
+    _remember_secrets(loaded)
     home = settings_file.beside(path, loaded.storage.home, "storage.home")
     changed: dict[str, Section] = {"storage": loaded.storage.model_copy(update={"home": home})}
     for section, key in (("alerts", "urls_file"), ("security", "keys_file")):
@@ -243,3 +263,15 @@ def load_settings(path: Path | None = None) -> Settings:
         if named := getattr(settings, key):
             changed[section] = settings.model_copy(update={key: path.parent.absolute() / named})
     return loaded.model_copy(update=changed)
+
+
+def _remember_secrets(settings: Settings) -> None:
+    """So that no text of this process shows them, nor what its environment holds."""
+    found = redaction.secrets_of_environment(os.environ)
+    for section, key in secret_settings(Settings):
+        value = getattr(getattr(settings, section), key)
+        if isinstance(value, SecretStr):
+            found |= redaction.secrets_in(value.get_secret_value())
+        elif isinstance(value, str):
+            found |= redaction.secrets_in_url(value)
+    redaction.remember(found)

@@ -8,6 +8,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from autoops.errors import SettingsError
+from autoops.redaction import redact
+from autoops.setting_types import secret_settings
 
 _NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
@@ -29,7 +31,7 @@ def read(path: Path, hint: str) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     except _NOT_YAML as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from None
+        raise SettingsError(f"{path}: not valid YAML: {_told(error)}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -58,24 +60,23 @@ _REMOVED = {
 
 
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:
-    """Without the values of what is secret in `settings`."""
-    lines, secrets = [], _secrets(settings)
+    """Without the values of what may be secret in `settings`."""
+    lines = []
+    secrets = {place for section, key in secret_settings(settings) for place in (section, f"{section}.{key}")}
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: {_REMOVED.get(key, 'no such setting')}")
         elif ".".join(key.split(".")[:2]) in secrets:
-            lines.append(f"{key}: {problem['msg']}")
+            lines.append(f"{key}: {problem['msg']}, got {type(problem['input']).__name__}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
-    return "; ".join(lines)
+    return redact("; ".join(lines))
 
 
-def _secrets(settings: type[BaseModel]) -> set[str]:
-    sections = {name: type(field.default) for name, field in settings.model_fields.items()}
-    return {
-        f"{name}.{key}"
-        for name, section in sections.items()
-        for key, knob in section.model_fields.items()
-        if "SecretStr" in str(knob.annotation)
-    }
+def _told(error: Exception) -> str:
+    """Without the line that PyYAML quotes, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return type(error).__name__ if isinstance(error, yaml.YAMLError) else str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None) or 'not understood'}"

@@ -4,6 +4,7 @@ The provider is ours and not the process's global one: within a task of Airflow,
 """
 
 import os
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,9 +12,12 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from autoops.errors import SettingsError
+from autoops.redaction import redact
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
 
 EXPORTER = "OTEL_TRACES_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -64,12 +68,29 @@ def span(name: str, parent: Mapping[str, Any] | None = None, **attributes: objec
     token = _within.set(True)
     try:
         tracer = _provider.get_tracer("autoops")
-        with tracer.start_as_current_span(name, context=_context(parent), attributes=told):
-            yield
+        # The SDK's own record of an exception would quote it with the passwords in it.
+        with tracer.start_as_current_span(
+            name, context=_context(parent), attributes=told, record_exception=False, set_status_on_exception=False
+        ) as current:
+            try:
+                yield
+            except Exception as error:
+                _record_failure(current, error)
+                raise
     finally:
         _within.reset(token)
         if outermost:
             _provider.force_flush()
+
+
+def _record_failure(current: "Span", error: Exception) -> None:
+    """As the SDK does, with the texts redacted."""
+    from opentelemetry.trace import StatusCode
+
+    message = redact(str(error))
+    about = {"type": type(error).__name__, "message": message, "stacktrace": redact(traceback.format_exc())}
+    current.add_event("exception", {f"exception.{key}": value for key, value in about.items()})
+    current.set_status(StatusCode.ERROR, f"{type(error).__name__}: {message}")
 
 
 def mark(name: str, value: str) -> None:

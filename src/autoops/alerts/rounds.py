@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from autoops.alerts.delivery import NEWS_FOR, USUAL, Delivered, Patience, deliver
 from autoops.alerts.messages import WORDS, Facts, message, trial
@@ -12,6 +11,7 @@ from autoops.alerts.receivers import Receiver
 from autoops.errors import ReceiverUnavailable, SettingsError
 from autoops.loop.ledger import Entry
 from autoops.loop.pipeline import Pipeline
+from autoops.redaction import public_url
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def _facts(pipeline: Pipeline, entry: Entry) -> Facts:
 def _report(pipeline: Pipeline, entry: Entry) -> str | None:
     """MLflow's page of the check or the version; known without asking MLflow, which may be what is away."""
     settings = pipeline.settings
-    base = _public(settings.alerts.mlflow_url or settings.mlflow.tracking_uri)
-    if base is None:
+    base = public_url(settings.alerts.mlflow_url or settings.mlflow.tracking_uri)
+    if not base.startswith(("http://", "https://")):
         return None
     check_id = entry.evidence.get("check_id")
     if check_id is not None:
@@ -100,11 +100,3 @@ def _report(pipeline: Pipeline, entry: Entry) -> str | None:
     if entry.model_version is not None:
         return f"{base}/#/models/{settings.model.name}/versions/{entry.model_version}"
     return None
-
-
-def _public(url: str) -> str | None:
-    """Without a password in it; None for what no browser opens."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        return None
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")

@@ -1,14 +1,17 @@
 """The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
 
 import logging
+import os
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
 
-from autoops import console, logs
+from autoops import console, logs, loopback
 from autoops.cli import alerts, backtest, decisions, deployment, keys, pipeline, prediction, services
 from autoops.errors import AutoOpsError, InputError
+from autoops.redaction import redact
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +27,7 @@ app.add_typer(keys.verbs, name="keys")
 
 def main() -> None:
     """Entry point: errors that are meant for people become one line and an exit code."""
+    loopback.spare(os.environ)
     logs.configure("cli")
     try:
         app()
@@ -40,9 +44,10 @@ def main() -> None:
             )
         )
     except Exception:
-        if not logs.as_json():
-            raise
-        logging.getLogger(__name__).critical("a defect", exc_info=True)
+        if logs.as_json():
+            logging.getLogger(__name__).critical("a defect", exc_info=True)
+        else:
+            sys.stderr.write(redact(traceback.format_exc()))
         sys.exit(1)
 
 

@@ -8,6 +8,7 @@ import typer
 from autoops import console, logs
 from autoops.cli.options import Json, Months
 from autoops.months import Month, parse_months
+from autoops.redaction import public_url
 from autoops.settings import load_settings
 
 verbs = typer.Typer()
@@ -46,14 +47,14 @@ def up(
 ) -> None:
     """Start MLflow, the API, the exporter and Airflow on this machine, and wait until they are healthy."""
     from autoops import services
-    from autoops.services.credentials import airflow_password
+    from autoops.services.credentials import told_password
 
     settings = load_settings()
     services.up(settings, without or (), progress=lambda line: console.show(None, False, line))
     console.show(
-        None, False, f"Airflow  {settings.airflow_url}  {settings.airflow.username} / {airflow_password(settings)}"
+        None, False, f"Airflow  {settings.airflow_url}  {settings.airflow.username} / {told_password(settings)}"
     )
-    console.show(None, False, f"MLflow   {settings.mlflow.tracking_uri}")
+    console.show(None, False, f"MLflow   {public_url(settings.mlflow.tracking_uri)}")
     console.show(None, False, f"API      {settings.api_url}/docs")
     console.show(None, False, f"Metrics  {settings.api_url}/metrics  {settings.exporter_url}/metrics")
 

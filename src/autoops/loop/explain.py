@@ -11,6 +11,7 @@ from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import COMPARED
 from autoops.loop.regret import OVER
 from autoops.loop.reigns import Reign, reigns
+from autoops.redaction import public_url
 
 BEGUN = ("retraining begun", "second look begun")
 TAKEN_UP = ("trained", "second look begun")
@@ -75,7 +76,7 @@ def _links(
 ) -> list[tuple[str, str]]:
     """What it is and where: MLflow's pages, and the files of the check."""
     settings = pipeline.settings
-    base = settings.mlflow.tracking_uri.rstrip("/")
+    base = public_url(settings.mlflow.tracking_uri)
     pages = base.startswith("http")
     found: list[tuple[str, str]] = []
     for number in trained:

@@ -27,6 +27,7 @@ from autoops.loop.stepping import step
 from autoops.loop.training_window import Months
 from autoops.loop.unwatched import require_none_lost
 from autoops.months import parse_months
+from autoops.redaction import redact
 from autoops.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
@@ -228,7 +229,7 @@ def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        told = str(error) if isinstance(error, AutoOpsError) else f"{type(error).__name__} {error}".strip()
+        told = str(error) if isinstance(error, AutoOpsError) else redact(f"{type(error).__name__} {error}".strip())
         record_failure(pipeline, plan["incident_id"], plan["run_id"], told, plan["actor"])
         raise
 

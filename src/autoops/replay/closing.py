@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from autoops import console
+from autoops.redaction import public_url
 from autoops.replay.outcome import REPORT, SUMMARY, Outcome
 from autoops.replay.summary import SAMPLE, Step, Summary
-from autoops.services.credentials import airflow_password
+from autoops.services.credentials import told_password
 from autoops.settings import CONFIG_VARIABLE, Settings, config_path
 
 COLUMNS = ["month", "version", "trips", "MAE, min", "alarm", "verdict", "gate"]
@@ -64,8 +65,8 @@ def show_addresses(settings: Settings) -> None:
     """Where the services are that were left up, and how to stop them."""
     for line in (
         f"API:     {settings.api_url}/docs",
-        f"MLflow:  {settings.mlflow.tracking_uri}",
-        f"Airflow: {settings.airflow_url}  user {settings.airflow.username}, password {airflow_password(settings)}",
+        f"MLflow:  {public_url(settings.mlflow.tracking_uri)}",
+        f"Airflow: {settings.airflow_url}  user {settings.airflow.username}, password {told_password(settings)}",
         f"stop:    {CONFIG_VARIABLE}={config_path()} autoops down",
     ):
         console.show(None, False, line)

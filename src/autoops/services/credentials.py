@@ -23,6 +23,11 @@ def airflow_password(settings: Settings) -> str:
     return given.get_secret_value() if given else _kept(settings, "airflow-password", lambda: secrets.token_urlsafe(12))
 
 
+def told_password(settings: Settings) -> str:
+    """Return what a person is shown: the generated password, or that it is the one of the settings."""
+    return "as airflow.password says" if settings.airflow.password else airflow_password(settings)
+
+
 def jwt_secret(settings: Settings) -> str:
     """Signs the tokens between Airflow's components."""
     return _kept(settings, "airflow-jwt-secret", lambda: secrets.token_hex(64))

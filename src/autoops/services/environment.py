@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import autoops
+from autoops import loopback
 from autoops.errors import SettingsError
 from autoops.services import credentials
 from autoops.settings import CONFIG_VARIABLE, Settings, config_path
@@ -28,7 +29,7 @@ there already, and starts within a second instead of six."""
 def environment(settings: Settings) -> dict[str, str]:
     """The caller's own environment (AUTOOPS__ overrides come with it) and, on top, what ties the services
     to this home."""
-    return {
+    variables = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
@@ -40,6 +41,8 @@ def environment(settings: Settings) -> dict[str, str]:
         **_mlflow(),
         **_airflow(settings),
     }
+    loopback.spare(variables, settings.service_urls)
+    return variables
 
 
 def dags_folder() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autoops.errors import InputError, SettingsError
+from autoops.redaction import public_url
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
 
@@ -69,7 +70,7 @@ def _mlflow(settings: Settings) -> list[Program]:
                 *("--artifacts-destination", str(home / "mlflow-artifacts")),
                 *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in hosts)),
             ),
-            url=uri,
+            url=public_url(uri),
             listens=Listens(host, port, "mlflow.tracking_uri"),
         )
     ]

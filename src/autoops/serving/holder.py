@@ -13,6 +13,7 @@ from typing import Literal
 from autoops.bundle_cache import touch
 from autoops.clock import Clock
 from autoops.errors import AutoOpsError, NotFound
+from autoops.redaction import redact
 from autoops.registry import ModelVersion, Registry, champion_of
 from autoops.scoring import Scorer
 from autoops.serving.budget import UNLIMITED, Budget
@@ -132,7 +133,7 @@ class Holder:
 
     def _fail(self, error: Exception, target: ModelVersion | None) -> Outcome:
         number = None if target is None else target.number
-        reason = str(error) if isinstance(error, AutoOpsError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, AutoOpsError) else redact(f"{type(error).__name__}: {error}")
         if self.failure is None or self.failure.reason != reason:
             about = {} if number is None else {"model_version": number}
             logger.warning("version %s is not served: %s", number or f"({self._follows})", reason, extra=about)
