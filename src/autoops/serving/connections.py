@@ -1,11 +1,17 @@
-"""How uvicorn keeps connections here, and what it does not bound itself: how long a client may take to send a request,
-and what becomes of one that is on its way when the server stops.
+"""What uvicorn does not bound itself: how much a client may send before an application sees it, how long it may take
+to send a request and to read an answer, and what becomes of an open connection when the server stops.
+
+`Connection` is the protocol class that `uvicorn.Config(http=...)` takes. It overrides methods of `asyncio.Protocol` and
+the callbacks of `httptools.HttpRequestParser`. Of uvicorn's own it uses `app`, `connections`, `cycle`, `headers`,
+`loop`, `pipeline`, `shutdown`, `transport` and `url`; pyproject.toml bounds uvicorn's version because of that.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from autoops.serving import problems
@@ -14,87 +20,183 @@ from autoops.serving.request_ids import Identified
 SEND_S = 30.0
 """How long a client may take from a request's first byte to its last, and from connecting to its first request."""
 
+READ_S = 30.0
+"""How long a client may leave answers unread."""
+
+KEEP_ALIVE_S = 75
+"""Longer than clients and proxies keep theirs, so that it is they who close."""
+
+HEAD_BYTES = 16 * 1024
+"""Of a request's line and headers together; also of its chunk sizes and trailers, beside a quarter of its body."""
+
+HEADERS = 100
+PIPELINED = 16
+"""Requests that wait behind one that is in work."""
+
+_UNREAD_BYTES = 32 * 1024 * 1024
+"""Of answers on all connections that wait to be read."""
+
+_LOOK_S = 1.0
+"""Between two looks at how long a connection has been waiting."""
+
 _LEAVE_S = 1.0
 """How long a connection stays open when the server stops: a client that sends as its connection is closed would not
 know whether it was heard."""
 
 _SEND_WHEN_LEAVING_S = 5.0
-KEEP_ALIVE_S = 75
-"""Longer than clients and proxies keep theirs, so that it is they who close."""
+
+
+class TooManyPipelined(Exception):
+    """Ends the parser's work on what was received; uvicorn answers 400 and closes the connection."""
 
 
 class Connection(HttpToolsProtocol):
-    """One that a slow client cannot keep, and that leaves politely."""
+    """A connection whose client cannot hold the server up."""
 
-    _sending = _leaving = False
-    _patience: asyncio.TimerHandle | None = None
+    most: ClassVar[int] = 1024
+    """Connections that are served at the same time; beyond them a request is answered 503."""
+
+    _leaving = False
+    _begun = False
+    """Whether a part of a request was received, and not all of it."""
+    _received = _body = 0
+    """Bytes of this request, and those of its body among them."""
+    _waiting_since: float | None = None
+    """For the rest of a request, or for the first one."""
+    _unread_since: float | None = None
+    _watch: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # uvicorn's own answer is no problem+json.
-        most, self.limit_concurrency = self.limit_concurrency, None
-        if most is not None and len(self.connections) > most:
+        if len(self.connections) > self.most:
             self.app = _FULL
-        self._wait_for_the_rest(SEND_S)
+        self._waiting_since = self.loop.time()
+        self._watch = self.loop.call_later(_LOOK_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._has_all()
+        self._watch.cancel()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_since is None:
+            self._unread_since = self.loop.time()
+        _make_room(self.connections)
+
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
         super().data_received(data)
-        if self._sending and self._patience is None:
-            self._wait_for_the_rest(_SEND_WHEN_LEAVING_S if self._leaving else SEND_S)
+        if self._begun and (self._is_too_much() or len(self.headers) > HEADERS):
+            self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        self._sending = True
+        if len(self.pipeline) >= PIPELINED:
+            raise TooManyPipelined
+        self._begun = True
+        self._waiting_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if len(self.headers) > HEADERS or (
+            self._received > HEAD_BYTES and _size(self.headers) + len(self.url) > HEAD_BYTES
+        ):
+            self.app = _HEAD_TOO_LARGE
         super().on_headers_complete()
-        if self._leaving:
-            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._has_all()
+        self._begun, self._waiting_since = False, None
+        self._received = self._body = 0
         super().on_message_complete()
 
-    def _wait_for_the_rest(self, within_s: float) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-        self._patience = self.loop.call_later(within_s, self._give_up)
+    def _is_too_much(self) -> bool:
+        """A head is in `_received` as soon as it arrives, and a body only once it is known to be one."""
+        return self._received - self._body > HEAD_BYTES + self._body // 4
 
-    def _has_all(self) -> None:
-        self._sending = False
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _look(self) -> None:
+        """Goes on while the transport is closing: that waits until its client has read."""
+        now = self.loop.time()
+        if not self.transport.get_write_buffer_size():
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > READ_S:
+            self.transport.abort()
+            return
+        within_s = _SEND_WHEN_LEAVING_S if self._leaving else SEND_S
+        if self._waiting_since is not None and now - self._waiting_since > within_s:
+            self._refuse(_TOO_SLOW if self._begun else b"")
+        self._watch = self.loop.call_later(_LOOK_S, self._look)
 
-    def _give_up(self) -> None:
-        if self._sending and not self._is_answering():
-            self.transport.write(_TOO_SLOW)
+    def _refuse(self, answer: bytes) -> None:
+        """Close the connection, after `answer` where no other one has begun."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if answer and (cycle is None or cycle.response_complete or not cycle.response_started):
+            self.transport.write(answer)
         self.transport.close()
 
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-
     def shutdown(self) -> None:
-        """The server stops, and takes no new connections any more."""
+        """The server stops, and takes no new connections any more. Requests that still arrive are answered."""
         self._leaving = True
-        in_work = self.cycle is not None and not self.cycle.response_complete
-        if in_work:
-            self.cycle.keep_alive = False
-        if self._sending:
-            self._wait_for_the_rest(_SEND_WHEN_LEAVING_S)
-        elif not in_work:
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(_LEAVE_S, self.timeout_keep_alive_handler)
+        self.app = _Last(self.app)
+        if self.cycle is not None and not self.cycle.response_complete:
+            super().shutdown()  # closes the connection after the answer that is in work
+        elif not self._begun:
+            self.loop.call_later(_LEAVE_S, self._leave)
+
+    def _leave(self) -> None:
+        if not self._begun:
+            super().shutdown()
 
 
-def _raw(response: Response) -> bytes:
+def limited(most: int) -> type[Connection]:
+    """Return the class of connections of a server that serves so many of them."""
+    return type("LimitedConnection", (Connection,), {"most": most})
+
+
+def _size(headers: Collection[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def _make_room(connections: Collection[Any]) -> None:
+    """Cut off those that have left answers unread for longest, until the rest are within bounds."""
+    unread = [one for one in connections if one._unread_since is not None]
+    size = sum(one.transport.get_write_buffer_size() for one in unread)
+    for one in sorted(unread, key=lambda one: one._unread_since)[:-1]:
+        if size <= _UNREAD_BYTES:
+            return
+        size -= one.transport.get_write_buffer_size()
+        one.transport.abort()
+
+
+class _Last:
+    """Says in each answer that the connection will be closed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, closing)
+
+
+def _raw(status: bytes, response: Response) -> bytes:
     head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
-    return b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n" + head + b"\r\n" + bytes(response.body)
+    return b"HTTP/1.1 %b\r\nconnection: close\r\n" % status + head + b"\r\n" + bytes(response.body)
 
 
-_TOO_SLOW = _raw(problems.problem(408, "the request did not arrive in time"))
-_FULL: Any = Identified(problems.busy("too many connections are open", {"Connection": "close"}))
+_CLOSE = {"Connection": "close"}
+_TOO_SLOW = _raw(b"408 Request Timeout", problems.problem(408, "the request did not arrive in time"))
+_LARGE_HEAD = f"the request line and headers may have {HEADERS} headers and {HEAD_BYTES} bytes together"
+_TOO_LARGE = _raw(b"431 Request Header Fields Too Large", problems.problem(431, _LARGE_HEAD))
+_HEAD_TOO_LARGE: Any = Identified(problems.problem(431, _LARGE_HEAD, headers=_CLOSE))
+_FULL: Any = Identified(problems.busy("too many connections are open", _CLOSE))

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
-from autoops.serving.connections import KEEP_ALIVE_S, Connection
+from autoops.serving.connections import KEEP_ALIVE_S, limited
 from autoops.serving.stopping import DRAIN_S
 from autoops.settings import Serving
 
@@ -22,6 +22,9 @@ _HEADERS = [
 """Of every answer: nobody keeps it, frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
 
 _BACKLOG = 2048
+_MOST_CONNECTIONS = 4_096
+"""Of idle ones each takes some 10 KB; whoever needs more has several replicas behind a gateway."""
+
 _ENOUGH = 65_536
 _OTHER_FILES = 256
 """Descriptors, and those that are not connections: the database's, the model's, those of other threads."""
@@ -44,14 +47,13 @@ def config(app: Any, serving: Serving, **changes: Any) -> uvicorn.Config:
         "port": serving.port,
         # Else uvicorn takes it from WEB_CONCURRENCY, and refuses an app that is no import string.
         "workers": 1,
-        "http": Connection,
+        "http": limited(min(max(_descriptors() - _OTHER_FILES, 1), _MOST_CONNECTIONS)),
         "ws": "none",
         "access_log": False,
         "log_config": None,
         "server_header": False,
         "headers": _HEADERS,
         "backlog": _BACKLOG,
-        "limit_concurrency": max(_descriptors() - _OTHER_FILES, 1),
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": int(serving.timeout_s) + DRAIN_S,
     }

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.predictions import PredictionLog, Scope
-from autoops.serving import app, connections
+from autoops.serving import app, connections, server
 from autoops.settings import Settings
 from tests.eventually import eventually
 from tests.integration.serving.conftest import TRIP, Start
@@ -113,7 +113,7 @@ def test_a_client_that_thinks_between_two_requests_is_not(start: Start, monkeypa
 def test_connections_beyond_what_there_are_descriptors_for_are_told_so(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "_descriptors", lambda: connections._OTHER_FILES + 3)
+    monkeypatch.setattr(server, "_descriptors", lambda: server._OTHER_FILES + 3)
     api = start()
     others = [connected(api) for _ in range(2)]
     with httpx.Client(base_url=api.base_url) as one_more:
