@@ -215,7 +215,7 @@ class Settings(BaseSettings):
 
     @property
     def api_url(self) -> str:
-        return f"http://{self.serving.host}:{self.serving.port}"
+        return f"http://{address(self.serving.host, self.serving.port)}"
 
     @property
     def api_headers(self) -> dict[str, str]:
@@ -225,7 +225,7 @@ class Settings(BaseSettings):
 
     @property
     def airflow_url(self) -> str:
-        return f"http://{self.airflow.host}:{self.airflow.port}"
+        return f"http://{address(self.airflow.host, self.airflow.port)}"
 
     @property
     def service_urls(self) -> tuple[str, ...]:
@@ -234,7 +234,12 @@ class Settings(BaseSettings):
 
     @property
     def exporter_url(self) -> str:
-        return f"http://{self.exporter.host}:{self.exporter.port}"
+        return f"http://{address(self.exporter.host, self.exporter.port)}"
+
+
+def address(host: str, port: int | str) -> str:
+    """Return both as in a URL, where an IPv6 address has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def config_path() -> Path:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from autoops.errors import Conflict, SettingsError
 from autoops.services.programs import Listens, Program
+from autoops.settings import address
 
 
 def require_free(programs: Sequence[Program]) -> None:
@@ -33,7 +34,7 @@ def _bound(program: Program, listens: Listens) -> socket.socket:
 
 
 def _refusal(program: Program, listens: Listens, error: OSError) -> Conflict | SettingsError:
-    where, variable = f"{listens.host}:{listens.port}", f"AUTOOPS__{listens.setting.replace('.', '__')}".upper()
+    where, variable = address(listens.host, listens.port), f"AUTOOPS__{listens.setting.replace('.', '__')}".upper()
     if error.errno == errno.EADDRINUSE:
         return Conflict(
             f"{program.service}: {where} is in use by another process; stop that, or choose another port "

@@ -58,7 +58,7 @@ def _mlflow(settings: Settings) -> list[Program]:
             "or leave MLflow out (--without mlflow) when you run your own"
         )
     home, host, port = settings.storage.home, parts.hostname, parts.port
-    hosts = dict.fromkeys(["localhost", "127.0.0.1", host])
+    names = dict.fromkeys(["localhost", "127.0.0.1", f"[{host}]" if ":" in host else host])
     return [
         Program(
             name="mlflow",
@@ -68,7 +68,7 @@ def _mlflow(settings: Settings) -> list[Program]:
                 *("--host", host, "--port", str(port), "--workers", "1"),
                 *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
                 *("--artifacts-destination", str(home / "mlflow-artifacts")),
-                *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in hosts)),
+                *("--allowed-hosts", ",".join(f"{name},{name}:*" for name in names)),
             ),
             url=public_url(uri),
             listens=Listens(host, port, "mlflow.tracking_uri"),

@@ -41,6 +41,22 @@ def test_mlflow_follows_its_uri_and_answers_to_its_own_host_name(settings: Setti
     assert {"mlflow.lan", "mlflow.lan:*", "127.0.0.1:*", "localhost:*"} <= set(allowed)
 
 
+def test_an_ipv6_host_has_brackets_in_each_url(settings: Settings) -> None:
+    moved = with_section(settings, "mlflow", tracking_uri="http://[::1]:5000")
+    for section in ("serving", "airflow", "exporter"):
+        moved = with_section(moved, section, host="::1")
+    urls = {program.service: program.url for program in programs(moved)}
+    assert urls == {
+        "mlflow": "http://[::1]:5000",
+        "api": "http://[::1]:8000",
+        "exporter": "http://[::1]:9464/metrics",
+        "airflow": "http://[::1]:8080",
+    }
+    assert {program.listens.host for program in programs(moved) if program.listens} == {"::1"}
+    mlflow = programs(moved)[0].command
+    assert "[::1]:*" in mlflow[mlflow.index("--allowed-hosts") + 1].split(",")
+
+
 def test_every_listener_knows_the_setting_that_moves_it(settings: Settings) -> None:
     listening = {p.service: (p.listens.port, p.listens.setting) for p in programs(settings) if p.listens}
     assert listening == {
