@@ -18,14 +18,14 @@ from autoops.registry import Registry
 from autoops.serving import keys, openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.budget import Budget
+from autoops.serving.direct import direct
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import Admission, Measured
+from autoops.serving.middleware import Admission, Refusal, RequestLayer
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.periodic import Periodic
 from autoops.serving.predictor import Predictor
-from autoops.serving.request_ids import Identified, Told
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
 from autoops.serving.stopping import Patience, sign_off
 from autoops.serving.traces import trace
@@ -96,13 +96,13 @@ def _outbox(log: PredictionLog, settings: Settings, clock: Clock, metrics: Metri
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _guard(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> None:
+def _guard(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> Refusal:
     """Imported where keys are configured, as the library that counts is."""
     from autoops.serving.guard import Guard, declare
     from autoops.serving.guard_rates import Rates
 
-    app.add_middleware(Guard, keys=known, needed=NEEDED_SCOPES, rates=Rates(rate_limit))
     openapi.complete(app, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
+    return Guard(known, NEEDED_SCOPES, Rates(rate_limit)).refusal
 
 
 def _http(
@@ -122,21 +122,20 @@ def _http(
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
     largest = _body_limit(endpoints.max_batch)
-    app.add_middleware(
-        Admission,
-        requests=_REQUESTS_IN_WORK,
-        body_bytes=largest,
-        all_bytes=_BATCHES_IN_WORK * largest,
-        metrics=metrics,
-    )
+    refusal = None
     if known is None:
         openapi.complete(app)
     else:
-        _guard(app, known, settings.security.rate_limit)
-    app.add_middleware(Measured, metrics=metrics, routes=paths)
-    if settings.logs.requests:
-        app.add_middleware(Told)
-    app.add_middleware(Identified)
+        refusal = _guard(app, known, settings.security.rate_limit)
+    app.add_middleware(
+        RequestLayer,
+        metrics=metrics,
+        admission=Admission(_REQUESTS_IN_WORK, largest, _BATCHES_IN_WORK * largest),
+        routes=paths,
+        hot=direct(app.routes),
+        refusal=refusal,
+        log_requests=settings.logs.requests,
+    )
     trace(app, tracing.provider())
     openapi.bound(app, endpoints.max_batch)
     return app

@@ -1,4 +1,4 @@
-"""Lets in who has a key, and for what the key is. Pure ASGI; only there where keys are configured."""
+"""Lets in who has a key, and for what the key is. Only there where keys are configured."""
 
 import base64
 import binascii
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as HttpScope
 
 from autoops.serving.guard_rates import Rates
 from autoops.serving.keys import Keys, Scope
+from autoops.serving.middleware import READING
 from autoops.serving.problems import problem
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ PAGES = frozenset({"/docs", "/redoc", "/openapi.json"})
 """What a browser opens. It can send a key as a password only; nothing else is answered to one, because a browser sends
 a password along whoever makes it ask."""
 
-_READING = ("GET", "HEAD")
 _BEARER = 'Bearer realm="Auto-Ops"'
 _BASIC = 'Basic realm="Auto-Ops: any name, a key as the password", charset="UTF-8"'
 
@@ -32,18 +31,14 @@ class Guard:
     """`needed` has the scope that each path asks for. Of the others every key may read; anything more is for admin, so
     that a path which somebody forgot to name is not open."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, needed: Mapping[str, Scope], rates: Rates) -> None:
-        self._app = app
+    def __init__(self, keys: Keys, needed: Mapping[str, Scope], rates: Rates) -> None:
         self._keys, self._needed, self._rates = keys, needed, rates
 
-    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN:
-            await self._app(scope, receive, send)
-            return
-        await (self._refusal(scope) or self._app)(scope, receive, send)
-
-    def _refusal(self, scope: HttpScope) -> Response | None:
-        path, reads = scope["path"], scope["method"] in _READING
+    def refusal(self, scope: HttpScope, path: str) -> Response | None:
+        """Return the answer to a request that may not be made, None to one that may."""
+        if path in OPEN:
+            return None
+        reads = scope["method"] in READING
         secret = _presented(scope["headers"], of_a_browser=reads and path in PAGES)
         key = self._keys.owner_of(secret) if secret else None
         if key is None:

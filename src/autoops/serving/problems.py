@@ -1,7 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457), mapped from the error tree once."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -87,10 +87,22 @@ def _defect(headers: dict[str, str] | None = None) -> Response:
     return problem(500, "something went wrong here; the log of this process says what", headers=headers)
 
 
+_HANDLERS: Mapping[type[Exception], Callable[[Any, Exception], Response]] = {
+    AutoOpsError: _on_autoops_error,
+    InvalidTrips: _on_invalid_trips,
+    RequestValidationError: _on_invalid_request,
+    HTTPException: _on_http_exception,
+    ClientDisconnect: _on_disconnect,
+}
+
+
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(AutoOpsError, _on_autoops_error)
-    app.add_exception_handler(InvalidTrips, _on_invalid_trips)
-    app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _on_defect)
+
+
+def answer_to(error: Exception) -> Response | None:
+    """Return the answer to an error, None to one that nobody foresaw."""
+    handler = next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
+    return None if handler is None else handler(None, error)

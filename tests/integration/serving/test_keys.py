@@ -12,7 +12,6 @@ from autoops.clock import SystemClock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.serving.app import create_app
-from autoops.serving.guard import Guard
 from autoops.serving.keys_file import revoke_key
 from autoops.settings import Settings
 from tests.eventually import eventually
@@ -83,6 +82,15 @@ def test_a_key_is_for_what_its_scope_says(api: Keyed, secrets: dict[str, str], s
             assert problem_of(answer, 403).detail.startswith(f"the key key-{scope} has not the scope ")
     assert api.ask(secrets[scope], "GET", "/nothing").status_code == 404
     assert api.ask(secrets[scope], "POST", "/nothing").status_code == (404 if scope == "admin" else 403)
+
+
+@pytest.mark.parametrize("scope", ALLOWED)
+def test_a_path_is_asked_for_exactly_or_not_found(api: Keyed, secrets: dict[str, str], scope: str) -> None:
+    """A line's end behind it made it another path for keys and the same for routes."""
+    for path, (method, body) in ASKED.items():
+        for nearly in (f"{path}%0A", f"{path}%0D%0A", f"{path}%00"):
+            answer = api.ask(secrets[scope], method, nearly, json=body)
+            assert answer.status_code == (404 if scope == "admin" or method == "GET" else 403), nearly
 
 
 def test_what_is_nearly_a_key_is_none(api: Keyed, secrets: dict[str, str]) -> None:
@@ -166,5 +174,6 @@ def test_without_keys_nothing_of_them_stands_around_a_request(
     settings: Settings, registry: FakeRegistry, engine: sa.Engine
 ) -> None:
     app = create_app(settings, registry, PredictionLog(engine), Instances(engine), SystemClock())
-    assert Guard not in [middleware.cls for middleware in app.user_middleware]
+    (layer,) = app.user_middleware
+    assert layer.kwargs["refusal"] is None
     assert "securitySchemes" not in app.openapi()["components"]

@@ -2,13 +2,13 @@ import asyncio
 
 import pytest
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoops.errors import ServiceUnavailable
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import Admission, Measured
+from autoops.serving.middleware import Admission, RequestLayer, path_of
 
-POST: Scope = {"type": "http", "method": "POST"}
+POST: Scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "headers": []}
 
 
 class Reader:
@@ -25,7 +25,11 @@ class Reader:
         self.held -= 1
 
 
-async def ask(admission: Admission, size: int, scope: Scope = POST) -> list[Message]:
+def layer(app: ASGIApp, metrics: Metrics | None = None, **limits: int) -> RequestLayer:
+    return RequestLayer(app, metrics or Metrics(), Admission(**limits), ["/predict", "/defect"])
+
+
+async def ask(admission: RequestLayer, size: int, scope: Scope = POST) -> list[Message]:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -41,7 +45,7 @@ async def ask(admission: Admission, size: int, scope: Scope = POST) -> list[Mess
 def test_bodies_that_are_held_count_until_their_requests_end() -> None:
     async def main() -> None:
         reader = Reader()
-        admission = Admission(reader, requests=10, body_bytes=250, all_bytes=100)
+        admission = layer(reader, requests=10, body_bytes=250, all_bytes=100)
         for sizes, one_more in (([250], 1), ([60, 40], 1), ([60], 41)):
             reader.go_on.clear()
             held = [asyncio.create_task(ask(admission, size)) for size in sizes]
@@ -62,7 +66,7 @@ def test_beyond_so_many_requests_only_those_that_read_are_let_in() -> None:
     async def main() -> None:
         reader = Reader()
         metrics = Metrics()
-        admission = Admission(reader, requests=2, body_bytes=10, all_bytes=100, metrics=metrics)
+        admission = layer(reader, metrics, requests=2, body_bytes=10, all_bytes=100)
         held = [asyncio.create_task(ask(admission, 1)) for _ in range(2)]
         await asyncio.sleep(0)
         start, _ = await ask(admission, 1)
@@ -88,7 +92,7 @@ async def answering(scope: Scope, receive: Receive, send: Send) -> None:
 
 def test_answers_are_counted_and_timed_by_route_and_status() -> None:
     metrics = Metrics()
-    measured = Measured(answering, metrics, ["/predict", "/defect"])
+    measured = layer(answering, metrics, requests=1, body_bytes=10, all_bytes=10)
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -119,10 +123,59 @@ def test_answers_are_counted_and_timed_by_route_and_status() -> None:
 
 def test_what_is_no_request_is_let_in_whatever_is_in_work() -> None:
     async def main() -> None:
-        admission = Admission(answering, requests=0, body_bytes=10, all_bytes=10)
+        admission = layer(answering, requests=0, body_bytes=10, all_bytes=10)
         assert [message["type"] for message in await ask(admission, 1, {"type": "lifespan", "path": ""})] == [
             "http.response.start",
             "http.response.body",
         ]
 
     asyncio.run(main())
+
+
+def test_an_answer_that_nobody_reads_keeps_nobody_out() -> None:
+    async def main() -> None:
+        stuck = asyncio.Event()
+
+        async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await stuck.wait()
+
+        admission = layer(answers, requests=2, body_bytes=250, all_bytes=300)
+        unread = [asyncio.create_task(ask(admission, 250)) for _ in range(5)]
+        await asyncio.sleep(0)
+        stuck.set()
+        assert [answer["status"] for (answer,) in await asyncio.gather(*unread)] == [200] * 5
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", ["/predict\n", "/predict\r", "/pre\x00dict", "/predict\u2028"])
+def test_a_path_with_what_cannot_be_seen_is_none_of_ours(path: str) -> None:
+    (start, _) = asyncio.run(ask(layer(answering, requests=1, body_bytes=1, all_bytes=1), 1, POST | {"path": path}))
+    assert start["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "routed"), [("/api/predict", "/predict"), ("/predict", "/predict"), ("/apix", "/apix")]
+)
+def test_the_prefix_of_a_proxy_is_no_part_of_the_path(path: str, routed: str) -> None:
+    assert path_of({"path": path, "root_path": "/api"}) == routed
+
+
+def test_a_hot_route_is_asked_past_the_application_and_its_errors_are_answered() -> None:
+    error: Exception
+
+    async def hot(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    asked = RequestLayer(answering, Metrics(), Admission(1, 1, 1), hot={("POST", "/predict"): hot})
+    for known, status in ((ServiceUnavailable("busy"), 503), (HTTPException(413, "large"), 413)):
+        error = known
+        (start, _) = asyncio.run(ask(asked, 1))
+        assert start["status"] == status
+    error = ValueError("a defect")
+    with pytest.raises(ValueError, match="a defect"):
+        asyncio.run(ask(asked, 1))
+    (start, _) = asyncio.run(ask(asked, 1, POST | {"path": "/elsewhere"}))
+    assert start["status"] == 201

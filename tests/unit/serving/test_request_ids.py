@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from autoops.serving.request_ids import HEADER, Identified, Told
+from autoops.serving.metrics import Metrics
+from autoops.serving.middleware import Admission, RequestLayer
+from autoops.serving.request_ids import HEADER, Identified
 
-REQUEST: Scope = {"type": "http", "method": "POST", "raw_path": b"/a%0Ab", "headers": []}
+REQUEST: Scope = {"type": "http", "method": "POST", "path": "/a b", "raw_path": b"/a%20b", "headers": []}
 STARTED: Message = {"type": "http.response.start", "status": 201, "headers": [(b"a", b"b")]}
 ENDED: Message = {"type": "http.response.body", "body": b"x"}
 
@@ -21,6 +24,10 @@ async def answering(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
     raise ValueError("a defect")
+
+
+def layer(app: ASGIApp) -> ASGIApp:
+    return RequestLayer(app, Metrics(), Admission(1, 1, 1), log_requests=True)
 
 
 def ask(app: ASGIApp, scope: Scope) -> list[Message]:
@@ -36,9 +43,9 @@ def ask(app: ASGIApp, scope: Scope) -> list[Message]:
     return sent
 
 
-def answered_id(given: bytes | None) -> bytes:
+def answered_id(given: bytes | None, kind: Callable[[ASGIApp], ASGIApp] = layer) -> bytes:
     headers = [(b"x", b"y")] if given is None else [(HEADER, given), (b"x", b"y")]
-    started, ended = ask(Identified(answering), REQUEST | {"headers": headers})
+    started, ended = ask(kind(answering), REQUEST | {"headers": headers})
     (kept, (name, request_id)) = started["headers"]
     assert (kept, name, ended) == ((b"a", b"b"), HEADER, ENDED)
     return bytes(request_id)
@@ -47,6 +54,7 @@ def answered_id(given: bytes | None) -> bytes:
 @pytest.mark.parametrize("given", [b"a", b"ride/7:retry=1", b"!~", b"x" * 128])
 def test_the_clients_id_stands_in_the_answer(given: bytes) -> None:
     assert answered_id(given) == given
+    assert answered_id(given, Identified) == given
 
 
 @pytest.mark.parametrize("given", [None, b"", b"a b", b"x" * 129, b"\xc3\xbc", b"a\x7f", b"a\n"])
@@ -56,19 +64,18 @@ def test_else_one_is_made_for_each(given: bytes | None) -> None:
     assert made[0] != made[1]
 
 
-@pytest.mark.parametrize("kind", [Identified, Told])
-def test_what_is_no_request_passes(kind: type[Identified] | type[Told]) -> None:
-    assert ask(kind(answering), {"type": "lifespan"}) == [STARTED, ENDED]
+def test_what_is_no_request_passes() -> None:
+    assert ask(layer(answering), {"type": "lifespan"}) == [STARTED, ENDED]
 
 
 def test_each_request_is_told_with_what_came_of_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        assert ask(Told(answering), REQUEST) == [STARTED, ENDED]
+        ask(layer(answering), REQUEST)
         with pytest.raises(ValueError, match="a defect"):
-            ask(Told(breaking), REQUEST)
+            ask(layer(breaking), REQUEST)
     told = [vars(record) for record in caplog.records]
     assert [one["http.response.status_code"] for one in told] == [201, 500]
     for one in told:
-        assert (one["http.request.method"], one["url.path"]) == ("POST", "/a%0Ab")
+        assert (one["http.request.method"], one["url.path"]) == ("POST", "/a%20b")
         assert 0 <= one["event.duration"] < 60e9
         assert "\n" not in one["message"]
