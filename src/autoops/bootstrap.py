@@ -56,6 +56,7 @@ def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
 
 
 def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
+    from autoops.features import check_features
     from autoops.ingestion.source import open_source
     from autoops.ingestion.store import MonthStore
     from autoops.loop.checks import CheckLog
@@ -63,6 +64,7 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
     from autoops.loop.pipeline import Pipeline
     from autoops.mlflow_registry import MlflowRegistry
 
+    check_features(settings.model.features)
     tracing.start("pipeline")
     clock = SystemClock()
     return Pipeline(

@@ -6,7 +6,7 @@
     │   └── MonthError        a month that does not parse
     ├── DataError             a month of data cannot be used
     │   ├── NotPublished      the source does not have it (yet)
-    │   ├── CorruptFile       truncated, or not parquet
+    │   ├── CorruptFile       truncated, not parquet, or not readable
     │   ├── SchemaError       a column is missing or of the wrong type
     │   ├── EmptyMonth        nothing is left of it
     │   └── BrokenData        plausible file, implausible contents
@@ -61,7 +61,7 @@ class NotPublished(DataError):
 
 
 class CorruptFile(DataError):
-    """The file is truncated or is no parquet file."""
+    """The file is truncated, is no parquet file, or cannot be read at all."""
 
 
 class SchemaError(DataError):

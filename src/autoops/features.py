@@ -3,6 +3,7 @@
 Plain numpy, so that the request path needs no DataFrame.
 """
 
+import difflib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -77,7 +78,9 @@ def check_features(names: Sequence[str]) -> None:
     """Raises SettingsError for a name that is no feature, or is listed twice."""
     for name in names:
         if name not in FEATURES:
-            raise SettingsError(f"model.features: {name!r} is none of {', '.join(FEATURES)}")
+            near = difflib.get_close_matches(name, FEATURES, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise SettingsError(f"model.features: {name!r} is none of {', '.join(FEATURES)}{meant}")
     if len(set(names)) != len(names) or not names:
         raise SettingsError("model.features: expected at least one feature, each listed once")
 

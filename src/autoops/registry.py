@@ -10,6 +10,8 @@ from typing import Any
 from autoops.errors import NoChampion
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+PROMOTED_AT = "promoted_at"
+"""A tag of each version that was ever promoted: when, the last time."""
 
 
 @dataclass(frozen=True)
@@ -108,5 +110,24 @@ def champion_of(registry: Registry) -> ModelVersion:
     """Raises NoChampion with what to do about it."""
     champion = registry.by_alias(CHAMPION)
     if champion is None:
+        lost = lost_champion(registry)
+        if lost is not None:
+            raise NoChampion(told_lost(lost))
         raise NoChampion("no version carries the alias champion yet: train and promote one (autoops retrain)")
     return champion
+
+
+def lost_champion(registry: Registry) -> ModelVersion | None:
+    """Return the version that was promoted last, where none is champion: somebody has deleted the alias."""
+    if registry.by_alias(CHAMPION) is not None:
+        return None
+    promoted = [version for version in registry.versions() if PROMOTED_AT in version.tags]
+    return max(promoted, key=lambda version: version.tags[PROMOTED_AT], default=None)
+
+
+def told_lost(lost: ModelVersion) -> str:
+    """Say so, with what puts it back."""
+    return (
+        f"version {lost.number} was promoted last, and the alias champion is gone from MLflow: "
+        f'autoops promote {lost.number} --reason "..." puts it back'
+    )

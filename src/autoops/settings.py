@@ -1,6 +1,7 @@
 """config.yaml and AUTOOPS__SECTION__KEY variables, checked once and frozen."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -28,6 +29,10 @@ from autoops.setting_types import (
 
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
+NO_SETTINGS = (CONFIG_VARIABLE, "AUTOOPS_HOME_ID", "AUTOOPS_GIT_COMMIT", "AUTOOPS_PYTHON", "AUTOOPS_DB_PASSWORD")
+"""Variables of ours that name no setting; those of tests are like no setting either."""
+
+_ALIKE = re.compile("AUTO_?OPS_", re.IGNORECASE)
 
 
 class Section(BaseModel):
@@ -252,7 +257,9 @@ def load_settings(path: Path | None = None) -> Settings:
     path = path or config_path()
     values = settings_file.read(path, f"{CONFIG_VARIABLE} may name another")
     variables = sorted(name for name in os.environ if name.startswith(PREFIX))
-    settings_file.refuse_unknown(variables, PREFIX, Settings.model_fields)
+    alike = (name for name in sorted(os.environ) if _ALIKE.match(name))
+    settings_file.refuse_unknown(alike, PREFIX, Settings, NO_SETTINGS)
+    settings_file.drop_replaced(values, variables, PREFIX, Settings)
     where = f"settings ({path}" + (f" or {', '.join(variables)})" if variables else ")")
     try:
         loaded = Settings(**values)

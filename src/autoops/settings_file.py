@@ -1,5 +1,7 @@
 """Reads config.yaml, and says what is wrong with settings: every bad key, where it stands and what was expected."""
 
+import difflib
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -43,13 +45,45 @@ def read(path: Path, hint: str) -> dict[str, Any]:
     return values
 
 
-def refuse_unknown(variables: Iterable[str], prefix: str, sections: Collection[str]) -> None:
+def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseModel], known: Collection[str]) -> None:
+    """Raise SettingsError for a variable that is meant for a setting and would be ignored.
+
+    `known` are variables of ours that are no settings. Others that only begin alike are left alone.
+    """
+    sections = {section: type(field.default).model_fields for section, field in settings.model_fields.items()}
+    right = [f"{prefix}{section}__{key}".upper() for section, keys in sections.items() for key in keys]
     for name in variables:
-        section, separator, key = name.removeprefix(prefix).lower().partition("__")
-        if section not in sections or not separator or not key:
+        prefixed = name.upper().startswith(prefix)
+        section, _, key = name.upper().removeprefix(prefix).lower().partition("__")
+        key = key.partition("__")[0]
+        inside = prefixed and section in sections and bool(key)
+        if name in known or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED)):
+            continue
+        meant = _meant(name, right)
+        if meant is not None:
+            raise SettingsError(f"environment variable {name}: no such setting; {meant} is one")
+        if prefixed and not inside:
             raise SettingsError(
                 f"environment variable {name}: expected {prefix}SECTION__KEY with a section of " + ", ".join(sections)
             )
+
+
+def _meant(name: str, right: Collection[str]) -> str | None:
+    """Return the setting with the same letters, else one that is nearly alike."""
+    letters = {re.sub("[^A-Z0-9]", "", one): one for one in right}
+    near = difflib.get_close_matches(re.sub("[^A-Z0-9]", "", name.upper()), letters, n=1, cutoff=0.9)
+    return letters[near[0]] if near else None
+
+
+def drop_replaced(values: dict[str, Any], variables: Collection[str], prefix: str, settings: type[BaseModel]) -> None:
+    """Remove from the file's values each mapping that a variable gives as a whole: pydantic would merge the two."""
+    given = {name.upper() for name in variables}
+    for section, field in settings.model_fields.items():
+        inside = values.get(section)
+        for key, knob in type(field.default).model_fields.items():
+            is_replaced = f"{prefix}{section}__{key}".upper() in given and str(knob.annotation).startswith("dict")
+            if is_replaced and isinstance(inside, dict):
+                inside.pop(key, None)
 
 
 _REMOVED = {
@@ -66,12 +100,22 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: {_REMOVED.get(key, 'no such setting')}")
+            lines.append(f"{key}: {_REMOVED.get(key) or f'no such setting{_near(key, settings)}'}")
         elif ".".join(key.split(".")[:2]) in secrets:
             lines.append(f"{key}: {problem['msg']}, got {type(problem['input']).__name__}")
         else:
             lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
     return redact("; ".join(lines))
+
+
+def _near(key: str, settings: type[BaseModel]) -> str:
+    """What may have been meant instead of a key of the file."""
+    section, _, rest = key.partition(".")
+    names: list[str] = list(settings.model_fields)
+    if rest:
+        names = [f"{section}.{one}" for one in type(settings.model_fields[section].default).model_fields]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
+    return f"; {near[0]} is one" if near else ""
 
 
 def _told(error: Exception) -> str:

@@ -49,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = {
-    "model.parameters": '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2}',
+    "model.parameters": '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}',
     "training.window_months": 3,
     "gate.resamples": 200,
 }

@@ -74,16 +74,14 @@ def test_force_promotes_what_the_gate_would_not(runs: list[dict[str, Any]], ledg
     assert promoted.actor == "airflow:dag_test"
 
 
-def test_a_failed_run_says_in_the_ledger_what_failed_and_leaves_the_incident_open(
+def test_a_run_on_a_month_that_is_not_published_fails_before_it_opens_an_incident(
     runs: list[dict[str, Any]], ledger: Ledger
 ) -> None:
     assert runs[3]["state"] == "failed"
-    assert runs[3]["tasks"]["ingest"] == runs[3]["tasks"]["record_failure"] == "failed"
+    assert runs[3]["tasks"]["begin"] == runs[3]["tasks"]["record_failure"] == "failed"
     assert runs[3]["tasks"]["train"] == "upstream_failed"
-    assert ledger.incident(3).status == "open"
-    (failure,) = ledger.entries(incident_id=3, kind="retraining failed")
-    assert f"run {runs[3]['run_id']} failed at ingest (NotPublished: " in failure.reason
-    assert "2031-01" in failure.reason
+    assert [incident.id for incident in ledger.incidents()] == [2, 1]
+    assert ledger.entries(kind="retraining failed") == []
 
 
 def test_the_monitor_watches_the_new_champion(runs: list[dict[str, Any]], home: Path) -> None:

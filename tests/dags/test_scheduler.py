@@ -134,7 +134,8 @@ def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, pipeli
 def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_and_says_so(
     triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, published: Path, world: Path
 ) -> None:
-    """The month that holds the change is published, and cut off half-way."""
+    """The month that holds the change is published, and cut off half-way: it is left out, and the others do not reach
+    the incident."""
     whole = (world / file_name(NEXT_MONTH)).read_bytes()
     (published / file_name(NEXT_MONTH)).write_bytes(whole[: len(whole) // 2])
     begins_at = datetime(2022, 4, 10, tzinfo=UTC)
@@ -149,11 +150,11 @@ def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_
     run = airflow.runs("retrain")[0]
     assert (run.run_type, run.state) == ("asset_triggered", "failed")
     states = airflow.task_states("retrain", run.run_id)
-    assert (states["begin"], states["ingest"], states["record_failure"]) == ("success", "failed", "failed")
+    assert (states["begin"], states["ingest"], states["record_failure"]) == ("failed", "upstream_failed", "failed")
 
     assert pipeline.ledger.incident(incident).status == "open"
     (failure,) = pipeline.ledger.entries(incident_id=incident, kind="retraining failed")
-    assert f"{run.run_id} failed at ingest (CorruptFile: " in failure.reason
+    assert f"{run.run_id} failed at begin (NotPublished: " in failure.reason
     assert "stays open" in failure.reason
 
 

@@ -26,7 +26,7 @@ class Shell:
             f"{PREFIX}STORAGE__HOME": str(directory / "var"),
             f"{PREFIX}DATA__SOURCE": str(directory / "published"),
             f"{PREFIX}MLFLOW__TRACKING_URI": f"sqlite:///{directory}/registry.db",
-            f"{PREFIX}MODEL__PARAMETERS": '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2}',
+            f"{PREFIX}MODEL__PARAMETERS": '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}',
         }
 
     def run(self, *arguments: str, **variables: str) -> Run:

@@ -7,9 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import PROMOTED_AT
 from autoops.loop.recent_errors import MOST, recent_errors
-from autoops.registry import ModelVersion
+from autoops.registry import PROMOTED_AT, ModelVersion
 from autoops.settings import Settings
 from tests.integration.one_process import pipeline_in
 

@@ -107,7 +107,7 @@ def begin(home: Path, database: str, mlflow_uri: str) -> Day:
         f"{PREFIX}DATA__SOURCE": str(home / "published"),
         f"{PREFIX}MLFLOW__TRACKING_URI": mlflow_uri,
         f"{PREFIX}MODEL__NAME": "secrets",
-        f"{PREFIX}MODEL__PARAMETERS": '{"n_estimators": 10, "max_depth": 8, "n_jobs": 2}',
+        f"{PREFIX}MODEL__PARAMETERS": '{"n_estimators": 10, "max_depth": 8, "n_jobs": 2, "random_state": 7}',
         f"{PREFIX}SERVING__PORT": str(free_port()),
         f"{PREFIX}AIRFLOW__PASSWORD": secrets["airflow"],
         f"{PREFIX}SECURITY__KEYS_FILE": str(home / "keys.json"),

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from autoops.errors import SettingsError
-from autoops.settings import CONFIG_VARIABLE, Section, Settings, load_settings
+from autoops.settings import CONFIG_VARIABLE, NO_SETTINGS, Section, Settings, load_settings
 from tests.conftest import CONFIG
 
 SOURCES = CONFIG.parent / "src" / "autoops"
@@ -131,7 +131,7 @@ def test_every_bad_key_of_a_file_is_named_at_once(config):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("AUTOOPS__DATA__SORCE", "x", "data.sorce: no such setting"),
+        ("AUTOOPS__DATA__SORCE", "x", "AUTOOPS__DATA__SORCE: no such setting; AUTOOPS__DATA__SOURCE is one"),
         ("AUTOOPS__DTA__SOURCE", "x", "AUTOOPS__DTA__SOURCE"),
         ("AUTOOPS__DATA", "x", "AUTOOPS__DATA"),
         ("AUTOOPS__SERVING__PORT", "eighty", "serving.port"),
@@ -229,3 +229,47 @@ def test_no_message_and_no_description_repeats_a_secret(monkeypatch, config):
     loaded = load_settings(config)
     assert loaded.api_headers == {"Authorization": "Bearer letmein"}
     assert not any(secret in f"{loaded!r} {loaded.model_dump_json()}" for secret in ("hunter2", "letmein"))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("AUTOOPS_SERVING_PORT", "AUTOOPS__SERVING__PORT"),
+        ("AUTOOPS_SERVING__PORT", "AUTOOPS__SERVING__PORT"),
+        ("AUTOOPS__SERVING_PORT", "AUTOOPS__SERVING__PORT"),
+        ("AUTO_OPS__SERVING__PORT", "AUTOOPS__SERVING__PORT"),
+        ("AUTOOPS__SERVNG__PORT", "AUTOOPS__SERVING__PORT"),
+        ("AUTOOPS__SERVING__PROT", "AUTOOPS__SERVING__PORT"),
+        ("autoops_mlflow_tracking_uri", "AUTOOPS__MLFLOW__TRACKING_URI"),
+        ("AUTOOPS_SECURITY_APIKEY", "AUTOOPS__SECURITY__API_KEY"),
+    ],
+)
+def test_a_variable_that_nearly_names_a_setting_is_refused_with_its_right_name(config, monkeypatch, name, meant):
+    config.write_text("")
+    monkeypatch.setenv(name, "8001")
+    assert refusal(config) == f"environment variable {name}: no such setting; {meant} is one"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AUTOOPS_TLC_DIR", "AUTOOPS_HOTEL_DIR", "AUTOOPS_TEST_REGISTRY", "AUTOOPS_STACK_ENV", *NO_SETTINGS[1:]],
+)
+def test_variables_that_name_no_setting_are_left_alone(config, monkeypatch, name):
+    config.write_text("")
+    monkeypatch.setenv(name, "x")
+    load_settings(config)
+
+
+def test_a_key_of_the_file_that_is_nearly_right_is_named(config):
+    config.write_text("serving: {prot: 1}\nsevring: {port: 1}")
+    assert "serving.prot: no such setting; serving.port is one" in refusal(config)
+    assert "sevring: no such setting; serving is one" in refusal(config)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("{}", {}), ('{"alpha": 0.5}', {"alpha": 0.5})])
+def test_a_mapping_of_the_environment_replaces_the_files(config, monkeypatch, given, kept):
+    config.write_text("model: {estimator: sklearn.linear_model.Ridge, parameters: {alpha: 1.0, copy_X: false}}")
+    monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", given)
+    assert load_settings(config).model.parameters == kept
+    monkeypatch.setenv("AUTOOPS__MODEL__ESTIMATOR", "sklearn.linear_model.Lasso")
+    assert load_settings(config).model.estimator == "sklearn.linear_model.Lasso"

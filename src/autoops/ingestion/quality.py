@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from autoops.errors import DataError, SchemaError
+from autoops.errors import DataError, EmptyMonth, SchemaError
 from autoops.ingestion.profile import Array, Profile, Route, covered, scale, usual_days, usual_routes, weekdays
 
 Name = Literal[
@@ -23,6 +23,7 @@ Name = Literal[
     "volume collapse",
     "constant column",
     "duplicated rows",
+    "unreadable",
 ]
 
 LEAST_HISTORY = 3
@@ -144,9 +145,8 @@ def _judge(
 
 def unreadable(error: DataError) -> Finding:
     """For a file that cleaning could make nothing of."""
-    if isinstance(error, SchemaError):
-        return Finding("schema", "all", 0.0, None, str(error))
-    return Finding("impossible values", "all", 0.0, None, str(error))
+    kinds: dict[type[DataError], Name] = {SchemaError: "schema", EmptyMonth: "impossible values"}
+    return Finding(kinds.get(type(error), "unreadable"), "all", 0.0, None, str(error))
 
 
 def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], of: str) -> tuple[float, Finding | None]:

@@ -1,5 +1,6 @@
 """Where raw months come from: a directory, or a base URL, that holds green_tripdata_YYYY-MM.parquet."""
 
+import errno
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from autoops.errors import DataError, MonthError, NotPublished, SourceUnavailable
+from autoops.errors import CorruptFile, DataError, MonthError, NotPublished, SourceUnavailable
 from autoops.ingestion.landing import check_parquet, landing
 from autoops.months import Month
 from autoops.settings import Data
@@ -17,6 +18,9 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes that have arrived and the bytes to come in all, where that is known."""
 
 CHUNK_BYTES = 1 << 16
+
+_OF_THE_FILE = (errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
+"""What is wrong with one file: a link that leads nowhere or in a circle, a folder, what may not be read."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class DirectorySource(Source):
 
     def published(self) -> list[Month]:
         self._require_directory()
-        return sorted(filter(None, map(_month_of, self._directory.iterdir())))
+        try:
+            return sorted(filter(None, map(_month_of, self._directory.iterdir())))
+        except OSError as error:
+            raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
     def stamp(self, month: Month) -> Stamp:
         try:
@@ -111,9 +118,11 @@ class DirectorySource(Source):
 
     def _refusal(self, month: Month, error: OSError) -> DataError | SourceUnavailable:
         self._require_directory()
-        if isinstance(error, FileNotFoundError):
+        path = self._path(month)
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return NotPublished(f"{month} is not published: {self._directory} has no {file_name(month)}")
-        return SourceUnavailable(f"{self._path(month)}: cannot be read: {error.strerror}")
+        kind = CorruptFile if error.errno in _OF_THE_FILE else SourceUnavailable
+        return kind(f"{path}: cannot be read: {error.strerror}")
 
 
 def _month_of(path: Path) -> Month | None:

@@ -108,8 +108,11 @@ class MonthStore:
         """The trips of these months, in order of time. Raises NotFound that names the months not ingested."""
         wanted = sorted(set(months))
         missing = [str(month) for month in wanted if self.get(month) is None]
-        if missing or not wanted:
-            raise NotFound(f"not ingested: {', '.join(missing) or 'no month was named'}; run `autoops ingest` first")
+        if not wanted:
+            raise NotFound("no month was named")
+        if missing:
+            again = f"run `autoops ingest --months {','.join(missing)}` first"
+            raise NotFound(f"not ingested: {', '.join(missing)}; {again}")
         return pd.concat([self._trips(month) for month in wanted], ignore_index=True)
 
     def _trips(self, month: Month) -> pd.DataFrame:

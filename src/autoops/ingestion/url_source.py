@@ -1,7 +1,7 @@
 """Months from a web server, the TLC's by default, which now and then is slow, busy or cut off."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -10,58 +10,66 @@ from typing import BinaryIO, TypeVar
 import httpx
 import tenacity
 
-from autoops.errors import NotPublished, SettingsError, SourceUnavailable
+from autoops.clock import Clock, SystemClock
+from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
 from autoops.ingestion.landing import check_parquet, landing
 from autoops.ingestion.source import CHUNK_BYTES, Progress, Source, Stamp, file_name
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
-KNOWN_MONTH = Month(2022, 1)
-"""Published for good by the TLC: while a URL answers for it, a refusal of another month means not published."""
+FIRST_YEAR = 2009
+"""No month before it is looked for: the TLC has none, and `Month` takes none."""
 
 T = TypeVar("T")
 
 _MISSING = (403, 404)
 _PROBED_AT_ONCE = 12
-_GAP = 3
-_LAST_YEAR = 2099
 
 
 class _Again(Exception):
     """An answer that another attempt may better."""
 
 
+class _ServerError(_Again):
+    """A status of 500 or more."""
+
+
+class _Failing(SourceUnavailable):
+    """The server answers, with an error of its own."""
+
+
 class UrlSource(Source):
     """`timeout_s` is the silence after which one attempt has failed; `backoff_s` precedes the second and doubles."""
 
     def __init__(
-        self, base: str, *, timeout_s: float, attempts: int, backoff_s: float = 0.5, known: Month = KNOWN_MONTH
+        self, base: str, *, timeout_s: float, attempts: int, backoff_s: float = 0.5, clock: Clock | None = None
     ) -> None:
         try:
-            httpx.URL(base)
+            self._base = httpx.URL(base)
         except httpx.InvalidURL as error:
             raise SettingsError(f"data.source: {base!r} is no URL: {error}") from None
-        self._base = base.rstrip("/")
+        self._clock = clock or SystemClock()
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._backoff_s = backoff_s
-        self._known = known
+        self._first_year = FIRST_YEAR
+        self._answered: Month | None = None
 
     def published(self) -> list[Month]:
-        """Probes month after month from the known one on, until the last of a dozen are missing."""
+        """Return the months that the server answers for, wherever they begin and end.
+
+        A month for which it answers with errors is left out; a server that does nothing else is SourceUnavailable.
+        Each year since FIRST_YEAR is asked for once, and then only those since the first that has a month.
+        """
         found: list[Month] = []
-        month = self._known
-        with self._client() as client, ThreadPoolExecutor(_PROBED_AT_ONCE) as pool:
-            self._require_known(client)
-            while month.year <= _LAST_YEAR:
-                block = [month.plus(count) for count in range(_PROBED_AT_ONCE)]
-                stamps = list(pool.map(partial(self._head, client), block))
-                found += [month for month, stamp in zip(block, stamps, strict=True) if stamp]
-                if not any(stamps[-_GAP:]):
-                    break
-                month = month.plus(_PROBED_AT_ONCE)
-        return found
+        with self._client() as client:
+            for year in self._years():
+                found += self._answering(client, year)
+        if not found:
+            raise SourceUnavailable(self._holds_none())
+        self._first_year = min(found).year
+        return sorted(found)
 
     def stamp(self, month: Month) -> Stamp:
         with self._client() as client:
@@ -70,12 +78,18 @@ class UrlSource(Source):
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
         with self._client() as client, landing(target) as file:
             download = partial(self._download, client, month, file, progress)
-            stamp = self._attempt(download, month) or self._refuse(client, month)
+            try:
+                stamp = self._attempt(download, month) or self._refuse(client, month)
+            except _Failing as error:
+                if self._has_another(client, month):
+                    raise CorruptFile(f"{error}, while other months are answered for") from error
+                raise
             check_parquet(file, self._url(month))
         return stamp
 
     def _url(self, month: Month) -> str:
-        return f"{self._base}/{file_name(month)}"
+        """A query of the base URL, such as the token of a store, stays behind the file's name."""
+        return str(self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{file_name(month)}"))
 
     def _client(self) -> httpx.Client:
         return httpx.Client(timeout=self._timeout_s, follow_redirects=True, headers={"accept-encoding": "identity"})
@@ -110,19 +124,51 @@ class UrlSource(Source):
             return attempts(request)
         except (httpx.HTTPError, _Again) as error:
             reason = str(error) or type(error).__name__
-            raise SourceUnavailable(
-                f"{self._url(month)}: {reason}, in the last of {self._attempts} attempts"
-            ) from error
+            kind = _Failing if isinstance(error, _ServerError) else SourceUnavailable
+            raise kind(f"{self._url(month)}: {reason}, in the last of {self._attempts} attempts") from error
 
-    def _require_known(self, client: httpx.Client) -> None:
-        if self._head(client, self._known) is None:
-            raise SourceUnavailable(
-                f"data.source: {self._base} refuses even {file_name(self._known)}, which is known to be published"
-            )
+    def _years(self) -> Iterable[int]:
+        """The newest first: a server that is away is noticed at once."""
+        return range(Month.of(self._clock.now()).year, self._first_year - 1, -1)
+
+    def _answering(self, client: httpx.Client, year: int) -> list[Month]:
+        """Raises SourceUnavailable where nothing but errors comes of a whole year."""
+        months = [Month(year, number) for number in range(1, 13)]
+        with ThreadPoolExecutor(_PROBED_AT_ONCE) as pool:
+            outcomes = list(pool.map(partial(self._probe, client), months))
+        failures = [outcome for outcome in outcomes if isinstance(outcome, SourceUnavailable)]
+        if len(failures) == len(months):
+            raise failures[0]
+        for failure in failures:
+            logger.warning("left out: %s", failure)
+        found = [month for month, outcome in zip(months, outcomes, strict=True) if isinstance(outcome, Stamp)]
+        self._answered = found[-1] if found else self._answered
+        return found
+
+    def _probe(self, client: httpx.Client, month: Month) -> Stamp | SourceUnavailable | None:
+        try:
+            return self._head(client, month)
+        except SourceUnavailable as error:
+            return error
+
+    def _has_another(self, client: httpx.Client, month: Month) -> bool:
+        if self._answered not in (None, month) and self._head(client, self._answered):
+            return True
+        return any(other != month for year in self._years() for other in self._answering(client, year))
 
     def _refuse(self, client: httpx.Client, month: Month) -> Stamp:
-        self._require_known(client)
+        """Not published, where the server has any month; one that refuses everything is unavailable."""
+        answers = self._answered is not None and self._head(client, self._answered) is not None
+        if not answers and not any(self._answering(client, year) for year in self._years()):
+            raise SourceUnavailable(self._holds_none())
         raise NotPublished(f"{month} is not published at {self._base}")
+
+    def _holds_none(self) -> str:
+        last = Month(Month.of(self._clock.now()).year, 12)
+        return (
+            f"data.source: {self._base} has no month of {FIRST_YEAR}-01 to {last}: "
+            f"expected files such as {file_name(last)} there"
+        )
 
 
 def _stamp_of(response: httpx.Response) -> Stamp | None:
@@ -130,7 +176,9 @@ def _stamp_of(response: httpx.Response) -> Stamp | None:
     status = response.status_code
     if status in _MISSING:
         return None
-    if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
+    if status >= 500:
+        raise _ServerError(f"HTTP {status}")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
         raise _Again(f"HTTP {status}")
     if not response.is_success:
         raise SourceUnavailable(f"{response.url}: HTTP {status}")

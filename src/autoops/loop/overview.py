@@ -6,7 +6,7 @@ from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.served import serving_now
 from autoops.predictions import LIVE, Scope
-from autoops.registry import CHAMPION
+from autoops.registry import CHAMPION, lost_champion, told_lost
 
 
 def overview(pipeline: Pipeline) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "training_months": champion.tags.get("training_months"),
             "live_predictions": pipeline.log.count(Scope(champion.number, LIVE)),
         },
+        "lost": told_lost(lost) if champion is None and (lost := lost_champion(pipeline.registry)) else None,
         "instances": serving_now(pipeline),
         "last_check": None
         if not checks
@@ -51,7 +52,9 @@ def sentences(state: dict[str, Any]) -> list[str]:
     """The same in plain words."""
     champion, check = state["champion"], state["last_check"]
     lines = []
-    if champion is None:
+    if champion is None and state["lost"]:
+        lines.append(f"model      {state['lost']}")
+    elif champion is None:
         lines.append("model      no champion yet: trigger `retrain` in Airflow, or run autoops retrain")
     else:
         lines.append(

@@ -11,7 +11,9 @@ from autoops.loop.controls import frozen
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.training_window import Months, given, known_until, newest_window
+from autoops.loop.unwatched import require_none_lost
 from autoops.months import parse_months
+from autoops.training.estimator import check_model
 
 ACTION, FAILED = "retrain", "retraining failed"
 
@@ -35,13 +37,16 @@ def begin(
 ) -> dict[str, Any]:
     """Claims the incident for this run (a manual run opens one of its own) and chooses the months. `by_hand` says that
     a person asked for a run on an incident, and may take one up that another run has failed at.
+    Whatever is wrong with the settings of the model or the months is raised before an incident is opened.
     Raises Conflict when another run has claimed it, a freeze keeps the loop from beginning one by itself or a second
     look would settle nothing any more, NotPublished when there is nothing to train on or to compare with, and
     InputError for force without a reason."""
     if force and not reason:
         raise InputError("force: say why, it stands in the ledger")
+    check_model(pipeline.settings.model)
+    require_none_lost(pipeline)
     standing = _standing(pipeline, run_id, incident_id, by_hand)
-    chosen = given(pipeline, parse_months(months)) if months else _months(pipeline, standing, actor)
+    chosen = _named(pipeline, months) if months else _months(pipeline, standing, actor)
     incident = standing or _own_incident(pipeline, run_id, reason, actor)
     _claim(pipeline, incident, run_id, by_hand)
     plan: dict[str, Any] = {
@@ -61,6 +66,15 @@ def begin(
     }
     _record(pipeline, plan)
     return plan
+
+
+def _named(pipeline: Pipeline, months: str) -> Months:
+    """Raises NotPublished for a published month that neither the source nor this disk has."""
+    chosen = given(pipeline, parse_months(months))
+    for month in chosen.published:
+        if pipeline.store.get(month) is None:
+            pipeline.source.stamp(month)
+    return chosen
 
 
 def _record(pipeline: Pipeline, plan: Plan) -> None:

@@ -7,9 +7,9 @@ from autoops import tracing
 from autoops.errors import Conflict, NotFound
 from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
-from autoops.registry import CHAMPION, PREVIOUS, ModelVersion, champion_of
+from autoops.registry import CHAMPION, PREVIOUS, PROMOTED_AT, ModelVersion, champion_of
 
-ROLLED_BACK, PROMOTED_AT, GATE_DECISION = "rolled_back", "promoted_at", "gate_decision"
+ROLLED_BACK, GATE_DECISION = "rolled_back", "gate_decision"
 COMPARED = "compared with previous"
 """The kind of an entry of the watch after a promotion; a rollback by itself follows from one."""
 MOVE = "champion-alias"
@@ -69,14 +69,6 @@ def _last_recorded(pipeline: Pipeline) -> int | None:
     if last is None:
         return None
     return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
-
-
-def lost_champion(pipeline: Pipeline) -> ModelVersion | None:
-    """The version that was promoted last, where none is champion: somebody has deleted the alias."""
-    if pipeline.registry.by_alias(CHAMPION) is not None:
-        return None
-    promoted = [version for version in pipeline.registry.versions() if PROMOTED_AT in version.tags]
-    return max(promoted, key=lambda version: version.tags[PROMOTED_AT], default=None)
 
 
 @tracing.span("roll_back")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from autoops.drift.distances import evenly
-from autoops.errors import DataError
 from autoops.loop import policy, validation
 from autoops.loop.checks import ACTOR, BROKEN, JUDGED, Check
 from autoops.loop.ledger import PAGE
@@ -47,7 +46,7 @@ def _windows(
     for month in pipeline.source.published():
         if month < Month.of(seen_until):
             continue
-        quarantine = _ingest(pipeline, judge, month)
+        quarantine = judge.ingest(month, ACTOR)
         if quarantine:
             _note(pipeline, champion, quarantine, checks, ends)
             continue
@@ -56,17 +55,6 @@ def _windows(
         rows = predicted(pipeline, champion, month, trips) if spans else []
         for span in spans:
             yield _window(month, span, rows, size, ends)
-
-
-def _ingest(pipeline: Pipeline, judge: validation.Judge, month: Month) -> Quarantine | None:
-    """One that is here stays as it is while its republication cannot be read."""
-    try:
-        return judge.ingest(month, ACTOR)
-    except DataError as error:
-        if pipeline.store.get(month) is None:
-            raise
-        logger.warning("%s stays as it was ingested: %s", month, error)
-        return judge.quarantine_of(month, ACTOR)
 
 
 def _note(

@@ -217,7 +217,9 @@ def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[
 
 def record_failure(pipeline: Pipeline, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
     """The incident stays open and says so, and what a person can do about it."""
-    next_step = f"autoops retrain --incident {incident_id} takes it up, autoops close {incident_id} ends it"
+    next_step = (
+        f'autoops retrain --incident {incident_id} takes it up, autoops close {incident_id} --reason "..." ends it'
+    )
     reason = f"run {run_id} failed at {what}; the incident stays open: {next_step}"
     pipeline.ledger.record(FAILED, reason, actor=actor, incident_id=incident_id, evidence={"run_id": run_id})
 

@@ -6,15 +6,14 @@ from autoops.errors import Conflict
 from autoops.loop.checks import ACTOR
 from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import lost_champion
-from autoops.registry import ModelVersion
+from autoops.registry import ModelVersion, lost_champion, told_lost
 
 
 def nothing_to_watch(pipeline: Pipeline) -> dict[str, Any]:
     """What a check returns. Somebody is paged where the alias was deleted: what serves goes on, but nobody watches it,
     and no other process could begin to serve."""
-    lost = lost_champion(pipeline)
-    reason = "no version is champion yet: nothing to watch" if lost is None else _told(lost)
+    lost = lost_champion(pipeline.registry)
+    reason = "no version is champion yet: nothing to watch" if lost is None else told_lost(lost)
     if lost is not None:
         _page_once(pipeline, lost, reason)
     found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
@@ -25,16 +24,9 @@ def nothing_to_watch(pipeline: Pipeline) -> dict[str, Any]:
 def require_none_lost(pipeline: Pipeline) -> None:
     """Raises Conflict where a version that was promoted is champion no more: the next one is no first version, and
     there is nothing to compare it with."""
-    lost = lost_champion(pipeline)
+    lost = lost_champion(pipeline.registry)
     if lost is not None:
-        raise Conflict(_told(lost))
-
-
-def _told(lost: ModelVersion) -> str:
-    return (
-        f"version {lost.number} was promoted last, and the alias champion is gone from MLflow: "
-        f"autoops promote {lost.number} --reason ... puts it back"
-    )
+        raise Conflict(told_lost(lost))
 
 
 def _page_once(pipeline: Pipeline, lost: ModelVersion, reason: str) -> None:

@@ -5,18 +5,21 @@ A month is judged by its content, so a corrected file is judged anew. A person m
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoops.errors import BrokenData, Conflict, DataError, EmptyMonth, NotFound, NotPublished, SchemaError
+from autoops.errors import BrokenData, Conflict, DataError, NotFound, NotPublished, SourceUnavailable
 from autoops.ingestion import quality
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.quality import LEAST_HISTORY, MOST_HISTORY, Quality
 from autoops.ingestion.store import IngestedMonth
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
+
+logger = logging.getLogger(__name__)
 
 QUARANTINED, RELEASED, INGESTED = "quarantined", "released", "ingested"
 ACTOR = "autoops"
@@ -54,15 +57,18 @@ class Judge:
     def ingest(self, month: Month, actor: str = ACTOR) -> Quarantine | None:
         """Fetch and clean the month, and those before it that a comparison needs; return why it is quarantined.
 
-        A month that cannot be read as trips, or of which nothing is left, is quarantined too, unless an older edition
-        is here, which stays.
+        A published month that cannot be read (a folder, a broken file), that holds no trips, or of which nothing is
+        left, is quarantined too, unless an older edition is here, which stays.
         """
         self._ingest_history(month)
         try:
             self._fetch(month)
-        except (EmptyMonth, SchemaError) as error:
+        except DataError as error:
+            if isinstance(error, NotPublished) and month not in self._pipeline.source.published():
+                raise
             if self._pipeline.store.get(month) is None:
                 return self._unreadable(month, error, actor)
+            logger.warning("%s stays as it was ingested: %s", month, error)
         return self.quarantine_of(month, actor)
 
     def quarantine_of(self, month: Month, actor: str = ACTOR, incident_id: int | None = None) -> Quarantine | None:
@@ -112,9 +118,12 @@ class Judge:
             self._found[month] = _quarantine(month, ingested.content, found) if found.findings else None
         return self._found[month]
 
-    def _unreadable(self, month: Month, error: EmptyMonth | SchemaError, actor: str) -> Quarantine:
-        """Known by what the source says of the file."""
-        stamp = json.dumps(asdict(self._pipeline.source.stamp(month)), sort_keys=True)
+    def _unreadable(self, month: Month, error: DataError, actor: str) -> Quarantine:
+        """Known by what the source says of the file, or by the error where it says nothing."""
+        try:
+            stamp = json.dumps(asdict(self._pipeline.source.stamp(month)), sort_keys=True)
+        except (DataError, SourceUnavailable):
+            stamp = str(error)
         content = hashlib.sha256(stamp.encode()).hexdigest()[:16]
         found = _quarantine(month, content, Quality((quality.unreadable(error),), LEAST_HISTORY))
         self._record(found, actor, None)

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import PROMOTED_AT
 from autoops.loop.thirds import Span
 from autoops.months import NEW_YORK
 from autoops.predictions import LabelledPrediction, LoggedPrediction
-from autoops.registry import ModelVersion
+from autoops.registry import PROMOTED_AT, ModelVersion
 from autoops.trips import TARGET, TRIP_COLUMNS
 
 

@@ -19,6 +19,7 @@ from autoops.services.programs import Program, programs
 from autoops.services.supervision import ProcessState, Supervisor
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
+from autoops.training.estimator import check_model
 
 Progress = Callable[[str], None]
 
@@ -54,6 +55,7 @@ def up(
     them, False when they were up already. Raises Conflict for a taken port, ServiceUnavailable with the end of
     the log of the service that does not come up; then nothing is left running."""
     wanted = programs(settings, without)
+    check_model(settings.model)
     supervisor = Supervisor(settings.storage.home)
     with _alone(settings):
         if running := supervisor.states():

@@ -1,5 +1,6 @@
 """The estimator that `model.estimator` names, with `model.parameters`."""
 
+import difflib
 import importlib
 import inspect
 from collections.abc import Sequence
@@ -9,11 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, is_regressor
+from sklearn.utils import all_estimators
 
 from autoops.errors import SettingsError
-from autoops.features import feature_matrix
+from autoops.features import check_features, feature_matrix
 from autoops.settings import Model
 from autoops.trips import TARGET, columns_of
+
+
+def check_model(model: Model) -> None:
+    """Raise SettingsError for features, an estimator or parameters that could not be trained."""
+    check_features(model.features)
+    build(model)
 
 
 def build(model: Model) -> Any:
@@ -23,7 +31,8 @@ def build(model: Model) -> Any:
     for name in model.parameters:
         if name not in known:
             raise SettingsError(
-                f"model.parameters.{name}: {estimator_class.__name__} has no such parameter; it has {', '.join(known)}"
+                f"model.parameters.{name}: {estimator_class.__name__} has no such parameter{_near(name, known)}; "
+                f"it has {', '.join(known)}"
             )
     try:
         estimator = estimator_class(**model.parameters)
@@ -31,7 +40,30 @@ def build(model: Model) -> Any:
         raise SettingsError(f"model.parameters: {error}") from None
     if not is_regressor(estimator):
         raise SettingsError(f"model.estimator: {model.estimator} is no regressor")
+    try:
+        estimator._validate_params()
+    except ValueError as error:
+        raise _refused(model, error) from None
     return estimator
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    found = difflib.get_close_matches(name, known, n=1)
+    return f", but {found[0]}" if found else ""
+
+
+def _near_regressor(name: str) -> str:
+    """scikit-learn's own regressor of nearly this name, with its path."""
+    paths = {
+        kind.__name__: f"{kind.__module__.split('._')[0]}.{kind.__name__}" for _, kind in all_estimators("regressor")
+    }
+    found = difflib.get_close_matches(name, paths, n=1)
+    return f"; did you mean {paths[found[0]]}?" if found else ""
+
+
+def _refused(model: Model, error: Exception) -> SettingsError:
+    named = [name for name in model.parameters if f"'{name}'" in str(error)]
+    return SettingsError(f"{f'model.parameters.{named[0]}' if named else 'model.parameters'}: {error}")
 
 
 def _find(path: str) -> type[BaseEstimator]:
@@ -39,11 +71,11 @@ def _find(path: str) -> type[BaseEstimator]:
     try:
         found = getattr(importlib.import_module(module_name), name, None)
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"model.estimator: {path!r} cannot be imported: {error}") from None
+        raise SettingsError(f"model.estimator: {path!r} cannot be imported: {error}{_near_regressor(name)}") from None
     if not (inspect.isclass(found) and issubclass(found, BaseEstimator)):
         raise SettingsError(
             f"model.estimator: {path!r} is no scikit-learn estimator; expected a path such as "
-            "sklearn.ensemble.RandomForestRegressor"
+            f"sklearn.ensemble.RandomForestRegressor{_near_regressor(name)}"
         )
     return found
 
@@ -55,9 +87,7 @@ def fit(model: Model, trips: pd.DataFrame) -> Any:
     try:
         return estimator.fit(inputs_of(trips, model.features), trips[TARGET].to_numpy())
     except (ValueError, TypeError) as error:
-        named = [name for name in model.parameters if f"'{name}'" in str(error)]
-        key = f"model.parameters.{named[0]}" if named else "model.parameters"
-        raise SettingsError(f"{key}: {error}") from None
+        raise _refused(model, error) from None
 
 
 def predict(fitted: Any, trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from autoops import settings
-from autoops.features import check_features
 from autoops.training import estimator, evaluate, figures, window
 
 
@@ -45,8 +44,7 @@ def train(
     newer, the model is fitted on these alone if that does better on a validation span before the holdout.
     Raises EmptyMonth or DataError where there is too little to fit, SettingsError for the model's settings.
     """
-    check_features(model.features)
-    estimator.build(model)
+    estimator.check_model(model)
     earlier, holdout = window.hold_out(trips, training)
     chosen = window.choose(earlier, model, training, holds_from)
     fitted = estimator.fit(model, chosen.trips)

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops.errors import CorruptFile, SourceUnavailable, StorageUnavailable
+from autoops.errors import SourceUnavailable, StorageUnavailable
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource, Progress, Stamp, file_name
 from autoops.loop import monitoring
@@ -86,8 +86,9 @@ def test_a_broken_file_is_said_and_a_broken_republication_changes_nothing(
 ) -> None:
     broken = tmp_path / "published" / file_name(APRIL)
     broken.write_bytes(b"no parquet")
-    with pytest.raises(CorruptFile):
-        monitoring.check(pipeline)
+    assert "2022-04 is quarantined" in monitoring.check(pipeline)["reason"]
+    (page,) = pipeline.ledger.entries(kind="page")
+    assert "green_tripdata_2022-04.parquet: truncated, or not a parquet file" in page.reason
     publish(worlds["steady"], tmp_path, "2022-04")
     monitoring.check(pipeline)
     broken.write_bytes(b"no parquet again")

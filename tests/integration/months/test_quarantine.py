@@ -201,3 +201,17 @@ def test_a_month_that_cannot_be_read_is_one_less_to_compare_with(
     (tmp_path / "published" / file_name(MARCH)).write_bytes(b"no parquet")
     assert validation.usable(pipeline, [APRIL]) == [APRIL]
     assert [one.month for one in pipeline.store.months()] == parse_months("2022-01..2022-02,2022-04")
+
+
+def test_a_folder_among_the_months_is_left_out_and_the_others_are_trained_on(
+    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+) -> None:
+    publish(worlds["steady"], tmp_path, "2022-04")
+    folder, loop = (tmp_path / "published" / file_name(month) for month in (MAY, MAY.plus(1)))
+    folder.mkdir()
+    loop.symlink_to(loop)
+    published = pipeline.source.published()
+    assert published[-3:] == [APRIL, MAY, MAY.plus(1)]
+    assert validation.newest_usable(pipeline, published, 2) == [MARCH, APRIL]
+    assert quarantines(pipeline) == [("2022-05", {"unreadable"}), ("2022-06", {"unreadable"})]
+    assert "Is a directory" in pipeline.ledger.entries(kind="quarantined")[0].reason

@@ -102,11 +102,20 @@ def test_a_file_without_rows_is_an_empty_month(directory, target):
     assert target.read_text() == "older"
 
 
-def test_a_month_that_cannot_be_read_is_the_sources_fault(directory, target):
-    (directory / file_name(Month(2022, 5))).mkdir()
+@pytest.mark.parametrize("kind", ["folder", "loop", "nowhere", "empty", "text"])
+def test_what_has_a_months_name_and_cannot_be_read_is_the_files_fault(directory, target, kind):
+    place = directory / file_name(Month(2022, 5))
+    if kind == "folder":
+        place.mkdir()
+    elif kind in ("loop", "nowhere"):
+        place.symlink_to(place if kind == "loop" else directory / "gone")
+    else:
+        place.write_bytes(b"no parquet" if kind == "text" else b"")
 
-    with pytest.raises(SourceUnavailable, match="cannot be read"):
-        DirectorySource(directory).fetch(Month(2022, 5), target)
+    source = DirectorySource(directory)
+    assert Month(2022, 5) in source.published()
+    with pytest.raises(CorruptFile, match=r"green_tripdata_2022-05\.parquet: (cannot be read|truncated)"):
+        source.fetch(Month(2022, 5), target)
     assert target.read_text() == "older"
 
 

@@ -64,3 +64,22 @@ def test_a_value_that_scikit_learn_refuses_is_named(name: str, value: object) ->
 def test_an_estimator_that_needs_another_one_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match=r"model\.parameters: .*'estimators'"):
         estimator.build(model("sklearn.ensemble.VotingRegressor"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"features": ("trip_distnce",)}, r"did you mean trip_distance\?"),
+        (
+            {"estimator": "sklearn.ensemble.RandomForestRegresor"},
+            r"mean sklearn\.ensemble\.RandomForestRegressor\?",
+        ),
+        ({"estimator": "sklearn.ensembel.RandomForestRegressor"}, r"did you mean sklearn\.ensemble\.RandomForest"),
+        ({"parameters": {"n_estimator": 5}}, r"model\.parameters\.n_estimator: .* no such parameter, but n_estimators"),
+        ({"parameters": {"n_estimators": -5}}, r"model\.parameters\.n_estimators: "),
+    ],
+)
+def test_what_could_not_be_trained_is_refused_before_it_is(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        estimator.check_model(Model().model_copy(update=changes))
+    estimator.check_model(Model())

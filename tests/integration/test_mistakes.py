@@ -1,0 +1,58 @@
+"""A mistake of whoever asks for a retraining opens no incident, and the advice given for a lost alias helps."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.errors import AutoOpsError, Conflict, NoChampion, NotPublished, SettingsError
+from autoops.loop import overview, retraining
+from autoops.loop.pipeline import Pipeline
+from autoops.registry import PROMOTED_AT, ModelVersion, champion_of
+from autoops.settings import Settings
+from tests.fakes import FakeRegistry
+from tests.integration.one_process import pipeline_in
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, settings: Settings, engine: sa.Engine) -> Pipeline:
+    return pipeline_in(tmp_path, settings, engine)
+
+
+@pytest.mark.parametrize(
+    ("model", "months", "error"),
+    [
+        ({}, "2023-05", NotPublished),
+        ({"features": ("trip_distnce",)}, None, SettingsError),
+        ({"estimator": "sklearn.ensemble.RandomForestRegresor"}, None, SettingsError),
+        ({"parameters": {"n_estimators": 0}}, None, SettingsError),
+    ],
+)
+def test_a_typo_opens_no_incident(
+    pipeline: Pipeline, model: dict[str, object], months: str | None, error: type[AutoOpsError]
+) -> None:
+    changed = pipeline.settings.model.model_copy(update=model)
+    wrong = replace(pipeline, settings=pipeline.settings.model_copy(update={"model": changed}))
+    with pytest.raises(error):
+        retraining.begin(wrong, "run-1", months=months)
+    assert pipeline.ledger.incidents() == []
+    assert pipeline.ledger.entries() == []
+
+
+class WithoutAlias(FakeRegistry):
+    """Version 7 was promoted, and somebody has deleted the alias."""
+
+    def versions(self) -> list[ModelVersion]:
+        return [ModelVersion(7, "run", {PROMOTED_AT: "2026-01-01T00:00:00+00:00"})]
+
+
+def test_a_lost_alias_is_put_back_and_nothing_is_trained_meanwhile(pipeline: Pipeline, tmp_path: Path) -> None:
+    lost = replace(pipeline, registry=WithoutAlias(tmp_path / "registry"))
+    helps = r'autoops promote 7 --reason "\.\.\." puts it back'
+    with pytest.raises(NoChampion, match=helps):
+        champion_of(lost.registry)
+    with pytest.raises(Conflict, match=helps):
+        retraining.begin(lost, "run-1")
+    assert any("autoops promote 7" in line for line in overview.sentences(overview.overview(lost)))
+    assert lost.ledger.incidents() == []
