@@ -13,17 +13,18 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from autoops.errors import InputError
-from autoops.serving import schemas
+from autoops.predictions import Label
+from autoops.serving import label_bodies, schemas
 from autoops.serving.accept import preferred
 from autoops.serving.batch import Batch, of_rows
-from autoops.serving.batch_bodies import MEDIA_TYPES, _quick_rows, kinds_of, read
-from autoops.serving.bodies import JSON, Model, parse_json
-from autoops.serving.predictor import _sort_out
-from autoops.serving.refusals import BrokenStream
+from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.bodies import JSON, parse_json
+from autoops.serving.refusals import BrokenStream, InvalidTrips
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 from tests.arrow_streams import stream, trip_table
 from tests.fuzz.attempts import attempt
@@ -93,13 +94,14 @@ valid_trips = st.fixed_dictionaries(
     .flatmap(lambda body: st.just(body) | mutations(body))
     | bodies(st.lists(replaced(TRIP), max_size=3).map(lambda trips: {"trips": trips}), {"trips": [TRIP]})
 )
-def test_rows_that_are_read_the_quick_way_are_those_of_the_long_way(body: bytes) -> None:
-    slow = take_or_refuse(lambda: parse_json(body, schemas.AnyBatch))
-    quick = _quick_rows(body, 5)
-    if slow is None or slow.trips is None or len(slow.trips) > 5:
-        assert quick is None
+def test_rows_are_read_as_pydantic_reads_them(body: bytes) -> None:
+    slow = take_or_refuse(lambda: parse_json(body, schemas.TripBatch))
+    taken = take_or_refuse(lambda: read(body, "json", 5))
+    if slow is None or len(slow.trips) > 5:
+        assert taken is None
     else:
-        assert quick is not None
+        quick, form = taken
+        assert form == "rows"
         expected = of_rows(slow.trips)
         for name, values in expected.columns().items():
             assert values.dtype == quick.columns()[name].dtype
@@ -111,7 +113,7 @@ def test_rows_with_fields_of_their_own_take_no_more_memory_than_others() -> None
     body = json.dumps({"trips": [{f"field-{n}": 1} for n in range(2_000)]}).encode()
     tracemalloc.start()
     try:
-        assert _quick_rows(body, 2_000) is None
+        assert take_or_refuse(lambda: read(body, "json", 2_000)) is None
         assert tracemalloc.get_traced_memory()[1] < 100 * len(body)
     finally:
         tracemalloc.stop()
@@ -130,16 +132,34 @@ def test_an_arrow_stream_of_any_columns(body: bytes) -> None:
 )
 def test_ground_truth(body: bytes) -> None:
     batch = take_or_refuse(lambda: parse_json(body, schemas.GroundTruthBatch))
-    if batch is not None:
-        labels, positions, refused = _sort_out(batch.labels)
-        assert sorted([*positions, *(item.position for item in refused)]) == [*range(len(batch.labels))]
-        assert all(0 < label.trip_duration_minutes <= schemas.LONGEST_TRIP_MINUTES for label in labels)
+    taken = take_or_refuse(lambda: label_bodies.read(body, 5))
+    assert (taken is None) == (batch is None)
+    if batch is None:
+        return
+    expected = {position: label_of(item) for position, item in enumerate(batch.labels)}
+    assert dict(zip(taken.positions, taken.well_formed, strict=True)) == {n: one for n, one in expected.items() if one}
+    assert [refused.position for refused in taken.refused] == [n for n, one in expected.items() if one is None]
 
 
-@pytest.mark.parametrize("model", [schemas.Trip, schemas.AnyBatch, schemas.GroundTruthBatch])
+def label_of(item: object) -> Label | None:
+    try:
+        truth = schemas.GroundTruth.model_validate(item)
+    except ValidationError:
+        return None
+    return Label(truth.trip_duration_minutes, truth.prediction_id, truth.request_id)
+
+
+READERS: dict[str, Callable[[bytes], object]] = {
+    "trip": lambda body: parse_json(body, schemas.Trip),
+    "batch": lambda body: read(body, "json", 5),
+    "labels": lambda body: label_bodies.read(body, 5),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"labels": ' + b"[" * 100_000, b"\xff", b"9" * 100_000, b"NaN"])
-def test_json_that_is_hard_to_read(model: type[Model], body: bytes) -> None:
-    assert take_or_refuse(lambda: parse_json(body, model)) is None
+def test_json_that_is_hard_to_read(reader: str, body: bytes) -> None:
+    assert take_or_refuse(lambda: READERS[reader](body)) is None
 
 
 media_ranges = st.sampled_from([*MEDIA_TYPES, "*/*", "application/*", "text/html", ""])
@@ -174,5 +194,5 @@ def test_a_time_zone_whose_name_is_no_text_is_refused() -> None:
 
 
 def test_columns_without_a_value_are_refused() -> None:
-    with pytest.raises(RequestValidationError):
+    with pytest.raises(InvalidTrips):
         read(json.dumps({"columns": {name: [] for name in COLUMNS}}).encode(), "json", 5)

@@ -17,6 +17,7 @@ from autoops.predictions import PredictionLog
 from autoops.registry import Registry
 from autoops.serving import keys, openapi, problems
 from autoops.serving.batches import Batches
+from autoops.serving.bodies import batch_bytes
 from autoops.serving.budget import Budget
 from autoops.serving.direct import direct
 from autoops.serving.holder import Holder, Outcome
@@ -36,15 +37,10 @@ HEARTBEAT_S = 2.0
 KEYS_S = 2.0
 """Between two looks at the file of keys."""
 
-_BODY_BYTES_PER_TRIP = 3 * 1024
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
 _REQUESTS_IN_WORK = 2_000
 """What one process answers within a second."""
-
-
-def _body_limit(max_batch: int) -> int:
-    return 64 * 1024 + max_batch * _BODY_BYTES_PER_TRIP
 
 
 def create_app(
@@ -121,7 +117,7 @@ def _http(
     app.include_router(router(endpoints))
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
-    largest = _body_limit(endpoints.max_batch)
+    largest = batch_bytes(endpoints.max_batch)
     refusal = None
     if known is None:
         openapi.complete(app)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import uuid_utils
-from pydantic import ValidationError
 
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
@@ -18,14 +16,11 @@ from autoops.serving.batch import Batch
 from autoops.serving.batch_predictor import BatchPredictor
 from autoops.serving.batches import Batches
 from autoops.serving.holder import Holder, Loaded
+from autoops.serving.label_bodies import Labels
 from autoops.serving.metrics import Metrics
-from autoops.serving.problems import field_problems
-from autoops.serving.schemas import GroundTruth, GroundTruthReceipt, Refused, Trip
+from autoops.serving.schemas import GroundTruthReceipt, Trip
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
-
-_FEW = 100
-"""Labels that are looked at on the event loop; to hand them over would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +80,13 @@ class Predictor:
         self._metrics.predicted(number, len(new), sum(not answer.known_zones for answer in new))
         return answers
 
-    async def take_ground_truth(self, items: Sequence[Any]) -> GroundTruthReceipt:
-        """Stores what is well formed, and says of the rest by position what is wrong with it."""
-        few = len(items) <= _FEW
-        labels, positions, refused = _sort_out(items) if few else await self._batches.run(_sort_out, items)
-        statuses = await self._writer.do(self._attach_all, labels)
-        pending = [position for position, status in zip(positions, statuses, strict=True) if status == "pending"]
-        attached = len(labels) - len(pending)
-        self._metrics.labelled(attached, len(pending), len(refused))
-        return GroundTruthReceipt(stored=len(labels), attached=attached, pending=pending, refused=refused)
+    async def take_ground_truth(self, labels: Labels) -> GroundTruthReceipt:
+        """Once the well-formed ones are committed."""
+        statuses = await self._writer.do(self._attach_all, labels.well_formed)
+        pending = [position for position, status in zip(labels.positions, statuses, strict=True) if status == "pending"]
+        attached = len(statuses) - len(pending)
+        self._metrics.labelled(attached, len(pending), len(labels.refused))
+        return GroundTruthReceipt(stored=len(statuses), attached=attached, pending=pending, refused=labels.refused)
 
     def _attach_all(self, labels: list[Label]) -> list[LabelStatus]:
         return self._log.attach(labels, self._clock.now())
@@ -129,18 +122,3 @@ def _columns(trips: Sequence[Trip], event_at: Sequence[datetime]) -> Columns:
         "pickup_location_id": np.array([trip.pickup_location_id for trip in trips], dtype=np.int16),
         "dropoff_location_id": np.array([trip.dropoff_location_id for trip in trips], dtype=np.int16),
     }
-
-
-def _sort_out(items: Sequence[Any]) -> tuple[list[Label], list[int], list[Refused]]:
-    labels, positions, refused = [], [], []
-    for position, item in enumerate(items):
-        try:
-            truth = GroundTruth.model_validate(item)
-        except ValidationError as error:
-            found = field_problems(error.errors(include_url=False, include_input=False))
-            reason = "; ".join(f"{problem.field}: {problem.message}" for problem in found)
-            refused.append(Refused(position=position, reason=reason))
-        else:
-            labels.append(Label(truth.trip_duration_minutes, truth.prediction_id, truth.request_id))
-            positions.append(position)
-    return labels, positions, refused

@@ -1,9 +1,8 @@
 """Every error as `application/problem+json` (RFC 9457), mapped from the error tree once."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -12,7 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from autoops import logs
 from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
-from autoops.serving.refusals import MOST_LISTED, InvalidTrips
+from autoops.serving.refusals import MOST_LISTED, InvalidTrips, field_problem
 from autoops.serving.schemas import FieldProblem, Problem
 
 logger = logging.getLogger(__name__)
@@ -31,14 +30,6 @@ def problem(
 
 def busy(detail: str, headers: Mapping[str, str] | None = None) -> Response:
     return problem(503, detail, headers=_RETRY_AFTER | dict(headers or {}))
-
-
-def field_problems(errors: Sequence[Any]) -> list[FieldProblem]:
-    """Pydantic's errors with the field as a path, such as `trips.3.trip_distance`; never the value itself."""
-    return [
-        FieldProblem(field=".".join(str(part) for part in error["loc"]) or "body", message=error["msg"])
-        for error in errors
-    ]
 
 
 def _on_autoops_error(_request: Request, error: Exception) -> Response:
@@ -63,9 +54,7 @@ def _on_invalid_request(_request: Request, error: Exception) -> Response:
     found = error.errors()
     if found[0]["type"] == "json_invalid":
         return problem(400, f"the body is not JSON: {found[0]['ctx']['error']}")
-    errors = field_problems(found)
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return problem(422, f"{errors[0].field}: {errors[0].message}{more}", errors[:MOST_LISTED])
+    return _on_invalid_trips(_request, InvalidTrips([field_problem(one) for one in found[:MOST_LISTED]], len(found)))
 
 
 def _on_http_exception(_request: Request, error: Exception) -> Response:

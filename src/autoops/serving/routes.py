@@ -8,16 +8,14 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
-from autoops.serving import schemas
+from autoops.serving import label_bodies, schemas
 from autoops.serving.answers import encode
 from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
 from autoops.serving.batches import Batches
-from autoops.serving.bodies import JSON, Model, json_body, parse_json
+from autoops.serving.bodies import JSON, ONE_ROW_BYTES, batch_bytes, media_type_of, parse_json, read_body
 from autoops.serving.direct import Direct
 from autoops.serving.keys import Scope
 from autoops.serving.metrics import Metrics
@@ -25,6 +23,7 @@ from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
 
 _SMALL_BODY = 16 * 1024
+"""Labels of so many bytes are read on the event loop; to hand them over would cost more."""
 
 NEEDED_SCOPES: Mapping[str, Scope] = {
     "/predict": "predict",
@@ -47,24 +46,30 @@ class Endpoints:
 
     async def predict(self, request: Request) -> Response:
         """Predicts one trip's duration; the answer is in the log before it is sent."""
-        trip = await self._parse(request, schemas.Trip)
+        media_type_of(request, (JSON,))
+        trip = parse_json(await read_body(request, ONE_ROW_BYTES), schemas.Trip)
         return _json(_prediction(await self.predictor.predict(trip)))
 
     async def predict_batch(self, request: Request) -> Response:
         """Predicts many trips with one version, all or none; answers in the kind of the request, or as Accept says."""
         kind, media_type = kinds_of(request)
-        body = await request.body()
+        body = await read_body(request, batch_bytes(self.max_batch))
         batch, form = await self.batches.run(read, body, kind, self.max_batch)
         answer = await self.predictor.predict_batch(batch)
         content = await self.batches.run(encode, answer, form if MEDIA_TYPES[media_type] == "json" else "arrow")
         return Response(content, media_type=media_type)
 
-    async def ground_truth(self, request: Request) -> schemas.GroundTruthReceipt:
+    async def ground_truth(self, request: Request) -> Response:
         """Takes what trips really took. A label for an id that is not known yet is kept; of two labels for one
         prediction the later counts; a malformed one is refused by position and the rest stored."""
-        batch = await self._parse(request, schemas.GroundTruthBatch)
-        self._limit(len(batch.labels), "labels")
-        return await self.predictor.take_ground_truth(batch.labels)
+        media_type_of(request, (JSON,))
+        body = await read_body(request, batch_bytes(self.max_batch))
+        if len(body) <= _SMALL_BODY:
+            labels = label_bodies.read(body, self.max_batch)
+        else:
+            labels = await self.batches.run(label_bodies.read, body, self.max_batch)
+        receipt = await self.predictor.take_ground_truth(labels)
+        return Response(receipt.model_dump_json(), media_type=JSON)
 
     async def model_info(self) -> schemas.ModelInfo:
         """Which version answers, since when, and why the followed one does not where it does not."""
@@ -115,23 +120,12 @@ class Endpoints:
         """For Prometheus: the figures of this process."""
         return Response(self.prometheus.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def _parse(self, request: Request, model: type[Model]) -> Model:
-        """In a worker where there is so much of it that others would wait."""
-        body = await json_body(request)
-        if len(body) <= _SMALL_BODY:
-            return parse_json(body, model)
-        return await self.batches.run(parse_json, body, model)
-
-    def _limit(self, count: int, what: str) -> None:
-        if count > self.max_batch:
-            raise HTTPException(413, f"{what}: at most {self.max_batch} in one request, got {count}")
-
 
 def router(endpoints: Endpoints) -> APIRouter:
     made = APIRouter()
     faults = problems(400, 413, 415, 422, 503)
 
-    def post(path: str, endpoint: Any, body: type[BaseModel], model: type[BaseModel], by: type[APIRoute]) -> None:
+    def post(path: str, endpoint: Any, body: type[BaseModel], model: type[BaseModel]) -> None:
         made.add_api_route(
             path,
             endpoint,
@@ -139,10 +133,10 @@ def router(endpoints: Endpoints) -> APIRouter:
             response_model=model,
             responses=faults,
             openapi_extra=body_of(body),
-            route_class_override=by,
+            route_class_override=Direct,
         )
 
-    post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction, Direct)
+    post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction)
     made.add_api_route(
         "/predict/batch",
         endpoints.predict_batch,
@@ -152,7 +146,7 @@ def router(endpoints: Endpoints) -> APIRouter:
         responses=batch_answers() | problems(400, 406, 413, 415, 422, 503),
         openapi_extra=batch_body(),
     )
-    post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt, APIRoute)
+    post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
     made.add_api_route("/model/info", endpoints.model_info)
     made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], responses=problems(503))
     made.add_api_route("/health", endpoints.health)

@@ -35,10 +35,15 @@ def _within(bounds: Bounds, description: str, kind: type[float] = float) -> Any:
 
 
 RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
+PredictionId = Annotated[str, Field(pattern=_UUID)]
+TripMinutes = Annotated[float, Field(gt=0, le=LONGEST_TRIP_MINUTES)]
+
+
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = STRICT | ConfigDict(extra="forbid", frozen=True)
 
 
 class Trip(Request):
@@ -84,25 +89,12 @@ class TripColumnBatch(Request):
     columns: TripColumns
 
 
-class AnyBatch(Request):
-    """Either of the two, with errors that name one field and not both."""
-
-    trips: TripRows | None = None
-    columns: TripColumns | None = None
-
-    @model_validator(mode="after")
-    def _is_one_of_them(self) -> Self:
-        if (self.trips is None) == (self.columns is None):
-            raise PydanticCustomError("one_form", "expected exactly one of trips and columns")
-        return self
-
-
 class GroundTruth(Request):
     """What a trip really took. Exactly one of the two ids names its prediction."""
 
-    prediction_id: Annotated[str, Field(pattern=_UUID)] | None = None
+    prediction_id: PredictionId | None = None
     request_id: RequestId | None = None
-    trip_duration_minutes: Annotated[float, Field(gt=0, le=LONGEST_TRIP_MINUTES)]
+    trip_duration_minutes: TripMinutes
 
     @model_validator(mode="after")
     def _names_one_prediction(self) -> Self:

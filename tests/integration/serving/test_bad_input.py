@@ -127,7 +127,7 @@ def test_every_wrong_field_is_named(api: httpx.Client) -> None:
         b"{'a': 1}",
         b'{"trip_distance": }',
         b"\xff\xfe",
-        b"[" * 100_000,
+        b"[" * 5_000,
         b'{"a": 1} {',
         b'{"request_id": "\\ud800"}',
     ],
