@@ -31,7 +31,7 @@ TRIPS = trip_table(40, request_id=pa.array([f"ride-{i}" for i in range(40)]), ot
 
 
 class Distance:
-    def predict(self, _trips: pa.Table, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         return batch.trip_distance, np.full(len(batch), 1, dtype=np.int32)
 
 
@@ -105,7 +105,7 @@ ANSWER = pa.table({"trip_duration_minutes": [9.5] * 3, "model_version": pa.array
 def test_answers_of_an_api_elsewhere(elsewhere: RemoteModel, body: bytes) -> None:
     Elsewhere.body = body
     trips = trip_table(3)
-    answered, _ = attempt(lambda: elsewhere.predict(trips, arrow.read(arrow.write(trips), 3)), ServiceUnavailable)
+    answered, _ = attempt(lambda: elsewhere.predict(arrow.read(arrow.write(trips), 3)), ServiceUnavailable)
     if answered is not None:
         minutes, versions = answered
         assert (len(minutes), minutes.dtype, len(versions), versions.dtype) == (3, np.float64, 3, np.int32)

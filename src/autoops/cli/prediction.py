@@ -21,7 +21,7 @@ _PIECE_ROWS = 10_000
 
 @verbs.command()
 def predict(
-    source: Annotated[Path, typer.Option("--input", help="A parquet file of trips, with the contract's columns.")],
+    source: Annotated[Path, typer.Option("--input", help="Parquet: the contract's columns, or a raw TLC month.")],
     target: Annotated[Path, typer.Option("--output", help="The same rows with prediction and model_version.")],
     url: Annotated[
         str | None, typer.Option(help="Ask the API there, which logs them, instead of the champion here.")
@@ -49,7 +49,12 @@ def predict(
             done = score(source, target, model, rows, report)
     versions = ", ".join(str(number) for number in done.model_versions) or "none"
     value = {"rows": done.rows, "model_versions": done.model_versions, "output": str(target)}
-    console.show(value, json, f"{done.rows} trips predicted by version {versions}: {target}")
+    said = f"{done.rows} trips predicted by version {versions}: {target}"
+    if done.skipped:
+        value |= {"outside_contract": done.skipped}
+        counts = ", ".join(f"{name} {count}" for name, count in done.skipped.items())
+        said += f"\nrows outside the contract have no prediction; by column: {counts}"
+    console.show(value, json, said)
 
 
 def _check(url: str | None) -> None:

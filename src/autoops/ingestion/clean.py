@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops import trips
+from autoops.arrow_values import is_number
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.profile import Profile, profile_of
 from autoops.months import NEW_YORK, Month
@@ -115,14 +116,12 @@ def _check_schema(schema: pa.Schema, file: str) -> None:
             raise SchemaError(f"{file}: column {name} is {came}, expected {wanted}")
 
 
+def _is_number(came: pa.DataType) -> bool:
+    return is_number(came) or bool(pa.types.is_null(came))
+
+
 def _is_time(came: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(came)) and came.tz is None
-
-
-def _is_number(came: pa.DataType) -> bool:
-    return any(
-        test(came) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
-    )
 
 
 def _bounds(month: Month) -> tuple[np.datetime64, np.datetime64]:

@@ -51,6 +51,8 @@ def _table(body: bytes, max_rows: int) -> pa.Table:
     first = next(messages, None)
     if first is None or first.type != "schema":
         raise BrokenStream(_NO_STREAM)
+    if _is_big_endian(first.metadata.to_pybytes()):
+        raise BrokenStream("the Arrow IPC stream is big-endian; send it as little-endian")
     schema = pa.ipc.read_schema(first)
     arrow_columns.check_schema(schema)
     batches: list[pa.RecordBatch] = []
@@ -91,11 +93,22 @@ def _is_compressed(metadata: bytes) -> bool:
     verified the flatbuffer, but tells nobody."""
     if _OLD_COMPRESSION in metadata:
         return True
-    message = struct.unpack_from("<I", metadata)[0]
-    header = _field(metadata, message, 2)
+    return _field(metadata, _header(metadata), 3) is not None
+
+
+def _is_big_endian(metadata: bytes) -> bool:
+    """Schema.fbs: the first field of a Schema is its endianness. Arrow swaps the bytes only where it reads the whole
+    stream itself."""
+    position = _field(metadata, _header(metadata), 0)
+    return position is not None and struct.unpack_from("<H", metadata, position)[0] != 0
+
+
+def _header(metadata: bytes) -> int:
+    """Return where the table of a Message's header is."""
+    header = _field(metadata, struct.unpack_from("<I", metadata)[0], 2)
     if header is None:
         raise BrokenStream(_NO_STREAM)
-    return _field(metadata, header + struct.unpack_from("<I", metadata, header)[0], 3) is not None
+    return header + int(struct.unpack_from("<I", metadata, header)[0])
 
 
 def _field(buffer: bytes, table: int, index: int) -> int | None:

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from autoops.arrow_values import is_number, is_text, longest_text, numbers
 from autoops.serving import moments
 from autoops.serving.batch import Batch
 from autoops.serving.moment import OUT_OF_RANGE
-from autoops.serving.refusals import Refusals
+from autoops.serving.refusals import UNKNOWN_FIELD, Refusals
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
 NO_VALUE = "expected a value, got null"
@@ -20,47 +21,41 @@ _REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _Type = Callable[[pa.DataType], bool]
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _is_moment(kind: pa.DataType) -> bool:
     """Asks for the time zone here, because that raises UnicodeDecodeError where its name is no text."""
-    return bool(pa.types.is_timestamp(kind) and kind.tz != "") or _is_text(kind)
+    return bool(pa.types.is_timestamp(kind) and kind.tz != "") or is_text(kind)
 
 
 COLUMNS: dict[str, tuple[_Type, str]] = {
     "pickup_at": (_is_moment, "timestamps or ISO 8601 strings"),
-    "trip_distance": (_is_number, "numbers"),
-    "passenger_count": (pa.types.is_integer, "integers"),
-    "pickup_location_id": (pa.types.is_integer, "integers"),
-    "dropoff_location_id": (pa.types.is_integer, "integers"),
-    "request_id": (_is_text, "strings"),
+    "trip_distance": (is_number, "numbers"),
+    "passenger_count": (is_number, "whole numbers"),
+    "pickup_location_id": (is_number, "whole numbers"),
+    "dropoff_location_id": (is_number, "whole numbers"),
+    "request_id": (is_text, "strings"),
 }
 REQUIRED = ("trip_distance", "pickup_location_id", "dropoff_location_id")
 _OPTIONAL = frozenset(COLUMNS) - frozenset(REQUIRED)
+_LONGEST_TEXT = 1000
+"""Bytes of a text that is worth a look: an id has 200 characters at most."""
 
 
-def check_schema(schema: pa.Schema, required: tuple[str, ...] = REQUIRED, others: bool = False) -> None:
-    """Raises InvalidTrips that names each column which is missing, there twice, of the wrong type, or, unless `others`
-    are allowed, not ours."""
+def check_schema(schema: pa.Schema, required: tuple[str, ...] = REQUIRED, file: bool = False) -> None:
+    """Raises InvalidTrips that names each column which is missing, there twice or of the wrong type; and, where it is
+    of no `file`, one that is not ours or in a dictionary."""
     refusals = Refusals()
     for name in required:
         if name not in schema.names:
             refusals.column(name, "Field required")
     for name in dict.fromkeys(schema.names):
-        _check_column(schema, name, others, refusals)
+        _check_column(schema, name, file, refusals)
     refusals.check()
 
 
-def _check_column(schema: pa.Schema, name: str, others: bool, refusals: Refusals) -> None:
+def _check_column(schema: pa.Schema, name: str, file: bool, refusals: Refusals) -> None:
     if name not in COLUMNS:
-        if not others:
-            refusals.column(name, "Extra inputs are not permitted")
+        if not file:
+            refusals.column(name, UNKNOWN_FIELD)
         return
     positions = schema.get_all_field_indices(name)
     if len(positions) > 1:
@@ -68,7 +63,9 @@ def _check_column(schema: pa.Schema, name: str, others: bool, refusals: Refusals
         return
     fits, expected = COLUMNS[name]
     kind = schema.field(positions[0]).type
-    if not (fits(kind) or (pa.types.is_null(kind) and name in _OPTIONAL)):
+    if pa.types.is_dictionary(kind) and not file:
+        refusals.column(name, f"expected {expected} as they are, got {kind}")
+    elif not (fits(kind) or (pa.types.is_null(kind) and name in _OPTIONAL)):
         refusals.column(name, f"expected {expected}, got {kind}")
 
 
@@ -76,10 +73,10 @@ def batch_of(table: pa.Table, refusals: Refusals) -> Batch:
     """The trips of a table whose schema is checked. Raises InvalidTrips."""
     batch = Batch(
         _moments(table, refusals),
-        _numbers(table, "trip_distance", DISTANCE_MILES, refusals).astype(np.float64),
-        _numbers(table, "passenger_count", PASSENGER_COUNT, refusals).astype(np.int16),
-        _numbers(table, "pickup_location_id", LOCATION_ID, refusals).astype(np.int16),
-        _numbers(table, "dropoff_location_id", LOCATION_ID, refusals).astype(np.int16),
+        _numbers(table, "trip_distance", DISTANCE_MILES, refusals),
+        _whole_numbers(table, "passenger_count", PASSENGER_COUNT, refusals),
+        _whole_numbers(table, "pickup_location_id", LOCATION_ID, refusals),
+        _whole_numbers(table, "dropoff_location_id", LOCATION_ID, refusals),
         _request_ids(table, refusals),
     )
     refusals.check()
@@ -97,20 +94,28 @@ def _nulls(column: Any) -> npt.NDArray[np.bool_]:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
 
 
-def _numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[Any]:
-    """Where a value is missing or refused: something within bounds."""
+def _numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[np.float64]:
+    """Return the values, 0 where one is missing or refused."""
     column = _column(table, name)
-    missing = np.ones(table.num_rows, dtype=bool) if column is None else _nulls(column)
-    if name not in _OPTIONAL:
-        refusals.rows(name, missing, NO_VALUE)
+    optional = name in _OPTIONAL
     if column is None:
+        if not optional:
+            refusals.rows(name, np.ones(table.num_rows, dtype=bool), NO_VALUE)
         return np.zeros(table.num_rows)
-    if pa.types.is_floating(column.type):
-        column = pc.cast(column, pa.float64())
-    values = column.fill_null(pa.scalar(0, column.type)).to_numpy(zero_copy_only=False)
+    values = numbers(column)
+    # A tool that has no integers with nulls, such as pandas, writes NaN for them.
+    missing = np.isnan(values) if optional else _nulls(column)
+    if not optional:
+        refusals.rows(name, missing, NO_VALUE)
     fine = bounds.contains(values)
     refusals.rows(name, ~fine & ~missing, _expected(bounds))
-    return np.where(fine | missing, values, np.zeros(1, dtype=values.dtype))
+    return np.where(fine, values, 0)
+
+
+def _whole_numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[np.int16]:
+    values = _numbers(table, name, bounds, refusals)
+    refusals.rows(name, values != np.trunc(values), "expected a whole number")
+    return values.astype(np.int16)
 
 
 def _expected(bounds: Bounds) -> str:
@@ -124,7 +129,7 @@ def _moments(table: pa.Table, refusals: Refusals) -> moments.Moments:
     if column is None:
         return np.full(table.num_rows, "NaT", dtype="datetime64[us]")
     if not pa.types.is_timestamp(column.type):
-        at, refused = moments.of_texts(column.to_pylist())
+        at, refused = moments.of_texts(_texts(column, "pickup_at", refusals))
         refusals.each("pickup_at", refused)
         return at
     missing = _nulls(column)
@@ -138,7 +143,16 @@ def _request_ids(table: pa.Table, refusals: Refusals) -> list[str | None] | None
     column = _column(table, "request_id")
     if column is None:
         return None
-    names: list[str | None] = column.to_pylist()
+    names = _texts(column, "request_id", refusals)
     bad = [name is not None and _REQUEST_ID.fullmatch(name) is None for name in names]
     refusals.rows("request_id", np.array(bad), "expected 1 to 200 printable characters")
     return names
+
+
+def _texts(column: Any, name: str, refusals: Refusals) -> list[str | None]:
+    """Raises InvalidTrips before texts become objects that are longer than the bytes that came."""
+    if pa.types.is_string_view(column.type) and (longest := longest_text(column)) > _LONGEST_TEXT:
+        refusals.column(name, f"expected at most {_LONGEST_TEXT} bytes, got {longest}")
+        refusals.check()
+    found: list[str | None] = column.to_pylist()
+    return found

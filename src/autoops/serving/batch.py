@@ -33,6 +33,18 @@ class Batch:
         moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
         return replace(self, pickup_at=np.where(np.isnat(self.pickup_at), moment, self.pickup_at))
 
+    def taken(self, rows: npt.NDArray[np.bool_]) -> "Batch":
+        """Return the trips that are marked."""
+        names = self.request_ids and [name for name, wanted in zip(self.request_ids, rows, strict=True) if wanted]
+        return Batch(
+            self.pickup_at[rows],
+            self.trip_distance[rows],
+            self.passenger_count[rows],
+            self.pickup_location_id[rows],
+            self.dropoff_location_id[rows],
+            names,
+        )
+
     def columns(self) -> Columns:
         """As the contract has them, where every trip has a time."""
         return {

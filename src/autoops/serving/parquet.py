@@ -1,12 +1,14 @@
 """Parquet files of trips, of any size: read, scored and written in pieces, so that memory does not grow with them.
 
-The columns are those of the contract; whatever else a file has is carried along. Unlike a request, a file must say when
-its trips begin: "now" would be a silent mistake there.
+The columns are those of the contract, or those of a month as the TLC publishes it; whatever else a file has is carried
+along. Unlike a request, a file must say when its trips begin: "now" would be a silent mistake there. A raw month has
+rows that are outside the contract and that `autoops ingest` would drop: they get no prediction, and are counted.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,10 +22,17 @@ from autoops.features import feature_matrix
 from autoops.scoring import Cores, Scorer
 from autoops.serving import arrow_columns
 from autoops.serving.batch import Batch
-from autoops.serving.refusals import Refusals
+from autoops.serving.refusals import Refusals, Skipped
 
 ADDED = {"prediction": pa.float64(), "model_version": pa.int32()}
 _REQUIRED = ("pickup_at", *arrow_columns.REQUIRED)
+_RAW_NAMES = {
+    "lpep_pickup_datetime": "pickup_at",
+    "PULocationID": "pickup_location_id",
+    "DOLocationID": "dropoff_location_id",
+}
+"""Of the TLC's columns, those that are named otherwise in the contract."""
+
 _READ_AHEAD_BYTES = 1 << 20
 
 Report = Callable[[int, int | None], None]
@@ -32,7 +41,7 @@ Report = Callable[[int, int | None], None]
 class Model(Protocol):
     """Whatever answers a piece of a file: a version loaded here, or an API elsewhere."""
 
-    def predict(self, trips: pa.Table, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         """Minutes, and the version of each."""
 
 
@@ -44,15 +53,18 @@ class LocalModel:
     number: int
     cores: Cores
 
-    def predict(self, trips: pa.Table, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         matrix = feature_matrix(batch.columns(), self.scorer.manifest.features)
         return self.cores.predict(self.scorer, matrix), np.full(len(batch), self.number, dtype=np.int32)
 
 
 @dataclass(frozen=True)
 class Scored:
+    """`skipped` counts rows of a raw month without a prediction, by the column that is outside the contract."""
+
     rows: int
     model_versions: tuple[int, ...]
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 def score(source: Path, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
@@ -84,13 +96,24 @@ def _check(schema: pa.Schema) -> None:
         if name in schema.names:
             refusals.column(name, "the file has this column already")
     refusals.check()
-    arrow_columns.check_schema(schema, required=_REQUIRED, others=True)
+    arrow_columns.check_schema(_contract(schema), required=_REQUIRED, file=True)
+
+
+def _is_raw(schema: pa.Schema) -> bool:
+    return "pickup_at" not in schema.names and all(schema.names.count(name) == 1 for name in _RAW_NAMES)
+
+
+def _contract(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with a raw month's columns named as in the contract."""
+    if not _is_raw(schema):
+        return schema
+    return pa.schema([column.with_name(_RAW_NAMES.get(column.name, column.name)) for column in schema])
 
 
 def _write(file: pq.ParquetFile, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
     schema = file.schema_arrow
     for name, kind in ADDED.items():
-        schema = schema.append(pa.field(name, kind, nullable=False))
+        schema = schema.append(pa.field(name, kind, nullable=_is_raw(file.schema_arrow)))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with pq.ParquetWriter(temporary, schema) as writer:
@@ -104,15 +127,17 @@ def _write(file: pq.ParquetFile, target: Path, model: Model, piece_rows: int, re
 def _write_pieces(
     file: pq.ParquetFile, writer: pq.ParquetWriter, model: Model, piece_rows: int, report: Report
 ) -> Scored:
-    done, versions = 0, set[int]()
+    done, versions, skipped = 0, set[int](), Counter[str]()
+    raw, names = _is_raw(file.schema_arrow), _contract(file.schema_arrow).names
     for piece in _pieces(file, piece_rows):
-        minutes, numbers = _predict(pa.Table.from_batches([piece]), done, model)
-        added = [pa.array(minutes), pa.array(numbers)]
+        trips = pa.Table.from_arrays(piece.columns, names)
+        trips = trips.select([name for name in arrow_columns.COLUMNS if name in names])
+        added, numbers = _predict_fitting(trips, model, skipped) if raw else _predict(trips, done, model)
         writer.write_batch(pa.RecordBatch.from_arrays([*piece.columns, *added], schema=writer.schema))
-        versions.update(np.unique(numbers).tolist())
+        versions.update(numbers)
         done += len(piece)
         report(done, file.metadata.num_rows)
-    return Scored(done, tuple(sorted(versions)))
+    return Scored(done, tuple(sorted(versions)), dict(skipped))
 
 
 def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
@@ -130,11 +155,29 @@ def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
         done += len(piece)
 
 
-def _predict(piece: pa.Table, first_row: int, model: Model) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+Added = tuple[list[pa.Array], set[int]]
+"""The columns ADDED of a piece, and the versions in them."""
+
+
+def _predict(trips: pa.Table, first_row: int, model: Model) -> Added:
     """Raises InvalidTrips with positions in the file."""
-    trips = piece.select([name for name in arrow_columns.COLUMNS if name in piece.column_names])
-    batch = arrow_columns.batch_of(trips, Refusals(first_row=first_row))
     refusals = Refusals(first_row=first_row)
+    batch = arrow_columns.batch_of(trips, refusals)
     refusals.rows("pickup_at", np.isnat(batch.pickup_at), arrow_columns.NO_VALUE)
     refusals.check()
-    return model.predict(trips, batch)
+    minutes, numbers = model.predict(batch)
+    return [pa.array(minutes), pa.array(numbers)], set(np.unique(numbers).tolist())
+
+
+def _predict_fitting(trips: pa.Table, model: Model, skipped: Counter[str]) -> Added:
+    """Predict the rows that are within the contract, and count the others."""
+    found = Skipped(trips.num_rows)
+    batch = arrow_columns.batch_of(trips, found)
+    found.rows("pickup_at", np.isnat(batch.pickup_at) & ~found.mask, arrow_columns.NO_VALUE)
+    skipped.update(found.reasons)
+    minutes, numbers = np.full(len(batch), np.nan), np.zeros(len(batch), dtype=np.int32)
+    fitting = ~found.mask
+    if fitting.any():
+        minutes[fitting], numbers[fitting] = model.predict(batch.taken(fitting))
+    versions = set(np.unique(numbers[fitting]).tolist())
+    return [pa.array(minutes, mask=found.mask), pa.array(numbers, mask=found.mask)], versions

@@ -110,4 +110,5 @@ class Skipped(Refusals):
     def each(self, name: str, found: Iterable[tuple[int, str]]) -> None:
         positions = [position for position, _ in found]
         self.mask[positions] = True
-        self.reasons[name] += len(positions)
+        if positions:
+            self.reasons[name] += len(positions)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import tenacity
+import uuid_utils
 
 from autoops.errors import InputError, ServiceUnavailable
 from autoops.serving import arrow
@@ -23,16 +24,17 @@ _ANSWER = pa.schema(
 
 
 class _Busy(ServiceUnavailable):
-    """It answered, and stored nothing."""
+    """It answered that it cannot do it now; whether it stored the trips is not known."""
 
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """Waits while the API says that it is busy. A connection that breaks ends it: what was sent may be in the log."""
+    """Waits while the API says that it is busy; then the trips may be in its log, so that each has a request_id, which
+    stays the same when they are sent again. A connection that breaks ends it."""
 
     api: httpx.Client
 
-    def predict(self, trips: pa.Table, _batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         """Raises ServiceUnavailable, and InputError with what the API says of the request."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Busy),
@@ -40,13 +42,13 @@ class RemoteModel:
             wait=tenacity.wait_fixed(_PAUSE_S),
             reraise=True,
         )
-        content = retrying(self._ask, arrow.write(trips))
+        content = retrying(self._ask, arrow.write(_named(batch)))
         try:
             answered = pa.ipc.open_stream(content).read_all().select(_ANSWER.names).cast(_ANSWER)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise ServiceUnavailable(f"{self.api.base_url} answers with no predictions: {error}") from error
-        if answered.num_rows != trips.num_rows:
-            raise ServiceUnavailable(f"{self.api.base_url} answers {trips.num_rows} trips with {answered.num_rows}")
+        if answered.num_rows != len(batch):
+            raise ServiceUnavailable(f"{self.api.base_url} answers {len(batch)} trips with {answered.num_rows}")
         return answered["trip_duration_minutes"].to_numpy(), answered["model_version"].to_numpy()
 
     def _ask(self, body: bytes) -> bytes:
@@ -59,6 +61,14 @@ class RemoteModel:
         if not answer.is_success:
             raise InputError(f"{self.api.base_url} answers {answer.status_code}: {_detail(answer)}")
         return answer.content
+
+
+def _named(batch: Batch) -> pa.Table:
+    """Return the trips, each with a request_id."""
+    names = [name or str(uuid_utils.uuid7()) for name in batch.request_ids or [None] * len(batch)]
+    columns = dict(batch.columns())
+    at = pa.array(columns.pop("pickup_at")).cast(pa.timestamp("us", "UTC"))
+    return pa.table({"pickup_at": at} | columns | {"request_id": names})
 
 
 def _detail(answer: httpx.Response) -> str:
