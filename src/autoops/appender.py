@@ -79,6 +79,17 @@ class SqliteAppender:
             connection.invalidate()
 
 
+def insert_rows(connection: sa.Connection, columns: Sequence[sa.Column[Any]], values: Sequence[Column]) -> None:
+    """Insert rows, given as the values of their columns, within SQLAlchemy's transaction on SQLite."""
+    table, names = columns[0].table.name, tuple(column.name for column in columns)
+    converters = [_converter(column, connection.dialect) for column in columns]
+    rows = list(zip(*map(_plain, values, converters), strict=True))
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        some = rows[start : start + _ROWS_PER_STATEMENT]
+        statement = _insert(table, names, None, len(some))
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
+
+
 Converter = Callable[[Any], object]
 
 
@@ -118,8 +129,7 @@ def _utc_texts(moments: npt.NDArray[np.datetime64]) -> list[str]:
 
 
 @lru_cache(2 * _ROWS_PER_STATEMENT)
-def _insert(table: str, names: tuple[str, ...], unique: str, rows: int) -> str:
+def _insert(table: str, names: tuple[str, ...], unique: str | None, rows: int) -> str:
     row = f"({', '.join('?' * len(names))})"
-    return (
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * rows)} ON CONFLICT ({unique}) DO NOTHING"
-    )
+    conflict = f" ON CONFLICT ({unique}) DO NOTHING" if unique else ""
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * rows)}{conflict}"

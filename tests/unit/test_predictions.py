@@ -146,6 +146,17 @@ def test_more_labels_than_one_query_names_are_told_apart(log: PredictionLog) -> 
     assert statuses == ["attached", "pending"] * 600
 
 
+def test_labels_take_a_statement_for_many_of_them(engine: sa.Engine) -> None:
+    statements: list[bool] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[-1]))
+    labels = [Label(5.0, request_id=f"ride-{number}") for number in range(10_000)]
+    assert PredictionLog(engine).attach(labels, datetime.now(UTC)) == ["pending"] * 10_000
+    assert len(statements) < 50
+    assert not any(statements), "executemany gives the interpreter away at each row"
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count(tables.ground_truth.c.labelled_at))) == 10_000
+
+
 def test_when_a_prediction_was_labelled_first_is_known_by_either_id(log: PredictionLog) -> None:
     rows = [row(n, request_id=f"r{n}" if n % 2 else None) for n in range(1_200)]
     log.append(rows)

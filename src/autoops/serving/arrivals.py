@@ -157,7 +157,15 @@ def _insert_labels(connection: sa.Connection, labels: Sequence[tuple[datetime, L
 
 
 def _labelled(labels: Iterable[tuple[datetime, Label]]) -> list[dict[str, Any]]:
-    return [asdict(label) | {"labelled_at": at} for at, label in labels]
+    return [
+        {
+            "prediction_id": label.prediction_id,
+            "request_id": label.request_id,
+            "trip_duration_minutes": label.trip_duration_minutes,
+            "labelled_at": at,
+        }
+        for at, label in labels
+    ]
 
 
 def _insert(columns: Sequence[sa.Column[Any]], condition: sa.ColumnElement[bool] | None = None) -> postgresql.Insert:

@@ -24,7 +24,7 @@ from autoops import database
 from autoops.appender import SqliteAppender
 from autoops.database import storage_errors
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Label, LoggedColumns, LoggedPrediction
+from autoops.predictions import Label, LoggedColumns, LoggedPrediction, insert_labels
 from autoops.serving.arrivals import Mark, Receipt, Shipment
 from autoops.serving.outbox_tables import arrived, ground_truth, metadata, predictions
 
@@ -132,8 +132,7 @@ class Outbox:
     def put(self, labels: Sequence[Label], labelled_at: datetime) -> None:
         """Commits all labels."""
         with self._writing, storage_errors(), self._engine.begin() as connection:
-            values = [asdict(label) | {"labelled_at": labelled_at} for label in labels]
-            connection.execute(sa.insert(ground_truth), values)
+            insert_labels(connection, ground_truth, labels, labelled_at)
             self._labels += len(labels)
 
     def known(self, labels: Sequence[Label]) -> set[str | None]:
