@@ -100,9 +100,11 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     """The same on a given registry, and on a migrated database. Where one has served before, a server that is away is
     no reason not to start: the outbox takes predictions in until it is back."""
     from autoops.serving.app import create_app
+    from autoops.serving.budget import check_limit
     from autoops.serving.outbox_log import needs_outbox, outboxes
     from autoops.serving.traces import INSTRUMENTATION
 
+    check_limit(settings.serving.max_model_mb)
     tracing.start("api", INSTRUMENTATION)
     engine = database.connect(settings)
     log = PredictionLog(engine)

@@ -95,7 +95,6 @@ class Gate(Section):
     segments: tuple[Segment, ...] = ("hour_band", "distance_band", "no_passenger_count")
     segment_margin: Share = 0.05
     min_segment_rows: Count = 200
-    max_model_mb: Budget = 200
     max_latency_ms: Budget = 2
 
     @field_validator("segments")
@@ -130,7 +129,8 @@ class Serving(Section):
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
     timeout_s: Seconds = 10
-    max_model_mb: Budget = 200
+    max_model_mb: Budget = 50
+    load_timeout_s: Seconds = 60
     max_batch: Count = 10_000
     outbox_max_rows: Count = 1_000_000
     batch_threads: Count | None = None

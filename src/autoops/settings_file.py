@@ -87,6 +87,7 @@ def drop_replaced(values: dict[str, Any], variables: Collection[str], prefix: st
 
 
 _REMOVED = {
+    "gate.max_model_mb": "removed: the gate keeps to what replicas load. Delete it and set serving.max_model_mb",
     "serving.workers": "removed: the API is one process. Delete the setting; for more throughput run replicas behind "
     "the gateway (docs/stack.md, 'More replicas')",
 }

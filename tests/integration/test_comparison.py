@@ -90,11 +90,11 @@ def test_the_same_without_segments_is_promoted(
     monkeypatch.setenv("AUTOOPS__GATE__SEGMENTS", '["distance_band"]')
     without = replace(pipeline, settings=load_settings(CONFIG))
     assert comparison.with_champion(without, *versions, Months([UNSEEN])).decision == "promote"
-    monkeypatch.setenv("AUTOOPS__GATE__MAX_MODEL_MB", "0.001")
+    monkeypatch.setenv("AUTOOPS__SERVING__MAX_MODEL_MB", "0.001")
     over = replace(pipeline, settings=load_settings(CONFIG))
     tight = comparison.with_champion(over, *versions, Months([UNSEEN]))
     assert tight.decision == "reject"
-    assert "gate.max_model_mb is 0.001" in tight.reason
+    assert "serving.max_model_mb is 0.001" in tight.reason
 
 
 def test_a_first_version_is_held_against_the_baseline_in_every_segment(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def _reads(tree: ast.AST) -> Iterator[tuple[str, str]]:
         ("data: {sorce: x}", "data.sorce: no such setting"),
         ("dta: {source: x}", "dta: no such setting"),
         ("serving: {workers: 2}", "serving.workers: removed: the API is one process."),
+        ("gate: {max_model_mb: 9}", "gate.max_model_mb: removed: the gate keeps to what replicas load."),
         ("serving: {port: 99999}", "serving.port: Input should be less than or equal to 65535, got 99999"),
         ("serving: {port: eighty}", "serving.port"),
         ("serving: {model_version: newest}", "serving.model_version"),

@@ -62,6 +62,7 @@ def _decide(
         settings,
         segments=segments_of(trips, settings.segments),
         footprint=footprint(challenger),
+        max_model_mb=pipeline.settings.serving.max_model_mb,
         against=against,
     )
 

@@ -87,27 +87,29 @@ def decide(
     *,
     segments: Mapping[str, Rows] | None = None,
     footprint: Footprint | None = None,
+    max_model_mb: float = inf,
     against: str = "champion",
 ) -> GateVerdict:
     """Compares absolute errors (minutes) of both models on the same rows, all of them unseen by either.
 
     `days` names each row's day and `segments` are masks over the rows. `against` names the reference in the reason.
+    `max_model_mb` is the largest model that a replica of the API loads.
     """
     verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against)
     if footprint is None:
         return verdict
     verdict = replace(verdict, model_mb=footprint.model_mb, latency_ms=footprint.latency_ms)
-    excess = _over_budget(footprint, gate)
+    excess = _over_budget(footprint, gate, max_model_mb)
     if not excess:
         return verdict
     reason = "; ".join([*excess, verdict.reason])
     return replace(verdict, decision="reject", reason=reason, settled_by=None, days_needed=None)
 
 
-def _over_budget(footprint: Footprint, gate: Gate) -> list[str]:
+def _over_budget(footprint: Footprint, gate: Gate, max_model_mb: float) -> list[str]:
     found = []
-    if footprint.model_mb > gate.max_model_mb:
-        found.append(f"the model has {footprint.model_mb:.1f} MB, gate.max_model_mb is {gate.max_model_mb:g}")
+    if footprint.model_mb > max_model_mb:
+        found.append(f"the model has {footprint.model_mb:.1f} MB, serving.max_model_mb is {max_model_mb:g}")
     if footprint.latency_ms > gate.max_latency_ms:
         found.append(f"one trip takes {footprint.latency_ms:.2f} ms, gate.max_latency_ms is {gate.max_latency_ms:g}")
     return found

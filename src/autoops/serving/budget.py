@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoops.errors import BundleError
+from autoops.errors import BundleError, SettingsError
 from autoops.registry import ModelVersion
 
-MEMORY_PER_BYTE = 25
-"""Memory that ONNX Runtime 1.32 takes while it builds a forest: 24 times a file of 16 MB, 21 times one of 390 MB."""
+_BASE_MB = 400
+"""Memory of a replica without models, 250 MB, and what any model takes for a while when it is loaded."""
+
+_PER_MB = 18
+"""Memory for each MB of the largest ONNX file: two loaded versions keep 5 each, and the one that is loaded takes 8."""
 
 
 def available_bytes(root: Path = Path("/")) -> float:
@@ -38,6 +41,22 @@ def _fields(file: Path) -> dict[str, int]:
     return {name: int(number) for name, number, *_ in words}
 
 
+def check_limit(most_mb: float, root: Path = Path("/")) -> None:
+    """Raise SettingsError where a container's limit is less than a replica needs that swaps the largest models."""
+    try:
+        limit_mb = int((root / "sys/fs/cgroup/memory.max").read_text()) / 1e6
+    except (OSError, ValueError):
+        return
+    needed_mb = _BASE_MB + most_mb * _PER_MB
+    if needed_mb > limit_mb:
+        fits = math.floor((limit_mb - _BASE_MB) / _PER_MB)
+        or_less = f", or set serving.max_model_mb to {fits} or less, for the pipeline too" if fits >= 1 else ""
+        raise SettingsError(
+            f"serving.max_model_mb is {most_mb:g}, for which a replica needs {needed_mb:.0f} MB of memory, and this "
+            f"container is limited to {limit_mb:.0f} MB: raise the limit to {needed_mb:.0f} MB or more{or_less}"
+        )
+
+
 @dataclass(frozen=True)
 class Budget:
     """Refuses a version before it is downloaded, so that it does not end the process that serves another."""
@@ -46,14 +65,11 @@ class Budget:
     available: Callable[[], float] = available_bytes
 
     def admit(self, version: ModelVersion, size: int) -> None:
-        """`size` is that of the ONNX file. Raises BundleError, or MemoryError, which may pass."""
-        what = f"the model of version {version.number} has {size / 1e6:.1f} MB"
+        """`size` is that of the ONNX file. Raises BundleError."""
         if size > self.most_mb * 1e6:
-            raise BundleError(f"{what}, serving.max_model_mb is {self.most_mb:g}")
-        needed, free = MEMORY_PER_BYTE * size, self.available()
-        if needed > free:
-            raise MemoryError(
-                f"{what}: loading it takes some {needed / 1e6:.0f} MB of memory, {free / 1e6:.0f} are free"
+            raise BundleError(
+                f"the model of version {version.number} has {size / 1e6:.1f} MB, "
+                f"serving.max_model_mb is {self.most_mb:g}"
             )
 
 

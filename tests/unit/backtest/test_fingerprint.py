@@ -56,4 +56,3 @@ def test_on_history_nobody_is_there_to_wait_for_and_no_clock_decides(settings: S
     assert not walked.training.approval
     assert walked.drift.source == "months"
     assert walked.gate.max_latency_ms > 1e9
-    assert walked.gate.max_model_mb == settings.gate.max_model_mb

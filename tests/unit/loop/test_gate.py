@@ -11,7 +11,8 @@ from autoops.loop.gate import Footprint, GateVerdict, at_look, decide
 from autoops.settings import Gate
 
 GATE = Gate(resamples=400)
-SMALL = Footprint(model_mb=GATE.max_model_mb, latency_ms=GATE.max_latency_ms)
+MOST_MB = 200.0
+SMALL = Footprint(model_mb=MOST_MB, latency_ms=GATE.max_latency_ms)
 """Just within both budgets."""
 
 
@@ -251,7 +252,7 @@ def test_where_the_overall_difference_is_open_it_is_what_is_waited_for() -> None
     assert "-0.025 min, the challenger is then promoted" in verdict.settled_by
 
 
-LARGE = "the model has 200.1 MB, gate.max_model_mb is 200"
+LARGE = "the model has 200.1 MB, serving.max_model_mb is 200"
 SLOW = "one trip takes 2.01 ms, gate.max_latency_ms is 2"
 
 
@@ -270,7 +271,7 @@ def test_over_budget_is_rejected_whatever_the_errors_say(
     footprint: Footprint, reasons: list[str], difference: float
 ) -> None:
     errors = flat(difference)
-    alone, verdict = decide(*errors, GATE), decide(*errors, GATE, footprint=footprint)
+    alone, verdict = decide(*errors, GATE), decide(*errors, GATE, footprint=footprint, max_model_mb=MOST_MB)
     assert (verdict.model_mb, verdict.latency_ms) == (footprint.model_mb, footprint.latency_ms)
     if not reasons:
         assert verdict == replace(alone, model_mb=footprint.model_mb, latency_ms=footprint.latency_ms)
@@ -283,7 +284,7 @@ def test_over_budget_is_rejected_whatever_the_errors_say(
 
 def test_over_budget_no_rows_are_waited_for() -> None:
     nothing = np.array([])
-    verdict = decide(nothing, nothing, nothing, GATE, footprint=replace(SMALL, model_mb=201))
+    verdict = decide(nothing, nothing, nothing, GATE, footprint=replace(SMALL, model_mb=201), max_model_mb=MOST_MB)
     assert verdict.decision == "reject"
     assert (verdict.settled_by, verdict.days_needed) == (None, None)
 

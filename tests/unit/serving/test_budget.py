@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from autoops.errors import BundleError
+from autoops.errors import BundleError, SettingsError
 from autoops.registry import ModelVersion
-from autoops.serving.budget import MEMORY_PER_BYTE, Budget, available_bytes
+from autoops.serving.budget import Budget, available_bytes, check_limit
 
 MB = 1_000_000
 CONTAINER = {
@@ -41,17 +41,31 @@ def test_what_is_left_is_the_less_of_machine_and_container(
     assert available_bytes(tmp_path) == expected
 
 
-def test_a_model_that_would_not_fit_into_memory_is_refused_and_told_so() -> None:
-    budget = Budget(most_mb=200, available=lambda: 50.0 * MEMORY_PER_BYTE * MB)
-    version = ModelVersion(7, "run")
-    budget.admit(version, 50 * MB)
-    with pytest.raises(MemoryError, match=r"version 7 has 51\.0 MB: loading it takes some 1275 MB .* 1250 are free"):
-        budget.admit(version, 51 * MB)
-
-
 def test_a_model_is_refused_that_is_larger_than_the_setting_and_none_that_is_as_large() -> None:
     budget = Budget(most_mb=200, available=lambda: math.inf)
     version = ModelVersion(7, "run")
     budget.admit(version, 200 * MB)
     with pytest.raises(BundleError, match=r"version 7 has 200\.1 MB, serving\.max_model_mb is 200$"):
         budget.admit(version, 200 * MB + 60_000)
+
+
+def test_a_container_must_have_room_for_swaps_of_the_largest_model(tmp_path: Path) -> None:
+    write(tmp_path, "", {"memory.max": "1300000000"})
+    check_limit(50, tmp_path)
+    with pytest.raises(SettingsError) as raised:
+        check_limit(51, tmp_path)
+    assert str(raised.value) == (
+        "serving.max_model_mb is 51, for which a replica needs 1318 MB of memory, and this container is limited to "
+        "1300 MB: raise the limit to 1318 MB or more, or set serving.max_model_mb to 50 or less, for the pipeline too"
+    )
+    check_limit(50, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("limit", "hint"), [("max", None), ("410000000", "raise the limit to 1300 MB or more")])
+def test_a_hint_names_no_size_that_is_too_small_for_any_model(tmp_path: Path, limit: str, hint: str | None) -> None:
+    write(tmp_path, "", {"memory.max": limit})
+    if hint is None:
+        check_limit(50, tmp_path)
+    else:
+        with pytest.raises(SettingsError, match=f"{hint}$"):
+            check_limit(50, tmp_path)
