@@ -1,10 +1,12 @@
 """Tiny real bundles: a small forest on synthetic trips, converted and sealed as a training would."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestRegressor
@@ -94,3 +96,39 @@ def three_speeds(home: Path) -> list[TrainingRun]:
 def register_small(registry: Registry, directory: Path, seed: int = 7, minutes_per_mile: float = 4.0) -> ModelVersion:
     """Trains, seals and registers a small version; its bundle is made in `directory`."""
     return registry.register(small_training_run(directory, seed, minutes_per_mile))
+
+
+def make_endless(directory: Path) -> str:
+    """Turn a bundle into one whose model loads and never answers; return its new digest."""
+    content = json.loads((directory / bundle.MANIFEST).read_text())
+    features = len(content["features"])
+    boolean = helper.make_tensor("value", TensorProto.BOOL, [], [True])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["condition"], ["goes_on"]), helper.make_node("Neg", ["before"], ["after"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("condition", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, [None, features]),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, [None, features]),
+        ],
+    )
+    nodes = [
+        helper.make_node("Constant", [], ["always"], value=boolean),
+        helper.make_node("Loop", ["", "always", "input"], ["turned"], body=body),
+        helper.make_node("ReduceSum", ["turned"], ["output"], keepdims=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "endless",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, features])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (directory / bundle.MODEL).write_bytes(model.SerializeToString())
+    content["files"][bundle.MODEL] = bundle.sha256_of(directory / bundle.MODEL)
+    (directory / bundle.MANIFEST).write_text(json.dumps(content, indent=2, sort_keys=True))
+    return bundle.sha256_of(directory / bundle.MANIFEST)

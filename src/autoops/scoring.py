@@ -60,7 +60,7 @@ class Scorer:
 
     def verify_golden_rows(self) -> None:
         """Raises BundleError unless the model reproduces its golden rows."""
-        inputs, expected = self._golden_rows()
+        inputs, expected = golden_rows(self.directory, self.manifest)
         try:
             answers = self.predict(inputs)
         except Exception as error:  # as above
@@ -72,16 +72,18 @@ class Scorer:
             worst = float(np.max(off)) if len(off) else float("nan")
             raise BundleError(f"golden rows: off by up to {worst:.3g} minutes, allowed are {bundle.GOLDEN_TOLERANCE:g}")
 
-    def _golden_rows(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        try:
-            table = pq.ParquetFile(self.directory / bundle.GOLDEN).read()
-            missing = {*self.manifest.features, bundle.EXPECTED} - set(table.column_names)
-            if missing:
-                raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
-            inputs = np.column_stack([table[name].to_numpy() for name in self.manifest.features])
-            return inputs.astype(np.float32), table[bundle.EXPECTED].to_numpy().astype(np.float64)
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
+
+def golden_rows(directory: Path, manifest: bundle.Manifest) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Return model inputs of shape (rows, features) and the outputs expected for them. Raises BundleError."""
+    try:
+        table = pq.ParquetFile(directory / bundle.GOLDEN).read()
+        missing = {*manifest.features, bundle.EXPECTED} - set(table.column_names)
+        if missing:
+            raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
+        inputs = np.column_stack([table[name].to_numpy() for name in manifest.features])
+        return inputs.astype(np.float32), table[bundle.EXPECTED].to_numpy().astype(np.float64)
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
 
 
 _PART_ROWS = (256, 1024)
@@ -120,7 +122,7 @@ class Cores:
         return submitted
 
     def stop(self) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _usable_cores() -> int:

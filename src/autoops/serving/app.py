@@ -19,17 +19,20 @@ from autoops.serving import keys, openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.bodies import batch_bytes
 from autoops.serving.budget import Budget
+from autoops.serving.coalescing import Coalesced
 from autoops.serving.direct import direct
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import LastServed
+from autoops.serving.loading import Loading
 from autoops.serving.metrics import Metrics
 from autoops.serving.middleware import Admission, Refusal, RequestLayer
 from autoops.serving.outbox_log import OutboxLog, needs_outbox
-from autoops.serving.periodic import Periodic
+from autoops.serving.periodic import Periodic, stop_all
 from autoops.serving.predictor import Predictor
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
-from autoops.serving.stopping import Patience, sign_off
+from autoops.serving.stopping import Patience, ends_within_s, sign_off
 from autoops.serving.traces import trace
+from autoops.serving.trial import Trial, in_process
 from autoops.serving.writer import Writer
 from autoops.settings import Settings
 
@@ -49,8 +52,10 @@ def create_app(
     log: PredictionLog,
     instances: Instances,
     clock: Clock,
+    trial: Trial = in_process,
 ) -> FastAPI:
-    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan."""
+    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan. `trial`
+    is what a version must pass before it is loaded here."""
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     known = keys.configured(settings)
     metrics = Metrics()
@@ -66,19 +71,23 @@ def create_app(
         instances.beat(instance_id, number, started_at, clock.now(), socket.gethostname())
 
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
-    holder = Holder(registry, serving.model_version, last_served, clock, observe, Budget(serving.max_model_mb))
+    loading = Loading(Budget(serving.max_model_mb), serving.load_timeout_s, trial)
+    holder = Holder(registry, serving.model_version, last_served, clock, observe, loading)
     metrics.watch(holder, writer)
     outbox = _outbox(log, settings, clock, metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
-    poller = Periodic("model-poll", serving.poll_interval_s, holder.refresh)
+    poller = Periodic("model-poll", serving.poll_interval_s, holder.look)
     batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     follows = str(serving.model_version)
-    endpoints = Endpoints(predictor, metrics, batches, serving.max_batch, follows, instance_id, started_at)
+    look_again = Coalesced(partial(holder.refresh, insist=True))
+    endpoints = Endpoints(predictor, look_again, metrics, batches, serving.max_batch, follows, instance_id, started_at)
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
-    lifespan = _lifespan(writer, outbox, batches, periodics, leave, Patience.of(settings))
-    return _http(endpoints, metrics, lifespan, settings, known)
+    lifespan = _lifespan(holder, writer, outbox, batches, periodics, leave, Patience.of(settings))
+    app = _http(endpoints, metrics, lifespan, settings, known)
+    app.state.ends_within_s = ends_within_s(settings)
+    return app
 
 
 def _outbox(log: PredictionLog, settings: Settings, clock: Clock, metrics: Metrics) -> OutboxLog | None:
@@ -138,6 +147,7 @@ def _http(
 
 
 def _lifespan(
+    holder: Holder,
     writer: Writer,
     outbox: OutboxLog | None,
     batches: Batches,
@@ -159,10 +169,10 @@ def _lifespan(
         for periodic in periodics:
             periodic.start()
         yield
+        holder.stop()
         await writer.stop(patience.commit_s)
-        await asyncio.to_thread(batches.stop)
-        for periodic in periodics:
-            await asyncio.to_thread(periodic.stop)
+        batches.stop()
+        await asyncio.to_thread(stop_all, periodics)
         await asyncio.to_thread(sign_off, end, patience.sign_off_s)
 
     return lifespan

@@ -34,6 +34,6 @@ class Batches:
         return np.concatenate(await asyncio.gather(*map(asyncio.wrap_future, self._cores.submit(scorer, matrix))))
 
     def stop(self) -> None:
-        """What is in work ends first."""
-        self._workers.shutdown()
+        """Drop what is queued; wait for nothing, because nobody waits for an answer any more."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
         self._cores.stop()

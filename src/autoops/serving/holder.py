@@ -16,15 +16,17 @@ from autoops.errors import AutoOpsError, NotFound
 from autoops.redaction import redact
 from autoops.registry import ModelVersion, Registry, champion_of
 from autoops.scoring import Scorer
-from autoops.serving.budget import UNLIMITED, Budget
 from autoops.serving.last_served import LastServed
-from autoops.serving.loading import load_beside
+from autoops.serving.loading import Loading, return_memory
 from autoops.serving.quarantine import Failure, Quarantine, identity
+from autoops.serving.trial import Cancellation
 
 logger = logging.getLogger(__name__)
 
-Outcome = Literal["unchanged", "swapped", "reverted", "from_cache", "skipped", "failed"]
-"""`skipped`: the followed version failed before, and it is not time to try it again."""
+Outcome = Literal["unchanged", "swapped", "reverted", "from_cache", "skipped", "failed", "loading"]
+"""`skipped`: the followed version failed before, and it is not time to try it again. `loading`: not done yet."""
+
+Source = Literal["registry", "cache"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,34 @@ class Loaded:
     scorer: Scorer
     version: ModelVersion
     loaded_at: datetime
-    source: Literal["registry", "cache"]
+    source: Source
 
     def is_version(self, version: ModelVersion) -> bool:
         """By number and content: a registry that was set up anew counts from 1 again."""
         return identity(self.version) == identity(version)
 
 
+class _Load:
+    """A version on its way into memory, in a thread of its own."""
+
+    def __init__(self, version: ModelVersion, source: Source) -> None:
+        self.version = version
+        self.source = source
+        self.cancellation = Cancellation()
+        self.outcome: Outcome = "loading"
+        self.ended = threading.Event()
+
+    def end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.ended.set()
+
+
 class Holder:
-    """`refresh` is called from threads; `current` and `previous` may be read from anywhere."""
+    """`refresh` and `look` are called from threads; `current` and `previous` may be read from anywhere.
+
+    A look at the registry never waits for a load, so the alias can be followed back while a version is loading. What
+    has loaded goes into service by another look, which still finds the alias there.
+    """
 
     def __init__(
         self,
@@ -51,24 +72,47 @@ class Holder:
         last_served: LastServed,
         clock: Clock,
         observe: Callable[[Outcome], None] = lambda outcome: None,
-        budget: Budget = UNLIMITED,
+        loading: Loading = Loading(),  # noqa: B008 - frozen
     ) -> None:
         self._registry = registry
         self._follows = follows
         self._last_served = last_served
         self._clock = clock
-        self._budget = budget
+        self._loading = loading
         self._observe = observe
         self._lock = threading.Lock()
-        self._swept = False
+        self._swept = self._stopped = False
+        self._load: _Load | None = None
+        self._ready: Loaded | None = None
         self.quarantine = Quarantine(clock)
         self.current: Loaded | None = None
         self.previous: Loaded | None = None
         self.failure: Failure | None = None
 
     def refresh(self, insist: bool = False) -> Outcome:
-        """One look at the registry, and whatever follows from it. Never raises: what went wrong is in `failure`.
+        """Look at the registry and wait for what follows from it. Never raises: what went wrong is in `failure`.
         `insist` tries a version again that failed before."""
+        outcome, load = self._look(insist)
+        while load is not None:
+            load.ended.wait()
+            if load.outcome != "loading" or self._stopped:
+                return load.outcome
+            outcome, load = self._look(insist=False)
+        return outcome
+
+    def look(self) -> Outcome:
+        """The same without waiting: `loading` where a version has to be loaded first."""
+        return self._look(insist=False)[0]
+
+    def stop(self) -> None:
+        """Give up a load that is under way and begin none. Waits for nothing."""
+        self._stopped = True
+        load = self._load
+        if load is not None:
+            load.cancellation.cancel()
+
+    def _look(self, insist: bool) -> tuple[Outcome, _Load | None]:
+        """The outcome, and the load that it waits for."""
         with self._lock:
             target = None
             self._keep_cache()
@@ -77,7 +121,12 @@ class Holder:
                 outcome = self._take(target, insist)
             except Exception as error:  # noqa: BLE001 - the old version must go on serving whatever a broken one raises
                 outcome = self._fail(error, target)
-        self._observe(outcome)
+            load = self._load if outcome == "loading" else None
+        return self._told(outcome), load
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        if outcome != "loading":
+            self._observe(outcome)
         return outcome
 
     def _keep_cache(self) -> None:
@@ -97,12 +146,16 @@ class Holder:
         return champion_of(self._registry)
 
     def _pinned(self, number: int) -> ModelVersion:
-        current = self.current
-        if current is not None and current.version.number == number and current.source == "registry":
-            return current.version
+        for known in (self.current, self._ready):
+            if known is not None and known.version.number == number and known.source == "registry":
+                return known.version
         return self._registry.version(number)
 
     def _take(self, target: ModelVersion, insist: bool) -> Outcome:
+        ready, self._ready = self._ready, None
+        load = self._load
+        if load is not None and load.source == "registry" and identity(load.version) != identity(target):
+            self._abandon()
         if self.current is not None and self.current.is_version(target):
             if self.current.source == "cache":
                 self.current = replace(self.current, source="registry")
@@ -111,17 +164,69 @@ class Holder:
         if self.previous is not None and self.previous.is_version(target):
             self._swap(replace(self.previous, source="registry"))
             return "reverted"
+        if ready is not None and ready.is_version(target):
+            self._swap(ready)
+            return "swapped"
+        if self._load is not None and identity(self._load.version) == identity(target):
+            return "loading"
         held = self.quarantine.holds(target)
         if held is not None and not insist:
             self.failure = held
             return "skipped"
-        self._swap(self._load(target, "registry"))
-        return "swapped"
+        return self._begin(target, "registry")
 
-    def _load(self, version: ModelVersion, source: Literal["registry", "cache"]) -> Loaded:
-        traffic = self.current is not None
-        scorer = load_beside(self._registry, version, self._last_served.cache, self._budget, gives_way=traffic)
-        return Loaded(scorer, version, self._clock.now(), source)
+    def _abandon(self) -> None:
+        if self._load is not None:
+            self._load.cancellation.cancel()
+            self._load = None
+
+    def _begin(self, version: ModelVersion, source: Source) -> Outcome:
+        self._abandon()
+        if self._stopped:
+            return "skipped"
+        self._load = load = _Load(version, source)
+        threading.Thread(target=self._run, args=(load,), name="model-load", daemon=True).start()
+        return "loading"
+
+    def _run(self, load: _Load) -> None:
+        """Load, and look at the registry again before what has loaded goes into service."""
+        cache, gives_way = self._last_served.cache, self.current is not None
+        try:
+            scorer = self._loading.load(self._registry, load.version, cache, load.cancellation, gives_way=gives_way)
+            loaded = Loaded(scorer, load.version, self._clock.now(), load.source)
+        except Exception as error:  # noqa: BLE001 - as in look
+            load.end(self._told(self._has_failed(load, error)))
+            return
+        cached = load.source == "cache"
+        load.end(self._told(self._serve_from_cache(load, loaded)) if cached else self._offer(load, loaded))
+
+    def _offer(self, load: _Load, loaded: Loaded) -> Outcome:
+        with self._lock:
+            if self._load is load:
+                self._load, self._ready = None, loaded
+        return self.look()
+
+    def _serve_from_cache(self, load: _Load, loaded: Loaded) -> Outcome:
+        with self._lock:
+            if self._load is not load:
+                return "loading"
+            self._load = None
+            self.current = loaded
+            number = loaded.version.number
+            logger.warning("serving version %d from the cache", number, extra={"model_version": number})
+            return "from_cache"
+
+    def _has_failed(self, load: _Load, error: Exception) -> Outcome:
+        """`loading` where another load, or a version that was there already, has taken its place."""
+        with self._lock:
+            if self._load is not load:
+                return "loading"
+            self._load = None
+            if load.source == "registry":
+                return self._fail(error, load.version)
+            number = load.version.number
+            logger.warning("the cached version %d is not served: %s", number, error, extra={"model_version": number})
+            return "failed"
 
     def _swap(self, loaded: Loaded) -> None:
         """Whoever sees the new version no longer sees what was in its way."""
@@ -129,6 +234,7 @@ class Holder:
         self.previous, self.current = self.current, loaded
         self.quarantine.release(loaded.version)
         self._last_served.remember(loaded.version)
+        return_memory()
         logger.info("serving version %d", loaded.version.number, extra={"model_version": loaded.version.number})
 
     def _fail(self, error: Exception, target: ModelVersion | None) -> Outcome:
@@ -145,18 +251,13 @@ class Holder:
         return "failed"
 
     def _from_cache(self) -> Outcome:
-        """What this machine served last, so that a restart does not need the registry."""
+        """Load what this machine served last, so that a restart does not need the registry."""
+        if self._load is not None:
+            return "loading" if self._load.source == "cache" else "failed"
         version = self._last_served.recall()
         if version is None or (isinstance(self._follows, int) and version.number != self._follows):
             return "failed"
-        about = {"model_version": version.number}
-        try:
-            self.current = self._load(version, "cache")
-        except Exception as error:  # noqa: BLE001 - as in refresh
-            logger.warning("the cached version %d is not served: %s", version.number, error, extra=about)
-            return "failed"
-        logger.warning("serving version %d from the cache", version.number, extra=about)
-        return "from_cache"
+        return self._begin(version, "cache")
 
 
 def _newest_promoted(registry: Registry) -> ModelVersion:

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from autoops.errors import AutoOpsError
 from autoops.serving.stopping import LAST_ACTION_S
@@ -28,9 +29,7 @@ class Periodic:
 
     def stop(self, timeout_s: float = LAST_ACTION_S) -> None:
         """Returns when the action has ended, or after `timeout_s`."""
-        self._stopping = True
-        self._wake.set()
-        self._thread.join(timeout_s)
+        stop_all([self], timeout_s)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -42,3 +41,13 @@ class Periodic:
                 logger.exception("%s failed, and will be tried again", self._thread.name)
             self._wake.wait(self._interval_s)
             self._wake.clear()
+
+
+def stop_all(periodics: Sequence[Periodic], timeout_s: float = LAST_ACTION_S) -> None:
+    """Stop them together; return when all actions have ended, or after `timeout_s`."""
+    ends_at = time.monotonic() + timeout_s
+    for periodic in periodics:
+        periodic._stopping = True
+        periodic.wake()
+    for periodic in periodics:
+        periodic._thread.join(max(ends_at - time.monotonic(), 0))

@@ -1,7 +1,6 @@
 """The endpoints: parse, call one use case, translate. All `async def`: a thread costs more than the work."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
 from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, ONE_ROW_BYTES, batch_bytes, media_type_of, parse_json, read_body
 from autoops.serving.direct import Direct
+from autoops.serving.holder import Outcome
 from autoops.serving.keys import Scope
 from autoops.serving.metrics import Metrics
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
@@ -37,6 +37,7 @@ NEEDED_SCOPES: Mapping[str, Scope] = {
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
+    look_again: Callable[[], Awaitable[Outcome]]
     prometheus: Metrics
     batches: Batches
     max_batch: int
@@ -99,7 +100,7 @@ class Endpoints:
     async def reload(self) -> schemas.Reload:
         """Looks at the registry now, and tries a version again that failed before."""
         holder = self.predictor.holder
-        outcome = await asyncio.to_thread(holder.refresh, insist=True)
+        outcome = await self.look_again()
         loaded, failure = holder.current, holder.failure
         return schemas.Reload(
             model_version=loaded.version.number if loaded else None,

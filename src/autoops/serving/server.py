@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from autoops.serving.connections import KEEP_ALIVE_S, limited
-from autoops.serving.stopping import DRAIN_S
+from autoops.serving.stopping import DRAIN_S, ends_in_time
 from autoops.settings import Serving
 
 _HEADERS = [
@@ -34,7 +34,7 @@ def run(app: FastAPI, serving: Serving) -> None:
     """Serve until a signal ends it. The exit code is 0 once it has stopped in order; uvicorn would end it by the same
     signal once more, which to many a supervisor is a failure."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = uvicorn.Server(config(app, serving))
+    server = uvicorn.Server(config(ends_in_time(app, app.state.ends_within_s), serving))
     server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)

@@ -6,9 +6,13 @@ connections and never answers would hold them up for ever.
 
 import logging
 import math
+import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoops.errors import StorageUnavailable
 from autoops.settings import Settings
@@ -28,6 +32,9 @@ _PERIODICS = 2
 _END_S = 5
 """For the process itself to end."""
 
+_BY_FORCE = 70
+"""Exit code of a process that did not end by itself: EX_SOFTWARE."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -43,9 +50,36 @@ class Patience:
 
 def stops_within_s(settings: Settings) -> int:
     """From SIGTERM to the end of the process."""
+    return math.ceil(settings.serving.timeout_s + DRAIN_S + ends_within_s(settings))
+
+
+def ends_within_s(settings: Settings) -> float:
+    """From the end of the last request to that of the process."""
     patience = Patience.of(settings)
-    requests_s = settings.serving.timeout_s + DRAIN_S
-    return math.ceil(requests_s + patience.commit_s + _PERIODICS * LAST_ACTION_S + patience.sign_off_s + _END_S)
+    return patience.commit_s + _PERIODICS * LAST_ACTION_S + patience.sign_off_s + _END_S
+
+
+def ends_in_time(app: ASGIApp, within_s: float) -> ASGIApp:
+    """Wrap the app of a process that ends `within_s` after its lifespan was told to, whatever still runs then: a model
+    that never answers, or a collector of traces that is silent."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_or_end() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                threading.Thread(target=_end_by_force, args=(within_s,), name="end", daemon=True).start()
+            return message
+
+        await app(scope, receive_or_end if scope["type"] == "lifespan" else receive, send)
+
+    return wrapped
+
+
+def _end_by_force(after_s: float) -> None:
+    time.sleep(after_s)
+    running = ", ".join(sorted(thread.name for thread in threading.enumerate() if not thread.daemon))
+    logger.error("ended by force %g s after it was told to stop; still running: %s", after_s, running)
+    os._exit(_BY_FORCE)
 
 
 def sign_off(action: Callable[[], None], within_s: float) -> None:

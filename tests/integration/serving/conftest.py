@@ -16,6 +16,7 @@ from autoops.predictions import PredictionLog
 from autoops.registry import Registry, TrainingRun
 from autoops.serving import server as api_server
 from autoops.serving.app import create_app
+from autoops.serving.trial import Trial, no_trial
 from autoops.settings import Serving, Settings
 from tests.bundles import three_speeds
 from tests.eventually import eventually
@@ -36,9 +37,14 @@ Start = Callable[..., httpx.Client]
 
 @contextmanager
 def serving(
-    settings: Settings, registry: Registry, log: PredictionLog, instances: Instances, clock: Clock
+    settings: Settings,
+    registry: Registry,
+    log: PredictionLog,
+    instances: Instances,
+    clock: Clock,
+    trial: Trial = no_trial,
 ) -> Iterator[httpx.Client]:
-    app = create_app(settings, registry, log, instances, clock)
+    app = create_app(settings, registry, log, instances, clock, trial)
     port = free_port()
     server = uvicorn.Server(api_server.config(app, settings.serving, port=port, log_level="warning"))
     thread = Thread(target=server.run)
@@ -78,7 +84,11 @@ def start(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iter
             running.pop().__exit__(None, None, None)  # type: ignore[attr-defined]
 
     def begin(
-        clock: Clock | None = None, log: PredictionLog | None = None, ready: bool = True, **changes: object
+        clock: Clock | None = None,
+        log: PredictionLog | None = None,
+        ready: bool = True,
+        trial: Trial = no_trial,
+        **changes: object,
     ) -> httpx.Client:
         stop()
         context = serving(
@@ -87,6 +97,7 @@ def start(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iter
             log or PredictionLog(engine),
             Instances(engine),
             clock or SystemClock(),
+            trial,
         )
         client = context.__enter__()
         running.append(context)

@@ -1,6 +1,8 @@
 import asyncio
 import itertools
 import time
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -9,6 +11,8 @@ import sqlalchemy as sa
 from autoops.bundle import GOLDEN, MODEL
 from autoops.predictions import PredictionLog, Scope
 from autoops.registry import CHAMPION
+from autoops.serving.trial import Bounds, Cancellation, in_process
+from tests.bundles import make_endless
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import POLL_S, TRIP, Start
@@ -204,3 +208,20 @@ def test_a_pinned_version_stays(start: Start, registry: FakeRegistry) -> None:
     assert api.post("/model/reload").json()["outcome"] == "unchanged"
     assert serves(api, 2)
     assert api.get("/model/info").json()["follows"] == "2"
+
+
+def tried_if_endless(model: Path, rows: Any, bounds: Bounds, cancellation: Cancellation) -> None:
+    if b"endless" in model.read_bytes():
+        in_process(model, rows, bounds, cancellation)
+
+
+def test_a_version_that_never_answers_is_blocked_and_the_next_one_taken(start: Start, registry: FakeRegistry) -> None:
+    api = start(trial=tried_if_endless, load_timeout_s=3)
+    registry.tag(2, {"bundle_digest": make_endless(registry.bundle_of(2))})
+    registry.set_alias(CHAMPION, 2)
+    answer = api.post("/model/reload").json()
+    assert (answer["outcome"], answer["model_version"]) == ("failed", 1)
+    assert "does not load and answer within 3 s (serving.load_timeout_s)" in answer["last_error"]
+    assert [bad["model_version"] for bad in api.get("/model/info").json()["quarantined"]] == [2]
+    registry.set_alias(CHAMPION, 3)
+    eventually(lambda: serves(api, 3))

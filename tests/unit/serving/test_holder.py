@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,14 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from autoops.bundle import MODEL
+from autoops.bundle import MODEL, sha256_of
 from autoops.bundle_cache import KEPT, fetch_bundle
 from autoops.errors import RegistryUnavailable
 from autoops.registry import CHAMPION, TrainingRun
+from autoops.serving.budget import Budget
 from autoops.serving.holder import Holder, Outcome
 from autoops.serving.last_served import FILE, LastServed
+from autoops.serving.loading import Loading
 from autoops.serving.quarantine import RETRY
+from autoops.serving.trial import Bounds, Cancellation, Hung, Trial
 from tests.bundles import three_speeds
+from tests.eventually import eventually
 from tests.fakes import FakeRegistry, HeldClock
 
 
@@ -331,3 +336,135 @@ def test_a_note_that_cannot_be_written_stops_nothing(
     registry.set_alias(CHAMPION, 2)
     assert holder.refresh() == "swapped"
     assert holder.failure is None
+
+
+class Slow(FakeRegistry):
+    """Each download of version 2 or 3 ends when `goes_on` is set."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.began, self.goes_on = threading.Event(), threading.Event()
+
+    def download_bundle(self, number: int, directory: Path) -> Path:
+        downloaded = super().download_bundle(number, directory)
+        if number > 1:
+            self.began.set()
+            assert self.goes_on.wait(30)
+        return downloaded
+
+
+@pytest.fixture
+def slow(tmp_path: Path, runs: list[TrainingRun]) -> Slow:
+    return Slow(tmp_path / "slow").filled(runs)
+
+
+@pytest.fixture
+def following(slow: Slow, tmp_path: Path, clock: HeldClock, seen: list[Outcome]) -> Holder:
+    """Serves version 1."""
+    holder = Holder(slow, CHAMPION, LastServed(tmp_path / "models", "trips"), clock, seen.append)
+    assert holder.refresh() == "swapped"
+    return holder
+
+
+def test_a_version_that_is_withdrawn_while_it_loads_never_goes_into_service(following: Holder, slow: Slow) -> None:
+    slow.set_alias(CHAMPION, 2)
+    outcomes: list[Outcome] = []
+    waiting = threading.Thread(target=lambda: outcomes.append(following.refresh()))
+    waiting.start()
+    assert slow.began.wait(30)
+    slow.set_alias(CHAMPION, 1)
+    slow.goes_on.set()
+    waiting.join(30)
+    assert outcomes == ["unchanged"]
+    assert numbers(following) == (1, None)
+
+
+def test_looks_go_on_while_a_version_loads(following: Holder, slow: Slow, seen: list[Outcome]) -> None:
+    slow.set_alias(CHAMPION, 2)
+    assert [following.look(), following.look()] == ["loading", "loading"]
+    slow.set_alias(CHAMPION, 1)
+    assert following.look() == "unchanged"
+    slow.set_alias(CHAMPION, 2)
+    assert following.look() == "loading"
+    slow.goes_on.set()
+    eventually(lambda: numbers(following) == (2, 1))
+    assert seen == ["swapped", "unchanged", "swapped"]
+
+
+def test_going_back_does_not_wait_for_a_load(following: Holder, slow: Slow) -> None:
+    slow.goes_on.set()
+    slow.set_alias(CHAMPION, 2)
+    assert following.refresh() == "swapped"
+    slow.goes_on.clear()
+    slow.began.clear()
+    slow.set_alias(CHAMPION, 3)
+    assert following.look() == "loading"
+    assert slow.began.wait(30)
+    slow.set_alias(CHAMPION, 1)
+    assert following.look() == "reverted"
+    assert numbers(following) == (1, 2)
+    slow.goes_on.set()
+
+
+def test_what_has_loaded_waits_until_the_registry_confirms_it(following: Holder, slow: Slow) -> None:
+    slow.set_alias(CHAMPION, 2)
+    assert following.look() == "loading"
+    assert slow.began.wait(30)
+    slow.down = True
+    slow.goes_on.set()
+    eventually(lambda: following.failure)
+    assert numbers(following) == (1, None)
+    slow.down = False
+    downloads = slow.calls["download_bundle"]
+    assert following.refresh() == "swapped"
+    assert numbers(following) == (2, 1)
+    assert slow.calls["download_bundle"] == downloads
+
+
+def test_a_stop_gives_up_a_load(following: Holder, slow: Slow) -> None:
+    slow.set_alias(CHAMPION, 2)
+    assert following.look() == "loading"
+    following.stop()
+    slow.goes_on.set()
+    following.refresh()
+    assert numbers(following) == (1, None)
+
+
+def hangs_on(bad: Path) -> Trial:
+    def trial(model: Path, rows: object, bounds: Bounds, cancellation: Cancellation) -> None:
+        if sha256_of(model) == sha256_of(bad):
+            raise Hung
+
+    return trial
+
+
+def test_a_version_that_hangs_is_blocked_and_the_next_one_taken(
+    registry: FakeRegistry, tmp_path: Path, clock: HeldClock
+) -> None:
+    loading = Loading(timeout_s=7, trial=hangs_on(registry.bundle_of(2) / MODEL))
+    holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock, loading=loading)
+    holder.refresh()
+    registry.set_alias(CHAMPION, 2)
+    assert [holder.refresh(), holder.refresh()] == ["failed", "skipped"]
+    assert [broken.version for broken in holder.quarantine.broken] == [2]
+    assert holder.failure is not None
+    assert holder.failure.reason == "model.onnx does not load and answer within 7 s (serving.load_timeout_s)"
+    registry.set_alias(CHAMPION, 3)
+    assert holder.refresh() == "swapped"
+
+
+def short_of_memory(model: Path, rows: object, bounds: Bounds, cancellation: Cancellation) -> None:
+    raise MemoryError
+
+
+def test_a_version_for_which_memory_is_short_is_tried_again(
+    registry: FakeRegistry, tmp_path: Path, clock: HeldClock
+) -> None:
+    loading = Loading(Budget(50, lambda: 1e8), trial=short_of_memory)
+    holder = Holder(registry, CHAMPION, LastServed(tmp_path / "models", "trips"), clock, loading=loading)
+    assert [holder.refresh(), holder.refresh()] == ["failed", "skipped"]
+    assert holder.failure is not None
+    assert "version 1 has 0.0 MB: loading it takes more memory than the 100 MB that are free" in holder.failure.reason
+    assert holder.quarantine.broken == []
+    clock.advance(seconds=(RETRY + timedelta(seconds=1)).total_seconds())
+    assert holder.refresh() == "failed"

@@ -1,5 +1,7 @@
 """What is said to the database at the very end: it may fail, and nobody waits for it for ever."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -43,3 +45,24 @@ def test_a_stop_takes_no_longer_than_its_parts_together(settings: Settings) -> N
     a_look_and_a_heartbeat = 2 * LAST_ACTION_S
     parts_s = request_s + DRAIN_S + storage_s + a_look_and_a_heartbeat + SEND_ON_S + storage_s
     assert parts_s < stops_within_s(settings) <= parts_s + 10
+
+
+HANGS = """
+import asyncio, sys, threading
+from autoops.serving.stopping import ends_in_time
+
+async def app(scope, receive, send):
+    await receive()
+    threading.Thread(target=threading.Event().wait, name="never answers").start()
+
+async def receive():
+    return {"type": "lifespan.shutdown"}
+
+asyncio.run(ends_in_time(app, 0.1)({"type": "lifespan"}, receive, None))
+"""
+
+
+def test_a_process_ends_although_a_thread_of_it_hangs() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 70
+    assert "ended by force 0.1 s after it was told to stop; still running: MainThread, never answers" in ended.stderr
