@@ -124,7 +124,7 @@ def read_slowly(target: Target, stop: Event) -> None:
         one.setblocking(False)
         one.recv(1)
 
-    _each(target, stop, 50, b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 16, read)
+    _each(target, stop, 20, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 16, read)
 
 
 def stay_idle(target: Target, stop: Event) -> None:

@@ -84,10 +84,15 @@ class Connection(HttpToolsProtocol):
         _make_room(self.connections)
 
     def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        super().data_received(data)
-        if self._begun and (self._is_too_much() or len(self.headers) > HEADERS):
-            self._refuse(_TOO_LARGE)
+        # In parts: a flood of headers is noticed before all of it is parsed.
+        for at in range(0, len(data), HEAD_BYTES):
+            part = data[at : at + HEAD_BYTES]
+            self._received += len(part)
+            super().data_received(part)
+            if self._begun and (self._is_too_much() or len(self.headers) > HEADERS):
+                self._refuse(_TOO_LARGE)
+            if self.transport.is_closing():
+                return
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= PIPELINED:
