@@ -126,6 +126,7 @@ class Drift(Section):
 class Serving(Section):
     host: str = "127.0.0.1"
     port: Port = 8000
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     model_version: Literal["champion", "latest"] | Count = "champion"
     poll_interval_s: Seconds = 2
     timeout_s: Seconds = 10

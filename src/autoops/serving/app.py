@@ -122,6 +122,8 @@ def _http(
         version=__version__,
         description="Trip durations from the champion; each prediction is logged before it is answered.",
         lifespan=lifespan,
+        root_path=settings.serving.root_path,
+        redoc_url=None,
     )
     app.include_router(router(endpoints))
     problems.install(app)
@@ -143,6 +145,7 @@ def _http(
     )
     trace(app, tracing.provider())
     openapi.bound(app, endpoints.max_batch)
+    openapi.serve_once(app)
     return app
 
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 OPEN = frozenset({"/health", "/ready"})
 """What those ask who have to know whether this process does its work."""
 
-PAGES = frozenset({"/docs", "/redoc", "/openapi.json"})
+PAGES = frozenset({"/docs", "/openapi.json"})
 """What a browser opens. It can send a key as a password only; nothing else is answered to one, because a browser sends
 a password along whoever makes it ask."""
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -90,6 +91,21 @@ def complete(app: FastAPI, finish: Callable[[dict[str, Any]], None] = lambda doc
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def serve_once(app: FastAPI) -> None:
+    """Build the document at the first request, and answer each with the same bytes."""
+    path, built = app.openapi_url, list[bytes]()
+
+    async def document(_request: Request) -> Response:
+        if not built:
+            servers = {"servers": [{"url": app.root_path}]} if app.root_path else {}
+            built.append(orjson.dumps(app.openapi() | servers))
+        return Response(built[0], media_type=JSON)
+
+    assert path is not None
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", None) != path]
+    app.add_route(path, document, include_in_schema=False)
 
 
 def bound(app: FastAPI, most: int) -> None:

@@ -148,12 +148,18 @@ def router(endpoints: Endpoints) -> APIRouter:
         openapi_extra=batch_body(),
     )
     post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
-    made.add_api_route("/model/info", endpoints.model_info)
+
+    def get(path: str, endpoint: Any, **declared: Any) -> None:
+        """Answers HEAD as GET, without the body."""
+        made.add_api_route(path, endpoint, **declared)
+        made.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+
+    get("/model/info", endpoints.model_info)
     made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], responses=problems(503))
-    made.add_api_route("/health", endpoints.health)
-    made.add_api_route("/ready", endpoints.ready, responses=problems(503))
+    get("/health", endpoints.health)
+    get("/ready", endpoints.ready, responses=problems(503))
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-    made.add_api_route("/metrics", endpoints.metrics, response_class=Response, responses=text)
+    get("/metrics", endpoints.metrics, response_class=Response, responses=text)
     return made
 
 

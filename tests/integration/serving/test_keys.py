@@ -36,7 +36,7 @@ ALLOWED = {
     "admin": {"/model/reload"} | LOOKS,
     "": LOOKS,
 }
-PAGES = ("/docs", "/redoc", "/openapi.json")
+PAGES = ("/docs", "/openapi.json")
 
 
 @pytest.fixture
