@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from conventions import ONLY_UNAVAILABLE, actor
+from conventions import ONLY_UNAVAILABLE, TASK_TIMEOUT, actor
 
 DOC = """
 ### A person's yes to a version that the gate let through
@@ -25,6 +25,7 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(hours=2),
     doc_md=DOC,
     tags=["autoops"],
     params={
@@ -40,6 +41,7 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
     default_args={
         "retries": 2,
         "retry_delay": timedelta(seconds=15),
+        "execution_timeout": TASK_TIMEOUT,
         "retry_policy": ONLY_UNAVAILABLE,
     },
 )

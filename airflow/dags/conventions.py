@@ -13,15 +13,19 @@ ONLY_UNAVAILABLE = ExceptionRetryPolicy(
 )
 """What may pass by itself is tried again; anything else would fail the same way."""
 
+TASK_TIMEOUT = timedelta(minutes=15)
+"""Of whatever does not train. A task that hangs would hold up every later run of its DAG."""
+
 ROUTINE: dict[str, Any] = {
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
     "max_active_runs": 1,
+    "dagrun_timeout": timedelta(hours=1),
     "tags": ["autoops"],
     "default_args": {
         "retries": 1,
         "retry_delay": timedelta(seconds=10),
-        "execution_timeout": timedelta(minutes=15),
+        "execution_timeout": TASK_TIMEOUT,
         "retry_policy": ONLY_UNAVAILABLE,
     },
 }

@@ -8,7 +8,9 @@ from typing import Any
 
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from conventions import INCIDENT, ONLY_UNAVAILABLE, actor
+from conventions import INCIDENT, ONLY_UNAVAILABLE, TASK_TIMEOUT, actor
+
+from autoops.settings import load_settings
 
 DOC = """
 ### A challenger, the gate and, where it is better, a promotion
@@ -21,13 +23,17 @@ Starts on an `autoops_incident` event of `drift_monitor`, or by hand (*Trigger*)
   all published trips that neither was trained on.
 * **confirm** waits until every API instance serves the new version; skipped when nothing was promoted.
 * **close** closes the incident with what became of it.
-* **record_failure** runs when any task failed: it writes to the ledger which one, and why. The incident stays open;
-  clear the failed task to go on from there, or run `autoops retrain --incident INCIDENT`, or
-  `autoops close INCIDENT --reason "..."`.
+* **record_failure** runs when any task failed or took longer than `training.timeout_s`: it writes to the ledger which
+  one, and why. The incident stays open; clear the failed task to go on from there, or run
+  `autoops retrain --incident INCIDENT`, or `autoops close INCIDENT --reason "..."`.
 """
 
 MONTHS = r"^$|^\d{4}-\d{2}(\.\.\d{4}-\d{2})?(\s*,\s*\d{4}-\d{2}(\.\.\d{4}-\d{2})?)*$"
 logger = logging.getLogger("autoops.dags.retrain")
+
+TRAINING = load_settings().training
+LONG = timedelta(seconds=TRAINING.timeout_s)
+"""Of a step that fetches months, fits or scores."""
 
 STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close")
 
@@ -60,7 +66,7 @@ def incidents() -> list[int]:
     return sorted(set(named), reverse=True)
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, execution_timeout=LONG)
 def begin() -> dict[str, Any]:
     from autoops import logs
     from autoops.errors import Conflict
@@ -86,25 +92,25 @@ def begin() -> dict[str, Any]:
     raise AirflowSkipException("; ".join(held))
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, execution_timeout=LONG)
 def ingest(plan: dict[str, Any]) -> dict[str, Any]:
     with loop(plan) as (steps, pipeline):
         return steps.ingest(pipeline, plan)
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, execution_timeout=LONG)
 def validate(plan: dict[str, Any]) -> dict[str, Any]:
     with loop(plan) as (steps, pipeline):
         return steps.validate(pipeline, plan)
 
 
-@task
+@task(execution_timeout=LONG)
 def train(plan: dict[str, Any]) -> int:
     with loop(plan) as (steps, pipeline):
         return steps.train(pipeline, plan)
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, execution_timeout=LONG)
 def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
     with loop(plan) as (steps, pipeline):
         return steps.gate(pipeline, plan, version)
@@ -150,6 +156,7 @@ def record_failure() -> None:
     schedule=[INCIDENT],
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(seconds=TRAINING.run_timeout_s),
     doc_md=DOC,
     tags=["autoops"],
     params={
@@ -174,6 +181,7 @@ def record_failure() -> None:
     default_args={
         "retries": 2,
         "retry_delay": timedelta(seconds=15),
+        "execution_timeout": TASK_TIMEOUT,
         "retry_policy": ONLY_UNAVAILABLE,
     },
 )

@@ -75,7 +75,7 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
         registry=MlflowRegistry(settings.model.name, settings.mlflow),
         log=PredictionLog(engine),
         instances=Instances(engine),
-        ledger=Ledger(engine, clock),
+        ledger=Ledger(engine, clock, settings.storage.lock_timeout_s),
         checks=CheckLog(engine, clock),
     )
 

@@ -86,6 +86,12 @@ class Training(Section):
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2
     refresh_months: Annotated[int, Field(ge=0)] = 3
+    timeout_s: Seconds = 14_400
+
+    @property
+    def run_timeout_s(self) -> float:
+        """Of all steps of a retraining together."""
+        return 3 * self.timeout_s
 
 
 class Gate(Section):
@@ -146,6 +152,7 @@ class Storage(Section):
     home: Path = Path("var")
     url: OptionalUrl = None
     timeout_s: Seconds = 15
+    lock_timeout_s: Seconds = 120
     retention_days: Days | None = None
 
 

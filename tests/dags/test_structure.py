@@ -95,6 +95,19 @@ def test_only_what_may_pass_by_itself_is_retried(parsed: dict[str, Any], dag_id:
         assert (task["retries"] > 0) != (name == "confirm"), "confirm waits by itself"
 
 
+@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve", "watchdog"])
+def test_no_task_may_hold_up_later_runs_for_ever(parsed: dict[str, Any], dag_id: str) -> None:
+    dag = parsed["dags"][dag_id]
+    for name, task in dag["tasks"].items():
+        assert task["timeout_s"], f"{dag_id}.{name} has no execution_timeout"
+        assert task["timeout_s"] < dag["deadline_s"], "a task that hangs fails before its run ends: it can be told"
+
+
+def test_what_trains_has_the_configured_time(parsed: dict[str, Any]) -> None:
+    tasks = parsed["dags"]["retrain"]["tasks"]
+    assert {tasks[name]["timeout_s"] for name in ("ingest", "train", "gate")} == {14_400}
+
+
 def test_the_form_asks_for_months_reason_and_force_and_insists_on_none(parsed: dict[str, Any]) -> None:
     params = parsed["dags"]["retrain"]["params"]
     assert {name: param["value"] for name, param in params.items()} == {"months": None, "reason": None, "force": False}

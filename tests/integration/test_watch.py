@@ -123,3 +123,30 @@ def test_a_registry_that_is_away_tells_nothing_of_the_api(pipeline: Pipeline) ->
     pipeline.registry.down = True
     assert watch(pipeline, patience_s=0) == []
     assert told(pipeline) == []
+
+
+def test_a_retraining_beyond_its_deadline_has_failed_and_can_be_taken_up(pipeline: Pipeline) -> None:
+    """Its process hangs, or was ended, and tells nobody."""
+    allowed = pipeline.settings.training.run_timeout_s
+    incident = pipeline.ledger.open_incident("drift", "odd", actor="test", model_version=1)
+    pipeline.ledger.claim(incident, retraining.ACTION, "hanging")
+    run = {"run_id": "hanging"}
+    pipeline.ledger.record("retraining begun", "odd", actor="test", incident_id=incident, evidence=run)
+    pipeline.clock.advance(seconds=allowed)
+    check(pipeline)
+    assert later(pipeline) == []
+    (wrong,) = later(pipeline, minutes=1)
+    assert "run hanging of incident" in wrong
+    (failure,) = pipeline.ledger.entries(kind="retraining failed")
+    assert (failure.incident_id, failure.actor, failure.evidence) == (incident, "watchdog", {"run_id": "hanging"})
+    assert "training.timeout_s allows 12.0 hours" in failure.reason
+    assert later(pipeline, minutes=1) == [], "it is said once"
+
+
+def test_a_retraining_that_waits_for_approval_has_no_deadline(pipeline: Pipeline) -> None:
+    incident = pipeline.ledger.open_incident("drift", "odd", actor="test", model_version=1)
+    pipeline.ledger.claim(incident, retraining.ACTION, "done")
+    pipeline.ledger.record("retraining begun", "odd", actor="test", incident_id=incident, evidence={"run_id": "done"})
+    pipeline.ledger.set_status(incident, "waiting_for_approval", "say yes", actor="test")
+    check(pipeline)
+    assert "deadline" not in " ".join(later(pipeline, days=2))

@@ -14,6 +14,8 @@ from typing import Any
 from autoops.errors import RegistryUnavailable
 from autoops.loop.ledger import Entry
 from autoops.loop.pipeline import Pipeline
+from autoops.loop.plan import ACTION, BEGUN, FAILED
+from autoops.loop.retraining import record_failure
 from autoops.loop.served import missing, serving_now
 from autoops.registry import CHAMPION
 
@@ -49,7 +51,31 @@ class Condition:
 def watch(pipeline: Pipeline, patience_s: float = PATIENCE_S) -> list[str]:
     """Records what has gone wrong or is well again; returns what is wrong now."""
     with pipeline.ledger.alone("watch"):
-        return [trouble.reason for trouble in (_watched(pipeline, one, patience_s) for one in CONDITIONS) if trouble]
+        overdue = fail_overdue(pipeline)
+        found = (_watched(pipeline, one, patience_s) for one in CONDITIONS)
+        return overdue + [trouble.reason for trouble in found if trouble]
+
+
+def fail_overdue(pipeline: Pipeline) -> list[str]:
+    """Record as failed the retrainings that took longer than they may, and return what is said of them: their process
+    may hang, or was ended with its task, and can tell nobody. Their incidents stay open, for somebody to take up."""
+    found = []
+    allowed = timedelta(seconds=pipeline.settings.training.run_timeout_s)
+    for incident in pipeline.ledger.incidents(unresolved=True):
+        run_id = pipeline.ledger.holder(incident.id, ACTION)
+        if run_id is None or incident.status == "waiting_for_approval":
+            continue
+        entries = [
+            entry for entry in pipeline.ledger.entries(incident_id=incident.id) if entry.kind in (*BEGUN, FAILED)
+        ]
+        own = [entry for entry in entries if entry.evidence.get("run_id") == run_id]
+        if not own or own[-1].kind == FAILED or pipeline.clock.now() - own[-1].at <= allowed:
+            continue
+        what = f"its deadline: it began {_hours(pipeline.clock.now() - own[-1].at)} ago, training.timeout_s allows "
+        what += f"{_hours(allowed)} for all steps"
+        record_failure(pipeline, incident.id, run_id, what, ACTOR)
+        found.append(f"run {run_id} of incident {incident.id} failed at {what}")
+    return found
 
 
 def _watched(pipeline: Pipeline, condition: Condition, patience_s: float) -> Trouble | None:

@@ -17,6 +17,8 @@ from autoops.loop.mutex import alone
 
 logger = logging.getLogger(__name__)
 
+LOCK_TIMEOUT_S = 120.0
+
 PAGE = "page"
 """The kind of an entry that calls for a person."""
 
@@ -56,9 +58,10 @@ class Entry:
 class Ledger:
     """Every method is one transaction and raises StorageUnavailable when it fails."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, clock: Clock, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self._engine = engine
         self._clock = clock
+        self._lock_timeout_s = lock_timeout_s
 
     def record(
         self,
@@ -183,8 +186,9 @@ class Ledger:
             _tell(entry)
 
     def alone(self, what: str) -> AbstractContextManager[None]:
-        """For what reads the ledger, decides and then writes: of several processes one does so at a time."""
-        return alone(self._engine, what)
+        """For what reads the ledger, decides and then writes: of several processes one does so at a time. Raises
+        Conflict, which names the holder, where another one is at it for longer than anybody waits."""
+        return alone(self._engine, what, self._lock_timeout_s)
 
     def claim(self, incident_id: int, action: str, holder: str) -> None:
         """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.

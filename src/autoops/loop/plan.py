@@ -16,6 +16,7 @@ from autoops.months import parse_months
 from autoops.training.estimator import check_model
 
 ACTION, FAILED = "retrain", "retraining failed"
+BEGUN = ("retraining begun", "second look begun")
 
 Plan = Mapping[str, Any]
 """incident_id, run_id, months, logged (those of the months whose trips come from the log), known_until (the event time
@@ -79,7 +80,7 @@ def _named(pipeline: Pipeline, months: str) -> Months:
 
 def _record(pipeline: Pipeline, plan: Plan) -> None:
     pipeline.ledger.record(
-        "retraining begun" if plan["challenger"] is None else "second look begun",
+        BEGUN[0] if plan["challenger"] is None else BEGUN[1],
         plan["reason"],
         actor=plan["actor"],
         incident_id=plan["incident_id"],

@@ -1,12 +1,15 @@
 """What one process does at a time, on both databases."""
 
 import logging
+import signal
+import socket
 import threading
 
 import pytest
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
+from autoops.errors import Conflict
 from autoops.loop.ledger import Ledger
 from tests.eventually import eventually
 from tests.integration.postgres.conftest import Start
@@ -45,3 +48,21 @@ def test_who_comes_later_waits_and_is_let_in_when_the_first_is_killed(
     waiting.join(timeout=30)
     assert said == ["not held up", "killed", "let in"]
     first.communicate()
+
+
+def test_nobody_waits_without_limit_for_a_suspended_process_and_is_told_which_it_is(
+    each_engine: sa.Engine, start: Start
+) -> None:
+    first = start("-c", HOLD)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+    first.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(Conflict) as refused, Ledger(each_engine, SystemClock(), lock_timeout_s=0.3).alone("check"):
+            pytest.fail("the lock is held")
+    finally:
+        first.send_signal(signal.SIGCONT)
+        first.kill()
+        first.communicate()
+    for part in ("'check'", "0.3 s", str(first.pid), socket.gethostname()[:20], " since 20", "storage.lock_timeout_s"):
+        assert part in str(refused.value)
