@@ -39,6 +39,9 @@ class Bounds:
 
 DISTANCE_MILES = Bounds(0, 100, low_open=True, high_open=True)
 DURATION_MINUTES = Bounds(1, 60)
+"""Of a trip that is trained on, and on which a model is judged."""
+LABEL_MINUTES = Bounds(0, 24 * 60, low_open=True)
+"""Of ground truth that is taken in and kept; what lies outside DURATION_MINUTES counts in no error."""
 LOCATION_ID = Bounds(1, 265)
 PASSENGER_COUNT = Bounds(0, 9)
 """0 means: not reported."""

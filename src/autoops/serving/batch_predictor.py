@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import uuid_utils
 
+from autoops.event_times import plausible
 from autoops.features import feature_matrix
 from autoops.predictions import LIVE, LoggedColumns, LoggedPrediction, PredictionLog
 from autoops.serving.answers import BatchAnswer
@@ -43,7 +44,8 @@ class BatchPredictor:
         others = await self._writer.do_alone(partial(self._log.append_columns, rows), len(batch))
         answer = await self._batches.run(_answer, loaded, rows, asked.known_zones, others)
         new = ~answer.repeated
-        self._metrics.predicted(answer.answered_by, int(new.sum()), int((new & ~answer.known_zones).sum()))
+        unknown, strange = new & ~answer.known_zones, new & ~plausible(rows.event_at, now)
+        self._metrics.predicted(answer.answered_by, int(new.sum()), int(unknown.sum()), int(strange.sum()))
         return answer
 
 

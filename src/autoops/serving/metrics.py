@@ -25,6 +25,11 @@ class Metrics:
         self._unknown_zones = Counter(
             "autoops_unknown_zone_predictions", "Predictions with a zone unseen in training", registry=registry
         )
+        self._implausible_times = Counter(
+            "autoops_implausible_time_predictions",
+            "Predictions of a trip that begins more than a day after them or ten years before",
+            registry=registry,
+        )
         self._labels = Counter(
             "autoops_ground_truth_labels", "Labels by what became of them", ["status"], registry=registry
         )
@@ -56,10 +61,11 @@ class Metrics:
         self._of_status(route, status).inc()
         self._of_route(route).observe(seconds)
 
-    def predicted(self, model_version: int, rows: int, unknown_zones: int) -> None:
+    def predicted(self, model_version: int, rows: int, unknown_zones: int, implausible_times: int) -> None:
         """Of rows that are new in the log."""
         self._predictions.labels(model_version).inc(rows)
         self._unknown_zones.inc(unknown_zones)
+        self._implausible_times.inc(implausible_times)
 
     def labelled(self, attached: int, pending: int, refused: int) -> None:
         for status, count in (("attached", attached), ("pending", pending), ("refused", refused)):

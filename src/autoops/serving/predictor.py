@@ -9,6 +9,7 @@ import uuid_utils
 
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
+from autoops.event_times import is_plausible
 from autoops.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
 from autoops.serving import moments
 from autoops.serving.answers import BatchAnswer
@@ -77,7 +78,9 @@ class Predictor:
             for row, logged in zip(rows, standing, strict=True)
         ]
         new = [answer for answer in answers if not answer.repeated]
-        self._metrics.predicted(number, len(new), sum(not answer.known_zones for answer in new))
+        unknown = sum(not answer.known_zones for answer in new)
+        strange = sum(not is_plausible(answer.logged.event_at, answer.logged.predicted_at) for answer in new)
+        self._metrics.predicted(number, len(new), unknown, strange)
         return answers
 
     async def take_ground_truth(self, labels: Labels) -> GroundTruthReceipt:

@@ -16,9 +16,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from autoops.serving.moment import Moment, MomentText
-from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
+from autoops.trips import DISTANCE_MILES, LABEL_MINUTES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
-LONGEST_TRIP_MINUTES = 24 * 60
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
@@ -36,7 +35,7 @@ def _within(bounds: Bounds, description: str, kind: type[float] = float) -> Any:
 
 RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
 PredictionId = Annotated[str, Field(pattern=_UUID)]
-TripMinutes = Annotated[float, Field(gt=0, le=LONGEST_TRIP_MINUTES)]
+TripMinutes = Annotated[float, Field(gt=LABEL_MINUTES.low, le=LABEL_MINUTES.high)]
 
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)

@@ -1,0 +1,88 @@
+"""Spans of event time that no single row decides: a client whose clock is wrong sends a trip of 2090.
+
+A span leaves out a few rows at either end, and rows far from those that were logged with them are strays. Both hold
+whatever the calendar says, so that a replay of old months is judged as live traffic is.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+Times = npt.NDArray[np.datetime64]
+"""Event times in UTC, datetime64[us], in any order."""
+
+TRIMMED_SHARE = 0.01
+"""Rows at either end of a window that decide nothing about its span."""
+
+_STRAYS, _STRAY_SHARE = 10, 0.05
+"""Rows of a whole log, beyond its end or in a month of their own, that decide nothing."""
+
+EARLIEST, LATEST = timedelta(days=3_650), timedelta(days=1)
+"""How long before and after its prediction a trip may begin; ten years let published months be replayed."""
+
+_BLOCK_ROWS = 250
+_NEAR = np.timedelta64(7, "D")
+_SPREADS = 5
+
+
+def span_of(times: Times) -> tuple[datetime, datetime]:
+    """Return the first and last event time without `TRIMMED_SHARE` of the rows at either end, one at least where there
+    are three; both are times of rows. At least one row."""
+    count = len(times)
+    trimmed = min(max(1, int(np.ceil(count * TRIMMED_SHARE))), (count - 1) // 2)
+    ordered = np.sort(times)
+    return aware(ordered[trimmed]), aware(ordered[count - 1 - trimmed])
+
+
+def newest_of(times: Times) -> datetime | None:
+    """Return the newest event time but for as many rows as `strays_in` allows; None of no rows."""
+    if not len(times):
+        return None
+    last = len(times) - 1 - strays_in(len(times))
+    return aware(np.partition(times, last)[last])
+
+
+def strays_in(rows: int) -> int:
+    """Return how many of so many rows decide nothing."""
+    return min(_STRAYS, int(rows * _STRAY_SHARE))
+
+
+def near(times: Times) -> npt.NDArray[np.bool_]:
+    """Return which rows lie near those that arrived with them; `times` are in the order of arrival.
+
+    Rows of a block of consecutive ones are near within a week of its median, or within five times the block's middle
+    80 %, so that a month that is sent in any order at once is near as a whole.
+    """
+    ticks = times.astype("datetime64[us]").astype(np.int64)
+    kept = np.ones(len(ticks), dtype=bool)
+    for begin in range(0, len(ticks), _BLOCK_ROWS):
+        block = slice(max(0, min(begin, len(ticks) - _BLOCK_ROWS)), begin + _BLOCK_ROWS)
+        early, middle, late = np.quantile(ticks[block], [0.1, 0.5, 0.9])
+        reach = max(float(_NEAR / np.timedelta64(1, "us")), _SPREADS * (late - early))
+        kept[begin : begin + _BLOCK_ROWS] = np.abs(ticks[begin : begin + _BLOCK_ROWS] - middle) <= reach
+    return kept
+
+
+def plausible(times: Times, now: datetime) -> npt.NDArray[np.bool_]:
+    """Return which rows are of trips that a prediction made `now` can be about."""
+    return np.asarray((times >= _naive(now - EARLIEST)) & (times <= _naive(now + LATEST)))
+
+
+def is_plausible(event_at: datetime, now: datetime) -> bool:
+    """Return the same of one row."""
+    return now - EARLIEST <= event_at <= now + LATEST
+
+
+def times_of(moments: "list[datetime]") -> Times:
+    """Return aware datetimes as an array."""
+    return np.array([at.astimezone(UTC).replace(tzinfo=None) for at in moments], dtype="datetime64[us]")
+
+
+def aware(at: np.datetime64) -> datetime:
+    found: datetime = at.astype("datetime64[us]").item()
+    return found.replace(tzinfo=UTC)
+
+
+def _naive(at: datetime) -> np.datetime64:
+    return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
