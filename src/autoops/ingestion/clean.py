@@ -51,11 +51,12 @@ class Cleaned:
     profile: Profile
 
 
-def clean(path: Path, month: Month) -> Cleaned:
-    """Raises CorruptFile, SchemaError that names the column, and EmptyMonth when no row is left."""
+def clean(path: Path, month: Month, durations: trips.Bounds = trips.DURATION_MINUTES) -> Cleaned:
+    """Keeps trips of these `durations`: those of the contract, or all that a client would send ground truth of.
+    Raises CorruptFile, SchemaError that names the column, and EmptyMonth when no row is left."""
     raw = _read(path)
     pickup_at, minutes = _times(raw, month)
-    first_failing = _first_failing(raw, minutes, month)
+    first_failing = _first_failing(raw, minutes, month, durations)
     dropped = {reason: int(np.sum(first_failing == i)) for i, reason in enumerate(REASONS)}
     kept = first_failing == len(REASONS)
     if not kept.any():
@@ -157,7 +158,7 @@ def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     return first, second
 
 
-def _first_failing(raw: Raw, minutes: Array, month: Month) -> Array:
+def _first_failing(raw: Raw, minutes: Array, month: Month, durations: trips.Bounds) -> Array:
     """Per row the position in REASONS of the first that applies; their count where none does."""
     begin, end = _bounds(month)
     pickup, dropoff = (raw[name] for name in TIMES)
@@ -165,8 +166,8 @@ def _first_failing(raw: Raw, minutes: Array, month: Month) -> Array:
     failing = {
         "no_time": np.isnat(pickup) | np.isnat(dropoff),
         "other_month": ~((pickup >= begin) & (pickup < end)),
-        "too_short": ~(minutes >= trips.DURATION_MINUTES.low),
-        "too_long": ~trips.DURATION_MINUTES.contains(minutes),
+        "too_short": ~durations.contains(np.minimum(minutes, durations.high)),
+        "too_long": ~durations.contains(minutes),
         "no_distance": ~(distance > trips.DISTANCE_MILES.low),
         "too_far": ~trips.DISTANCE_MILES.contains(distance),
         "unknown_zone": ~(_whole(zones[0], trips.LOCATION_ID) & _whole(zones[1], trips.LOCATION_ID)),

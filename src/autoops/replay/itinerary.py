@@ -16,7 +16,7 @@ from autoops.ingestion.clean import clean
 from autoops.ingestion.source import Source, file_name
 from autoops.months import Month
 from autoops.replay.tally import EPOCH
-from autoops.trips import TARGET, columns_of
+from autoops.trips import LABEL_MINUTES, TARGET, columns_of
 
 Rows = npt.NDArray[np.int64]
 
@@ -36,8 +36,9 @@ class Departure:
 
 @dataclass(frozen=True)
 class LoadedMonth:
-    """A month's raw file and the cleaned trips to send, in event order; `rows` are their places in the
-    whole cleaned month, so that a trip keeps its `request_id` whatever the sample."""
+    """A month's raw file and the trips to send, in event order: those that a client would send, also such as take too
+    long to be trained on. `rows` are their places in the whole month, so that a trip keeps its `request_id` whatever
+    the sample."""
 
     month: Month
     raw: Path
@@ -58,10 +59,10 @@ class LoadedMonth:
 
 
 def load(source: Source, month: Month, directory: Path, sample: int | None = None) -> LoadedMonth:
-    """Fetches the raw month into `directory` and cleans it. `sample` keeps so many of its trips."""
+    """Fetches the raw month into `directory` and reads its trips. `sample` keeps so many of them."""
     raw = directory / file_name(month)
     source.fetch(month, raw)
-    trips = clean(raw, month).trips
+    trips = clean(raw, month, LABEL_MINUTES).trips
     rows = np.arange(len(trips)) if sample is None else spread(len(trips), sample)
     return LoadedMonth(month, raw, trips.iloc[rows], rows)
 

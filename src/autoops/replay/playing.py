@@ -22,8 +22,7 @@ class Board(Listener):
 
     def answered(self, month: Month, answer: Answer) -> None:
         self.answers += 1
-        sums = self.errors.setdefault((month, answer.model_version), Sums())
-        sums.add(1, abs(answer.error), answer.error)
+        self.errors.setdefault((month, answer.model_version), Sums()).add(Sums.of(answer))
 
     def outcome(self, month: Month) -> str:
         """What each version did in the month, in words."""

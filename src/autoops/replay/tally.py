@@ -3,12 +3,14 @@
 Memory grows with the hours and versions of a replay, not with its requests, so that a soak may run for weeks.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from autoops.months import Month
+from autoops.trips import DURATION_MINUTES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -32,26 +34,35 @@ class Answer:
 
 @dataclass(slots=True)
 class Sums:
-    """Running sums over answers."""
+    """Running sums over answers; errors are of the `judged` ones, which are within the contract of training: on others
+    they say nothing about a version."""
 
     rows: int = 0
+    judged: int = 0
     absolute: float = 0.0
     signed: float = 0.0
 
-    def add(self, rows: int, absolute: float, signed: float) -> None:
-        self.rows += rows
-        self.absolute += absolute
-        self.signed += signed
+    @classmethod
+    def of(cls, answer: Answer) -> "Sums":
+        if not DURATION_MINUTES.low <= answer.truth <= DURATION_MINUTES.high:
+            return cls(1)
+        return cls(1, 1, abs(answer.error), answer.error)
+
+    def add(self, other: "Sums") -> None:
+        self.rows += other.rows
+        self.judged += other.judged
+        self.absolute += other.absolute
+        self.signed += other.signed
 
     @property
     def mae(self) -> float:
         """Minutes."""
-        return self.absolute / self.rows
+        return self.absolute / self.judged if self.judged else math.nan
 
     @property
     def bias(self) -> float:
         """Mean signed error in minutes."""
-        return self.signed / self.rows
+        return self.signed / self.judged if self.judged else math.nan
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Tally:
 
     def add(self, answer: Answer) -> None:
         hour = (answer.event_at - EPOCH) // HOUR
-        self._cells[answer.model_version, hour].add(1, abs(answer.error), answer.error)
+        self._cells[answer.model_version, hour].add(Sums.of(answer))
         self._hour_began_at.setdefault(hour, answer.answered_at)
         first = FirstAnswer(answer.event_at, answer.answered_at)
         self.first_answers.setdefault(answer.model_version, first)
@@ -97,7 +108,7 @@ class Tally:
     def _group(self, start_of: Callable[[datetime], datetime]) -> Iterator[Segment]:
         groups: defaultdict[tuple[datetime, int], Sums] = defaultdict(Sums)
         for (version, hour), sums in self._cells.items():
-            groups[start_of(EPOCH + hour * HOUR), version].add(sums.rows, sums.absolute, sums.signed)
+            groups[start_of(EPOCH + hour * HOUR), version].add(sums)
         for (event_at, version), sums in sorted(groups.items()):
             yield Segment(event_at, version, sums.rows, sums.mae, sums.bias)
 

@@ -35,6 +35,12 @@ def test_a_departure_says_what_a_client_knows_and_keeps_the_truth_to_itself(sour
     assert departures[7].request_id == "2023-03/7"
 
 
+def test_trips_that_take_too_long_to_be_trained_on_are_sent_too(tmp_path):
+    write_month(tmp_path / "long", MARCH, trips=90, minutes=95)
+    departures = list(load(DirectorySource(tmp_path / "long"), MARCH, tmp_path).departures())
+    assert [departure.truth for departure in departures] == [95] * 90
+
+
 def test_requests_hold_plain_numbers_and_an_offset(source, tmp_path):
     request = next(load(source, MARCH, tmp_path).departures()).request
     assert [type(request[name]) for name in ("trip_distance", "passenger_count", "pickup_location_id")] == [
