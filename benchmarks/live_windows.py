@@ -18,9 +18,8 @@ from autoops.ingestion.quality import Quality
 from autoops.ingestion.sample import Scenario
 from autoops.loop.live_quality import OwnHistory, judged, split
 from autoops.months import Month, month_range
-from autoops.serving.schemas import LONGEST_TRIP_MINUTES
 from autoops.settings import Training
-from autoops.trips import DISTANCE_MILES, TARGET
+from autoops.trips import DISTANCE_MILES, LABEL_MINUTES, TARGET
 from benchmarks.drift import cleaned, sampled
 
 SIZE = 1_000
@@ -96,7 +95,7 @@ def windows_of(trips: pd.DataFrame, size: int, every: int = 1) -> list[pd.DataFr
 
 def quality_of(window: pd.DataFrame, history: OwnHistory) -> Quality:
     """Of a window of which everything is predicted and labelled."""
-    taken = DISTANCE_MILES.contains(window["trip_distance"].to_numpy()) & (window[TARGET] <= LONGEST_TRIP_MINUTES)
+    taken = DISTANCE_MILES.contains(window["trip_distance"].to_numpy()) & (window[TARGET] <= LABEL_MINUTES.high)
     parts = [window[taken].iloc[slice(*bounds)] for bounds in split(int(taken.sum()))]
     labelled = [(part, "labelled trips") for part in parts]
     return judged(labelled + [(part.drop(columns=TARGET), "predictions") for part in parts], history)

@@ -9,8 +9,8 @@ import pandas as pd
 from autoops.drift.calibration import thresholds_from
 from autoops.drift.monitor import judge
 from autoops.drift.thresholds import Thresholds
+from autoops.loop.judged_windows import MOST_ERRORS
 from autoops.loop.policy import JudgedWindow, decide
-from autoops.loop.recent_errors import MOST
 from autoops.settings import Drift
 from benchmarks.city_days import BEGINS, Version
 
@@ -50,7 +50,7 @@ class Watch:
         watched = self.version.reference, self.thresholds, self.version.manifest
         verdict = judge(*watched, window, window, self.drift, self.errors)
         assert verdict.relative_error is not None
-        self.errors = [verdict.relative_error, *self.errors][:MOST]
+        self.errors = [verdict.relative_error, *self.errors][:MOST_ERRORS]
         return verdict.alarm, self.note(window, verdict.findings)
 
     def note(self, window: pd.DataFrame, findings: frozenset[str]) -> str:

@@ -15,7 +15,7 @@ Times = npt.NDArray[np.datetime64]
 TRIMMED_SHARE = 0.01
 """Rows at either end of a window that decide nothing about its span."""
 
-_STRAYS, _STRAY_SHARE = 10, 0.05
+_STRAYS, _STRAY_SHARE = 10, 0.01
 """Rows of a whole log, beyond its end or in a month of their own, that decide nothing."""
 
 EARLIEST, LATEST = timedelta(days=3_650), timedelta(days=1)

@@ -8,16 +8,18 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import DataError, NotPublished
+from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import file_name
 from autoops.loop import monitoring, retraining
-from autoops.loop.labelled_log import digest_of, logged_months, trips_of
+from autoops.loop.labelled_log import digest_of, labelled_until, logged_months, trips_of
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month, parse_months
 from autoops.predictions import LIVE, Label, Scope
 from autoops.registry import champion_of
 from autoops.settings import Settings
 from autoops.trips import TARGET
-from tests.integration.one_process import drive, publish, retrain, with_champion
+from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
 WHOLE = slice(0, 4_000)
@@ -83,7 +85,7 @@ def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(pipeline: P
 
 def test_an_incident_beyond_the_labels_waits_for_them(pipeline: Pipeline, world: Path) -> None:
     drive(pipeline, world, APRIL, WHOLE)
-    newest = trips_of(pipeline, [APRIL])["pickup_at"].iloc[-1].to_pydatetime()
+    newest = trips_of(pipeline, [APRIL])["pickup_at"].iloc[-11].to_pydatetime()
     beyond, within = (
         pipeline.ledger.open_incident("drift", "odd", actor="test", evidence_until=newest + timedelta(hours=hours))
         for hours in (1, 0)
@@ -150,6 +152,22 @@ def test_broken_data_and_impossible_labels_are_left_out(pipeline: Pipeline, worl
     assert trips_of(pipeline, [MAY]).empty
 
 
+@pytest.mark.parametrize("year", [2009, 2022, 2090])
+def test_a_few_trips_of_another_time_decide_nothing(pipeline: Pipeline, world: Path, year: int) -> None:
+    """Clients whose clocks are wrong."""
+    drive(pipeline, world, APRIL, WHOLE)
+    months, until, known = logged_months(pipeline), labelled_until(pipeline), trips_of(pipeline, [APRIL])
+    trips = clean(world / file_name(APRIL), APRIL).trips.iloc[:30]
+    strays = answers(pipeline, trips.assign(pickup_at=trips["pickup_at"] + timedelta(days=365 * (year - 2022) + 90)))
+    pipeline.log.append(strays)
+    pipeline.log.attach([Label(9.0, prediction_id=row.id) for row in strays[:10]], pipeline.clock.now())
+    drive(pipeline, world, MAY, slice(0, 10))
+    assert logged_months(pipeline) == months
+    found = labelled_until(pipeline)
+    assert abs(found - until) < timedelta(hours=6)
+    assert len(trips_of(pipeline, [APRIL])) == len(known)
+
+
 def quiet(pipeline: Pipeline, **training: object) -> Pipeline:
     """No alarm leads to an incident."""
     settings = pipeline.settings
@@ -163,7 +181,7 @@ def test_a_refresh_comes_with_whole_months_of_the_log(pipeline: Pipeline, world:
     drive(old, world, APRIL, WHOLE)
     drive(old, world, MAY, WHOLE)
     assert monitoring.check(old)["actionable"] == [], "May may not be over"
-    drive(old, world, JUNE, slice(0, 10))
+    drive(old, world, JUNE, slice(0, 20))
     (incident_id,) = monitoring.check(old)["actionable"]
     assert pipeline.ledger.incident(incident_id).reason.endswith("2022-05 is at hand")
     plan = retraining.begin(old, "fresh", incident_id=incident_id)
@@ -177,7 +195,7 @@ def test_the_gate_looks_again_when_the_log_has_the_days(pipeline: Pipeline, worl
     assert "looked at again" in str(retrain(careful, "second")["reason"])
     drive(careful, world, MAY, WHOLE)
     assert monitoring.check(careful)["actionable"] == []
-    drive(careful, world, JUNE, slice(0, 10))
+    drive(careful, world, JUNE, slice(0, 20))
     (incident_id,) = monitoring.check(careful)["actionable"]
     plan = retraining.begin(careful, "look", incident_id=incident_id)
     assert (plan["months"], plan["logged"], plan["challenger"]) == (["2022-04", "2022-05"], plan["months"], 2)

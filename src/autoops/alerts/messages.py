@@ -102,6 +102,9 @@ def _promoted(facts: Facts) -> Told:
     place = f", in place of version {replaced}" if replaced is not None else ""
     back = f'autoops rollback --reason "..." puts version {replaced} back.' if replaced is not None else "nothing."
     done = "The API takes it over without losing a request, and its predictions are watched from now on."
+    if facts.entry.evidence.get("outside"):
+        urgency: Urgency = "failure" if facts.entry.evidence.get("doubts") else "warning"
+        return Told("promoted", urgency, f"somebody made version {number} champion in MLflow{place}", done, back)
     return Told("promoted", "success", f"version {number} is champion now{place}", done, back)
 
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +14,7 @@ from autoops.drift.distances import compare, evenly, matched, method
 from autoops.drift.performance import judge_errors
 from autoops.drift.thresholds import DATA_DRIFT, PREDICTION, PREDICTION_DRIFT, Limits, Thresholds, span_days, watched
 from autoops.drift.verdict import DetectorResult, DriftVerdict, FeatureResult
+from autoops.event_times import span_of
 from autoops.features import CALENDAR, GROUPS, hour_of_week
 from autoops.trips import TARGET, columns_of
 
@@ -74,13 +73,19 @@ def judge(
         limits = thresholds.for_span(span_days(window["pickup_at"]))
         distances = reference.distances(window, (*watched(manifest.features), PREDICTION))
         features = _feature_results(distances, limits, manifest.importances)
-        judged.append((_data_drift(features, len(window), drift), window))
-        judged.append((_prediction_drift(distances[PREDICTION], limits, len(window)), window))
+        judged.append(_spanning(_data_drift(features, len(window), drift), window))
+        judged.append(_spanning(_prediction_drift(distances[PREDICTION], limits, len(window)), window))
     if len(labelled) >= needed:
         window = thinned(labelled, thresholds.window_size)
         found, relative_error = _loss(window, thresholds.for_span(span_days(window["pickup_at"])), earlier)
-        judged.append((found, window))
+        judged.append(_spanning(found, window))
     return replace(_verdict(features, judged, current, labelled, thresholds), relative_error=relative_error)
+
+
+def _spanning(found: DetectorResult, window: pd.DataFrame) -> tuple[DetectorResult, pd.DataFrame]:
+    """Return the result with the event times that its window spans, and the window."""
+    event_from, event_until = span_of(columns_of(window)["pickup_at"])
+    return replace(found, event_from=event_from, event_until=event_until), window
 
 
 def thinned(rows: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -168,7 +173,7 @@ def _verdict(
     shortest, size = thresholds.limits[0].span_days, thresholds.window_size
     if alarms and min(span_days(window["pickup_at"]) for window in windows) < shortest / 2:
         reasons.append(f"these trips follow more densely than any of the {shortest * 24:.1f} hours calibrated on")
-    event_from, event_until = _event_span(windows)
+    spans = [(result.event_from, result.event_until) for result, _ in alarms or judged]
     return DriftVerdict(
         verdict="drift" if alarms else "no drift",
         alarm=bool(alarms),
@@ -177,12 +182,6 @@ def _verdict(
         labelled_rows=min(len(labelled), size),
         features=features,
         detectors=detectors,
-        event_from=event_from,
-        event_until=event_until,
+        event_from=min(begin for begin, _ in spans if begin),
+        event_until=max(end for _, end in spans if end),
     )
-
-
-def _event_span(windows: list[pd.DataFrame]) -> tuple[datetime, datetime]:
-    first: Any = min(window["pickup_at"].iloc[0] for window in windows)
-    last: Any = max(window["pickup_at"].iloc[-1] for window in windows)
-    return first.to_pydatetime(), last.to_pydatetime()

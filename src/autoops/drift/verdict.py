@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from autoops.drift.performance import FINDINGS as LOSS_FINDINGS
+
 Judgement = Literal["drift", "no drift", "not enough data", "no new data", "broken data"]
 DetectorName = Literal["data drift", "prediction drift", "loss"]
 
@@ -26,7 +28,8 @@ class FeatureResult:
 class DetectorResult:
     """`distance` is, for data drift, the importance of the drifted features; for prediction drift, the Wasserstein
     distance in standard deviations; for loss, the worst of its deviations as a multiple of what is allowed.
-    `findings` name what alarms: the same thing in several windows is what becomes an incident."""
+    `findings` name what alarms: the same thing in several windows is what becomes an incident. `event_from` and
+    `event_until` span the rows that this detector judged: labels are of older trips than predictions."""
 
     name: DetectorName
     alarm: bool
@@ -35,6 +38,8 @@ class DetectorResult:
     rows: int
     reason: str
     findings: tuple[str, ...] = ()
+    event_from: datetime | None = None
+    event_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,11 @@ class DriftVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; event times as ISO 8601."""
-        moments = {"event_from": self.event_from, "event_until": self.event_until}
-        return asdict(self) | {name: at.isoformat() if at else None for name, at in moments.items()}
+        content = asdict(self)
+        for part in (content, *content["detectors"]):
+            for name in ("event_from", "event_until"):
+                part[name] = part[name].isoformat() if part[name] else None
+        return content
 
 
 def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:
@@ -73,3 +81,10 @@ def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:
     alarmed = [detector for detector in verdict.get("detectors", ()) if detector["alarm"]]
     named = {name for detector in alarmed for name in detector.get("findings") or (detector["name"],)}
     return frozenset(named or ({"drift"} if verdict.get("alarm") else ()))
+
+
+def judged_findings(verdict: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return every finding that the detectors of a verdict looked for, whether it alarmed or not; None where the
+    verdict does not name its detectors. A detector of an older record may stand for its findings."""
+    detectors = {detector["name"] for detector in verdict.get("detectors", ())}
+    return frozenset(detectors | (set(LOSS_FINDINGS) if "loss" in detectors else set())) or None

@@ -1,6 +1,6 @@
 """The record of drift checks: what was judged, how far the windows have been used up, what was found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,9 @@ ACTOR = "drift_monitor"
 
 JUDGED = ("drift", "no drift")
 BROKEN: Final = "broken data"
+LOOKED_BACK = 1_000
+"""Checks that are read at most where labels come seldom, so that few of them could judge loss."""
+_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,24 @@ class CheckLog:
         model_version: int | None = None,
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
         within: tuple[datetime, datetime] | None = None,
         judged: bool = False,
         verdicts: Sequence[str] = (),
         limit: int | None = 1,
     ) -> list[Check]:
-        """Newest first; `since` is wall time, and windows lie `within` event times. `judged` leaves out checks that
-        judged no drift, and `verdicts` names those that count. Without a limit all."""
+        """Newest first, with ids below `before`; `since` and `until` are wall time, windows lie `within` event times.
+        `judged` leaves out checks that judged no drift, and `verdicts` names those that count. Without a limit all."""
         query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
         if model_version is not None:
             query = query.where(tables.checks.c.model_version == model_version)
         if since is not None:
             query = query.where(tables.checks.c.checked_at >= since)
+        if until is not None:
+            query = query.where(tables.checks.c.checked_at <= until)
+        if before is not None:
+            query = query.where(tables.checks.c.id < before)
         if within is not None:
             query = query.where(tables.checks.c.event_from >= within[0], tables.checks.c.event_until <= within[1])
         if judged:
@@ -83,6 +92,17 @@ class CheckLog:
             query = query.where(tables.checks.c.verdict.in_(verdicts))
         with storage_errors(), self._engine.connect() as connection:
             return [Check(**row) for row in connection.execute(query).mappings()]
+
+    def judged(self, model_version: int, since: datetime | None) -> Iterator[Check]:
+        """Yield the version's checks that judged, newest first and `LOOKED_BACK` at most, page by page: most readers
+        need a few of them."""
+        before: int | None = None
+        for _ in range(LOOKED_BACK // _PAGE):
+            page = self.latest(model_version, since=since, before=before, judged=True, limit=_PAGE)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            before = page[-1].id
 
     def behind(self, incident: Incident) -> list[Check]:
         """Those that judged the time that the incident is about, however long ago; newest first."""

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from scipy.stats import norm, t
 
 MIN_DAYS = 5
+FULL_DAY = 0.01
+"""A day with a smaller share of the rows of the fullest one is no day more: some stray rows do not make a week."""
 MIN_EFFECTIVE_DAYS = 3.0
 """Fewer days than these say nothing about how days differ."""
 
@@ -68,7 +70,7 @@ class DayBlocks:
 
     def spread(self, rows: Rows) -> Spread:
         counts = self._per_day(rows)
-        return Spread(int(counts.sum()), int((counts > 0).sum()), _effective(counts))
+        return Spread(int(counts.sum()), full_days(counts), _effective(counts))
 
     def estimate(self, values: Values, rows: Rows, tail: float) -> Estimate:
         """The mean of `values` over `rows`, which must lie on more than one effective day.
@@ -85,6 +87,11 @@ class DayBlocks:
     def _per_day(self, rows: Rows, values: Values | None = None) -> Values:
         weights = None if values is None else values[rows]
         return np.bincount(self._day[rows], weights, minlength=self._drawn.shape[1]).astype(np.float64)
+
+
+def full_days(counts: Values) -> int:
+    """Return how many of the days, given by their rows, count as days."""
+    return int((counts > FULL_DAY * counts.max(initial=0)).sum())
 
 
 def further_days(estimate: Estimate, target: float = 0.0) -> int | None:

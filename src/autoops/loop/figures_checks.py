@@ -37,6 +37,8 @@ def check_figures(engine: sa.Engine, checks: CheckLog, since: datetime | None) -
     yield from _drift(_newest(reports, "features") or ())
     yield from _detectors(reports)
     yield from _errors(_newest(reports, "errors"))
+    strays = reports[0].get("strays") if reports else None
+    yield gauge("autoops_stray_times", "Rows of the last judged window far from the time of the others", strays)
     in_reign = [check.report for check in last if since is None or check.checked_at >= since]
     yield from _labels(_newest([*in_reign, *reports], "labels") or {})
 
@@ -87,3 +89,6 @@ def _labels(labels: Report) -> Iterator[Metric]:
     yield gauge("autoops_label_delay_seconds", "Median from prediction to label", labels.get("delay_s"))
     yield gauge("autoops_label_behind_seconds", "Newest trip less newest labelled trip", labels.get("behind_s"))
     yield gauge("autoops_labelled_share", "Of the last window's predictions", labels.get("share"))
+    yield gauge(
+        "autoops_labels_outside_share", "Of the last window's labels, outside 1 to 60 min", labels.get("outside")
+    )

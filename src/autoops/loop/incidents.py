@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from autoops.drift.verdict import DriftVerdict, findings_of
+from autoops.drift.verdict import DriftVerdict, judged_findings
 from autoops.loop import policy
 from autoops.loop.checks import ACTOR, JUDGED
+from autoops.loop.judged_windows import judged_windows
 from autoops.loop.lately import rolled_back_at
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.windows import promoted_at
+from autoops.loop.traffic_time import began_at, traffic_at
 from autoops.months import parse_months
 from autoops.registry import ModelVersion
 
@@ -52,18 +53,22 @@ def decision_on(
     """What the policy says to a verdict, which counts as the newest whether it is `recorded` or not; writes nothing."""
     if verdict.verdict not in JUDGED:
         return policy.unjudged(verdict.verdict, verdict.reason)
-    windows = _judged_windows(pipeline, champion)
+    if not verdict.findings:
+        return policy.decide([], None, None, pipeline.settings.drift)
+    windows = judged_windows(pipeline, champion, verdict.findings)
     if not recorded and verdict.event_from and verdict.event_until:
-        windows = [policy.JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until), *windows]
+        judged = judged_findings(verdict.to_json())
+        windows = [policy.JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until, judged), *windows]
     incidents = pipeline.ledger.incidents()
     past = [incident for incident in incidents if incident.kind == "drift"]
     return policy.decide(
         windows,
         _standing(incidents, champion),
-        past[0].holds_from if past else None,
+        began_at(pipeline, past[0]) if past else None,
         pipeline.settings.drift,
         retrained_until=_retrained_until(pipeline, champion, past),
         rolled_back_at=rolled_back_at(pipeline),
+        now=traffic_at(pipeline, pipeline.clock.now()),
     )
 
 
@@ -71,18 +76,6 @@ def _standing(incidents: list[Incident], champion: ModelVersion) -> int | None:
     """One about a version that was replaced covers nothing that the champion does."""
     own = (one for one in incidents if one.kind == "drift" and one.model_version in (None, champion.number))
     return next((one.id for one in own if one.status != "closed"), None)
-
-
-def _judged_windows(pipeline: Pipeline, champion: ModelVersion) -> list[policy.JudgedWindow]:
-    """Of the champion's reign, newest first. What two checks at a time have judged both counts once."""
-    limit = 2 * pipeline.settings.drift.alarms_of
-    checks = pipeline.checks.latest(champion.number, since=promoted_at(champion), judged=True, limit=limit)
-    windows = (
-        policy.JudgedWindow(findings_of({"alarm": c.alarm, **c.report}), c.event_from, c.event_until)
-        for c in checks
-        if c.event_from and c.event_until
-    )
-    return list(dict.fromkeys(windows))
 
 
 def _open(

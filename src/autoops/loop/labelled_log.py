@@ -4,11 +4,15 @@ The rules of cleaning hold for it as for published months, and what was found to
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from autoops.event_times import Times, aware, near, newest_of, plausible, strays_in, times_of
 from autoops.loop.live_quarantine import broken_rows
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.windows import labelled_frame_of
@@ -20,23 +24,29 @@ MOST_LABELS = 1_000_000
 """Of one version, the newest."""
 
 DIGEST_CHARACTERS = 16
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def logged_months(pipeline: Pipeline) -> list[Month]:
-    """In order, those that labelled trips began in; the newest is probably not over."""
-    hours = {moment.replace(minute=0, second=0, microsecond=0) for moment in _moments(pipeline)}
-    return sorted({Month.of(hour) for hour in hours})
+    """In order, those that labelled trips began in; the newest is probably not over. A few trips make no month."""
+    times = _times(pipeline)
+    rows: Counter[Month] = Counter()
+    for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
+        rows[Month.of(aware(hour))] += int(count)
+    return sorted(month for month, count in rows.items() if count > strays_in(len(times)))
 
 
 def labelled_until(pipeline: Pipeline) -> datetime | None:
-    """Event time of the newest labelled trip."""
-    return max(_moments(pipeline), default=None)
+    """Event time that labelled trips reach."""
+    return newest_of(_times(pipeline))
 
 
 def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
     """Labelled trips of these months in event order, each with its latest label: the same rows, the same frame."""
     wanted = set(months)
-    rows = [row for row in _rows(pipeline) if Month.of(row.logged.event_at) in wanted]
+    rows = sorted(_rows(pipeline), key=lambda row: row.label_id)
+    kept = _usable(pipeline, times_of([row.logged.event_at for row in rows]))
+    rows = [row for row, use in zip(rows, kept, strict=True) if use and Month.of(row.logged.event_at) in wanted]
     frame = labelled_frame_of(sorted(rows, key=lambda row: row.logged.id))
     bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
     zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
@@ -59,10 +69,23 @@ def _rows(pipeline: Pipeline) -> list[LabelledPrediction]:
     return found
 
 
-def _moments(pipeline: Pipeline) -> Iterator[datetime]:
-    """Event times of all labelled trips, one by one: while an incident waits for them, each check asks."""
+def _usable(pipeline: Pipeline, times: Times) -> npt.NDArray[np.bool_]:
+    """Return which rows, in the order in which their labels came, may decide something."""
+    return np.asarray(near(times) & plausible(times, pipeline.clock.now()))
+
+
+def _times(pipeline: Pipeline) -> Times:
+    """Return the usable event times of all labelled trips, as numbers while they are read: while an incident waits for
+    them, each check asks."""
+    found = np.fromiter(_moments(pipeline), dtype=np.dtype([("label", np.int64), ("at", np.int64)]))
+    times = found[np.argsort(found["label"], kind="stable")]["at"].astype("datetime64[us]")
+    return np.asarray(times[_usable(pipeline, times)])
+
+
+def _moments(pipeline: Pipeline) -> Iterator[tuple[int, int]]:
+    """Yield label ids and event times in microseconds."""
     for version in pipeline.registry.versions():
         broken = broken_rows(pipeline, version.number)
         for prediction_id, label_id, moment in pipeline.log.labelled_moments(Scope(version.number, LIVE)):
             if not broken.contains(prediction_id, label_id):
-                yield moment
+                yield label_id, (moment - _EPOCH) // _MICROSECOND

@@ -1,32 +1,35 @@
-"""What the loop has done by itself of late, from the ledger and the checks: the policy holds back by it."""
+"""What the loop has done by itself of late, from the ledger: the policy holds back by it."""
 
 from datetime import datetime
 
 from autoops.loop import policy
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
+from autoops.loop.traffic_time import traffic_at
 
 
 def lately(pipeline: Pipeline, incidents: list[Incident]) -> policy.Lately:
-    return policy.Lately(_newest_judged(pipeline), _retrained_at(pipeline, incidents), rolled_back_at(pipeline))
+    now = traffic_at(pipeline, pipeline.clock.now())
+    return policy.Lately(now, _retrained_at(pipeline, incidents), rolled_back_at(pipeline))
 
 
 def rolled_back_at(pipeline: Pipeline) -> datetime | None:
-    """Event time; of a rollback by hand nothing is known in event time, and nothing is held up."""
-    moments = [entry.evidence.get("event_until") for entry in pipeline.ledger.entries(kind="rolled back")]
-    return datetime.fromisoformat(moments[-1]) if moments and moments[-1] else None
+    """Traffic time of the last rollback; one by hand holds nothing up."""
+    entries = pipeline.ledger.entries(kind="rolled back")
+    if not entries or not entries[-1].evidence.get("event_until"):
+        return None
+    return traffic_at(pipeline, entries[-1].at) or datetime.fromisoformat(entries[-1].evidence["event_until"])
 
 
 def _retrained_at(pipeline: Pipeline, incidents: list[Incident]) -> list[datetime]:
-    """In event time, the incidents on which a retraining began by itself; again on the same one is the same."""
+    """In traffic time, when the last retrainings began by themselves, as many as the budget asks about; again on the
+    same incident is the same."""
     begun = {
-        entry.incident_id
-        for entry in pipeline.ledger.entries(kind="retraining begun")
+        entry.incident_id: entry.at
+        for entry in reversed(pipeline.ledger.entries(kind="retraining begun"))
         if entry.evidence.get("automatic")
     }
-    return [incident.evidence_until for incident in incidents if incident.id in begun and incident.evidence_until]
-
-
-def _newest_judged(pipeline: Pipeline) -> datetime | None:
-    """Event time up to which anything was judged."""
-    return max((c.event_until for c in pipeline.checks.latest(judged=True, limit=10) if c.event_until), default=None)
+    most = max(1, pipeline.settings.training.most_per_week)
+    some = [incident for incident in incidents if incident.id in begun][:most]
+    moments = [traffic_at(pipeline, begun[incident.id]) or incident.evidence_until for incident in some]
+    return [moment for moment in moments if moment]

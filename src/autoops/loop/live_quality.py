@@ -12,13 +12,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from autoops.drift.distances import evenly
 from autoops.ingestion.profile import Profile, Route, profile_of
 from autoops.ingestion.quality import Finding, Quality, judge_part
 from autoops.loop.windows import Window, frame_of, labelled_frame_of
-from autoops.trips import TARGET, columns_of
+from autoops.trips import DURATION_MINUTES, TARGET, columns_of
 
 PARTS, LEAST_IN_PART = 4, 250
 """Fewer parts where they would have fewer rows."""
@@ -52,9 +53,10 @@ def quality_of(reference: pd.DataFrame, window: Window, size: int) -> Quality:
     """Of the window's labelled trips and of its predictions, each where there are `size`: fewer wait for more. Their
     order is that of their arrival."""
     parts: list[tuple[pd.DataFrame, str]] = []
-    if len(window.labelled) >= size:
-        bounds = split(len(window.labelled))
-        parts += [(labelled_frame_of(window.labelled[first:end]), "labelled trips") for first, end in bounds]
+    labelled = window.with_any_label
+    if len(labelled) >= size:
+        bounds = split(len(labelled))
+        parts += [(labelled_frame_of(labelled[first:end]), "labelled trips") for first, end in bounds]
     if len(window.logged) >= size:
         bounds = split(len(window.logged))
         parts += [(frame_of(window.logged[first:end]), "predictions") for first, end in bounds]
@@ -88,8 +90,15 @@ def _profile(trips: pd.DataFrame) -> Profile:
             "dropoff_zone": columns["dropoff_location_id"].astype(float),
             "passengers": columns["passenger_count"].astype(float),
         },
+        _outside(trips[TARGET].to_numpy(float)) if TARGET in trips else None,
         most_routes=ROUTES,
     )
+
+
+def _outside(minutes: npt.NDArray[np.float64]) -> dict[str, int]:
+    """Count what cleaning would drop: beyond an ordinary share of it, the labels are not what they were."""
+    low, high = DURATION_MINUTES.low, DURATION_MINUTES.high
+    return {"too_short": int((minutes < low).sum()), "too_long": int((minutes > high).sum())}
 
 
 def _findings(found: Sequence[tuple[Quality, str]]) -> Iterator[Finding]:

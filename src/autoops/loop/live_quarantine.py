@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any
 
 from autoops.drift.verdict import DriftVerdict
+from autoops.event_times import span_of, times_of
 from autoops.ingestion.quality import Quality
 from autoops.loop import policy
 from autoops.loop.checks import BROKEN, JUDGED, Check
@@ -18,8 +19,9 @@ from autoops.registry import ModelVersion
 def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
     """No alarm, because the model is not what is wrong."""
     logged = window.logged if len(window.logged) >= size else []
-    labelled = [row.logged for row in window.labelled] if len(window.labelled) >= size else []
-    moments = [row.event_at for row in chain(logged, labelled)]
+    labels = window.with_any_label
+    labelled = [row.logged for row in labels] if len(labels) >= size else []
+    event_from, event_until = span_of(times_of([row.event_at for row in chain(logged, labelled)]))
     reason = f"live traffic: {'; '.join(finding.reason for finding in quality.findings)}"
     return DriftVerdict(
         BROKEN,
@@ -27,8 +29,8 @@ def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
         reason=reason,
         rows=len(logged),
         labelled_rows=len(labelled),
-        event_from=min(moments),
-        event_until=max(moments),
+        event_from=event_from,
+        event_until=event_until,
     )
 
 
@@ -36,7 +38,7 @@ def used_up(quality: Quality, window: Window) -> dict[str, Any]:
     """What the check's record keeps where there are findings: these, and the rows that they hold for."""
     if not quality.findings:
         return {}
-    before, after = window.ends, window.ends_if_judged
+    before, after = window.ends, window.ends_if_broken or window.ends_if_judged
     return {
         "findings": [finding.to_json() for finding in quality.findings],
         "broken": {

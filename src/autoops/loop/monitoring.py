@@ -9,20 +9,20 @@ from autoops.bundle_cache import fetch_bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.quality import Quality
-from autoops.loop import policy, regret
+from autoops.loop import policy, regret, traffic_time
 from autoops.loop.causes import root_cause
 from autoops.loop.check_report import publish
 from autoops.loop.checks import ACTOR as ACTOR
 from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.incidents import respond
+from autoops.loop.judged_windows import earlier_errors
 from autoops.loop.label_lag import lag_of
 from autoops.loop.live_quality import quality_of
 from autoops.loop.live_quarantine import page_once, used_up, verdict_of
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import finish_rollback, roll_back
+from autoops.loop.promotion import reconcile, roll_back
 from autoops.loop.published_windows import published_windows
-from autoops.loop.recent_errors import recent_errors
 from autoops.loop.recovery import withdraw
 from autoops.loop.remedies import actionable
 from autoops.loop.unwatched import nothing_to_watch
@@ -79,10 +79,10 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _check_alone(pipeline: Pipeline) -> dict[str, Any]:
+    reconcile(pipeline, ACTOR)
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None:
         return nothing_to_watch(pipeline)
-    finish_rollback(pipeline, ACTOR)
     watched = Watched.fetch(pipeline, champion)
     checked: list[dict[str, Any]] = []
     after = _last_check(pipeline)
@@ -136,12 +136,13 @@ def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list
 def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, Any]:
     """Judges one window and records it."""
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict, quality = verdict_on(watched, window, pipeline.settings.drift, recent_errors(pipeline, watched.version))
+    verdict, quality = verdict_on(watched, window, pipeline.settings.drift, earlier_errors(pipeline, watched.version))
     if window.days:
         verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
     champion, judged = watched.version, verdict.verdict in JUDGED
     report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
     lag = lag_of(pipeline, window)
+    report |= {traffic_time.KEY: traffic_time.of_window(pipeline, window)}
     report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
     report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
     check_id = _record(pipeline, champion, window, verdict, report)
@@ -192,7 +193,8 @@ def _record(
     pipeline: Pipeline, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
 ) -> int:
     judged = verdict.verdict in JUDGED
-    ends = window.ends_if_judged if judged or verdict.verdict == BROKEN else window.ends
+    broken = verdict.verdict == BROKEN
+    ends = (broken and window.ends_if_broken) or (window.ends_if_judged if judged or broken else window.ends)
     check_id = pipeline.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,

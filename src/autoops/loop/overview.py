@@ -35,6 +35,7 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "reason": checks[0].reason,
         },
         "labels": telling[0].report.get("labels") if telling else None,
+        "strays": telling[0].report.get("strays", 0) if telling else 0,
         "incidents": [
             {
                 "id": incident.id,
@@ -69,6 +70,8 @@ def sentences(state: dict[str, Any]) -> list[str]:
     lines.append("last check " + (f"{check['verdict']}: {check['reason']}" if check else "none yet"))
     if state["labels"]:
         lines.append(f"labels     {state['labels']['told']}")
+    if state["strays"]:
+        lines.append(f"times      {state['strays']} trips of the last window are of another time: a client's clock?")
     for incident in state["incidents"]:
         lines.append(f"incident {incident['id']} ({incident['status'].replace('_', ' ')}): {incident['reason']}")
         lines.append(f"           last: {incident['latest']}")

@@ -29,11 +29,17 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class JudgedWindow:
-    """One check that could judge, and the findings that alarmed; times are event times of the window it judged."""
+    """One check that could judge, and the findings that alarmed; times are event times of the window it judged.
+    `judged` names every finding that its detectors looked for, None stands for all: without labels nobody knows
+    whether the error grew."""
 
     findings: frozenset[str]
     event_from: datetime
     event_until: datetime
+    judged: frozenset[str] | None = None
+
+    def looked_for(self, finding: str) -> bool:
+        return self.judged is None or finding in self.judged
 
 
 @dataclass(frozen=True)
@@ -65,30 +71,36 @@ def decide(
     drift: Drift,
     retrained_until: datetime | None = None,
     rolled_back_at: datetime | None = None,
+    now: datetime | None = None,
 ) -> Decision:
     """`windows` are the champion's judged windows, newest first, the one just judged included.
 
-    A finding becomes an incident when it persists (k of the last m), unless one stands already or the last one began
-    less than the cool-down ago. Different findings, one after the other, do not persist. All of it in event time, so
-    that a replay decides as production does.
+    A finding becomes an incident when it persists (k of the last m windows that looked for it), unless one stands
+    already or the last one began less than the cool-down ago. Different findings, one after the other, do not persist,
+    and a window that could not judge a finding counts neither for nor against it.
 
     `retrained_until` is how far the months reach that the last retraining of this very champion was given, where it
     ended without a successor: from the same months comes the same model, and the same answer of the gate.
-    `rolled_back_at` is the event time up to which the last version was regretted.
+    That is a rule about evidence, in event time. Cool-downs run in traffic time (`traffic_time` says which rule uses
+    which): `now`, where it is known, `last_incident_from` and `rolled_back_at`.
     """
     if not windows or not windows[0].findings:
         return Decision("nothing", "the latest window is ordinary")
-    recent = windows[: drift.alarms_of]
-    finding, alarmed = _most_persistent(recent)
+    finding, recent = _most_persistent(windows, drift.alarms_of)
+    alarmed = [window for window in recent if finding in window.findings]
+    judging = "" if recent == list(windows[: len(recent)]) else " that could judge it"
     count = (
-        f"{len(alarmed)} of the last {len(recent)} windows alarmed for {finding}, {drift.alarms_needed} of "
+        f"{len(alarmed)} of the last {len(recent)} windows{judging} alarmed for {finding}, {drift.alarms_needed} of "
         f"{drift.alarms_of} needed"
     )
     if len(alarmed) < drift.alarms_needed:
         return Decision("watch", count)
     if open_incident is not None:
         return Decision("incident stands", f"{count}; incident {open_incident} covers it")
-    cooling = _cooling(windows[0].event_until, last_incident_from, rolled_back_at, retrained_until, drift.cooldown_days)
+    newest = windows[0].event_until
+    cooling = _cooling(now or newest, last_incident_from, rolled_back_at, drift.cooldown_days)
+    if cooling is None and retrained_until is not None and newest < retrained_until:
+        cooling = "the last retraining, which replaced nothing, had these trips already"
     if cooling is not None:
         return Decision("cool down", f"{count}; {cooling}")
     return Decision(
@@ -100,11 +112,7 @@ def decide(
 
 
 def _cooling(
-    now: datetime,
-    last_incident_from: datetime | None,
-    rolled_back_at: datetime | None,
-    retrained_until: datetime | None,
-    cooldown_days: float,
+    now: datetime, last_incident_from: datetime | None, rolled_back_at: datetime | None, cooldown_days: float
 ) -> str | None:
     """What was done so lately that another incident would come too soon."""
     cooldown = timedelta(days=cooldown_days)
@@ -112,15 +120,16 @@ def _cooling(
         return f"the last incident began less than {cooldown_days:g} days ago"
     if rolled_back_at is not None and now < rolled_back_at + cooldown:
         return f"the last rollback is less than {cooldown_days:g} days ago"
-    if retrained_until is not None and now < retrained_until:
-        return "the last retraining, which replaced nothing, had these trips already"
     return None
 
 
-def _most_persistent(recent: Sequence[JudgedWindow]) -> tuple[str, list[JudgedWindow]]:
-    """Of the findings of the newest window the one with most alarms, and the windows that have it."""
-    alarmed = {name: [each for each in recent if name in each.findings] for name in sorted(recent[0].findings)}
-    return max(alarmed.items(), key=lambda item: len(item[1]))
+def _most_persistent(windows: Sequence[JudgedWindow], count: int) -> tuple[str, list[JudgedWindow]]:
+    """Return the finding of the newest window that has most alarms, with the last `count` windows that looked for
+    it."""
+    recent = {
+        name: [window for window in windows if window.looked_for(name)][:count] for name in sorted(windows[0].findings)
+    }
+    return max(recent.items(), key=lambda item: sum(item[0] in window.findings for window in item[1]))
 
 
 def unjudged(verdict: str, reason: str) -> Decision:
@@ -132,8 +141,8 @@ def unjudged(verdict: str, reason: str) -> Decision:
 
 @dataclass(frozen=True)
 class Lately:
-    """What the loop has done by itself, in event time: `now` is that of the newest trips that were judged,
-    `retrained_at` that of the incidents for which a retraining began, `rolled_back_at` that of the last regret."""
+    """What the loop has done by itself, in traffic time: `now`, `retrained_at` when retrainings began, `rolled_back_at`
+    when the last version was rolled back."""
 
     now: datetime | None = None
     retrained_at: Sequence[datetime] = ()

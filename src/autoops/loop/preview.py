@@ -6,10 +6,10 @@ from autoops.loop import regret
 from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.controls import frozen
 from autoops.loop.incidents import decision_on
+from autoops.loop.judged_windows import earlier_errors
 from autoops.loop.live_windows import live_window
 from autoops.loop.monitoring import Watched, verdict_on
 from autoops.loop.pipeline import Pipeline
-from autoops.loop.recent_errors import recent_errors
 from autoops.loop.remedies import calendar, remedies
 from autoops.months import Month
 from autoops.registry import CHAMPION
@@ -55,7 +55,7 @@ def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
 def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     champion, drift = watched.version, pipeline.settings.drift
     window = live_window(pipeline, champion, watched.window_size(drift))
-    verdict, _ = verdict_on(watched, window, drift, recent_errors(pipeline, champion))
+    verdict, _ = verdict_on(watched, window, drift, earlier_errors(pipeline, champion))
     watch = regret.watch_of(pipeline, champion) if verdict.verdict != BROKEN else None
     looked = regret.look(pipeline, watch, window) if watch else None
     decision = decision_on(pipeline, champion, verdict, recorded=False)

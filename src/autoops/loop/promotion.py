@@ -1,17 +1,29 @@
-"""Moving the champion alias, by the gate, by hand or back; every move stands in the ledger."""
+"""Moving the champion alias, by the gate, by hand or back; every move stands in the ledger.
 
+Each check holds the alias against the ledger: a move of ours that broke off before its record gets one, and so does a
+move that somebody made in MLflow.
+"""
+
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from autoops import tracing
-from autoops.errors import Conflict, NotFound
+from autoops.bundle_cache import fetch_bundle
+from autoops.errors import BundleError, Conflict, NotFound
 from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
 from autoops.registry import CHAMPION, PREVIOUS, PROMOTED_AT, ModelVersion, champion_of
 
 ROLLED_BACK, GATE_DECISION = "rolled_back", "gate_decision"
+PROMOTION = "promotion"
+"""The tag that says, as JSON, what the ledger is to say of a move; it is set before the alias moves."""
+UNKNOWN = "unknown"
+"""Who moved the alias in MLflow, as far as anybody here knows."""
 COMPARED = "compared with previous"
 """The kind of an entry of the watch after a promotion; a rollback by itself follows from one."""
+_LONGEST_REASON = 2_000
+"""Characters: MLflow takes tags of 5,000."""
 MOVE = "champion-alias"
 """MLflow has no "move it if it still points there": who looks where it points moves it before anybody else looks."""
 
@@ -38,19 +50,22 @@ def _promote(
 ) -> None:
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is not None and champion.number == number:
-        if _last_recorded(pipeline) != number:  # an earlier attempt ended between the move and its record
-            _record_promotion(pipeline, number, reason, actor, incident_id, replaces)
+        if last_recorded(pipeline) != number and not _finish_promotion(pipeline, champion):
+            _record_promotion(pipeline, number, reason, actor, incident_id, {"replaces": replaces})
         return
     if replaces is not None and (champion is None or champion.number != replaces):
         now = "nobody" if champion is None else f"version {champion.number}"
         raise Conflict(f"version {number} was compared with version {replaces}, but champion is {now} by now")
     pipeline.registry.version(number)
-    _move(pipeline, champion, number)
-    _record_promotion(pipeline, number, reason, actor, incident_id, champion.number if champion else None)
+    now, replaced = pipeline.clock.now().isoformat(), champion.number if champion else None
+    told = {"reason": reason[:_LONGEST_REASON], "actor": actor, "incident_id": incident_id}
+    told |= {"replaces": replaced, "at": now}
+    _move(pipeline, champion, number, {PROMOTED_AT: now, PROMOTION: json.dumps(told)})
+    _record_promotion(pipeline, number, reason, actor, incident_id, {"replaces": replaced, "began_at": now})
 
 
 def _record_promotion(
-    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, replaced: int | None
+    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, evidence: Mapping[str, Any]
 ) -> None:
     pipeline.ledger.record(
         "promoted",
@@ -58,11 +73,11 @@ def _record_promotion(
         actor=actor,
         incident_id=incident_id,
         model_version=number,
-        evidence={"replaces": replaced},
+        evidence=evidence,
     )
 
 
-def _last_recorded(pipeline: Pipeline) -> int | None:
+def last_recorded(pipeline: Pipeline) -> int | None:
     """The champion that the ledger knows of."""
     moves = [entry for kind in ("promoted", "rolled back") for entry in pipeline.ledger.entries(kind=kind)]
     last = max(moves, key=lambda entry: entry.id, default=None)
@@ -92,17 +107,67 @@ def roll_back(
         return _roll_back(pipeline, reason, actor, expected, evidence or {})
 
 
-def finish_rollback(pipeline: Pipeline, actor: str) -> None:
-    """Records a rollback that broke off between the move of the alias and its record, and does nothing else."""
+def reconcile(pipeline: Pipeline, actor: str) -> None:
+    """Record a move of the alias that the ledger does not know: a rollback or a promotion that broke off between the
+    move and its record, or a move in MLflow."""
     with pipeline.ledger.alone(MOVE):
-        _finish(pipeline, actor)
+        champion = pipeline.registry.by_alias(CHAMPION)
+        if champion is None or last_recorded(pipeline) == champion.number:
+            return
+        if not (_finish(pipeline, actor) or _finish_promotion(pipeline, champion)):
+            _note_foreign_move(pipeline, champion)
+
+
+def _finish_promotion(pipeline: Pipeline, champion: ModelVersion) -> bool:
+    """Record the champion's promotion as it was begun; False where none broke off."""
+    begun = json.loads(champion.tags.get(PROMOTION, "{}"))
+    if not begun or begun["at"] != champion.tags.get(PROMOTED_AT) or begun["replaces"] != last_recorded(pipeline):
+        return False
+    number = champion.number
+    known = pipeline.ledger.entries(kind="promoted", model_version=number)
+    if any(entry.evidence.get("began_at") == begun["at"] for entry in known):
+        return False
+    evidence = {"replaces": begun["replaces"], "began_at": begun["at"]}
+    _record_promotion(pipeline, number, begun["reason"], begun["actor"], begun["incident_id"], evidence)
+    return True
+
+
+def _note_foreign_move(pipeline: Pipeline, champion: ModelVersion) -> None:
+    """Record a move that somebody made in MLflow, so that the version is watched as after any promotion: against the
+    version that it replaced, on what it has predicted since the last check."""
+    left = last_recorded(pipeline)
+    number, before = champion.number, pipeline.checks.latest()
+    began_at = before[0].checked_at if before else pipeline.clock.now()
+    pipeline.registry.tag(number, {PROMOTED_AT: began_at.isoformat()})
+    if left is not None:
+        pipeline.registry.set_alias(PREVIOUS, left)
+    doubts = _doubts(pipeline, champion)
+    moved = f"from version {left} to version {number}" if left is not None else f"to version {number}"
+    reason = f"the alias champion was moved {moved} in MLflow, not by Auto-Ops" + "".join(f"; {one}" for one in doubts)
+    evidence = {"replaces": left, "outside": True, "doubts": doubts}
+    _record_promotion(pipeline, number, reason, UNKNOWN, None, evidence)
+
+
+def _doubts(pipeline: Pipeline, champion: ModelVersion) -> list[str]:
+    """Return what speaks against a version that was made champion in MLflow."""
+    number, gate = champion.number, champion.tags.get(GATE_DECISION)
+    found = []
+    if gate != "promote":
+        found.append(f"version {number} did not pass the gate ({gate or 'it was never there'})")
+    if ROLLED_BACK in champion.tags:
+        found.append(f"version {number} was rolled back before: {champion.tags[ROLLED_BACK]}")
+    try:
+        fetch_bundle(pipeline.registry, champion, pipeline.model_cache)
+    except BundleError as error:
+        found.append(f"version {number} cannot be served, and is not watched: {error}")
+    return found
 
 
 def _finish(pipeline: Pipeline, actor: str) -> bool:
     champion, left = (pipeline.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
     if champion is None or left is None or champion.number == left.number or ROLLED_BACK not in left.tags:
         return False
-    if _last_recorded(pipeline) != left.number:
+    if last_recorded(pipeline) != left.number:
         return False
     evidence = {"restored": champion.number, **_found_wrong(pipeline, left)}
     _record_rollback(pipeline, left.number, left.tags[ROLLED_BACK], actor, evidence)
@@ -126,7 +191,7 @@ def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None
     if ROLLED_BACK in previous.tags:
         raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
     pipeline.registry.tag(champion.number, {ROLLED_BACK: reason})
-    _move(pipeline, champion, previous.number)
+    _move(pipeline, champion, previous.number, {PROMOTED_AT: pipeline.clock.now().isoformat()})
     _record_rollback(pipeline, champion.number, reason, actor, {"restored": previous.number, **evidence})
     return previous.number
 
@@ -141,8 +206,8 @@ def _record_rollback(pipeline: Pipeline, left: int, reason: str, actor: str, evi
         pipeline.ledger.record(PAGE, paged, actor=actor, model_version=left, evidence={"repeats": "rolled back"})
 
 
-def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int) -> None:
-    pipeline.registry.tag(number, {PROMOTED_AT: pipeline.clock.now().isoformat()})
+def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int, tags: Mapping[str, str]) -> None:
+    pipeline.registry.tag(number, tags)
     if champion is not None:
         pipeline.registry.set_alias(PREVIOUS, champion.number)
     pipeline.registry.set_alias(CHAMPION, number)

@@ -5,36 +5,56 @@ goes with the hours does neither.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
-from autoops.loop.checks import JUDGED, Check
+from autoops.loop.checks import JUDGED, LOOKED_BACK, Check
 from autoops.loop.ledger import Incident
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retraining import ACTION
 from autoops.loop.windows import promoted_at
 from autoops.registry import ModelVersion
 
-LOOKED_BACK = 1_000
-"""Checks; those that judged not all of what had alarmed do not count, and labels may be late."""
-
 
 def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> str | None:
     """Why the incident is over. Pure; `checks` are the champion's that judged drift, newest first, those behind the
-    incident included. A window without an alarm speaks for recovery only where it judged each detector that had
-    alarmed, on trips after the evidence: without labels, nobody knows that the error is what it was."""
+    incident included. Each detector that had alarmed must have found nothing in its own last `alarms_of` windows, on
+    trips after the evidence: without labels, nobody knows that the error is what it was. Meanwhile no other detector
+    may have alarmed."""
     since, until = incident.holds_from, incident.evidence_until
     if since is None or until is None:
         return None
-    evidence = [check for check in checks if check.event_from and since <= check.event_from < until]
-    alarmed = {name for check in evidence for name, alarm in _detectors(check).items() if alarm}
-    later = [check for check in checks if check.event_from and check.event_from >= until]
-    telling = [check for check in later if check.alarm or alarmed <= set(_detectors(check))][:alarms_of]
-    if len(telling) < alarms_of or any(check.alarm for check in telling):
+    checks = sorted({check.id: check for check in checks}.values(), key=lambda check: check.id, reverse=True)
+    evidence = {check.id: check for check in checks if check.event_from and since <= check.event_from < until}
+    alarmed = {one["name"] for check in evidence.values() for one in _detectors(check) if one["alarm"]}
+    telling = [_later(checks, name, until)[:alarms_of] for name in alarmed]
+    if not telling or min(len(windows) for windows in telling) < alarms_of:
         return None
-    first, last = telling[-1].event_from, telling[0].event_until
-    assert first
-    assert last
+    oldest = min(check.id for windows in telling for check, *_ in windows)
+    if any(check.alarm for check in checks if check.id >= oldest and check.id not in evidence):
+        return None
+    first = min(begin for windows in telling for _, begin, _ in windows)
+    last = max(end for windows in telling for _, _, end in windows)
     span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
     return f"recovered: the last {alarms_of} windows, of trips from {span}, are ordinary"
+
+
+def _later(checks: Sequence[Check], detector: str, until: datetime) -> list[tuple[Check, datetime, datetime]]:
+    """Return the checks in which the detector judged trips from `until` on, with the span of these trips."""
+    found = []
+    for check in checks:
+        begin, end = next((_span(check, one) for one in _detectors(check) if one["name"] == detector), (None, None))
+        if begin and end and begin >= until:
+            found.append((check, begin, end))
+    return found
+
+
+def _span(check: Check, detector: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Return the detector's own span; a record from before detectors had one has that of the check."""
+    begin, end = detector.get("event_from"), detector.get("event_until")
+    if begin is None or end is None:
+        return check.event_from, check.event_until
+    return datetime.fromisoformat(begin), datetime.fromisoformat(end)
 
 
 def withdraw(pipeline: Pipeline, champion: ModelVersion, actor: str) -> list[int]:
@@ -61,6 +81,7 @@ def withdraw(pipeline: Pipeline, champion: ModelVersion, actor: str) -> list[int
     return closed
 
 
-def _detectors(check: Check) -> dict[str, bool]:
-    """Whether each that judged alarmed."""
-    return {one["name"]: one["alarm"] for one in check.report.get("detectors", ())}
+def _detectors(check: Check) -> Sequence[dict[str, Any]]:
+    """Return the results of the detectors that judged."""
+    found: Sequence[dict[str, Any]] = check.report.get("detectors", ())
+    return found

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from autoops.errors import BundleError
+from autoops.event_times import near, span_of
 from autoops.features import local_hours
 from autoops.loop import policy
 from autoops.loop.controls import frozen
@@ -107,7 +108,7 @@ def look(pipeline: Pipeline, watch: Watch, window: Window) -> Look | None:
     if len(labelled) < pipeline.settings.drift.window_size:
         return None
     trips, most = labelled_frame_of(labelled), pipeline.settings.training.regret_looks
-    until = trips["pickup_at"].max().to_pydatetime()
+    _, until = span_of(columns_of(trips)["pickup_at"])
     try:
         days = _paired(pipeline, watch, trips)
     except BundleError as error:
@@ -141,9 +142,9 @@ def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
 
 
 def _paired(pipeline: Pipeline, watch: Watch, trips: pd.DataFrame) -> dict[str, DayErrors]:
-    """On trips that neither version was fitted on."""
+    """On trips that neither version was fitted on. A stray would be a day of its own."""
     known_until = max(watch.version.trained_until, watch.previous.trained_until)
-    unseen = trips[trips["pickup_at"] > known_until]
+    unseen = trips[(trips["pickup_at"] > known_until) & near(columns_of(trips)["pickup_at"])]
     if unseen.empty:
         return {}
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()

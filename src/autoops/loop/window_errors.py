@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.loop.day_blocks import MIN_DAYS, MIN_EFFECTIVE_DAYS, DayBlocks
+from autoops.loop.day_blocks import MIN_DAYS, MIN_EFFECTIVE_DAYS, DayBlocks, full_days
 from autoops.trips import TARGET
 
 CONFIDENCE = 0.95
@@ -34,7 +34,8 @@ def _blocks(moments: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
     """Names each row's day, or its hour."""
     hours = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 3_600_000_000
     days = hours // 24
-    return np.asarray(days if len(np.unique(days)) >= MIN_DAYS else hours, dtype=np.int64)
+    counts = np.unique(days, return_counts=True)[1].astype(np.float64)
+    return np.asarray(days if full_days(counts) >= MIN_DAYS else hours, dtype=np.int64)
 
 
 def _interval(blocks: DayBlocks, values: npt.NDArray[np.float64]) -> dict[str, float | None]:

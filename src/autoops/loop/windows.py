@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from autoops.event_times import is_plausible, near, times_of
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.thirds import Span
 from autoops.months import NEW_YORK
@@ -24,8 +25,9 @@ class Ends(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that have counted in no window before. `ends` are those of live traffic as they stand, `ends_if_judged`
-    as they will; a window of a published month has its `span`, and leaves live traffic alone."""
+    """Rows that have counted in no window before. `labelled` are within the contract of training, `outside` those that
+    came with them and are not. `ends` are those of live traffic as they stand, `ends_if_judged` as they will, or
+    `ends_if_broken`; a window of a published month has its `span`, and leaves live traffic alone."""
 
     source: str
     logged: Sequence[LoggedPrediction]
@@ -33,6 +35,13 @@ class Window:
     ends: Ends
     ends_if_judged: Ends
     span: Span | None = None
+    outside: Sequence[LabelledPrediction] = ()
+    ends_if_broken: Ends | None = None
+
+    @property
+    def with_any_label(self) -> Sequence[LabelledPrediction]:
+        """In the order in which the labels came."""
+        return sorted((*self.labelled, *self.outside), key=lambda row: row.label_id)
 
     @property
     def days(self) -> str | None:
@@ -42,10 +51,21 @@ class Window:
         first, last = self.span.begin, self.span.end - timedelta(microseconds=1)
         return f"{first.astimezone(NEW_YORK):%Y-%m-%d} to {last.astimezone(NEW_YORK):%Y-%m-%d}"
 
+    @property
+    def strays(self) -> int:
+        """How many of the rows are of an implausible time, or far from those that came with them: they are judged as
+        the others are, and decide nothing about the window's span."""
+        found: set[str] = set()
+        for rows in (self.logged, [row.logged for row in self.labelled]):
+            close = near(times_of([row.event_at for row in rows]))
+            pairs = zip(rows, close.tolist(), strict=True)
+            found |= {row.id for row, ok in pairs if not (ok and is_plausible(row.event_at, row.predicted_at))}
+        return len(found)
+
     def to_json(self) -> dict[str, Any]:
         """What the check's record keeps of it; `published_windows` reads it back."""
         if self.span is None:
-            return {"source": self.source}
+            return {"source": self.source, "strays": self.strays}
         begin, end = self.span.begin.isoformat(), self.span.end.isoformat()
         return {"source": self.source, "span": {"begin": begin, "end": end, "rows": self.span.rows}}
 

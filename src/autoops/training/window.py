@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from autoops.errors import DataError, EmptyMonth
+from autoops.event_times import newest_of
 from autoops.settings import Model, Training
 from autoops.training import estimator
 from autoops.training.evaluate import holdout_begins_at, split_at
-from autoops.trips import TARGET
+from autoops.trips import TARGET, columns_of
 
 ALL, SINCE_CHANGE = "all", "since change"
 
@@ -28,7 +29,9 @@ def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.
     """The trips before the holdout, and the holdout. Raises EmptyMonth or DataError where too few are before it."""
     if trips.empty:
         raise EmptyMonth("training: there are no trips")
-    begins_at = holdout_begins_at(trips["pickup_at"].iloc[-1], training.holdout_days)
+    newest = newest_of(columns_of(trips)["pickup_at"])
+    assert newest is not None
+    begins_at = holdout_begins_at(newest, training.holdout_days)
     earlier, holdout = split_at(trips, begins_at)
     if len(earlier) < training.min_rows:
         raise DataError(
@@ -58,7 +61,8 @@ def choose(earlier: pd.DataFrame, model: Model, training: Training, holds_from: 
 
 def _validation_begins_at(since: pd.DataFrame, holdout_days: int) -> datetime:
     """The last `holdout_days` days, or the last third of the rows where that is shorter."""
-    newest: datetime = since["pickup_at"].iloc[-1].to_pydatetime()
+    newest = newest_of(columns_of(since)["pickup_at"])
+    assert newest is not None
     third: datetime = since["pickup_at"].iloc[len(since) * 2 // 3].to_pydatetime()
     return max(newest - timedelta(days=holdout_days), third)
 

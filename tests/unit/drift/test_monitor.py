@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -86,8 +87,8 @@ def test_a_verdict_carries_all_its_figures_as_json(champion, steady) -> None:
     assert distance["drifted"]
     assert [each["name"] for each in content["detectors"]] == ["data drift", "prediction drift", "loss"]
     assert all(each["rows"] == 200 and each["reason"] for each in content["detectors"])
-    assert content["event_from"] == steady["pickup_at"].iloc[0].isoformat()
-    assert content["event_until"] == steady["pickup_at"].iloc[199].isoformat()
+    assert content["event_from"] == steady["pickup_at"].iloc[2].isoformat()
+    assert content["event_until"] == steady["pickup_at"].iloc[197].isoformat()
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,21 @@ def test_of_many_rows_a_window_is_judged_that_spans_them_all(champion, steady) -
 
 def test_the_event_span_is_that_of_the_alarming_rows(champion, steady) -> None:
     verdict = verdict_on(champion, steady.iloc[400:600], slower(steady.iloc[:200]))
-    assert verdict.event_from == steady["pickup_at"].iloc[0]
-    assert verdict.event_until == steady["pickup_at"].iloc[199]
+    assert verdict.event_from == steady["pickup_at"].iloc[2]
+    assert verdict.event_until == steady["pickup_at"].iloc[197]
+    spans = {result.name: (result.event_from, result.event_until) for result in verdict.detectors}
+    assert spans["loss"] == (verdict.event_from, verdict.event_until)
+    assert spans["data drift"][0] == steady["pickup_at"].iloc[402], "predictions are of newer trips than labels"
+
+
+@pytest.mark.parametrize("year", [2009, 2090])
+def test_a_row_of_another_year_moves_no_span(champion, steady, year: int) -> None:
+    window = slower(steady.iloc[:200])
+    strayed = window.assign(pickup_at=window["pickup_at"].where(window.index != 77, pd.Timestamp(year, 1, 1, tz="UTC")))
+    usual, found = verdict_on(champion, window), verdict_on(champion, strayed)
+    assert (found.verdict, found.findings) == (usual.verdict, usual.findings)
+    assert abs(found.event_from - usual.event_from) < timedelta(hours=1)
+    assert abs(found.event_until - usual.event_until) < timedelta(hours=1)
 
 
 def test_both_zones_count_once_and_a_lower_threshold_lets_them_alarm(champion, steady) -> None:
@@ -234,8 +248,8 @@ def test_an_alarm_spans_all_windows_that_alarmed(champion, steady) -> None:
     late, early = farther(steady.iloc[600:800]), slower(steady.iloc[200:400])
     for current, labelled in ((late, early), (farther(early), slower(late))):
         verdict = verdict_on(champion, current, labelled)
-        assert verdict.event_from == early["pickup_at"].iloc[0].to_pydatetime()
-        assert verdict.event_until == late["pickup_at"].iloc[-1].to_pydatetime()
+        assert verdict.event_from == early["pickup_at"].iloc[2].to_pydatetime()
+        assert verdict.event_until == late["pickup_at"].iloc[-3].to_pydatetime()
 
 
 def test_a_feature_that_means_nothing_to_the_model_carries_nothing(champion, steady) -> None:

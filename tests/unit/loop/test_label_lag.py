@@ -14,6 +14,11 @@ from autoops.loop.label_lag import LabelLag, duration
             "loss is up to date",
         ),
         (
+            LabelLag(40, 0.0, None, None, 0.013),
+            "0% of 40 predictions are labelled; 1.3% of the labels are outside the contract of 1 to 60 minutes and not "
+            "judged",
+        ),
+        (
             LabelLag(0, None, 90, 260_000),
             "labels came 90 seconds after the prediction in the median; loss is 3.0 days of traffic behind",
         ),

@@ -42,6 +42,33 @@ def test_an_incident_needs_two_alarms_among_three(history: str, action: str) -> 
     assert decision.reason
 
 
+def looking_for(finding: str, alarmed: str) -> list[JudgedWindow]:
+    """Newest first: a capital alarmed, a small letter was judged and is ordinary, `.` could not be judged."""
+    return [
+        JudgedWindow(
+            frozenset({finding} if state.isupper() else ()),
+            START - timedelta(days=day),
+            START - timedelta(days=day - 1),
+            frozenset() if state == "." else frozenset({finding}),
+        )
+        for day, state in enumerate(alarmed)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "action"),
+    [
+        ("L....L", "open incident"),
+        ("L..l..L", "open incident"),
+        ("L..l..l..L", "watch"),
+        ("L......", "watch"),
+        (".LL", "nothing"),
+    ],
+)
+def test_persistence_is_counted_over_the_windows_that_judged_the_finding(history: str, action: str) -> None:
+    assert decide(looking_for("longer", history), None, None, DRIFT).action == action
+
+
 def test_an_incident_holds_over_the_windows_that_alarmed() -> None:
     history = windows("A.A")
     decision = decide(history, None, None, DRIFT)

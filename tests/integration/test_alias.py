@@ -1,0 +1,122 @@
+"""The alias `champion` held against the ledger: what moved it without a record is recorded by the next check."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.alerts.messages import Facts, message
+from autoops.loop.approval import close_by_hand
+from autoops.loop.ledger import Entry
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.promotion import GATE_DECISION, UNKNOWN, promote_version, reconcile, roll_back
+from autoops.loop.regret import watch_of
+from autoops.loop.reigns import reign_at
+from autoops.registry import CHAMPION, PREVIOUS, PROMOTED_AT, champion_of
+from autoops.settings import Settings
+from tests.bundles import small_training_run
+from tests.integration.one_process import pipeline_in
+
+
+@pytest.fixture
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    """Version 1 is champion; versions 2 and 3 are there, and 2 passed the gate."""
+    built = pipeline_in(tmp_path, settings, engine)
+    for number in (1, 2, 3):
+        built.registry.register(small_training_run(tmp_path / f"run-{number}"))
+    built.registry.tag(2, {GATE_DECISION: "promote"})
+    promote_version(built, 1, reason="first", actor="test")
+    built.clock.advance(hours=1)
+    built.checks.append(model_version=1, verdict="no new data", alarm=False, reason="", report={})
+    built.clock.advance(hours=1)
+    return built
+
+
+def promotions(pipeline: Pipeline) -> list[Entry]:
+    return pipeline.ledger.entries(kind="promoted")
+
+
+def test_a_move_in_mlflow_is_recorded_told_and_watched_as_any_promotion(pipeline: Pipeline) -> None:
+    pipeline.registry.set_alias(CHAMPION, 2)
+    reconcile(pipeline, "drift_monitor")
+    moved = promotions(pipeline)[-1]
+    assert (moved.model_version, moved.actor, moved.evidence["replaces"]) == (2, UNKNOWN, 1)
+    assert moved.reason == "the alias champion was moved from version 1 to version 2 in MLflow, not by Auto-Ops"
+    reign = reign_at(pipeline, pipeline.clock.now())
+    assert reign is not None
+    assert (reign.version, reign.actor) == (2, UNKNOWN)
+    watched = watch_of(pipeline, champion_of(pipeline.registry))
+    assert watched is not None
+    assert (watched.version.number, watched.previous.number) == (2, 1)
+    assert watched.since == pipeline.checks.latest()[0].checked_at.isoformat(), "predictions since the last check count"
+    told = message(Facts(moved, None, "taxi"))
+    assert told is not None
+    assert told.urgency == "warning"
+    assert told.title == "taxi: somebody made version 2 champion in MLflow, in place of version 1"
+    reconcile(pipeline, "drift_monitor")
+    assert len(promotions(pipeline)) == 2
+    assert roll_back(pipeline, reason="not meant", actor="me") == 1
+
+
+def test_a_version_that_did_not_pass_or_cannot_be_served_is_told_as_such(pipeline: Pipeline) -> None:
+    (pipeline.registry.bundle_of(3) / "model.onnx").unlink()
+    pipeline.registry.set_alias(CHAMPION, 3)
+    reconcile(pipeline, "drift_monitor")
+    moved = promotions(pipeline)[-1]
+    assert "version 3 did not pass the gate (it was never there)" in moved.reason
+    assert "version 3 cannot be served, and is not watched" in moved.reason
+    told = message(Facts(moved, None, "taxi"))
+    assert told is not None
+    assert told.urgency == "failure"
+
+
+def test_back_and_forth_in_mlflow_each_move_is_one(pipeline: Pipeline) -> None:
+    promote_version(pipeline, 2, reason="better", actor="test")
+    for number in (1, 2, 1):
+        pipeline.clock.advance(hours=1)
+        pipeline.registry.set_alias(CHAMPION, number)
+        reconcile(pipeline, "drift_monitor")
+    assert [(entry.model_version, entry.actor) for entry in promotions(pipeline)] == [
+        (1, "test"),
+        (2, "test"),
+        (1, UNKNOWN),
+        (2, UNKNOWN),
+        (1, UNKNOWN),
+    ]
+    assert pipeline.registry.by_alias(PREVIOUS).number == 2
+
+
+def test_a_promotion_that_was_killed_before_its_record_is_finished_though_its_incident_is_closed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = pipeline.ledger.open_incident("drift", "odd", actor="test", model_version=1)
+    record = pipeline.ledger.record
+
+    def killed(kind: str, reason: str, **about: Any) -> None:
+        if kind == "promoted":
+            raise KeyboardInterrupt
+        record(kind, reason, **about)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pipeline.ledger, "record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            promote_version(pipeline, 2, reason="better", actor="airflow", incident_id=incident, replaces=1)
+    close_by_hand(pipeline, incident, reason="a parade", actor="cli:ann")
+    pipeline.clock.advance(hours=1)
+    for _ in range(2):
+        reconcile(pipeline, "drift_monitor")
+    _, finished = promotions(pipeline)
+    assert (finished.model_version, finished.actor, finished.reason) == (2, "airflow", "better")
+    assert (finished.incident_id, finished.evidence["replaces"]) == (incident, 1)
+    assert finished.evidence["began_at"] == champion_of(pipeline.registry).tags[PROMOTED_AT]
+    assert "outside" not in finished.evidence
+
+
+def test_a_promotion_of_the_same_version_after_a_move_back_in_mlflow_is_no_unfinished_one(pipeline: Pipeline) -> None:
+    promote_version(pipeline, 2, reason="better", actor="test")
+    pipeline.registry.set_alias(CHAMPION, 1)
+    reconcile(pipeline, "drift_monitor")
+    pipeline.registry.set_alias(CHAMPION, 2)
+    reconcile(pipeline, "drift_monitor")
+    assert promotions(pipeline)[-1].actor == UNKNOWN
