@@ -5,8 +5,8 @@ and of two labels for one prediction the later counts while both are kept.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 from autoops import tables
 from autoops.appender import SqliteAppender, insert_rows
 from autoops.database import storage_errors
-from autoops.logged import FIELDS, LIVE, LoggedColumns, LoggedPrediction
+from autoops.logged import FIELDS, KEY_ENDS, LIVE, LoggedColumns, LoggedPrediction, as_sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,18 @@ class PredictionLog:
                 _INSERT, [dict(zip(FIELDS, _VALUES(row), strict=True)) for row in ordered]
             ).rowcount
 
-    def _standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-        request_ids = [row.request_id for row in rows if row.request_id is not None]
-        found: dict[str | None, LoggedPrediction] = {}
+    def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        """Return what was logged for these requests, by request_id."""
+        found: dict[str, LoggedPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
             for start in range(0, len(request_ids), 500):
                 some = request_ids[start : start + 500]
                 query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id.in_(some))
                 found |= {row.request_id: LoggedPrediction(*row) for row in connection.execute(query)}
+        return found
+
+    def _standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        found = PredictionLog.standing(self, [row.request_id for row in rows if row.request_id is not None])
         return [row if row.request_id is None else found[row.request_id] for row in rows]
 
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
@@ -131,6 +135,7 @@ class PredictionLog:
         if not labels:
             return []
         with storage_errors(), self._engine.begin() as connection:
+            labels = as_logged(connection, labels)
             insert_labels(connection, tables.ground_truth, labels, labelled_at)
             known = self._known(connection, labels)
         return ["attached" if {label.prediction_id, label.request_id} & known else "pending" for label in labels]
@@ -152,11 +157,14 @@ class PredictionLog:
         return known
 
     def find(self, name: str) -> LoggedPrediction | None:
-        """By its id, else by the client's."""
+        """Return the prediction with this id, else with this request_id; `KEY/ID` is the request_id of an API key."""
         table = tables.predictions.c
-        query = sa.select(*_COLUMNS).where((table.id == name) | (table.request_id == name))
+        names = [name, name.replace("/", KEY_ENDS, 1)]
+        query = sa.select(*_COLUMNS).where((table.id == name) | table.request_id.in_(names))
         with storage_errors(), self._engine.connect() as connection:
-            row = connection.execute(query.order_by(sa.case((table.id == name, 0), else_=1)).limit(1)).first()
+            row = connection.execute(
+                query.order_by(sa.case((table.id == name, 0), (table.request_id == name, 1), else_=2)).limit(1)
+            ).first()
         return None if row is None else LoggedPrediction(*row)
 
     def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:
@@ -213,6 +221,25 @@ class PredictionLog:
             query = query.where(tables.predictions.c.id > after)
         with storage_errors(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
+
+
+def as_logged(
+    connection: sa.Connection, labels: Sequence[Label], arriving: Collection[str | None] = ()
+) -> Sequence[Label]:
+    """Return the labels, with a request_id as its client sent it where the prediction has it so, without a key.
+
+    That is one from before keys were configured, or from a release before revision 0008. The key's own goes first,
+    also one that is `arriving` with the labels.
+    """
+    of_keys = {label.request_id for label in labels if label.request_id and KEY_ENDS in label.request_id}
+    if not of_keys:
+        return labels
+    names, column = [*of_keys, *map(as_sent, of_keys)], tables.predictions.c.request_id
+    found: set[str | None] = set()
+    for start in range(0, len(names), 500):
+        found |= set(connection.scalars(sa.select(column).where(column.in_(names[start : start + 500]))))
+    sent = {name: as_sent(name) for name in of_keys - found.union(arriving) if as_sent(name) in found}
+    return [replace(label, request_id=sent.get(label.request_id or "", label.request_id)) for label in labels]
 
 
 def _joined(*columns: sa.ColumnElement[Any]) -> list[sa.Select[Any]]:

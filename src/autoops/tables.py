@@ -26,6 +26,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 LabelId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """SQLite's integers have 64 bits, and only one that is called INTEGER numbers its rows by itself."""
 
+RequestId = sa.String(265).with_variant(sa.String(200), "sqlite")
+"""200 characters of a client's own after 64 of its key and a separator. SQLite does not look at the length."""
+
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -39,7 +42,7 @@ predictions = sa.Table(
     "predictions",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("request_id", sa.String(200), unique=True),
+    sa.Column("request_id", RequestId, unique=True),
     sa.Column("event_at", UtcDateTime, nullable=False),
     sa.Column("predicted_at", UtcDateTime, nullable=False),
     sa.Column("model_version", sa.Integer, nullable=False),
@@ -49,6 +52,7 @@ predictions = sa.Table(
     sa.Column("pickup_location_id", sa.SmallInteger, nullable=False),
     sa.Column("dropoff_location_id", sa.SmallInteger, nullable=False),
     sa.Column("prediction", sa.Float, nullable=False),
+    sa.Column("key", sa.String(64)),
     sa.Index(None, "model_version", "id"),
 )
 
@@ -57,7 +61,7 @@ ground_truth = sa.Table(
     metadata,
     sa.Column("id", LabelId, primary_key=True, autoincrement=True),
     sa.Column("prediction_id", sa.String(36), index=True),
-    sa.Column("request_id", sa.String(200), index=True),
+    sa.Column("request_id", RequestId, index=True),
     sa.Column("trip_duration_minutes", sa.Float, nullable=False),
     sa.Column("labelled_at", UtcDateTime, nullable=False),
 )

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from autoops import tables
 from autoops.errors import StorageUnavailable
 from autoops.instances import Instance, Instances
-from autoops.logged import FIELDS, LoggedColumns
+from autoops.logged import FIELDS, LoggedColumns, owned
 from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -155,6 +155,15 @@ def test_labels_take_a_statement_for_many_of_them(engine: sa.Engine) -> None:
     assert not any(statements), "executemany gives the interpreter away at each row"
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count(tables.ground_truth.c.labelled_at))) == 10_000
+
+
+def test_a_label_of_a_key_finds_a_prediction_from_before_ids_belonged_to_keys(log: PredictionLog) -> None:
+    log.append([row(1, request_id="old"), replace(row(2, request_id=owned("new", "shop")), key="shop")])
+    log.append([row(3, request_id="new")])
+    labels = [Label(n, request_id=owned(name, "shop")) for n, name in enumerate(("old", "new", "never"))]
+    assert log.attach(labels, NOW) == ["attached", "attached", "pending"]
+    found = [(one.logged.id, one.trip_duration_minutes) for one in log.latest_labelled(Scope(1), 9)]
+    assert found == [(row(1).id, 0), (row(2).id, 1)]
 
 
 def test_when_a_prediction_was_labelled_first_is_known_by_either_id(log: PredictionLog) -> None:

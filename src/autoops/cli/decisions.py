@@ -142,7 +142,7 @@ def served_at(
 
 @verbs.command()
 def why(
-    prediction: Annotated[str, typer.Argument(help="Its prediction_id, or the client's request_id.")],
+    prediction: Annotated[str, typer.Argument(help="Its prediction_id, or the request_id; with API keys KEY/ID.")],
     json: Json = False,
 ) -> None:
     """One logged prediction, step by step: what the model was given, and what each of it did to the minutes."""

@@ -7,7 +7,7 @@ packages"). Features that depend on each other share what they do by their order
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 import numpy as np
@@ -18,7 +18,7 @@ from autoops.drift.distances import evenly
 from autoops.drift.monitor import Reference
 from autoops.errors import NotFound
 from autoops.features import GROUPS, feature_matrix
-from autoops.logged import LoggedPrediction
+from autoops.logged import LoggedPrediction, as_sent
 from autoops.loop.pipeline import Pipeline
 from autoops.scoring import Scorer, load_version
 from autoops.trips import Columns, columns_of
@@ -55,7 +55,10 @@ def break_down(pipeline: Pipeline, name: str) -> Breakdown:
     """`name` is the prediction's id or the client's. Raises NotFound, and what loading its version raises."""
     logged = pipeline.log.find(name)
     if logged is None:
-        raise NotFound(f"no prediction in the log has the id or request_id {name!r}")
+        raise NotFound(
+            f"no prediction in the log has the id or request_id {name!r}; of a client with an API key it is KEY/ID"
+        )
+    logged = replace(logged, request_id=logged.request_id and as_sent(logged.request_id))
     version = pipeline.registry.version(logged.model_version)
     scorer = load_version(pipeline.registry, version, pipeline.model_cache)
     trip = feature_matrix(_columns(logged), scorer.manifest.features)
@@ -99,8 +102,9 @@ def sentences(found: Breakdown) -> list[str]:
     logged = found.logged
     again = "the same again" if found.agrees else f"NOT the same again: {found.recomputed:.4f}"
     zones = "" if found.known_zones else "; a zone that it did not see in training"
+    by = f" for the key {logged.key}" if logged.key else ""
     return [
-        f"prediction {logged.id} of version {logged.model_version}, trip of {logged.event_at:%Y-%m-%d %H:%M} UTC: "
+        f"prediction {logged.id} of version {logged.model_version}{by}, trip of {logged.event_at:%Y-%m-%d %H:%M} UTC: "
         f"{logged.prediction:.2f} min, now {again}{zones}",
         f"{found.usual:8.2f} min  is its mean answer to trips of its training",
         *(f"{step.change:+8.2f} min  {_values(step)}, which makes {step.minutes:.2f}" for step in found.steps),

@@ -4,7 +4,7 @@ How far an outbox has been taken in is written in the same transaction as its ro
 noted an arrival sends the same rows again, and they are left out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from autoops import tables
 from autoops.clock import Clock
 from autoops.database import storage_errors
-from autoops.predictions import Label, LoggedPrediction
+from autoops.predictions import Label, LoggedPrediction, as_logged
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,9 @@ class Arrivals:
                 if self._kept is None:
                     self._kept = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 values = _values_at_once(outbox_id, shipment, self._clock.now())
+                arriving = {row.request_id for _, row in shipment.predictions}
+                labels = _labelled(self._kept, [(at, label) for _, at, label in shipment.labels], arriving)
+                values |= _arrays(_TRUTH, labels)
                 moved: int = self._kept.execute(_AT_ONCE, values).scalar_one()
                 return moved == 1
             except sa.exc.DBAPIError as error:
@@ -153,10 +156,13 @@ def _standing(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> li
 
 def _insert_labels(connection: sa.Connection, labels: Sequence[tuple[datetime, Label]]) -> None:
     if labels:
-        connection.execute(_insert(_TRUTH), _arrays(_TRUTH, _labelled(labels)))
+        connection.execute(_insert(_TRUTH), _arrays(_TRUTH, _labelled(connection, labels)))
 
 
-def _labelled(labels: Iterable[tuple[datetime, Label]]) -> list[dict[str, Any]]:
+def _labelled(
+    connection: sa.Connection, labels: Sequence[tuple[datetime, Label]], arriving: Collection[str | None] = ()
+) -> list[dict[str, Any]]:
+    named = as_logged(connection, [label for _, label in labels], arriving)
     return [
         {
             "prediction_id": label.prediction_id,
@@ -164,7 +170,7 @@ def _labelled(labels: Iterable[tuple[datetime, Label]]) -> list[dict[str, Any]]:
             "trip_duration_minutes": label.trip_duration_minutes,
             "labelled_at": at,
         }
-        for at, label in labels
+        for (at, _), label in zip(labels, named, strict=True)
     ]
 
 
@@ -206,7 +212,6 @@ _AT_ONCE = _at_once()
 
 def _values_at_once(outbox_id: str, shipment: Shipment, now: datetime) -> dict[str, Any]:
     predictions = [asdict(row) for row in _ordered(row for _, row in shipment.predictions)]
-    labels = _labelled((at, label) for _, at, label in shipment.labels)
     return {
         "outbox_id": outbox_id,
         "after_predictions": shipment.after.predictions,
@@ -215,5 +220,4 @@ def _values_at_once(outbox_id: str, shipment: Shipment, now: datetime) -> dict[s
         "labels": shipment.end.labels,
         "now": now,
         **_arrays(_COLUMNS, predictions),
-        **_arrays(_TRUTH, labels),
     }

@@ -8,15 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoops.logged import owned
 from autoops.serving import moments
 from autoops.serving.refusals import Refusals
 from autoops.serving.schemas import Trip, TripColumns
 from autoops.trips import Columns
 
+ID_OF_ROWS = "trips.{row}.request_id"
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Valid trips. `pickup_at` is NaT for trips that begin now; `request_ids` None: nobody gave one."""
+    """Valid trips. `pickup_at` is NaT for trips that begin now; `request_ids` None: nobody gave one.
+
+    `id_field` names the field of a row's request_id as the client sent it.
+    """
 
     pickup_at: moments.Moments
     trip_distance: npt.NDArray[np.float64]
@@ -24,6 +30,7 @@ class Batch:
     pickup_location_id: npt.NDArray[np.int16]
     dropoff_location_id: npt.NDArray[np.int16]
     request_ids: Sequence[str | None] | None = None
+    id_field: str = "request_id.{row}"
 
     def __len__(self) -> int:
         return len(self.trip_distance)
@@ -43,7 +50,14 @@ class Batch:
             self.pickup_location_id[rows],
             self.dropoff_location_id[rows],
             names,
+            self.id_field,
         )
+
+    def owned_by(self, key: str | None) -> Sequence[str | None] | None:
+        """Return the request ids as they are stored for this API key."""
+        if self.request_ids is None or key is None:
+            return self.request_ids
+        return [None if name is None else owned(name, key) for name in self.request_ids]
 
     def columns(self) -> Columns:
         """As the contract has them, where every trip has a time."""
@@ -64,6 +78,7 @@ def of_rows(trips: Sequence[Trip]) -> Batch:
         _small([trip.pickup_location_id for trip in trips]),
         _small([trip.dropoff_location_id for trip in trips]),
         _if_any([trip.request_id for trip in trips]),
+        ID_OF_ROWS,
     )
 
 
@@ -84,6 +99,7 @@ def of_columns(columns: TripColumns) -> Batch:
         _small(columns.pickup_location_id),
         _small(columns.dropoff_location_id),
         _if_any(columns.request_id or ()),
+        "columns.request_id.{row}",
     )
 
 

@@ -1,6 +1,7 @@
 """The body of a batch, in whichever of its forms it comes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import Request
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from autoops.serving import accept, arrow
 from autoops.serving.answers import Form
-from autoops.serving.batch import Batch, of_columns, of_rows
+from autoops.serving.batch import ID_OF_ROWS, Batch, of_columns, of_rows
 from autoops.serving.bodies import JSON, loads, media_type_of
 from autoops.serving.refusals import InvalidTrips, Refusals, TooManyRows
 from autoops.serving.schemas import STRICT, Trip, TripColumns
@@ -85,7 +86,8 @@ def _quick_rows(trips: Sequence[Any]) -> Batch | None:
     if not names <= _FIELDS:
         return None
     try:
-        return of_columns(TripColumns.model_validate({name: [trip.get(name) for trip in trips] for name in names}))
+        columns = TripColumns.model_validate({name: [trip.get(name) for trip in trips] for name in names})
+        return replace(of_columns(columns), id_field=ID_OF_ROWS)
     except (ValidationError, InvalidTrips):
         return None
 

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from starlette.types import Scope as HttpScope
 
 from autoops.serving.guard_rates import Rates
-from autoops.serving.keys import Keys, Scope
+from autoops.serving.keys import KEY, Keys, Scope
 from autoops.serving.middleware import READING
 from autoops.serving.problems import problem
 
 logger = logging.getLogger(__name__)
+
 
 OPEN = frozenset({"/health", "/ready"})
 """What those ask who have to know whether this process does its work."""
@@ -50,6 +51,7 @@ class Guard:
             return problem(403, f"the key {key.name} has not the scope {needed}")
         if needed == "admin":
             logger.info("%s %r by the key %s", scope["method"], path, key.name)
+        scope[KEY] = key.name
         return None
 
 

@@ -20,6 +20,9 @@ from autoops.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+KEY = "autoops.key"
+"""Where an ASGI scope has the name of the request's key."""
+
 Scope = Literal["predict", "feedback", "admin"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -1,11 +1,12 @@
 """The body of ground truth: labels that are well formed, and what is wrong with each of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from autoops.logged import owned
 from autoops.predictions import Label
 from autoops.serving.bodies import loads
 from autoops.serving.refusals import MOST_LISTED, InvalidTrips, Refusals, TooManyRows, field_problem
@@ -28,9 +29,20 @@ class Labels:
     positions: list[int] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
+    def owned_by(self, key: str | None) -> "Labels":
+        """Return the same with request ids as they are stored for this API key."""
+        if key is None:
+            return self
+        named = [one.request_id and owned(one.request_id, key) for one in self.well_formed]
+        labels = [replace(one, request_id=name) for one, name in zip(self.well_formed, named, strict=True)]
+        return replace(self, well_formed=labels)
 
-def read(body: bytes, max_rows: int) -> Labels:
-    """Raises NotJson, TooManyRows, and InvalidTrips where it is no list of labels."""
+
+def read(body: bytes, max_rows: int, key: str | None = None) -> Labels:
+    """Return the labels that this API key sends.
+
+    Raises NotJson, TooManyRows, and InvalidTrips where it is no list of labels.
+    """
     content, refusals = loads(body, max_rows), Refusals()
     if not isinstance(content, dict):
         refusals.column("body", "Input should be an object")
@@ -46,7 +58,7 @@ def read(body: bytes, max_rows: int) -> Labels:
     refusals.check()
     if len(labels) > max_rows:
         raise TooManyRows(f"labels: at most {max_rows} in one request, got {len(labels)}")
-    return sort_out(labels)
+    return sort_out(labels).owned_by(key)
 
 
 def sort_out(items: Sequence[Any]) -> Labels:

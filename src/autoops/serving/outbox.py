@@ -26,7 +26,7 @@ from autoops.database import storage_errors
 from autoops.errors import StorageUnavailable
 from autoops.predictions import Label, LoggedColumns, LoggedPrediction, insert_labels
 from autoops.serving.arrivals import Mark, Receipt, Shipment
-from autoops.serving.outbox_tables import arrived, ground_truth, metadata, predictions
+from autoops.serving.outbox_tables import arrived, create, ground_truth, predictions
 
 REMEMBERED = 50_000
 """Predictions that are kept once they have arrived."""
@@ -66,7 +66,7 @@ class Outbox:
         self._sent = Shipment()
         self.replaced = 0
         with storage_errors(), self._engine.begin() as connection:
-            metadata.create_all(connection)
+            create(connection)
             if (row := connection.execute(sa.select(arrived)).one_or_none()) is None:
                 connection.execute(sa.insert(arrived).values(predictions=0, labels=0))
             self.mark = self._noted = Mark(*row) if row else Mark()
@@ -121,13 +121,17 @@ class Outbox:
         return range(first, first + rows)
 
     def standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-        request_ids = [row.request_id for row in rows if row.request_id is not None]
-        found: dict[str | None, LoggedPrediction] = {}
+        found = self.known_requests([row.request_id for row in rows if row.request_id is not None])
+        return [row if row.request_id is None else found.get(row.request_id, row) for row in rows]
+
+    def known_requests(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        """Return what is remembered for these requests, by request_id."""
+        found: dict[str, LoggedPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
             for some in _slices(request_ids):
                 query = sa.select(*_COLUMNS).where(predictions.c.request_id.in_(some))
                 found |= {row.request_id: LoggedPrediction(*row) for row in connection.execute(query)}
-        return [found.get(row.request_id, row) for row in rows]
+        return found
 
     def put(self, labels: Sequence[Label], labelled_at: datetime) -> None:
         """Commits all labels."""

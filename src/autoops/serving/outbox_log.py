@@ -7,7 +7,7 @@ from pathlib import Path
 from autoops.clock import Clock
 from autoops.database import storage_errors
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Label, LabelStatus, LoggedColumns, LoggedPrediction, PredictionLog
+from autoops.predictions import Label, LabelStatus, LoggedColumns, LoggedPrediction, PredictionLog, as_logged
 from autoops.serving.arrivals import Arrivals
 from autoops.serving.metrics import Metrics
 from autoops.serving.outbox_folder import OutboxFolder
@@ -75,6 +75,15 @@ class OutboxLog(PredictionLog):
         """Once what was appended has arrived: whether the database had answers of other instances."""
         return self._relay.deliver() and self._outbox.replaced > replaced
 
+    def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        here = self._outbox.known_requests(request_ids)
+        if self._relay.away:
+            return here
+        try:
+            return super().standing(request_ids) | here
+        except StorageUnavailable:
+            return here
+
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
         if not labels:
             return []
@@ -88,9 +97,12 @@ class OutboxLog(PredictionLog):
     def _known_there(self, labels: Sequence[Label]) -> set[str | None]:
         try:
             with storage_errors(), self.engine.connect() as connection:
-                return self._known(connection, labels)
+                logged = as_logged(connection, labels)
+                known = self._known(connection, logged)
         except StorageUnavailable:
             return set()
+        pairs = zip(labels, logged, strict=True)
+        return known | {label.request_id for label, one in pairs if one.request_id in known}
 
     def _make_sure_of_room(self, rows: int) -> None:
         if self._outbox.rows and self._outbox.rows + rows > self._most:

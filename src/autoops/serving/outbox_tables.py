@@ -23,3 +23,14 @@ arrived = sa.Table(
     sa.Column("predictions", sa.Integer, nullable=False),
     sa.Column("labels", sa.Integer, nullable=False),
 )
+
+
+def create(connection: sa.Connection) -> None:
+    """Create the tables, and the columns that are new since the release that left this file."""
+    metadata.create_all(connection)
+    for table in metadata.tables.values():
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.c:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')

@@ -10,6 +10,7 @@ import uuid_utils
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
 from autoops.event_times import is_plausible
+from autoops.logged import owned
 from autoops.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
 from autoops.serving import moments
 from autoops.serving.answers import BatchAnswer
@@ -19,7 +20,8 @@ from autoops.serving.batches import Batches
 from autoops.serving.holder import Holder, Loaded
 from autoops.serving.label_bodies import Labels
 from autoops.serving.metrics import Metrics
-from autoops.serving.schemas import GroundTruthReceipt, Trip
+from autoops.serving.refusals import TAKEN, InvalidTrips
+from autoops.serving.schemas import FieldProblem, GroundTruthReceipt, Trip
 from autoops.serving.writer import Writer
 from autoops.trips import Columns
 
@@ -52,21 +54,28 @@ class Predictor:
             raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
         return loaded
 
-    async def predict(self, trip: Trip) -> Answer:
-        """Once it is committed to the log."""
+    async def predict(self, trip: Trip, key: str | None = None) -> Answer:
+        """Return the answer to the trip that the API key `key` sends, once it is committed to the log.
+
+        Raises InvalidTrips for a request_id of another trip.
+        """
         self.loaded()
-        return (await self._writer.do(self._predict_all, [trip]))[0]
+        (answer,) = await self._writer.do(self._predict_all, [(trip, key)])
+        if answer is None:
+            raise InvalidTrips([FieldProblem(field="request_id", message=TAKEN)], 1)
+        return answer
 
-    async def predict_batch(self, batch: Batch) -> BatchAnswer:
+    async def predict_batch(self, batch: Batch, key: str | None = None) -> BatchAnswer:
         """All from one version, once all of them are committed to the log."""
-        return await self._batch_predictor.predict(self.loaded(), batch, self._clock.now())
+        return await self._batch_predictor.predict(self.loaded(), batch, key, self._clock.now())
 
-    def _predict_all(self, trips: list[Trip]) -> list[Answer]:
+    def _predict_all(self, trips: list[tuple[Trip, str | None]]) -> list[Answer | None]:
         """Of all requests that came together: scored at once, which costs hardly more than one row."""
         loaded = self.loaded()
         return self._record(loaded, _score(loaded, trips, self._clock.now()))
 
-    def _record(self, loaded: Loaded, rows: Sequence[LoggedPrediction]) -> list[Answer]:
+    def _record(self, loaded: Loaded, rows: Sequence[LoggedPrediction]) -> list[Answer | None]:
+        """Log the rows and return the answers; None where the request_id is that of another trip."""
         standing = self._log.append(rows)
         number, zones = loaded.version.number, loaded.scorer.zones
         answers = [
@@ -75,9 +84,11 @@ class Predictor:
                 logged.pickup_location_id in zones and logged.dropoff_location_id in zones,
                 logged.id != row.id,
             )
+            if logged.id == row.id or logged.is_for_trip_of(row)
+            else None
             for row, logged in zip(rows, standing, strict=True)
         ]
-        new = [answer for answer in answers if not answer.repeated]
+        new = [answer for answer in answers if answer is not None and not answer.repeated]
         unknown = sum(not answer.known_zones for answer in new)
         strange = sum(not is_plausible(answer.logged.event_at, answer.logged.predicted_at) for answer in new)
         self._metrics.predicted(number, len(new), unknown, strange)
@@ -95,14 +106,15 @@ class Predictor:
         return self._log.attach(labels, self._clock.now())
 
 
-def _score(loaded: Loaded, trips: Sequence[Trip], now: datetime) -> list[LoggedPrediction]:
+def _score(loaded: Loaded, asked: Sequence[tuple[Trip, str | None]], now: datetime) -> list[LoggedPrediction]:
+    trips = [trip for trip, _ in asked]
     event_at = [trip.pickup_at or now for trip in trips]
     minutes = loaded.scorer.predict_trips(_columns(trips, event_at)).tolist()
     number = loaded.version.number
     return [
         LoggedPrediction(
             str(uuid_utils.uuid7()),
-            trip.request_id,
+            None if trip.request_id is None else owned(trip.request_id, key),
             at,
             now,
             number,
@@ -112,8 +124,9 @@ def _score(loaded: Loaded, trips: Sequence[Trip], now: datetime) -> list[LoggedP
             trip.pickup_location_id,
             trip.dropoff_location_id,
             prediction,
+            key,
         )
-        for trip, at, prediction in zip(trips, event_at, minutes, strict=True)
+        for (trip, key), at, prediction in zip(asked, event_at, minutes, strict=True)
     ]
 
 

@@ -18,6 +18,12 @@ _LONGEST_NAME = 100
 
 UNKNOWN_FIELD = "Extra inputs are not permitted"
 
+TAKEN = (
+    "was used for another trip: send that trip unchanged to get its answer again, or this one with a request_id of "
+    "its own"
+)
+"""What is wrong with a request_id."""
+
 
 class InvalidTrips(InputError):
     """Trips that are not within the contract; `listed` holds the first problems."""

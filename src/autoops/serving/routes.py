@@ -17,7 +17,7 @@ from autoops.serving.batches import Batches
 from autoops.serving.bodies import JSON, ONE_ROW_BYTES, batch_bytes, media_type_of, parse_json, read_body
 from autoops.serving.direct import Direct
 from autoops.serving.holder import Outcome
-from autoops.serving.keys import Scope
+from autoops.serving.keys import KEY, Scope
 from autoops.serving.metrics import Metrics
 from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.predictor import Answer, Predictor
@@ -49,14 +49,14 @@ class Endpoints:
         """Predicts one trip's duration; the answer is in the log before it is sent."""
         media_type_of(request, (JSON,))
         trip = parse_json(await read_body(request, ONE_ROW_BYTES), schemas.Trip)
-        return _json(_prediction(await self.predictor.predict(trip)))
+        return _json(_prediction(await self.predictor.predict(trip, request.scope.get(KEY))))
 
     async def predict_batch(self, request: Request) -> Response:
         """Predicts many trips with one version, all or none; answers in the kind of the request, or as Accept says."""
         kind, media_type = kinds_of(request)
         body = await read_body(request, batch_bytes(self.max_batch))
         batch, form = await self.batches.run(read, body, kind, self.max_batch)
-        answer = await self.predictor.predict_batch(batch)
+        answer = await self.predictor.predict_batch(batch, request.scope.get(KEY))
         content = await self.batches.run(encode, answer, form if MEDIA_TYPES[media_type] == "json" else "arrow")
         return Response(content, media_type=media_type)
 
@@ -65,10 +65,11 @@ class Endpoints:
         prediction the later counts; a malformed one is refused by position and the rest stored."""
         media_type_of(request, (JSON,))
         body = await read_body(request, batch_bytes(self.max_batch))
+        key = request.scope.get(KEY)
         if len(body) <= _SMALL_BODY:
-            labels = label_bodies.read(body, self.max_batch)
+            labels = label_bodies.read(body, self.max_batch, key)
         else:
-            labels = await self.batches.run(label_bodies.read, body, self.max_batch)
+            labels = await self.batches.run(label_bodies.read, body, self.max_batch, key)
         receipt = await self.predictor.take_ground_truth(labels)
         return Response(receipt.model_dump_json(), media_type=JSON)
 

@@ -57,7 +57,10 @@ class Trip(Request):
     dropoff_location_id: Annotated[int, _within(LOCATION_ID, "TLC taxi zone", kind=int)]
     request_id: Annotated[
         RequestId | None,
-        Field(description="Your own id: ground truth may name it, and a repeat gets the first answer again"),
+        Field(
+            description="Your own id: ground truth may name it, a repeat gets the first answer again, and another trip "
+            "with it is refused"
+        ),
     ] = None
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from alembic.migration import MigrationContext
 from autoops import database, label_ids, tables
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.instances import Instance, Instances
+from autoops.logged import owned
 from autoops.loop.checks import CheckLog
-from autoops.predictions import Label, PredictionLog, Scope
+from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
 from autoops.settings import Settings
 from tests.conftest import stored_at
 from tests.eventually import eventually
@@ -53,6 +55,16 @@ def migrate_to(engine: sa.Engine, revision: str) -> None:
         command.upgrade(config, revision)
 
 
+def logged_before(engine: sa.Engine, rows: list[LoggedPrediction]) -> None:
+    """As by a release of this schema, which knows no other columns."""
+    table = sa.Table("predictions", sa.MetaData(), autoload_with=engine)
+    values = [{column.name: getattr(row, column.name) for column in table.c} for row in rows]
+    for value in values:
+        value |= {name: value[name].replace(tzinfo=None) for name in ("event_at", "predicted_at")}
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), values)
+
+
 def test_it_says_from_where_to_where(empty: sa.Engine, start: Start) -> None:
     first, again = (json.loads(start("-m", "autoops.cli", "migrate", "--json").communicate()[0]) for _ in range(2))
     assert (first["before"], first["after"]) == (None, again["before"])
@@ -63,7 +75,7 @@ def test_it_says_from_where_to_where(empty: sa.Engine, start: Start) -> None:
 def test_what_stands_in_the_first_schema_is_kept(empty: sa.Engine) -> None:
     migrate_to(empty, "0001")
     logged = [row(n, request_id=f"ride-{n}") for n in range(50)]
-    PredictionLog(empty).append(logged)
+    logged_before(empty, logged)
     with empty.begin() as connection:
         known = {"model_version": 3, "started_at": MOMENT, "seen_at": MOMENT}
         connection.execute(sa.insert(tables.instances).values(id="an-old-one", **known))
@@ -158,6 +170,22 @@ def test_going_back_to_the_release_before_keeps_all_rows(empty: sa.Engine, start
     assert [one.trip_duration_minutes for one in log.latest_labelled(Scope(1), 9)] == [7.0, 8.0]
 
 
+def test_going_back_gives_the_ids_of_keys_back_as_clients_sent_them(empty: sa.Engine) -> None:
+    """So that the release before joins their labels. Where two keys used one id, the first keeps it."""
+    database.upgrade(empty)
+    log = PredictionLog(empty)
+    log.append([replace(row(n, request_id=owned("ride", key)), key=key) for n, key in ((1, "shop"), (2, "other"))])
+    log.append([row(3, request_id="plain"), replace(row(4, request_id=owned("plain", "shop")), key="shop")])
+    labels = [("ride", "shop"), ("ride", "other"), ("later", "shop")]
+    log.attach([Label(n, request_id=owned(name, key)) for n, (name, key) in enumerate(labels)], MOMENT)
+    database.downgrade(empty, "0005")
+    with empty.connect() as connection:
+        ids = connection.execute(sa.text("SELECT request_id FROM predictions ORDER BY id")).scalars().all()
+        named = connection.execute(sa.text("SELECT request_id FROM ground_truth ORDER BY id")).scalars().all()
+    assert ids == ["ride", owned("ride", "other"), "plain", owned("plain", "shop")]
+    assert named == ["ride", owned("ride", "other"), "later"]
+
+
 @pytest.mark.parametrize("revision", ["0004", "0099"])
 def test_nobody_goes_back_so_far_that_rows_are_lost_nor_to_what_never_was(empty: sa.Engine, revision: str) -> None:
     database.upgrade(empty)
@@ -177,7 +205,7 @@ def test_label_ids_go_on_beyond_32_bits(empty: sa.Engine, large: bool, monkeypat
     """Where there are many labels, one that comes while they are copied is among them."""
     migrate_to(empty, "0005")
     log = PredictionLog(empty)
-    log.append([row(n, request_id=f"ride-{n}") for n in range(30)])
+    logged_before(empty, [row(n, request_id=f"ride-{n}") for n in range(30)])
     with empty.begin() as connection:
         connection.execute(sa.text(f"SELECT setval('ground_truth_id_seq', {LAST_OF_32_BITS - 26})"))
     log.attach([Label(n, prediction_id=row(n).id) for n in range(25)], MOMENT)

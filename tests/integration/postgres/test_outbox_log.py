@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from autoops import database, tables
 from autoops.errors import StorageUnavailable
+from autoops.logged import owned
 from autoops.predictions import Label, PredictionLog, Scope
 from autoops.serving.metrics import Metrics
 from autoops.serving.outbox_log import OutboxLog, needs_outbox, outboxes
@@ -68,6 +69,23 @@ def test_a_repeat_elsewhere_gets_the_first_answer_one_by_one_and_in_a_batch(begi
         assert other.append_columns(columns([again[3], again[2]])) == {1: first[2]}
         assert other.append_columns(columns(again)) == dict(enumerate(first))
         assert PredictionLog(pg_engine).latest(Scope(1), 10) == [*first, again[3]]
+
+
+def test_what_is_known_of_a_request_is_what_any_instance_has_logged(begin: Begin, pg_engine: sa.Engine) -> None:
+    """By this a batch is refused before any of it is logged."""
+    with begin(pg_engine) as one, begin(pg_engine) as other:
+        one.append([first := row(1, "ride-1")])
+        for log in (one, other):
+            assert log.standing(["ride-1", "ride-2"]) == {"ride-1": first}
+
+
+def test_a_label_of_a_key_finds_a_prediction_without_one_through_the_outbox(begin: Begin, pg_engine: sa.Engine) -> None:
+    PredictionLog(pg_engine).append([row(1, "ride-1")])
+    with begin(pg_engine) as log:
+        labels = [Label(5, request_id=owned(name, "shop")) for name in ("ride-1", "ride-2")]
+        for _ in range(2):  # the outbox is new to the database, then known there
+            assert log.attach(labels, MOMENT) == ["attached", "pending"]
+    assert len(PredictionLog(pg_engine).latest_labelled(Scope(1), 9)) == 1
 
 
 def test_a_label_is_attached_where_any_instance_has_its_prediction(begin: Begin, pg_engine: sa.Engine) -> None:

@@ -137,6 +137,28 @@ def test_repeats_are_answered_as_before_in_every_form(start: Start, registry: Fa
     assert [row["repeated"] for row in answers] == [True, True, True, True, False]
 
 
+def test_a_batch_with_a_request_id_of_another_trip_is_refused_by_row_and_not_logged(
+    api: httpx.Client, engine: sa.Engine
+) -> None:
+    """One row's id was used before, and another's by a row of the same batch."""
+    assert api.post("/predict", json=TRIP | {"request_id": "ride-0"}).is_success
+    other = TRIP | {"trip_distance": 9.0}
+    sent = [TRIP | {"request_id": f"ride-{n}"} for n in range(3)] + [TRIP | {"request_id": None}]
+    sent += [other | {"request_id": "ride-2"}]
+    sent[0] = other | {"request_id": "ride-0"}
+    for body, field in (
+        ({"json": {"trips": sent}}, "trips.{}.request_id"),
+        ({"json": {"columns": in_columns(sent)}}, "columns.request_id.{}"),
+        ({"content": in_arrow(sent), "headers": ARROW}, "request_id.{}"),
+    ):
+        refused = problem_of(api.post(BATCH, **body), 422)  # type: ignore[arg-type]
+        assert refused.errors is not None
+        assert [error.field for error in refused.errors] == [field.format(0), field.format(4)]
+        assert "another trip" in refused.errors[0].message
+    assert PredictionLog(engine).count(Scope(1)) == 1
+    assert api.post(BATCH, json={"trips": sent[1:4]}).is_success
+
+
 def test_zones_unseen_in_training_are_marked_and_counted(api: httpx.Client) -> None:
     body = stream(trip_table(3, dropoff_location_id=pa.array([74, 265, 41])))
     assert [row["known_zones"] for row in predicted(api.post(BATCH, content=body, headers=ARROW))] == [False] * 3

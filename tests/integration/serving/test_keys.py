@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from autoops.clock import SystemClock
 from autoops.instances import Instances
-from autoops.predictions import PredictionLog
+from autoops.predictions import PredictionLog, Scope
 from autoops.serving.app import create_app
 from autoops.serving.keys_file import revoke_key
 from autoops.settings import Settings
@@ -177,3 +178,40 @@ def test_without_keys_nothing_of_them_stands_around_a_request(
     (layer,) = app.user_middleware
     assert layer.kwargs["refusal"] is None
     assert "securitySchemes" not in app.openapi()["components"]
+
+
+@pytest.mark.parametrize("form", ["single", "batch"])
+def test_a_request_id_belongs_to_the_key_that_used_it(
+    settings: Settings, registry: FakeRegistry, each_engine: sa.Engine, file: Path, form: str
+) -> None:
+    """Another key's equal id is another request, and so is its label; a new secret of the same name is the same key."""
+    shop, other = (give_key(file, name, "predict", "feedback") for name in ("shop", "other"))
+    longest = "x" * 200
+    with keyed_api(settings, registry, each_engine, file) as api:
+
+        def predict(secret: str, miles: float, status: int = 200) -> Any:
+            ride = TRIP | {"request_id": longest, "trip_distance": miles}
+            path, body = ("/predict", ride) if form == "single" else ("/predict/batch", {"trips": [ride]})
+            answer = api.ask(secret, "POST", path, json=body)
+            assert answer.status_code == status, answer.text
+            return answer.json().get("predictions", [answer.json()])[0]
+
+        first, second = predict(shop, 1.5), predict(other, 9.0)
+        assert first["prediction_id"] != second["prediction_id"]
+        assert not second["repeated"]
+        predict(other, 1.5, status=422)
+        revoke_key(file, "shop")
+        rotated = give_key(file, "shop", "predict", "feedback")
+        eventually(lambda: api.ask(rotated, "GET", "/model/info").is_success)
+        assert predict(rotated, 1.5) == first | {"repeated": True}
+        for secret, minutes in ((rotated, 7), (other, 8)):
+            label = {"labels": [{"request_id": longest, "trip_duration_minutes": minutes}]}
+            assert api.ask(secret, "POST", "/ground-truth", json=label).json()["attached"] == 1
+    log = PredictionLog(each_engine)
+    found = [(one.logged.id, one.logged.key, one.trip_duration_minutes) for one in log.latest_labelled(Scope(1), 9)]
+    assert found == [(first["prediction_id"], "shop", 7), (second["prediction_id"], "other", 8)]
+    assert [getattr(log.find(f"{key}/{longest}"), "key", None) for key in ("shop", "other", "third")] == [
+        "shop",
+        "other",
+        None,
+    ]

@@ -17,6 +17,7 @@ from tests.bundles import synthetic_trips
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry, HeldClock
 from tests.integration.serving.conftest import TRIP, Start
+from tests.integration.serving.test_bad_input import problem_of
 
 
 def logged(engine: sa.Engine) -> list[object]:
@@ -97,14 +98,46 @@ def test_a_repeated_request_gets_its_first_answer_and_is_logged_once(
     first = api.post("/predict", json=TRIP | {"request_id": "ride-1"}).json()
     registry.set_alias("champion", 2)
     assert api.post("/model/reload").json()["swapped"]
-    again = api.post("/predict", json=TRIP | {"request_id": "ride-1", "trip_distance": 9.0}).json()
+    again = api.post("/predict", json=TRIP | {"request_id": "ride-1"}).json()
     assert again == first | {"repeated": True}
     assert again["model_version"] == 1
     assert len(logged(engine)) == 1
 
 
+AT = "2023-05-03T10:00:00-04:00"
+SENT_AGAIN = [
+    ({}, {"trip_distance": 9.0}),
+    ({}, {"passenger_count": 2}),
+    ({}, {"pickup_location_id": 7}),
+    ({}, {"dropoff_location_id": 7}),
+    ({"pickup_at": AT}, {"pickup_at": "2023-05-03T10:00:01-04:00"}),
+    ({"pickup_at": AT}, {"pickup_at": None}),
+    ({"pickup_at": None}, {"pickup_at": AT}),
+]
+
+
+def test_a_request_id_of_another_trip_is_refused(api: httpx.Client, engine: sa.Engine) -> None:
+    for number, (sent, then) in enumerate(SENT_AGAIN):
+        ride = TRIP | {"passenger_count": 1, "request_id": f"ride-{number}"} | sent
+        answered = api.post("/predict", json=ride).json()
+        refused = problem_of(api.post("/predict", json=ride | then), 422)
+        assert refused.errors is not None
+        assert [error.field for error in refused.errors] == ["request_id"]
+        assert "another trip: send that trip unchanged" in refused.detail
+        assert answered["prediction_id"] not in refused.model_dump_json()
+        assert api.post("/predict", json=ride).json() == answered | {"repeated": True}
+    assert len(logged(engine)) == len(SENT_AGAIN)
+
+
+def test_the_same_trip_in_other_words_is_a_repeat(api: httpx.Client) -> None:
+    ride = TRIP | {"request_id": "ride-1", "pickup_at": AT}
+    first = api.post("/predict", json=ride | {"passenger_count": 0}).json()
+    same = ride | {"passenger_count": None, "pickup_at": "2023-05-03T14:00:00Z"}
+    assert api.post("/predict", json=same).json() == first | {"repeated": True}
+
+
 def test_a_request_id_twice_in_one_batch_is_one_prediction(api: httpx.Client, engine: sa.Engine) -> None:
-    trips = [TRIP | {"request_id": "ride-1"}, TRIP, TRIP | {"request_id": "ride-1", "trip_distance": 9.0}]
+    trips = [TRIP | {"request_id": "ride-1"}, TRIP, TRIP | {"request_id": "ride-1"}]
     first, other, again = api.post("/predict/batch", json={"trips": trips}).json()["predictions"]
     assert again == first | {"repeated": True}
     assert not first["repeated"]

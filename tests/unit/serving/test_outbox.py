@@ -1,7 +1,9 @@
 """The file in which rows wait for the database: their order, what is remembered, and who owns it."""
 
 import os
+import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -250,3 +252,18 @@ def test_a_file_that_cannot_be_read_hinders_nobody(abandoned: list[Path]) -> Non
 def test_a_folder_that_takes_no_file_is_unavailable() -> None:
     with pytest.raises(StorageUnavailable, match="/proc/nowhere"):
         OutboxFolder(Path("/proc/nowhere"), timeout_s=1).take()
+
+
+def test_an_outbox_of_the_release_before_gets_the_columns_that_are_new(tmp_path: Path) -> None:
+    """It waits on disk through an upgrade, and can be left there by going back."""
+    file = tmp_path / "old.db"
+    old = Outbox(file, 1)
+    old.append([older := row(1, "ride-1")])
+    old.close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("ALTER TABLE predictions DROP COLUMN key")
+    connection.close()
+    upgraded = Outbox(file, 1)
+    upgraded.append([newer := replace(row(2, "ride-2"), key="shop")])
+    assert [one for _, one in upgraded.next(9).predictions] == [older, newer]
+    upgraded.close()
