@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -73,7 +74,7 @@ def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
         "keepalives_count": 3,
         "tcp_user_timeout": int(timeout_s * 1000),
     }
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
         pool_pre_ping=True,
@@ -82,6 +83,48 @@ def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
         pool_timeout=timeout_s,
         json_serializer=_json,
     )
+    if "options" not in url.query:
+        pooler = _Pooler(int(timeout_s * 1000))
+        sa.event.listen(engine, "do_connect", pooler.connect)
+        sa.event.listen(engine, "begin", pooler.begin)
+    return engine
+
+
+class _Pooler:
+    """Connects through PgBouncer too, which refuses or drops the startup parameter `options`.
+
+    In its transaction mode a session is another one in each transaction: so timeouts are set in each, and no statement
+    is prepared on the server. Advisory locks of ours end with their transaction anyway.
+    """
+
+    def __init__(self, lock_timeout_ms: int) -> None:
+        self._lock_timeout_ms = lock_timeout_ms
+        self._found = False
+
+    def connect(self, dialect: Any, _record: object, _arguments: object, given: dict[str, Any]) -> Any:
+        """Return a DBAPI connection, and notice whether the timeout has reached the server."""
+        if not self._found:
+            try:
+                connection: Any = dialect.connect(**given)
+            except dialect.loaded_dbapi.OperationalError as error:
+                if "startup parameter" not in str(error):
+                    raise
+            else:
+                query = "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'"
+                arrived = connection.execute(query).fetchone()[0] == str(self._lock_timeout_ms)
+                connection.rollback()
+                if arrived:
+                    return connection
+                connection.close()
+            self._found = True
+            logger.info("the database is behind a pooler: timeouts are set in each transaction")
+        return dialect.connect(
+            **{name: given[name] for name in given if name != "options"} | {"prepare_threshold": None}
+        )
+
+    def begin(self, connection: sa.Connection) -> None:
+        if self._found:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout_ms}")
 
 
 def _prepare_sqlite(timeout_s: float, connection: sqlite3.Connection, _record: object) -> None:
@@ -197,9 +240,10 @@ def _let_nobody_else_migrate(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
+    timeout = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
-    connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{timeout}'")
 
 
 def _revision(connection: sa.Connection) -> str | None:
