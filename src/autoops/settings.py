@@ -82,6 +82,7 @@ class Training(Section):
     holdout_days: Count = 7
     reference_rows: Count = 60_000
     min_rows: Count = 2_000
+    max_rows: Count | None = 300_000
     regret_looks: Annotated[int, Field(ge=0)] = 3
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2

@@ -39,6 +39,7 @@ def train_challenger(
             "training_months": ",".join(map(str, months.all)),
             "training_source": months.source,
             "training_rows": trained.window_choice,
+            "mlflow.note.content": trained.note,
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
             "bundle_digest": digest,

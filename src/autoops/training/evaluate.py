@@ -47,7 +47,6 @@ def metrics(holdout: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
         "bias": float(error.mean()),
         "baseline_mae": float(np.abs(history[TARGET].median() - actual).mean()),
         "rows": float(len(holdout)),
-        "fitted_rows": float(len(history)),
     }
 
 

@@ -15,7 +15,8 @@ from autoops.training import estimator, evaluate, figures, window
 class Trained:
     """A fitted model with what its life needs.
 
-    `history` are the fitted rows and `holdout` those held out: trips with target and `prediction`, by event time.
+    `history` is the training window, of which `note` says how many rows were fitted, and `holdout` the rows held out:
+    trips with target and `prediction`, by event time.
     `reference` is a sample of the history (`part` = "window") and the whole holdout (`part` = "holdout").
     `importances` are by feature group and sum to 1; `zones` occur among the fitted rows; `trained_until` is the
     newest fitted event time; `window_choice` is "all" or "since change".
@@ -33,6 +34,7 @@ class Trained:
     trained_until: datetime
     figures: dict[str, Figure]
     window_choice: str
+    note: str
 
 
 def train(
@@ -47,14 +49,15 @@ def train(
     estimator.check_model(model)
     earlier, holdout = window.hold_out(trips, training)
     chosen = window.choose(earlier, model, training, holds_from)
-    fitted = estimator.fit(model, chosen.trips)
+    rows = window.capped(chosen.trips, training.max_rows)
+    fitted = estimator.fit(model, rows)
     history = _with_predictions(chosen.trips, fitted, model)
     holdout = _with_predictions(holdout, fitted, model)
     importances = evaluate.importances(fitted, holdout, model.features)
     return Trained(
         model=fitted,
         parameters=estimator.parameters_of(fitted) | {"features": ",".join(model.features), "rows": chosen.choice},
-        metrics=evaluate.metrics(holdout, history) | chosen.errors,
+        metrics=evaluate.metrics(holdout, history) | {"fitted_rows": float(len(rows))} | chosen.errors,
         features=model.features,
         importances=importances,
         history=history,
@@ -64,11 +67,21 @@ def train(
         trained_until=history["pickup_at"].iloc[-1].to_pydatetime(),
         figures=figures.draw(importances, holdout),
         window_choice=chosen.choice,
+        note=_note(len(rows), len(history), training.max_rows),
     )
 
 
 def _with_predictions(trips: pd.DataFrame, fitted: Any, model: settings.Model) -> pd.DataFrame:
     return trips.assign(prediction=estimator.predict(fitted, trips, model.features)).reset_index(drop=True)
+
+
+def _note(fitted: int, window_rows: int, max_rows: int | None) -> str:
+    if fitted == window_rows:
+        return f"Fitted on all {fitted} rows of the training window."
+    return (
+        f"Fitted on {fitted} of {window_rows} rows of the training window, evenly spread over its days: "
+        f"training.max_rows is {max_rows}."
+    )
 
 
 def _reference(history: pd.DataFrame, holdout: pd.DataFrame, rows: int) -> pd.DataFrame:

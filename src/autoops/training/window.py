@@ -41,6 +41,13 @@ def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.
     return earlier, holdout
 
 
+def capped(trips: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
+    """Return at most so many of the trips, evenly spread over event time: each day keeps its share."""
+    if max_rows is None or len(trips) <= max_rows:
+        return trips
+    return trips.iloc[np.arange(max_rows) * len(trips) // max_rows]
+
+
 def choose(earlier: pd.DataFrame, model: Model, training: Training, holds_from: datetime | None) -> Window:
     """Compares both choices on a validation span at the end of `earlier`; without enough rows since the change
     there is no choice."""
@@ -53,8 +60,8 @@ def choose(earlier: pd.DataFrame, model: Model, training: Training, holds_from: 
     fitted, validation = split_at(since, validation_begins_at)
     if fitted.empty:
         return Window(earlier)
-    all_error = _error(pd.concat([before, fitted]), validation, model)
-    since_error = _error(fitted, validation, model)
+    all_error = _error(capped(pd.concat([before, fitted]), training.max_rows), validation, model)
+    since_error = _error(capped(fitted, training.max_rows), validation, model)
     errors = {"validation_mae_all": all_error, "validation_mae_since_change": since_error}
     return Window(since, SINCE_CHANGE, errors) if since_error < all_error else Window(earlier, ALL, errors)
 

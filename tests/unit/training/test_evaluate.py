@@ -54,7 +54,6 @@ def test_metrics_against_figures_worked_out_by_hand() -> None:
             "bias": 1 / 3,
             "baseline_mae": (5 + 5 + 15) / 3,
             "rows": 3,
-            "fitted_rows": 3,
         }
     )
 

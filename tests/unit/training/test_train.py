@@ -104,3 +104,14 @@ def test_an_unknown_feature_is_refused_by_name() -> None:
 def test_a_bad_estimator_is_refused_before_anything_else() -> None:
     with pytest.raises(SettingsError, match=r"model\.estimator"):
         train(TRIPS.iloc[:0], Model(estimator="no.such.Model"), TRAINING)
+
+
+def test_a_training_fits_no_more_rows_than_it_may_and_says_so(trained: Trained) -> None:
+    few = train(TRIPS, MODEL, TRAINING.model_copy(update={"max_rows": 300}))
+    assert few.metrics["fitted_rows"] == 300
+    assert few.note == (
+        f"Fitted on 300 of {len(few.history)} rows of the training window, evenly spread over its days: "
+        "training.max_rows is 300."
+    )
+    assert len(few.history) == len(trained.history)
+    assert trained.note == f"Fitted on all {len(trained.history)} rows of the training window."

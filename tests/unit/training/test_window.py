@@ -81,3 +81,15 @@ def test_trips_that_all_begin_at_once_leave_nothing_to_compare_with() -> None:
     at_once = trips.tail(300).assign(pickup_at=trips["pickup_at"].iloc[-1])
     chosen = window.choose(pd.concat([trips.head(1500), at_once]), MODEL, TRAINING, CHANGES_AT)
     assert chosen.choice == window.ALL
+
+
+def test_more_rows_than_the_cap_are_sampled_evenly_over_the_days() -> None:
+    trips = synthetic_trips(2_000, days=10)
+    sample = window.capped(trips, 500)
+    assert len(sample) == 500
+    assert sample["pickup_at"].is_monotonic_increasing
+    kept, whole = (rows["pickup_at"].dt.date.value_counts() for rows in (sample, trips))
+    assert (kept - whole / 4).abs().max() <= 1
+    pd.testing.assert_frame_equal(sample, window.capped(trips, 500))
+    assert window.capped(trips, None) is trips
+    assert window.capped(trips, 2_000) is trips
