@@ -62,6 +62,9 @@ class Registry(ABC):
     """Versions, aliases and artifacts. Every method raises RegistryUnavailable when the registry does not
     answer in time; a version that is not there is NotFound."""
 
+    def require_usable(self) -> None:  # noqa: B027 - a registry may have no conditions
+        """Raise before work is done whose result the registry could not take: it is too old, or lacks a library."""
+
     @abstractmethod
     def register(self, training: TrainingRun) -> ModelVersion:
         """Logs the run with model and bundle, registers a version and points `challenger` at it."""

@@ -35,6 +35,10 @@ NO_SETTINGS = (CONFIG_VARIABLE, "AUTOOPS_HOME_ID", "AUTOOPS_GIT_COMMIT", "AUTOOP
 _ALIKE = re.compile("AUTO_?OPS_", re.IGNORECASE)
 
 
+MLFLOW_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+"""databricks-uc is a registry only, and MLflow 3 refuses folders."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
@@ -74,6 +78,14 @@ class MLflow(Section):
     experiment: str = "nyc_taxi_trip_duration"
     monitoring_experiment: str = "nyc_taxi_trip_duration_monitoring"
     timeout_s: Count = 10
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _of_a_server(cls, uri: str) -> str:
+        scheme = uri.partition(":")[0]
+        if scheme not in MLFLOW_SCHEMES:
+            raise ValueError(f"expected a URI that begins with one of {', '.join(MLFLOW_SCHEMES)}")
+        return uri
 
 
 class Training(Section):

@@ -104,7 +104,8 @@ def _outside(minutes: npt.NDArray[np.float64]) -> dict[str, int]:
 def _findings(found: Sequence[tuple[Quality, str]]) -> Iterator[Finding]:
     """Each once, as the last part has it, with how many have it."""
     parts = Counter(name for _, name in found)
-    times = Counter((name, one.name, one.column) for quality, name in found for one in quality.findings)
+    # A part may have several findings of one name in one column, and counts once.
+    times = Counter(one for quality, name in found for one in {(name, f.name, f.column) for f in quality.findings})
     last = {(one.name, one.column): (one, name) for quality, name in found for one in quality.findings}
     for finding, name in last.values():
         count = times[name, finding.name, finding.column]

@@ -45,6 +45,7 @@ def begin(
     if force and not reason:
         raise InputError("force: say why, it stands in the ledger")
     check_model(pipeline.settings.model)
+    pipeline.registry.require_usable()
     require_none_lost(pipeline)
     standing = _standing(pipeline, run_id, incident_id, by_hand)
     chosen = _named(pipeline, months) if months else _months(pipeline, standing, actor)

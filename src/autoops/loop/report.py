@@ -87,9 +87,16 @@ def _grew(found: Mapping[str, Any]) -> Lines:
     ]
     standing_out = [*(group for group in error["groups"] if group["stands_out"]), *error["zones"]]
     if standing_out:
-        lines.append(f"It grew more than elsewhere {_and(map(_grown, standing_out))}.")
+        worse = [group for group in standing_out if group["absolute"] > group["absolute_before"]]
+        if worse:
+            lines.append(f"It grew more than elsewhere {_and(map(_grown, worse))}.")
+        if len(worse) < len(standing_out):
+            better = [group for group in standing_out if group not in worse]
+            lines.append(f"It fell less than elsewhere {_and(map(_grown, better))}.")
+    elif error["absolute"] > error["absolute_before"]:
+        lines.append("It grew about as much everywhere: no hour, distance or pickup zone stands out.")
     else:
-        lines.append("It grew by the same factor everywhere: no hour, distance or pickup zone stands out.")
+        lines.append("It did not grow, and no hour, distance or pickup zone stands out.")
     groups = error["groups"]
     if groups:
         lines.append("By group, minutes before and now:")

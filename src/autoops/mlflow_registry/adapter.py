@@ -10,6 +10,7 @@ import tenacity
 
 from autoops import settings
 from autoops.errors import BundleError, NotFound
+from autoops.mlflow_registry import requirements
 from autoops.mlflow_registry.answers import ABSENT, EXISTS, INVALID, environment, tolerating, translated
 from autoops.mlflow_registry.content import BUNDLE, log_training, texts
 from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
@@ -30,6 +31,14 @@ class MlflowRegistry(Registry):
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return translated(self._settings.tracking_uri, what)
+
+    def require_usable(self) -> None:
+        """Raises RegistryUnavailable for a server that is too old, SettingsError where a library is missing."""
+        with self._asking("its version"):
+            requirements.require_version(self._settings.tracking_uri)
+            experiment = self._client.get_experiment_by_name(self._settings.experiment)
+        if experiment is not None:
+            requirements.require_library(str(experiment.artifact_location))
 
     def register(self, training: TrainingRun) -> ModelVersion:
         tags = texts(training.tags)

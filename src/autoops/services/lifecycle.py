@@ -15,7 +15,7 @@ from autoops.services import credentials, processes
 from autoops.services.environment import environment
 from autoops.services.health import complaint
 from autoops.services.ports import require_free
-from autoops.services.programs import Program, programs
+from autoops.services.programs import Program, may_start_mlflow, programs
 from autoops.services.supervision import ProcessState, Supervisor
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
@@ -80,10 +80,10 @@ def down(settings: Settings) -> bool:
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
-    """One row per program; a stopped one that was never asked for shows as STOPPED."""
+    """One row per program, without an MLflow elsewhere; a stopped one that was never asked for shows as STOPPED."""
     states = Supervisor(settings.storage.home).states()
     rows = []
-    for program in programs(settings):
+    for program in programs(settings, () if may_start_mlflow(settings) else ["mlflow"]):
         known = states.get(program.name, ProcessState(program.name, "STOPPED", None))
         why = complaint(program.name, settings) if known.alive else f"is {known.state.lower()}"
         rows.append(ServiceStatus(program.name, known.state, known.pid, program.url, why))

@@ -49,15 +49,24 @@ def programs(settings: Settings, without: Collection[str] = ()) -> list[Program]
     return [program for name in SERVICES if name not in without for program in build[name](settings)]
 
 
+def may_start_mlflow(settings: Settings) -> bool:
+    """Whether `mlflow.tracking_uri` is an address on which a server could be started."""
+    try:
+        parts = urlsplit(settings.mlflow.tracking_uri)
+        return parts.scheme == "http" and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
+
+
 def _mlflow(settings: Settings) -> list[Program]:
     uri = settings.mlflow.tracking_uri
-    parts = urlsplit(uri)
-    if parts.scheme != "http" or not parts.hostname or parts.port is None:
+    if not may_start_mlflow(settings):
         raise SettingsError(
             f"mlflow.tracking_uri: {uri} is nothing to start a server on; expected http://127.0.0.1:PORT, "
             "or leave MLflow out (--without mlflow) when you run your own"
         )
-    home, host, port = settings.storage.home, parts.hostname, parts.port
+    parts = urlsplit(uri)
+    home, host, port = settings.storage.home, str(parts.hostname), int(parts.port or 0)
     names = dict.fromkeys(["localhost", "127.0.0.1", f"[{host}]" if ":" in host else host])
     return [
         Program(

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from autoops.errors import InputError, SettingsError
+from autoops.services.lifecycle import status
 from autoops.services.programs import programs
 from autoops.settings import Settings
 
@@ -31,6 +32,12 @@ def test_a_tracking_uri_that_no_server_can_be_started_on_is_refused(settings: Se
     with pytest.raises(SettingsError, match=r"mlflow\.tracking_uri.*--without mlflow"):
         programs(elsewhere)
     assert "mlflow" not in [program.name for program in programs(elsewhere, ["mlflow"])]
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "https://mlflow.corp.example", "http://mlflow:port"])
+def test_status_tells_of_the_others_where_mlflow_is_elsewhere(settings: Settings, uri: str) -> None:
+    rows = status(with_section(settings, "mlflow", tracking_uri=uri))
+    assert [row.service for row in rows][:2] == ["api", "exporter"]
 
 
 def test_mlflow_follows_its_uri_and_answers_to_its_own_host_name(settings: Settings) -> None:
