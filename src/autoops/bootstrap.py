@@ -93,7 +93,7 @@ def api(settings: Settings | None = None) -> "FastAPI":
     from autoops.mlflow_registry import MlflowRegistry
 
     settings = _begun(settings)
-    return api_on(settings, MlflowRegistry(settings.model.name, settings.mlflow))
+    return api_on(settings, MlflowRegistry(settings.model.name, settings.mlflow).load())
 
 
 def api_on(settings: Settings, registry: "Registry") -> "FastAPI":

@@ -3,19 +3,30 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import tenacity
 
 from autoops import settings
 from autoops.errors import BundleError, NotFound
 from autoops.mlflow_registry import requirements
-from autoops.mlflow_registry.answers import ABSENT, EXISTS, INVALID, environment, tolerating, translated
+from autoops.mlflow_registry.answers import (
+    ABSENT,
+    EXISTS,
+    INVALID,
+    environment,
+    require_listener,
+    tolerating,
+    translated,
+)
 from autoops.mlflow_registry.content import BUNDLE, log_training, texts
 from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
 
 MOST_VERSIONS_PER_PAGE = 1_000
+MOST_RUNS_PER_PAGE = 100
 
 
 class MlflowRegistry(Registry):
@@ -23,13 +34,28 @@ class MlflowRegistry(Registry):
 
     def __init__(self, name: str, mlflow: settings.MLflow) -> None:
         os.environ.update(environment(mlflow))
-        from mlflow import MlflowClient
-
         self.name = name
         self._settings = mlflow
-        self._client = MlflowClient(tracking_uri=mlflow.tracking_uri, registry_uri=mlflow.tracking_uri)
+
+    @cached_property
+    def _client(self) -> Any:
+        """Raises RegistryUnavailable where nobody listens, before mlflow is imported: that takes seconds."""
+        require_listener(self._settings.tracking_uri)
+        return self._made()
+
+    def _made(self) -> Any:
+        from mlflow import MlflowClient
+
+        uri = self._settings.tracking_uri
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def load(self) -> Self:
+        """Import mlflow now, whether its server is there or not, and not while requests are answered."""
+        self.__dict__.setdefault("_client", self._made())
+        return self
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
+        _ = self._client  # first: what translates errors imports mlflow
         return translated(self._settings.tracking_uri, what)
 
     def require_usable(self) -> None:
@@ -139,6 +165,44 @@ class MlflowRegistry(Registry):
             for path in files:
                 self._client.log_artifact(run_id, str(path))
             return run_id
+
+    def delete_version(self, number: int) -> None:
+        """The files go first: a version that is half deleted is found again."""
+        found = self.version(number)
+        with self._asking(f"deleting version {number} of {self.name}"):
+            with suppress(BundleError), self._artifacts(number) as artifacts:
+                if artifacts is not None:
+                    artifacts.delete_artifacts(BUNDLE)
+            run = self._client.get_run(found.run_id) if found.run_id else None
+            for output in run.outputs.model_outputs if run and run.outputs else ():
+                model = self._client.get_logged_model(output.model_id)
+                self._delete_files(model.artifact_location)
+                self._client.delete_logged_model(output.model_id)
+            self._client.delete_model_version(self.name, str(number))
+
+    def delete_checks(self, before: datetime) -> int:
+        """Deleted runs stay in MLflow's database, without files, until `mlflow gc`."""
+        deleted = 0
+        with self._asking("deleting old checks"):
+            experiment = self._client.get_experiment_by_name(self._settings.monitoring_experiment)
+            older = f"attributes.start_time < {int(before.timestamp() * 1000)}"
+            while experiment is not None:
+                runs = self._client.search_runs([experiment.experiment_id], older, max_results=MOST_RUNS_PER_PAGE)
+                for run in runs:
+                    self._delete_files(run.info.artifact_uri)
+                    self._client.delete_run(run.info.run_id)
+                deleted += len(runs)
+                if not runs:
+                    break
+        return deleted
+
+    def _delete_files(self, uri: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        artifacts = get_artifact_repository(uri, tracking_uri=self._settings.tracking_uri)
+        with artifacts.thread_pool:
+            for file in artifacts.list_artifacts():
+                artifacts.delete_artifacts(file.path)
 
     @contextmanager
     def _run(self, experiment: str, name: str | None, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,10 @@
 """How mlflow is asked, and its errors as ours."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from autoops.errors import InputError, NotFound, RegistryUnavailable
 from autoops.settings import MLflow
@@ -12,6 +15,7 @@ INVALID = "INVALID_PARAMETER_VALUE"
 
 RETRIES = 1
 MOST_CHARACTERS = 300
+CONNECT_S = 2
 
 
 def environment(settings: MLflow) -> dict[str, str]:
@@ -25,6 +29,20 @@ def environment(settings: MLflow) -> dict[str, str]:
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+
+
+def require_listener(uri: str) -> None:
+    """Raise RegistryUnavailable where nobody listens at a server's address; one behind a proxy is not looked at."""
+    address = urlsplit(uri)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        return
+    if address.scheme in getproxies() and not proxy_bypass(address.netloc.rpartition("@")[2]):
+        return
+    port = address.port or {"http": 80, "https": 443}[address.scheme]
+    try:
+        socket.create_connection((address.hostname, port), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise RegistryUnavailable(f"MLflow at {uri}: {_of_connection(error) or error}") from error
 
 
 @contextmanager
@@ -58,11 +76,24 @@ def tolerating(error_code: str) -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """mlflow's messages run to pages: the first line, or of downloads that failed the first file with its reason."""
+    """Return what matters of an error of mlflow, whose messages run to pages: why there was no connection, or the first
+    line, or of downloads that failed the first file with its reason."""
+    if no_connection := _of_connection(error):
+        return no_connection
     lines = str(error).splitlines() or [type(error).__name__]
     files = [number for number, line in enumerate(lines[:-1]) if line.startswith("##### File ")]
     first = f"{lines[files[0]].strip('# ')}: {lines[files[0] + 1]}" if files else lines[0]
     return shorten(first)
+
+
+def _of_connection(error: BaseException) -> str | None:
+    """Return why there was no connection; None where there was one. The libraries wrap the system's error thrice."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | socket.gaierror | TimeoutError):
+            return f"does not answer: {(cause.strerror or str(cause)).lower()}"
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def shorten(line: str) -> str:
