@@ -33,6 +33,8 @@ AlertEvent = Literal[
     "waiting_for_approval",
     "monitor_silent",
     "not_served",
+    "labels_missing",
+    "frozen_long",
 ]
 
 

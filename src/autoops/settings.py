@@ -167,6 +167,11 @@ class Storage(Section):
     timeout_s: Seconds = 15
     lock_timeout_s: Seconds = 120
     retention_days: Days | None = None
+    retention_days: Days | None = 365
+    reports_days: Days | None = 90
+    versions_days: Days | None = 180
+    months_kept: Annotated[int, Field(ge=12)] | None = 60
+    airflow_days: Days | None = 30
 
 
 class Airflow(Section):
@@ -188,6 +193,8 @@ class Alerts(Section):
     most_per_hour: Count = 20
     interval_s: Seconds = 300
     missed_checks: Count = 3
+    least_label_share: Share = 0.5
+    frozen_days: Days = 7
     mlflow_url: OptionalUrl = None
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from autoops.alerts.watch import watch
 from autoops.errors import ServiceUnavailable
-from autoops.loop import retraining
+from autoops.loop import controls, retraining
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import promote_version
 from autoops.settings import Settings
@@ -150,3 +150,19 @@ def test_a_retraining_that_waits_for_approval_has_no_deadline(pipeline: Pipeline
     pipeline.ledger.set_status(incident, "waiting_for_approval", "say yes", actor="test")
     check(pipeline)
     assert "deadline" not in " ".join(later(pipeline, days=2))
+def test_a_freeze_that_grows_old_is_told_once(pipeline: Pipeline) -> None:
+    controls.freeze(pipeline, reason="holidays", actor="cli:ann")
+    check(pipeline)
+    assert not any("frozen" in reason for reason in later(pipeline, days=7))
+    for _ in range(2):
+        wrong = later(pipeline, hours=3)
+        assert (
+            "frozen by cli:ann 7.1 days ago: holidays" in wrong or "frozen by cli:ann 7.2 days ago: holidays" in wrong
+        )
+    assert told(pipeline).count("frozen long") == 1
+    controls.freeze(pipeline, reason="still on holidays", actor="cli:ann")
+    assert not any("frozen" in reason for reason in later(pipeline, days=6))
+    later(pipeline, days=2)
+    controls.unfreeze(pipeline, reason="back", actor="cli:ann")
+    assert not any("frozen" in reason for reason in later(pipeline))
+    assert told(pipeline).count("frozen long") == 2

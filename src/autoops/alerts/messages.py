@@ -228,6 +228,30 @@ def _served(facts: Facts) -> Told:
     return Told("not_served", "success", happened, "Nothing was needed.", "nothing.")
 
 
+def _labels_missing(_facts: Facts) -> Told:
+    return Told(
+        "labels_missing",
+        "failure",
+        "labels do not come any more",
+        "Inputs and predictions are judged; errors are not, and no promotion is checked afterwards.",
+        "look at what sends them to POST /ground-truth; autoops status shows the share that is labelled.",
+    )
+
+
+def _labels_again(_facts: Facts) -> Told:
+    return Told("labels_missing", "success", "labels come again", "Nothing was needed.", "nothing.")
+
+
+def _frozen_long(_facts: Facts) -> Told:
+    return Told(
+        "frozen_long",
+        "warning",
+        "the loop is still frozen",
+        "Checks are recorded; nothing is retrained, promoted or rolled back by itself.",
+        'autoops unfreeze --reason "..." lets it act again; autoops freeze --reason "..." says that it is meant.',
+    )
+
+
 WORDS: Mapping[str, Callable[[Facts], Told | None]] = {
     "incident opened": _opened,
     "promoted": _promoted,
@@ -241,5 +265,8 @@ WORDS: Mapping[str, Callable[[Facts], Told | None]] = {
     "monitor checks again": _heard,
     "not served": _not_served,
     "served again": _served,
+    "labels missing": _labels_missing,
+    "labels come again": _labels_again,
+    "frozen long": _frozen_long,
 }
 """By the kind of the ledger entry."""

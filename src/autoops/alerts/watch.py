@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from autoops.errors import RegistryUnavailable
+from autoops.loop.controls import frozen_by
+from autoops.loop.label_lag import duration
 from autoops.loop.ledger import Entry
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.plan import ACTION, BEGUN, FAILED
@@ -46,6 +48,8 @@ class Condition:
     ends: str
     look: Callable[[Pipeline], Trouble | None]
     settles: tuple[str, ...] = ()
+    passing: bool = True
+    """It may pass by itself within moments, and is looked at again before it is recorded."""
 
 
 def watch(pipeline: Pipeline, patience_s: float = PATIENCE_S) -> list[str]:
@@ -82,7 +86,9 @@ def _watched(pipeline: Pipeline, condition: Condition, patience_s: float) -> Tro
     deadline = time.monotonic() + patience_s
     try:
         trouble = condition.look(pipeline)
-        while trouble and not _known(pipeline, condition, trouble) and time.monotonic() < deadline:
+        while (
+            trouble and condition.passing and not _known(pipeline, condition, trouble) and time.monotonic() < deadline
+        ):
             time.sleep(PAUSE_S)
             trouble = condition.look(pipeline)
     except RegistryUnavailable as error:
@@ -149,6 +155,24 @@ def staleness(pipeline: Pipeline) -> Trouble | None:
     return Trouble(reason, champion.number, {"instances": serves}) if reason else None
 
 
+def missing_labels(pipeline: Pipeline) -> Trouble | None:
+    """As the last check found them."""
+    checks = pipeline.checks.latest()
+    coverage = checks[0].report.get("coverage") if checks else None
+    return Trouble(coverage["told"], evidence=coverage) if coverage and coverage["missing"] else None
+
+
+def old_freeze(pipeline: Pipeline) -> Trouble | None:
+    held = frozen_by(pipeline.ledger)
+    if held is None:
+        return None
+    since = pipeline.clock.now() - held.at
+    if since <= timedelta(days=pipeline.settings.alerts.frozen_days):
+        return None
+    reason = f"frozen by {held.actor} {duration(since.total_seconds())} ago: {held.reason}"
+    return Trouble(reason, evidence={"since": held.at.isoformat()})
+
+
 def _was_there(pipeline: Pipeline) -> bool:
     """An API process left its trace, or was waited for."""
     said = [entry for kind in ("served", "not served") for entry in pipeline.ledger.entries(kind=kind)]
@@ -163,4 +187,6 @@ def _hours(span: timedelta) -> str:
 CONDITIONS = (
     Condition("monitor silent", "monitor checks again", silence),
     Condition("not served", "served again", staleness, settles=("served",)),
+    Condition("labels missing", "labels come again", missing_labels, passing=False),
+    Condition("frozen long", "frozen no longer", old_freeze, settles=("frozen", "unfrozen"), passing=False),
 )

@@ -3,6 +3,7 @@
 Its state is the last entry about it in the ledger, so that who threw it, when and why cannot get lost.
 """
 
+from autoops.loop.ledger import Entry, Ledger
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.policy import Freeze
 
@@ -11,9 +12,15 @@ FROZEN, UNFROZEN = "frozen", "unfrozen"
 
 def frozen(pipeline: Pipeline) -> Freeze | None:
     """Who froze the loop and why; None where it runs."""
-    thrown = [*pipeline.ledger.entries(kind=FROZEN), *pipeline.ledger.entries(kind=UNFROZEN)]
+    last = frozen_by(pipeline.ledger)
+    return Freeze(last.actor, last.reason) if last else None
+
+
+def frozen_by(ledger: Ledger) -> Entry | None:
+    """Return the ledger entry of the freeze that holds; None where the loop runs."""
+    thrown = [*ledger.entries(kind=FROZEN), *ledger.entries(kind=UNFROZEN)]
     last = max(thrown, key=lambda entry: entry.id, default=None)
-    return Freeze(last.actor, last.reason) if last is not None and last.kind == FROZEN else None
+    return last if last is not None and last.kind == FROZEN else None
 
 
 def freeze(pipeline: Pipeline, *, reason: str, actor: str) -> str:

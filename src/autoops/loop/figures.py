@@ -32,6 +32,7 @@ class LoopFigures(Collector):
 
     def __init__(self, engine: sa.Engine, clock: Clock, check_interval_s: float) -> None:
         self._engine = engine
+        self._clock = clock
         self._checks = CheckLog(engine, clock)
         self._ledger = Ledger(engine, clock)
         self._check_interval_s = check_interval_s
@@ -46,7 +47,7 @@ class LoopFigures(Collector):
     def _collected(self) -> Iterator[Metric]:
         yield gauge("autoops_check_interval_seconds", "Between two scheduled checks", self._check_interval_s)
         yield from check_figures(self._engine, self._checks, champion_since(self._ledger))
-        yield from decision_figures(self._engine, self._ledger)
+        yield from decision_figures(self._engine, self._ledger, self._clock.now())
         yield from month_figures(self._ledger)
 
 

@@ -39,6 +39,7 @@ def check_figures(engine: sa.Engine, checks: CheckLog, since: datetime | None) -
     yield from _errors(_newest(reports, "errors"))
     strays = reports[0].get("strays") if reports else None
     yield gauge("autoops_stray_times", "Rows of the last judged window far from the time of the others", strays)
+    yield from _coverage(last)
     in_reign = [check.report for check in last if since is None or check.checked_at >= since]
     yield from _labels(_newest([*in_reign, *reports], "labels") or {})
 
@@ -83,6 +84,18 @@ def _errors(errors: Report | None) -> Iterator[Metric]:
         text = f"Error of the last labelled window, {bound}"
         yield gauges(f"autoops_error{name}_minutes", text, "kind", values)
     yield gauge("autoops_error_rows", "Labelled trips behind it", found.get("rows"))
+
+
+def _coverage(last: Sequence[Check]) -> Iterator[Metric]:
+    """As of the last check, whichever version was champion: labels are the clients' to send."""
+    found = (last[0].report.get("coverage") if last else None) or {}
+    yield gauge(
+        "autoops_label_coverage", "Labelled share of the predictions that labels are due for", found.get("share")
+    )
+    text = "What it was before; while labels are missing, before that"
+    yield gauge("autoops_label_coverage_ordinary", text, found.get("ordinary"))
+    missing = float(found.get("missing", False))
+    yield gauge("autoops_labels_missing", "1: fewer than alerts.least_label_share of the ordinary share", missing)
 
 
 def _labels(labels: Report) -> Iterator[Metric]:

@@ -33,12 +33,16 @@ ENTRIES = (
     "released",
     "frozen",
     "unfrozen",
+    "labels missing",
+    "labels come again",
+    "frozen long",
+    "version deleted",
 )
 OUTCOMES = {"promote": None, "reject": "rejected", "inconclusive": "inconclusive"}
 """By the gate's word; a promotion counts when the alias has moved, because a person may have to say yes first."""
 
 
-def decision_figures(engine: sa.Engine, ledger: Ledger) -> Iterator[Metric]:
+def decision_figures(engine: sa.Engine, ledger: Ledger, now: datetime) -> Iterator[Metric]:
     entries = _counted(engine, tables.ledger.c.kind)
     yield counters("autoops_ledger_entries", "Decisions and events, by kind", "kind", ENTRIES, entries)
     opened = _counted(engine, tables.incidents.c.kind)
@@ -50,7 +54,11 @@ def decision_figures(engine: sa.Engine, ledger: Ledger) -> Iterator[Metric]:
     last = _last_move(ledger)
     yield gauge("autoops_champion_version", "Version in charge", _champion(last))
     yield gauge("autoops_champion_since_timestamp_seconds", "When it took over", last.at.timestamp() if last else None)
-    yield gauge("autoops_frozen", "1: nothing happens by itself", float(_is_frozen(ledger)))
+    thrown = _last(ledger, "frozen", "unfrozen")
+    held = thrown if thrown is not None and thrown.kind == "frozen" else None
+    yield gauge("autoops_frozen", "1: nothing happens by itself", float(held is not None))
+    since = (now - held.at).total_seconds() if held else 0
+    yield gauge("autoops_frozen_seconds", "How long the freeze has held; 0 without one", since)
 
 
 def champion_since(ledger: Ledger) -> datetime | None:
@@ -90,8 +98,3 @@ def _champion(move: Entry | None) -> float | None:
     if move is None:
         return None
     return float((move.evidence["restored"] if move.kind == "rolled back" else move.model_version) or 0)
-
-
-def _is_frozen(ledger: Ledger) -> bool:
-    last = _last(ledger, "frozen", "unfrozen")
-    return last is not None and last.kind == "frozen"

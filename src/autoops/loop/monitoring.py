@@ -16,6 +16,7 @@ from autoops.loop.checks import ACTOR as ACTOR
 from autoops.loop.checks import BROKEN, JUDGED
 from autoops.loop.incidents import respond
 from autoops.loop.judged_windows import earlier_errors
+from autoops.loop.label_coverage import coverage_of
 from autoops.loop.label_lag import lag_of
 from autoops.loop.live_quality import quality_of
 from autoops.loop.live_quarantine import page_once, used_up, verdict_of
@@ -144,6 +145,8 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
     lag = lag_of(pipeline, window)
     report |= {traffic_time.KEY: traffic_time.of_window(pipeline, window)}
     report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
+    covered = coverage_of(pipeline, champion) if window.span is None else None
+    report |= {"coverage": covered.to_json()} if covered else {}
     report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
     check_id = _record(pipeline, champion, window, verdict, report)
     found = {

@@ -3,6 +3,8 @@
 from typing import Any
 
 from autoops.loop.checks import BROKEN, JUDGED
+from autoops.loop.controls import frozen_by
+from autoops.loop.label_lag import duration
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.served import serving_now
 from autoops.predictions import LIVE, Scope
@@ -34,6 +36,8 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "verdict": checks[0].verdict,
             "reason": checks[0].reason,
         },
+        "coverage": checks[0].report.get("coverage") if checks else None,
+        "frozen": _frozen(pipeline),
         "labels": telling[0].report.get("labels") if telling else None,
         "strays": telling[0].report.get("strays", 0) if telling else 0,
         "incidents": [
@@ -47,6 +51,14 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             for incident in pipeline.ledger.incidents(unresolved=True)
         ],
     }
+
+
+def _frozen(pipeline: Pipeline) -> str | None:
+    held = frozen_by(pipeline.ledger)
+    if held is None:
+        return None
+    since = duration((pipeline.clock.now() - held.at).total_seconds())
+    return f"by {held.actor} {since} ago: {held.reason} (autoops unfreeze lets the loop act)"
 
 
 def sentences(state: dict[str, Any]) -> list[str]:
@@ -72,6 +84,10 @@ def sentences(state: dict[str, Any]) -> list[str]:
         lines.append(f"labels     {state['labels']['told']}")
     if state["strays"]:
         lines.append(f"times      {state['strays']} trips of the last window are of another time: a client's clock?")
+    if state["coverage"]:
+        lines.append(f"coverage   {state['coverage']['told']}")
+    if state["frozen"]:
+        lines.append(f"frozen     {state['frozen']}")
     for incident in state["incidents"]:
         lines.append(f"incident {incident['id']} ({incident['status'].replace('_', ' ')}): {incident['reason']}")
         lines.append(f"           last: {incident['latest']}")
