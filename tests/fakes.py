@@ -59,7 +59,7 @@ class FakeRegistry(Registry):
 
     def register(self, training: TrainingRun) -> ModelVersion:
         self._enter("register")
-        number = len(self._tags) + 1
+        number = max(self._tags, default=0) + 1
         shutil.copytree(training.bundle, self.bundle_of(number))
         self.runs[number] = training
         self._tags[number] = dict(training.tags)
@@ -122,6 +122,22 @@ class FakeRegistry(Registry):
             {"name": name, "metrics": dict(metrics), "tags": dict(tags), "files": [path.name for path in files]}
         )
         return f"check-{len(self.checks)}"
+
+    def delete_version(self, number: int) -> None:
+        self._enter("delete_version")
+        del self._tags[self._known(number)]
+        shutil.rmtree(self.directory / str(number))
+
+    def delete_checks(self, before: datetime) -> int:
+        self._enter("delete_checks")
+        old = [check for check in self.checks if _time_of(check["name"]) < before]
+        self.checks = [check for check in self.checks if check not in old]
+        return len(old)
+
+
+def _time_of(check: str) -> datetime:
+    """From a name such as check-v1-20260101T000000."""
+    return datetime.strptime(check.split("-")[2], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
 
 
 class DirectoryRegistry(FakeRegistry):

@@ -1,10 +1,14 @@
 """`approve`: a person's yes to a version that the gate let through."""
 
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from conventions import ONLY_UNAVAILABLE, TASK_TIMEOUT, actor
+
+sys.path.append(str(Path(__file__).parent))  # Airflow adds only the root of its DAGs folder
+from autoops_conventions import ONLY_UNAVAILABLE, TASK_TIMEOUT, actor
 
 DOC = """
 ### A person's yes to a version that the gate let through

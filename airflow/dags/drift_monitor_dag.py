@@ -1,12 +1,16 @@
 """`drift_monitor`: is the champion still right?"""
 
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
-from conventions import INCIDENT, ROUTINE
 
 from autoops.settings import load_settings
+
+sys.path.append(str(Path(__file__).parent))  # Airflow adds only the root of its DAGs folder
+from autoops_conventions import INCIDENT, ROUTINE
 
 DOC = """
 ### Is the champion still right?

@@ -1,16 +1,20 @@
 """`retrain`: a challenger, the gate and, where it is better, a promotion."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from conventions import INCIDENT, ONLY_UNAVAILABLE, TASK_TIMEOUT, actor
 
 from autoops.settings import load_settings
+
+sys.path.append(str(Path(__file__).parent))  # Airflow adds only the root of its DAGs folder
+from autoops_conventions import INCIDENT, ONLY_UNAVAILABLE, TASK_TIMEOUT, actor
 
 DOC = """
 ### A challenger, the gate and, where it is better, a promotion

@@ -1,12 +1,16 @@
 """`watchdog`: does the monitor still check, does the API serve the champion, and have people been told?"""
 
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import TriggerRule, dag, task
-from conventions import ROUTINE
 
 from autoops.settings import load_settings
+
+sys.path.append(str(Path(__file__).parent))  # Airflow adds only the root of its DAGs folder
+from autoops_conventions import ROUTINE
 
 DOC = """
 ### Who watches the monitor, and who tells people

@@ -108,6 +108,14 @@ class Registry(ABC):
     ) -> str:
         """A drift check as a run of the monitoring experiment; returns the run id."""
 
+    @abstractmethod
+    def delete_version(self, number: int) -> None:
+        """Delete a version with its model and bundle; parameters, metrics and tags of its run stay."""
+
+    @abstractmethod
+    def delete_checks(self, before: datetime) -> int:
+        """Delete the runs of checks that began before, with their files; return how many."""
+
 
 def champion_of(registry: Registry) -> ModelVersion:
     """Raises NoChampion with what to do about it."""

@@ -1,7 +1,8 @@
 """Run by a test in a process of its own: `dag.test()` of all DAGs on a real pipeline; prints what became of each run.
 
 Arguments: the DAGs folder, and the forms of the `retrain` runs as a JSON list. drift_monitor runs before and after
-them; `approve` puts version 1 back, for which an incident was made to wait; at last `watchdog` tells of all that."""
+them; `approve` puts version 1 back, for which an incident was made to wait; `watchdog` tells of all that, and `prune`
+deletes nothing but an old log file."""
 
 import json
 import sys
@@ -37,6 +38,7 @@ def main(folder: str, forms: str) -> None:
         runs += [outcome(dags["drift_monitor"])]
         runs += [outcome(dags["approve"], {"incident": waiting_for_approval(), "reason": "I looked"})]
         runs += [outcome(dags["watchdog"])]
+        runs += [outcome(dags["prune"])]
     print("\n" + json.dumps(runs))
 
 

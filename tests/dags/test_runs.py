@@ -1,6 +1,7 @@
 """`dag.test()` of all DAGs: real steps on a real pipeline, without a scheduler."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ def runs(home: Path, world: Path, webhook: Webhook) -> list[dict[str, Any]]:
     uri = f"sqlite:///{home}/mlflow.db"
     settings = {**SMALL, "data.source": world, "mlflow.tracking_uri": uri, "alerts.urls": webhook.url}
     variables = variables_of(home, settings)
+    log = home / "logs" / "airflow" / "dag_id=retrain" / "attempt=1.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    os.utime(log, (0, 0))
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=variables, cwd=home, check=True, capture_output=True)
     script = Path(__file__).with_name("run_dags.py")
@@ -99,6 +104,11 @@ def test_a_persons_yes_promotes_what_waited_and_stands_in_the_ledger_with_a_name
     assert (entries["approved"].reason, entries["approved"].actor) == ("I looked", "airflow:dag_test")
     assert entries["promoted"].model_version == entries["served"].model_version == 1
     assert "approved: I looked" in ledger.incident(4).outcome
+
+
+def test_pruning_cleans_airflow_too(runs: list[dict[str, Any]], home: Path) -> None:
+    assert runs[7]["tasks"] == {"prune_loop": "success", "prune_airflow": "success"}
+    assert not (home / "logs" / "airflow" / "dag_id=retrain" / "attempt=1.log").exists()
 
 
 def test_the_watchdog_tells_of_all_that_the_urgent_first(runs: list[dict[str, Any]], webhook: Webhook) -> None:

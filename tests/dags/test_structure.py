@@ -1,19 +1,32 @@
 """The DAG files as Airflow parses them."""
 
 import re
+import shutil
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.dags.conftest import DAGS
+from tests.dags.conftest import DAGS, run_script, variables_of
 
 STEPS = ["begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close"]
 
 
 def test_all_dags_parse_without_errors(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert set(parsed["dags"]) == {"drift_monitor", "retrain", "approve", "watchdog"}
+    assert set(parsed["dags"]) == {"drift_monitor", "retrain", "approve", "watchdog", "prune"}
+
+
+def test_dags_in_folders_of_a_dags_folder_find_what_they_share(tmp_path: Path) -> None:
+    """Two copies, beside another team's `conventions`; Airflow itself says that a DAG id exists twice."""
+    for folder in ("ours/autoops", "ours/older/autoops"):
+        shutil.copytree(DAGS, tmp_path / "dags" / folder)
+    (tmp_path / "dags" / "conventions.py").write_text("raise ImportError('not ours')\n")
+    script, variables = Path(__file__).with_name("describe.py"), variables_of(tmp_path, {})
+    found = run_script(script, str(tmp_path / "dags"), variables=variables)
+    assert set(found["dags"]) == {"drift_monitor", "retrain", "approve", "watchdog", "prune"}
+    assert [error for error in found["errors"].values() if "AirflowDagDuplicatedIdException" not in error] == []
 
 
 def test_parsing_is_quick_and_loads_nothing_heavy(parsed: dict[str, Any]) -> None:
@@ -87,7 +100,7 @@ def test_a_failure_of_any_step_is_recorded(parsed: dict[str, Any]) -> None:
     assert record["upstream"] == sorted(STEPS)
 
 
-@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve", "watchdog"])
+@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve", "watchdog", "prune"])
 def test_only_what_may_pass_by_itself_is_retried(parsed: dict[str, Any], dag_id: str) -> None:
     for name, task in parsed["dags"][dag_id]["tasks"].items():
         assert task["retried"] == ["autoops.errors.Unavailable"]

@@ -118,11 +118,12 @@ def test_a_verb_of_the_pipeline_says_that_its_packages_are_not_installed(shell: 
     assert shell.run("migrate", **slim).returncode == 0
 
 
-def test_pruning_needs_to_know_how_much_is_kept(shell: Shell) -> None:
-    assert "storage.retention_days" in said(run := shell.run("prune"))
-    assert run.returncode == 2
-    pruned = json.loads(shell.run("prune", "--json", **{f"{PREFIX}STORAGE__RETENTION_DAYS": "30"}).stdout)
-    assert (pruned["predictions"], pruned["labels"]) == (0, 0)
+def test_pruning_says_how_many_of_what_it_deleted_and_by_which_setting(shell: Shell) -> None:
+    told = shell.run("prune").stdout.splitlines()
+    assert any(line.split() == ["deleted", "0", "predictions", "(storage.retention_days)"] for line in told)
+    pruned = json.loads(shell.run("prune", "--json", **{f"{PREFIX}STORAGE__RETENTION_DAYS": "null"}).stdout)
+    assert "predictions" not in pruned
+    assert (pruned["reports here"], pruned["model versions"], pruned["months"]) == (0, 0, 0)
 
 
 def test_a_first_model_from_nothing(shell: Shell) -> None:

@@ -6,8 +6,10 @@ import socket
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,8 @@ def test_the_model_loads_with_mlflow_and_has_a_signature(
     loaded = mlflow.pyfunc.load_model(f"models:/{registry.name}/1", dst_path=str(tmp_path))
     assert loaded.metadata.signature.inputs.input_names() == list(FEATURES)
     assert loaded.predict(training.input_example) == pytest.approx(training.prediction_example)
+    (saved,) = tmp_path.rglob("model.skops")
+    assert {part.compress_type for part in zipfile.ZipFile(saved).infolist()} == {zipfile.ZIP_DEFLATED}
     (requirements,) = tmp_path.rglob("requirements.txt")
     assert f"scikit-learn=={sklearn.__version__}" in requirements.read_text().split()
 
@@ -183,6 +187,38 @@ def test_a_check_is_a_run_of_the_monitoring_experiment(
     assert run.data.metrics == {"distance": 0.25}
     assert run.data.tags["verdict"] == "drift"
     assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["page.html"]
+
+
+def test_a_deleted_version_leaves_its_metrics_and_no_files(
+    registry: MlflowRegistry, training: TrainingRun, client: mlflow.MlflowClient
+) -> None:
+    made = registry.register(training)
+    kept = registry.register(training)
+    (output,) = client.get_run(made.run_id).outputs.model_outputs
+    place = client.get_logged_model(output.model_id).artifact_location
+    registry.delete_version(made.number)
+    assert registry.versions() == [kept]
+    assert client.get_run(made.run_id).data.metrics == {"mae": 1.0, "baseline_mae": 6.0}
+    assert client.list_artifacts(made.run_id, "bundle") == []
+    assert mlflow.artifacts.list_artifacts(artifact_uri=place, tracking_uri=registry._settings.tracking_uri) == []
+    assert registry.bundle_sizes(kept.number)
+    with pytest.raises(NotFound):
+        registry.delete_version(made.number)
+
+
+def test_checks_that_are_old_are_deleted_with_their_files(
+    registry: MlflowRegistry, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<html>")
+    old = registry.log_check("old", {}, {}, [page])
+    before = datetime.now(UTC) + timedelta(milliseconds=5)
+    time.sleep(0.01)
+    new = registry.log_check("new", {}, {}, [page])
+    assert registry.delete_checks(before - timedelta(days=1)) == 0
+    assert (registry.delete_checks(before), registry.delete_checks(before)) == (1, 0)
+    assert (client.get_run(old).info.lifecycle_stage, client.list_artifacts(old)) == ("deleted", [])
+    assert [item.path for item in client.list_artifacts(new)] == ["page.html"]
 
 
 def test_a_version_without_a_bundle_is_a_broken_one(

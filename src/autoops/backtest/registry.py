@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class LocalRegistry(Registry):
 
     def adopt(self, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
         """Registers a bundle that was trained before."""
-        number = len(self._tags) + 1
+        number = max(self._tags, default=0) + 1
         copy_bundle(bundle, self.bundle_of(number))
         self._tags[number] = dict(tags)
         self._aliases[CHALLENGER] = number
@@ -63,6 +64,13 @@ class LocalRegistry(Registry):
     def log_check(self, name: str, metrics: Mapping[str, float], tags: Mapping[str, str], files: Sequence[Path]) -> str:
         self._checks += 1
         return f"check-{self._checks}"
+
+    def delete_version(self, number: int) -> None:
+        del self._tags[self._known(number)]
+        shutil.rmtree(self.bundle_of(number).parent)
+
+    def delete_checks(self, before: datetime) -> int:
+        return 0  # a check leaves nothing here
 
     def _known(self, number: int) -> int:
         if number not in self._tags:

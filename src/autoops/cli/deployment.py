@@ -46,20 +46,16 @@ def bootstrap(
 
 @verbs.command()
 def prune(json: Json = False) -> None:
-    """Delete predictions and ground truth older than `storage.retention_days`, but for what is still to be judged."""
-    from datetime import timedelta
-
+    """Delete what is older than the settings under `storage` keep it; the DAG `prune` does so every day."""
     from autoops.bootstrap import pipeline
-    from autoops.errors import SettingsError
-    from autoops.loop import retention
+    from autoops.loop import housekeeping
+    from autoops.services import airflow_records
 
     built = pipeline(migrate=True)
-    days = built.settings.storage.retention_days
-    if days is None:
-        raise SettingsError("storage.retention_days: null keeps everything for ever; how many days are to be kept?")
-    before = built.clock.now() - timedelta(days=days)
-    pruned = retention.prune(built, before)
-    value = {"before": before.isoformat(), "predictions": pruned.predictions, "labels": pruned.labels}
-    console.show(
-        value, json, f"deleted {pruned.predictions} predictions and {pruned.labels} labels of before {before:%Y-%m-%d}"
-    )
+    swept = housekeeping.prune(built)
+    logs = airflow_records.prune(built.settings, built.clock)
+    if logs is not None:
+        swept.append(housekeeping.Swept("log files of Airflow, with its old runs", logs, "storage.airflow_days"))
+    value = {one.what: one.deleted for one in swept}
+    lines = [f"deleted {one.deleted:>9} {one.what} ({one.keep})" for one in swept]
+    console.show(value, json, "\n".join(lines) or "every setting under storage is null: nothing is ever deleted")

@@ -104,6 +104,10 @@ class MonthStore:
             logger.warning("%s cannot be read and counts as not ingested: %s", path, error)
             return None
 
+    def delete(self, month: Month) -> None:
+        """Forget a month; whoever needs it fetches it again."""
+        self._path(month).unlink(missing_ok=True)
+
     def load(self, months: Sequence[Month]) -> pd.DataFrame:
         """The trips of these months, in order of time. Raises NotFound that names the months not ingested."""
         wanted = sorted(set(months))

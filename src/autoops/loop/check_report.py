@@ -1,12 +1,14 @@
 """What a check leaves to look at: the verdict and, now and then, a page; both in MLflow too."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from autoops.drift.monitor import DriftVerdict, Reference
+from autoops.drift.verdict import findings_of
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.windows import Window
 from autoops.registry import ModelVersion
@@ -20,14 +22,14 @@ def publish(
     current: pd.DataFrame,
     verdict: DriftVerdict,
 ) -> dict[str, Any]:
-    """Writes the verdict and, for an alarm and once a day, the page; logs both to MLflow. `current` are the
-    window's predictions as a frame."""
+    """Write the verdict and, once a day and for what alarms for the first time that day, the page; log both to MLflow.
+    `current` are the window's predictions as a frame."""
     name = _name(pipeline, champion, window)
     directory = pipeline.reports / name
     directory.mkdir(parents=True, exist_ok=True)
     files: list[Path] = [directory / "verdict.json"]
     files[0].write_text(json.dumps(verdict.to_json(), indent=2))
-    if len(current) and (verdict.alarm or _first_today(pipeline, champion)):
+    if len(current) and wants_page(verdict, _judged_today(pipeline, champion)):
         from autoops.drift.page import write_page
 
         files.append(directory / "drift.html")
@@ -45,6 +47,13 @@ def _name(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str:
     return name if window.days is None else f"{name}-{window.days.replace(' ', '-')}"
 
 
-def _first_today(pipeline: Pipeline, champion: ModelVersion) -> bool:
+def _judged_today(pipeline: Pipeline, champion: ModelVersion) -> list[Mapping[str, Any]]:
     today = pipeline.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return not pipeline.checks.latest(champion.number, since=today, judged=True)
+    return [check.report for check in pipeline.checks.latest(champion.number, since=today, judged=True, limit=None)]
+
+
+def wants_page(verdict: DriftVerdict, judged_today: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a window is the first of the day, or alarms for what none of `judged_today` alarmed for. A page is
+    3.7 MB, and an incident that waits months for its data alarms at each check."""
+    known = frozenset(name for report in judged_today for name in findings_of(report))
+    return not judged_today or (verdict.alarm and not verdict.findings <= known)

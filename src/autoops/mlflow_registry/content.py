@@ -1,8 +1,10 @@
 """What a training run holds in MLflow: parameters, metrics, inputs, figures, bundle and the model itself."""
 
 import json
+import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -67,6 +69,7 @@ def _log_model(client: Any, training: TrainingRun, experiment_id: str, run_id: s
     with tempfile.TemporaryDirectory(prefix="autoops-model-") as directory:
         place = Path(directory) / "model"
         _save_model(training, place, run_id, logged)
+        _compress(place / "model.skops")
         client.log_model_artifacts(logged.model_id, str(place))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
@@ -89,6 +92,16 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
         )
     except mlflow.exceptions.MlflowException as error:
         raise BundleError(f"{type(training.model).__name__} cannot be saved: {told(error)}") from error
+
+
+def _compress(model: Path) -> None:
+    """Rewrite skops' archive, which MLflow stores uncompressed, in the form that `skops.io.load` reads as well."""
+    fresh = model.with_suffix(".fresh")
+    with zipfile.ZipFile(model) as stored, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for name in stored.namelist():
+            with stored.open(name) as member, packed.open(name, "w", force_zip64=True) as copy:
+                shutil.copyfileobj(member, copy, 1 << 20)
+    fresh.replace(model)
 
 
 def _types_of_sklearn(model: Any) -> list[str]:

@@ -1,0 +1,62 @@
+"""Old runs and logs of Airflow. Its database is changed by its own command alone, `airflow db clean`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from autoops.clock import Clock
+from autoops.errors import ServiceUnavailable
+from autoops.services.environment import environment
+from autoops.settings import Settings
+
+DATABASE_VARIABLE = "AUTOOPS_AIRFLOW_DATABASE"
+"""URL of Airflow's database where `autoops up` does not run it; Airflow hides its own variable from tasks."""
+
+TABLES = (
+    *("dag_run", "task_instance", "task_instance_history", "task_reschedule", "xcom"),
+    *("log", "job", "asset_event", "import_error", "revoked_token"),
+)
+"""Of these Airflow keeps the last scheduled run of each DAG, so that no schedule begins anew."""
+
+
+def prune(settings: Settings, clock: Clock) -> int | None:
+    """Delete Airflow's runs and logs older than `airflow_days`; return how many log files, None where there is no
+    Airflow of this installation. Raises ServiceUnavailable with the end of what Airflow said."""
+    days, variables = settings.storage.airflow_days, _variables(settings)
+    if days is None or variables is None:
+        return None
+    before = clock.now() - timedelta(days=days)
+    command = [sys.executable, "-m", "airflow", "db", "clean", "--yes", "--skip-archive", "--error-on-cleanup-failure"]
+    command += ["--clean-before-timestamp", before.isoformat(), "--tables", ",".join(TABLES), "--batch-size", "1000"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServiceUnavailable(f"airflow db clean failed: {(done.stderr or done.stdout)[-1000:]}")
+    return delete_logs(_logs(settings, variables), before)
+
+
+def _variables(settings: Settings) -> Mapping[str, str] | None:
+    """The environment in which Airflow's command finds its database."""
+    if url := os.environ.get(DATABASE_VARIABLE):
+        return {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
+    return environment(settings) if (settings.storage.home / "airflow" / "airflow.db").exists() else None
+
+
+def _logs(settings: Settings, variables: Mapping[str, str]) -> Path:
+    return Path(variables.get("AIRFLOW__LOGGING__BASE_LOG_FOLDER", Path(variables["AIRFLOW_HOME"]) / "logs"))
+
+
+def delete_logs(folder: Path, before: datetime) -> int:
+    """Files that were not written to since, and folders that are empty then."""
+    deleted = 0
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_symlink() or path.stat().st_mtime >= before.timestamp():
+            continue
+        if path.is_file():
+            path.unlink()
+            deleted += 1
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    return deleted
