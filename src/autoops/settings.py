@@ -166,7 +166,6 @@ class Storage(Section):
     url: OptionalUrl = None
     timeout_s: Seconds = 15
     lock_timeout_s: Seconds = 120
-    retention_days: Days | None = None
     retention_days: Days | None = 365
     reports_days: Days | None = 90
     versions_days: Days | None = 180

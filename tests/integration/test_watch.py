@@ -150,6 +150,8 @@ def test_a_retraining_that_waits_for_approval_has_no_deadline(pipeline: Pipeline
     pipeline.ledger.set_status(incident, "waiting_for_approval", "say yes", actor="test")
     check(pipeline)
     assert "deadline" not in " ".join(later(pipeline, days=2))
+
+
 def test_a_freeze_that_grows_old_is_told_once(pipeline: Pipeline) -> None:
     controls.freeze(pipeline, reason="holidays", actor="cli:ann")
     check(pipeline)
