@@ -26,7 +26,11 @@ Runs once a day and deletes what is older than the settings `storage.retention_d
     dag_id="prune",
     schedule=timedelta(days=1),
     doc_md=DOC,
-    **{**ROUTINE, "default_args": ROUTINE["default_args"] | {"execution_timeout": timedelta(hours=2)}},
+    **{
+        **ROUTINE,
+        "dagrun_timeout": timedelta(hours=6),
+        "default_args": ROUTINE["default_args"] | {"execution_timeout": timedelta(hours=2)},
+    },
 )
 def prune() -> None:
     @task
