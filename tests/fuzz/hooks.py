@@ -64,7 +64,9 @@ def _each_id_for_one_trip(body: dict[str, Any]) -> dict[str, Any]:
     trip = {field: value for field, value in body.items() if field != "request_id" and value is not None}
     if _trips.setdefault(name, trip) == trip:
         return body
-    return body | {"request_id": uuid.uuid4().hex}
+    fresh = uuid.uuid4().hex
+    _trips[fresh] = trip
+    return body | {"request_id": fresh}
 
 
 def _as_integers(value: Any, name: str = "") -> Any:

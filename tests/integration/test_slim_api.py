@@ -105,6 +105,7 @@ def test_the_champion_is_served(slim: Path, registry: MlflowRegistry, mlflow_uri
     with served(slim, tmp_path, registry, mlflow_uri) as client:
         assert client.get("/ready").json()["model_version"] == 1
         answer = client.post("/predict", json=TRIP).raise_for_status().json()
+        assert client.get("/docs/assets/swagger-ui-bundle.js").is_success
     assert answer["model_version"] == 1
     assert 1 <= answer["trip_duration_minutes"] <= 60
 

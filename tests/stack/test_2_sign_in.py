@@ -68,6 +68,7 @@ PROTECTED = [
     ("GET", "/model/info"),
     ("GET", "/metrics"),
     ("GET", "/docs"),
+    ("GET", "/docs/assets/start.js"),
     ("GET", "/openapi.json"),
 ]
 

@@ -15,7 +15,7 @@ from autoops.clock import Clock
 from autoops.instances import Instances
 from autoops.predictions import PredictionLog
 from autoops.registry import Registry
-from autoops.serving import keys, openapi, problems
+from autoops.serving import docs_page, keys, openapi, problems
 from autoops.serving.batches import Batches
 from autoops.serving.bodies import batch_bytes
 from autoops.serving.budget import Budget
@@ -123,9 +123,12 @@ def _http(
         description="Trip durations from the champion; each prediction is logged before it is answered.",
         lifespan=lifespan,
         root_path=settings.serving.root_path,
+        docs_url=None,
         redoc_url=None,
+        openapi_tags=openapi.TAGS,
     )
     app.include_router(router(endpoints))
+    docs_page.install(app)
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
     largest = batch_bytes(endpoints.max_batch)

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Scope as HttpScope
 
+from autoops.serving import docs_page
 from autoops.serving.guard_rates import Rates
 from autoops.serving.keys import KEY, Keys, Scope
 from autoops.serving.middleware import READING
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 OPEN = frozenset({"/health", "/ready"})
 """What those ask who have to know whether this process does its work."""
 
-PAGES = frozenset({"/docs", "/openapi.json"})
+PAGES = frozenset({docs_page.PAGE, *docs_page.ASSETS, "/openapi.json"})
 """What a browser opens. It can send a key as a password only; nothing else is answered to one, because a browser sends
 a password along whoever makes it ask."""
 

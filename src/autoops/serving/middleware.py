@@ -4,7 +4,7 @@ Pure ASGI and one layer, because each further one costs a request about as much 
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from fastapi import Response
@@ -20,6 +20,8 @@ OTHER = "other"
 """The route of every path that is not ours: a label must not take whatever a client makes up."""
 
 READING = ("GET", "HEAD")
+
+_NO_STORE = (b"cache-control", b"no-store")
 
 Refusal = Callable[[Scope, str], Response | None]
 
@@ -109,7 +111,7 @@ class RequestLayer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (request_ids.HEADER, request_id)]
+                message["headers"] = _with_defaults(message.get("headers", ()), request_id)
                 if work is not None:
                     work.release()
             await send(message)
@@ -156,6 +158,14 @@ class RequestLayer:
         self._metrics.answered(path if path in self._routes else OTHER, status, duration_ns / 1e9)
         if self._log_requests:
             request_ids.log(scope, status, duration_ns)
+
+
+def _with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers with the request's id, and with "no-store" unless they say how long to cache."""
+    complete = [*headers, (request_ids.HEADER, request_id)]
+    if all(name != b"cache-control" for name, _ in headers):
+        complete.append(_NO_STORE)
+    return complete
 
 
 def path_of(scope: Scope) -> str:

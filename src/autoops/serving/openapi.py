@@ -30,15 +30,40 @@ _TAKEN = (Trip, TripBatch, TripColumnBatch, GroundTruthBatch)
 _GIVEN = (PredictionBatch, PredictionColumnBatch, Problem)
 
 
+TAGS: list[dict[str, Any]] = [
+    {"name": "predictions", "description": "Predict trips, and report what they really took."},
+    {"name": "model", "description": "The model version that answers."},
+    {"name": "operations", "description": "For load balancers and Prometheus."},
+]
+"""The groups of the routes, in the order in which /docs shows them."""
+
+# Without `pickup_at`, so that a trip sent from /docs counts as one of now and not as a stray of another year.
+_TRIP = {"trip_distance": 2.3, "passenger_count": 1, "pickup_location_id": 74, "dropoff_location_id": 41}
+_COLUMNS = {name: [value, value] for name, value in _TRIP.items()}
+_OWN_ID = "docs-example-1"
+_LABEL = {"request_id": _OWN_ID, "trip_duration_minutes": 11.5}
+_EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
+    Trip: {
+        "trip": {"summary": "A trip that begins now", "value": _TRIP},
+        "own_id": {"summary": "The same with an id of your own", "value": _TRIP | {"request_id": _OWN_ID}},
+    },
+    TripBatch: {"rows": {"summary": "Rows", "value": {"trips": [_TRIP, _TRIP]}}},
+    TripColumnBatch: {"columns": {"summary": "Columns", "value": {"columns": _COLUMNS}}},
+    GroundTruthBatch: {"labels": {"summary": "The label of the trip with your own id", "value": {"labels": [_LABEL]}}},
+}
+
+
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The `openapi_extra` of a route that takes this model."""
-    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    content = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}, "examples": _EXAMPLES[model]}
+    return {"requestBody": {"required": True, "content": {JSON: content}}}
 
 
 def batch_body() -> dict[str, Any]:
     """The `openapi_extra` of the route that takes batches."""
-    content = {JSON: {"schema": _one_of(TripBatch, TripColumnBatch)}, arrow.MEDIA_TYPE: _stream(_taken_columns())}
+    examples = _EXAMPLES[TripBatch] | _EXAMPLES[TripColumnBatch]
+    json = {"schema": _one_of(TripBatch, TripColumnBatch), "examples": examples}
+    content = {JSON: json, arrow.MEDIA_TYPE: _stream(_taken_columns())}
     return {"requestBody": {"required": True, "content": content}}
 
 

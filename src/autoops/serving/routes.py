@@ -132,6 +132,7 @@ def router(endpoints: Endpoints) -> APIRouter:
             path,
             endpoint,
             methods=["POST"],
+            tags=["predictions"],
             response_model=model,
             responses=faults,
             openapi_extra=body_of(body),
@@ -143,6 +144,7 @@ def router(endpoints: Endpoints) -> APIRouter:
         "/predict/batch",
         endpoints.predict_batch,
         methods=["POST"],
+        tags=["predictions"],
         route_class_override=Direct,
         response_class=Response,
         responses=batch_answers() | problems(400, 406, 413, 415, 422, 503),
@@ -155,12 +157,12 @@ def router(endpoints: Endpoints) -> APIRouter:
         made.add_api_route(path, endpoint, **declared)
         made.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
-    get("/model/info", endpoints.model_info)
-    made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], responses=problems(503))
-    get("/health", endpoints.health)
-    get("/ready", endpoints.ready, responses=problems(503))
+    get("/model/info", endpoints.model_info, tags=["model"])
+    made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], tags=["model"], responses=problems(503))
+    get("/health", endpoints.health, tags=["operations"])
+    get("/ready", endpoints.ready, tags=["operations"], responses=problems(503))
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-    get("/metrics", endpoints.metrics, response_class=Response, responses=text)
+    get("/metrics", endpoints.metrics, tags=["operations"], response_class=Response, responses=text)
     return made
 
 

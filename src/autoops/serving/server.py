@@ -14,12 +14,11 @@ from autoops.serving.stopping import DRAIN_S, ends_in_time
 from autoops.settings import Serving
 
 _HEADERS = [
-    ("cache-control", "no-store"),
     ("content-security-policy", "frame-ancestors 'none'"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 ]
-"""Of every answer: nobody keeps it, frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
+"""Of every answer: nobody frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
 
 _BACKLOG = 2048
 _MOST_CONNECTIONS = 4_096

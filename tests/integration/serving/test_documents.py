@@ -1,8 +1,10 @@
-"""What a browser or a load balancer asks for: HEAD, the OpenAPI document, and both behind a proxy's prefix."""
+"""What a browser or a load balancer asks for: HEAD, /docs, the OpenAPI document, and both behind a proxy's prefix."""
 
 import gzip
+import re
 import socket
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -17,7 +19,7 @@ from tests.integration.serving.test_bad_input import problem_of
 PREFIX = "/models/taxi"
 
 
-READ = ("/health", "/ready", "/metrics", "/model/info", "/openapi.json", "/docs")
+READ = ("/health", "/ready", "/metrics", "/model/info", "/openapi.json", "/docs", "/docs/assets/swagger-ui.css")
 POSTED = ("/predict", "/predict/batch", "/ground-truth")
 
 
@@ -30,6 +32,9 @@ def test_what_is_read_and_what_is_refused(api: httpx.Client) -> None:
     assert api.get("/openapi.json").content == first.content
     for path in POSTED:
         refused_with_what_is_taken(api, path)
+    the_page_loads_nothing_from_elsewhere(api)
+    every_operation_is_in_a_group(first.json())
+    every_example_is_answered(api, first.json())
     with socket.create_connection((api.base_url.host, api.base_url.port or 0), timeout=10) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: api\r\nContent-Length: 10\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
@@ -49,6 +54,71 @@ def refused_with_what_is_taken(api: httpx.Client, path: str) -> None:
     answer = api.post(path, content=b"a,b", headers={"content-type": "text/csv"})
     assert "content-type: expected application/json" in problem_of(answer, 415).detail
     assert "application/json" in answer.headers["accept"]
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, what its scripts contain, and its content security policy."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline = self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        assert not [name for name in given if name.startswith("on")]
+        self.addresses += [given[name] for name in ("src", "href", "data-document") if name in given]
+        if given.get("http-equiv") == "Content-Security-Policy":
+            self.policy = given["content"]
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag in ("script", "style"):
+            self.inline += data.strip()
+
+
+SOURCES = {"'none'", "'self'", "'unsafe-inline'", "data:"}
+
+
+def the_page_loads_nothing_from_elsewhere(api: httpx.Client) -> None:
+    """The bundle of Swagger UI names other hosts, for example of schemas; the policy forbids to ask them."""
+    page = Page(api.get("/docs").text)
+    policy = {name: set(sources) for name, *sources in map(str.split, page.policy.split(";"))}
+    assert policy["default-src"] == {"'none'"}
+    assert policy["script-src"] == policy["connect-src"] == {"'self'"}
+    assert set().union(*policy.values()) <= SOURCES
+    assert page.inline == ""
+    assert len(page.addresses) == 5
+    loaded = {address: api.get(urljoin("/docs", address)) for address in page.addresses}
+    for address, answer in loaded.items():
+        assert not re.match(r"[a-z]+:|//", address), address
+        assert answer.status_code == 200, address
+        cached = "private, max-age=86400" if "assets" in address else "no-store"
+        assert answer.headers["cache-control"] == cached
+    assert set(re.findall(r"url\([\"']?(\w+:?)", loaded["docs/assets/swagger-ui.css"].text)) == {"data:"}
+    assert "@import" not in loaded["docs/assets/swagger-ui.css"].text
+    assert "//" not in loaded["docs/assets/start.js"].text
+    reads_openapi_3_1 = "spec.openapis.org/oas/3.1" in loaded["docs/assets/swagger-ui-bundle.js"].text
+    assert reads_openapi_3_1
+
+
+def every_operation_is_in_a_group(document: dict[str, Any]) -> None:
+    groups = {tag["name"] for tag in document["tags"]}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert len(operation["tags"]) == 1, path
+            assert operation["tags"][0] in groups, path
+
+
+def every_example_is_answered(api: httpx.Client, document: dict[str, Any]) -> None:
+    """Twice, because a button can be pressed twice."""
+    for path in POSTED:
+        examples = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+        assert examples
+        for example in [*examples.values()] * 2:
+            assert api.post(path, json=example["value"]).status_code == 200, (path, example)
+    label = examples["labels"]["value"]
+    assert api.post("/ground-truth", json=label).json()["attached"] == 1
 
 
 @pytest.fixture
@@ -81,10 +151,11 @@ def proxy(start: Start) -> Iterator[str]:
     server.server_close()
 
 
-def test_behind_a_prefix_the_page_finds_the_document_and_the_document_the_api(proxy: str) -> None:
-    page = httpx.get(f"{proxy}{PREFIX}/docs").text
-    assert f"'{PREFIX}/openapi.json'" in page
-    document = httpx.get(f"{proxy}{PREFIX}/openapi.json").json()
+def test_behind_a_prefix_the_page_finds_its_assets_and_the_document_the_api(proxy: str) -> None:
+    page = f"{proxy}{PREFIX}/docs"
+    for address in Page(httpx.get(page).text).addresses:
+        assert httpx.get(urljoin(page, address)).is_success, address
+    document = httpx.get(urljoin(page, "openapi.json")).json()
     (server,) = document["servers"]
     predict = urljoin(proxy, server["url"]) + "/predict"
     assert httpx.post(predict, json=TRIP).is_success

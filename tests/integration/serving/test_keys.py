@@ -37,7 +37,7 @@ ALLOWED = {
     "admin": {"/model/reload"} | LOOKS,
     "": LOOKS,
 }
-PAGES = ("/docs", "/openapi.json")
+PAGES = ("/docs", "/docs/assets/start.js", "/docs/assets/swagger-ui-bundle.js", "/openapi.json")
 
 
 @pytest.fixture
