@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
 import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version as installed
@@ -106,7 +107,10 @@ def _compress(model: Path) -> None:
 
 def _types_of_sklearn(model: Any) -> list[str]:
     """What skops does not know and scikit-learn itself defines; anything else stays untrusted."""
-    import skops.io
+    with warnings.catch_warnings():
+        # The import asks every loaded module for the names of SciPy's functions, and Airflow's modules warn of each.
+        warnings.filterwarnings("ignore", r"The `airflow\.", FutureWarning)
+        import skops.io
 
     unknown = skops.io.get_untrusted_types(data=skops.io.dumps(model))
     return [name for name in unknown if name.startswith("sklearn.")]
