@@ -387,8 +387,8 @@ def test_looks_go_on_while_a_version_loads(following: Holder, slow: Slow, seen: 
     slow.set_alias(CHAMPION, 2)
     assert following.look() == "loading"
     slow.goes_on.set()
-    eventually(lambda: numbers(following) == (2, 1))
-    assert seen == ["swapped", "unchanged", "swapped"]
+    eventually(lambda: seen == ["swapped", "unchanged", "swapped"])
+    assert numbers(following) == (2, 1)
 
 
 def test_going_back_does_not_wait_for_a_load(following: Holder, slow: Slow) -> None:
