@@ -24,7 +24,8 @@ Runs once a day and deletes what is older than the settings `storage.retention_d
 
 @dag(
     dag_id="prune",
-    schedule=timedelta(days=1),
+    # A time of day, because an interval would begin with a run at the first start, beside everything that comes up.
+    schedule="17 3 * * *",
     doc_md=DOC,
     **{
         **ROUTINE,

@@ -65,6 +65,12 @@ def test_the_watchdog_tells_whether_it_could_look_or_not(parsed: dict[str, Any])
     assert watchdog["tasks"]["tell"]["trigger_rule"] == "all_done"
 
 
+def test_pruning_waits_for_its_time_of_day_and_does_not_begin_with_the_installation(parsed: dict[str, Any]) -> None:
+    prune = parsed["dags"]["prune"]
+    assert "CronTriggerTimetable" in prune["schedule"]
+    assert (prune["catchup"], prune["max_active_runs"]) == (False, 1)
+
+
 def test_only_a_task_behind_the_short_circuit_emits_the_incident(parsed: dict[str, Any]) -> None:
     tasks = parsed["dags"]["drift_monitor"]["tasks"]
     emitting = [name for name, task in tasks.items() if task["outlets"]]
