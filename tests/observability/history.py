@@ -30,8 +30,13 @@ def new_pipeline(directory: Path, settings: Settings, engine: sa.Engine) -> Pipe
         changes_from=CHANGE,
     )
     pipeline = pipeline_in(directory, settings, engine)
-    pipeline.clock.advance(seconds=(datetime.now(UTC) - pipeline.clock.now()).total_seconds())
+    catch_up(pipeline)
     return pipeline
+
+
+def catch_up(pipeline: Pipeline) -> None:
+    """Set its clock to the present, in which prediction ids are given."""
+    pipeline.clock.advance(seconds=(datetime.now(UTC) - pipeline.clock.now()).total_seconds())
 
 
 def begin(pipeline: Pipeline, directory: Path) -> None:
@@ -50,6 +55,7 @@ def degrade_and_heal(pipeline: Pipeline, directory: Path) -> None:
     (incident,) = monitoring.check(pipeline)["actionable"]
     assert retrain(pipeline, "second", incident_id=incident)["promoted"]
     drive(pipeline, world, AFTER, slice(0, 1_000))
+    catch_up(pipeline)
     assert monitoring.check(pipeline)["model_version"] == champion_of(pipeline.registry).number == 2
 
 

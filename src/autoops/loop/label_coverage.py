@@ -49,7 +49,8 @@ def coverage_of(pipeline: Pipeline, champion: ModelVersion) -> Coverage | None:
     """Return the coverage of live traffic; None before there are enough predictions that labels are due for."""
     before = _last(pipeline)
     due_s = before["due_s"] if before and before["missing"] else _due_s(pipeline, champion)
-    due_s = due_s or (before or {}).get("due_s")
+    if due_s is None and before:
+        due_s = before["due_s"]
     if due_s is None:
         return None
     rows = _made_before(pipeline, pipeline.clock.now() - timedelta(seconds=due_s))

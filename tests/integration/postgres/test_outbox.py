@@ -161,10 +161,12 @@ def test_a_repeat_at_another_instance_gets_the_first_answer_and_while_the_databa
         (standing,) = answers & set(logged(pg_engine))
         assert {predict(api, request_id="ride-2") for api in (one, other)} == {standing}
         (lost,) = answers - {standing}
-        label = {"prediction_id": lost, "trip_duration_minutes": 7}
-        assert one.post("/ground-truth", json={"labels": [label]}).json()["attached"] == 1
+        names = ({"prediction_id": lost}, {"request_id": "ride-2"})
+        labels = [name | {"trip_duration_minutes": 7 + n} for n, name in enumerate(names)]
+        answer = one.post("/ground-truth", json={"labels": labels}).json()
+        assert (answer["pending"], answer["attached"]) == ([0], 1)
     (labelled,) = PredictionLog(pg_engine).latest_labelled(Scope(1), 10)
-    assert (labelled.logged.id, labelled.trip_duration_minutes) == (standing, 7.0)
+    assert (labelled.logged.id, labelled.trip_duration_minutes) == (standing, 8.0)
 
 
 def test_the_outbox_of_a_process_that_is_gone_is_adopted(

@@ -38,7 +38,7 @@ def test_a_pickle_is_quarantined_and_never_run(
     version = registry.register(poisoned(runs[0], tmp_path / "poisoned", sprung))
     registry.set_alias(CHAMPION, version.number)
     eventually(lambda: api.get("/model/info").json()["failed_version"] == version.number)
-    assert "model.onnx does not load" in api.get("/model/info").json()["last_error"]
+    assert "golden.parquet does not read" in api.get("/model/info").json()["last_error"]
     assert api.post("/predict", json=TRIP).json()["model_version"] == 1
     assert not sprung.exists()
     pickle.loads((tmp_path / "poisoned" / bundle.MODEL).read_bytes())

@@ -90,7 +90,7 @@ def test_by_an_api_they_are_logged_there(tmp_path: Path, start: Start, engine: s
 def test_what_the_api_refuses_is_said(tmp_path: Path, api: httpx.Client, start: Start, trips: pd.DataFrame) -> None:
     small = start(max_batch=100)
     too_many = predict(tmp_path, "--url", str(small.base_url))
-    assert "answers 413: rows: at most 100" in said(too_many)
+    assert "answers 413: body: at most 116736 bytes for this path" in said(too_many)
     assert too_many.returncode == 2
     nobody = predict(tmp_path, "--url", f"http://127.0.0.1:{free_port()}")
     assert ("does not answer" in said(nobody), nobody.returncode) == (True, 6)
