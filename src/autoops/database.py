@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from autoops import label_ids, tables
+from autoops import label_ids, online_indexes, tables
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.settings import Settings
 
@@ -136,6 +136,8 @@ def _prepare_sqlite(timeout_s: float, connection: sqlite3.Connection, _record: o
         stop=tenacity.stop_after_delay(timeout_s),
         reraise=True,
     )
+    # Of a new file only, and before anything is written to it.
+    busy(connection.execute, "PRAGMA auto_vacuum=INCREMENTAL")
     busy(connection.execute, "PRAGMA journal_mode=WAL")
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -144,6 +146,41 @@ def _prepare_sqlite(timeout_s: float, connection: sqlite3.Connection, _record: o
 def _is_busy(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
+
+_PAGES_PER_STEP = 2_000
+
+
+def give_back(engine: sa.Engine) -> Iterator[int]:
+    """Give free pages of SQLite's file back to the disk, in steps, and empty its write-ahead log; yield what is left.
+
+    PostgreSQL's autovacuum reuses the space by itself. A file that an earlier release made keeps free pages for
+    new rows, until `compact` has written it anew.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with storage_errors(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == _INCREMENTAL:
+            while free := int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0):
+                driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+                # It moves one page a step of the statement, and only a script is stepped to its end.
+                driver.executescript(f"PRAGMA incremental_vacuum({_PAGES_PER_STEP})")
+                yield free
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+
+def compact(engine: sa.Engine) -> None:
+    """Write SQLite's file anew, without free pages, so that `give_back` works on it from now on.
+
+    Needs as much free disk as the file has, and nobody can write meanwhile. Does nothing on PostgreSQL.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with storage_errors(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.exec_driver_sql("VACUUM")
+
+
+_INCREMENTAL = 2
 
 MIGRATING = 0x6175746F6F7073
 """PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
@@ -170,6 +207,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
     with storage_errors():
         if engine.dialect.name == "postgresql":
             label_ids.prepare(engine)
+            online_indexes.prepare(engine)
         with engine.begin() as connection:
             _let_nobody_else_migrate(connection)
             before = _revision(connection)

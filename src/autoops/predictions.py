@@ -46,6 +46,12 @@ class Scope:
         condition = (table.model_version == self.model_version) & (table.source == self.source)
         return condition if self.since is None else condition & (table.predicted_at >= self.since)
 
+    def contains(self, row: LoggedPrediction) -> bool:
+        return (row.model_version, row.source) == (self.model_version, self.source) and self.is_in_time(row)
+
+    def is_in_time(self, row: LoggedPrediction) -> bool:
+        return self.since is None or row.predicted_at >= self.since
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledPrediction:
@@ -76,6 +82,15 @@ _INSERT = (
     .execution_options(preserve_rowcount=True)
 )
 """PostgreSQL's; where two processes log the same requests, the one waits for the other at each."""
+
+
+_STREAMED = 2_000
+"""Rows that are fetched at a time of a query without limit."""
+
+_NAMES_PER_QUERY = 500
+
+_ABOVE_ALL_IDS = "g"
+"""They are hexadecimal."""
 
 
 class PredictionLog:
@@ -137,24 +152,15 @@ class PredictionLog:
         with storage_errors(), self._engine.begin() as connection:
             labels = as_logged(connection, labels)
             insert_labels(connection, tables.ground_truth, labels, labelled_at)
-            known = self._known(connection, labels)
+            known = _known(
+                connection, [label.prediction_id for label in labels], [label.request_id for label in labels]
+            )
         return ["attached" if {label.prediction_id, label.request_id} & known else "pending" for label in labels]
 
-    def _known(self, connection: sa.Connection, labels: Sequence[Label]) -> set[str | None]:
-        known: set[str | None] = set()
-        for column, ids in (
-            (tables.predictions.c.id, [label.prediction_id for label in labels]),
-            (tables.predictions.c.request_id, [label.request_id for label in labels]),
-        ):
-            named = [i for i in ids if i is not None]
-            if connection.dialect.name == "sqlite":
-                # One parameter for all of them: SQLAlchemy takes longer over 500 than SQLite over 10,000.
-                given = sa.func.json_each(json.dumps(named)).table_valued("value")
-                known.update(connection.scalars(sa.select(column).where(column.in_(sa.select(given.c.value)))))
-                continue
-            for start in range(0, len(named), 500):
-                known.update(connection.scalars(sa.select(column).where(column.in_(named[start : start + 500]))))
-        return known
+    def known(self, prediction_ids: Sequence[str | None], request_ids: Sequence[str | None]) -> set[str | None]:
+        """Return which of these ids a logged prediction has."""
+        with storage_errors(), self._engine.connect() as connection:
+            return _known(connection, prediction_ids, request_ids)
 
     def find(self, name: str) -> LoggedPrediction | None:
         """Return the prediction with this id, else with this request_id; `KEY/ID` is the request_id of an API key."""
@@ -169,26 +175,43 @@ class PredictionLog:
 
     def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:
         """The last `limit` rows in scope with an id above `after`, oldest first."""
-        query = sa.select(*_COLUMNS).where(scope.condition())
-        if after is not None:
-            query = query.where(tables.predictions.c.id > after)
+        key = sa.tuple_(*(tables.predictions.c[name] for name in ("model_version", "source", "id")))
+        first, last = ((scope.model_version, scope.source, id) for id in (after or "", _ABOVE_ALL_IDS))
+        # Compared as a whole, the key leads along its own index. With two equalities PostgreSQL may follow the primary
+        # key instead, through all that other versions have answered since.
+        query = sa.select(*_COLUMNS).where(key > first, key < last)
+        query = query.order_by(*(column.desc() for column in key.clauses)).limit(limit)
         with storage_errors(), self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(tables.predictions.c.id.desc()).limit(limit)).all()
-        return [LoggedPrediction(*row) for row in reversed(rows)]
+            rows = connection.execute(query).all()
+        # Ids are ordered by time. A condition on predicted_at in the query would go on through all older rows of a
+        # version that serves again, in search of rows that are not there.
+        return [row for row in (LoggedPrediction(*row) for row in reversed(rows)) if scope.is_in_time(row)]
+
+    def oldest(self, after: str, before: str, limit: int) -> list[LoggedPrediction]:
+        """Return the first `limit` rows with an id above `after` and below `before`, oldest first."""
+        id = tables.predictions.c.id
+        query = sa.select(*_COLUMNS).where(id > after, id < before).order_by(id).limit(limit)
+        with storage_errors(), self._engine.connect() as connection:
+            return [LoggedPrediction(*row) for row in connection.execute(query)]
+
+    def labelled_after(self, rows: Sequence[LoggedPrediction], label_id: int) -> set[str]:
+        """Return the ids of the rows that have a label above this one."""
+        with storage_errors(), self._engine.connect() as connection:
+            return {id for id, label in _labels_of(connection, rows) if label.id > label_id}
 
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """The last `limit` predictions in scope that were labelled after label `after` and not before, each once with
         its latest label, in the order in which the labels came."""
         newest: dict[str, LabelledPrediction] = {}
-        before, more = None, True
         with storage_errors(), self._engine.connect() as connection:
-            while more and len(newest) < limit:
-                rows = 0
-                for *logged, minutes, label_id in connection.execute(_labelled(scope, after, before, limit * 2)):
-                    row = LabelledPrediction(LoggedPrediction(*logged), minutes, label_id)
-                    newest.setdefault(row.logged.id, row)
-                    before, rows = label_id, rows + 1
-                more = rows == limit * 2
+            for labels in _label_pages(connection, after, max(2 * limit, _STREAMED)):
+                found = [row for row in _with_predictions(connection, labels) if scope.contains(row.logged)]
+                counted = _labelled_until(connection, [row.logged for row in found], after)
+                for row in found:
+                    if row.logged.id not in counted:
+                        newest.setdefault(row.logged.id, row)
+                if len(newest) >= limit:
+                    break
         return list(reversed(list(newest.values())[:limit]))
 
     def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
@@ -200,18 +223,33 @@ class PredictionLog:
         with storage_errors(), self._engine.connect().execution_options(yield_per=10_000) as connection:
             yield from connection.execute(query)
 
+    def labelled_by_request(self, request_ids: Sequence[str]) -> dict[str | None, LabelledPrediction]:
+        """Return predictions by request id, each with its latest label, as far as they are in the log with one."""
+        with storage_errors(), self._engine.connect() as connection:
+            rows = _predictions(connection, tables.predictions.c.request_id, request_ids)
+            return {row.logged.request_id: row for row in _labelled(connection, list(rows))}
+
+    def label_before(self, moment: datetime) -> int:
+        """Return a label id that no label has exceeded before `moment`: all that came since then are above it.
+
+        Ids follow the order in which labels were stored, which is not quite that in which they came: some wait in an
+        outbox.
+        """
+        truth = tables.ground_truth.c
+        # Without `+ 0` PostgreSQL looks for the least id along the primary key, from the oldest label on.
+        since = sa.select(sa.func.min(truth.id + 0)).where(truth.labelled_at >= moment)
+        with storage_errors(), self._engine.connect() as connection:
+            first = connection.scalar(since)
+            if first is not None:
+                return int(first) - 1
+            return int(connection.scalar(sa.select(sa.func.max(truth.id))) or 0)
+
     def labelled_at(self, rows: Sequence[LoggedPrediction]) -> dict[str, datetime]:
         """When the first label came, by prediction id, of those of the rows that have one."""
-        truth = tables.ground_truth.c
         found: dict[str, datetime] = {}
         with storage_errors(), self._engine.connect() as connection:
-            for start in range(0, len(rows), 500):
-                for column in (truth.prediction_id, truth.request_id):
-                    name_of = attrgetter(column.name.removeprefix("prediction_"))
-                    ids = {name_of(row): row.id for row in rows[start : start + 500] if name_of(row) is not None}
-                    query = sa.select(column, truth.labelled_at).where(column.in_(list(ids)))
-                    for name, moment in connection.execute(query):
-                        found[ids[name]] = min(moment, found.get(ids[name], moment))
+            for id, label in _labels_of(connection, rows):
+                found[id] = min(label.labelled_at, found.get(id, label.labelled_at))
         return found
 
     def count(self, scope: Scope, after: str | None = None) -> int:
@@ -254,6 +292,10 @@ def _joined(*columns: sa.ColumnElement[Any]) -> list[sa.Select[Any]]:
     ]
 
 
+# Labels and predictions are put together here and not in a join. Pages along one index and lookups in another cost what
+# they return on every database, whatever its planner knows; a join costs a walk through the log where it guesses wrong.
+
+
 def insert_labels(connection: sa.Connection, table: sa.Table, labels: Sequence[Label], labelled_at: datetime) -> None:
     """Insert all labels, into this table or its like in an outbox."""
     columns = {name: [getattr(label, name) for label in labels] for name in _LABEL}
@@ -267,17 +309,81 @@ def insert_labels(connection: sa.Connection, table: sa.Table, labels: Sequence[L
     )
 
 
-def _labelled(scope: Scope, after: int | None, before: int | None, limit: int) -> sa.CompoundSelect[Any]:
-    """Select the newest `limit` labels with their predictions. A prediction with a label up to `after` has counted."""
-    truth, logged, older = tables.ground_truth.c, tables.predictions.c, tables.ground_truth.alias().c
-    conditions = [scope.condition()]
-    if before is not None:
-        conditions.append(truth.id < before)
-    if after is not None:
-        same = (older.prediction_id == logged.id, older.request_id == logged.request_id)
-        conditions += [truth.id > after, *(~sa.exists().where(older.id <= after, one) for one in same)]
-    halves = [
-        half.where(*conditions).order_by(truth.id.desc()).limit(limit).subquery()
-        for half in _joined(*_COLUMNS, truth.trip_duration_minutes, truth.id.label("label_id"))
-    ]
-    return sa.union_all(*(sa.select(half) for half in halves)).order_by(sa.desc("label_id")).limit(limit)
+def _label_pages(connection: sa.Connection, after: int | None, rows: int) -> Iterator[Sequence[Any]]:
+    """Yield the labels above `after`, the newest first."""
+    truth = tables.ground_truth.c
+    query = sa.select(truth.id, truth.prediction_id, truth.request_id, truth.trip_duration_minutes)
+    query = query.where(truth.id > (after or 0)).order_by(truth.id.desc()).limit(rows)
+    page = connection.execute(query).all()
+    while page:
+        yield page
+        page = connection.execute(query.where(truth.id < page[-1].id)).all() if len(page) == rows else []
+
+
+def _with_predictions(connection: sa.Connection, labels: Sequence[Any]) -> Iterator[LabelledPrediction]:
+    """Yield the labels with their predictions, in their order, without those that name none."""
+    logged = tables.predictions.c
+    by_id = {row.id: row for row in _predictions(connection, logged.id, [label.prediction_id for label in labels])}
+    named = _predictions(connection, logged.request_id, [label.request_id for label in labels])
+    by_request = {row.request_id: row for row in named}
+    for label in labels:
+        row = by_request.get(label.request_id) or by_id.get(label.prediction_id)
+        if row is not None:
+            yield LabelledPrediction(row, label.trip_duration_minutes, label.id)
+
+
+def _known(
+    connection: sa.Connection, prediction_ids: Sequence[str | None], request_ids: Sequence[str | None]
+) -> set[str | None]:
+    known: set[str | None] = set()
+    for column, ids in ((tables.predictions.c.id, prediction_ids), (tables.predictions.c.request_id, request_ids)):
+        if connection.dialect.name == "sqlite":
+            # One parameter for all of them: SQLAlchemy takes longer over 500 than SQLite over 10,000.
+            given = sa.func.json_each(json.dumps([name for name in ids if name is not None])).table_valued("value")
+            known.update(connection.scalars(sa.select(column).where(column.in_(sa.select(given.c.value)))))
+            continue
+        for some in _slices(ids):
+            known.update(connection.scalars(sa.select(column).where(column.in_(some))))
+    return known
+
+
+def _predictions(
+    connection: sa.Connection, column: sa.Column[str], names: Sequence[str | None]
+) -> Iterator[LoggedPrediction]:
+    query = sa.select(*_COLUMNS)
+    for some in _slices(names):
+        yield from (LoggedPrediction(*row) for row in connection.execute(query.where(column.in_(some))))
+
+
+def _labelled(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> Iterator[LabelledPrediction]:
+    """Yield the rows that have a label, each with its latest."""
+    found: dict[str, tuple[int, float]] = {}
+    for id, label in _labels_of(connection, rows):
+        found[id] = max(found.get(id, (0, 0.0)), (label.id, label.trip_duration_minutes))
+    for row in rows:
+        if row.id in found:
+            label_id, minutes = found[row.id]
+            yield LabelledPrediction(row, minutes, label_id)
+
+
+def _labelled_until(connection: sa.Connection, rows: Sequence[LoggedPrediction], label_id: int | None) -> set[str]:
+    """Return the ids of the rows that have a label up to this one."""
+    if not label_id:
+        return set()
+    return {id for id, label in _labels_of(connection, rows) if label.id <= label_id}
+
+
+def _labels_of(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> Iterator[tuple[str, Any]]:
+    """Yield all labels of the rows, each with the id of its prediction."""
+    truth = tables.ground_truth.c
+    by_request = {row.request_id: row.id for row in rows}
+    for column, ids in ((truth.prediction_id, {row.id: row.id for row in rows}), (truth.request_id, by_request)):
+        query = sa.select(column.label("name"), truth.id, truth.trip_duration_minutes, truth.labelled_at)
+        for some in _slices(list(ids)):
+            for label in connection.execute(query.where(column.in_(some))):
+                yield ids[label.name], label
+
+
+def _slices(names: Sequence[str | None]) -> Iterator[Sequence[str]]:
+    known = [name for name in names if name is not None]
+    return (known[start : start + _NAMES_PER_QUERY] for start in range(0, len(known), _NAMES_PER_QUERY))

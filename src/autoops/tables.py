@@ -53,7 +53,7 @@ predictions = sa.Table(
     sa.Column("dropoff_location_id", sa.SmallInteger, nullable=False),
     sa.Column("prediction", sa.Float, nullable=False),
     sa.Column("key", sa.String(64)),
-    sa.Index(None, "model_version", "id"),
+    sa.Index(None, "model_version", "source", "id"),
 )
 
 ground_truth = sa.Table(
@@ -64,6 +64,7 @@ ground_truth = sa.Table(
     sa.Column("request_id", RequestId, index=True),
     sa.Column("trip_duration_minutes", sa.Float, nullable=False),
     sa.Column("labelled_at", UtcDateTime, nullable=False),
+    sa.Index(None, "labelled_at"),
 )
 
 checks = sa.Table(
@@ -81,6 +82,7 @@ checks = sa.Table(
     sa.Column("last_label_id", LabelId),
     sa.Column("report", sa.JSON, nullable=False),
     sa.Index(None, "model_version", "id"),
+    sa.Index(None, "model_version", "verdict", "id"),
 )
 
 incidents = sa.Table(
@@ -111,6 +113,8 @@ ledger = sa.Table(
     sa.Column("model_version", sa.Integer),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Index(None, "kind", "at"),
+    sa.Index(None, "model_version", "id"),
 )
 
 claims = sa.Table(
@@ -173,6 +177,7 @@ deliveries = sa.Table(
     sa.Column("alert_id", sa.Integer, sa.ForeignKey("alerts.id"), primary_key=True),
     sa.Column("receiver", sa.String(50), primary_key=True),
     sa.Column("told_at", UtcDateTime, nullable=False),
+    sa.Index(None, "receiver", "told_at"),
 )
 
 schema_compatibility = sa.Table(

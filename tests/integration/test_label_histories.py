@@ -131,8 +131,8 @@ class History:
         self._cursors, self._minutes, self._now = {0.0: 0}, 0, BEGIN
         self._replicas: list[Replica] = []
         if pipeline.log.engine.dialect.name != "sqlite":
-            arrivals = Arrivals(pipeline.log.engine, pipeline.clock)
-            self._replicas = [Replica(folder / f"{seed}-{n}.db", arrivals, self._model) for n in range(2)]
+            self._arrivals = Arrivals(pipeline.log.engine, pipeline.clock)
+            self._replicas = [Replica(folder / f"{seed}-{n}.db", self._arrivals, self._model) for n in range(2)]
 
     def run(self) -> None:
         steps: list[Callable[[], None]] = [self._predict] * 6 + [self._label] * 6 + [self._send] * 2
@@ -143,6 +143,8 @@ class History:
         self._read()
         for replica in self._replicas:
             replica.outbox.close()
+        if self._replicas:
+            self._arrivals.close()
 
     def _request_id(self) -> str | None:
         name = self._chance.choice([None, None, "a", "b", "c", "d"])

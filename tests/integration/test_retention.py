@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import tables
+from autoops import database, tables
 from autoops.loop import retention
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retention import Pruned, first_id_of, prune
@@ -109,3 +109,56 @@ def test_labels_of_losing_answers_go_once_they_are_old(pipeline: Pipeline) -> No
     judged(pipeline, max(first.id, other.id), None)
     assert prune(pipeline, BEFORE) == Pruned(2, 0)
     assert kept(pipeline) == (set(), [])
+
+
+def test_pruning_pauses_between_short_transactions_and_gives_the_space_back(pipeline: Pipeline) -> None:
+    pipeline.log.append([of(OLD + timedelta(seconds=n), version=1) for n in range(3 * retention.BATCH + 1)])
+    pauses: list[float] = []
+    size = size_of(pipeline)
+    assert prune(pipeline, BEFORE, pauses.append).predictions == 3 * retention.BATCH + 1
+    assert len(pauses) >= 4
+    assert min(pauses) >= retention.LEAST_PAUSE_S
+    if pipeline.log.engine.dialect.name == "sqlite":
+        assert size_of(pipeline) < size / 2
+        assert wal_of(pipeline).stat().st_size == 0
+
+
+def test_a_file_of_an_earlier_release_gives_space_back_once_it_was_compacted(pipeline: Pipeline) -> None:
+    engine = pipeline.log.engine
+    if engine.dialect.name != "sqlite":
+        pytest.skip("a matter of SQLite's file")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA auto_vacuum=NONE")
+        connection.exec_driver_sql("VACUUM")
+    engine.dispose()
+    pipeline.log.append([of(OLD + timedelta(seconds=n), version=1) for n in range(2_000)])
+    size = size_of(pipeline)
+    prune(pipeline, BEFORE, lambda _: None)
+    assert size_of(pipeline) >= size
+    database.compact(engine)
+    assert size_of(pipeline) < size / 2
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA auto_vacuum")) == 2
+
+
+def test_the_loop_of_labels_without_prediction_goes_on_past_those_that_stay(pipeline: Pipeline) -> None:
+    """They came at one moment, more than a batch of them."""
+    kept_by_champion = of(OLD, "used", version=2)
+    pipeline.log.append([kept_by_champion])
+    pipeline.log.attach([Label(1, request_id="used")] * (retention.BATCH + 1), OLD)
+    pipeline.log.attach([Label(2, request_id="nothing")] * 3, OLD)
+    assert prune(pipeline, BEFORE, lambda _: None) == Pruned(0, 3)
+
+
+def size_of(pipeline: Pipeline) -> int:
+    """Of the database, with what stands in its write-ahead log."""
+    engine = pipeline.log.engine
+    if engine.dialect.name != "sqlite":
+        return 0
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+    return Path(str(engine.url.database)).stat().st_size
+
+
+def wal_of(pipeline: Pipeline) -> Path:
+    return Path(f"{pipeline.log.engine.url.database}-wal")

@@ -45,14 +45,22 @@ def bootstrap(
 
 
 @verbs.command()
-def prune(json: Json = False) -> None:
+def prune(
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum", help="Then write SQLite's file anew; nobody can write meanwhile.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Delete what is older than the settings under `storage` keep it; the DAG `prune` does so every day."""
+    from autoops import database
     from autoops.bootstrap import pipeline
     from autoops.loop import housekeeping
     from autoops.services import airflow_records
 
     built = pipeline(migrate=True)
     swept = housekeeping.prune(built)
+    if vacuum:
+        database.compact(built.log.engine)
     logs = airflow_records.prune(built.settings, built.clock)
     if logs is not None:
         swept.append(housekeeping.Swept("log files of Airflow, with its old runs", logs, "storage.airflow_days"))

@@ -20,6 +20,9 @@ from autoops.registry import ModelVersion
 ROWS = 500
 """Predictions of either share: a share of a half is known within 5 %."""
 
+LOOKED_THROUGH = 20 * ROWS
+"""Labels. After a promotion, those of other versions come for long."""
+
 DUE_QUANTILE = 0.95
 """Of the delays of the newest labels: a prediction as old as that should have its own."""
 
@@ -70,7 +73,8 @@ def _last(pipeline: Pipeline) -> Mapping[str, Any] | None:
 
 
 def _due_s(pipeline: Pipeline, champion: ModelVersion) -> float | None:
-    newest = pipeline.log.latest_labelled(Scope(champion.number, LIVE), ROWS)
+    after = pipeline.log.label_before(pipeline.clock.now()) - LOOKED_THROUGH
+    newest = pipeline.log.latest_labelled(Scope(champion.number, LIVE), ROWS, after)
     known = pipeline.log.labelled_at([row.logged for row in newest])
     delays = [
         (known[one.logged.id] - one.logged.predicted_at).total_seconds() for one in newest if one.logged.id in known

@@ -4,6 +4,7 @@ Loss is judged by the contract of training: a label outside it, such as of a tri
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 
@@ -13,13 +14,19 @@ from autoops.predictions import LIVE, LabelledPrediction, Scope
 from autoops.registry import ModelVersion
 from autoops.trips import DURATION_MINUTES
 
+STRAGGLERS = timedelta(days=1)
+"""A label may be stored before its prediction, which waits in another outbox; after so long it is passed over."""
+
 
 def live_window(pipeline: Pipeline, champion: ModelVersion, size: int) -> Window:
     """The last `size` of each; of labels those within the contract. Fewer are left for a later window to count."""
-    ends = ends_of(pipeline, champion)
+    ends = _begin(pipeline, champion)
     scope = Scope(champion.number, LIVE, promoted_at(champion))
     logged = pipeline.log.latest(scope, size, ends.prediction_id)
-    labelled, outside = _by_contract(pipeline.log.latest_labelled(scope, 2 * size, ends.label_id), size)
+    found = pipeline.log.latest_labelled(scope, 2 * size, ends.label_id)
+    if len(found) < size:
+        ends = ends._replace(label_id=_passed_over(pipeline, ends.label_id, found))
+    labelled, outside = _by_contract(found, size)
     newest = max((row.label_id for row in (*labelled, *outside)), default=ends.label_id)
     prediction_id = max(row.id for row in logged) if len(logged) >= size else ends.prediction_id
     if_judged, if_broken = (
@@ -39,3 +46,19 @@ def _by_contract(
     first = int(kept[0]) if len(kept) == size else max(0, len(rows) - size)
     outside = [rows[position] for position in np.flatnonzero(~within).tolist() if position >= first]
     return [rows[position] for position in kept.tolist()], outside
+
+
+def _begin(pipeline: Pipeline, champion: ModelVersion) -> Ends:
+    """Where the last check ended; the first of a reign begins with what came since the promotion."""
+    ends, since = ends_of(pipeline, champion), promoted_at(champion)
+    if ends.label_id is None and since is not None:
+        return ends._replace(label_id=pipeline.log.label_before(since))
+    return ends
+
+
+def _passed_over(pipeline: Pipeline, after: int | None, labelled: Sequence[LabelledPrediction]) -> int | None:
+    """Return the label id from which the next check has to look on. Labels of other versions' predictions come for
+    weeks after a promotion, and each check would look through all of them again."""
+    recent = pipeline.log.label_before(pipeline.clock.now() - STRAGGLERS)
+    first = min((row.label_id for row in labelled), default=recent + 1)
+    return max(after or 0, min(recent, first - 1)) or after

@@ -6,6 +6,10 @@ A month whose data is broken says nothing of the model: it is recorded as a chec
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain
+
+import numpy as np
+import pandas as pd
 
 from autoops.drift.distances import evenly
 from autoops.loop import policy, validation
@@ -13,7 +17,7 @@ from autoops.loop.checks import ACTOR, BROKEN, JUDGED, Check
 from autoops.loop.ledger import PAGE
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.scored_months import predicted
-from autoops.loop.thirds import Attempt, Span, unjudged
+from autoops.loop.thirds import Attempt, Span, moment_of, unjudged
 from autoops.loop.validation import Quarantine
 from autoops.loop.windows import Ends, Window, ends_of
 from autoops.months import Month
@@ -52,9 +56,10 @@ def _windows(
             continue
         trips = pipeline.store.load([month])
         spans = unjudged(columns_of(trips)["pickup_at"], seen_until, _attempts(checks, month), size)
-        rows = predicted(pipeline, champion, month, trips) if spans else []
-        for span in spans:
-            yield _window(month, span, rows, size, ends)
+        chosen = [_chosen(trips, span, size) for span in spans]
+        rows = _rows_at(set(chain.from_iterable(chosen)), pipeline, champion, month, trips) if spans else {}
+        for span, positions in zip(spans, chosen, strict=True):
+            yield _window(month, span, [rows[position] for position in positions], ends)
 
 
 def _note(
@@ -95,7 +100,20 @@ def _attempt(check: Check, month: Month) -> Attempt:
     return Attempt(span, check.verdict in JUDGED)
 
 
-def _window(month: Month, span: Span, rows: Sequence[LabelledPrediction], size: int, ends: Ends) -> Window:
-    inside = [row for row in rows if span.begin <= row.logged.event_at < span.end]
-    chosen = [inside[position] for position in evenly(len(inside), min(size, len(inside)))]
-    return Window(str(month), [row.logged for row in chosen], chosen, ends, ends, span)
+def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
+    """Positions of the trips that stand for the span, spread evenly over it."""
+    moments = columns_of(trips)["pickup_at"]
+    first, end = np.searchsorted(moments, [moment_of(span.begin), moment_of(span.end)])
+    return [int(first) + position for position in evenly(int(end - first), min(size, int(end - first)))]
+
+
+def _rows_at(
+    positions: set[int], pipeline: Pipeline, champion: ModelVersion, month: Month, trips: pd.DataFrame
+) -> dict[int, LabelledPrediction]:
+    """All trips of the month are predicted, and these are kept: memory does not grow with the month."""
+    rows = enumerate(predicted(pipeline, champion, month, trips))
+    return {position: row for position, row in rows if position in positions}
+
+
+def _window(month: Month, span: Span, rows: Sequence[LabelledPrediction], ends: Ends) -> Window:
+    return Window(str(month), [row.logged for row in rows], rows, ends, ends, span)

@@ -1,26 +1,39 @@
-"""Forgetting: old predictions and their ground truth go, in small batches; checks, incidents and the ledger stay."""
+"""Retention of the prediction log: old predictions and their ground truth go; checks, incidents and the ledger stay.
 
-from collections.abc import Iterator, Sequence
+Rows go in short transactions with pauses of the same length between them, so that whoever writes waits for moments.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import sqlalchemy as sa
 
-from autoops import tables
+from autoops import database, tables
 from autoops.database import storage_errors
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.windows import ends_of, promoted_at
-from autoops.predictions import LIVE, Scope
+from autoops.predictions import LIVE, LoggedPrediction, Scope
 from autoops.registry import CHAMPION
 
-BATCH = 2_000
-"""Rows of one transaction: what it locks it locks for moments."""
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+"""Rows of one transaction."""
+
+LEAST_PAUSE_S = 0.01
+TOLD_EVERY = 100_000
+"""Rows between two lines about how far it has come."""
+
+Step = TypeVar("Step")
+Pause = Callable[[float], None]
+Needed = Callable[[list[LoggedPrediction]], set[str]]
+"""Returns the ids of the rows that must stay."""
 
 _predictions, _truth = tables.predictions.c, tables.ground_truth.c
-
-
-_NAMED = (_truth.prediction_id == _predictions.id, _truth.request_id == _predictions.request_id)
-"""How a label names its prediction. Apart, because an index serves each and none serves both."""
 
 
 @dataclass(frozen=True)
@@ -31,49 +44,62 @@ class Pruned:
     labels: int
 
 
-def prune(pipeline: Pipeline, before: datetime) -> Pruned:
-    """Deletes what was predicted before, but nothing that a window of the champion still needs: its live predictions
+def prune(pipeline: Pipeline, before: datetime, pause: Pause = time.sleep) -> Pruned:
+    """Delete what was predicted before, but nothing that a window of the champion still needs: its live predictions
     and labels that have counted in none. Ground truth goes with its prediction, or when it has waited for one since
-    before. May be interrupted at any moment and run again."""
+    before. Gives the space back that SQLite has won. May be interrupted at any moment and run again."""
     engine = pipeline.log.engine
-    labels = predictions = 0
-    for ids, request_ids in _old(engine, before, _needed(pipeline)):
+    labels = predictions = told = 0
+    for rows in _paced(_old(pipeline, before), pause):
+        ids, request_ids = [row.id for row in rows], [row.request_id for row in rows if row.request_id is not None]
         with storage_errors(), engine.begin() as connection:
             of_them = _truth.prediction_id.in_(ids) | _truth.request_id.in_(request_ids)
             labels += connection.execute(sa.delete(tables.ground_truth).where(of_them)).rowcount
             predictions += connection.execute(sa.delete(tables.predictions).where(_predictions.id.in_(ids))).rowcount
-    return Pruned(predictions, labels + _prune_labels_of_nothing(engine, before))
+        if predictions - told >= TOLD_EVERY:
+            told = predictions
+            logger.info("deleted %d predictions up to %s so far", predictions, rows[-1].predicted_at)
+    for label_ids in _paced(_labels_of_nothing(pipeline, before), pause):
+        with storage_errors(), engine.begin() as connection:
+            labels += connection.execute(sa.delete(tables.ground_truth).where(_truth.id.in_(label_ids))).rowcount
+    for _ in _paced(database.give_back(engine), pause):
+        pass
+    return Pruned(predictions, labels)
 
 
-def _needed(pipeline: Pipeline) -> sa.ColumnElement[bool]:
+def _paced(steps: Iterator[Step], pause: Pause) -> Iterator[Step]:
+    """Pass the steps on, and pause after each for as long as it took: others get every second moment."""
+    began = time.monotonic()
+    for step in steps:
+        yield step
+        pause(max(LEAST_PAUSE_S, time.monotonic() - began))
+        began = time.monotonic()
+
+
+def _old(pipeline: Pipeline, before: datetime) -> Iterator[list[LoggedPrediction]]:
+    """Oldest first. Ids are time-ordered, so this is a walk along the primary key."""
+    needed = _needed(pipeline)
+    last, end = "", first_id_of(before)
+    while rows := pipeline.log.oldest(last, end, BATCH):
+        kept = needed(rows)
+        if gone := [row for row in rows if row.id not in kept]:
+            yield gone
+        last = rows[-1].id
+
+
+def _needed(pipeline: Pipeline) -> Needed:
     """Live predictions of the champion that no check has used, and those with ground truth that none has."""
     champion = pipeline.registry.by_alias(CHAMPION)
     if champion is None or pipeline.settings.drift.source != "log":
-        return sa.false()
-    ends = ends_of(pipeline, champion)
-    new_labels = [sa.exists().where(named, _truth.id > (ends.label_id or 0)) for named in _NAMED]
-    unused = _predictions.id > (ends.prediction_id or "")
-    return Scope(champion.number, LIVE, promoted_at(champion)).condition() & sa.or_(unused, *new_labels)
+        return lambda rows: set()
+    ends, scope = ends_of(pipeline, champion), Scope(champion.number, LIVE, promoted_at(champion))
 
+    def needed(rows: list[LoggedPrediction]) -> set[str]:
+        own = [row for row in rows if scope.contains(row)]
+        unused = {row.id for row in own if row.id > (ends.prediction_id or "")}
+        return unused | pipeline.log.labelled_after([row for row in own if row.id not in unused], ends.label_id or 0)
 
-def _old(
-    engine: sa.Engine, before: datetime, needed: sa.ColumnElement[bool]
-) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Ids and request ids, oldest first. Ids are time-ordered, so this is a walk along the primary key."""
-    last, end = "", first_id_of(before)
-    while True:
-        query = (
-            sa.select(_predictions.id, _predictions.request_id)
-            .where(_predictions.id > last, _predictions.id < end, ~needed)
-            .order_by(_predictions.id)
-            .limit(BATCH)
-        )
-        with storage_errors(), engine.connect() as connection:
-            rows = connection.execute(query).all()
-        if not rows:
-            return
-        yield [row.id for row in rows], [row.request_id for row in rows if row.request_id is not None]
-        last = rows[-1].id
+    return needed
 
 
 def first_id_of(moment: datetime) -> str:
@@ -82,14 +108,19 @@ def first_id_of(moment: datetime) -> str:
     return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"
 
 
-def _prune_labels_of_nothing(engine: sa.Engine, before: datetime) -> int:
-    deleted = last = 0
+def _labels_of_nothing(pipeline: Pipeline, before: datetime) -> Iterator[list[int]]:
+    """Ids of labels from before whose prediction is not there, in the order in which they came."""
+    columns = (_truth.id, _truth.labelled_at, _truth.prediction_id, _truth.request_id)
+    query = sa.select(*columns).where(_truth.labelled_at < before)
+    query = query.order_by(_truth.labelled_at, _truth.id).limit(BATCH)
+    page = query
     while True:
-        nothing = [~sa.exists().where(named).correlate(tables.ground_truth) for named in _NAMED]
-        query = sa.select(_truth.id).where(_truth.id > last, _truth.labelled_at < before, *nothing)
-        with storage_errors(), engine.begin() as connection:
-            ids = connection.scalars(query.order_by(_truth.id).limit(BATCH)).all()
-            if not ids:
-                return deleted
-            deleted += connection.execute(sa.delete(tables.ground_truth).where(_truth.id.in_(ids))).rowcount
-            last = ids[-1]
+        with storage_errors(), pipeline.log.engine.connect() as connection:
+            rows = connection.execute(page).all()
+        if not rows:
+            return
+        known = pipeline.log.known([row.prediction_id for row in rows], [row.request_id for row in rows])
+        if gone := [row.id for row in rows if not {row.prediction_id, row.request_id} & known]:
+            yield gone
+        at, last = rows[-1].labelled_at, rows[-1].id
+        page = query.where(_truth.labelled_at >= at, (_truth.labelled_at > at) | (_truth.id > last))

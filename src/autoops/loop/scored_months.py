@@ -1,23 +1,20 @@
 """Published months through a version into the prediction log: the loop without live traffic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import uuid_utils
 
 from autoops.loop.pipeline import Pipeline
 from autoops.months import Month
-from autoops.predictions import Label, LabelledPrediction, LoggedPrediction, Scope
+from autoops.predictions import Label, LabelledPrediction, LoggedPrediction
 from autoops.registry import ModelVersion, champion_of
-from autoops.scoring import load_version
+from autoops.scoring import Scorer, load_version
 from autoops.trips import TARGET, TRIP_COLUMNS, columns_of
 
 CHUNK = 5_000
-WHOLE_MONTH = 1_000_000
 
 Progress = Callable[[int, int], None]
 """Called with the trips that are done and the trips to do."""
@@ -27,22 +24,32 @@ def score(pipeline: Pipeline, month: Month, progress: Progress | None = None) ->
     """Logs the champion's predictions for a published month with their ground truth; again is harmless."""
     champion = champion_of(pipeline.registry)
     pipeline.store.ingest(pipeline.source, month)
-    rows = predicted(pipeline, champion, month, pipeline.store.load([month]), progress)
-    error = float(np.mean([abs(row.logged.prediction - row.trip_duration_minutes) for row in rows]))
-    return {"month": str(month), "model_version": champion.number, "rows": len(rows), "mae": error}
+    count, error = 0, 0.0
+    for row in predicted(pipeline, champion, month, pipeline.store.load([month]), progress):
+        count, error = count + 1, error + abs(row.logged.prediction - row.trip_duration_minutes)
+    return {"month": str(month), "model_version": champion.number, "rows": count, "mae": error / count}
 
 
 def predicted(
     pipeline: Pipeline, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
-) -> list[LabelledPrediction]:
-    """What the log has of these trips of the month, in their order; those that it lacks are predicted first."""
+) -> Iterator[LabelledPrediction]:
+    """Yield what the log has of these trips of the month, in their order; those that it lacks are predicted first.
+
+    A month may have any number of trips: some thousand at a time are looked up, and logged where they are missing.
+    """
     ids = _request_ids(trips, f"{month}/v{version.number}")
-    standing = _standing(pipeline, version, month)
-    missing = np.flatnonzero([request_id not in standing for request_id in ids])
-    if len(missing):
-        _log(pipeline, version, month, trips.iloc[missing], [ids[position] for position in missing], progress)
-        standing = _standing(pipeline, version, month)
-    return [standing[request_id] for request_id in ids]
+    scorer: Scorer | None = None
+    for start in range(0, len(trips), CHUNK):
+        part = slice(start, start + CHUNK)
+        standing = pipeline.log.labelled_by_request(ids[part])
+        missing = [position for position in range(len(ids))[part] if ids[position] not in standing]
+        if missing:
+            scorer = scorer or load_version(pipeline.registry, version, pipeline.model_cache)
+            _log(pipeline, version.number, month, trips.iloc[missing], [ids[position] for position in missing], scorer)
+            standing |= pipeline.log.labelled_by_request([ids[position] for position in missing])
+        if progress:
+            progress(min(start + CHUNK, len(trips)), len(trips))
+        yield from (standing[request_id] for request_id in ids[part])
 
 
 def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
@@ -53,36 +60,10 @@ def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
     return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]
 
 
-def _standing(pipeline: Pipeline, version: ModelVersion, month: Month) -> dict[str | None, LabelledPrediction]:
-    """By request id; a prediction whose ground truth did not get in before a crash is not among them."""
-    rows = pipeline.log.latest_labelled(Scope(version.number, str(month)), WHOLE_MONTH)
-    return {row.logged.request_id: row for row in rows}
-
-
 def _log(
-    pipeline: Pipeline,
-    version: ModelVersion,
-    month: Month,
-    trips: pd.DataFrame,
-    ids: list[str],
-    progress: Progress | None,
+    pipeline: Pipeline, version: int, month: Month, trips: pd.DataFrame, ids: Sequence[str], scorer: Scorer
 ) -> None:
-    minutes = load_version(pipeline.registry, version, pipeline.model_cache).predict_trips(columns_of(trips))
-    for start in range(0, len(trips), CHUNK):
-        part = slice(start, start + CHUNK)
-        _log_chunk(pipeline, version.number, month, trips.iloc[part], ids[part], minutes[part])
-        if progress:
-            progress(min(start + CHUNK, len(trips)), len(trips))
-
-
-def _log_chunk(
-    pipeline: Pipeline,
-    version: int,
-    month: Month,
-    trips: pd.DataFrame,
-    ids: list[str],
-    minutes: npt.NDArray[np.float64],
-) -> None:
+    minutes = scorer.predict_trips(columns_of(trips))
     now = pipeline.clock.now()
     rows = [
         _row(trip, request_id, float(predicted), version, month, now)

@@ -46,7 +46,7 @@ def unjudged(moments: Moments, seen_until: datetime, attempts: Sequence[Attempt]
     What was too little is looked at again when it has changed.
     """
     judged_until = max((attempt.span.end for attempt in attempts if attempt.judged), default=seen_until)
-    rest = moments[(moments > _moment(seen_until)) & (moments >= _moment(judged_until))]
+    rest = moments[(moments > moment_of(seen_until)) & (moments >= moment_of(judged_until))]
     tried = {attempt.span for attempt in attempts}
     return [span for span in split(rest, size) if span not in tried]
 
@@ -78,5 +78,5 @@ def _aware(tick: np.int64) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(tick))
 
 
-def _moment(at: datetime) -> np.datetime64:
+def moment_of(at: datetime) -> np.datetime64:
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")

@@ -98,7 +98,7 @@ class OutboxLog(PredictionLog):
         try:
             with storage_errors(), self.engine.connect() as connection:
                 logged = as_logged(connection, labels)
-                known = self._known(connection, logged)
+            known = self.known([one.prediction_id for one in logged], [one.request_id for one in logged])
         except StorageUnavailable:
             return set()
         pairs = zip(labels, logged, strict=True)

@@ -122,7 +122,7 @@ def test_trips_added_to_a_month_keep_every_trip_with_its_own_ground_truth(
     assert more["rows"] > fewer["rows"]
     assert pipeline.log.count(Scope(1, "2022-04")) == more["rows"]
     trips = pipeline.store.load([APRIL])
-    rows = predicted(pipeline, champion, APRIL, trips)
+    rows = list(predicted(pipeline, champion, APRIL, trips))
     assert [row.trip_duration_minutes for row in rows] == trips[TARGET].tolist()
     assert [row.logged.trip_distance for row in rows] == trips["trip_distance"].tolist()
 

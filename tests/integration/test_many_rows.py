@@ -1,0 +1,40 @@
+"""More rows than are held at a time: none is left out in silence."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autoops.ingestion.sample import write_sample
+from autoops.loop import scored_months
+from autoops.loop.pipeline import Pipeline
+from autoops.months import Month
+from autoops.predictions import Scope
+from autoops.registry import CHAMPION
+from autoops.settings import Settings
+from tests.bundles import register_small
+from tests.integration.one_process import pipeline_in
+
+JANUARY = Month(2023, 1)
+
+
+@pytest.fixture
+def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+    built = pipeline_in(tmp_path, settings, engine)
+    register_small(built.registry, tmp_path / "small")
+    built.registry.set_alias(CHAMPION, 1)
+    return built
+
+
+def test_a_month_may_have_more_trips_than_are_looked_up_at_a_time(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scored_months, "CHUNK", 400)
+    write_sample(tmp_path / "published", [JANUARY], trips_per_month=1_500)
+    done: list[tuple[int, int]] = []
+    first = scored_months.score(pipeline, JANUARY, lambda *progress: done.append(progress))
+    trips = pipeline.store.load([JANUARY])
+    assert first["rows"] == len(trips) == pipeline.log.count(Scope(1, str(JANUARY)))
+    assert done[-1] == (len(trips), len(trips))
+    assert scored_months.score(pipeline, JANUARY) == first
+    assert pipeline.log.count(Scope(1, str(JANUARY))) == len(trips)

@@ -1,0 +1,189 @@
+"""What the queries of the API, the loop, the exporter and `prune` read of a large log: as much as is asked for, and not
+the log.
+
+Work is counted while the public functions run: PostgreSQL's own counters of rows and index entries read, and SQLite's
+steps of its virtual machine, some fifteen to a row. The size at which every change is tested is large enough for
+the planners to choose as they do at a million rows, which `scripts/test.sh all` uses.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import uuid_utils
+
+from autoops import database
+from autoops.clock import SystemClock
+from autoops.loop.figures import LoopFigures
+from autoops.loop.label_coverage import LOOKED_THROUGH, coverage_of
+from autoops.loop.label_lag import lag_of
+from autoops.loop.labelled_log import logged_months
+from autoops.loop.live_windows import live_window
+from autoops.loop.pipeline import Pipeline
+from autoops.loop.retention import Pruned, prune
+from autoops.months import Month
+from autoops.predictions import LIVE, Label, Scope
+from autoops.registry import champion_of
+from autoops.settings import Settings
+from tests.conftest import configured, stored_at
+from tests.large_log import LargeLog, fill, pipeline_on
+
+WINDOW = 1_000
+STEPS_PER_ROW = 15
+"""Of SQLite's virtual machine, for what PostgreSQL counts as one row or index entry."""
+
+
+@dataclass
+class Database:
+    """A filled database, and what is read of it."""
+
+    engine: sa.Engine
+    settings: Settings
+    log: LargeLog
+
+    def __post_init__(self) -> None:
+        self.steps = 0
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", lambda driver, _: driver.set_progress_handler(self._count, 100))
+
+    def _count(self) -> int:
+        self.steps += 100
+        return 0
+
+    def read_by(self, action: Callable[[], Any]) -> float:
+        """Run the action and return the rows that it read."""
+        self.engine.dispose()
+        before = self._rows()
+        action()
+        self.engine.dispose()
+        return self._rows() - before
+
+    def _rows(self) -> float:
+        """PostgreSQL's counters come from a connection when it ends."""
+        if self.engine.dialect.name == "sqlite":
+            return self.steps / STEPS_PER_ROW
+        url = self.engine.url.set(drivername="postgresql+psycopg")
+        observer = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+        with observer.connect() as connection:
+            others = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            while connection.scalar(sa.text(others + " AND backend_type = 'client backend'")):
+                time.sleep(0.01)
+            read = ("sum(seq_tup_read) FROM pg_stat_user_tables", "sum(idx_tup_read) FROM pg_stat_user_indexes")
+            return sum(float(connection.scalar(sa.text(f"SELECT {what}")) or 0) for what in read)
+
+
+@pytest.fixture(scope="module", params=[200_000, pytest.param(1_000_000, marks=pytest.mark.study)])
+def rows(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, rows: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with configured({"storage.home": tmp_path_factory.mktemp("large") / "var"}) as settings:
+        if request.param == "postgresql":
+            settings = stored_at(settings, request.getfixturevalue("postgres").new_database())
+        engine = database.connect(settings)
+        database.upgrade(engine)
+        log = fill(engine, rows)
+        engine.dispose()
+        yield Database(engine, settings, log)
+        engine.dispose()
+
+
+@pytest.fixture
+def before(filled: Database, tmp_path: Path) -> Pipeline:
+    """As it was before the promotion: version 2 has served for long."""
+    return pipeline_on(filled.engine, filled.settings, tmp_path, filled.log, champion=2)
+
+
+@pytest.fixture
+def promoted(filled: Database, tmp_path: Path) -> Pipeline:
+    """Version 3 serves again, and no prediction of its new reign has a label yet."""
+    return pipeline_on(filled.engine, filled.settings, tmp_path, filled.log, champion=3)
+
+
+def record(pipeline: Pipeline, prediction_id: str | None, label_id: int | None) -> None:
+    """A check that ended there."""
+    pipeline.checks.append(
+        model_version=champion_of(pipeline.registry).number,
+        verdict="no drift",
+        alarm=False,
+        reason="",
+        event_from=None,
+        event_until=None,
+        last_prediction_id=prediction_id,
+        last_label_id=label_id,
+        report={},
+    )
+
+
+def test_a_window_reads_a_window(filled: Database, before: Pipeline) -> None:
+    """A check with a day of traffic and labels behind it."""
+    champion, scope = champion_of(before.registry), Scope(2, LIVE)
+    newest = before.log.latest(scope, 5 * WINDOW)[0].id
+    labels = before.log.latest_labelled(scope, 5 * WINDOW)[0].label_id
+    record(before, newest, labels)
+    window = live_window(before, champion, WINDOW)
+    assert (len(window.logged), len(window.labelled)) == (WINDOW, WINDOW)
+    assert filled.read_by(lambda: live_window(before, champion, WINDOW)) < 30 * WINDOW
+    assert filled.read_by(lambda: lag_of(before, window)) < 20 * WINDOW
+
+
+def test_the_first_check_after_a_promotion_reads_what_came_since(filled: Database, promoted: Pipeline) -> None:
+    """Labels of the version before go on to come, and what version 3 answered in its first reign is as long as the
+    log."""
+    since = int(filled.log.rows * 0.01)
+    champion = champion_of(promoted.registry)
+    window = live_window(promoted, champion, 10 * WINDOW)
+    assert len(window.logged) == int(since * 0.9)
+    assert window.labelled == []
+    read = filled.read_by(lambda: live_window(promoted, champion, 10 * WINDOW))
+    assert read < 15 * since + 20 * WINDOW
+    assert filled.read_by(lambda: coverage_of(promoted, champion)) < 12 * LOOKED_THROUGH
+    assert window.ends.label_id is not None
+    record(promoted, window.ends.prediction_id, window.ends.label_id)
+    again = filled.read_by(lambda: live_window(promoted, champion, WINDOW))
+    assert again < 15 * filled.log.rows / 115 + 20 * WINDOW, "no more than a day's labels"
+
+
+@pytest.mark.parametrize("name", ["ride-1", "nothing"])
+def test_one_prediction_is_found_by_one_lookup(filled: Database, promoted: Pipeline, name: str) -> None:
+    assert filled.read_by(lambda: promoted.log.find(name)) < 50
+
+
+def test_labels_and_repeats_look_up_their_own_predictions(filled: Database, promoted: Pipeline) -> None:
+    first = promoted.log.labelled_by_request([f"ride-{n}" for n in range(1, 2 * WINDOW, 2)])
+    assert len(first) == WINDOW
+    assert filled.read_by(lambda: promoted.log.labelled_by_request(list(map(str, first)))) < 20 * WINDOW
+    labels = [Label(1.0, request_id=f"unknown-{n}") for n in range(WINDOW)]
+    assert filled.read_by(lambda: promoted.log.attach(labels, filled.log.now)) < 20 * WINDOW
+    repeated = [replace(row.logged, id=str(uuid_utils.uuid7())) for row in first.values()]
+    assert filled.read_by(lambda: promoted.log.append(repeated)) < 20 * WINDOW
+
+
+def test_what_the_log_has_to_train_on_is_read_once(filled: Database, promoted: Pipeline) -> None:
+    months: list[Month] = []
+    read = filled.read_by(lambda: months.extend(logged_months(promoted)))
+    assert (months[0], months[-1]) == (Month(2025, 6), Month(2025, 9))
+    assert read < 10 * filled.log.rows
+
+
+def test_the_exporter_reads_no_prediction(filled: Database) -> None:
+    figures = LoopFigures(filled.engine, SystemClock(), 3600)
+    assert filled.read_by(figures.collect) < 2_000
+
+
+def test_prune_reads_what_it_deletes(filled: Database, promoted: Pipeline) -> None:
+    """The oldest hundredth, with its labels; the last test of this database."""
+    before = filled.log.at(0.01)
+    pruned: list[Pruned] = []
+    read = filled.read_by(lambda: pruned.append(prune(promoted, before, pause=lambda _: None)))
+    assert pruned[0].predictions == filled.log.rows / 100
+    assert pruned[0].labels == filled.log.rows / 100
+    assert read < 80 * filled.log.rows / 100
