@@ -150,9 +150,8 @@ def _nothing(gate: Gate) -> GateVerdict:
 
 def _too_little(spread: Spread, gate: Gate) -> GateVerdict:
     even = f", which are worth {spread.effective_days:.1f}" if spread.effective_days < MIN_EFFECTIVE_DAYS else ""
-    reason = (
-        f"{spread.rows} unseen rows of {spread.days} days{even}, needed are {gate.min_rows} rows of {MIN_DAYS} days"
-    )
+    days = "1 day" if spread.days == 1 else f"{spread.days} days"
+    reason = f"{spread.rows} unseen rows of {days}{even}, needed are {gate.min_rows} rows of {MIN_DAYS} days"
     more = max(
         MIN_DAYS - spread.days,
         ceil(MIN_EFFECTIVE_DAYS - spread.effective_days),

@@ -139,7 +139,7 @@ def test_days_of_which_one_holds_nearly_all_rows_are_too_few() -> None:
     champion = np.full(1_000, 9.0)
     verdict = decide(champion, champion - 5, days, GATE)
     assert verdict.decision == "inconclusive"
-    assert verdict.reason == ("1000 unseen rows of 6 days, which are worth 1.0, needed are 500 rows of 5 days")
+    assert verdict.reason == ("1000 unseen rows of 1 day, which are worth 1.0, needed are 500 rows of 5 days")
     assert verdict.days_needed == 2
 
 
