@@ -32,6 +32,9 @@ TITLES = {
     "monitor checks again": "taxi: the monitor checks again",
     "not served": "taxi: the API does not serve version 4, which is champion",
     "served again": "taxi: the API serves version 4, the champion, again",
+    "labels missing": "taxi: labels do not come any more",
+    "labels come again": "taxi: labels come again",
+    "frozen long": "taxi: the loop is still frozen",
 }
 
 
