@@ -1,6 +1,7 @@
 """Secrets are masked wherever they stand in a text, and every setting that can hold one is known as such."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +16,15 @@ from autoops.setting_types import secret_settings
 from autoops.settings import Settings, load_settings
 from tests.conftest import configured
 
+
+@pytest.fixture(autouse=True, scope="module")
+def forget() -> Iterator[None]:
+    """Let later tests of this process not mask what these made secret."""
+    known = redaction._known
+    yield
+    redaction._known = known
+
+
 PLAIN = {
     "model.name",
     "model.estimator",
@@ -26,6 +36,7 @@ PLAIN = {
     "gate.segments",
     "drift.source",
     "serving.host",
+    "serving.root_path",
     "serving.model_version",
     "logs.format",
     "storage.home",
