@@ -213,7 +213,9 @@ class Security(Section):
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
+    )
 
     data: Data = Data()
     model: Model = Model()

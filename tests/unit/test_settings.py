@@ -2,7 +2,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -153,6 +153,22 @@ def test_a_variable_wins_over_the_file_and_leaves_its_neighbours(monkeypatch, co
     monkeypatch.setenv("AUTOOPS__SERVING__PORT", "8002")
 
     assert (load_settings(config).serving.port, load_settings(config).serving.host) == (8002, "0.0.0.0")
+
+
+OPTIONAL = [
+    (section, key)
+    for section, field in Settings.model_fields.items()
+    for key, setting in field.annotation.model_fields.items()
+    if type(None) in get_args(setting.annotation)
+]
+
+
+@pytest.mark.parametrize(("section", "key"), OPTIONAL)
+def test_each_setting_that_may_be_null_is_null_by_its_variable(monkeypatch, config, section, key):
+    config.write_text("")
+    monkeypatch.setenv(f"AUTOOPS__{section}__{key}".upper(), "null")
+
+    assert getattr(getattr(load_settings(config), section), key) is None
 
 
 @pytest.mark.parametrize(("text", "version"), [("champion", "champion"), ("latest", "latest"), ("3", 3)])
