@@ -214,6 +214,12 @@ class PredictionLog:
                     break
         return list(reversed(list(newest.values())[:limit]))
 
+    def labelled(self, source: str) -> Iterator[LabelledPrediction]:
+        """Yield every label of predictions of this source, of all versions, the newest label first."""
+        with storage_errors(), self._engine.connect() as connection:
+            for labels in _label_pages(connection, None, _STREAMED):
+                yield from (row for row in _with_predictions(connection, labels) if row.logged.source == source)
+
     def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
         """Prediction id, label id and event time of every label in scope, row by row: of months of traffic."""
         truth, logged = tables.ground_truth.c, tables.predictions.c

@@ -12,16 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.event_times import Times, aware, near, newest_of, plausible, strays_in, times_of
+from autoops.event_times import aware, near, newest_of, plausible, strays_in
 from autoops.loop.live_quarantine import broken_rows
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.windows import labelled_frame_of
 from autoops.months import Month
-from autoops.predictions import LIVE, LabelledPrediction, Scope
+from autoops.predictions import LIVE, Scope
 from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET, TRIP_COLUMNS
-
-MOST_LABELS = 1_000_000
-"""Of one version, the newest."""
 
 DIGEST_CHARACTERS = 16
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -29,7 +26,7 @@ _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=
 
 def logged_months(pipeline: Pipeline) -> list[Month]:
     """In order, those that labelled trips began in; the newest is probably not over. A few trips make no month."""
-    times = _times(pipeline)
+    times = _usable_labels(pipeline)["at"]
     rows: Counter[Month] = Counter()
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
         rows[Month.of(aware(hour))] += int(count)
@@ -38,15 +35,19 @@ def logged_months(pipeline: Pipeline) -> list[Month]:
 
 def labelled_until(pipeline: Pipeline) -> datetime | None:
     """Event time that labelled trips reach."""
-    return newest_of(_times(pipeline))
+    return newest_of(_usable_labels(pipeline)["at"])
 
 
 def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
     """Labelled trips of these months in event order, each with its latest label: the same rows, the same frame."""
-    wanted = set(months)
-    rows = sorted(_rows(pipeline), key=lambda row: row.label_id)
-    kept = _usable(pipeline, times_of([row.logged.event_at for row in rows]))
-    rows = [row for row, use in zip(rows, kept, strict=True) if use and Month.of(row.logged.event_at) in wanted]
+    wanted, usable = set(months), set(_usable_labels(pipeline)["label"].tolist())
+    seen: set[str] = set()
+    rows = []
+    for row in pipeline.log.labelled(LIVE):
+        if row.logged.id not in seen:
+            seen.add(row.logged.id)
+            if row.label_id in usable and Month.of(row.logged.event_at) in wanted:
+                rows.append(row)
     frame = labelled_frame_of(sorted(rows, key=lambda row: row.logged.id))
     bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
     zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
@@ -60,26 +61,12 @@ def digest_of(trips: pd.DataFrame) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
 
 
-def _rows(pipeline: Pipeline) -> list[LabelledPrediction]:
-    found = []
-    for version in pipeline.registry.versions():
-        broken = broken_rows(pipeline, version.number)
-        labelled = pipeline.log.latest_labelled(Scope(version.number, LIVE), MOST_LABELS)
-        found += [row for row in labelled if not broken.contains(row.logged.id, row.label_id)]
-    return found
-
-
-def _usable(pipeline: Pipeline, times: Times) -> npt.NDArray[np.bool_]:
-    """Return which rows, in the order in which their labels came, may decide something."""
-    return np.asarray(near(times) & plausible(times, pipeline.clock.now()))
-
-
-def _times(pipeline: Pipeline) -> Times:
-    """Return the usable event times of all labelled trips, as numbers while they are read: while an incident waits for
-    them, each check asks."""
-    found = np.fromiter(_moments(pipeline), dtype=np.dtype([("label", np.int64), ("at", np.int64)]))
-    times = found[np.argsort(found["label"], kind="stable")]["at"].astype("datetime64[us]")
-    return np.asarray(times[_usable(pipeline, times)])
+def _usable_labels(pipeline: Pipeline) -> npt.NDArray[np.void]:
+    """Return id and event time of the labels that may decide something, of all months: as numbers while they are read,
+    because each check asks while an incident waits for them."""
+    found = np.fromiter(_moments(pipeline), dtype=[("label", np.int64), ("at", "datetime64[us]")])
+    found = found[np.argsort(found["label"], kind="stable")]  # the order of arrival, by which `near` judges
+    return found[near(found["at"]) & plausible(found["at"], pipeline.clock.now())]
 
 
 def _moments(pipeline: Pipeline) -> Iterator[tuple[int, int]]:
