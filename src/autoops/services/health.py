@@ -8,7 +8,7 @@ import httpx
 from autoops.errors import AutoOpsError, ServiceUnavailable
 from autoops.services import credentials
 from autoops.services.airflow import AirflowClient
-from autoops.services.programs import API_SERVER, DAG_PROCESSOR, SCHEDULER
+from autoops.services.programs import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from autoops.settings import Settings
 
 DAGS = ("approve", "drift_monitor", "retrain")
@@ -54,6 +54,11 @@ def _scheduler(settings: Settings, since: datetime | None) -> None:
         _healthy("scheduler", client.health()["scheduler"], since)
 
 
+def _triggerer(settings: Settings, since: datetime | None) -> None:
+    with airflow_client(settings) as client:
+        _healthy("triggerer", client.health()["triggerer"], since)
+
+
 def _dag_processor(settings: Settings, since: datetime | None) -> None:
     with airflow_client(settings) as client:
         _healthy("dag_processor", client.health()["dag_processor"], since)
@@ -89,4 +94,5 @@ _PROBES: dict[str, Callable[[Settings, datetime | None], None]] = {
     API_SERVER: _api_server,
     SCHEDULER: _scheduler,
     DAG_PROCESSOR: _dag_processor,
+    TRIGGERER: _triggerer,
 }

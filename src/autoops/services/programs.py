@@ -1,4 +1,4 @@
-"""What `autoops up` runs. Airflow's triggerer is left out: it only serves deferred tasks, and our DAGs defer none."""
+"""What `autoops up` runs. Our DAGs defer no task; without a triggerer, though, Airflow's home page shows a failure."""
 
 import sys
 import sysconfig
@@ -13,9 +13,10 @@ from autoops.serving.stopping import stops_within_s
 from autoops.settings import Settings
 
 SERVICES = ("mlflow", "api", "exporter", "airflow")
-"""What `without` may name; Airflow is three programs."""
+"""What `without` may name; Airflow is four programs."""
 
-API_SERVER, SCHEDULER, DAG_PROCESSOR = "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"
+API_SERVER, SCHEDULER = "airflow-api-server", "airflow-scheduler"
+DAG_PROCESSOR, TRIGGERER = "airflow-dag-processor", "airflow-triggerer"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _exporter(settings: Settings) -> list[Program]:
 
 
 def _airflow(settings: Settings) -> list[Program]:
-    """The scheduler's log server stays off: it would listen on every interface, and the API server reads
+    """The log servers stay off: they would listen on every interface, and the API server reads
     the logs of this machine from disk. The scheduler waits for running tasks as long as it may; they are
     repeatable, and the next scheduler starts them again."""
     url = settings.airflow_url
@@ -106,6 +107,7 @@ def _airflow(settings: Settings) -> list[Program]:
         Program(API_SERVER, "airflow", _python("airflow", "api-server"), url, listens),
         Program(SCHEDULER, "airflow", _python("airflow", "scheduler", "--skip-serve-logs"), url, stop_timeout_s=4),
         Program(DAG_PROCESSOR, "airflow", _python("airflow", "dag-processor"), url),
+        Program(TRIGGERER, "airflow", _python("airflow", "triggerer", "--skip-serve-logs"), url),
     ]
 
 

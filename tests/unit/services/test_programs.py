@@ -12,9 +12,17 @@ def with_section(settings: Settings, section: str, **values: Any) -> Settings:
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
-def test_all_services_run_by_default_and_airflow_without_a_triggerer(settings: Settings) -> None:
+def test_all_services_run_by_default_and_all_that_airflow_shows_on_its_home_page(settings: Settings) -> None:
     names = [program.name for program in programs(settings)]
-    assert names == ["mlflow", "api", "exporter", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor"]
+    assert names == [
+        "mlflow",
+        "api",
+        "exporter",
+        "airflow-api-server",
+        "airflow-scheduler",
+        "airflow-dag-processor",
+        "airflow-triggerer",
+    ]
 
 
 def test_a_service_left_out_is_left_out_whole(settings: Settings) -> None:
