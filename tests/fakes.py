@@ -1,5 +1,6 @@
 """Stand-ins for outside systems; each subclasses the real interface."""
 
+import copy
 import json
 import os
 import shutil
@@ -56,6 +57,12 @@ class FakeRegistry(Registry):
     def bundle_of(self, number: int) -> Path:
         """Where the version's bundle is kept, for a test that breaks it."""
         return self.directory / str(number) / "bundle"
+
+    def copied(self, directory: Path) -> Self:
+        """One with the same state, whose bundles were copied into `directory`."""
+        other = copy.deepcopy(self)
+        other.directory = directory
+        return other
 
     def register(self, training: TrainingRun) -> ModelVersion:
         self._enter("register")

@@ -17,6 +17,8 @@ from autoops.loop.ledger import Ledger
 from tests.dags.conftest import DAGS, SMALL, run_script, variables_of
 from tests.receiver import Webhook, listening
 
+pytestmark = pytest.mark.system
+
 FORMS = [
     {"months": "2022-01..2022-03", "reason": "first model", "force": False},
     {"months": "2022-01..2022-03", "reason": "I insist", "force": True},

@@ -26,6 +26,8 @@ from tests.eventually import eventually
 from tests.integration.one_process import answers
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.system
+
 CHECKS_EVERY_S = 5
 NEXT_MONTH = Month(2022, 4)
 

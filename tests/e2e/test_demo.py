@@ -19,6 +19,8 @@ from autoops.services.environment import HOME_VARIABLE
 from autoops.settings import PREFIX
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.system
+
 DEMO = [str(Path(sys.executable).parent / "autoops"), "demo"]
 REPOSITORY = Path(__file__).parents[2]
 

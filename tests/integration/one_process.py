@@ -2,12 +2,15 @@
 
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pandas as pd
 import sqlalchemy as sa
 import uuid_utils
 
+from autoops import database
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
@@ -22,8 +25,10 @@ from autoops.registry import champion_of
 from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
-from tests.conftest import CONFIG
+from tests.conftest import CONFIG, configured
 from tests.fakes import FakeRegistry, HeldClock
+
+_KEPT = TemporaryDirectory(prefix="autoops-first-")
 
 SMALL = {"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}
 """A forest that is fitted in a second, and always the same."""
@@ -47,11 +52,27 @@ def pipeline_in(directory: Path, settings: Settings, engine: sa.Engine) -> Pipel
 
 
 def with_champion(directory: Path, world: Path, engine: sa.Engine, **training: object) -> Pipeline:
-    """Version 1, of the world's January to March 2022, serves."""
+    """Version 1, of the world's January to March 2022, serves. `engine` is that of a migrated SQLite database with
+    nothing in it. Trained once in a process of tests, and copied with all that the training left."""
+    kept, made = _with_champion(world, **training)
     built = pipeline_in(directory, small(**training), engine)
-    publish(world, directory, "2022-01..2022-03")
-    assert retrain(built, "first", reason="first model")["promoted"]
-    return built
+    for folder in ("published", "months", "registry"):
+        shutil.copytree(kept / folder, directory / folder, dirs_exist_ok=True)
+    with made.log.engine.connect() as source, engine.connect() as target:
+        source.connection.driver_connection.backup(target.connection.driver_connection)
+    return replace(built, registry=made.registry.copied(directory / "registry"))
+
+
+@cache
+def _with_champion(world: Path, **training: object) -> tuple[Path, Pipeline]:
+    directory = Path(mkdtemp(dir=_KEPT.name))
+    with configured({"storage.home": directory / "var"}) as settings:
+        engine = database.connect(settings)
+        database.upgrade(engine)
+        built = pipeline_in(directory, small(**training), engine)
+        publish(world, directory, "2022-01..2022-03")
+        assert retrain(built, "first", reason="first model")["promoted"]
+    return directory, built
 
 
 def small(**training: object) -> Settings:

@@ -41,7 +41,7 @@ def exporter(settings: Settings, log: Path) -> Iterator[str]:
         process.wait(timeout=10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Observed]:
     """After a history in which everything that is counted happened. On PostgreSQL, as in the stack, because the
     outbox is there only then."""

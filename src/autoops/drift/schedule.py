@@ -6,6 +6,7 @@ may alarm far more often than a person may be woken. How often depends on how mu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, comb
 
 import numpy as np
@@ -98,6 +99,12 @@ class Schedule:
         return _FARTHEST if surplus(_FARTHEST) > 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
 
 
+@lru_cache
+def _estimated(windows: float) -> npt.NDArray[np.float64]:
+    """Return the estimated deviation, in true ones, at each of `_ROOTS`; a search asks for the same some 60 times."""
+    return np.asarray(np.sqrt(chi2.ppf(_ROOTS**2, windows - 1) / (windows - 1)))
+
+
 def _all_beyond(distance: float, count: int, correlation: float, known: Uncertainty, variance: float) -> float:
     """The probability that `count` windows all lie more than `distance` estimated deviations above an estimated mean.
 
@@ -107,8 +114,7 @@ def _all_beyond(distance: float, count: int, correlation: float, known: Uncertai
     off_centre = 1 / known.for_mean
     total = variance + off_centre
     shared = (correlation * variance + off_centre) / total
-    estimated = np.sqrt(chi2.ppf(_ROOTS**2, known.for_variance - 1) / (known.for_variance - 1))
-    limit: npt.NDArray[np.float64] = distance * estimated[:, None] / np.sqrt(total)
+    limit: npt.NDArray[np.float64] = distance * _estimated(known.for_variance)[:, None] / np.sqrt(total)
     beyond = norm.sf((limit - np.sqrt(shared) * _SHARED) / np.sqrt(1 - shared)) ** count
     given_variance = beyond @ _SHARED_WEIGHTS / _SHARED_WEIGHTS.sum()
     return float(given_variance @ (_ROOT_WEIGHTS * _ROOTS))
