@@ -20,7 +20,7 @@ from tests.conftest import CONFIG
 from tests.eventually import eventually
 from tests.faults.disk import Disk, mounted
 from tests.faults.proxy import Proxy
-from tests.integration.conftest import mlflow_uri  # noqa: F401  a fixture
+from tests.integration.conftest import mlflow_db, mlflow_uri  # noqa: F401  fixtures
 from tests.integration.postgres.conftest import connect, database_url, pg_engine, pg_settings  # noqa: F401  fixtures
 from tests.integration.serving.conftest import TRIP, runs  # noqa: F401  a fixture
 from tests.ports import free_port

@@ -1,6 +1,8 @@
 """A real MLflow server on SQLite, one for all integration tests; each test names a model and experiments of its own."""
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from autoops.ingestion.sample import write_sample
 from autoops.loop.pipeline import Pipeline
@@ -24,9 +27,26 @@ STARTS_WITHIN_S = 60
 
 
 @pytest.fixture(scope="session")
-def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of MLflow, to be copied: MLflow takes its time over each new one. Made once for all processes
+    of a run of the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "mlflow-empty.db"
+    with (shared / "mlflow-empty.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            SqlAlchemyStore(f"sqlite:///{shared}/mlflow-begun.db", str(shared / "mlflow-artifacts"))
+            (shared / "mlflow-begun.db").rename(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory, mlflow_db: Path) -> Iterator[str]:
     """The tracking URI of a running server, with proxied artifacts."""
     home = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(mlflow_db, home / "mlflow.db")
     port = free_port()
     with (home / "server.log").open("wb") as log:
         server = _start(home, port, log)

@@ -28,10 +28,9 @@ class Observed:
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
-    shell = Shell(tmp_path_factory.mktemp("observed"))
-    (shell.directory / "published").mkdir()
-    shell.run("sample", "--months", "2022-01..2022-02", "--output", "published", "--trips-per-month", "6000")
+def observed(tmp_path_factory: pytest.TempPathFactory, mlflow_db: Path) -> Observed:
+    shell = Shell(tmp_path_factory.mktemp("observed"), mlflow_db)
+    shell.call("sample", "--months", "2022-01..2022-02", "--output", "published", "--trips-per-month", "6000")
     with receiving() as receiver:
         run = shell.run("bootstrap", "--json", **JSON, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     lines = [json.loads(line) for line in run.stderr.splitlines()]
@@ -67,9 +66,8 @@ def test_a_line_within_a_span_names_it(observed: Observed) -> None:
     assert (line["trace"]["id"], line["span"]["id"]) == (gate.trace_id, gate.span_id)
 
 
-def test_a_refusal_is_a_line_and_an_exit_code(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    (tmp_path / "published").mkdir()
+def test_a_refusal_is_a_line_and_an_exit_code(tmp_path: Path, mlflow_db: Path) -> None:
+    shell = Shell(tmp_path, mlflow_db)
     run = shell.run("ingest", "--month", "2023-01", **JSON)
     *_, last = [json.loads(line) for line in run.stderr.splitlines()]
     assert (run.returncode, last["log.level"]) == (3, "error")
@@ -78,9 +76,11 @@ def test_a_refusal_is_a_line_and_an_exit_code(tmp_path: Path) -> None:
     assert "drift.window_size" in json.loads(bad.stderr)["message"]
 
 
-def test_traces_that_were_asked_for_and_cannot_be_made_are_refused_at_the_start(tmp_path: Path) -> None:
+def test_traces_that_were_asked_for_and_cannot_be_made_are_refused_at_the_start(
+    tmp_path: Path, mlflow_db: Path
+) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['opentelemetry.instrumentation'] = None\n")
-    shell, path = Shell(tmp_path), os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    shell, path = Shell(tmp_path, mlflow_db), os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     run = shell.run("serve", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", PYTHONPATH=path)
     assert said(run).startswith("error: OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and this installation lacks ")
     assert "pip install 'autoops[tracing]'" in said(run)
