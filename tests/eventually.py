@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def eventually(
-    holds: Callable[[], object], within_s: float = 15, what: str = "it holds", every_s: float = 0.01
+    holds: Callable[[], object], within_s: float = 120, what: str = "it holds", every_s: float = 0.01
 ) -> None:
     """Looks every `every_s` seconds until it holds."""
     deadline = time.monotonic() + within_s

@@ -19,7 +19,7 @@ from tests.ports import free_port
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
 """Ways to stop: at once with clients told, and as a crash does."""
 
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 300
 _VERSION = "pginstall"
 """The package's folder of version 16, which the full stack has."""
 
@@ -102,7 +102,7 @@ class PostgresServer:
         server, self._server = self._server, None
         if server is not None:
             server.send_signal(how)
-            server.wait(timeout=60)
+            server.wait(timeout=120)
 
     def new_database(self) -> str:
         """The SQLAlchemy URL of an empty database."""

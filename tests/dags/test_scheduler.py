@@ -32,7 +32,7 @@ CHECKS_EVERY_S = 5
 NEXT_MONTH = Month(2022, 4)
 
 
-wait_for = partial(eventually, within_s=180, every_s=0.5)
+wait_for = partial(eventually, within_s=450, every_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -167,4 +167,4 @@ def test_down_ends_all_of_airflow_even_when_the_supervisor_was_killed(running: S
     assert len(started) > 5
     supervisord.kill()
     assert services.down(running) is True
-    assert psutil.wait_procs(started, timeout=1)[1] == []
+    assert psutil.wait_procs(started, timeout=60)[1] == []

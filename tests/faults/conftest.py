@@ -103,7 +103,7 @@ def serve(tmp_path: Path, mlflow_proxy: Proxy, registry: MlflowRegistry) -> Serv
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
                 api = Api(process, http, acknowledged)
-                eventually(lambda: process.poll() is not None or api.is_ready(), within_s=60)
+                eventually(lambda: process.poll() is not None or api.is_ready())
                 assert process.poll() is None, (home / "api.log").read_text()
                 yield api
         finally:

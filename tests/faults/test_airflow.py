@@ -142,7 +142,7 @@ def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
 
     cleared = {"dag_run_id": "killed-at-each-step", "only_failed": True, "dry_run": False, "reset_dag_runs": True}
     airflow.call("POST", f"/api/v2/dags/{RETRAIN}/clearTaskInstances", cleared)
-    wait_for(lambda: not finished(airflow, RETRAIN), within_s=60)
+    wait_for(lambda: not finished(airflow, RETRAIN))
     wait_for(lambda: finished(airflow, RETRAIN), within_s=300)
     assert airflow.run(RETRAIN, "killed-at-each-step").state == "success"
     assert killer.killed == list(STEPS)

@@ -79,7 +79,7 @@ def test_a_full_disk_under_the_outbox_refuses_and_the_rest_arrives(
             with disk.full():
                 until_refused(api)
             api.predict()
-        eventually(lambda: sorted(logged(pg_engine)) == sorted(api.acknowledged), within_s=30)
+        eventually(lambda: sorted(logged(pg_engine)) == sorted(api.acknowledged))
         assert labels(pg_engine) == 0
 
 
@@ -116,7 +116,7 @@ def test_a_full_disk_under_postgres_is_an_outage_like_another(
                 api.acknowledged += [one["prediction_id"] for one in batch]
             eventually(lambda: "autoops_outbox_database_away 1.0" in api.http.get("/metrics").text)
             assert api.predict() == 1
-        eventually(lambda: sorted(logged(pg_engine)) == sorted(api.acknowledged), within_s=30)
+        eventually(lambda: sorted(logged(pg_engine)) == sorted(api.acknowledged))
 
 
 def test_a_postgres_that_takes_no_writes_is_an_outage_like_another(
@@ -132,7 +132,7 @@ def test_a_postgres_that_takes_no_writes_is_an_outage_like_another(
         eventually(lambda: "autoops_outbox_database_away 1.0" in api.http.get("/metrics").text)
         assert logged(pg_engine) == api.acknowledged[:1]
         read_only(pg_engine, "off")
-        eventually(lambda: sorted(logged(pg_engine)) == sorted(api.acknowledged), within_s=30)
+        eventually(lambda: sorted(logged(pg_engine)) == sorted(api.acknowledged))
 
 
 def read_only(engine: sa.Engine, switch: str) -> None:
@@ -149,7 +149,7 @@ def test_a_database_that_is_read_only_at_the_start_is_said_in_a_line(disk: Disk,
     environment = environment_of(disk.path, mlflow__tracking_uri="http://127.0.0.1:9")
     command = [sys.executable, "-m", "autoops.cli", "serve"]
     subprocess.run(["mount", "-o", "remount,ro", disk.path], check=True)
-    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 6
     assert "Traceback" not in ended.stderr
     assert "error: database" in ended.stderr

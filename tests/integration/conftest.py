@@ -23,7 +23,7 @@ from autoops.settings import MLflow
 from tests.integration.one_process import with_champion
 from tests.ports import free_port
 
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 300
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +111,7 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     """The server's workers are in its process group."""
     os.killpg(server.pid, signal.SIGTERM)
     try:
-        server.wait(timeout=10)
+        server.wait(timeout=120)
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()

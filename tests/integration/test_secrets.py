@@ -74,12 +74,12 @@ class Day:
             )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{self.environment[f'{PREFIX}SERVING__PORT']}") as client:
-                eventually(lambda: server.poll() is not None or is_ready(client), within_s=60)
+                eventually(lambda: server.poll() is not None or is_ready(client))
                 assert server.poll() is None, (self.home / "serve.log").read_text()
                 yield client
         finally:
             server.terminate()
-            server.wait(timeout=60)
+            server.wait(timeout=120)
 
     def ask(self, client: httpx.Client, secret: str | None, path: str, body: object, **request: object) -> int:
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}

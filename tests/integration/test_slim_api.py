@@ -38,7 +38,7 @@ PIPELINE = (
     "skl2onnx",
     "sklearn",
 )
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def served(slim: Path, home: Path, registry: MlflowRegistry, mlflow_uri: str) ->
             yield client
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def _ready(client: httpx.Client) -> bool:

@@ -38,7 +38,7 @@ def exporter(settings: Settings, log: Path) -> Iterator[str]:
         yield settings.exporter_url.removeprefix("http://")
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "docker" / "prometheus"
-STARTS_WITHIN_S = 30
+STARTS_WITHIN_S = 300
 
 
 @cache

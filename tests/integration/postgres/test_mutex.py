@@ -45,7 +45,7 @@ def test_who_comes_later_waits_and_is_let_in_when_the_first_is_killed(
         said.append("not held up")
     said.append("killed")
     first.kill()
-    waiting.join(timeout=30)
+    waiting.join(timeout=120)
     assert said == ["not held up", "killed", "let in"]
     first.communicate()
 

@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "example_usage.py"
 
 
 def run(url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, "--url", url], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, SCRIPT, "--url", url], capture_output=True, text=True, timeout=300)
 
 
 def test_the_example_walks_through_the_whole_api(api: httpx.Client) -> None:

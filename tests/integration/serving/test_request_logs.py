@@ -43,7 +43,7 @@ def session(tmp_path_factory: pytest.TempPathFactory, runs: list[TrainingRun]) -
     with process(home, registry, module="tests.defective_app", **environment) as (server, url):
         answers = dict(_asked(url))
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+        server.wait(timeout=120)
     written = (home / "server.log").read_text()
     assert "Traceback" in written
     return Session(answers, [json.loads(line) for line in written.splitlines()])

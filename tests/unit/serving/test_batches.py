@@ -121,13 +121,13 @@ def test_a_batch_is_cut_up_for_threads_without_work_and_for_no_others(scorer: Sc
 
     cores = Cores(2)
     first = cores.submit(Slow(), matrix)  # type: ignore[arg-type]
-    assert all(begun.acquire(timeout=10) for _ in first)
+    assert all(begun.acquire(timeout=120) for _ in first)
     second = cores.submit(Slow(), matrix)  # type: ignore[arg-type]
     for part in (*first, *second):
         part.add_done_callback(lambda _: over.release())
     go_on.set()
     assert [[len(part.result()) for part in parts] for parts in (first, second)] == [[500, 500], [1000]]
-    assert all(over.acquire(timeout=10) for _ in range(3))
+    assert all(over.acquire(timeout=120) for _ in range(3))
     third = cores.submit(scorer, matrix)
     assert [len(part.result()) for part in third] == [500, 500]
     cores.stop()

@@ -21,7 +21,7 @@ class Counter:
 
     def wait(self, times: int) -> None:
         for _ in range(times):
-            assert self.called.acquire(timeout=5)
+            assert self.called.acquire(timeout=120)
 
 
 def test_it_acts_at_once_and_then_at_its_interval() -> None:

@@ -64,7 +64,7 @@ def test_a_trial_that_nobody_wants_any_more_ends_at_once(endless: Path) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    eventually(lambda: children() != before or not thread.is_alive(), within_s=30)
+    eventually(lambda: children() != before or not thread.is_alive())
     cancellation.cancel()
     thread.join(30)
     assert len(raised) == 1
