@@ -129,7 +129,8 @@ def champion_of(registry: Registry) -> ModelVersion:
 
 
 def lost_champion(registry: Registry) -> ModelVersion | None:
-    """Return the version that was promoted last, where none is champion: somebody has deleted the alias."""
+    """Return the version that was promoted last, where none is champion: somebody has deleted the alias, or the first
+    promotion is about to set it."""
     if registry.by_alias(CHAMPION) is not None:
         return None
     promoted = [version for version in registry.versions() if PROMOTED_AT in version.tags]
@@ -139,6 +140,6 @@ def lost_champion(registry: Registry) -> ModelVersion | None:
 def told_lost(lost: ModelVersion) -> str:
     """Say so, with what puts it back."""
     return (
-        f"version {lost.number} was promoted last, and the alias champion is gone from MLflow: "
+        f"version {lost.number} was promoted last, and no version in MLflow has the alias champion: "
         f'autoops promote {lost.number} --reason "..." puts it back'
     )

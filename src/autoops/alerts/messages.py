@@ -135,12 +135,15 @@ def _rolled_back(facts: Facts) -> Told:
 
 def _quarantined(facts: Facts) -> Told:
     month = facts.entry.evidence.get("month", "a month")
+    may = f'autoops release {month} --reason "..." if what it says is true.'
+    if not facts.entry.evidence.get("ingested", True):
+        may = "correct the file at the source: nothing of it could be read, so that there is nothing to release."
     return Told(
         "quarantined",
         "warning",
         f"{month} is quarantined: its data is broken",
         "The month is neither judged nor trained on. A corrected file is judged anew.",
-        f'autoops release {month} --reason "..." if what it says is true.',
+        may,
     )
 
 

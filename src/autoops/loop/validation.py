@@ -126,12 +126,12 @@ class Judge:
             stamp = str(error)
         content = hashlib.sha256(stamp.encode()).hexdigest()[:16]
         found = _quarantine(month, content, Quality((quality.unreadable(error),), LEAST_HISTORY))
-        self._record(found, actor, None)
+        self._record(found, actor, None, ingested=False)
         return found
 
-    def _record(self, found: Quarantine, actor: str, incident_id: int | None) -> None:
+    def _record(self, found: Quarantine, actor: str, incident_id: int | None, ingested: bool = True) -> None:
         if self._is_new(QUARANTINED, found.month, found.content):
-            reason, evidence = f"{found.month}: {found.reason}", found.to_json()
+            reason, evidence = f"{found.month}: {found.reason}", found.to_json() | {"ingested": ingested}
             self._pipeline.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=evidence)
 
     def _note(self, ingested: IngestedMonth, actor: str) -> None:

@@ -90,6 +90,13 @@ def test_what_a_person_did_or_hears_of_otherwise_is_not_told(untold: Facts) -> N
     assert message(untold) is None
 
 
+def test_a_month_that_could_not_be_read_is_not_to_be_released() -> None:
+    told = message(facts("quarantined", evidence={"month": "2022-05", "ingested": False}))
+    assert told
+    assert "release 2022" not in told.body
+    assert "correct the file at the source" in told.body
+
+
 def test_a_page_without_an_incident_still_calls() -> None:
     live = message(facts("page", incident=None, evidence={"findings": []}))
     other = message(facts("page", incident=None))
