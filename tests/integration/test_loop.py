@@ -24,7 +24,7 @@ from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain
+from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain, with_champion
 
 CHANGE = Month(2022, 5)
 
@@ -47,6 +47,12 @@ def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def pipeline(small: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
     return pipeline_in(tmp_path, small, engine)
+
+
+@pytest.fixture
+def promoted(engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+    """Version 1, of the three months before the change, serves."""
+    return with_champion(tmp_path, world, engine)
 
 
 def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
@@ -131,21 +137,17 @@ def test_a_version_carries_what_its_life_needs(pipeline: Pipeline, world: Path, 
     assert pipeline.registry.verdicts[1, "gate"]["decision"] == "promote"
 
 
-def test_the_same_months_again_are_not_demonstrably_better(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    outcome = retrain(pipeline, "again", months="2022-01..2022-03")
+def test_the_same_months_again_are_not_demonstrably_better(promoted: Pipeline) -> None:
+    outcome = retrain(promoted, "again", months="2022-01..2022-03")
     assert not outcome["promoted"]
     assert "inconclusive" in outcome["reason"]
-    assert pipeline.registry.by_alias(CHAMPION).number == 1
+    assert promoted.registry.by_alias(CHAMPION).number == 1
 
 
-def test_force_promotes_against_the_gate_and_says_so(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
+def test_force_promotes_against_the_gate_and_says_so(promoted: Pipeline) -> None:
     with pytest.raises(InputError, match="say why"):
-        retraining.begin(pipeline, "again", months="2022-01..2022-03", force=True)
-    outcome = retrain(pipeline, "again", months="2022-01..2022-03", force=True)
+        retraining.begin(promoted, "again", months="2022-01..2022-03", force=True)
+    outcome = retrain(promoted, "again", months="2022-01..2022-03", force=True)
     assert outcome["promoted"]
     assert "forced although" in outcome["reason"]
 
@@ -174,32 +176,26 @@ def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: P
 
 
 def test_an_incident_in_a_quarantined_month_waits_for_another_one(
-    pipeline: Pipeline, world: Path, tmp_path: Path
+    promoted: Pipeline, world: Path, tmp_path: Path
 ) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
     april = Month(2022, 4)
     write_sample(tmp_path / "published", [april], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
     until = april.starts_at + timedelta(days=9)
-    incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test", evidence_until=until)
-    assert monitoring.check(pipeline)["actionable"] == [incident_id], "nobody has looked into the month yet"
+    incident_id = promoted.ledger.open_incident("drift", "odd", actor="test", evidence_until=until)
+    assert monitoring.check(promoted)["actionable"] == [incident_id], "nobody has looked into the month yet"
     with pytest.raises(NotPublished, match="quarantined"):
-        retraining.begin(pipeline, "run-1", incident_id=incident_id)
-    assert monitoring.check(pipeline)["actionable"] == []
-    assert pipeline.ledger.incident(incident_id).status == "waiting_for_data"
+        retraining.begin(promoted, "run-1", incident_id=incident_id)
+    assert monitoring.check(promoted)["actionable"] == []
+    assert promoted.ledger.incident(incident_id).status == "waiting_for_data"
     publish(world, tmp_path, "2022-05")
-    assert monitoring.check(pipeline)["actionable"] == []
-    pipeline.clock.advance(hours=1)
-    assert monitoring.check(pipeline)["actionable"] == [incident_id]
+    assert monitoring.check(promoted)["actionable"] == []
+    promoted.clock.advance(hours=1)
+    assert monitoring.check(promoted)["actionable"] == [incident_id]
 
 
-def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(
-    pipeline: Pipeline, world: Path, tmp_path: Path
-) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    drift = pipeline.settings.drift.model_copy(update={"window_size": 500})
-    smaller = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
+def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(promoted: Pipeline, world: Path) -> None:
+    drift = promoted.settings.drift.model_copy(update={"window_size": 500})
+    smaller = replace(promoted, settings=promoted.settings.model_copy(update={"drift": drift}))
     drive(smaller, world, Month(2022, 4), slice(0, 700))
     assert monitoring.check(smaller)["verdict"] == "not enough data"
     drive(smaller, world, Month(2022, 4), slice(700, 1_000))
@@ -207,45 +203,33 @@ def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(
     assert monitoring.check(smaller)["verdict"] == "no new data"
 
 
-def test_rolling_back_restores_the_previous_version_and_marks_the_other(
-    pipeline: Pipeline, world: Path, tmp_path: Path
-) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    retrain(pipeline, "again", months="2022-01..2022-03", force=True)
+def test_rolling_back_restores_the_previous_version_and_marks_the_other(promoted: Pipeline) -> None:
+    retrain(promoted, "again", months="2022-01..2022-03", force=True)
     with pytest.raises(Conflict, match="version 1 was to be rolled back, but champion is version 2"):
-        roll_back(pipeline, reason="too late", actor="me", expected=1)
-    assert roll_back(pipeline, reason="worse at night", actor="me", expected=2) == 1
-    assert pipeline.registry.by_alias(CHAMPION).number == 1
-    assert pipeline.registry.version(2).tags["rolled_back"] == "worse at night"
-    plan = retraining.begin(pipeline, "third", months="2022-01..2022-03", force=True, reason="I insist")
-    refused = retraining.promote(pipeline, plan, 2, {"decision": "promote", "reason": "", "champion": 1})
+        roll_back(promoted, reason="too late", actor="me", expected=1)
+    assert roll_back(promoted, reason="worse at night", actor="me", expected=2) == 1
+    assert promoted.registry.by_alias(CHAMPION).number == 1
+    assert promoted.registry.version(2).tags["rolled_back"] == "worse at night"
+    plan = retraining.begin(promoted, "third", months="2022-01..2022-03", force=True, reason="I insist")
+    refused = retraining.promote(promoted, plan, 2, {"decision": "promote", "reason": "", "champion": 1})
     assert not refused["promoted"]
 
 
-def test_a_promotion_is_refused_when_another_is_champion_by_then(
-    pipeline: Pipeline, world: Path, tmp_path: Path
-) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    plan = retraining.begin(pipeline, "second", months="2022-01..2022-03")
-    version = retraining.candidate(pipeline, plan)
+def test_a_promotion_is_refused_when_another_is_champion_by_then(promoted: Pipeline) -> None:
+    plan = retraining.begin(promoted, "second", months="2022-01..2022-03")
+    version = retraining.candidate(promoted, plan)
     with pytest.raises(Conflict, match="champion is version 1"):
-        promote_version(pipeline, version, reason="stale", actor="me", replaces=9)
+        promote_version(promoted, version, reason="stale", actor="me", replaces=9)
 
 
-def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(
-    pipeline: Pipeline, world: Path, tmp_path: Path
-) -> None:
-    publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    plan = retraining.begin(pipeline, "second", months="2022-01..2022-03", force=True, reason="I insist")
-    version = retraining.candidate(pipeline, plan)
-    verdict = retraining.gate(pipeline, plan, version)
-    pipeline.registry.set_alias(CHAMPION, version)
+def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(promoted: Pipeline) -> None:
+    plan = retraining.begin(promoted, "second", months="2022-01..2022-03", force=True, reason="I insist")
+    version = retraining.candidate(promoted, plan)
+    verdict = retraining.gate(promoted, plan, version)
+    promoted.registry.set_alias(CHAMPION, version)
     for _ in range(2):
-        retraining.promote(pipeline, plan, version, verdict)
-    (entry,) = pipeline.ledger.entries(kind="promoted", model_version=version)
+        retraining.promote(promoted, plan, version, verdict)
+    (entry,) = promoted.ledger.entries(kind="promoted", model_version=version)
     assert (entry.incident_id, entry.evidence) == (plan["incident_id"], {"replaces": 1})
 
 
