@@ -1,8 +1,8 @@
 """The loop in one process, with months that are published by copying a file."""
 
 import shutil
+from collections.abc import Callable, Hashable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
@@ -28,14 +28,16 @@ from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG, configured
 from tests.fakes import FakeRegistry, HeldClock
 
-_KEPT = TemporaryDirectory(prefix="autoops-first-")
+_KEPT = TemporaryDirectory(prefix="autoops-prepared-")
+_BUILT: dict[Hashable, tuple[Path, Pipeline]] = {}
 
 SMALL = {"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}
 """A forest that is fitted in a second, and always the same."""
 
 
 def pipeline_in(directory: Path, settings: Settings, engine: sa.Engine) -> Pipeline:
-    """Months are published in the folder `published` of `directory`; only the registry is a stand-in."""
+    """Months are published in the folder `published` of `directory`; only the registry is a stand-in. No check draws a
+    page, which takes longer than all the rest of it."""
     clock = HeldClock()
     (directory / "published").mkdir()
     return Pipeline(
@@ -48,31 +50,42 @@ def pipeline_in(directory: Path, settings: Settings, engine: sa.Engine) -> Pipel
         instances=Instances(engine),
         ledger=Ledger(engine, clock),
         checks=CheckLog(engine, clock),
+        draws_pages=False,
     )
 
 
 def with_champion(directory: Path, world: Path, engine: sa.Engine, **training: object) -> Pipeline:
-    """Version 1, of the world's January to March 2022, serves. `engine` is that of a migrated SQLite database with
-    nothing in it. Trained once in a process of tests, and copied with all that the training left."""
-    kept, made = _with_champion(world, **training)
-    built = pipeline_in(directory, small(**training), engine)
-    for folder in ("published", "months", "registry"):
-        shutil.copytree(kept / folder, directory / folder, dirs_exist_ok=True)
-    with made.log.engine.connect() as source, engine.connect() as target:
-        source.connection.driver_connection.backup(target.connection.driver_connection)
-    return replace(built, registry=made.registry.copied(directory / "registry"))
+    """Version 1, of the world's January to March 2022, serves."""
 
-
-@cache
-def _with_champion(world: Path, **training: object) -> tuple[Path, Pipeline]:
-    directory = Path(mkdtemp(dir=_KEPT.name))
-    with configured({"storage.home": directory / "var"}) as settings:
-        engine = database.connect(settings)
-        database.upgrade(engine)
+    def build(directory: Path, engine: sa.Engine) -> Pipeline:
         built = pipeline_in(directory, small(**training), engine)
         publish(world, directory, "2022-01..2022-03")
         assert retrain(built, "first", reason="first model")["promoted"]
-    return directory, built
+        return built
+
+    return prepared(("champion", world, *training.items()), build, directory, engine)
+
+
+def prepared(
+    key: Hashable, build: Callable[[Path, sa.Engine], Pipeline], directory: Path, engine: sa.Engine
+) -> Pipeline:
+    """What `build` makes in a folder, built once in a process of tests: a copy of the folder and of the database.
+    `engine` is that of a migrated SQLite database with nothing in it."""
+    if key not in _BUILT:
+        folder = Path(mkdtemp(dir=_KEPT.name))
+        with configured({"storage.home": folder / "var"}) as settings:
+            own = database.connect(settings)
+            database.upgrade(own)
+            _BUILT[key] = folder, build(folder, own)
+    kept, made = _BUILT[key]
+    settings = made.settings.model_copy(update={"storage": load_settings(CONFIG).storage})
+    copied = pipeline_in(directory, settings, engine)
+    for folder_name in ("published", "months", "registry"):
+        shutil.copytree(kept / folder_name, directory / folder_name, dirs_exist_ok=True)
+    with made.log.engine.connect() as source, engine.connect() as target:
+        source.connection.driver_connection.backup(target.connection.driver_connection)
+    copied.clock.advance(seconds=(made.clock.now() - copied.clock.now()).total_seconds())
+    return replace(copied, registry=made.registry.copied(directory / "registry"))
 
 
 def small(**training: object) -> Settings:

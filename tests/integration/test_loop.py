@@ -56,6 +56,7 @@ def promoted(engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
 
 
 def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+    pipeline = replace(pipeline, draws_pages=True)
     publish(world, tmp_path, "2022-01..2022-03")
     assert retrain(pipeline, "first", reason="first model")["promoted"]
     assert monitoring.check(pipeline)["verdict"] == "no new data"
@@ -65,6 +66,7 @@ def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_
     drive(pipeline, world, Month(2022, 4), slice(400, 3_000))
     steady = monitoring.check(pipeline)
     assert (steady["verdict"], steady["alarm"], steady["actionable"]) == ("no drift", False, [])
+    assert pipeline.registry.checks[-1]["files"] == ["verdict.json", "drift.html"]
     assert monitoring.check(pipeline)["verdict"] == "no new data"
 
     publish(world, tmp_path, "2022-04")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotPublished, SourceUnavailable
 from autoops.ingestion.sample import write_sample
@@ -18,20 +19,24 @@ from autoops.loop.preview import preview, sentences
 from autoops.loop.report import page
 from autoops.months import Month
 from autoops.registry import champion_of
-from tests.integration.one_process import publish, retrain, setting
+from tests.integration.one_process import prepared, publish, retrain, setting, with_champion
 
 CHANGE = Month(2022, 4)
 
 
 @pytest.fixture
-def undecided(pipeline: Pipeline, world: Path, tmp_path: Path) -> Pipeline:
+def undecided(engine: sa.Engine, world: Path, tmp_path: Path) -> Pipeline:
     """Version 2 knows April, and the week held out is too little for a gate that wants 2,000 rows."""
-    careful = setting(pipeline, "gate", min_rows=2_000)
-    publish(world, tmp_path, "2022-04")
-    outcome = retrain(careful, "second", reason="by hand")
-    assert not outcome["promoted"]
-    assert str(outcome["reason"]).endswith("as full as these, and looked at again when they are published")
-    return careful
+
+    def build(directory: Path, engine: sa.Engine) -> Pipeline:
+        careful = setting(with_champion(directory, world, engine), "gate", min_rows=2_000)
+        publish(world, directory, "2022-04")
+        outcome = retrain(careful, "second", reason="by hand")
+        assert not outcome["promoted"]
+        assert str(outcome["reason"]).endswith("as full as these, and looked at again when they are published")
+        return careful
+
+    return prepared(("undecided", world), build, tmp_path, engine)
 
 
 def of_kind(pipeline: Pipeline, kind: str) -> list[Incident]:

@@ -119,6 +119,7 @@ def installed(
         instances=Instances(engine),
         ledger=Ledger(engine, clock),
         checks=CheckLog(engine, clock),
+        draws_pages=False,
     )
     try:
         yield Installation(pipeline, clock, source, registry, challengers)

@@ -29,7 +29,7 @@ def publish(
     directory.mkdir(parents=True, exist_ok=True)
     files: list[Path] = [directory / "verdict.json"]
     files[0].write_text(json.dumps(verdict.to_json(), indent=2))
-    if len(current) and wants_page(verdict, _judged_today(pipeline, champion)):
+    if pipeline.draws_pages and len(current) and wants_page(verdict, _judged_today(pipeline, champion)):
         from autoops.drift.page import write_page
 
         files.append(directory / "drift.html")

@@ -25,6 +25,8 @@ class Pipeline:
     instances: Instances
     ledger: Ledger
     checks: CheckLog
+    draws_pages: bool = True
+    """Whether checks leave pages to look at; a backtest's are looked at by nobody."""
 
     @property
     def model_cache(self) -> Path:
