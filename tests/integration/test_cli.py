@@ -1,23 +1,19 @@
 """The verbs as a shell sees them: output, JSON and exit codes. The registry is a file, so that no server is needed."""
 
 import json
-import logging
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
-from autoops import cli
 from autoops.settings import CONFIG_VARIABLE, PREFIX
+from tests import verbs
 from tests.conftest import CONFIG
 from tests.ports import free_port
-
-Run = subprocess.CompletedProcess[str]
+from tests.verbs import Run
 
 
 class Shell:
@@ -37,24 +33,8 @@ class Shell:
         }
 
     def call(self, *arguments: str, **variables: str) -> Run:
-        """The same as `run` but for a process of its own, whose imports take ten times as long as most verbs."""
-        before, out, err, root = dict(os.environ), StringIO(), StringIO(), logging.getLogger()
-        handlers, level, code = root.handlers[:], root.level, 0
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.chdir(self.directory)
-            patch.setattr(sys, "argv", ["autoops", *arguments])
-            try:
-                os.environ.clear()
-                os.environ.update(self.environment | variables)
-                cli.main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-            finally:
-                os.environ.clear()
-                os.environ.update(before)
-                root.handlers[:] = handlers
-                root.setLevel(level)
-        return Run(arguments, code, out.getvalue(), err.getvalue())
+        """In this process."""
+        return verbs.call(arguments, self.directory, self.environment | variables)
 
     def run(self, *arguments: str, **variables: str) -> Run:
         """In a process of its own."""
@@ -154,13 +134,13 @@ def test_pruning_says_how_many_of_what_it_deleted_and_by_which_setting(shell: Sh
 
 
 def test_a_first_model_from_nothing(shell: Shell) -> None:
-    shell.run("sample", "--months", "2022-01..2022-02", "--output", "published", "--trips-per-month", "6000")
+    shell.call("sample", "--months", "2022-01..2022-02", "--output", "published", "--trips-per-month", "6000")
     migrated = shell.run("migrate")
     assert "from nothing to revision" in migrated.stdout
-    assert "is at revision" in shell.run("migrate").stdout
+    assert "is at revision" in shell.call("migrate").stdout
     first = shell.run("bootstrap")
     assert first.stdout.startswith("version 1 promoted"), first.stderr
-    again = json.loads(shell.run("bootstrap", "--json").stdout)
+    again = json.loads(shell.call("bootstrap", "--json").stdout)
     assert again == {"promoted": False, "version": 1, "outcome": "version 1 is champion already"}
 
 

@@ -19,12 +19,12 @@ from autoops.scoring import load_version
 from autoops.serving.last_served import LastServed
 from autoops.settings import CONFIG_VARIABLE, PREFIX, MLflow
 from autoops.trips import columns_of
+from tests import verbs
 from tests.bundles import synthetic_trips
 from tests.conftest import CONFIG
 from tests.integration.serving.conftest import Start
 from tests.ports import free_port
-
-Run = subprocess.CompletedProcess[str]
+from tests.verbs import Run
 
 
 @pytest.fixture
@@ -35,11 +35,15 @@ def trips(tmp_path: Path) -> pd.DataFrame:
     return made
 
 
-def predict(home: Path, *arguments: str, **variables: str) -> Run:
-    words = [sys.executable, "-m", "autoops.cli", "predict", "--input", "in.parquet", "--output", "out.parquet"]
+def predict(home: Path, *arguments: str, apart: bool = False, **variables: str) -> Run:
+    """In this process, or `apart` in one of its own."""
+    words = ("predict", "--input", "in.parquet", "--output", "out.parquet", *arguments)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {CONFIG_VARIABLE: str(CONFIG), f"{PREFIX}STORAGE__HOME": str(home / "var")} | variables
-    return subprocess.run([*words, *arguments], cwd=home, env=environment, capture_output=True, text=True, check=False)
+    if not apart:
+        return verbs.call(words, home, environment)
+    command = [sys.executable, "-m", "autoops.cli", *words]
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
 
 
 def said(run: Run) -> str:
@@ -59,7 +63,7 @@ def test_the_champion_predicts_and_without_the_registry_what_was_served_last(
 
     version = registry.register(runs[1])
     registry.set_alias(CHAMPION, version.number)
-    run = predict(tmp_path, "--json", **there)
+    run = predict(tmp_path, "--json", apart=True, **there)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {"rows": 2500, "model_versions": [version.number], "output": "out.parquet"}
     out = pd.read_parquet(tmp_path / "out.parquet")
@@ -70,7 +74,7 @@ def test_the_champion_predicts_and_without_the_registry_what_was_served_last(
     assert (away[uri] in said(gone), gone.returncode) == (True, 6)
     LastServed(tmp_path / "var" / "models", mlflow_settings.experiment).remember(version)
     (tmp_path / "out.parquet").unlink()
-    recalled = predict(tmp_path, **away)
+    recalled = predict(tmp_path, apart=True, **away)
     assert recalled.returncode == 0, recalled.stderr
     assert f"version {version.number}, which this machine served last" in recalled.stderr
     assert np.array_equal(pd.read_parquet(tmp_path / "out.parquet")["prediction"], expected)
