@@ -1,4 +1,4 @@
-"""The demo as a user starts it, with fewer trips: real MLflow, real Airflow, real API."""
+"""The demo as a user starts it, with fewer trips and trees: real MLflow, real Airflow, real API."""
 
 import json
 import os
@@ -22,6 +22,7 @@ from tests.ports import free_ports
 pytestmark = pytest.mark.system
 
 DEMO = [str(Path(sys.executable).parent / "autoops"), "demo"]
+FOREST = {"n_estimators": 40, "max_depth": 16, "min_samples_leaf": 7, "max_features": 0.5, "random_state": 7}
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -43,6 +44,7 @@ def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
         f"{PREFIX}AIRFLOW__PORT": str(airflow),
         f"{PREFIX}EXPORTER__PORT": str(exporter),
         f"{PREFIX}MLFLOW__TRACKING_URI": f"http://127.0.0.1:{mlflow}",
+        f"{PREFIX}MODEL__PARAMETERS": json.dumps(FOREST),
     }
     with log.open("wb") as file:
         return subprocess.Popen(
