@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that every change must pass; arguments go to pytest (scripts/test.sh tests/unit).
 #   scripts/test.sh                  all but the studies, whole systems, the fault suite and the full stack
-#   scripts/test.sh system           the demo, and Airflow with its scheduler, as users start them
+#   scripts/test.sh system           whole programs as users start them: demo, Airflow, backtest, Prometheus, an API that is killed
 #   scripts/test.sh all              with the studies: statistics of many simulated worlds, real months, soaks
 #   scripts/test.sh faults           the fault suite; with -m quick the part of it that every change must pass
 #   scripts/test.sh fuzz             at least 20,000 requests that the API's OpenAPI document allows, and others; --help has options

@@ -21,6 +21,8 @@ from autoops.months import Month, parse_months
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL
 
+pytestmark = pytest.mark.system
+
 MONTHS, CHANGE = "2022-01..2022-07", Month(2022, 5)
 GIVE_UP_AFTER_S = 300
 

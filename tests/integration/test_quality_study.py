@@ -44,7 +44,10 @@ LIVE: dict[Scenario, tuple[float | None, bool]] = {
 """By how much, and whether it is broken data."""
 
 
-@pytest.mark.parametrize("scenario", LIVE)
+@pytest.mark.parametrize(
+    "scenario",
+    ["speed", "unit", *(pytest.param(name, marks=pytest.mark.study) for name in LIVE if name not in ("speed", "unit"))],
+)
 def test_windows_of_live_traffic_are_quarantined_where_they_are_broken(scenario: Scenario) -> None:
     by, broken = LIVE[scenario]
     found = made_up(scenario, by, 1_000, seeds=[1], trips_per_month=9_000)

@@ -20,6 +20,8 @@ from autoops.trips import TARGET, columns_of
 from tests.bundles import NO_THRESHOLDS
 from tests.conftest import CONFIG
 
+pytestmark = pytest.mark.study
+
 TRAINING_MONTHS = "2022-11..2023-01"
 NEXT_MONTH = "2023-02"
 

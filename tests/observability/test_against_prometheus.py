@@ -12,6 +12,8 @@ from tests.eventually import eventually
 from tests.observability.conftest import Observed
 from tests.observability.server import ROOT, SHIPPED
 
+pytestmark = pytest.mark.system
+
 GRAFANA = ROOT / "docker" / "grafana"
 BOARDS: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))

@@ -24,6 +24,8 @@ from tests.integration.serving.test_durability import process, shared_registry  
 from tests.load import Acknowledged, ask_until_killed
 from tests.postgres import FAST, IMMEDIATE, PostgresServer
 
+pytestmark = pytest.mark.system
+
 Serve = Callable[..., "contextmanager[tuple[subprocess.Popen[bytes], httpx.Client]]"]
 LABEL = {"request_id": "ride-1", "trip_duration_minutes": 5}
 

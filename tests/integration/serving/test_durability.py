@@ -24,6 +24,8 @@ from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_bad_input import problem_of
 from tests.ports import free_port
 
+pytestmark = pytest.mark.system
+
 
 @contextmanager
 def process(
