@@ -29,6 +29,7 @@ def small(settings: Settings) -> Settings:
     return on_history(loaded.model_copy(update={"model": model, "drift": drift}))
 
 
+@pytest.mark.system
 def test_a_refresh_is_a_retraining_and_the_look_after_it_is_none(small: Settings, tmp_path: Path) -> None:
     """A week of this city has some 1,400 trips, and once there is a champion the gate asks for 2,000."""
     write_sample(tmp_path / "city", list(month_range(FIRST, LAST)), trips_per_month=6_000)

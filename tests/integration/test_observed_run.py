@@ -13,6 +13,8 @@ from autoops.settings import PREFIX, MLflow
 from tests.integration.test_cli import Shell, said
 from tests.otlp import Receiver, receiving
 
+pytestmark = pytest.mark.system
+
 JSON = {f"{PREFIX}LOGS__FORMAT": "json"}
 STEPS = ["begin", "ingest", "validate", "train", "gate", "promote", "close"]
 

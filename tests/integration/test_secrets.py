@@ -23,6 +23,8 @@ from tests.integration.serving.conftest import TRIP
 from tests.ports import free_port
 from tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.system
+
 MARK = "looked-for-and-found"
 """A request id, which must be found in the log: what finds that finds a secret."""
 

@@ -26,6 +26,8 @@ from tests.conftest import configured
 from tests.eventually import eventually
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.system
+
 ONLY_API = ("mlflow", "exporter", "airflow")
 
 

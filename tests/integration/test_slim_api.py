@@ -23,6 +23,8 @@ from tests.eventually import eventually
 from tests.integration.serving.conftest import TRIP
 from tests.ports import free_port
 
+pytestmark = pytest.mark.system
+
 ROOT = CONFIG.parent
 PACKAGE = ("src", "pyproject.toml", "README.md", "LICENSE")
 PIPELINE = (
