@@ -49,6 +49,23 @@ def test_any_forest_answers_as_scikit_learn_does(seed: int, size: int, depth: in
     assert np.abs(answers(converted, unseen)[:, 0] - fitted.predict(unseen)).max() < 2e-5
 
 
+@given(seed=st.integers(0, 2**31 - 1), most=st.integers(1, 400))
+@settings(max_examples=20, deadline=None)
+def test_a_forest_in_several_ensembles_answers_as_in_one(seed: int, most: int) -> None:
+    inputs = some_inputs(80, 3, seed)
+    fitted = RandomForestRegressor(8, random_state=seed, n_jobs=1).fit(inputs, inputs.sum(axis=1))
+    unseen = some_inputs(200, 3, seed + 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trees, "MOST_NODES", most)
+        converted = trees.convert(fitted)
+    ensembles = [node for node in converted.graph.node if node.op_type == "TreeEnsemble"]
+    trees_of = [len(next(a for a in node.attribute if a.name == "tree_roots").ints) for node in ensembles]
+    nodes = sum(estimator.tree_.node_count for estimator in fitted.estimators_)
+    assert sum(trees_of) == 8
+    assert len(ensembles) > 1 or nodes <= most
+    assert np.abs(answers(converted, unseen)[:, 0] - fitted.predict(unseen)).max() < 2e-5
+
+
 def test_inputs_at_and_beside_each_split_go_the_same_way() -> None:
     inputs = some_inputs(300, 2, 3)
     fitted = RandomForestRegressor(5, random_state=3, n_jobs=1).fit(inputs, np.arange(300.0))
