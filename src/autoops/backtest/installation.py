@@ -102,7 +102,7 @@ class Installation:
 def installed(
     settings: Settings, home: Path, whole: Source, first: Month, until: Month, challengers: Challengers
 ) -> Iterator[Installation]:
-    """On an empty home, which goes when the block ends; `until` is the last month that is published so far."""
+    """Yield one on an empty home, which goes when the block ends; `until` is the last month that is out so far."""
     shutil.rmtree(home, ignore_errors=True)
     settings = settings.model_copy(update={"storage": Storage(home=home)})
     clock, source = MovedClock(until.ends_at), PublishedSoFar(whole, first, until)

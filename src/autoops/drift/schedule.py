@@ -62,7 +62,7 @@ class Schedule:
         return cls(windows, drift.alarms_needed, drift.alarms_of)
 
     def skips(self, rows_per_year: float, size: int) -> bool:
-        """Whether checks come too seldom for all the rows, so that they always see the same hours of a day."""
+        """Return whether checks come too seldom for all rows, so that they always see the same hours of a day."""
         filled = rows_per_year / size
         return filled > DAYS_PER_YEAR and self.windows_per_year < 0.9 * filled
 

@@ -104,7 +104,7 @@ def _mph(miles: Array, minutes: Array) -> float | None:
 def _routes(rows: Mapping[str, Array], most: int) -> dict[str, Route]:
     moving = (rows["miles"] > 0) & ((rows["minutes"] > 0) | np.isnan(rows["minutes"]))
     moving &= np.isfinite(rows["pickup_zone"]) & np.isfinite(rows["dropoff_zone"])
-    # As complex numbers pairs sort by pickup, then by drop-off, forty times as quickly as pandas groups them.
+    # As complex numbers pairs sort by pickup, then by drop-off; of a window, in a fraction of the time of a groupby.
     pairs = rows["pickup_zone"][moving] + 1j * rows["dropoff_zone"][moving]
     names, route, trips = np.unique(pairs, return_inverse=True, return_counts=True)
     busiest = np.argsort(-trips, kind="stable")[:most]
@@ -136,7 +136,7 @@ def _days(picked_up: Array, month: Month) -> tuple[int, ...]:
 
 
 def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "minutes"]) -> float | None:
-    """How many times as long as usual the trips are on the same routes: the median over routes, by trips.
+    """Return how many times as long as usual the trips are on the same routes: the median over routes, by trips.
     None where too few trips are on known routes."""
     known = [(route, usual[name]) for name, route in profile.routes.items() if name in usual]
     lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
@@ -180,5 +180,5 @@ def covered(profile: Profile) -> tuple[int, ...]:
 
 
 def weekdays(profile: Profile) -> Array:
-    """Of each covered day."""
+    """Return that of each covered day."""
     return np.asarray((profile.weekday + np.arange(len(covered(profile)))) % 7)

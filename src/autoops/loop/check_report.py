@@ -42,7 +42,7 @@ def publish(
 
 
 def _name(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str:
-    """Of a window of its own: several may be judged within a second."""
+    """Return a name of the window's own: several may be judged within a second."""
     name = f"check-v{champion.number}-{pipeline.clock.now():%Y%m%dT%H%M%S}"
     return name if window.days is None else f"{name}-{window.days.replace(' ', '-')}"
 

@@ -25,7 +25,8 @@ _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=
 
 
 def logged_months(pipeline: Pipeline) -> list[Month]:
-    """In order, those that labelled trips began in; the newest is probably not over. A few trips make no month."""
+    """Return those that labelled trips began in, in order; the newest is probably not over. A few trips make no
+    month."""
     times = _usable_labels(pipeline)["at"]
     rows: Counter[Month] = Counter()
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
@@ -34,7 +35,7 @@ def logged_months(pipeline: Pipeline) -> list[Month]:
 
 
 def labelled_until(pipeline: Pipeline) -> datetime | None:
-    """Event time that labelled trips reach."""
+    """Return the event time that labelled trips reach."""
     return newest_of(_usable_labels(pipeline)["at"])
 
 

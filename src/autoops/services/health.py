@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import httpx
 
@@ -49,14 +50,9 @@ def _api_server(settings: Settings, _since: datetime | None) -> None:
         _healthy("metadatabase", client.health()["metadatabase"], None)
 
 
-def _scheduler(settings: Settings, since: datetime | None) -> None:
+def _beats(component: str, settings: Settings, since: datetime | None) -> None:
     with airflow_client(settings) as client:
-        _healthy("scheduler", client.health()["scheduler"], since)
-
-
-def _triggerer(settings: Settings, since: datetime | None) -> None:
-    with airflow_client(settings) as client:
-        _healthy("triggerer", client.health()["triggerer"], since)
+        _healthy(component, client.health()[component], since)
 
 
 def _dag_processor(settings: Settings, since: datetime | None) -> None:
@@ -92,7 +88,7 @@ _PROBES: dict[str, Callable[[Settings, datetime | None], None]] = {
     "api": _api,
     "exporter": _exporter,
     API_SERVER: _api_server,
-    SCHEDULER: _scheduler,
+    SCHEDULER: partial(_beats, "scheduler"),
     DAG_PROCESSOR: _dag_processor,
-    TRIGGERER: _triggerer,
+    TRIGGERER: partial(_beats, "triggerer"),
 }

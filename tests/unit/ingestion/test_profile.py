@@ -1,6 +1,9 @@
 """What is kept of a month, counted by hand on a few rows."""
 
 import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoops.ingestion.clean import clean
 from autoops.ingestion.profile import Profile, Route, covered, profile_of, scale, usual_days, usual_routes
@@ -43,6 +46,24 @@ def test_routes_and_speed_are_medians_of_trips_that_move():
 
     assert profile.routes == {"74-75": Route(3, 2.0, 10.0)}
     assert profile.mph == 12.0
+
+
+@given(seed=st.integers(0, 2**31 - 1), count=st.integers(0, 300), most=st.integers(1, 12))
+def test_routes_are_the_busiest_groups_of_both_zones(seed: int, count: int, most: int) -> None:
+    draw = np.random.default_rng(seed)
+    zones = {name: draw.integers(1, 5, count).astype(float) for name in ("pickup_zone", "dropoff_zone")}
+    minutes = np.where(draw.random(count) < 0.3, np.nan, draw.uniform(1, 60, count))
+    trips = pd.DataFrame(zones | {"miles": draw.uniform(0.1, 9, count), "minutes": minutes})
+    rows = {name: trips[name].to_numpy() for name in trips}
+    picked_up, passengers = np.full(count, np.datetime64("2022-03-01T08:00:00")), np.ones(count)
+    found = profile_of({**rows, "picked_up": picked_up, "passengers": passengers}, most_routes=most).routes
+
+    groups = {f"{int(a)}-{int(b)}": group for (a, b), group in trips.groupby(["pickup_zone", "dropoff_zone"])}
+    busiest = sorted(groups, key=lambda name: -len(groups[name]))[:most]
+    assert list(found) == busiest
+    for name in busiest:
+        miles, known = groups[name]["miles"].median(), groups[name]["minutes"].median()
+        assert found[name] == Route(len(groups[name]), round(miles, 3), round(float(np.nan_to_num(known)), 3))
 
 
 def test_trips_that_nobody_knows_the_minutes_of_have_routes_and_a_scale_of_miles():
