@@ -2,11 +2,14 @@
 # MLflow behind its own sign-in. The sign-in's settings are read from a file only, so they are written first.
 set -euo pipefail
 umask 077
+# A password is hashed twice for each request otherwise, which each replica of the API sends every two seconds. The one
+# process that answers hears of every change of a password.
 export MLFLOW_AUTH_CONFIG_PATH=/tmp/auth.ini
 cat >"$MLFLOW_AUTH_CONFIG_PATH" <<INI
 [mlflow]
 default_permission = READ
 database_uri = ${MLFLOW_BACKEND_STORE_URI}
+auth_cache_ttl_seconds = 60
 INI
 # Telling it the hosts drops its defaults: without the service's own name, every call over the network is refused.
 exec mlflow server --app-name basic-auth --host 0.0.0.0 --port 5000 --workers 1 --uvicorn-opts=--no-access-log \
