@@ -36,7 +36,9 @@ _ALIKE = re.compile("AUTO_?OPS_", re.IGNORECASE)
 
 
 MLFLOW_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
-"""databricks-uc is a registry only, and MLflow 3 refuses folders."""
+"""MLflow 3 refuses folders."""
+REGISTRIES = ("databricks-uc", "uc")
+"""Unity Catalog, which keeps models and no runs."""
 
 
 class Section(BaseModel):
@@ -75,6 +77,7 @@ class Model(Section):
 
 class MLflow(Section):
     tracking_uri: Url = "http://127.0.0.1:5000"
+    registry_uri: OptionalUrl = None
     experiment: str = "nyc_taxi_trip_duration"
     monitoring_experiment: str = "nyc_taxi_trip_duration_monitoring"
     timeout_s: Count = 10
@@ -82,10 +85,20 @@ class MLflow(Section):
     @field_validator("tracking_uri")
     @classmethod
     def _of_a_server(cls, uri: str) -> str:
-        scheme = uri.partition(":")[0]
-        if scheme not in MLFLOW_SCHEMES:
-            raise ValueError(f"expected a URI that begins with one of {', '.join(MLFLOW_SCHEMES)}")
-        return uri
+        if uri.partition(":")[0] in REGISTRIES:
+            raise ValueError("this is a registry of models only, which is set as mlflow.registry_uri")
+        return _begins_with(MLFLOW_SCHEMES, uri)
+
+    @field_validator("registry_uri")
+    @classmethod
+    def _of_a_registry(cls, uri: str | None) -> str | None:
+        return uri and _begins_with((*MLFLOW_SCHEMES, *REGISTRIES), uri)
+
+
+def _begins_with(schemes: tuple[str, ...], uri: str) -> str:
+    if uri.partition(":")[0] not in schemes:
+        raise ValueError(f"expected a URI that begins with one of {', '.join(schemes)}")
+    return uri
 
 
 class Training(Section):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import socket
 import tempfile
 import threading
@@ -187,6 +188,24 @@ def test_a_check_is_a_run_of_the_monitoring_experiment(
     assert run.data.metrics == {"distance": 0.25}
     assert run.data.tags["verdict"] == "drift"
     assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["page.html"]
+
+
+def test_versions_may_stand_in_another_registry_than_where_their_runs_are(
+    mlflow_settings: MLflow, mlflow_db: Path, training: TrainingRun, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    elsewhere = f"sqlite:///{shutil.copy(mlflow_db, tmp_path / 'registry.db')}"
+    registry = MlflowRegistry("apart", mlflow_settings.model_copy(update={"registry_uri": elsewhere}))
+    registry.require_usable()
+    made = registry.register(training)
+    registry.set_alias(CHAMPION, made.number)
+    assert client.search_model_versions("name = 'apart'") == []
+    assert client.get_run(made.run_id).data.metrics == {"mae": 1.0, "baseline_mae": 6.0}
+
+    again = MlflowRegistry("apart", registry._settings)
+    assert again.by_alias(CHAMPION) == made
+    assert load_version(again, made, tmp_path / "cache").predict_trips(TRIPS).shape == (len(TRIPS["trip_distance"]),)
+    again.delete_version(made.number)
+    assert again.versions() == []
 
 
 def test_a_deleted_version_leaves_its_metrics_and_no_files(

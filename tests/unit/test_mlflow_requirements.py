@@ -2,8 +2,10 @@
 
 import http.server
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -46,19 +48,21 @@ def test_a_database_has_no_server_to_ask() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "package"),
-    [("s3://bucket/1", "boto3"), ("gs://bucket/1", "google-cloud-storage"), ("wasbs://c@a/1", "azure-storage-blob")],
+    ("place", "package", "extra"),
+    [
+        ("s3://bucket/1", "boto3", "s3"),
+        ("gs://bucket/1", "google-cloud-storage", "gcs"),
+        ("wasbs://c@a/1", "azure-storage-blob", "azure"),
+    ],
 )
-def test_a_store_without_its_library_is_refused_with_what_to_install(place: str, package: str) -> None:
-    try:
-        __import__(
-            {"boto3": "boto3", "google-cloud-storage": "google.cloud.storage"}.get(package, "azure.storage.blob")
-        )
-    except ModuleNotFoundError:
-        with pytest.raises(SettingsError, match=f"pip install {package}"):
-            require_library(place)
-    else:
+def test_a_store_without_its_library_is_refused_with_the_extra_that_has_it(
+    place: str, package: str, extra: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"{package} is not installed: pip install 'autoops\[{extra}\]'"):
         require_library(place)
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    wanted = pyproject["project"]["optional-dependencies"][extra]
+    assert package in [requirement.partition(">=")[0] for requirement in wanted]
 
 
 def test_artifacts_that_the_server_passes_on_need_no_library() -> None:
@@ -66,7 +70,21 @@ def test_artifacts_that_the_server_passes_on_need_no_library() -> None:
     require_library("/var/lib/artifacts")
 
 
-@pytest.mark.parametrize("uri", ["mlflow.example:5000", "databricks-uc", "./mlruns", "gopher://mlflow"])
+def test_a_registry_is_no_tracking_server_and_may_be_another_server() -> None:
+    said = r"mlflow\.tracking_uri: .* is a registry .* set as mlflow\.registry_uri"
+    with pytest.raises(SettingsError, match=said), configured({"mlflow.tracking_uri": "databricks-uc"}):
+        pass
+    settings = {"mlflow.tracking_uri": "databricks", "mlflow.registry_uri": "databricks-uc"}
+    with configured(settings) as configuration:
+        assert configuration.mlflow.registry_uri == "databricks-uc"
+    with (
+        pytest.raises(SettingsError, match=r"registry_uri: .* http, .*databricks-uc"),
+        configured({"mlflow.registry_uri": "catalog"}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("uri", ["mlflow.example:5000", "./mlruns", "gopher://mlflow"])
 def test_a_tracking_uri_that_mlflow_cannot_track_at_is_refused_at_start(uri: str) -> None:
     said = r"mlflow\.tracking_uri: .* begins with one of http, https"
     with pytest.raises(SettingsError, match=said), configured({"mlflow.tracking_uri": uri}):

@@ -40,14 +40,18 @@ class MlflowRegistry(Registry):
     @cached_property
     def _client(self) -> Any:
         """Raises RegistryUnavailable where nobody listens, before mlflow is imported: that takes seconds."""
-        require_listener(self._settings.tracking_uri)
+        for uri in {self._settings.tracking_uri, self._registry_uri}:
+            require_listener(uri)
         return self._made()
+
+    @property
+    def _registry_uri(self) -> str:
+        return self._settings.registry_uri or self._settings.tracking_uri
 
     def _made(self) -> Any:
         from mlflow import MlflowClient
 
-        uri = self._settings.tracking_uri
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return MlflowClient(tracking_uri=self._settings.tracking_uri, registry_uri=self._registry_uri)
 
     def load(self) -> Self:
         """Import mlflow now, whether its server is there or not, and not while requests are answered."""
@@ -56,12 +60,13 @@ class MlflowRegistry(Registry):
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         _ = self._client  # first: what translates errors imports mlflow
-        return translated(self._settings.tracking_uri, what)
+        return translated(self._settings.tracking_uri, what, self._settings.registry_uri)
 
     def require_usable(self) -> None:
         """Raises RegistryUnavailable for a server that is too old, SettingsError where a library is missing."""
         with self._asking("its version"):
-            requirements.require_version(self._settings.tracking_uri)
+            for uri in {self._settings.tracking_uri, self._registry_uri}:
+                requirements.require_version(uri)
             experiment = self._client.get_experiment_by_name(self._settings.experiment)
         if experiment is not None:
             requirements.require_library(str(experiment.artifact_location))

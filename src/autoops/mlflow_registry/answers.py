@@ -46,11 +46,13 @@ def require_listener(uri: str) -> None:
 
 
 @contextmanager
-def translated(uri: str, what: str) -> Iterator[None]:
-    """Raises NotFound, InputError or RegistryUnavailable in place of mlflow's errors; `what` was asked for."""
+def translated(tracking_uri: str, what: str, registry_uri: str | None = None) -> Iterator[None]:
+    """Raises NotFound, InputError or RegistryUnavailable in place of mlflow's errors; `what` was asked for. A registry
+    of its own is named beside the tracking server: which of them an error is of, mlflow does not say."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
+    uri = f"{tracking_uri}, registry {registry_uri}" if registry_uri else tracking_uri
     try:
         yield
     except RequestException as error:  # of artifacts, which mlflow leaves as it is

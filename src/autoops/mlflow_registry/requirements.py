@@ -8,11 +8,11 @@ OLDEST = (3, 0)
 """The first server that knows logged models."""
 
 _LIBRARIES = {
-    "s3": ("boto3", "boto3"),
-    "gs": ("google.cloud.storage", "google-cloud-storage"),
-    "wasbs": ("azure.storage.blob", "azure-storage-blob"),
+    "s3": ("boto3", "boto3", "s3"),
+    "gs": ("google.cloud.storage", "google-cloud-storage", "gcs"),
+    "wasbs": ("azure.storage.blob", "azure-storage-blob", "azure"),
 }
-"""Module and package by the scheme of an experiment's artifacts, which clients then reach without the server."""
+"""Module, package and our extra for it, by the scheme of artifacts that clients reach without the server."""
 
 
 def require_version(tracking_uri: str) -> None:
@@ -34,11 +34,12 @@ def require_version(tracking_uri: str) -> None:
 def require_library(artifact_location: str) -> None:
     """Raise SettingsError where artifacts lie in a store that this installation has no library for."""
     scheme = artifact_location.partition("://")[0]
-    module, package = _LIBRARIES.get(scheme, ("", ""))
+    module, package, extra = _LIBRARIES.get(scheme, ("", "", ""))
     if module and not _installed(module):
         raise SettingsError(
             f"MLflow keeps the artifacts of this experiment at {artifact_location}, and {package} is not installed: "
-            f"pip install {package}, or let the server pass artifacts on (mlflow server --artifacts-destination)"
+            f"pip install 'autoops[{extra}]', or let the server pass artifacts on (mlflow server "
+            "--artifacts-destination)"
         )
 
 
