@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import uuid_utils
 
 from autoops import database
+from autoops.alerts.watch import watch
 from autoops.clock import SystemClock
 from autoops.loop.figures import LoopFigures
 from autoops.loop.label_coverage import LOOKED_THROUGH, coverage_of
@@ -177,6 +178,10 @@ def test_what_the_log_has_to_train_on_is_read_once(filled: Database, promoted: P
 def test_the_exporter_reads_no_prediction(filled: Database) -> None:
     figures = LoopFigures(filled.engine, SystemClock(), 3600)
     assert filled.read_by(figures.collect) < 2_000
+
+
+def test_a_round_of_the_watchdog_reads_no_prediction(filled: Database, promoted: Pipeline) -> None:
+    assert filled.read_by(lambda: watch(promoted, patience_s=0)) < 2_000
 
 
 def test_prune_reads_what_it_deletes(filled: Database, promoted: Pipeline) -> None:

@@ -23,7 +23,6 @@ from autoops.settings import Settings
 Walked = dict[str, Any]
 """policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks and what was done."""
 
-ALL_CHECKS = 1_000_000
 
 Progress = Callable[[], None]
 """Called after each month."""
@@ -120,7 +119,7 @@ def _rollbacks(installation: Installation) -> int:
 
 def _judged(installation: Installation) -> list[dict[str, Any]]:
     """What production's check has said so far, oldest first: why there was, or was not, an incident."""
-    checks = installation.pipeline.checks.latest(judged=True, limit=ALL_CHECKS)[::-1]
+    checks = installation.pipeline.checks.latest(judged=True, limit=None)[::-1]
     return [
         {
             "version": check.model_version,

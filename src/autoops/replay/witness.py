@@ -10,7 +10,6 @@ from autoops.loop.ledger import Entry, Incident, Ledger
 from autoops.loop.remedies import BEGUN_BY_ITSELF
 from autoops.months import Month
 
-ALL = 1_000_000
 TELLING = (*JUDGED, BROKEN)
 """Verdicts of checks that had enough to say something."""
 
@@ -36,7 +35,7 @@ class Witness:
 
     def checks(self) -> list[Check]:
         """All that had enough to judge, oldest first."""
-        return _telling(self._checks.latest(limit=ALL))[::-1]
+        return _telling(self._checks.latest(limit=None))[::-1]
 
     def entries(self) -> list[Entry]:
         return self._ledger.entries()

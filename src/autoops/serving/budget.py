@@ -41,19 +41,24 @@ def _fields(file: Path) -> dict[str, int]:
     return {name: int(number) for name, number, *_ in words}
 
 
+def needed_mb(most_mb: float) -> float:
+    """Return the memory that a replica needs to swap models of which none is larger, in MB."""
+    return _BASE_MB + most_mb * _PER_MB
+
+
 def check_limit(most_mb: float, root: Path = Path("/")) -> None:
     """Raise SettingsError where a container's limit is less than a replica needs that swaps the largest models."""
     try:
         limit_mb = int((root / "sys/fs/cgroup/memory.max").read_text()) / 1e6
     except (OSError, ValueError):
         return
-    needed_mb = _BASE_MB + most_mb * _PER_MB
-    if needed_mb > limit_mb:
+    needed = needed_mb(most_mb)
+    if needed > limit_mb:
         fits = math.floor((limit_mb - _BASE_MB) / _PER_MB)
         or_less = f", or set serving.max_model_mb to {fits} or less, for the pipeline too" if fits >= 1 else ""
         raise SettingsError(
-            f"serving.max_model_mb is {most_mb:g}, for which a replica needs {needed_mb:.0f} MB of memory, and this "
-            f"container is limited to {limit_mb:.0f} MB: raise the limit to {needed_mb:.0f} MB or more{or_less}"
+            f"serving.max_model_mb is {most_mb:g}, for which a replica needs {needed:.0f} MB of memory, and this "
+            f"container is limited to {limit_mb:.0f} MB: raise the limit to {needed:.0f} MB or more{or_less}"
         )
 
 
