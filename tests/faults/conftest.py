@@ -92,9 +92,8 @@ def serve(tmp_path: Path, mlflow_proxy: Proxy, registry: MlflowRegistry) -> Serv
             serving__port=port,
             serving__poll_interval_s=0.1,
             mlflow__tracking_uri=f"http://127.0.0.1:{mlflow_proxy.port}",
-            mlflow__timeout_s=1,
             model__name=registry.name,
-            **settings,
+            **{"mlflow__timeout_s": 1} | settings,
         )
         home.mkdir(parents=True, exist_ok=True)
         with (home / "api.log").open("ab") as log:

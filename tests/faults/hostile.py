@@ -156,12 +156,21 @@ def lie_about_lengths(target: Target, stop: Event) -> None:
 def _bodies(target: Target, stop: Event, path: str, body: bytes) -> None:
     with httpx.Client(base_url=target.url, timeout=60) as client:
         while not stop.is_set():
-            answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
-            assert answer.status_code in (400, 413, 422, 503), answer.text
+            with suppress(httpx.TransportError):  # refused by its length, and closed while it is sent
+                answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+                assert answer.status_code in (400, 413, 422, 503), answer.text
+
+
+def _ones(size: int) -> bytes:
+    return b'{"trips":[' + b"1," * (size // 2) + b"1]}"
 
 
 def huge_json(target: Target, stop: Event) -> None:
-    _bodies(target, stop, "/predict/batch", b'{"trips":[' + b"1," * 500_000 + b"1]}")
+    _bodies(target, stop, "/predict/batch", _ones(1 * MB))
+
+
+def huger_json(target: Target, stop: Event) -> None:
+    _bodies(target, stop, "/predict/batch", _ones(28 * MB))
 
 
 def nested_json(target: Target, stop: Event) -> None:
@@ -179,6 +188,7 @@ ATTACKS: Sequence[Attack] = (
     pipeline,
     lie_about_lengths,
     huge_json,
+    huger_json,
     nested_json,
 )
 

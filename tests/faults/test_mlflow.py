@@ -2,14 +2,19 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from autoops import bundle
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.registry import CHAMPION, TrainingRun
+from autoops.serving.stopping import stops_within_s
+from autoops.settings import Serving, Settings, Storage
 from tests.bundles import FEATURES, small_forest, synthetic_trips, write_small_bundle
 from tests.eventually import eventually
 from tests.faults.conftest import Api, Serve
@@ -52,6 +57,22 @@ def test_the_old_version_goes_on_and_the_new_one_comes_when_mlflow_is_well(
             assert api.info()["quarantined"] == [], "nothing is wrong with the version"
         eventually(lambda: answers_with(api, 2))
         assert api.info()["last_error"] is None
+
+
+def test_reloads_that_wait_for_a_silent_mlflow_hold_up_no_stop(serve: Serve, mlflow_proxy: Proxy) -> None:
+    """Twelve of them, each of which would wait for two requests of 30 s."""
+    patience = {"storage__timeout_s": 1, "serving__timeout_s": 1}
+    same = Settings(storage=Storage(timeout_s=1), serving=Serving(timeout_s=1))
+    with serve(mlflow__timeout_s=30, **patience) as api, ThreadPoolExecutor(12) as operators:
+        with mlflow_proxy.put(silent := Fault("stall")):
+            asked = [operators.submit(api.http.post, "/model/reload") for _ in range(12)]
+            assert silent.met.wait(30)
+            assert answers_with(api, 1)
+            api.process.terminate()
+            assert api.process.wait(timeout=stops_within_s(same)) == 0
+        for reload in asked:
+            with suppress(httpx.TransportError):
+                assert reload.result().status_code in (200, 503)
 
 
 def test_a_kill_while_mlflow_is_down_is_survived_by_what_was_served_last(
