@@ -3,11 +3,9 @@
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from autoops import bundle
@@ -59,7 +57,9 @@ def test_the_old_version_goes_on_and_the_new_one_comes_when_mlflow_is_well(
         assert api.info()["last_error"] is None
 
 
-def test_reloads_that_wait_for_a_silent_mlflow_hold_up_no_stop(serve: Serve, mlflow_proxy: Proxy) -> None:
+def test_reloads_that_wait_for_a_silent_mlflow_hold_up_no_stop(
+    serve: Serve, mlflow_proxy: Proxy, tmp_path: Path
+) -> None:
     """Twelve of them, each of which would wait for two requests of 30 s."""
     patience = {"storage__timeout_s": 1, "serving__timeout_s": 1}
     same = Settings(storage=Storage(timeout_s=1), serving=Serving(timeout_s=1))
@@ -70,9 +70,10 @@ def test_reloads_that_wait_for_a_silent_mlflow_hold_up_no_stop(serve: Serve, mlf
             assert answers_with(api, 1)
             api.process.terminate()
             assert api.process.wait(timeout=stops_within_s(same)) == 0
-        for reload in asked:
-            with suppress(httpx.TransportError):
-                assert reload.result().status_code in (200, 503)
+        answers = [reload.result() for reload in asked]
+        assert [answer.status_code for answer in answers] == [503] * 12
+        assert "this process is stopping" in answers[0].json()["detail"]
+    assert "Traceback" not in (tmp_path / "var" / "api.log").read_text()
 
 
 def test_a_kill_while_mlflow_is_down_is_survived_by_what_was_served_last(

@@ -69,6 +69,7 @@ class House:
         self.values = {
             "data.source": f"http://u:{known['data.source']}@{away}/tlc?sig={known['data.source']}-sas",
             "mlflow.tracking_uri": f"http://svc:{known['mlflow.tracking_uri']}@{away}",
+            "mlflow.registry_uri": f"http://svc:{known['mlflow.registry_uri']}@{away}",
             "storage.url": f"postgresql://u:{known['storage.url']}@{away}/db?password={known['storage.url']}",
             "alerts.urls": f"json://u:{known['alerts.urls']}@{away}/{known['alerts.urls']}-path",
             "alerts.mlflow_url": f"http://u:{known['alerts.mlflow_url']}@mlflow.example/?token={known['alerts.mlflow_url']}",
@@ -112,6 +113,7 @@ def house(tmp_path: Path) -> House:
 
 WRONG = {
     "MLFLOW__TRACKING_URI": ["gopher://svc:wrong-1-5eCr3t@mlflow.example", "http://svc:wrong/2-5eCr3t@127.0.0.1:5000"],
+    "MLFLOW__REGISTRY_URI": ["gopher://svc:wrong-8-5eCr3t@mlflow.example"],
     "STORAGE__URL": ["mysql://u:wrong-3-5eCr3t@127.0.0.1/db", "postgresql://u:wrong-4-5eCr3t@127.0.0.1:nine/db"],
     "ALERTS__URLS": ["wrong-5-5eCr3t nonsense"],
     "DATA__SOURCE": ["http://u:wrong-6-5eCr3t@[::1/"],

@@ -3,6 +3,7 @@
 Pure ASGI and one layer, because each further one costs a request about as much as scoring its trip.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ OTHER = "other"
 
 READING = ("GET", "HEAD")
 
+STOPPING = "this process is stopping; whether anything was stored is not known"
 _NO_STORE = (b"cache-control", b"no-store")
 
 Refusal = Callable[[Scope, str], Response | None]
@@ -105,7 +107,7 @@ class RequestLayer:
         logs.bind(request_id=text)
         tracing.mark("http.request.id", text)
         path = path_of(scope)
-        status, work = 500, None
+        status, work = 0, None
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -125,10 +127,15 @@ class RequestLayer:
             else:
                 work = Work(self._admission, receive)
                 await self._ask(scope, path, work.receive, answer)
+        except asyncio.CancelledError:
+            # By the server, of what is in work when the time for a stop is over.
+            if status:
+                raise
+            await problems.busy(STOPPING)(scope, receive, answer)
         finally:
             if work is not None:
                 work.release()
-            self._over(scope, path, status, time.perf_counter_ns() - began)
+            self._over(scope, path, status or 500, time.perf_counter_ns() - began)
 
     def _refused(self, scope: Scope, path: str) -> Response | None:
         if self._refusal is not None and (refused := self._refusal(scope, path)) is not None:
