@@ -3,6 +3,7 @@
 import logging
 import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -185,6 +186,8 @@ _INCREMENTAL = 2
 MIGRATING = 0x6175746F6F7073
 """PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
 
+_PREPARING = MIGRATING + 1
+
 
 EARLIEST = "0005"
 """The revision of the first release. Downgrades beyond it would drop tables with rows."""
@@ -206,14 +209,29 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             return (revision := _revision(connection)), revision
     with storage_errors():
         if engine.dialect.name == "postgresql":
-            label_ids.prepare(engine)
-            online_indexes.prepare(engine)
+            with _preparing(engine):
+                label_ids.prepare(engine)
+                online_indexes.prepare(engine)
         with engine.begin() as connection:
             _let_nobody_else_migrate(connection)
             before = _revision(connection)
             if not _is_usable(connection):
                 command.upgrade(_alembic(connection), "head")
             return before, _revision(connection)
+
+
+@contextmanager
+def _preparing(engine: sa.Engine) -> Iterator[None]:
+    """Hold the lock of the process that prepares a migration of large tables.
+
+    It belongs to a transaction that does nothing else, because PgBouncer gives a session to others. It is asked for
+    again and again: who waits inside a statement holds a snapshot, for which an index that is built waits.
+    """
+    with engine.connect() as connection:
+        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_PREPARING))):
+            connection.rollback()
+            time.sleep(0.5)
+        yield
 
 
 def downgrade(engine: sa.Engine, revision: str) -> tuple[str | None, str | None]:

@@ -4,17 +4,12 @@ ALTER TYPE rewrites the table while nobody can read it. That takes moments for a
 `prepare` fills a second column in batches while everybody goes on, and `widen` only puts it in the place of the first.
 """
 
-import time
-
 import sqlalchemy as sa
 
 ROWS_AT_ONCE = 200_000
 """Up to so many rows are rewritten under the lock, in about a second."""
 
 _BATCH = 20_000
-_PREPARING = 0x6175746F6F7074
-"""Key of the advisory lock of the process that prepares."""
-
 _SECOND_COLUMN = """
 ALTER TABLE ground_truth ADD COLUMN id_wide BIGINT;
 CREATE FUNCTION ground_truth_id_wide() RETURNS trigger LANGUAGE plpgsql AS
@@ -40,18 +35,11 @@ ALTER SEQUENCE ground_truth_id_seq OWNED BY ground_truth.id;
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Fill the second column of a large table, each batch in a transaction of its own. Can be interrupted."""
+    """Fill the second column of a large table, each batch in a transaction of its own. Can be interrupted; one process
+    at a time."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not _is_large(connection):
-            return
-        # Asked for again and again: who waits inside a statement holds a snapshot, for which the index below waits.
-        while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_PREPARING))):
-            time.sleep(0.5)
-        try:
-            if _is_large(connection):
-                _prepare(connection)
-        finally:
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(_PREPARING)))
+        if _is_large(connection):
+            _prepare(connection)
 
 
 def widen(connection: sa.Connection) -> None:

@@ -5,8 +5,6 @@ finds the indexes there. SQLite has no such thing: there the migration itself bu
 million rows.
 """
 
-import time
-
 import sqlalchemy as sa
 
 ONLINE = {
@@ -14,25 +12,16 @@ ONLINE = {
     "ix_ground_truth_labelled_at": ("ground_truth", ["labelled_at"]),
 }
 
-_BUILDING = 0x6175746F6F7075
-"""Key of the advisory lock of the process that builds."""
-
 _VALID = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Build what is missing; does nothing on a database without tables. Can be interrupted."""
+    """Build what is missing; does nothing on a database without tables. Can be interrupted; one process at a time."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.scalar(sa.select(sa.func.to_regclass("ground_truth"))) is None:
             return
-        # Asked for again and again: who waits inside a statement holds a snapshot, for which the indexes wait.
-        while not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_BUILDING))):
-            time.sleep(0.5)
-        try:
-            for name, (table, columns) in ONLINE.items():
-                _build(connection, name, f"{table} ({', '.join(columns)})")
-        finally:
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(_BUILDING)))
+        for name, (table, columns) in ONLINE.items():
+            _build(connection, name, f"{table} ({', '.join(columns)})")
 
 
 def _build(connection: sa.Connection, name: str, what: str) -> None:

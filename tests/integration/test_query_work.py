@@ -9,9 +9,11 @@ the planners to choose as they do at a million rows, which `scripts/test.sh all`
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 import uuid_utils
@@ -22,7 +24,7 @@ from autoops.clock import SystemClock
 from autoops.loop.figures import LoopFigures
 from autoops.loop.label_coverage import LOOKED_THROUGH, coverage_of
 from autoops.loop.label_lag import lag_of
-from autoops.loop.labelled_log import logged_months
+from autoops.loop.labelled_log import logged_months, trips_of
 from autoops.loop.live_windows import live_window
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retention import Pruned, prune
@@ -31,7 +33,7 @@ from autoops.predictions import LIVE, Label, Scope
 from autoops.registry import champion_of
 from autoops.settings import Settings
 from tests.conftest import configured, stored_at
-from tests.large_log import LargeLog, fill, pipeline_on
+from tests.large_log import SPAN, LargeLog, fill, pipeline_on
 
 WINDOW = 1_000
 STEPS_PER_ROW = 15
@@ -173,6 +175,16 @@ def test_what_the_log_has_to_train_on_is_read_once(filled: Database, promoted: P
     read = filled.read_by(lambda: months.extend(logged_months(promoted)))
     assert (months[0], months[-1]) == (Month(2025, 6), Month(2025, 9))
     assert read < 10 * filled.log.rows
+
+
+def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted: Pipeline) -> None:
+    """More of them than are made a frame at a time."""
+    july: list[pd.DataFrame] = []
+    read = filled.read_by(lambda: july.append(trips_of(promoted, [Month(2025, 7)])))
+    whole = filled.log.rows * timedelta(days=31) / SPAN * 0.9
+    assert whole * 0.99 < len(july[0]) < whole * 1.01
+    assert july[0]["pickup_at"].is_monotonic_increasing
+    assert read < 20 * filled.log.rows
 
 
 def test_the_exporter_reads_no_prediction(filled: Database) -> None:

@@ -4,9 +4,11 @@ The rules of cleaning hold for it as for published months, and what was found to
 """
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +22,24 @@ from autoops.months import Month
 from autoops.predictions import LIVE, Scope
 from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET, TRIP_COLUMNS
 
+logger = logging.getLogger(__name__)
+
 DIGEST_CHARACTERS = 16
+MOST_TRIPS = 1_000_000
+"""That a training reads of the log, which takes some 0.3 GB; of more it reads as many, evenly over their time."""
+
+_AT_ONCE = 20_000
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+_Labels = npt.NDArray[np.void]
+"""Of every label its id, a hash of its prediction's id, the trip's event time and whether it may decide something. As
+numbers, because each check asks while an incident waits for them, and a log may have millions."""
 
 
 def logged_months(pipeline: Pipeline) -> list[Month]:
     """Return those that labelled trips began in, in order; the newest is probably not over. A few trips make no
     month."""
-    times = _usable_labels(pipeline)["at"]
+    times = _usable_times(pipeline)
     rows: Counter[Month] = Counter()
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
         rows[Month.of(aware(hour))] += int(count)
@@ -36,20 +48,12 @@ def logged_months(pipeline: Pipeline) -> list[Month]:
 
 def labelled_until(pipeline: Pipeline) -> datetime | None:
     """Return the event time that labelled trips reach."""
-    return newest_of(_usable_labels(pipeline)["at"])
+    return newest_of(_usable_times(pipeline))
 
 
-def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
+def trips_of(pipeline: Pipeline, months: Sequence[Month], most: int = MOST_TRIPS) -> pd.DataFrame:
     """Labelled trips of these months in event order, each with its latest label: the same rows, the same frame."""
-    wanted, usable = set(months), set(_usable_labels(pipeline)["label"].tolist())
-    seen: set[str] = set()
-    rows = []
-    for row in pipeline.log.labelled(LIVE):
-        if row.logged.id not in seen:
-            seen.add(row.logged.id)
-            if row.label_id in usable and Month.of(row.logged.event_at) in wanted:
-                rows.append(row)
-    frame = labelled_frame_of(sorted(rows, key=lambda row: row.logged.id))
+    frame = _frame_of(pipeline, set(_newest_labels(pipeline, months, most).tolist()))
     bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
     zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
     for bound, column in (*bounds, *zones):
@@ -57,23 +61,59 @@ def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
     return frame[[*TRIP_COLUMNS, TARGET]].reset_index(drop=True)
 
 
+def _newest_labels(pipeline: Pipeline, months: Sequence[Month], most: int) -> npt.NDArray[np.int64]:
+    """Return the ids of the labels that count for trips of these months."""
+    labels = _labels(pipeline)
+    newest = np.zeros(len(labels), dtype=bool)
+    _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
+    newest[len(labels) - 1 - from_the_end] = True
+    wanted = np.zeros(len(labels), dtype=bool)
+    for month in months:
+        begins_at, ends_at = (np.datetime64(at.replace(tzinfo=None)) for at in (month.starts_at, month.ends_at))
+        wanted |= (labels["at"] >= begins_at) & (labels["at"] < ends_at)
+    found = labels[newest & labels["usable"] & wanted]
+    found = found[np.argsort(found["at"], kind="stable")]
+    if len(found) > most:
+        logger.warning("the log has %d labelled trips of these months: %d are read, evenly spread", len(found), most)
+        found = found[np.arange(most) * len(found) // most]
+    return np.asarray(found["label"], np.int64)
+
+
+def _frame_of(pipeline: Pipeline, label_ids: set[int]) -> pd.DataFrame:
+    """Return the trips with these labels in event order, those of one time by the id of their prediction."""
+    rows = (row for row in pipeline.log.labelled(LIVE) if row.label_id in label_ids)
+    frames = [labelled_frame_of([]).assign(id=[])]
+    while some := sorted(islice(rows, _AT_ONCE), key=lambda row: row.logged.event_at):
+        frames.append(labelled_frame_of(some).assign(id=[row.logged.id for row in some]))
+    return pd.concat(frames[1:] or frames).sort_values(["pickup_at", "id"])
+
+
 def digest_of(trips: pd.DataFrame) -> str:
     content = pd.util.hash_pandas_object(trips, index=False).to_numpy().tobytes()
     return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
 
 
-def _usable_labels(pipeline: Pipeline) -> npt.NDArray[np.void]:
-    """Return id and event time of the labels that may decide something, of all months: as numbers while they are read,
-    because each check asks while an incident waits for them."""
-    found = np.fromiter(_moments(pipeline), dtype=[("label", np.int64), ("at", "datetime64[us]")])
-    found = found[np.argsort(found["label"], kind="stable")]  # the order of arrival, by which `near` judges
-    return found[near(found["at"]) & plausible(found["at"], pipeline.clock.now())]
+def _usable_times(pipeline: Pipeline) -> npt.NDArray[np.datetime64]:
+    """Return the event times of trips whose labels may decide something, of all months."""
+    labels = _labels(pipeline)
+    return np.asarray(labels["at"][labels["usable"]], "datetime64[us]")
 
 
-def _moments(pipeline: Pipeline) -> Iterator[tuple[int, int]]:
-    """Yield label ids and event times in microseconds."""
+def _labels(pipeline: Pipeline) -> _Labels:
+    """Return all labels, in the order in which they came."""
+    fields = [("label", np.int64), ("prediction", np.int64), ("at", "datetime64[us]"), ("usable", np.bool_)]
+    found = np.fromiter(_moments(pipeline), dtype=fields)
+    found = found[np.argsort(found["label"], kind="stable")]
+    sound = found["usable"]
+    times = found["at"][sound]
+    sound[sound] = near(times) & plausible(times, pipeline.clock.now())
+    return found
+
+
+def _moments(pipeline: Pipeline) -> Iterator[tuple[int, int, int, bool]]:
+    """Yield label id, hash of the prediction's id, event time in microseconds, and whether the data were sound."""
     for version in pipeline.registry.versions():
         broken = broken_rows(pipeline, version.number)
         for prediction_id, label_id, moment in pipeline.log.labelled_moments(Scope(version.number, LIVE)):
-            if not broken.contains(prediction_id, label_id):
-                yield label_id, (moment - _EPOCH) // _MICROSECOND
+            sound = not broken.contains(prediction_id, label_id)
+            yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound
