@@ -115,7 +115,7 @@ def test_only_what_may_pass_by_itself_is_retried(parsed: dict[str, Any], dag_id:
         assert (task["retries"] > 0) != (name == "confirm"), "confirm waits by itself"
 
 
-@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve", "watchdog"])
+@pytest.mark.parametrize("dag_id", ["drift_monitor", "retrain", "approve", "watchdog", "prune"])
 def test_no_task_may_hold_up_later_runs_for_ever(parsed: dict[str, Any], dag_id: str) -> None:
     dag = parsed["dags"][dag_id]
     for name, task in dag["tasks"].items():

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from autoops.alerts.messages import Facts, message
 from autoops.loop.approval import close_by_hand
 from autoops.loop.ledger import Entry
+from autoops.loop.monitoring import check
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.promotion import GATE_DECISION, UNKNOWN, promote_version, reconcile, roll_back
 from autoops.loop.regret import watch_of
@@ -39,7 +40,7 @@ def promotions(pipeline: Pipeline) -> list[Entry]:
 
 def test_a_move_in_mlflow_is_recorded_told_and_watched_as_any_promotion(pipeline: Pipeline) -> None:
     pipeline.registry.set_alias(CHAMPION, 2)
-    reconcile(pipeline, "drift_monitor")
+    check(pipeline)
     moved = promotions(pipeline)[-1]
     assert (moved.model_version, moved.actor, moved.evidence["replaces"]) == (2, UNKNOWN, 1)
     assert moved.reason == "the alias champion was moved from version 1 to version 2 in MLflow, not by Auto-Ops"
@@ -49,7 +50,8 @@ def test_a_move_in_mlflow_is_recorded_told_and_watched_as_any_promotion(pipeline
     watched = watch_of(pipeline, champion_of(pipeline.registry))
     assert watched is not None
     assert (watched.version.number, watched.previous.number) == (2, 1)
-    assert watched.since == pipeline.checks.latest()[0].checked_at.isoformat(), "predictions since the last check count"
+    before = pipeline.checks.latest(1)[0].checked_at.isoformat()
+    assert watched.since == before, "predictions since the last check before count"
     told = message(Facts(moved, None, "taxi"))
     assert told is not None
     assert told.urgency == "warning"
@@ -107,6 +109,9 @@ def test_a_promotion_that_was_killed_before_its_record_is_finished_though_its_in
     for _ in range(2):
         reconcile(pipeline, "drift_monitor")
     _, finished = promotions(pipeline)
+    reign = reign_at(pipeline, pipeline.clock.now())
+    assert reign is not None
+    assert (reign.version, reign.actor) == (2, "airflow")
     assert (finished.model_version, finished.actor, finished.reason) == (2, "airflow", "better")
     assert (finished.incident_id, finished.evidence["replaces"]) == (incident, 1)
     assert finished.evidence["began_at"] == champion_of(pipeline.registry).tags[PROMOTED_AT]

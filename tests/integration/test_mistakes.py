@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.errors import AutoOpsError, Conflict, NoChampion, NotPublished, SettingsError
+from autoops.errors import AutoOpsError, Conflict, NoChampion, NotPublished, RegistryUnavailable, SettingsError
 from autoops.loop import overview, retraining
 from autoops.loop.pipeline import Pipeline
 from autoops.registry import PROMOTED_AT, ModelVersion, champion_of
@@ -38,6 +38,20 @@ def test_a_typo_opens_no_incident(
         retraining.begin(wrong, "run-1", months=months)
     assert pipeline.ledger.incidents() == []
     assert pipeline.ledger.entries() == []
+
+
+class TooOld(FakeRegistry):
+    def require_usable(self) -> None:
+        raise RegistryUnavailable("version 2.22.0: upgrade it")
+
+
+def test_a_registry_that_no_training_could_end_in_is_told_before_an_incident_is_opened(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    wrong = replace(pipeline, registry=TooOld(tmp_path / "registry"))
+    with pytest.raises(RegistryUnavailable, match="upgrade it"):
+        retraining.begin(wrong, "run-1")
+    assert pipeline.ledger.incidents() == []
 
 
 class WithoutAlias(FakeRegistry):

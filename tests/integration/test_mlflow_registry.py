@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 
 from autoops.bundle import MODEL
-from autoops.errors import BundleError, InputError, NotFound, RegistryUnavailable
+from autoops.errors import BundleError, InputError, NotFound, RegistryUnavailable, SettingsError
 from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.registry import CHALLENGER, CHAMPION, PREVIOUS, Dataset, TrainingRun
@@ -188,6 +188,20 @@ def test_a_check_is_a_run_of_the_monitoring_experiment(
     assert run.data.metrics == {"distance": 0.25}
     assert run.data.tags["verdict"] == "drift"
     assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["page.html"]
+
+
+def test_a_first_training_is_asked_about_its_artifacts_too(
+    registry: MlflowRegistry, client: mlflow.MlflowClient, mlflow_settings: MLflow
+) -> None:
+    """Where they will lie is known once the experiment is there."""
+    registry.require_usable()
+    experiment = client.get_experiment_by_name(mlflow_settings.experiment)
+    assert experiment.artifact_location.startswith("mlflow-artifacts:")
+    client.delete_experiment(experiment.experiment_id)
+    elsewhere = client.create_experiment(f"{mlflow_settings.experiment}-s3", artifact_location="s3://bucket/1")
+    named = client.get_experiment(elsewhere).name
+    with pytest.raises(SettingsError, match="boto3"):
+        MlflowRegistry("s3", mlflow_settings.model_copy(update={"experiment": named})).require_usable()
 
 
 def test_versions_may_stand_in_another_registry_than_where_their_runs_are(

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from autoops import __version__
 from autoops.services.environment import PRELOADED
+from autoops.serving.budget import needed_mb
 from autoops.serving.keys import Keys
 from autoops.serving.outbox_log import outboxes
 from autoops.serving.stopping import stops_within_s
@@ -82,6 +84,29 @@ def test_the_engine_waits_as_long_as_the_api_may_take_to_stop() -> None:
     patience = re.fullmatch(r"(\d+)s", SERVICES["api"]["stop_grace_period"])
     assert patience
     assert int(patience[1]) > stops_within_s(Settings())
+
+
+def test_a_replica_of_the_stack_has_the_memory_that_the_largest_model_needs() -> None:
+    limit = re.fullmatch(r"(\d+)m", SERVICES["api"]["mem_limit"])
+    assert limit
+    assert int(limit[1]) * 2**20 / 1e6 >= needed_mb(Settings().serving.max_model_mb)
+
+
+def test_no_lock_belongs_to_a_session() -> None:
+    """PgBouncer gives a session to others between two transactions."""
+    held = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "src").rglob("*.py")
+        if re.search(r"pg_(try_)?advisory_(un)?lock\b", file.read_text())
+    }
+    assert held == set()
+
+
+def test_uvicorn_is_bound_to_a_minor_series_because_connections_ride_on_it() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (wanted,) = [one for one in dependencies if one.startswith("uvicorn")]
+    floor, ceiling = re.fullmatch(r".*>=0\.(\d+),<0\.(\d+)", wanted).groups()
+    assert int(ceiling) == int(floor) + 1
 
 
 def test_the_settings_that_the_stack_makes_are_settings() -> None:

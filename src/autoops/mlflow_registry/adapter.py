@@ -67,9 +67,8 @@ class MlflowRegistry(Registry):
         with self._asking("its version"):
             for uri in {self._settings.tracking_uri, self._registry_uri}:
                 requirements.require_version(uri)
-            experiment = self._client.get_experiment_by_name(self._settings.experiment)
-        if experiment is not None:
-            requirements.require_library(str(experiment.artifact_location))
+            experiment = self._client.get_experiment(self._experiment_id(self._settings.experiment))
+        requirements.require_library(str(experiment.artifact_location))
 
     def register(self, training: TrainingRun) -> ModelVersion:
         tags = texts(training.tags)
