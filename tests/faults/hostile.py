@@ -273,7 +273,9 @@ def main() -> None:
                 alone = watch(target, server.pid, None, options.window / 2)
                 beside = watch(target, server.pid, attack, options.window)
                 name = attack.__name__.replace("_", " ")
-                figures = f"{beside.p99_ms:.1f} | {beside.p99_ms / alone.p99_ms:.1f} | {beside.peak_bytes / resting:.2f}"
+                figures = (
+                    f"{beside.p99_ms:.1f} | {beside.p99_ms / alone.p99_ms:.1f} | {beside.peak_bytes / resting:.2f}"
+                )
                 print(f"| {name} | {beside.answered} | {len(beside.refused)} | {figures} |", flush=True)
 
 
