@@ -19,6 +19,8 @@ valid vendor.github-workflows .github/workflows/*.yml
 valid custom.github-workflows-require-timeout .github/workflows/*.yml
 valid vendor.github-actions .github/actions/*/action.yml
 valid vendor.dependabot .github/dependabot.yml
+valid vendor.github-issue-forms .github/ISSUE_TEMPLATE/{bug,idea}.yml
+valid vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 zizmor --quiet --offline --pedantic .github
 
 valid vendor.compose-spec docker/docker-compose.yml
