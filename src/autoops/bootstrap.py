@@ -57,7 +57,7 @@ def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
 
 def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
     from autoops.features import check_features
-    from autoops.ingestion.source import open_source
+    from autoops.ingestion.sources import open_source
     from autoops.ingestion.store import MonthStore
     from autoops.loop.checks import CheckLog
     from autoops.loop.ledger import Ledger

@@ -33,7 +33,7 @@ def backtest(
     from autoops.backtest import picture, study
     from autoops.backtest.policies import POLICIES
     from autoops.backtest.table import told
-    from autoops.ingestion.source import open_source
+    from autoops.ingestion.sources import open_source
     from autoops.months import Month, parse_months
     from autoops.settings import load_settings
 

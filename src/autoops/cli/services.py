@@ -110,7 +110,7 @@ def replay(
     """Send months of trips through the API by event time, labels and publications following; 1 if a request failed."""
     from datetime import timedelta
 
-    from autoops.ingestion.source import open_source
+    from autoops.ingestion.sources import open_source
     from autoops.replay.pace import Pace
     from autoops.replay.player import PlayOptions, Reporter, play
 

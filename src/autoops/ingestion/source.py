@@ -12,7 +12,6 @@ from pathlib import Path
 from autoops.errors import CorruptFile, DataError, MonthError, NotPublished, SourceUnavailable
 from autoops.ingestion.landing import check_parquet, landing
 from autoops.months import Month
-from autoops.settings import Data
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have arrived and the bytes to come in all, where that is known."""
@@ -58,15 +57,6 @@ class Source(ABC):
 
         Raises NotPublished, CorruptFile, EmptyMonth, or StorageUnavailable when the disk does not take it.
         """
-
-
-def open_source(data: Data) -> Source:
-    """The source that `data.source` names: http:// and https:// are URLs, all else is a directory."""
-    if not re.match("https?://", data.source, re.IGNORECASE):
-        return DirectorySource(Path(data.source).expanduser())
-    from autoops.ingestion.url_source import UrlSource  # it builds on this module
-
-    return UrlSource(data.source, timeout_s=data.timeout_s, attempts=data.attempts)
 
 
 def file_name(month: Month) -> str:

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from autoops.errors import InputError
 from autoops.ingestion.sample import write_sample
-from autoops.ingestion.source import DirectorySource, Source, file_name, open_source
+from autoops.ingestion.source import DirectorySource, Source, file_name
+from autoops.ingestion.sources import open_source
 from autoops.months import Month, month_range
 from autoops.replay import acts
 from autoops.replay.acts import Act

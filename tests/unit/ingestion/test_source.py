@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from autoops.errors import CorruptFile, EmptyMonth, NotPublished, SettingsError, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.landing import landing
-from autoops.ingestion.source import DirectorySource, Stamp, file_name, open_source
+from autoops.ingestion.source import DirectorySource, Stamp, file_name
+from autoops.ingestion.sources import open_source
 from autoops.ingestion.url_source import UrlSource
 from autoops.months import Month, parse_months
 from autoops.settings import Data
