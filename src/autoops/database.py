@@ -224,11 +224,12 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
 def _preparing(engine: sa.Engine) -> Iterator[None]:
     """Hold the lock of the process that prepares a migration of large tables.
 
-    It belongs to a transaction that does nothing else, because PgBouncer gives a session to others. It is asked for
-    again and again: who waits inside a statement holds a snapshot, for which an index that is built waits.
+    It belongs to a transaction that does nothing else, because PgBouncer gives a session to others. No index can be
+    built while anybody holds a snapshot: so the lock is asked for again and again, because who waits inside a statement
+    holds one, and without parameters, because the portal of a statement that has them holds one until the next.
     """
     with engine.connect() as connection:
-        while not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_PREPARING))):
+        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_PREPARING})").scalar_one():
             connection.rollback()
             time.sleep(0.5)
         yield
