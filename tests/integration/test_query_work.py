@@ -7,6 +7,7 @@ the planners to choose as they do at a million rows, which `scripts/test.sh all`
 """
 
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -180,7 +181,11 @@ def test_what_the_log_has_to_train_on_is_read_once(filled: Database, promoted: P
 def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted: Pipeline) -> None:
     """More of them than are made a frame at a time."""
     july: list[pd.DataFrame] = []
+    tracemalloc.start()
     read = filled.read_by(lambda: july.append(trips_of(promoted, [Month(2025, 7)])))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300 * filled.log.rows, "bytes: an object for each label would take some thousand"
     whole = filled.log.rows * timedelta(days=31) / SPAN * 0.9
     assert whole * 0.99 < len(july[0]) < whole * 1.01
     assert july[0]["pickup_at"].is_monotonic_increasing

@@ -152,18 +152,6 @@ def test_broken_data_and_impossible_labels_are_left_out(pipeline: Pipeline, worl
     assert trips_of(pipeline, [MAY]).empty
 
 
-def test_of_a_large_log_as_many_trips_as_may_be_are_read_evenly_over_their_time_and_it_is_said(
-    pipeline: Pipeline, world: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    drive(pipeline, world, APRIL, slice(0, 1_000))
-    whole = trips_of(pipeline, [APRIL])
-    assert caplog.text.count("labelled trips") == 0
-    some = trips_of(pipeline, [APRIL], most=100)
-    assert "the log has 1000 labelled trips of these months: 100 are read" in caplog.text
-    assert some["pickup_at"].tolist() == whole["pickup_at"].iloc[::10].tolist()
-    assert len(some.merge(whole)) >= 100, "each with its own label"
-
-
 @pytest.mark.parametrize("year", [2009, 2022, 2090])
 def test_a_few_trips_of_another_time_decide_nothing(pipeline: Pipeline, world: Path, year: int) -> None:
     """Clients whose clocks are wrong."""

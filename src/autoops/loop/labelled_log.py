@@ -4,7 +4,6 @@ The rules of cleaning hold for it as for published months, and what was found to
 """
 
 import hashlib
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,18 +21,15 @@ from autoops.months import Month
 from autoops.predictions import LIVE, Scope
 from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET, TRIP_COLUMNS
 
-logger = logging.getLogger(__name__)
-
 DIGEST_CHARACTERS = 16
-MOST_TRIPS = 1_000_000
-"""That a training reads of the log, which takes some 0.3 GB; of more it reads as many, evenly over their time."""
-
 _AT_ONCE = 20_000
+"""Rows that are objects at the same time."""
+
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 _Labels = npt.NDArray[np.void]
-"""Of every label its id, a hash of its prediction's id, the trip's event time and whether it may decide something. As
-numbers, because each check asks while an incident waits for them, and a log may have millions."""
+"""Of every label its id, a hash of its prediction's id, the trip's event time and whether it may decide something:
+numbers, because a log may have millions of labels, and each check asks while an incident waits for them."""
 
 
 def logged_months(pipeline: Pipeline) -> list[Month]:
@@ -51,9 +47,10 @@ def labelled_until(pipeline: Pipeline) -> datetime | None:
     return newest_of(_usable_times(pipeline))
 
 
-def trips_of(pipeline: Pipeline, months: Sequence[Month], most: int = MOST_TRIPS) -> pd.DataFrame:
-    """Labelled trips of these months in event order, each with its latest label: the same rows, the same frame."""
-    frame = _frame_of(pipeline, set(_newest_labels(pipeline, months, most).tolist()))
+def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
+    """Return labelled trips of these months in event order, each with its latest label. The same log gives the same
+    frame."""
+    frame = _frame_of(pipeline, _newest_labels(pipeline, months))
     bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
     zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
     for bound, column in (*bounds, *zones):
@@ -61,8 +58,8 @@ def trips_of(pipeline: Pipeline, months: Sequence[Month], most: int = MOST_TRIPS
     return frame[[*TRIP_COLUMNS, TARGET]].reset_index(drop=True)
 
 
-def _newest_labels(pipeline: Pipeline, months: Sequence[Month], most: int) -> npt.NDArray[np.int64]:
-    """Return the ids of the labels that count for trips of these months."""
+def _newest_labels(pipeline: Pipeline, months: Sequence[Month]) -> npt.NDArray[np.int64]:
+    """Return the ids of the labels that count for trips of these months, in order."""
     labels = _labels(pipeline)
     newest = np.zeros(len(labels), dtype=bool)
     _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
@@ -71,21 +68,17 @@ def _newest_labels(pipeline: Pipeline, months: Sequence[Month], most: int) -> np
     for month in months:
         begins_at, ends_at = (np.datetime64(at.replace(tzinfo=None)) for at in (month.starts_at, month.ends_at))
         wanted |= (labels["at"] >= begins_at) & (labels["at"] < ends_at)
-    found = labels[newest & labels["usable"] & wanted]
-    found = found[np.argsort(found["at"], kind="stable")]
-    if len(found) > most:
-        logger.warning("the log has %d labelled trips of these months: %d are read, evenly spread", len(found), most)
-        found = found[np.arange(most) * len(found) // most]
-    return np.asarray(found["label"], np.int64)
+    return np.asarray(labels["label"][newest & labels["usable"] & wanted], np.int64)
 
 
-def _frame_of(pipeline: Pipeline, label_ids: set[int]) -> pd.DataFrame:
-    """Return the trips with these labels in event order, those of one time by the id of their prediction."""
-    rows = (row for row in pipeline.log.labelled(LIVE) if row.label_id in label_ids)
-    frames = [labelled_frame_of([]).assign(id=[])]
-    while some := sorted(islice(rows, _AT_ONCE), key=lambda row: row.logged.event_at):
-        frames.append(labelled_frame_of(some).assign(id=[row.logged.id for row in some]))
-    return pd.concat(frames[1:] or frames).sort_values(["pickup_at", "id"])
+def _frame_of(pipeline: Pipeline, label_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return the trips with these labels in event order, those of one time with the newest label first."""
+    rows, frames = pipeline.log.labelled(LIVE), [labelled_frame_of([])]
+    while some := list(islice(rows, _AT_ONCE)):
+        ids = np.array([row.label_id for row in some])
+        counts = np.searchsorted(label_ids, ids, "right") > np.searchsorted(label_ids, ids, "left")
+        frames.append(labelled_frame_of([row for row, wanted in zip(some, counts, strict=True) if wanted]))
+    return pd.concat(frames[1:] or frames).sort_values("pickup_at", kind="stable")
 
 
 def digest_of(trips: pd.DataFrame) -> str:
