@@ -208,30 +208,39 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
         if _is_usable(connection):
             return (revision := _revision(connection)), revision
     with storage_errors():
-        if engine.dialect.name == "postgresql":
-            with _preparing(engine):
+        if engine.dialect.name != "postgresql":
+            return _upgrade(engine)
+        with _preparing(engine):
+            with engine.connect() as connection:
+                done = _is_usable(connection)
+            if not done:
                 label_ids.prepare(engine)
                 online_indexes.prepare(engine)
-        with engine.begin() as connection:
-            _let_nobody_else_migrate(connection)
-            before = _revision(connection)
-            if not _is_usable(connection):
-                command.upgrade(_alembic(connection), "head")
-            return before, _revision(connection)
+            return _upgrade(engine)
+
+
+def _upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
+    with engine.begin() as connection:
+        _let_nobody_else_migrate(connection)
+        before = _revision(connection)
+        if not _is_usable(connection):
+            command.upgrade(_alembic(connection), "head")
+        return before, _revision(connection)
 
 
 @contextmanager
 def _preparing(engine: sa.Engine) -> Iterator[None]:
-    """Hold the lock of the process that prepares a migration of large tables.
+    """Hold the lock of the process that prepares a migration of large tables and migrates.
 
     It belongs to a transaction that does nothing else, because PgBouncer gives a session to others. No index can be
     built while anybody holds a snapshot: so the lock is asked for again and again, because who waits inside a statement
     holds one, and without parameters, because the portal of a statement that has them holds one until the next.
     """
-    with engine.connect() as connection:
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
         while not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_PREPARING})").scalar_one():
             connection.rollback()
             time.sleep(0.5)
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield
 
 

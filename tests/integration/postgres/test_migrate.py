@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +101,35 @@ def test_of_processes_that_migrate_at_once_one_does(empty: sa.Engine, start: Sta
     assert [process.returncode for process in running] == [0] * 6, ended
     newest = database.newest_revision()
     assert sorted(out for out, _ in ended) == [f"{newest}\n"] * 5 + ["None\n"]
+
+
+@pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
+def test_of_many_who_migrate_large_tables_at_once_one_prepares_and_leaves_nothing_behind(
+    each_settings: Settings, empty: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate_to(empty, "0005")
+    logged_before(empty, [row(n) for n in range(30)])
+    PredictionLog(empty).attach([Label(n, prediction_id=row(n).id) for n in range(30)], MOMENT)
+    monkeypatch.setattr(label_ids, "ROWS_AT_ONCE", 20)
+
+    def upgrade(_: int) -> tuple[str | None, str | None]:
+        engine = database.connect(each_settings)
+        try:
+            return database.upgrade(engine)
+        finally:
+            engine.dispose()
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(upgrade, range(4)))
+    newest = database.newest_revision()
+    assert sorted(done) == [("0005", newest), *[(newest, newest)] * 3]
+    left = "SELECT count(*) FROM "
+    with empty.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        assert connection.scalar(sa.text(left + "pg_trigger WHERE NOT tgisinternal")) == 0
+        assert connection.scalar(sa.text(left + "pg_index WHERE NOT indisvalid")) == 0
+        assert connection.scalar(sa.text(left + "pg_locks WHERE locktype = 'advisory'")) == 0
+    assert len(PredictionLog(empty).latest_labelled(Scope(1), 50)) == 30
 
 
 @pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
