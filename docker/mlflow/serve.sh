@@ -2,8 +2,8 @@
 # MLflow behind its own sign-in. The sign-in's settings are read from a file only, so they are written first.
 set -euo pipefail
 umask 077
-# A password is hashed twice for each request otherwise, which each replica of the API sends every two seconds. The one
-# process that answers hears of every change of a password.
+# Without the cache MLflow hashes the password twice for each request, and each replica of the API sends one every two
+# seconds. A change by MLflow's own API counts at once, any other within a minute.
 export MLFLOW_AUTH_CONFIG_PATH=/tmp/auth.ini
 cat >"$MLFLOW_AUTH_CONFIG_PATH" <<INI
 [mlflow]

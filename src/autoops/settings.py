@@ -37,8 +37,6 @@ _ALIKE = re.compile("AUTO_?OPS_", re.IGNORECASE)
 
 MLFLOW_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 """MLflow 3 refuses folders."""
-REGISTRIES = ("databricks-uc", "uc")
-"""Unity Catalog, which keeps models and no runs."""
 
 
 class Section(BaseModel):
@@ -85,19 +83,25 @@ class MLflow(Section):
     @field_validator("tracking_uri")
     @classmethod
     def _of_a_server(cls, uri: str) -> str:
-        if uri.partition(":")[0] in REGISTRIES:
-            raise ValueError("this is a registry of models only, which is set as mlflow.registry_uri")
-        return _begins_with(MLFLOW_SCHEMES, uri)
+        return _of_mlflow(uri)
 
     @field_validator("registry_uri")
     @classmethod
     def _of_a_registry(cls, uri: str | None) -> str | None:
-        return uri and _begins_with((*MLFLOW_SCHEMES, *REGISTRIES), uri)
+        return uri and _of_mlflow(uri)
+
+    @property
+    def versions_uri(self) -> str:
+        """Where versions are registered."""
+        return self.registry_uri or self.tracking_uri
 
 
-def _begins_with(schemes: tuple[str, ...], uri: str) -> str:
-    if uri.partition(":")[0] not in schemes:
-        raise ValueError(f"expected a URI that begins with one of {', '.join(schemes)}")
+def _of_mlflow(uri: str) -> str:
+    scheme = uri.partition(":")[0]
+    if scheme in ("databricks-uc", "uc"):
+        raise ValueError("Unity Catalog, whose versions lack what is asked of them; expected a workspace's: databricks")
+    if scheme not in MLFLOW_SCHEMES:
+        raise ValueError(f"expected a URI that begins with one of {', '.join(MLFLOW_SCHEMES)}")
     return uri
 
 

@@ -160,6 +160,6 @@ def _exporter(name: str) -> Any:
 
 def _missing(variable: str, what: str) -> SettingsError:
     return SettingsError(
-        f"{variable} asks for traces, and this installation lacks {what}: pip install 'autoops[tracing]', "
+        f"{variable} asks for traces, and this installation lacks {what}: pip install '.[tracing]' in the checkout, "
         "or OTEL_SDK_DISABLED=true to go without"
     )

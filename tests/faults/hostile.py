@@ -9,9 +9,9 @@ import multiprocessing
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -32,7 +32,7 @@ PAUSE_S = 0.01
 """Of the honest client between two requests."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__])
+PROCESSES.set_forkserver_preload(["tests.faults.hostile"])
 
 Attack = Callable[["Target", Event], None]
 
@@ -160,9 +160,8 @@ def lie_about_lengths(target: Target, stop: Event) -> None:
 def _bodies(target: Target, stop: Event, path: str, body: bytes) -> None:
     with httpx.Client(base_url=target.url, timeout=60) as client:
         while not stop.is_set():
-            with suppress(httpx.TransportError):  # refused by its length, and closed while it is sent
-                answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
-                assert answer.status_code in (400, 413, 422, 503), answer.text
+            answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code in (400, 413, 422, 503), answer.text
 
 
 def _ones(size: int) -> bytes:
@@ -174,7 +173,10 @@ def huge_json(target: Target, stop: Event) -> None:
 
 
 def huger_json(target: Target, stop: Event) -> None:
-    _bodies(target, stop, "/predict/batch", _ones(28 * MB))
+    """Refused by its length, while it is sent."""
+    while not stop.is_set():
+        with suppress(httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
+            _bodies(target, stop, "/predict/batch", _ones(28 * MB))
 
 
 def nested_json(target: Target, stop: Event) -> None:
@@ -215,25 +217,46 @@ def watch(target: Target, pid: int, attack: Attack | None, window_s: float) -> O
     seconds: list[float] = []
     statuses: list[int] = []
     with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=target.url, timeout=30) as honest:
-        attacking = PROCESSES.Process(target=attack, args=(target, stop)) if attack else None
-        if attacking is not None:
-            attacking.start()
         peak = pool.submit(_peak, psutil.Process(pid), stop)
-        until = time.monotonic() + window_s
-        while time.monotonic() < until:
-            began = time.monotonic()
-            statuses.append(honest.post("/predict", json=TRIP).status_code)
-            seconds.append(time.monotonic() - began)
-            time.sleep(PAUSE_S)
-        stop.set()
-        if attacking is not None:
-            attacking.join()
-            assert attacking.exitcode == 0, f"{attacking.name} failed; what it said is above"
+        try:
+            with _beside(target, attack, stop):
+                until = time.monotonic() + window_s
+                while time.monotonic() < until:
+                    began = time.monotonic()
+                    statuses.append(honest.post("/predict", json=TRIP).status_code)
+                    seconds.append(time.monotonic() - began)
+                    time.sleep(PAUSE_S)
+        finally:
+            stop.set()
         statuses.append(honest.post("/predict", json=TRIP).status_code)
     refused = [status for status in statuses if status != 200]
     return Outcome(
         len(statuses) - len(refused), refused, sorted(seconds)[int(len(seconds) * 0.99)] * 1e3, peak.result()
     )
+
+
+@contextmanager
+def _beside(target: Target, attack: Attack | None, stop: Event) -> Iterator[None]:
+    """Attack for as long as the block lasts, from its first moment on."""
+    if attack is None:
+        yield
+        return
+    begun = PROCESSES.Event()
+    attacking = PROCESSES.Process(target=_attack, args=(attack, target, stop, begun), daemon=True)
+    attacking.start()
+    assert begun.wait(60), f"{attack.__name__} does not begin"
+    try:
+        yield
+    finally:
+        stop.set()
+        attacking.join(60)
+        attacking.kill()
+    assert attacking.exitcode == 0, f"{attack.__name__} failed; what it said is above"
+
+
+def _attack(attack: Attack, target: Target, stop: Event, begun: Event) -> None:
+    begun.set()
+    attack(target, stop)
 
 
 def _peak(server: psutil.Process, stop: Event) -> int:

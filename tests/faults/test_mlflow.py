@@ -11,6 +11,7 @@ import pytest
 from autoops import bundle
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.registry import CHAMPION, TrainingRun
+from autoops.serving.middleware import STOPPING
 from autoops.serving.stopping import stops_within_s
 from autoops.settings import Serving, Settings, Storage
 from tests.bundles import FEATURES, small_forest, synthetic_trips, write_small_bundle
@@ -68,11 +69,12 @@ def test_reloads_that_wait_for_a_silent_mlflow_hold_up_no_stop(
             asked = [operators.submit(api.http.post, "/model/reload") for _ in range(12)]
             assert silent.met.wait(30)
             assert answers_with(api, 1)
+            eventually(lambda: "autoops_http_requests_in_flight 12.0" in api.http.get("/metrics").text)
             api.process.terminate()
             assert api.process.wait(timeout=stops_within_s(same)) == 0
         answers = [reload.result() for reload in asked]
         assert [answer.status_code for answer in answers] == [503] * 12
-        assert "this process is stopping" in answers[0].json()["detail"]
+        assert {answer.json()["detail"] for answer in answers} == {STOPPING}
     assert "Traceback" not in (tmp_path / "var" / "api.log").read_text()
 
 

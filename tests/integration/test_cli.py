@@ -120,7 +120,7 @@ def test_a_verb_of_the_pipeline_says_that_its_packages_are_not_installed(shell: 
     for arguments in (("train", "--month", "2022-01"), ("bootstrap",), ("check-drift",)):
         run = shell.run(*arguments, **slim)
         assert "this installation has no pandas" in said(run)
-        assert "pip install 'autoops[pipeline]'" in said(run)
+        assert "pip install '.[pipeline]'" in said(run)
         assert run.returncode == 2
     assert shell.run("migrate", **slim).returncode == 0
 

@@ -85,6 +85,6 @@ def test_traces_that_were_asked_for_and_cannot_be_made_are_refused_at_the_start(
     shell, path = Shell(tmp_path, mlflow_db), os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     run = shell.run("serve", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", PYTHONPATH=path)
     assert said(run).startswith("error: OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and this installation lacks ")
-    assert "pip install 'autoops[tracing]'" in said(run)
+    assert "pip install '.[tracing]'" in said(run)
     assert run.returncode == 2
     assert "lacks exporter carrier-pigeon" in said(shell.run("serve", OTEL_TRACES_EXPORTER="carrier-pigeon"))

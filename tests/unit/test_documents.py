@@ -12,7 +12,8 @@ _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]*)\)")
 
 def anchors(document: Path) -> set[str]:
     """As GitHub makes them of headings."""
-    headings = re.findall(r"(?m)^#+ (.+)$", document.read_text())
+    prose = re.sub(r"(?ms)^```.*?^```", "", document.read_text())
+    headings = re.findall(r"(?m)^#+ (.+)$", prose)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 

@@ -58,7 +58,7 @@ def test_a_database_has_no_server_to_ask() -> None:
 def test_a_store_without_its_library_is_refused_with_the_extra_that_has_it(
     place: str, package: str, extra: str
 ) -> None:
-    with pytest.raises(SettingsError, match=rf"{package} is not installed: pip install 'autoops\[{extra}\]'"):
+    with pytest.raises(SettingsError, match=rf"{package} is not installed: pip install '\.\[{extra}\]' in"):
         require_library(place)
     pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     wanted = pyproject["project"]["optional-dependencies"][extra]
@@ -70,18 +70,13 @@ def test_artifacts_that_the_server_passes_on_need_no_library() -> None:
     require_library("/var/lib/artifacts")
 
 
-def test_a_registry_is_no_tracking_server_and_may_be_another_server() -> None:
-    said = r"mlflow\.tracking_uri: .* is a registry .* set as mlflow\.registry_uri"
-    with pytest.raises(SettingsError, match=said), configured({"mlflow.tracking_uri": "databricks-uc"}):
+@pytest.mark.parametrize("setting", ["mlflow.tracking_uri", "mlflow.registry_uri"])
+def test_unity_catalog_is_refused_with_what_works_instead(setting: str) -> None:
+    said = rf"{setting}: .* Unity Catalog.* expected a workspace's: databricks"
+    with pytest.raises(SettingsError, match=said), configured({setting: "databricks-uc"}):
         pass
-    settings = {"mlflow.tracking_uri": "databricks", "mlflow.registry_uri": "databricks-uc"}
-    with configured(settings) as configuration:
-        assert configuration.mlflow.registry_uri == "databricks-uc"
-    with (
-        pytest.raises(SettingsError, match=r"registry_uri: .* http, .*databricks-uc"),
-        configured({"mlflow.registry_uri": "catalog"}),
-    ):
-        pass
+    with configured({setting: "databricks"}) as settings:
+        assert settings.mlflow.versions_uri == "databricks" or setting == "mlflow.tracking_uri"
 
 
 @pytest.mark.parametrize("uri", ["mlflow.example:5000", "./mlruns", "gopher://mlflow"])

@@ -89,10 +89,11 @@ def _facts(pipeline: Pipeline, entry: Entry) -> Facts:
 def _report(pipeline: Pipeline, entry: Entry) -> str | None:
     """MLflow's page of the check or the version; known without asking MLflow, which may be what is away."""
     settings = pipeline.settings
-    base = public_url(settings.alerts.mlflow_url or settings.mlflow.tracking_uri)
+    check_id = entry.evidence.get("check_id")
+    place = settings.mlflow.versions_uri if check_id is None else settings.mlflow.tracking_uri
+    base = public_url(settings.alerts.mlflow_url or place)
     if not base.startswith(("http://", "https://")):
         return None
-    check_id = entry.evidence.get("check_id")
     if check_id is not None:
         check = pipeline.checks.get(check_id)
         run_id = check.report.get("mlflow_run_id") if check else None

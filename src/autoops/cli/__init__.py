@@ -40,7 +40,7 @@ def main() -> None:
         _fail(
             InputError(
                 f"this installation has no {package}: the verb needs the pipeline's dependencies, "
-                "pip install 'autoops[pipeline]'"
+                "pip install '.[pipeline]' in the checkout"
             )
         )
     except Exception:

@@ -76,12 +76,13 @@ def _links(
 ) -> list[tuple[str, str]]:
     """What it is and where: MLflow's pages, and the files of the check."""
     settings = pipeline.settings
-    base = public_url(settings.mlflow.tracking_uri)
+    base, versions = public_url(settings.mlflow.tracking_uri), public_url(settings.mlflow.versions_uri)
     pages = base.startswith("http")
     found: list[tuple[str, str]] = []
     for number in trained:
         run_id = _run_id(pipeline, number)
-        found.append((f"version {number}", f"{base}/#/models/{settings.model.name}/versions/{number}" if pages else ""))
+        page = f"{versions}/#/models/{settings.model.name}/versions/{number}"
+        found.append((f"version {number}", page if versions.startswith("http") else ""))
         if run_id:
             found.append((f"training of version {number}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
     for check in checks:

@@ -40,18 +40,19 @@ class MlflowRegistry(Registry):
     @cached_property
     def _client(self) -> Any:
         """Raises RegistryUnavailable where nobody listens, before mlflow is imported: that takes seconds."""
-        for uri in {self._settings.tracking_uri, self._registry_uri}:
+        for uri in self._uris:
             require_listener(uri)
         return self._made()
 
     @property
-    def _registry_uri(self) -> str:
-        return self._settings.registry_uri or self._settings.tracking_uri
+    def _uris(self) -> list[str]:
+        """Return the tracking server's, and the registry's where it is another."""
+        return list(dict.fromkeys((self._settings.tracking_uri, self._settings.versions_uri)))
 
     def _made(self) -> Any:
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self._settings.tracking_uri, registry_uri=self._registry_uri)
+        return MlflowClient(tracking_uri=self._settings.tracking_uri, registry_uri=self._settings.versions_uri)
 
     def load(self) -> Self:
         """Import mlflow now, whether its server is there or not, and not while requests are answered."""
@@ -63,9 +64,10 @@ class MlflowRegistry(Registry):
         return translated(self._settings.tracking_uri, what, self._settings.registry_uri)
 
     def require_usable(self) -> None:
-        """Raises RegistryUnavailable for a server that is too old, SettingsError where a library is missing."""
+        """Raises RegistryUnavailable for a server that is too old, SettingsError where a library is missing. Makes the
+        experiment of the runs where there is none: only then is it known where their artifacts will lie."""
         with self._asking("its version"):
-            for uri in {self._settings.tracking_uri, self._registry_uri}:
+            for uri in self._uris:
                 requirements.require_version(uri)
             experiment = self._client.get_experiment(self._experiment_id(self._settings.experiment))
         requirements.require_library(str(experiment.artifact_location))

@@ -38,7 +38,7 @@ def require_library(artifact_location: str) -> None:
     if module and not _installed(module):
         raise SettingsError(
             f"MLflow keeps the artifacts of this experiment at {artifact_location}, and {package} is not installed: "
-            f"pip install 'autoops[{extra}]', or let the server pass artifacts on (mlflow server "
+            f"pip install '.[{extra}]' in the checkout, or let the server pass artifacts on (mlflow server "
             "--artifacts-destination)"
         )
 

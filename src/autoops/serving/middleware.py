@@ -22,7 +22,7 @@ OTHER = "other"
 
 READING = ("GET", "HEAD")
 
-STOPPING = "this process is stopping; whether anything was stored is not known"
+STOPPING = "this process is stopping; what was sent may be stored or not"
 _NO_STORE = (b"cache-control", b"no-store")
 
 Refusal = Callable[[Scope, str], Response | None]
@@ -128,7 +128,7 @@ class RequestLayer:
                 work = Work(self._admission, receive)
                 await self._ask(scope, path, work.receive, answer)
         except asyncio.CancelledError:
-            # By the server, of what is in work when the time for a stop is over.
+            # uvicorn cancels what is still in work when the time for a stop is over.
             if status:
                 raise
             await problems.busy(STOPPING)(scope, receive, answer)

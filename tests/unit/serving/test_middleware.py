@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoops.errors import ServiceUnavailable
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import Admission, RequestLayer, path_of
+from autoops.serving.middleware import STOPPING, Admission, RequestLayer, path_of
 
 POST: Scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "headers": []}
 
@@ -179,3 +179,26 @@ def test_a_hot_route_is_asked_past_the_application_and_its_errors_are_answered()
         asyncio.run(ask(asked, 1))
     (start, _) = asyncio.run(ask(asked, 1, POST | {"path": "/elsewhere"}))
     assert start["status"] == 201
+
+
+def test_what_a_stop_cuts_off_is_answered_unless_its_answer_has_begun() -> None:
+    async def main() -> None:
+        async def begins(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await asyncio.sleep(60)
+
+        for app, raised in ((Reader(), False), (begins, True)):
+            admission = Admission(requests=2, body_bytes=10, all_bytes=100)
+            request = asyncio.create_task(ask(RequestLayer(app, Metrics(), admission), 1))
+            await asyncio.sleep(0)
+            request.cancel("the time for a stop is over")
+            if raised:
+                with pytest.raises(asyncio.CancelledError):
+                    await request
+            else:
+                start, body = await request
+                assert start["status"] == 503
+                assert STOPPING.encode() in body["body"]
+            assert (admission.in_work, admission.held_bytes) == (0, 0)
+
+    asyncio.run(main())
