@@ -1,4 +1,4 @@
-"""Clients that mean harm to the API, and an honest one beside them: `python -m tests.faults.hostile` prints figures.
+"""Clients that mean harm to the API, and an honest one beside them: `python -m tests.faults` prints figures.
 
 Each attack goes on until it is told to stop, and only against the address that it is given.
 """
@@ -300,7 +300,3 @@ def main() -> None:
                     f"{beside.p99_ms:.1f} | {beside.p99_ms / alone.p99_ms:.1f} | {beside.peak_bytes / resting:.2f}"
                 )
                 print(f"| {name} | {beside.answered} | {len(beside.refused)} | {figures} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,3 @@
+from tests.faults.hostile import main
+
+main()
