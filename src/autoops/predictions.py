@@ -272,17 +272,17 @@ def as_logged(
 ) -> Sequence[Label]:
     """Return the labels, with a request_id as its client sent it where the prediction has it so, without a key.
 
-    That is one from before keys were configured, or from a release before revision 0008. The key's own goes first,
-    also one that is `arriving` with the labels.
+    That is one from before keys were configured, or from a release before revision 0008. The key's own goes first.
+    Either may be in the log, or be `arriving` with the labels.
     """
     of_keys = {label.request_id for label in labels if label.request_id and KEY_ENDS in label.request_id}
     if not of_keys:
         return labels
     names, column = [*of_keys, *map(as_sent, of_keys)], tables.predictions.c.request_id
-    found: set[str | None] = set()
+    found: set[str | None] = set(arriving)
     for start in range(0, len(names), 500):
         found |= set(connection.scalars(sa.select(column).where(column.in_(names[start : start + 500]))))
-    sent = {name: as_sent(name) for name in of_keys - found.union(arriving) if as_sent(name) in found}
+    sent = {name: as_sent(name) for name in of_keys - found if as_sent(name) in found}
     return [replace(label, request_id=sent.get(label.request_id or "", label.request_id)) for label in labels]
 
 

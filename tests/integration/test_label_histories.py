@@ -91,6 +91,7 @@ class Model:
         gone = {name for name in self.log if name < first_id_of(before)} - needed
         orphans = [(label, at) for label, at in self.labels if at < before and self.named(label) is None]
         labels = [pair for pair in self.labels if (one := self.named(pair[0])) and one.id in gone] + orphans
+        labels = [pair for pair in labels if pair != self.labels[-1]]
         self.labels = [pair for pair in self.labels if pair not in labels]
         self.log = {name: one for name, one in self.log.items() if name not in gone}
         return len(gone), len(labels)

@@ -12,7 +12,7 @@ from autoops import database, tables
 from autoops.loop import retention
 from autoops.loop.pipeline import Pipeline
 from autoops.loop.retention import Pruned, first_id_of, prune
-from autoops.predictions import LIVE, Label, LoggedPrediction
+from autoops.predictions import LIVE, Label, LoggedPrediction, Scope
 from autoops.registry import CHAMPION
 from autoops.serving.arrivals import Arrivals, Shipment
 from autoops.settings import Settings
@@ -58,6 +58,21 @@ def test_the_first_id_of_a_moment_lies_between_what_was_made_before_and_after() 
     assert before.id < first_id_of(BEFORE) <= at.id
 
 
+def test_a_label_that_comes_when_all_others_are_gone_is_beyond_what_has_been_read(pipeline: Pipeline) -> None:
+    """SQLite would give it the id of one that is gone."""
+    old, new = of(OLD, version=2), of(NEW, version=2)
+    pipeline.log.append([old])
+    pipeline.log.attach([Label(n, prediction_id=old.id) for n in range(5)], OLD)
+    (read,) = pipeline.log.latest_labelled(Scope(2), 10)
+    judged(pipeline, old.id, read.label_id)
+    assert prune(pipeline, BEFORE) == Pruned(predictions=1, labels=4)
+    pipeline.log.append([new])
+    pipeline.log.attach([Label(9, prediction_id=new.id)], NEW)
+    (found,) = pipeline.log.latest_labelled(Scope(2), 10, after=read.label_id)
+    assert found.trip_duration_minutes == 9
+    assert prune(pipeline, BEFORE) == Pruned(predictions=0, labels=1), "the one that was kept waits for nothing now"
+
+
 def test_old_predictions_go_with_their_ground_truth_however_it_names_them(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +102,8 @@ def test_what_no_window_of_the_champion_has_used_stays(pipeline: Pipeline) -> No
     assert prune(pipeline, BEFORE) == Pruned(1, 1)
     assert kept(pipeline) == ({late_label.id, unused.id}, [2])
     judged(pipeline, unused.id, 2)
-    assert prune(pipeline, BEFORE) == Pruned(2, 1)
+    assert prune(pipeline, BEFORE) == Pruned(2, 0)
+    assert kept(pipeline) == (set(), [2]), "the newest label stays until another comes"
 
 
 def test_live_traffic_that_nobody_watches_is_needed_by_nobody(pipeline: Pipeline) -> None:
@@ -105,10 +121,10 @@ def test_labels_of_losing_answers_go_once_they_are_old(pipeline: Pipeline) -> No
     arrivals.take("a", Shipment([(1, first), (2, other)]))
     labels = [(n, OLD, Label(n, prediction_id=one.id)) for n, one in enumerate(lost, 1)]
     arrivals.take("b", Shipment(list(enumerate(lost, 1)), labels))
-    assert prune(pipeline, BEFORE) == Pruned(0, 2)
+    assert prune(pipeline, BEFORE) == Pruned(0, 1)
     judged(pipeline, max(first.id, other.id), None)
     assert prune(pipeline, BEFORE) == Pruned(2, 0)
-    assert kept(pipeline) == (set(), [])
+    assert kept(pipeline) == (set(), [2])
 
 
 def test_pruning_pauses_between_short_transactions_and_gives_the_space_back(pipeline: Pipeline) -> None:
@@ -147,7 +163,7 @@ def test_the_loop_of_labels_without_prediction_goes_on_past_those_that_stay(pipe
     pipeline.log.append([kept_by_champion])
     pipeline.log.attach([Label(1, request_id="used")] * (retention.BATCH + 1), OLD)
     pipeline.log.attach([Label(2, request_id="nothing")] * 3, OLD)
-    assert prune(pipeline, BEFORE, lambda _: None) == Pruned(0, 3)
+    assert prune(pipeline, BEFORE, lambda _: None) == Pruned(0, 2)
 
 
 def size_of(pipeline: Pipeline) -> int:

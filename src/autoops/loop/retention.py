@@ -47,21 +47,27 @@ class Pruned:
 def prune(pipeline: Pipeline, before: datetime, pause: Pause = time.sleep) -> Pruned:
     """Delete what was predicted before, but nothing that a window of the champion still needs: its live predictions
     and labels that have counted in none. Ground truth goes with its prediction, or when it has waited for one since
-    before. Gives the space back that SQLite has won. May be interrupted at any moment and run again."""
+    before, but for the newest label of all. Gives the space back that SQLite has won. May be interrupted at any moment
+    and run again."""
     engine = pipeline.log.engine
     labels = predictions = told = 0
+    # SQLite gives the greatest id that is there plus one. Without it ids would begin anew, below what checks have read
+    # up to, and no window would see the labels that come next.
+    with storage_errors(), engine.connect() as connection:
+        newest = connection.scalar(sa.select(sa.func.max(_truth.id))) or 0
     for rows in _paced(_old(pipeline, before), pause):
         ids, request_ids = [row.id for row in rows], [row.request_id for row in rows if row.request_id is not None]
         with storage_errors(), engine.begin() as connection:
             of_them = _truth.prediction_id.in_(ids) | _truth.request_id.in_(request_ids)
-            labels += connection.execute(sa.delete(tables.ground_truth).where(of_them)).rowcount
+            labels += connection.execute(sa.delete(tables.ground_truth).where(of_them, _truth.id != newest)).rowcount
             predictions += connection.execute(sa.delete(tables.predictions).where(_predictions.id.in_(ids))).rowcount
         if predictions - told >= TOLD_EVERY:
             told = predictions
             logger.info("deleted %d predictions up to %s so far", predictions, rows[-1].predicted_at)
     for label_ids in _paced(_labels_of_nothing(pipeline, before), pause):
         with storage_errors(), engine.begin() as connection:
-            labels += connection.execute(sa.delete(tables.ground_truth).where(_truth.id.in_(label_ids))).rowcount
+            gone = sa.delete(tables.ground_truth).where(_truth.id.in_(label_ids), _truth.id != newest)
+            labels += connection.execute(gone).rowcount
     for _ in _paced(database.give_back(engine), pause):
         pass
     return Pruned(predictions, labels)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from autoops import tables
 from autoops.errors import StorageUnavailable
+from autoops.logged import owned
 from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
 from autoops.serving.arrivals import Arrivals, Mark, Shipment
 from tests.fakes import HeldClock
@@ -153,3 +154,11 @@ def test_a_database_that_is_locked_takes_nothing(connect: Connect, pg_engine: sa
         with pytest.raises(StorageUnavailable, match="lock timeout"):
             Arrivals(connect(timeout_s=0.05), HeldClock()).take("a", sent([row(1)]))
     assert PredictionLog(pg_engine).count(Scope(1)) == 0
+
+
+def test_a_label_of_a_key_finds_a_prediction_from_before_there_were_keys_that_arrives_with_it(
+    arrivals: Arrivals, pg_engine: sa.Engine
+) -> None:
+    arrivals.take("a", sent([row(1, "ride-1")], [Label(7, request_id=owned("ride-1", "shop"))]))
+    (found,) = PredictionLog(pg_engine).latest_labelled(Scope(1), 10)
+    assert (found.logged.request_id, found.trip_duration_minutes) == ("ride-1", 7)
