@@ -104,7 +104,7 @@ def _converter(column: sa.Column[Any], dialect: sa.Dialect) -> Converter | None:
 
 
 def _is_empty(column: Column) -> bool:
-    """Whether it has no value at all."""
+    """Return whether no row has a value in this column."""
     if isinstance(column, np.ndarray) or not column or column[0] is not None:
         return False
     return column.count(None) == len(column)

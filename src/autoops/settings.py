@@ -92,7 +92,7 @@ class MLflow(Section):
 
     @property
     def versions_uri(self) -> str:
-        """Where versions are registered."""
+        """Return where versions are registered."""
         return self.registry_uri or self.tracking_uri
 
 

@@ -52,7 +52,8 @@ def prune(pipeline: Pipeline, before: datetime, pause: Pause = time.sleep) -> Pr
     engine = pipeline.log.engine
     labels = predictions = told = 0
     # SQLite gives the greatest id that is there plus one. Without it ids would begin anew, below what checks have read
-    # up to, and no window would see the labels that come next.
+    # up to, and no window would see the labels that come next. One lookup is enough: while this one stays, no id falls
+    # below it.
     with storage_errors(), engine.connect() as connection:
         newest = connection.scalar(sa.select(sa.func.max(_truth.id))) or 0
     for rows in _paced(_old(pipeline, before), pause):
