@@ -1,5 +1,6 @@
 """Ports for servers that tests start."""
 
+import os
 import random
 import socket
 
@@ -7,11 +8,18 @@ LOWEST, HIGHEST = 20_000, 32_000
 """Below the range from which systems take ports for outgoing connections: one of those may come to hold a port of
 that range between the moment it was found free and the moment its server starts."""
 
+WORKERS = 8
+"""Of pytest that may run side by side, each with ports of its own."""
+
+_given: set[int] = set()
+
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on."""
+    """Different ports that nobody listens on, and that no test was given before."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    own = set(range(LOWEST + worker, HIGHEST, WORKERS)) - _given
     ports: list[int] = []
-    for port in random.SystemRandom().sample(range(LOWEST, HIGHEST), HIGHEST - LOWEST):
+    for port in random.SystemRandom().sample(sorted(own), len(own)):
         if len(ports) == count:
             break
         with socket.socket() as probe:
@@ -20,6 +28,7 @@ def free_ports(count: int) -> list[int]:
             except OSError:
                 continue
         ports.append(port)
+    _given.update(ports)
     return ports
 
 

@@ -9,7 +9,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import psutil
@@ -65,6 +67,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         assert services.up(settings, ONLY_API) is True
         yield settings
         services.down(settings)
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
 
 def supervisord_of(settings: Settings) -> psutil.Process:
@@ -161,6 +170,18 @@ def test_a_service_that_does_not_come_up_is_named_with_the_end_of_its_log_and_no
     with pytest.raises(ServiceUnavailable, match=r"(?s)^api does not come up.*logs/api\.log:.*serving\.max_batch"):
         services.up(settings, ONLY_API)
     assert processes.of_home(settings.storage.home) == []
+
+
+def test_what_another_process_answers_on_the_port_makes_no_service_healthy(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoops.services.lifecycle.require_free", lambda _programs: None)  # taken just after it
+    with HTTPServer(("127.0.0.1", settings.serving.port), Healthy) as other:
+        Thread(target=other.serve_forever, daemon=True).start()
+        assert answers(settings)
+        with pytest.raises(ServiceUnavailable, match=r"(?s)^api does not come up.*address already in use"):
+            services.up(settings, ONLY_API)
+        other.shutdown()
 
 
 def test_only_one_up_or_down_works_on_a_home_at_a_time(settings: Settings) -> None:

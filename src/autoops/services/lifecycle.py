@@ -85,7 +85,7 @@ def status(settings: Settings) -> list[ServiceStatus]:
     rows = []
     for program in programs(settings, () if may_start_mlflow(settings) else ["mlflow"]):
         known = states.get(program.name, ProcessState(program.name, "STOPPED", None))
-        why = complaint(program.name, settings) if known.alive else f"is {known.state.lower()}"
+        why = _complaint(program, known, settings, None)
         rows.append(ServiceStatus(program.name, known.state, known.pid, program.url, why))
     return rows
 
@@ -137,7 +137,7 @@ def _wait_until_healthy(
         for name, program in list(waiting.items()):
             state = states.get(name, ProcessState(name, "GONE", None))
             lives[name] |= {state.pid} if state.pid else set()
-            why = complaint(name, settings, since) if state.alive else f"is {state.state.lower()}"
+            why = _complaint(program, state, settings, since)
             if why is None:
                 progress(f"{name}: up at {program.url}")
                 del waiting[name]
@@ -146,6 +146,15 @@ def _wait_until_healthy(
                     f"{name} does not come up: {why}; the end of {supervisor.log(name)}:\n{_tail(supervisor, name)}"
                 )
         time.sleep(0.3 if waiting else 0)
+
+
+def _complaint(program: Program, state: ProcessState, settings: Settings, since: datetime | None) -> str | None:
+    """What answers on the port must be the program's own process: another's answer says nothing of it."""
+    if not state.alive or state.pid is None:
+        return f"is {state.state.lower()}"
+    if program.listens and not processes.listens(state.pid, program.listens.port):
+        return f"does not listen on {program.listens.host}:{program.listens.port}"
+    return complaint(program.name, settings, since)
 
 
 def _stop(settings: Settings) -> bool:

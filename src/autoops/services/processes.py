@@ -28,6 +28,19 @@ def _carries(process: psutil.Process, home: Path) -> bool:
         return False
 
 
+def listens(pid: int, port: int) -> bool:
+    """Tells whether the process `pid`, or one that it started, listens on `port`."""
+    try:
+        process = psutil.Process(pid)
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for one in (process, *process.children(recursive=True))
+            for connection in one.net_connections("tcp")
+        )
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
 def end(home: Path, timeout_s: float = 5) -> int:
     """Ends all processes of the home, by SIGTERM and after `timeout_s` by SIGKILL, and returns how many there
     were. Looks again until none is left: a dying parent may still have started one."""
