@@ -87,10 +87,21 @@ def trailers(target: Target, stop: Event) -> None:
     _flood(target, stop, b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n" * 10_000)
 
 
+def _large_batch() -> bytes:
+    return json.dumps({"columns": {name: [value] * ROWS for name, value in TRIP.items()}}).encode()
+
+
+def read_everything(target: Target, stop: Event) -> None:
+    """One client that asks for a large batch after the other, and reads: what `read_nothing` is to be held against."""
+    batch = _large_batch()
+    with httpx.Client(base_url=target.url, timeout=60) as client:
+        while not stop.is_set():
+            client.post("/predict/batch", content=batch, headers={"Content-Type": "application/json"})
+
+
 def read_nothing(target: Target, stop: Event) -> None:
     """Six connections that ask for large batches, several at once."""
-    columns = {name: [value] * ROWS for name, value in TRIP.items()}
-    batch = _post("/predict/batch", json.dumps({"columns": columns}).encode())
+    batch = _post("/predict/batch", _large_batch())
 
     def act(connection: socket.socket) -> None:
         connection.settimeout(0.1)
@@ -187,6 +198,7 @@ ATTACKS: Sequence[Attack] = (
     small_headers,
     one_header,
     trailers,
+    read_everything,
     read_nothing,
     send_slowly,
     read_slowly,
