@@ -20,7 +20,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from autoops.console import progress
-from autoops.loop.policy import JudgedWindow, decide
+from autoops.loop.decide.policy import JudgedWindow, decide
 from autoops.settings import Drift
 from benchmarks import rivals
 from benchmarks.alarm_tables import Year, print_planted, print_steady

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from autoops.scoring import Cores as Threads
+from autoops.models.scoring import Cores as Threads
 from benchmarks.champion import Champion
 from benchmarks.client import ask
 from benchmarks.contestants import ROWS, ours

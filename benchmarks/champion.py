@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
-from autoops import bundle
 from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION
-from autoops.scoring import Scorer, load_version
+from autoops.models import bundle
+from autoops.models.registry import CHAMPION
+from autoops.models.scoring import Scorer, load_version
 from autoops.settings import PREFIX, MLflow, load_settings
 from autoops.trips import TRIP_COLUMNS, columns_of
 from benchmarks.servers import clean_environment, ended, until_answered

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.bundle import Manifest
 from autoops.drift.calibration import History, measure
 from autoops.drift.monitor import Reference
 from autoops.features import feature_matrix
+from autoops.models.bundle import Manifest
 from autoops.months import NEW_YORK, Month, month_range
 from autoops.settings import Drift, Model, Training
 from autoops.training.train import Trained, train

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from autoops.serving import arrow
+from autoops.serving.payloads import arrow
 from autoops.settings import PREFIX
 from autoops.trips import TRIP_COLUMNS
 from benchmarks.champion import AUTOOPS, JOBLIB, MLFLOW_MODEL, MLSERVER_MODEL, Champion

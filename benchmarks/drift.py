@@ -16,7 +16,6 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import poisson
 
-from autoops.bundle import Manifest
 from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds
@@ -24,8 +23,9 @@ from autoops.features import feature_matrix
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.policy import JudgedWindow, decide
-from autoops.loop.thirds import split
+from autoops.loop.data.sub_windows import split
+from autoops.loop.decide.policy import JudgedWindow, decide
+from autoops.models.bundle import Manifest
 from autoops.months import NEW_YORK, Month, month_range
 from autoops.settings import Drift, Model, Training
 from autoops.training.train import Trained, train

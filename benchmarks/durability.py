@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoops import database
 from autoops.settings import Settings, Storage
+from autoops.storage import database
 from benchmarks.api import Api
 from tests.bundles import small_training_run
 from tests.fakes import DirectoryRegistry

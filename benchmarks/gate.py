@@ -18,9 +18,9 @@ import pandas as pd
 from autoops.features import local_hours
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
-from autoops.loop.day_blocks import Rows
-from autoops.loop.gate import GateVerdict, decide
-from autoops.loop.segments import segments_of
+from autoops.loop.decide.day_blocks import Rows
+from autoops.loop.decide.gate import GateVerdict, decide
+from autoops.loop.decide.segments import segments_of
 from autoops.months import Month, month_range
 from autoops.settings import Gate, Model, Training
 from autoops.training import estimator

@@ -19,20 +19,20 @@ from pathlib import Path
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import database, tables
 from autoops.backtest.registry import LocalRegistry
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import IngestedMonth, MonthStore
-from autoops.instances import Instances
 from autoops.loop import housekeeping
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.models.registry import CHAMPION, PREVIOUS
 from autoops.months import Month
-from autoops.predictions import LIVE, Label, LoggedPrediction, PredictionLog
-from autoops.registry import CHAMPION, PREVIOUS
 from autoops.services.airflow_records import delete_logs
 from autoops.settings import Settings, load_settings
+from autoops.storage import database, tables
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction, PredictionLog
 from tests.fakes import HeldClock
 
 BEGINS_AT = datetime(2025, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ import pandas as pd
 from autoops.drift.distances import evenly
 from autoops.ingestion.quality import Quality
 from autoops.ingestion.sample import Scenario
-from autoops.loop.live_quality import OwnHistory, judged, split
+from autoops.loop.data.live_quality import OwnHistory, judged, split
 from autoops.months import Month, month_range
 from autoops.settings import Training
 from autoops.trips import DISTANCE_MILES, LABEL_MINUTES, TARGET

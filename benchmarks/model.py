@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from autoops.features import FEATURES
-from autoops.loop.day_blocks import Estimate
+from autoops.loop.decide.day_blocks import Estimate
 from autoops.months import Month
 from autoops.settings import Model
 from autoops.training import estimator, trees

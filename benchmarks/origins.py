@@ -12,7 +12,7 @@ import pandas as pd
 from autoops.features import local_hours
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
-from autoops.loop.day_blocks import DayBlocks, Estimate
+from autoops.loop.decide.day_blocks import DayBlocks, Estimate
 from autoops.months import Month
 from autoops.settings import Gate, Model, Training
 from autoops.training import estimator

@@ -30,11 +30,11 @@ from autoops.errors import NoChampion
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
-from autoops.loop import retraining
-from autoops.loop.remedies import PAGE
-from autoops.loop.validation import QUARANTINED
+from autoops.loop.data.validation import QUARANTINED
+from autoops.loop.monitor.actions import PAGE
+from autoops.loop.retrain import retraining
+from autoops.models.registry import champion_of
 from autoops.months import month_range
-from autoops.registry import champion_of
 from autoops.settings import Model, Settings, Training
 from benchmarks.remedy_cases import CASES, CHANGES_FROM, FIRST, RIGHT, TRAINED_UNTIL, Case, Played, right
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops import bundle
-from autoops.bundle_cache import KEPT
 from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models import bundle
+from autoops.models.bundle_cache import KEPT
+from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import MLflow, Model, load_settings
 from autoops.training import trees
 from autoops.trips import TARGET, columns_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autoops.loop.segments import FAMILIES
+from autoops.loop.decide.segments import FAMILIES
 from autoops.trips import columns_of
 from benchmarks.origins import Minutes, Origin
 

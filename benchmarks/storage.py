@@ -15,14 +15,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoops import database
-from autoops.loop import labelled_log
-from autoops.loop.label_lag import lag_of
-from autoops.loop.live_windows import live_window
-from autoops.loop.retention import prune
-from autoops.predictions import LIVE, Scope
-from autoops.registry import champion_of
+from autoops.loop.data import labelled_log
+from autoops.loop.data.label_lag import lag_of
+from autoops.loop.data.retention import prune
+from autoops.loop.data.windows import live_window
+from autoops.models.registry import champion_of
 from autoops.settings import Settings, Storage
+from autoops.storage import database
+from autoops.storage.predictions import LIVE, Scope
 from tests.large_log import LABELLED, fill, pipeline_on
 from tests.postgres import PostgresServer
 

@@ -23,7 +23,7 @@ from typing import TypeVar
 import httpx
 import psutil
 
-from autoops import bundle
+from autoops.models import bundle
 from autoops.settings import PREFIX
 from benchmarks import machine
 from benchmarks.champion import AUTOOPS

@@ -9,8 +9,8 @@ import pandas as pd
 from autoops.drift.calibration import thresholds_from
 from autoops.drift.monitor import judge
 from autoops.drift.thresholds import Thresholds
-from autoops.loop.judged_windows import MOST_ERRORS
-from autoops.loop.policy import JudgedWindow, decide
+from autoops.loop.decide.policy import JudgedWindow, decide
+from autoops.loop.incidents.judged_windows import MOST_ERRORS
 from autoops.settings import Drift
 from benchmarks.city_days import BEGINS, Version
 

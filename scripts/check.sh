@@ -13,6 +13,7 @@ ruff format --check .
 ruff check .
 mypy
 lint-imports
+python scripts/map.py --check
 git ls-files -z '*.sh' | xargs -0 shellcheck .ci/run
 
 valid vendor.github-workflows .github/workflows/*.yml

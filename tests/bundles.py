@@ -11,9 +11,9 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops import bundle
 from autoops.features import feature_matrix
-from autoops.registry import ModelVersion, Registry, TrainingRun
+from autoops.models import bundle
+from autoops.models.registry import ModelVersion, Registry, TrainingRun
 from autoops.settings import Model
 from autoops.trips import TARGET, columns_of
 

@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
+from autoops.storage import database
 from tests.postgres import PostgresServer
 
 CONFIG = Path(__file__).parent.parent / "config.yaml"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from autoops.errors import BundleError, NotFound, RegistryUnavailable
-from autoops.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, TrainingRun
+from autoops.models.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, TrainingRun
 
 
 class HeldClock:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import PROMOTED_AT
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.loop.context import Pipeline
+from autoops.loop.promote.promotion import PROMOTED_AT
+from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import Settings
 from tests.fakes import HeldClock
 from tests.integration.one_process import pipeline_in

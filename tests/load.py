@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import sqlalchemy as sa
 
-from autoops import tables
+from autoops.storage import tables
 
 TRIP = {
     "pickup_at": "2023-01-10T10:30:00",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from autoops import bootstrap, logs
-from autoops.serving import server
+from autoops import bootstrap
+from autoops.serving.http import server
 from autoops.settings import Settings, load_settings
+from autoops.telemetry import logs
 from tests.fakes import DirectoryRegistry
 
 REGISTRY = "AUTOOPS_TEST_REGISTRY"

@@ -52,8 +52,9 @@ To say no, close the incident: `autoops close INCIDENT --reason "..."`.
 def approve_version() -> None:
     @task(multiple_outputs=False)
     def approve() -> dict[str, Any]:
-        from autoops import bootstrap, logs
-        from autoops.loop import approval
+        from autoops import bootstrap
+        from autoops.loop.retrain import approval
+        from autoops.telemetry import logs
 
         form = get_current_context()["params"]
         logs.bind(incident_id=form["incident"])
@@ -62,14 +63,14 @@ def approve_version() -> None:
     @task(multiple_outputs=False, retries=0)
     def confirm(approved: dict[str, Any]) -> dict[str, Any]:
         from autoops import bootstrap
-        from autoops.loop import retraining
+        from autoops.loop.retrain import retraining
 
         return retraining.confirm(bootstrap.pipeline(), approved["plan"], approved["promotion"]["version"])
 
     @task(multiple_outputs=False)
     def close(approved: dict[str, Any]) -> dict[str, Any]:
         from autoops import bootstrap
-        from autoops.loop import retraining
+        from autoops.loop.retrain import retraining
 
         return retraining.close(bootstrap.pipeline(), approved["plan"], approved["promotion"])
 

@@ -38,9 +38,9 @@ def drift_monitor() -> None:
     @task(multiple_outputs=False)
     def check() -> dict[str, Any]:
         from autoops import bootstrap
-        from autoops.loop import monitoring
+        from autoops.loop.monitor import drift_check
 
-        return monitoring.check(bootstrap.pipeline())
+        return drift_check.check(bootstrap.pipeline())
 
     @task.short_circuit
     def incident_to_act_on(checked: dict[str, Any]) -> list[int]:
@@ -48,7 +48,7 @@ def drift_monitor() -> None:
 
     @task(outlets=[INCIDENT], map_index_template="incident {{ incident_id }}")
     def emit(incident_id: int) -> None:
-        from autoops import logs
+        from autoops.telemetry import logs
 
         logs.bind(incident_id=incident_id)
         get_current_context()["outlet_events"][INCIDENT].extra = {"incident_id": incident_id}

@@ -47,8 +47,9 @@ def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
     """The steps and the pipeline that they work on; imported here, because at the top of the file every parse
     would pay for it. From here on each line of the step names the incident. What goes wrong is such a line, because
     Airflow's own names no incident, and is left as an XCom for `record_failure`."""
-    from autoops import bootstrap, logs
-    from autoops.loop import retraining
+    from autoops import bootstrap
+    from autoops.loop.retrain import retraining
+    from autoops.telemetry import logs
 
     if plan is not None:
         logs.bind(incident_id=plan["incident_id"])
@@ -72,8 +73,8 @@ def incidents() -> list[int]:
 
 @task(multiple_outputs=False, execution_timeout=LONG)
 def begin() -> dict[str, Any]:
-    from autoops import logs
     from autoops.errors import Conflict
+    from autoops.telemetry import logs
 
     context, held = get_current_context(), []
     form = context["params"]

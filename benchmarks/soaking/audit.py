@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from autoops.predictions import PredictionLog, Scope
+from autoops.storage.predictions import PredictionLog, Scope
 from benchmarks.soaking import mix
 from benchmarks.soaking.ledger import ACKNOWLEDGED, SENT, Arrays
 

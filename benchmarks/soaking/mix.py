@@ -15,7 +15,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from autoops.serving import arrow
+from autoops.serving.payloads import arrow
 from benchmarks.client import post
 
 Numbers = npt.NDArray[np.int64]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from autoops import database
 from autoops.settings import Settings, Storage
+from autoops.storage import database
 from benchmarks.rotation import Rotation
 from benchmarks.servers import Running
 from benchmarks.soaking.audit import Found, audit

@@ -6,11 +6,13 @@ Each function imports what it wires, so that the API starts without the pipeline
 import os
 from typing import TYPE_CHECKING
 
-from autoops import database, loopback, tracing
+from autoops import loopback
 from autoops.clock import SystemClock
-from autoops.instances import Instances
-from autoops.predictions import PredictionLog
 from autoops.settings import Settings, load_settings
+from autoops.storage import database
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
+from autoops.telemetry import tracing
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from autoops.alerts.rounds import Alerts
-    from autoops.loop.pipeline import Pipeline
-    from autoops.registry import Registry
+    from autoops.loop.context import Pipeline
+    from autoops.models.registry import Registry
 
 
 def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pipeline":
@@ -59,9 +61,9 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
     from autoops.features import check_features
     from autoops.ingestion.sources import open_source
     from autoops.ingestion.store import MonthStore
-    from autoops.loop.checks import CheckLog
-    from autoops.loop.ledger import Ledger
-    from autoops.loop.pipeline import Pipeline
+    from autoops.loop.context import Pipeline
+    from autoops.loop.records.checks import CheckLog
+    from autoops.loop.records.ledger import Ledger
     from autoops.mlflow_registry import MlflowRegistry
 
     check_features(settings.model.features)
@@ -82,7 +84,7 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
 
 def figures(settings: Settings | None = None) -> "CollectorRegistry":
     """What the exporter says of the loop; connects when it is asked, and needs none of the pipeline's libraries."""
-    from autoops.loop.figures import LoopFigures, registry_of
+    from autoops.loop.metrics.collector import LoopFigures, registry_of
 
     settings = _begun(settings)
     return registry_of(LoopFigures(database.connect(settings), SystemClock(), settings.drift.check_interval_s))
@@ -100,9 +102,9 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     """The same on a given registry, and on a migrated database. Where one has served before, a server that is away is
     no reason not to start: the outbox takes predictions in until it is back."""
     from autoops.serving.app import create_app
-    from autoops.serving.budget import check_limit
-    from autoops.serving.outbox_log import needs_outbox, outboxes
-    from autoops.serving.traces import INSTRUMENTATION
+    from autoops.serving.http.traces import INSTRUMENTATION
+    from autoops.serving.log.outbox_log import needs_outbox, outboxes
+    from autoops.serving.model.budget import check_limit
 
     check_limit(settings.serving.max_model_mb)
     tracing.start("api", INSTRUMENTATION)

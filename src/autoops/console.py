@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from autoops import logs
 from autoops.redaction import redact
+from autoops.telemetry import logs
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from autoops.errors import RegistryUnavailable
-from autoops.loop.pipeline import Pipeline
-from autoops.registry import CHAMPION
+from autoops.loop.context import Pipeline
+from autoops.models.registry import CHAMPION
 
 BEAT_S = 0.3
 

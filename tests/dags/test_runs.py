@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.clock import SystemClock
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
+from autoops.storage import tables
 from tests.dags.conftest import DAGS, SMALL, run_script, variables_of
 from tests.receiver import Webhook, listening
 

@@ -13,9 +13,9 @@ import pytest
 from autoops import bootstrap, services
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
-from autoops.registry import champion_of
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.services.health import airflow_client
 from autoops.settings import Settings
@@ -114,7 +114,7 @@ def test_the_lines_of_its_tasks_name_the_incident(triggered: list[DagRun], runni
         assert said["Done"]["incident_id"] == incident, task
         if task in ("gate", "promote"):
             line = said["gate" if task == "gate" else "promoted"]
-            assert (line["logger"], line["incident_id"]) == ("autoops.loop.ledger", incident)
+            assert (line["logger"], line["incident_id"]) == ("autoops.loop.records.ledger", incident)
             assert line["model_version"] == 1
 
 

@@ -33,8 +33,8 @@ def test_parsing_is_quick_and_loads_nothing_heavy(parsed: dict[str, Any]) -> Non
     assert parsed["heavy"] == []
     assert set(parsed["ours"]) <= {
         "autoops.settings",
-        "autoops.settings_file",
-        "autoops.setting_types",
+        "autoops.settings.file",
+        "autoops.settings.types",
         "autoops.errors",
         "autoops.redaction",
     }

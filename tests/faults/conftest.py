@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import CONFIG_VARIABLE, PREFIX, MLflow
 from tests.conftest import CONFIG
 from tests.eventually import eventually

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from autoops.registry import CHAMPION
+from autoops.models.registry import CHAMPION
 from tests.bundles import three_speeds
 from tests.fakes import DirectoryRegistry
 from tests.integration.serving.conftest import TRIP

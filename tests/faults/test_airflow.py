@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from autoops import bootstrap, services
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.models.registry import champion_of
 from autoops.months import parse_months
-from autoops.registry import champion_of
 from autoops.services.airflow import AirflowClient
 from autoops.services.health import airflow_client
 from autoops.settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models.registry import CHAMPION, TrainingRun
 from tests.fakes import DirectoryRegistry
 from tests.faults.hostile import ATTACKS, Attack, Target, rested, watch
 from tests.integration.serving.test_durability import process

@@ -5,10 +5,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from autoops import bundle
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION
-from autoops.serving.budget import needed_mb
+from autoops.models import bundle
+from autoops.models.registry import CHAMPION
+from autoops.serving.model.budget import needed_mb
 from autoops.settings import Serving
 from benchmarks.rotation import register, write_bundle
 from tests.bundles import small_training_run, synthetic_trips

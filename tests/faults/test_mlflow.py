@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from autoops import bundle
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION, TrainingRun
-from autoops.serving.middleware import STOPPING
-from autoops.serving.stopping import stops_within_s
+from autoops.models import bundle
+from autoops.models.registry import CHAMPION, TrainingRun
+from autoops.serving.http.middleware import STOPPING
+from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Serving, Settings, Storage
 from tests.bundles import FEATURES, small_forest, synthetic_trips, write_small_bundle
 from tests.eventually import eventually

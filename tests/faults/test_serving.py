@@ -11,13 +11,13 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.instances import Instances
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.predictions import PredictionLog, Scope
-from autoops.registry import CHAMPION
-from autoops.serving.stopping import stops_within_s
+from autoops.models.registry import CHAMPION
+from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Serving, Settings, Storage
+from autoops.storage import tables
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.eventually import eventually
 from tests.fakes import HeldClock
 from tests.faults.conftest import Serve

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import TrainingRun
+from autoops.models.registry import TrainingRun
 from autoops.settings import MLflow
 from benchmarks.rotation import Rotation
 from benchmarks.soaking import report

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from autoops.registry import CHAMPION
+from autoops.models.registry import CHAMPION
 from benchmarks.peers import environments
 from tests.bundles import register_small
 from tests.fakes import DirectoryRegistry

@@ -7,7 +7,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from autoops.errors import InputError
-from autoops.serving import arrow
+from autoops.serving.payloads import arrow
 from autoops.trips import DISTANCE_MILES, LOCATION_ID
 from tests.arrow_streams import stream, trip_table
 

@@ -18,13 +18,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from autoops.errors import InputError
-from autoops.predictions import Label
-from autoops.serving import label_bodies, schemas
-from autoops.serving.accept import preferred
-from autoops.serving.batch import Batch, of_rows
-from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
-from autoops.serving.bodies import JSON, parse_json
-from autoops.serving.refusals import BrokenStream, InvalidTrips
+from autoops.serving.payloads import label_bodies, schemas
+from autoops.serving.payloads.accept import preferred
+from autoops.serving.payloads.batch import Batch, of_rows
+from autoops.serving.payloads.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.payloads.bodies import JSON, parse_json
+from autoops.serving.payloads.validation_errors import BrokenStream, InvalidTrips
+from autoops.storage.predictions import Label
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 from tests.arrow_streams import stream, trip_table
 from tests.fuzz.attempts import attempt

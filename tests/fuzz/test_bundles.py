@@ -16,11 +16,11 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops import bundle
 from autoops.errors import BundleError
-from autoops.registry import ModelVersion
-from autoops.scoring import Scorer
-from autoops.serving.last_served import FILE, LastServed
+from autoops.models import bundle
+from autoops.models.registry import ModelVersion
+from autoops.models.scoring import Scorer
+from autoops.serving.model.last_served import FILE, LastServed
 from tests.bundles import FEATURES, small_training_run
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import anything, mutations, odd_tables, replaced

@@ -17,10 +17,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from autoops.errors import CorruptFile, DataError, InputError, ServiceUnavailable
-from autoops.serving import arrow
-from autoops.serving.batch import Batch
-from autoops.serving.parquet import score
-from autoops.serving.remote import RemoteModel
+from autoops.serving.offline.parquet import score
+from autoops.serving.offline.remote import RemoteModel
+from autoops.serving.payloads import arrow
+from autoops.serving.payloads.batch import Batch
 from tests.arrow_streams import trip_table
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import mutations, odd_tables

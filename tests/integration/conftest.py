@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.settings import MLflow

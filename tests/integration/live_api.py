@@ -9,12 +9,12 @@ import sqlalchemy as sa
 import uvicorn
 
 from autoops.clock import SystemClock
-from autoops.instances import Instances
-from autoops.predictions import PredictionLog
-from autoops.registry import CHAMPION
+from autoops.models.registry import CHAMPION
 from autoops.replay.client import served_version
 from autoops.serving.app import create_app
 from autoops.settings import Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
 from tests.bundles import register_small
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry

@@ -10,20 +10,20 @@ import pandas as pd
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import database
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
-from autoops.instances import Instances
-from autoops.loop import retraining
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.loop.retrain import retraining
+from autoops.models.registry import champion_of
+from autoops.models.scoring import load_version
 from autoops.months import Month, parse_months
-from autoops.predictions import LIVE, Label, LoggedPrediction, PredictionLog
-from autoops.registry import champion_of
-from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings
+from autoops.storage import database
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction, PredictionLog
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG, configured
 from tests.fakes import FakeRegistry, HeldClock

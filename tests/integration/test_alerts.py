@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from autoops import tables
 from autoops.alerts import rounds
 from autoops.alerts.addresses import addresses
 from autoops.alerts.delivery import Patience
@@ -25,9 +24,10 @@ from autoops.alerts.rounds import Alerts
 from autoops.cli import app
 from autoops.clock import SystemClock
 from autoops.errors import ReceiverUnavailable, SettingsError
-from autoops.loop.ledger import Ledger
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.records.ledger import Ledger
 from autoops.settings import CONFIG_VARIABLE, Settings
+from autoops.storage import tables
 from tests.conftest import CONFIG
 from tests.eventually import eventually
 from tests.integration.one_process import pipeline_in, setting

@@ -7,14 +7,14 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.alerts.messages import Facts, message
-from autoops.loop.approval import close_by_hand
-from autoops.loop.ledger import Entry
-from autoops.loop.monitoring import check
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import GATE_DECISION, UNKNOWN, promote_version, reconcile, roll_back
-from autoops.loop.regret import watch_of
-from autoops.loop.reigns import reign_at
-from autoops.registry import CHAMPION, PREVIOUS, PROMOTED_AT, champion_of
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor.drift_check import check
+from autoops.loop.promote.post_promotion import watch_of
+from autoops.loop.promote.promotion import GATE_DECISION, UNKNOWN, promote_version, reconcile, roll_back
+from autoops.loop.promote.tenures import reign_at
+from autoops.loop.records.ledger import Entry
+from autoops.loop.retrain.approval import close_by_hand
+from autoops.models.registry import CHAMPION, PREVIOUS, PROMOTED_AT, champion_of
 from autoops.settings import Settings
 from tests.bundles import small_training_run
 from tests.integration.one_process import pipeline_in

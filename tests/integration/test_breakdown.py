@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from autoops.cli import app
 from autoops.errors import NotFound
-from autoops.logged import LoggedPrediction
-from autoops.loop.breakdown import Breakdown, break_down, sentences
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.reports.breakdown import Breakdown, break_down, sentences
+from autoops.models.registry import champion_of
+from autoops.models.scoring import load_version
 from autoops.months import Month
-from autoops.predictions import Scope
-from autoops.registry import champion_of
-from autoops.scoring import load_version
 from autoops.settings import CONFIG_VARIABLE, Settings
+from autoops.storage.logged import LoggedPrediction
+from autoops.storage.predictions import Scope
 from tests.conftest import CONFIG
 from tests.integration.one_process import drive
 

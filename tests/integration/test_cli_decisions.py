@@ -11,7 +11,7 @@ from autoops.cli import app
 from autoops.cli.identity import actor
 from autoops.clock import SystemClock
 from autoops.errors import Conflict, InputError, NotFound
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
 from autoops.settings import CONFIG_VARIABLE
 from tests.conftest import CONFIG
 

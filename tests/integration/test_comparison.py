@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from autoops import bundle
 from autoops.drift.monitor import Reference
 from autoops.features import hour_of_day
 from autoops.ingestion.sample import write_sample
-from autoops.loop import comparison
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.training_window import Months
+from autoops.loop.context import Pipeline
+from autoops.loop.retrain import comparison
+from autoops.loop.retrain.training_window import Months
+from autoops.models import bundle
+from autoops.models.registry import ModelVersion, TrainingRun
+from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
-from autoops.registry import ModelVersion, TrainingRun
-from autoops.scoring import Scorer, load_version
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.bundles import register_small, small_forest, write_small_bundle

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.errors import Conflict, NotFound
 from autoops.ingestion.sample import write_sample
-from autoops.loop import controls, monitoring, retraining
-from autoops.loop.approval import approve, close_by_hand
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.preview import preview, sentences
-from autoops.loop.promotion import COMPARED
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents import freeze
+from autoops.loop.monitor import drift_check
+from autoops.loop.monitor.preview import preview, sentences
+from autoops.loop.promote.promotion import COMPARED
+from autoops.loop.retrain import retraining
+from autoops.loop.retrain.approval import approve, close_by_hand
+from autoops.models.registry import CHAMPION, champion_of
 from autoops.months import Month, parse_months
-from autoops.registry import CHAMPION, champion_of
+from autoops.storage import tables
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import drive, publish, retrain, setting
 
@@ -30,10 +32,10 @@ def alarmed(pipeline: Pipeline, world: Path, tmp_path: Path) -> Callable[[], dic
 
     def check() -> dict[str, object]:
         drive(pipeline, world, CHANGE, slice(0, 1_000))
-        monitoring.check(pipeline)
+        drift_check.check(pipeline)
         drive(pipeline, world, CHANGE, slice(1_000, 2_000))
         publish(world, tmp_path, str(CHANGE))
-        return monitoring.check(pipeline)
+        return drift_check.check(pipeline)
 
     return check
 
@@ -53,24 +55,24 @@ def rows(engine: sa.Engine) -> dict[str, int]:
 def test_while_frozen_checks_go_on_and_nothing_is_retrained(
     pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
 ) -> None:
-    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
     found = alarmed()
     assert (found["decision"], found["actionable"]) == ("open incident", [])
     incident_id = found["incident_id"]
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     (said,) = pipeline.ledger.entries(incident_id=incident_id, kind="policy: frozen")
     assert said.reason.startswith("frozen by cli:ann: election day")
     with pytest.raises(Conflict, match="frozen by cli:ann: election day"):
         retraining.begin(pipeline, "asset-run", incident_id=incident_id)
 
-    assert "no longer frozen" in controls.unfreeze(pipeline, reason="over", actor="cli:ann")
-    assert controls.unfreeze(pipeline, reason="over", actor="cli:ann") == "was not frozen"
-    assert monitoring.check(pipeline)["actionable"] == [incident_id]
+    assert "no longer frozen" in freeze.unfreeze(pipeline, reason="over", actor="cli:ann")
+    assert freeze.unfreeze(pipeline, reason="over", actor="cli:ann") == "was not frozen"
+    assert drift_check.check(pipeline)["actionable"] == [incident_id]
 
 
 def test_a_person_may_retrain_while_frozen(pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]) -> None:
     incident_id = alarmed()["incident_id"]
-    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
     assert retrain(pipeline, "by-hand", incident_id=incident_id, by_hand=True)["promoted"]
 
 
@@ -79,7 +81,7 @@ def test_a_run_that_a_freeze_overtakes_stops_before_the_promotion(
 ) -> None:
     incident_id = alarmed()["incident_id"]
     plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
-    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
     assert retraining.begin(pipeline, "asset-run", incident_id=incident_id) == plan
     version = retraining.candidate(pipeline, plan)
     outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
@@ -93,16 +95,16 @@ def test_a_freeze_holds_a_rollback_up_and_no_longer(pipeline: Pipeline, world: P
     steady = tmp_path / "steady"
     write_sample(steady, parse_months("2022-05"), trips_per_month=6_000)
     retrain(pipeline, "mistake", months=str(CHANGE), force=True)
-    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
     drive(pipeline, steady, Month(2022, 5), slice(0, 1_000))
-    assert monitoring.check(pipeline)["decision"] != "roll back"
+    assert drift_check.check(pipeline)["decision"] != "roll back"
     (compared,) = pipeline.ledger.entries(kind=COMPARED)
     assert compared.reason.startswith("frozen by cli:ann: election day; otherwise it would be rolled back")
     assert champion_of(pipeline.registry).number == 2
 
-    controls.unfreeze(pipeline, reason="over", actor="cli:ann")
+    freeze.unfreeze(pipeline, reason="over", actor="cli:ann")
     drive(pipeline, steady, Month(2022, 5), slice(1_000, 2_000))
-    assert monitoring.check(pipeline)["decision"] == "roll back"
+    assert drift_check.check(pipeline)["decision"] == "roll back"
 
 
 def test_with_approval_a_better_version_waits_for_a_person(
@@ -114,7 +116,7 @@ def test_with_approval_a_better_version_waits_for_a_person(
     assert not outcome["promoted"]
     assert careful.ledger.incident(incident_id).status == "waiting_for_approval"
     assert champion_of(careful.registry).number == 1
-    assert monitoring.check(careful)["actionable"] == []
+    assert drift_check.check(careful)["actionable"] == []
 
     done = approve(careful, incident_id, reason="looks right", actor="cli:ann")
     assert approve(careful, incident_id, reason="looks right", actor="cli:ann") == done
@@ -162,17 +164,17 @@ def test_an_incident_of_a_version_that_is_replaced_is_void_and_covers_nothing(
 ) -> None:
     for start in (0, 1_000):
         drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        first = monitoring.check(pipeline)
+        first = drift_check.check(pipeline)
     assert pipeline.ledger.incident(first["incident_id"]).status == "waiting_for_data"
     retrain(pipeline, "by-hand", months="2022-02..2022-03", force=True)
     taken_up = pipeline.ledger.open_incident("drift", "its run failed", actor="test", model_version=1)
     pipeline.ledger.claim(taken_up, retraining.ACTION, "a run that failed")
 
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     assert pipeline.ledger.incident(first["incident_id"]).outcome == "void: version 1 is champion no more"
     for start in (2_000, 3_000):
         drive(pipeline, world, Month(2022, 5), slice(start, start + 1_000))
-        found = monitoring.check(pipeline)
+        found = drift_check.check(pipeline)
     assert (found["decision"], found["model_version"]) == ("open incident", 2)
 
 
@@ -197,7 +199,7 @@ def test_a_retraining_that_failed_answered_nothing_and_a_person_takes_it_up(
         retraining.begin(pipeline, "asset-run", incident_id=incident_id)
     close_by_hand(pipeline, incident_id, reason="no machine for it", actor="cli:ann")
     drive(pipeline, world, CHANGE, slice(2_000, 3_000))
-    assert monitoring.check(pipeline)["decision"] == "open incident"
+    assert drift_check.check(pipeline)["decision"] == "open incident"
 
 
 def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
@@ -226,20 +228,20 @@ def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(
     thrifty = setting(pipeline, "training", most_per_week=1)
     drive(thrifty, world, CHANGE, slice(0, 1_000))
     for _ in range(2):
-        assert monitoring.check(thrifty)["actionable"] == []
+        assert drift_check.check(thrifty)["actionable"] == []
     (page,) = thrifty.ledger.entries(incident_id=later, kind="page")
     assert "1 retraining within a week, training.most_per_week is 1" in page.reason
     assert thrifty.ledger.incident(later).status == "open"
 
     drive(thrifty, world, CHANGE, slice(1_000, 4_000))
-    assert monitoring.check(thrifty)["actionable"] == [later], "by then the week is over"
+    assert drift_check.check(thrifty)["actionable"] == [later], "by then the week is over"
 
 
 def test_what_would_be_done_is_said_and_nothing_is_written(
     pipeline: Pipeline, world: Path, engine: sa.Engine, tmp_path: Path
 ) -> None:
     drive(pipeline, world, CHANGE, slice(0, 1_000))
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     drive(pipeline, world, CHANGE, slice(1_000, 2_000))
     before, logged = rows(engine), len(pipeline.registry.checks)
     found = preview(pipeline)
@@ -249,13 +251,13 @@ def test_what_would_be_done_is_said_and_nothing_is_written(
     assert len(pipeline.registry.checks) == logged
     assert pipeline.registry.by_alias(CHAMPION).number == 1
 
-    done = monitoring.check(pipeline)
+    done = drift_check.check(pipeline)
     assert (done["decision"], done["because"]) == (found["decision"], found["because"])
     after = preview(pipeline)
     assert (after["decision"], after["incidents"][0]["action"]) == ("nothing", "wait for data")
     publish(world, tmp_path, str(CHANGE))
     assert preview(pipeline)["incidents"][0]["action"] == "retrain"
-    controls.freeze(pipeline, reason="election day", actor="cli:ann")
+    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
     lines = sentences(preview(pipeline))
     assert lines[0] == "frozen by cli:ann: election day"
     assert lines[-2].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
@@ -273,5 +275,5 @@ def test_before_months_are_judged_it_says_that_they_would_be_scored(
     assert found["decision"] == "not enough data"
     assert "has not been judged on 2022-04: a check would score that first" in found["because"]
     assert rows(engine) == before
-    monitoring.check(months)
+    drift_check.check(months)
     assert "every month that is published" in preview(months)["because"]

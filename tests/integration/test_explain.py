@@ -7,14 +7,16 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.errors import NotFound
-from autoops.loop import monitoring, reigns, retraining
-from autoops.loop.explain import explain
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import roll_back
-from autoops.loop.report import page
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor import drift_check
+from autoops.loop.promote import tenures
+from autoops.loop.promote.promotion import roll_back
+from autoops.loop.reports.explain import explain
+from autoops.loop.reports.report import page
+from autoops.loop.retrain import retraining
 from autoops.months import Month
+from autoops.storage import tables
 from tests.integration.one_process import drive, publish
 
 CHANGE, AFTER = Month(2022, 4), Month(2022, 5)
@@ -32,10 +34,10 @@ def healed(pipeline: Pipeline, world: Path, tmp_path: Path) -> int:
     """The incident that the change opened, closed by a promotion that proves right."""
     for start in (0, 1_000):
         drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        found = monitoring.check(pipeline)
+        found = drift_check.check(pipeline)
         pipeline.clock.advance(minutes=10)
     publish(world, tmp_path, str(CHANGE))
-    incident_id = int(monitoring.check(pipeline)["actionable"][0])
+    incident_id = int(drift_check.check(pipeline)["actionable"][0])
     assert incident_id == found["incident_id"]
     plan = retraining.begin(pipeline, "second", incident_id=incident_id)
     version = retraining.candidate(pipeline, plan)
@@ -47,7 +49,7 @@ def healed(pipeline: Pipeline, world: Path, tmp_path: Path) -> int:
     retraining.confirm(pipeline, plan, version, timeout_s=0)
     retraining.close(pipeline, plan, outcome)
     drive(pipeline, world, AFTER, slice(0, 1_000))
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     return incident_id
 
 
@@ -131,17 +133,17 @@ def test_what_was_forced_in_and_rolled_back_says_both(pipeline: Pipeline) -> Non
 
 
 def test_what_served_when_and_why_has_an_answer(pipeline: Pipeline, healed: int) -> None:
-    first, second = reigns.reigns(pipeline)
+    first, second = tenures.reigns(pipeline)
     assert (first.version, second.version, second.incident_id) == (1, 2, healed)
     assert first.until == second.began_at
     assert second.served_at == second.began_at + timedelta(seconds=4)
     pipeline.clock.advance(hours=1)
     roll_back(pipeline, reason="worse at night", actor="cli:ann")
-    back = reigns.reigns(pipeline)[-1]
+    back = tenures.reigns(pipeline)[-1]
     assert (back.version, back.restored, back.until) == (1, True, None)
 
     def answer(moment: object) -> str:
-        return "\n".join(reigns.sentences(moment, reigns.reign_at(pipeline, moment)))
+        return "\n".join(tenures.sentences(moment, tenures.reign_at(pipeline, moment)))
 
     assert "no version had been promoted" in answer(first.began_at - timedelta(seconds=1))
     assert "version 1 was champion" in answer(second.began_at - timedelta(seconds=1))

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from autoops.errors import DataError, NoChampion, NotPublished
 from autoops.ingestion.sample import write_sample
-from autoops.loop.first_version import train_first_version
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.retrain.first_version import train_first_version
+from autoops.models.registry import CHAMPION
 from autoops.months import Month, parse_months
-from autoops.registry import CHAMPION
 from autoops.settings import Settings
 from tests.integration.one_process import SMALL, pipeline_in
 

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binom
 
-from autoops.loop.gate import GateVerdict
+from autoops.loop.decide.gate import GateVerdict
 from autoops.settings import Gate
 from benchmarks.gate import HOURS, MILES, UNREPORTED, Weeks, promoted_by_percentiles, worse_segments
 

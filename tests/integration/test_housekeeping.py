@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
+from autoops.loop.context import Pipeline
 from autoops.loop.housekeeping import DELETED, prune
-from autoops.loop.pipeline import Pipeline
+from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS, TrainingRun
 from autoops.months import Month
-from autoops.registry import CHALLENGER, CHAMPION, PREVIOUS, TrainingRun
 from autoops.settings import Settings
+from autoops.storage import tables
 from benchmarks.growth import Load, simulate
 from tests.bundles import small_training_run
 from tests.integration.one_process import pipeline_in, setting

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.loop.checks import LOOKED_BACK
-from autoops.loop.judged_windows import MOST_ERRORS, earlier_errors, judged_windows
-from autoops.loop.pipeline import Pipeline
-from autoops.registry import PROMOTED_AT, ModelVersion
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents.judged_windows import MOST_ERRORS, earlier_errors, judged_windows
+from autoops.loop.records.checks import LOOKED_BACK
+from autoops.models.registry import PROMOTED_AT, ModelVersion
 from autoops.settings import Settings
+from autoops.storage import tables
 from tests.integration.one_process import pipeline_in
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

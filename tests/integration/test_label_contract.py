@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop import monitoring
-from autoops.loop.live_windows import live_window
-from autoops.loop.overview import overview, sentences
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import live_window
+from autoops.loop.monitor import drift_check
+from autoops.loop.reports.overview import overview, sentences
+from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
-from autoops.predictions import Label
-from autoops.registry import champion_of
+from autoops.storage.predictions import Label
 from autoops.trips import TARGET
 from tests.integration.one_process import answers, with_champion
 
@@ -48,7 +48,7 @@ def test_trips_that_take_too_long_to_be_trained_on_count_in_no_error(pipeline: P
     """One in fifty takes three hours: their errors alone would more than double the mean one."""
     for begin in range(0, 4_000, 1_025):
         drive(pipeline, world, begin, 1_025, every=50, minutes=180.0)
-        monitoring.check(pipeline)
+        drift_check.check(pipeline)
         report = pipeline.checks.latest()[0].report
         assert "larger errors" not in [name for one in report["detectors"] for name in one["findings"]]
     report = pipeline.checks.latest()[0].report
@@ -61,12 +61,12 @@ def test_labels_are_counted_once_and_a_window_waits_for_enough_within_the_contra
     pipeline: Pipeline, world: Path
 ) -> None:
     drive(pipeline, world, 0, 1_010, every=50, minutes=180.0)
-    assert "loss not judged: 989 new labels" in monitoring.check(pipeline)["reason"]
+    assert "loss not judged: 989 new labels" in drift_check.check(pipeline)["reason"]
     drive(pipeline, world, 1_010, 500, every=50, minutes=180.0)
     window = live_window(pipeline, champion_of(pipeline.registry), 1_000)
     assert len(window.labelled) == 1_000
     assert len(window.outside) in (20, 21)
-    assert monitoring.check(pipeline)["labels"]
+    assert drift_check.check(pipeline)["labels"]
     left = live_window(pipeline, champion_of(pipeline.registry), 1_000)
     assert (len(left.labelled), len(left.outside)) == (0, 0)
 
@@ -76,7 +76,7 @@ def test_more_of_them_than_is_ordinary_are_broken_data(
     pipeline: Pipeline, world: Path, every: int, minutes: float, column: str
 ) -> None:
     drive(pipeline, world, 0, 1_000, every, minutes)
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert found["verdict"] == "broken data"
     assert column in {finding["column"] for finding in found["findings"]}
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"

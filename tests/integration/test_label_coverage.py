@@ -9,12 +9,12 @@ import sqlalchemy as sa
 import uuid_utils
 
 from autoops.alerts.watch import watch
-from autoops.loop.label_coverage import ROWS, Coverage, coverage_of
-from autoops.loop.overview import overview, sentences
-from autoops.loop.pipeline import Pipeline
-from autoops.predictions import LIVE, Label, LoggedPrediction
-from autoops.registry import CHAMPION, champion_of
+from autoops.loop.context import Pipeline
+from autoops.loop.data.label_coverage import ROWS, Coverage, coverage_of
+from autoops.loop.reports.overview import overview, sentences
+from autoops.models.registry import CHAMPION, champion_of
 from autoops.settings import Settings
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction
 from tests.bundles import small_training_run
 from tests.integration.one_process import pipeline_in
 

@@ -14,15 +14,15 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import tables
-from autoops.logged import LIVE, LoggedPrediction, as_sent, owned
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.retention import first_id_of, prune
-from autoops.predictions import Label, Scope
-from autoops.registry import CHAMPION
-from autoops.serving.arrivals import Arrivals
-from autoops.serving.outbox import Outbox
+from autoops.loop.context import Pipeline
+from autoops.loop.data.retention import first_id_of, prune
+from autoops.models.registry import CHAMPION
+from autoops.serving.log.inbox import Arrivals
+from autoops.serving.log.outbox import Outbox
 from autoops.settings import Settings
+from autoops.storage import tables
+from autoops.storage.logged import LIVE, LoggedPrediction, as_sent, owned
+from autoops.storage.predictions import Label, Scope
 from tests.bundles import register_small
 from tests.integration.one_process import pipeline_in
 from tests.unit.serving.test_prediction_log import row

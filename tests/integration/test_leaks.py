@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops.setting_types import secret_settings
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings
+from autoops.settings.types import secret_settings
 from tests.conftest import CONFIG
 from tests.ports import free_port
 
@@ -28,7 +28,8 @@ def verb(*arguments):
 
 def ask_api():
     from fastapi.testclient import TestClient
-    from autoops import bootstrap, logs
+    from autoops import bootstrap
+    from autoops.telemetry import logs
     logs.configure("api")
     with TestClient(bootstrap.api(), raise_server_exceptions=False) as client:
         for method, path in (("POST", "/model/reload"), ("GET", "/model/info"), ("GET", "/ready"), ("GET", "/metrics")):

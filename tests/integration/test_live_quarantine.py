@@ -6,13 +6,13 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.sample import Scenario, write_sample
-from autoops.loop import monitoring
-from autoops.loop.live_quarantine import broken_rows
-from autoops.loop.overview import overview, sentences
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.data.excluded_windows import broken_rows
+from autoops.loop.monitor import drift_check
+from autoops.loop.reports.overview import overview, sentences
 from autoops.months import Month, parse_months
-from autoops.predictions import Scope
 from autoops.settings import Settings
+from autoops.storage.predictions import Scope
 from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)
@@ -39,7 +39,7 @@ def test_kilometres_are_quarantined_once_paged_and_never_an_incident(
 ) -> None:
     for start in range(0, 3_000, 1_000):
         drive(pipeline, worlds["unit"], APRIL, slice(start, start + 1_000))
-        found = monitoring.check(pipeline)
+        found = drift_check.check(pipeline)
         assert (found["verdict"], found["alarm"], found["decision"]) == ("broken data", False, "quarantine")
         assert (found["incident_id"], found["actionable"]) == (None, [])
         assert [one["check_id"] for one in found["quarantined"]] == [found["check_id"]]
@@ -55,10 +55,10 @@ def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(
     pipeline: Pipeline, worlds: dict[str, Path]
 ) -> None:
     drive(pipeline, worlds["unit"], APRIL, slice(0, 1_000))
-    assert monitoring.check(pipeline)["verdict"] == "broken data"
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "broken data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
     drive(pipeline, worlds["steady"], APRIL, slice(1_000, 2_000))
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert (found["verdict"], found["decision"]) in (("no drift", "nothing"), ("drift", "watch"))
 
     rows, broken = pipeline.log.latest_labelled(Scope(1), 2_000), broken_rows(pipeline, 1)
@@ -71,7 +71,7 @@ def test_broken_data_between_two_alarms_keeps_neither_from_counting(
     decisions = []
     for name, start in (("speed", 0), ("unit", 1_000), ("speed", 2_000)):
         drive(pipeline, worlds[name], APRIL, slice(start, start + 1_000))
-        decisions.append(monitoring.check(pipeline)["decision"])
+        decisions.append(drift_check.check(pipeline)["decision"])
     assert decisions == ["watch", "quarantine", "open incident"]
 
 
@@ -81,7 +81,7 @@ def test_somebody_is_paged_again_for_another_episode_and_for_another_finding(
     pages = []
     for start, name in enumerate(["nulls", "nulls", "steady", "nulls", "unit"]):
         drive(pipeline, worlds[name], APRIL, slice(start * 1_000, start * 1_000 + 1_000))
-        monitoring.check(pipeline)
+        drift_check.check(pipeline)
         pages.append(len(pipeline.ledger.entries(kind="page")))
     assert pages == [1, 1, 1, 2, 3]
 
@@ -89,5 +89,5 @@ def test_somebody_is_paged_again_for_another_episode_and_for_another_finding(
 @pytest.mark.parametrize("scenario", ["steady", "speed", "mix", "bad_day"])
 def test_a_changed_city_is_not_broken_data(pipeline: Pipeline, worlds: dict[str, Path], scenario: str) -> None:
     drive(pipeline, worlds[scenario], APRIL, slice(0, 1_000))
-    assert monitoring.check(pipeline)["verdict"] in ("drift", "no drift")
+    assert drift_check.check(pipeline)["verdict"] in ("drift", "no drift")
     assert broken_rows(pipeline, 1).predictions == ()

@@ -12,15 +12,16 @@ from autoops.errors import BrokenData, Conflict, InputError, NotPublished, Servi
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop import monitoring, retraining
-from autoops.loop.checks import JUDGED
-from autoops.loop.overview import overview, sentences
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import promote_version, roll_back
-from autoops.loop.scored_months import score
+from autoops.loop.context import Pipeline
+from autoops.loop.data.scored_months import score
+from autoops.loop.monitor import drift_check
+from autoops.loop.promote.promotion import promote_version, roll_back
+from autoops.loop.records.checks import JUDGED
+from autoops.loop.reports.overview import overview, sentences
+from autoops.loop.retrain import retraining
+from autoops.models.registry import CHAMPION, PREVIOUS, champion_of
+from autoops.models.scoring import load_version
 from autoops.months import Month, parse_months
-from autoops.registry import CHAMPION, PREVIOUS, champion_of
-from autoops.scoring import load_version
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG
@@ -59,21 +60,21 @@ def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_
     pipeline = replace(pipeline, draws_pages=True)
     publish(world, tmp_path, "2022-01..2022-03")
     assert retrain(pipeline, "first", reason="first model")["promoted"]
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
 
     drive(pipeline, world, Month(2022, 4), slice(0, 400))
-    assert monitoring.check(pipeline)["verdict"] == "not enough data"
+    assert drift_check.check(pipeline)["verdict"] == "not enough data"
     drive(pipeline, world, Month(2022, 4), slice(400, 3_000))
-    steady = monitoring.check(pipeline)
+    steady = drift_check.check(pipeline)
     assert (steady["verdict"], steady["alarm"], steady["actionable"]) == ("no drift", False, [])
     assert pipeline.registry.checks[-1]["files"] == ["verdict.json", "drift.html"]
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
 
     publish(world, tmp_path, "2022-04")
     incidents = []
     for start in range(0, 3_000, 1_000):
         drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        checked = monitoring.check(pipeline)
+        checked = drift_check.check(pipeline)
         assert checked["actionable"] == []
         incidents.append(checked["incident_id"])
     (incident,) = pipeline.ledger.incidents(unresolved=True)
@@ -82,8 +83,8 @@ def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_
     assert incident.status == "waiting_for_data"
 
     publish(world, tmp_path, str(CHANGE))
-    assert monitoring.check(pipeline)["actionable"] == [incident.id]
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(pipeline)["actionable"] == [incident.id]
+    assert drift_check.check(pipeline)["actionable"] == []
 
     assert retrain(pipeline, "second", incident_id=incident.id)["promoted"]
     assert pipeline.registry.by_alias(CHAMPION).number == 2
@@ -91,7 +92,7 @@ def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_
     assert pipeline.ledger.incident(incident.id).status == "closed"
 
     drive(pipeline, world, Month(2022, 6), slice(0, 3_000))
-    healed = monitoring.check(pipeline)
+    healed = drift_check.check(pipeline)
     assert (healed["verdict"], healed["model_version"]) == ("no drift", 2)
     publish(world, tmp_path, "2022-06")
     assert score(pipeline, Month(2022, 6))["mae"] < 0.9 * mae_of(pipeline, world, version=1, month=Month(2022, 6))
@@ -184,25 +185,25 @@ def test_an_incident_in_a_quarantined_month_waits_for_another_one(
     write_sample(tmp_path / "published", [april], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
     until = april.starts_at + timedelta(days=9)
     incident_id = promoted.ledger.open_incident("drift", "odd", actor="test", evidence_until=until)
-    assert monitoring.check(promoted)["actionable"] == [incident_id], "nobody has looked into the month yet"
+    assert drift_check.check(promoted)["actionable"] == [incident_id], "nobody has looked into the month yet"
     with pytest.raises(NotPublished, match="quarantined"):
         retraining.begin(promoted, "run-1", incident_id=incident_id)
-    assert monitoring.check(promoted)["actionable"] == []
+    assert drift_check.check(promoted)["actionable"] == []
     assert promoted.ledger.incident(incident_id).status == "waiting_for_data"
     publish(world, tmp_path, "2022-05")
-    assert monitoring.check(promoted)["actionable"] == []
+    assert drift_check.check(promoted)["actionable"] == []
     promoted.clock.advance(hours=1)
-    assert monitoring.check(promoted)["actionable"] == [incident_id]
+    assert drift_check.check(promoted)["actionable"] == [incident_id]
 
 
 def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(promoted: Pipeline, world: Path) -> None:
     drift = promoted.settings.drift.model_copy(update={"window_size": 500})
     smaller = replace(promoted, settings=promoted.settings.model_copy(update={"drift": drift}))
     drive(smaller, world, Month(2022, 4), slice(0, 700))
-    assert monitoring.check(smaller)["verdict"] == "not enough data"
+    assert drift_check.check(smaller)["verdict"] == "not enough data"
     drive(smaller, world, Month(2022, 4), slice(700, 1_000))
-    assert monitoring.check(smaller)["verdict"] in JUDGED
-    assert monitoring.check(smaller)["verdict"] == "no new data"
+    assert drift_check.check(smaller)["verdict"] in JUDGED
+    assert drift_check.check(smaller)["verdict"] == "no new data"
 
 
 def test_rolling_back_restores_the_previous_version_and_marks_the_other(promoted: Pipeline) -> None:

@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop import scored_months
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.data import scored_months
+from autoops.models.registry import CHAMPION
 from autoops.months import Month
-from autoops.predictions import Scope
-from autoops.registry import CHAMPION
 from autoops.settings import Settings
+from autoops.storage.predictions import Scope
 from tests.bundles import register_small
 from tests.integration.one_process import pipeline_in
 

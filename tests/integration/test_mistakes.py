@@ -7,9 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import AutoOpsError, Conflict, NoChampion, NotPublished, RegistryUnavailable, SettingsError
-from autoops.loop import overview, retraining
-from autoops.loop.pipeline import Pipeline
-from autoops.registry import PROMOTED_AT, ModelVersion, champion_of
+from autoops.loop.context import Pipeline
+from autoops.loop.reports import overview
+from autoops.loop.retrain import retraining
+from autoops.models.registry import PROMOTED_AT, ModelVersion, champion_of
 from autoops.settings import Settings
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import pipeline_in

@@ -22,12 +22,12 @@ import sklearn
 from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops.bundle import MODEL
 from autoops.errors import BundleError, InputError, NotFound, RegistryUnavailable, SettingsError
 from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHALLENGER, CHAMPION, PREVIOUS, Dataset, TrainingRun
-from autoops.scoring import load_version
+from autoops.models.bundle import MODEL
+from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS, Dataset, TrainingRun
+from autoops.models.scoring import load_version
 from autoops.settings import MLflow, Settings
 from autoops.trips import columns_of
 from tests.bundles import FEATURES, register_small, small_training_run, synthetic_trips

@@ -7,12 +7,12 @@ import pytest
 
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
-from autoops.loop import monitoring
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor import drift_check
+from autoops.models.registry import champion_of
+from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
-from autoops.registry import champion_of
 from autoops.replay.client import served_version
-from autoops.scoring import Scorer, load_version
 from autoops.training.estimator import predict
 from tests.eventually import eventually
 from tests.integration.live_api import live_api
@@ -44,4 +44,4 @@ def test_a_running_api_answers_with_a_feature_that_it_did_not_know_when_it_start
             assert (answer["model_version"], answer["trip_duration_minutes"]) == (2, pytest.approx(minutes, abs=1e-4))
 
     drive(richer, world, JULY, slice(0, 3_000))
-    assert monitoring.check(richer)["verdict"] == "no drift"
+    assert drift_check.check(richer)["verdict"] == "no drift"

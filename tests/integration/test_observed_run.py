@@ -43,7 +43,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory, mlflow_db: Path) -> Obser
 
 def test_the_incident_is_in_every_line_of_its_steps_and_in_the_versions_tags(observed: Observed) -> None:
     assert observed.answer["promoted"] is True
-    ours = [line for line in observed.lines if line["log"]["logger"] == "autoops.loop.ledger"]
+    ours = [line for line in observed.lines if line["log"]["logger"] == "autoops.loop.records.ledger"]
     kinds = [line["message"].partition(":")[0] for line in ours]
     begun = kinds.index("incident opened")
     assert kinds[:begun] == ["ingested", "ingested"]

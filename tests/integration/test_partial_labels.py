@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop import monitoring
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor import drift_check
 from autoops.months import Month, parse_months
-from autoops.predictions import Label
+from autoops.storage.predictions import Label
 from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)
@@ -59,7 +59,7 @@ def decisions(pipeline: Pipeline, world: Path, labelling: Labelling) -> list[dic
         pipeline.log.attach = attach
         pipeline.log.attach(labelling(number, held), pipeline.clock.now())
         pipeline.clock.advance(hours=1)
-        found.append(monitoring.check(pipeline))
+        found.append(drift_check.check(pipeline))
         if found[-1]["decision"] == "open incident":
             break
     return found

@@ -19,20 +19,20 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import database
 from autoops.alerts.watch import watch
 from autoops.clock import SystemClock
-from autoops.loop.figures import LoopFigures
-from autoops.loop.label_coverage import LOOKED_THROUGH, coverage_of
-from autoops.loop.label_lag import lag_of
-from autoops.loop.labelled_log import logged_months, trips_of
-from autoops.loop.live_windows import live_window
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.retention import Pruned, prune
+from autoops.loop.context import Pipeline
+from autoops.loop.data.label_coverage import LOOKED_THROUGH, coverage_of
+from autoops.loop.data.label_lag import lag_of
+from autoops.loop.data.labelled_log import logged_months, trips_of
+from autoops.loop.data.retention import Pruned, prune
+from autoops.loop.data.windows import live_window
+from autoops.loop.metrics.collector import LoopFigures
+from autoops.models.registry import champion_of
 from autoops.months import Month
-from autoops.predictions import LIVE, Label, Scope
-from autoops.registry import champion_of
 from autoops.settings import Settings
+from autoops.storage import database
+from autoops.storage.predictions import LIVE, Label, Scope
 from tests.conftest import configured, stored_at
 from tests.large_log import SPAN, LargeLog, fill, pipeline_on
 

@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict
-from autoops.loop import monitoring
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import promote_version, roll_back
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor import drift_check
+from autoops.loop.promote.promotion import promote_version, roll_back
+from autoops.models.registry import CHAMPION
 from autoops.months import Month
-from autoops.registry import CHAMPION
 from autoops.settings import Settings
 from tests.bundles import small_training_run
 from tests.fakes import FakeRegistry
@@ -60,9 +60,9 @@ def together(*actions: Callable[[], object]) -> list[object]:
 
 def test_checks_beside_each_other_judge_once_and_open_one_incident(pipeline: Pipeline, world: Path) -> None:
     drive(pipeline, world, CHANGE, slice(0, 1_000))
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     drive(pipeline, world, CHANGE, slice(1_000, 2_000))
-    found = together(*[lambda: monitoring.check(pipeline)] * 2)
+    found = together(*[lambda: drift_check.check(pipeline)] * 2)
     assert sorted(one["verdict"] for one in found) == ["drift", "no new data"]  # type: ignore[index]
     assert [incident.kind for incident in pipeline.ledger.incidents()] == ["drift", "manual"]
 

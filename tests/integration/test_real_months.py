@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops import bundle
 from autoops.ingestion.clean import clean
 from autoops.mlflow_registry import MlflowRegistry
+from autoops.models import bundle
+from autoops.models.registry import TrainingRun
+from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month, parse_months
-from autoops.registry import TrainingRun
-from autoops.scoring import Scorer, load_version
 from autoops.settings import Model, load_settings
 from autoops.training.estimator import inputs_of, predict
 from autoops.training.export import write_bundle

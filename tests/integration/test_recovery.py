@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.ingestion.sample import write_sample
-from autoops.loop import monitoring, retraining
-from autoops.loop.live_windows import live_window
-from autoops.loop.overview import overview, sentences
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import promote_version
-from autoops.loop.recovery import withdraw
-from autoops.loop.windows import Window
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import Window, live_window
+from autoops.loop.monitor import drift_check
+from autoops.loop.monitor.recovery import withdraw
+from autoops.loop.promote.promotion import promote_version
+from autoops.loop.reports.overview import overview, sentences
+from autoops.loop.retrain import retraining
+from autoops.models.registry import ModelVersion, champion_of
 from autoops.months import Month, parse_months
-from autoops.predictions import Label
-from autoops.registry import ModelVersion, champion_of
 from autoops.settings import Settings
+from autoops.storage import tables
+from autoops.storage.predictions import Label
 from tests.integration.one_process import drive, pipeline_in, with_champion
 
 APRIL = Month(2022, 4)
@@ -45,7 +45,7 @@ def replay(pipeline: Pipeline, worlds: dict[str, Path], *names: str, begin: int 
     found = []
     for number, name in enumerate(names, begin):
         drive(pipeline, worlds[name], APRIL, slice(number * 1_000, number * 1_000 + 1_000))
-        found.append(monitoring.check(pipeline))
+        found.append(drift_check.check(pipeline))
     return found
 
 
@@ -112,7 +112,7 @@ def test_how_late_labels_are_stands_with_the_check_and_in_the_status(
         drive(pipeline, worlds["steady"], APRIL, slice(0, 1_000))
     pipeline.clock.advance(seconds=3 * 3600)
     pipeline.log.attach(labels[:250], pipeline.clock.now())
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     told = "25% of 1000 predictions are labelled; labels came 3.0 hours after the prediction in the median; loss is "
     assert found["labels"].startswith(told)
     kept = pipeline.checks.latest()[0].report["labels"]
@@ -145,7 +145,7 @@ def test_windows_never_share_rows_nor_mix_versions(pipeline: Pipeline, worlds: d
 def _judged(pipeline: Pipeline) -> Window:
     """The window that a check is about to judge, as far as it has rows enough."""
     window = live_window(pipeline, champion_of(pipeline.registry), 1_000)
-    assert monitoring.check(pipeline)["verdict"] in ("drift", "no drift")
+    assert drift_check.check(pipeline)["verdict"] in ("drift", "no drift")
     left = live_window(pipeline, champion_of(pipeline.registry), 1_000)
     assert not {row.id for row in window.logged} & {row.id for row in left.logged}
     enough = {name: getattr(window, name) for name in ("logged", "labelled") if len(getattr(window, name)) >= 1_000}

@@ -11,13 +11,16 @@ import sqlalchemy as sa
 
 from autoops.errors import Conflict, RegistryUnavailable
 from autoops.ingestion.sample import write_sample
-from autoops.loop import controls, monitoring, regret, retraining
-from autoops.loop.lately import rolled_back_at
-from autoops.loop.ledger import PAGE
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import COMPARED, ROLLED_BACK, roll_back
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents import freeze
+from autoops.loop.incidents.recent_actions import rolled_back_at
+from autoops.loop.monitor import drift_check
+from autoops.loop.promote import post_promotion
+from autoops.loop.promote.promotion import COMPARED, ROLLED_BACK, roll_back
+from autoops.loop.records.ledger import PAGE
+from autoops.loop.retrain import retraining
+from autoops.models.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.months import Month, parse_months
-from autoops.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.settings import Settings, load_settings
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
@@ -62,7 +65,7 @@ def window(pipeline: Pipeline, world: Path, number: int) -> dict[str, object]:
     """Lets the champion answer so many trips of May, and checks."""
     drive(pipeline, world, MAY, slice(number * WINDOW, (number + 1) * WINDOW))
     pipeline.clock.advance(hours=1)
-    return monitoring.check(pipeline)
+    return drift_check.check(pipeline)
 
 
 def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
@@ -77,7 +80,7 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
     assert (registry.by_alias(CHAMPION).number, registry.by_alias(PREVIOUS).number) == (1, 2)
     assert registry.version(2).tags[ROLLED_BACK] == found["reason"]
     (back,) = mistaken.ledger.entries(kind="rolled back")
-    assert (back.model_version, back.actor, back.evidence["restored"]) == (2, monitoring.ACTOR, 1)
+    assert (back.model_version, back.actor, back.evidence["restored"]) == (2, drift_check.ACTOR, 1)
     assert back.evidence["verdict"]["low"] > 0
     assert "worse than the version that it replaced beyond chance" in back.reason
     assert "version 2 was rolled back" in mistaken.ledger.incident(standing).outcome
@@ -88,13 +91,13 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
 def test_a_version_that_is_replaced_while_it_is_judged_is_not_rolled_back(
     mistaken: Pipeline, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = monitoring.verdict_on
+    judge = drift_check.verdict_on
 
     def replaced_meanwhile(*judged: Any) -> Any:
         assert retrain(mistaken, "meanwhile", months="2022-01..2022-03", force=True)["promoted"]
         return judge(*judged)
 
-    monkeypatch.setattr(monitoring, "verdict_on", replaced_meanwhile)
+    monkeypatch.setattr(drift_check, "verdict_on", replaced_meanwhile)
     found = window(mistaken, worlds["steady"], 0)
     assert (found["model_version"], found["decision"]) == (2, "nothing")
     assert found["because"] == "version 2 was replaced while it was judged"
@@ -128,7 +131,7 @@ def test_a_promotion_that_proves_right_is_watched_no_longer(
     publish(worlds["speed"], tmp_path, "2022-04")
     assert retrain(pipeline, "second", months="2022-04", force=True)["promoted"]
     assert window(pipeline, worlds["speed"], 0)["decision"] != "roll back"
-    (over,) = pipeline.ledger.entries(kind=regret.OVER)
+    (over,) = pipeline.ledger.entries(kind=post_promotion.OVER)
     assert "proved right" in over.reason
     window(pipeline, worlds["speed"], 1)
     assert len(pipeline.ledger.entries(kind=COMPARED)) == 1
@@ -152,20 +155,20 @@ def test_a_version_as_good_as_the_last_is_not_rolled_back(pipeline: Pipeline, tm
 
 def test_too_few_labels_are_left_for_later(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
     drive(mistaken, worlds["steady"], MAY, slice(0, 400))
-    assert monitoring.check(mistaken)["verdict"] == "not enough data"
+    assert drift_check.check(mistaken)["verdict"] == "not enough data"
     assert mistaken.ledger.entries(kind=COMPARED) == []
     drive(mistaken, worlds["steady"], MAY, slice(400, 1_000))
-    assert monitoring.check(mistaken)["decision"] == "roll back"
+    assert drift_check.check(mistaken)["decision"] == "roll back"
 
 
 def test_trips_count_once_where_a_window_waits_to_be_full(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
     """The version's own windows are larger than those that are asked for now."""
     drift = mistaken.settings.drift.model_copy(update={"window_size": 100})
     smaller = replace(mistaken, settings=mistaken.settings.model_copy(update={"drift": drift}))
-    controls.freeze(smaller, reason="so that it goes on", actor="test")
+    freeze.freeze(smaller, reason="so that it goes on", actor="test")
     for rows in (slice(0, 300), slice(300, 350), slice(350, 500)):
         drive(smaller, worlds["steady"], MAY, rows)
-        assert monitoring.check(smaller)["verdict"] == "not enough data"
+        assert drift_check.check(smaller)["verdict"] == "not enough data"
     counted = [
         sum(rows for rows, *_ in entry.evidence["days"].values()) for entry in smaller.ledger.entries(kind=COMPARED)
     ]
@@ -193,7 +196,7 @@ def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Pip
     assert window(broken, worlds["steady"], 2)["decision"] == "roll back"
 
 
-@pytest.mark.parametrize("finish", [monitoring.check, lambda pipeline: roll_back(pipeline, reason="?", actor="me")])
+@pytest.mark.parametrize("finish", [drift_check.check, lambda pipeline: roll_back(pipeline, reason="?", actor="me")])
 def test_a_rollback_that_broke_off_before_its_record_gets_one(
     mistaken: Pipeline, finish: Callable[[Pipeline], object]
 ) -> None:
@@ -202,7 +205,7 @@ def test_a_rollback_that_broke_off_before_its_record_gets_one(
     mistaken.registry.set_alias(PREVIOUS, 2)
     mistaken.registry.set_alias(CHAMPION, 1)
     finish(mistaken)
-    monitoring.check(mistaken)
+    drift_check.check(mistaken)
     (entry,) = mistaken.ledger.entries(kind="rolled back")
     assert (entry.model_version, entry.reason, entry.evidence) == (2, "worse", {"restored": 1})
     assert mistaken.ledger.incident(standing).outcome == "version 2 was rolled back: worse"
@@ -223,7 +226,7 @@ def test_a_rollback_by_itself_that_broke_off_pages_and_cools_down_all_the_same(
         broken.setattr(mistaken.ledger, "record", killed)
         with pytest.raises(KeyboardInterrupt):
             window(mistaken, worlds["steady"], 0)
-    monitoring.check(mistaken)
+    drift_check.check(mistaken)
     (back,) = mistaken.ledger.entries(kind="rolled back")
     (compared,) = mistaken.ledger.entries(kind=COMPARED)
     assert back.evidence == {"restored": 1, "event_until": compared.evidence["event_until"]}
@@ -233,7 +236,7 @@ def test_a_rollback_by_itself_that_broke_off_pages_and_cools_down_all_the_same(
 
 def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
     drive(mistaken, worlds["steady"], APRIL, slice(0, 1_000))
-    assert monitoring.check(mistaken)["decision"] != "roll back"
+    assert drift_check.check(mistaken)["decision"] != "roll back"
     (entry,) = mistaken.ledger.entries(kind=COMPARED)
     assert (entry.evidence["rows"], entry.evidence["verdict"]) == (0, None)
     assert "not compared with version 1 yet" in entry.reason
@@ -243,7 +246,7 @@ def test_a_first_version_is_not_watched(pipeline: Pipeline, worlds: dict[str, Pa
     publish(worlds["steady"], tmp_path, "2022-01..2022-03")
     retrain(pipeline, "first")
     drive(pipeline, worlds["steady"], MAY, slice(0, WINDOW))
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     assert pipeline.ledger.entries(kind=COMPARED) == []
 
 
@@ -252,5 +255,5 @@ def test_where_the_previous_version_is_gone_the_watch_ends(mistaken: Pipeline, w
     for cached in mistaken.model_cache.glob("1-*/model.onnx"):
         cached.unlink()
     assert window(mistaken, worlds["steady"], 0)["decision"] != "roll back"
-    (over,) = mistaken.ledger.entries(kind=regret.OVER)
+    (over,) = mistaken.ledger.entries(kind=post_promotion.OVER)
     assert "version 1 can no longer be scored" in over.reason

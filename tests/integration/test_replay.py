@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
+from autoops.models.registry import CHAMPION
 from autoops.months import Month
-from autoops.predictions import LIVE, PredictionLog, Scope
-from autoops.registry import CHAMPION
 from autoops.replay.pace import Pace
 from autoops.replay.player import Listener, Played, PlayOptions, play
 from autoops.replay.tally import Answer
 from autoops.settings import Settings
+from autoops.storage.predictions import LIVE, PredictionLog, Scope
 from autoops.trips import DURATION_MINUTES
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions

@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import database, tables
-from autoops.loop import retention
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.retention import Pruned, first_id_of, prune
-from autoops.predictions import LIVE, Label, LoggedPrediction, Scope
-from autoops.registry import CHAMPION
-from autoops.serving.arrivals import Arrivals, Shipment
+from autoops.loop.context import Pipeline
+from autoops.loop.data import retention
+from autoops.loop.data.retention import Pruned, first_id_of, prune
+from autoops.models.registry import CHAMPION
+from autoops.serving.log.inbox import Arrivals, Shipment
 from autoops.settings import Settings
+from autoops.storage import database, tables
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction, Scope
 from tests.bundles import register_small
 from tests.integration.one_process import pipeline_in
 from tests.unit.serving.test_prediction_log import row

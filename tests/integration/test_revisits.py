@@ -10,15 +10,17 @@ import sqlalchemy as sa
 from autoops.errors import Conflict, NotPublished, SourceUnavailable
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
-from autoops.loop import controls, monitoring, remedies, retraining
-from autoops.loop.approval import approve
-from autoops.loop.explain import explain
-from autoops.loop.ledger import Incident
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.preview import preview, sentences
-from autoops.loop.report import page
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents import freeze
+from autoops.loop.monitor import actions, drift_check
+from autoops.loop.monitor.preview import preview, sentences
+from autoops.loop.records.ledger import Incident
+from autoops.loop.reports.explain import explain
+from autoops.loop.reports.report import page
+from autoops.loop.retrain import retraining
+from autoops.loop.retrain.approval import approve
+from autoops.models.registry import champion_of
 from autoops.months import Month
-from autoops.registry import champion_of
 from tests.integration.one_process import prepared, publish, retrain, setting, with_champion
 
 CHANGE = Month(2022, 4)
@@ -45,13 +47,13 @@ def of_kind(pipeline: Pipeline, kind: str) -> list[Incident]:
 
 def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
     thrifty = setting(undecided, "training", most_per_week=0)
-    assert monitoring.check(thrifty)["actionable"] == []
+    assert drift_check.check(thrifty)["actionable"] == []
     assert "0 have come in since" in preview(thrifty)["calendar"][0]["because"]
 
     publish(world, tmp_path, "2022-05")
     assert preview(thrifty)["calendar"][0]["action"] == "open incident"
-    (incident_id,) = monitoring.check(thrifty)["actionable"]
-    assert monitoring.check(thrifty)["actionable"] == []
+    (incident_id,) = drift_check.check(thrifty)["actionable"]
+    assert drift_check.check(thrifty)["actionable"] == []
     assert any(f"incident {incident_id}: look again" in line for line in sentences(preview(thrifty)))
 
     plan = retraining.begin(thrifty, "look", incident_id=incident_id)
@@ -72,7 +74,7 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipelin
     opened = thrifty.ledger.entries(incident_id=incident_id)[0]
     assert (opened.evidence["closed_incident"], opened.evidence["challenger"]) == (2, 2)
     assert thrifty.ledger.incident(incident_id).status == "closed"
-    assert monitoring.check(thrifty)["actionable"] == []
+    assert drift_check.check(thrifty)["actionable"] == []
     told = page(explain(thrifty, incident_id))
     assert told.startswith(f"Incident {incident_id}: a second look at version 2\n")
     assert "In incident 2 the gate could not tell version 2 from version 1, and asked for" in told
@@ -83,11 +85,11 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipelin
 def test_many_checks_at_a_time_open_one(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-05..2022-09")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: remedies.open_due(undecided), range(16)))
+        list(pool.map(lambda _: actions.open_due(undecided), range(16)))
     (incident,) = of_kind(undecided, "second look")
     undecided.ledger.close(incident.id, "done", actor="test")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: remedies.open_due(undecided), range(16)))
+        list(pool.map(lambda _: actions.open_due(undecided), range(16)))
     assert len(of_kind(undecided, "second look")) == 1, "one that was closed by hand does not come back"
     assert len(of_kind(undecided, "refresh")) == 1
 
@@ -96,11 +98,11 @@ def test_a_second_look_ends_where_it_would_settle_nothing_any_more(
     undecided: Pipeline, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-05")
-    (incident_id,) = monitoring.check(undecided)["actionable"]
+    (incident_id,) = drift_check.check(undecided)["actionable"]
     retrain(undecided, "quicker", force=True)
     with pytest.raises(Conflict, match="champion is version 3 by now"):
         retraining.begin(undecided, "look", incident_id=incident_id)
-    assert monitoring.check(undecided)["actionable"] == []
+    assert drift_check.check(undecided)["actionable"] == []
     outcome = undecided.ledger.incident(incident_id).outcome
     assert outcome == "void: version 2 was compared with version 1, and champion is version 3 by now"
 
@@ -108,13 +110,13 @@ def test_a_second_look_ends_where_it_would_settle_nothing_any_more(
 def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
     careful = setting(undecided, "training", approval=True)
     publish(world, tmp_path, "2022-05")
-    controls.freeze(careful, reason="election day", actor="cli:ann")
-    assert monitoring.check(careful)["actionable"] == []
+    freeze.freeze(careful, reason="election day", actor="cli:ann")
+    assert drift_check.check(careful)["actionable"] == []
     (incident,) = of_kind(careful, "second look")
     with pytest.raises(Conflict, match="election day"):
         retraining.begin(careful, "look", incident_id=incident.id)
-    controls.unfreeze(careful, reason="over", actor="cli:ann")
-    assert monitoring.check(careful)["actionable"] == [incident.id]
+    freeze.unfreeze(careful, reason="over", actor="cli:ann")
+    assert drift_check.check(careful)["actionable"] == [incident.id]
     assert not retrain(careful, "look", incident_id=incident.id)["promoted"]
     assert careful.ledger.incident(incident.id).status == "waiting_for_approval"
     approve(careful, incident.id, reason="looks right", actor="cli:ann")
@@ -123,10 +125,10 @@ def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Pipeline
 
 def test_a_quarantined_month_brings_no_days(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
     write_sample(tmp_path / "published", [Month(2022, 5)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
-    (incident_id,) = monitoring.check(undecided)["actionable"]
+    (incident_id,) = drift_check.check(undecided)["actionable"]
     with pytest.raises(NotPublished, match="the second look waits for"):
         retraining.begin(undecided, "look", incident_id=incident_id)
-    assert monitoring.check(undecided)["actionable"] == []
+    assert drift_check.check(undecided)["actionable"] == []
     assert undecided.ledger.incident(incident_id).status == "waiting_for_data"
 
 
@@ -142,7 +144,7 @@ def test_after_the_last_look_nobody_comes_back(undecided: Pipeline, world: Path,
             evidence=dict(first.evidence) | {"look": look},
         )
     publish(world, tmp_path, "2022-05")
-    assert monitoring.check(undecided)["actionable"] == []
+    assert drift_check.check(undecided)["actionable"] == []
     assert "has looked at version 2 3 times" in preview(undecided)["calendar"][0]["because"]
     plan = {"incident_id": 2, "force": False, "run_id": "x", "actor": "me", "automatic": True}
     outcome = retraining.promote(undecided, plan, 2, dict(first.evidence) | {"look": 3})
@@ -153,10 +155,10 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     pipeline: Pipeline, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-05")
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(pipeline)["actionable"] == []
     publish(world, tmp_path, "2022-06")
     assert "refresh: open incident" in sentences(preview(pipeline))[-1]
-    (incident_id,) = monitoring.check(pipeline)["actionable"]
+    (incident_id,) = drift_check.check(pipeline)["actionable"]
     incident = pipeline.ledger.incident(incident_id)
     assert (incident.kind, incident.model_version) == ("refresh", 1)
     assert incident.reason == "the champion was trained until 2022-03, and 2022-06 is at hand"
@@ -172,10 +174,10 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
     assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
     publish(world, tmp_path, "2022-07..2022-08")
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(pipeline)["actionable"] == []
     assert "due with 2022-09" in preview(pipeline)["calendar"][0]["because"]
     publish(world, tmp_path, "2022-09")
-    (again,) = monitoring.check(pipeline)["actionable"]
+    (again,) = drift_check.check(pipeline)["actionable"]
     assert retrain(pipeline, "fresher", incident_id=again)["promoted"]
     assert "due with 2022-12" in preview(pipeline)["calendar"][0]["because"]
 
@@ -185,29 +187,29 @@ def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-05")
     write_sample(tmp_path / "published", [Month(2022, 6)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(pipeline)["actionable"] == []
     assert of_kind(pipeline, "refresh") == []
     (quarantined,) = pipeline.ledger.entries(kind="quarantined")
     assert quarantined.evidence["month"] == "2022-06"
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(pipeline)["actionable"] == []
 
 
 def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(
     pipeline: Pipeline, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-06")
-    assert monitoring.check(setting(pipeline, "training", refresh_months=0))["actionable"] == []
-    assert monitoring.check(setting(pipeline, "training", most_per_week=0))["actionable"] == []
-    controls.freeze(pipeline, reason="election day", actor="cli:ann")
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(setting(pipeline, "training", refresh_months=0))["actionable"] == []
+    assert drift_check.check(setting(pipeline, "training", most_per_week=0))["actionable"] == []
+    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
+    assert drift_check.check(pipeline)["actionable"] == []
     assert of_kind(pipeline, "refresh") == []
-    controls.unfreeze(pipeline, reason="over", actor="cli:ann")
-    (incident_id,) = monitoring.check(pipeline)["actionable"]
+    freeze.unfreeze(pipeline, reason="over", actor="cli:ann")
+    (incident_id,) = drift_check.check(pipeline)["actionable"]
     retraining.begin(pipeline, "fresh", incident_id=incident_id)
     assert pipeline.ledger.entries(incident_id=incident_id, kind="retraining begun")[0].evidence["automatic"]
 
     other = pipeline.ledger.open_incident("refresh", "old", actor="test", model_version=7)
-    assert monitoring.check(pipeline)["actionable"] == []
+    assert drift_check.check(pipeline)["actionable"] == []
     assert pipeline.ledger.incident(other).outcome == "void: version 7 is champion no more"
 
 
@@ -219,7 +221,7 @@ def test_a_source_that_is_away_costs_the_refresh_and_not_the_check(
             raise SourceUnavailable("no answer")
 
     publish(world, tmp_path, "2022-04..2022-06")
-    found = monitoring.check(replace(pipeline, source=Away(tmp_path / "published")))
+    found = drift_check.check(replace(pipeline, source=Away(tmp_path / "published")))
     assert found["actionable"] == []
     assert "no answer" in caplog.text
-    assert monitoring.check(pipeline)["actionable"]
+    assert drift_check.check(pipeline)["actionable"]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from autoops.serving.keys_file import new_secret
+from autoops.serving.auth.keys_file import new_secret
 from autoops.settings import CONFIG_VARIABLE, PREFIX
 from autoops.trips import TARGET
 from tests.bundles import synthetic_trips

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION
+from autoops.models.registry import CHAMPION
 from autoops.settings import CONFIG_VARIABLE, PREFIX
 from tests.bundles import register_small
 from tests.conftest import CONFIG

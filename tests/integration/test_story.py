@@ -16,20 +16,20 @@ from autoops.clock import SystemClock
 from autoops.errors import ServiceUnavailable
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.models.registry import CHAMPION
 from autoops.months import Month, month_range
-from autoops.predictions import PredictionLog, Scope
-from autoops.registry import CHAMPION
-from autoops.replay.acts import regret
 from autoops.replay.client import served_version
-from autoops.replay.outcome import sum_up
-from autoops.replay.story import Story
-from autoops.replay.timeline import Timeline
-from autoops.replay.witness import Witness
-from autoops.replay.worlds import World
+from autoops.replay.demo.observer import Witness
+from autoops.replay.demo.outcome import sum_up
+from autoops.replay.demo.scenarios import regret
+from autoops.replay.demo.story import Story
+from autoops.replay.demo.timeline import Timeline
+from autoops.replay.demo.worlds import World
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.settings import Settings
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
 

@@ -7,12 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.drift.verdict import DetectorName, DetectorResult, DriftVerdict
-from autoops.loop import policy
-from autoops.loop.incidents import decision_on
-from autoops.loop.lately import lately, rolled_back_at
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.traffic_time import KEY, traffic_at
-from autoops.registry import ModelVersion
+from autoops.loop.context import Pipeline
+from autoops.loop.data.traffic_time import KEY, traffic_at
+from autoops.loop.decide import policy
+from autoops.loop.incidents.recent_actions import lately, rolled_back_at
+from autoops.loop.incidents.response import decision_on
+from autoops.models.registry import ModelVersion
 from autoops.settings import Settings
 from tests.integration.one_process import pipeline_in
 

@@ -11,13 +11,14 @@ from autoops.errors import DataError, NotPublished
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop import monitoring, retraining
-from autoops.loop.labelled_log import digest_of, labelled_until, logged_months, trips_of
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.data.labelled_log import digest_of, labelled_until, logged_months, trips_of
+from autoops.loop.monitor import drift_check
+from autoops.loop.retrain import retraining
+from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
-from autoops.predictions import LIVE, Label, Scope
-from autoops.registry import champion_of
 from autoops.settings import Settings
+from autoops.storage.predictions import LIVE, Label, Scope
 from autoops.trips import TARGET
 from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
@@ -51,7 +52,7 @@ def test_drift_is_healed_without_any_publication(pipeline: Pipeline, world: Path
     actionable: list[int] = []
     for start in range(0, 4_000, 1_000):
         drive(pipeline, world, APRIL, slice(start, start + 1_000))
-        actionable += monitoring.check(pipeline)["actionable"]
+        actionable += drift_check.check(pipeline)["actionable"]
     (incident_id,) = actionable
     plan = retraining.begin(pipeline, "second", incident_id=incident_id)
     assert (plan["months"], plan["logged"]) == (["2022-04"], ["2022-04"])
@@ -67,20 +68,20 @@ def test_drift_is_healed_without_any_publication(pipeline: Pipeline, world: Path
     assert (dataset.name, dataset.digest) == ("labelled_log_2022-04_2022-04", digest_of(trips))
     assert dataset.rows == len(trips)
     assert pipeline.registry.version(version).tags["training_source"] == "log"
-    assert monitoring.check(training_on(pipeline, "months"))["actionable"] == []
+    assert drift_check.check(training_on(pipeline, "months"))["actionable"] == []
 
 
 def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(pipeline: Pipeline, world: Path) -> None:
     """They are of the same month."""
     for start in (0, 1_000):
         drive(pipeline, world, APRIL, slice(start, start + 1_000))
-        found = monitoring.check(pipeline)
+        found = drift_check.check(pipeline)
     plan = retraining.begin(pipeline, "second", incident_id=found["incident_id"])
     assert plan["months"] == ["2022-04"]
     verdict = retraining.gate(pipeline, plan, 1)
     retraining.close(pipeline, plan, {"promoted": False, "version": 1, "reason": verdict["reason"]})
     drive(pipeline, world, APRIL, slice(2_000, 3_000))
-    assert monitoring.check(pipeline)["decision"] == "open incident"
+    assert drift_check.check(pipeline)["decision"] == "open incident"
 
 
 def test_an_incident_beyond_the_labels_waits_for_them(pipeline: Pipeline, world: Path) -> None:
@@ -90,14 +91,14 @@ def test_an_incident_beyond_the_labels_waits_for_them(pipeline: Pipeline, world:
         pipeline.ledger.open_incident("drift", "odd", actor="test", evidence_until=newest + timedelta(hours=hours))
         for hours in (1, 0)
     )
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert beyond not in found["actionable"]
     assert within in found["actionable"]
     assert pipeline.ledger.incident(beyond).status == "waiting_for_data"
     with pytest.raises(NotPublished, match="the labelled log does not reach"):
         retraining.begin(pipeline, "early", incident_id=beyond)
     drive(pipeline, world, MAY, slice(0, 100))
-    assert beyond in monitoring.check(pipeline)["actionable"]
+    assert beyond in drift_check.check(pipeline)["actionable"]
 
 
 def test_too_few_labelled_trips_are_said(pipeline: Pipeline, world: Path) -> None:
@@ -180,9 +181,9 @@ def test_a_refresh_comes_with_whole_months_of_the_log(pipeline: Pipeline, world:
     old = quiet(pipeline, refresh_months=2)
     drive(old, world, APRIL, WHOLE)
     drive(old, world, MAY, WHOLE)
-    assert monitoring.check(old)["actionable"] == [], "May may not be over"
+    assert drift_check.check(old)["actionable"] == [], "May may not be over"
     drive(old, world, JUNE, slice(0, 20))
-    (incident_id,) = monitoring.check(old)["actionable"]
+    (incident_id,) = drift_check.check(old)["actionable"]
     assert pipeline.ledger.incident(incident_id).reason.endswith("2022-05 is at hand")
     plan = retraining.begin(old, "fresh", incident_id=incident_id)
     assert plan["logged"] == ["2022-04", "2022-05", "2022-06"]
@@ -194,9 +195,9 @@ def test_the_gate_looks_again_when_the_log_has_the_days(pipeline: Pipeline, worl
     drive(careful, world, APRIL, WHOLE)
     assert "looked at again" in str(retrain(careful, "second")["reason"])
     drive(careful, world, MAY, WHOLE)
-    assert monitoring.check(careful)["actionable"] == []
+    assert drift_check.check(careful)["actionable"] == []
     drive(careful, world, JUNE, slice(0, 20))
-    (incident_id,) = monitoring.check(careful)["actionable"]
+    (incident_id,) = drift_check.check(careful)["actionable"]
     plan = retraining.begin(careful, "look", incident_id=incident_id)
     assert (plan["months"], plan["logged"], plan["challenger"]) == (["2022-04", "2022-05"], plan["months"], 2)
     verdict = retraining.gate(careful, plan, retraining.candidate(careful, plan))

@@ -7,9 +7,10 @@ import sqlalchemy as sa
 
 from autoops.alerts.watch import watch
 from autoops.errors import ServiceUnavailable
-from autoops.loop import controls, retraining
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import promote_version
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents import freeze
+from autoops.loop.promote.promotion import promote_version
+from autoops.loop.retrain import retraining
 from autoops.settings import Settings
 from tests.bundles import small_training_run
 from tests.integration.one_process import pipeline_in, setting
@@ -153,7 +154,7 @@ def test_a_retraining_that_waits_for_approval_has_no_deadline(pipeline: Pipeline
 
 
 def test_a_freeze_that_grows_old_is_told_once(pipeline: Pipeline) -> None:
-    controls.freeze(pipeline, reason="holidays", actor="cli:ann")
+    freeze.freeze(pipeline, reason="holidays", actor="cli:ann")
     check(pipeline)
     assert not any("frozen" in reason for reason in later(pipeline, days=7))
     for _ in range(2):
@@ -162,9 +163,9 @@ def test_a_freeze_that_grows_old_is_told_once(pipeline: Pipeline) -> None:
             "frozen by cli:ann 7.1 days ago: holidays" in wrong or "frozen by cli:ann 7.2 days ago: holidays" in wrong
         )
     assert told(pipeline).count("frozen long") == 1
-    controls.freeze(pipeline, reason="still on holidays", actor="cli:ann")
+    freeze.freeze(pipeline, reason="still on holidays", actor="cli:ann")
     assert not any("frozen" in reason for reason in later(pipeline, days=6))
     later(pipeline, days=2)
-    controls.unfreeze(pipeline, reason="back", actor="cli:ann")
+    freeze.unfreeze(pipeline, reason="back", actor="cli:ann")
     assert not any("frozen" in reason for reason in later(pipeline))
     assert told(pipeline).count("frozen long") == 2

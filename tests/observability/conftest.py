@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from autoops import database
 from autoops.months import Month
 from autoops.replay.client import served_version
 from autoops.settings import Settings
+from autoops.storage import database
 from tests.conftest import configured
 from tests.eventually import eventually
 from tests.integration.live_api import live_api

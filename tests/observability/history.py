@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop import monitoring
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor import drift_check
+from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
-from autoops.registry import champion_of
 from autoops.settings import Settings
 from autoops.trips import TARGET, TRIP_COLUMNS
 from tests.integration.one_process import drive, pipeline_in, publish, retrain
@@ -50,13 +50,13 @@ def degrade_and_heal(pipeline: Pipeline, directory: Path) -> None:
     world = directory / "world"
     for start in range(0, 3_000, 1_000):
         drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        monitoring.check(pipeline)
+        drift_check.check(pipeline)
     publish(world, directory, str(CHANGE))
-    (incident,) = monitoring.check(pipeline)["actionable"]
+    (incident,) = drift_check.check(pipeline)["actionable"]
     assert retrain(pipeline, "second", incident_id=incident)["promoted"]
     drive(pipeline, world, AFTER, slice(0, 1_000))
     catch_up(pipeline)
-    assert monitoring.check(pipeline)["model_version"] == champion_of(pipeline.registry).number == 2
+    assert drift_check.check(pipeline)["model_version"] == champion_of(pipeline.registry).number == 2
 
 
 def send(client: httpx.Client, world: Path, month: Month, first: int, count: int = 20) -> None:

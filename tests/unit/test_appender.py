@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.appender import SqliteAppender
-from autoops.predictions import LoggedPrediction
+from autoops.storage import tables
+from autoops.storage.appender import SqliteAppender
+from autoops.storage.predictions import LoggedPrediction
 
 NAMES = [field.name for field in fields(LoggedPrediction)]
 NEW_YORK = ZoneInfo("America/New_York")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops import bundle
 from autoops.errors import BundleError
+from autoops.models import bundle
 
 FILES = (bundle.MODEL, bundle.GOLDEN, bundle.REFERENCE, bundle.THRESHOLDS)
 TRAINED_UNTIL = datetime(2023, 1, 25, 4, 59, 52, 123456, tzinfo=UTC)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from autoops import bundle
-from autoops.bundle_cache import KEPT, fetch_bundle, sweep, touch
 from autoops.errors import BundleError, RegistryUnavailable
-from autoops.registry import ModelVersion
-from autoops.serving.budget import Budget
+from autoops.models import bundle
+from autoops.models.bundle_cache import KEPT, fetch_bundle, sweep, touch
+from autoops.models.registry import ModelVersion
+from autoops.serving.model.budget import Budget
 from tests.bundles import register_small, small_training_run
 from tests.fakes import FakeRegistry
 from tests.open_files import open_files

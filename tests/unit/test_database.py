@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from autoops import database, tables
 from autoops.errors import StorageUnavailable
 from autoops.settings import Settings
+from autoops.storage import database, tables
 
 
 def test_the_migrations_lead_to_the_schema_that_the_code_uses(each_engine: sa.Engine) -> None:

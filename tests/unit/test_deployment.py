@@ -14,10 +14,10 @@ import yaml
 
 from autoops import __version__
 from autoops.services.environment import PRELOADED
-from autoops.serving.budget import needed_mb
-from autoops.serving.keys import Keys
-from autoops.serving.outbox_log import outboxes
-from autoops.serving.stopping import stops_within_s
+from autoops.serving.auth.keys import Keys
+from autoops.serving.log.outbox_log import outboxes
+from autoops.serving.model.budget import needed_mb
+from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Settings, Storage
 
 ROOT = Path(__file__).parents[2]

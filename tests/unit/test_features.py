@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from autoops.errors import SettingsError
 from autoops.features import FEATURES, check_features, feature_matrix, hour_of_week
-from autoops.serving.schemas import Trip
+from autoops.serving.payloads.schemas import Trip
 from autoops.trips import TRIP_COLUMNS, Columns
 
 ALL = tuple(FEATURES)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoops import logs
 from autoops.settings import CONFIG_VARIABLE
+from autoops.telemetry import logs
 from tests.conftest import CONFIG
 
 logger = logging.getLogger("autoops.somewhere")

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.errors import StorageUnavailable
-from autoops.instances import Instance, Instances
-from autoops.logged import FIELDS, LoggedColumns, owned
-from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.storage import tables
+from autoops.storage.instances import Instance, Instances
+from autoops.storage.logged import FIELDS, LoggedColumns, owned
+from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

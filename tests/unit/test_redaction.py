@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from autoops import logs, redaction
+from autoops import redaction
 from autoops.errors import RegistryUnavailable, SettingsError
-from autoops.setting_types import secret_settings
 from autoops.settings import Settings, load_settings
+from autoops.settings.types import secret_settings
+from autoops.telemetry import logs
 from tests.conftest import configured
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops import bundle
 from autoops.errors import BundleError
 from autoops.features import feature_matrix
-from autoops.registry import ModelVersion
-from autoops.scoring import Scorer, load_version
+from autoops.models import bundle
+from autoops.models.registry import ModelVersion
+from autoops.models.scoring import Scorer, load_version
 from autoops.trips import columns_of
 from tests.bundles import FEATURES, register_small, synthetic_trips
 from tests.fakes import FakeRegistry

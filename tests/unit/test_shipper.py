@@ -2,7 +2,7 @@
 
 import yaml
 
-from autoops.logs import FIELDS
+from autoops.telemetry.logs import FIELDS
 from tests.conftest import CONFIG
 
 FILE = CONFIG.parent / "docker" / "filebeat" / "filebeat.yml"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from autoops.setting_types import AlertEvent
+from autoops.settings.types import AlertEvent
 
 if TYPE_CHECKING:
-    from autoops.loop.ledger import Entry, Incident
+    from autoops.loop.records.ledger import Entry, Incident
 
 Urgency = Literal["info", "success", "warning", "failure"]
 """Apprise's words for it."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.alerts.messages import Message
 from autoops.clock import Clock
-from autoops.database import storage_errors
-from autoops.loop.ledger import Entry
+from autoops.loop.records.ledger import Entry
+from autoops.storage import tables
+from autoops.storage.database import storage_errors
 
 TABLE, DELIVERIES, LEDGER = tables.alerts.c, tables.deliveries.c, tables.ledger.c
 

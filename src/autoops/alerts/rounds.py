@@ -9,8 +9,8 @@ from autoops.alerts.messages import WORDS, Facts, message, trial
 from autoops.alerts.queue import AlertQueue
 from autoops.alerts.receivers import Receiver
 from autoops.errors import ReceiverUnavailable, SettingsError
-from autoops.loop.ledger import Entry
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.records.ledger import Entry
 from autoops.redaction import public_url
 
 

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from autoops.errors import RegistryUnavailable
-from autoops.loop.controls import frozen_by
-from autoops.loop.label_lag import duration
-from autoops.loop.ledger import Entry
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.plan import ACTION, BEGUN, FAILED
-from autoops.loop.retraining import record_failure
-from autoops.loop.served import missing, serving_now
-from autoops.registry import CHAMPION
+from autoops.loop.context import Pipeline
+from autoops.loop.data.label_lag import duration
+from autoops.loop.incidents.freeze import frozen_by
+from autoops.loop.promote.served import missing, serving_now
+from autoops.loop.records.ledger import Entry
+from autoops.loop.retrain.plan import ACTION, BEGUN, FAILED
+from autoops.loop.retrain.retraining import record_failure
+from autoops.models.registry import CHAMPION
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from autoops.backtest.fingerprint import TRAINING_CODE, code, fingerprint, training_settings
 from autoops.backtest.registry import LocalRegistry, copy_bundle
-from autoops.loop import retraining
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.retraining import Plan
+from autoops.loop.context import Pipeline
+from autoops.loop.retrain import retraining
+from autoops.loop.retrain.retraining import Plan
 from autoops.months import parse_months
 
 

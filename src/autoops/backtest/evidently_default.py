@@ -8,10 +8,10 @@ from evidently.presets import DataDriftPreset
 
 from autoops.drift.monitor import Reference
 from autoops.features import feature_matrix
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.models.registry import ModelVersion
+from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
-from autoops.registry import ModelVersion
-from autoops.scoring import Scorer, load_version
 from autoops.trips import TARGET, columns_of
 
 CATEGORIES = ("day_of_week", "month", "pickup_location_id", "dropoff_location_id")

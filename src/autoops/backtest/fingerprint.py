@@ -11,14 +11,14 @@ from autoops.settings import Settings
 PACKAGE = Path(__file__).parent.parent
 
 TRAINING_CODE = (
-    *("training", "drift", "features.py", "trips.py", "bundle.py"),
-    "loop/candidates.py",
+    *("training", "drift", "features.py", "trips.py", "models/bundle.py"),
+    "loop/retrain/candidates.py",
 )
 WALK_CODE = (
     *TRAINING_CODE,
-    *("loop", "ingestion", "scoring.py", "predictions.py", "registry.py", "months.py"),
+    *("loop", "ingestion", "models/scoring.py", "storage/predictions.py", "models/registry.py", "months.py"),
     *(f"backtest/{name}.py" for name in ("calendar", "challengers", "evidently_default", "installation")),
-    *(f"backtest/{name}.py" for name in ("policies", "published", "registry", "served", "walk")),
+    *(f"backtest/{name}.py" for name in ("policies", "published", "registry", "served", "simulation")),
 )
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "skl2onnx", "onnxruntime", "evidently")
 

@@ -8,22 +8,22 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from autoops import database
 from autoops.backtest.challengers import Challengers
 from autoops.backtest.published import MovedClock, PublishedSoFar
 from autoops.backtest.registry import LocalRegistry
 from autoops.errors import Conflict, DataError
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
-from autoops.instances import Instances
-from autoops.loop import retraining
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.retraining import Plan
+from autoops.loop.context import Pipeline
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.loop.retrain import retraining
+from autoops.loop.retrain.retraining import Plan
 from autoops.months import Month
-from autoops.predictions import PredictionLog
 from autoops.settings import Settings, Storage
+from autoops.storage import database
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
 
 ACTOR = "backtest"
 Judge = Callable[[Pipeline, Plan, int], Mapping[str, Any]]

@@ -22,12 +22,12 @@ from autoops.backtest.calendar import Step
 from autoops.backtest.installation import Installation, Retraining
 from autoops.backtest.served import Served
 from autoops.errors import InputError
-from autoops.loop import monitoring
-from autoops.loop.checks import JUDGED
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.retraining import Plan
+from autoops.loop.context import Pipeline
+from autoops.loop.monitor import drift_check
+from autoops.loop.records.checks import JUDGED
+from autoops.loop.retrain.retraining import Plan
+from autoops.models.registry import champion_of
 from autoops.months import Month
-from autoops.registry import champion_of
 
 FROZEN, GATED, BLIND, AUTOOPS = "frozen", "monthly+gate", "blind", "autoops"
 POLICIES = (FROZEN, "monthly", GATED, "every-2-months+gate", BLIND, "evidently-default", AUTOOPS, "oracle")
@@ -58,7 +58,7 @@ class AutoOps(Policy):
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
         done: list[Retraining] = []
         while True:
-            found = monitoring.check(installation.pipeline)
+            found = drift_check.check(installation.pipeline)
             begun = [self._take_up(installation, incident) for incident in found["actionable"]]
             done += begun
             if found["verdict"] not in JUDGED and not any(one.version for one in begun):

@@ -12,10 +12,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import Queue
 from queue import Empty
 
-from autoops import logs
-from autoops.backtest.walk import Order, Walked, walk
+from autoops.backtest.simulation import Order, Walked, walk
 from autoops.errors import AutoOpsError
 from autoops.settings import Settings
+from autoops.telemetry import logs
 
 Done = Callable[[Order, Walked], Iterable[Order]]
 """Called with each walk that is done; returns the walks that it makes possible."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoops.errors import BundleError, NotFound
-from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+from autoops.models.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
 
 
 class LocalRegistry(Registry):

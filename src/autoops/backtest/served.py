@@ -10,10 +10,10 @@ import numpy as np
 from autoops.backtest.fingerprint import fingerprint
 from autoops.features import local_hours
 from autoops.ingestion.store import MonthStore
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.models.registry import ModelVersion
+from autoops.models.scoring import load_version
 from autoops.months import Month
-from autoops.registry import ModelVersion
-from autoops.scoring import load_version
 from autoops.trips import TARGET, columns_of
 
 

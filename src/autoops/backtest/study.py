@@ -12,8 +12,8 @@ from typing import Any
 from autoops.backtest.calendar import steps
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, POLICIES
 from autoops.backtest.processes import sharing_cores, walk_all
-from autoops.backtest.summary import retrainings_of, summarise
-from autoops.backtest.walk import Order, Walked
+from autoops.backtest.results.summary import retrainings_of, summarise
+from autoops.backtest.simulation import Order, Walked
 from autoops.errors import Conflict, InputError
 from autoops.ingestion.source import Source, file_name
 from autoops.ingestion.store import MonthStore

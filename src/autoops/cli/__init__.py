@@ -8,10 +8,11 @@ from typing import NoReturn
 
 import typer
 
-from autoops import console, logs, loopback
+from autoops import console, loopback
 from autoops.cli import alerts, backtest, decisions, deployment, keys, pipeline, prediction, services
 from autoops.errors import AutoOpsError, InputError
 from autoops.redaction import redact
+from autoops.telemetry import logs
 
 app = typer.Typer(
     no_args_is_help=True,

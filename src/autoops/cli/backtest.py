@@ -30,9 +30,10 @@ def backtest(
 
     A run that was broken off goes on where it was: what it trained, scored and walked is kept in the output folder.
     """
-    from autoops.backtest import picture, study
+    from autoops.backtest import study
     from autoops.backtest.policies import POLICIES
-    from autoops.backtest.table import told
+    from autoops.backtest.results import picture
+    from autoops.backtest.results.table import told
     from autoops.ingestion.sources import open_source
     from autoops.months import Month, parse_months
     from autoops.settings import load_settings
@@ -66,7 +67,7 @@ def _lags(text: str) -> tuple[int, ...]:
 
 
 def _show(result: dict[str, Any], json: bool, folder: Path) -> None:
-    from autoops.backtest.table import tables
+    from autoops.backtest.results.table import tables
 
     if json:
         console.show(result, True, "")

@@ -19,13 +19,13 @@ def decide(
 ) -> None:
     """What is to be done now, and why; without --dry-run it is what check-drift does."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import monitoring, preview
+    from autoops.loop.monitor import drift_check, preview
 
     if dry_run:
         found = preview.preview(pipeline())
         console.show(found, json, "\n".join(preview.sentences(found)))
         return
-    found = monitoring.check(pipeline(migrate=True))
+    found = drift_check.check(pipeline(migrate=True))
     console.show(found, json, f"{found['decision']}: {found['because']}")
 
 
@@ -33,18 +33,18 @@ def decide(
 def freeze(reason: Reason) -> None:
     """Stop what the loop does by itself; checks go on and are recorded."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import controls
+    from autoops.loop.incidents import freeze
 
-    console.show(None, False, controls.freeze(pipeline(migrate=True), reason=reason, actor=actor()))
+    console.show(None, False, freeze.freeze(pipeline(migrate=True), reason=reason, actor=actor()))
 
 
 @verbs.command()
 def unfreeze(reason: Reason = "") -> None:
     """Let the loop act again; the next check takes up what waited."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import controls
+    from autoops.loop.incidents import freeze
 
-    console.show(None, False, controls.unfreeze(pipeline(migrate=True), reason=reason, actor=actor()))
+    console.show(None, False, freeze.unfreeze(pipeline(migrate=True), reason=reason, actor=actor()))
 
 
 @verbs.command()
@@ -56,7 +56,7 @@ def approve(
 ) -> None:
     """Promote the version of an incident that waits for approval."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import approval, retraining
+    from autoops.loop.retrain import approval, retraining
 
     built = pipeline(migrate=True)
     done = approval.approve(built, incident, reason=reason, actor=actor())
@@ -70,7 +70,7 @@ def approve(
 def close(incident: Incident, reason: Reason) -> None:
     """Close an incident by hand, such as one whose version you do not approve."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import approval
+    from autoops.loop.retrain import approval
 
     outcome = approval.close_by_hand(pipeline(migrate=True), incident, reason=reason, actor=actor())
     console.show(None, False, f"incident {incident} {outcome}")
@@ -113,8 +113,8 @@ def explain(
 ) -> None:
     """An incident as a report: what was noticed, what was done, and what came of it."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import report
-    from autoops.loop.explain import explain as gathered
+    from autoops.loop.reports import report
+    from autoops.loop.reports.explain import explain as gathered
 
     if (incident is None) == (at is None):
         raise InputError("explain takes either an incident or --at")
@@ -133,11 +133,11 @@ def served_at(
 ) -> None:
     """Which version was champion at a time, and why."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import reigns
+    from autoops.loop.promote import tenures
 
     at = _moment(moment)
-    reign = reigns.reign_at(pipeline(migrate=True), at)
-    console.show({"at": at, "reign": reign}, json, "\n".join(reigns.sentences(at, reign)))
+    reign = tenures.reign_at(pipeline(migrate=True), at)
+    console.show({"at": at, "reign": reign}, json, "\n".join(tenures.sentences(at, reign)))
 
 
 @verbs.command()
@@ -147,7 +147,7 @@ def why(
 ) -> None:
     """One logged prediction, step by step: what the model was given, and what each of it did to the minutes."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import breakdown
+    from autoops.loop.reports import breakdown
 
     found = breakdown.break_down(pipeline(migrate=True), prediction)
     console.show(found, json, "\n".join(breakdown.sentences(found)))
@@ -157,7 +157,7 @@ def why(
 def release(month: str, reason: Reason) -> None:
     """Say that a quarantined month is true: it is used from then on."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import validation
+    from autoops.loop.data import validation
     from autoops.months import Month
 
     validation.release(pipeline(migrate=True), Month.parse(month), reason, actor())

@@ -20,7 +20,7 @@ def migrate(
     json: Json = False,
 ) -> None:
     """Bring the database to the newest revision, or with `--to` back to an earlier one; keeps all rows."""
-    from autoops import database
+    from autoops.storage import database
 
     engine = database.connect(load_settings())
     before, after = database.upgrade(engine) if to is None else database.downgrade(engine, to)
@@ -36,7 +36,7 @@ def bootstrap(
 ) -> None:
     """Train and promote a first version; does nothing where a champion is."""
     from autoops.bootstrap import pipeline
-    from autoops.loop.first_version import train_first_version
+    from autoops.loop.retrain.first_version import train_first_version
 
     made = train_first_version(
         pipeline(migrate=True), months=",".join(months) if months else None, reason="first model", actor=actor()
@@ -52,10 +52,10 @@ def prune(
     json: Json = False,
 ) -> None:
     """Delete what is older than the settings under `storage` keep it; the DAG `prune` does so every day."""
-    from autoops import database
     from autoops.bootstrap import pipeline
     from autoops.loop import housekeeping
     from autoops.services import airflow_records
+    from autoops.storage import database
 
     built = pipeline(migrate=True)
     swept = housekeeping.prune(built)

@@ -27,7 +27,7 @@ def add(
 ) -> None:
     """Add a key and print its secret, which is kept nowhere. An API that runs takes it within seconds."""
     from autoops.clock import SystemClock
-    from autoops.serving.keys_file import add_key, new_secret
+    from autoops.serving.auth.keys_file import add_key, new_secret
 
     secret = sys.stdin.readline().strip() if stdin else new_secret()
     add_key(_file(), name, scope or [], SystemClock().now(), secret=secret, rate_limit=rate, replace=replace)
@@ -38,7 +38,7 @@ def add(
 @verbs.command("list")
 def list_keys(json: Json = False) -> None:
     """Names, scopes and rates; secrets are kept nowhere."""
-    from autoops.serving.keys import read_keys
+    from autoops.serving.auth.keys import read_keys
 
     known = read_keys(_file())
     value = [key.model_dump(mode="json", exclude={"sha256"}) for key in known]
@@ -53,7 +53,7 @@ def list_keys(json: Json = False) -> None:
 @verbs.command()
 def revoke(name: str, json: Json = False) -> None:
     """End a key. An API that runs refuses it within seconds."""
-    from autoops.serving.keys_file import revoke_key
+    from autoops.serving.auth.keys_file import revoke_key
 
     revoke_key(_file(), name)
     console.show({"revoked": name}, json, f"{name}: revoked")

@@ -69,8 +69,8 @@ def sample(
 def train(months: Months, reason: Reason = "trained by hand", json: Json = False) -> None:
     """Ingest, train and register a challenger; a first version that beats the baseline becomes champion."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import retraining
-    from autoops.registry import CHAMPION
+    from autoops.loop.retrain import retraining
+    from autoops.models.registry import CHAMPION
 
     built = pipeline(migrate=True)
     plan = retraining.begin(built, new_run_id(), months=",".join(months), reason=reason, actor=actor())
@@ -94,7 +94,7 @@ def retrain(
 ) -> None:
     """The whole retraining, here and now: the steps that Airflow's `retrain` runs, but for the wait for the API."""
     from autoops.bootstrap import pipeline
-    from autoops.loop import retraining
+    from autoops.loop.retrain import retraining
 
     built, wanted = pipeline(migrate=True), ",".join(months) if months else None
     plan = retraining.begin(
@@ -119,7 +119,7 @@ def retrain(
 def score(months: Months, json: Json = False) -> None:
     """Put published months through the champion into the prediction log, with their ground truth."""
     from autoops.bootstrap import pipeline
-    from autoops.loop.scored_months import score as score_month
+    from autoops.loop.data.scored_months import score as score_month
 
     built = pipeline(migrate=True)
     done = []
@@ -134,7 +134,7 @@ def score(months: Months, json: Json = False) -> None:
 def check_drift(json: Json = False) -> None:
     """Judge the newest window of logged predictions; exits with 10 on an alarm."""
     from autoops.bootstrap import pipeline
-    from autoops.loop.monitoring import check
+    from autoops.loop.monitor.drift_check import check
 
     result = check(pipeline(migrate=True))
     console.show(result, json, f"{result['verdict']}: {result['reason']}")
@@ -146,7 +146,7 @@ def check_drift(json: Json = False) -> None:
 def promote(version: int, reason: Reason) -> None:
     """Make a version champion by hand; the ledger keeps who and why."""
     from autoops.bootstrap import pipeline
-    from autoops.loop.promotion import promote_version
+    from autoops.loop.promote.promotion import promote_version
 
     promote_version(pipeline(migrate=True), version, reason=reason, actor=actor())
     console.show(None, False, f"version {version} is champion")
@@ -156,6 +156,6 @@ def promote(version: int, reason: Reason) -> None:
 def rollback(reason: Reason) -> None:
     """Put the previous version back in charge."""
     from autoops.bootstrap import pipeline
-    from autoops.loop.promotion import roll_back
+    from autoops.loop.promote.promotion import roll_back
 
     console.show(None, False, f"version {roll_back(pipeline(migrate=True), reason=reason, actor=actor())} is champion")

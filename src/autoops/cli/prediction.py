@@ -12,7 +12,7 @@ from autoops.errors import InputError
 from autoops.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from autoops.serving.parquet import LocalModel, Model
+    from autoops.serving.offline.parquet import LocalModel, Model
 
 verbs = typer.Typer()
 
@@ -31,8 +31,8 @@ def predict(
     """Predict the trips of a parquet file of any size. Without --url nothing is logged."""
     import httpx
 
-    from autoops.serving.parquet import score
-    from autoops.serving.remote import RemoteModel
+    from autoops.serving.offline.parquet import score
+    from autoops.serving.offline.remote import RemoteModel
 
     _check(url)
     settings = load_settings()
@@ -70,10 +70,10 @@ def _champion(settings: Settings) -> "LocalModel":
     """The champion, or while the registry does not answer what this machine served last."""
     from autoops.errors import RegistryUnavailable
     from autoops.mlflow_registry import MlflowRegistry
-    from autoops.registry import champion_of
-    from autoops.scoring import Cores, load_version
-    from autoops.serving.last_served import LastServed
-    from autoops.serving.parquet import LocalModel
+    from autoops.models.registry import champion_of
+    from autoops.models.scoring import Cores, load_version
+    from autoops.serving.model.last_served import LastServed
+    from autoops.serving.offline.parquet import LocalModel
 
     registry = MlflowRegistry(settings.model.name, settings.mlflow)
     last_served = LastServed(settings.storage.home / "models", settings.model.name)

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from autoops import console, logs
+from autoops import console
 from autoops.cli.options import Json, Months
 from autoops.months import Month, parse_months
 from autoops.redaction import public_url
 from autoops.settings import load_settings
+from autoops.telemetry import logs
 
 verbs = typer.Typer()
 
@@ -18,7 +19,7 @@ verbs = typer.Typer()
 def serve() -> None:
     """Run the prediction API in the foreground."""
     from autoops.bootstrap import api
-    from autoops.serving import server
+    from autoops.serving.http import server
 
     logs.configure("api")
     settings = load_settings()
@@ -75,7 +76,7 @@ def status(json: Json = False) -> None:
     from autoops.alerts import rounds
     from autoops.bootstrap import alerts
     from autoops.errors import RegistryUnavailable
-    from autoops.loop.overview import overview, sentences
+    from autoops.loop.reports.overview import overview, sentences
 
     settings = load_settings()
     running = services.status(settings)
@@ -155,8 +156,8 @@ def demo(
     ] = "core",
 ) -> None:
     """A model degrades and heals itself: the whole loop on this machine, told as it happens."""
-    from autoops.replay.acts import parse_choice
-    from autoops.replay.demo import DemoOptions, run
+    from autoops.replay.demo.demo import DemoOptions, run
+    from autoops.replay.demo.scenarios import parse_choice
 
     chosen = parse_months(months) if months else ()
     given: dict[str, Any] = {

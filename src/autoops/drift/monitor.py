@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops import bundle, settings
+from autoops import settings
 from autoops.drift.distances import compare, evenly, matched, method
 from autoops.drift.performance import judge_errors
 from autoops.drift.thresholds import DATA_DRIFT, PREDICTION, PREDICTION_DRIFT, Limits, Thresholds, span_days, watched
 from autoops.drift.verdict import DetectorResult, DriftVerdict, FeatureResult
 from autoops.event_times import span_of
 from autoops.features import CALENDAR, GROUPS, hour_of_week
+from autoops.models import bundle
 from autoops.trips import TARGET, columns_of
 
 __all__ = ["DetectorResult", "DriftVerdict", "FeatureResult", "Reference", "judge"]

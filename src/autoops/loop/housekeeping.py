@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.database import storage_errors
-from autoops.loop import retention
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import MOVE
-from autoops.loop.trained import TRAINED
-from autoops.registry import CHALLENGER, CHAMPION, PREVIOUS
+from autoops.loop.context import Pipeline
+from autoops.loop.data import retention
+from autoops.loop.promote.promotion import MOVE
+from autoops.loop.retrain.steps import TRAINED
+from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS
+from autoops.storage import tables
+from autoops.storage.database import storage_errors
 
 ACTOR = "prune"
 DELETED = "version deleted"

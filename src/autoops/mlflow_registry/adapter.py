@@ -23,7 +23,7 @@ from autoops.mlflow_registry.answers import (
     translated,
 )
 from autoops.mlflow_registry.content import BUNDLE, log_training, texts
-from autoops.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+from autoops.models.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
 
 MOST_VERSIONS_PER_PAGE = 1_000
 MOST_RUNS_PER_PAGE = 100

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoops.errors import BundleError
 from autoops.mlflow_registry.answers import told
-from autoops.registry import Dataset, TrainingRun
+from autoops.models.registry import Dataset, TrainingRun
 
 BUNDLE = "bundle"
 MODEL_REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")

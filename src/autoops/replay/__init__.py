@@ -1,1 +1,1 @@
-"""Sends a source through the real API by event time; the demo is a story told with it."""
+"""Send months of trips through the real API by event time; `demo` is a story told with it."""

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from autoops import database
 from autoops.errors import Conflict, ServiceUnavailable
 from autoops.services import credentials, processes
 from autoops.services.environment import environment
@@ -17,8 +16,9 @@ from autoops.services.health import complaint
 from autoops.services.ports import require_free
 from autoops.services.programs import Program, may_start_mlflow, programs
 from autoops.services.supervision import ProcessState, Supervisor
-from autoops.serving.stopping import stops_within_s
+from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Settings
+from autoops.storage import database
 from autoops.training.estimator import check_model
 
 Progress = Callable[[str], None]

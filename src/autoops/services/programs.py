@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from autoops.errors import InputError, SettingsError
 from autoops.redaction import public_url
-from autoops.serving.stopping import stops_within_s
+from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Settings
 
 SERVICES = ("mlflow", "api", "exporter", "airflow")

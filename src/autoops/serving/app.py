@@ -10,31 +10,33 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from autoops import __version__, tracing
+from autoops import __version__
 from autoops.clock import Clock
-from autoops.instances import Instances
-from autoops.predictions import PredictionLog
-from autoops.registry import Registry
-from autoops.serving import docs_page, keys, openapi, problems
-from autoops.serving.batches import Batches
-from autoops.serving.bodies import batch_bytes
-from autoops.serving.budget import Budget
-from autoops.serving.coalescing import Coalesced
-from autoops.serving.direct import direct
-from autoops.serving.holder import Holder, Outcome
-from autoops.serving.last_served import LastServed
-from autoops.serving.loading import Loading
+from autoops.models.registry import Registry
+from autoops.serving.auth import keys
+from autoops.serving.http import docs_page, openapi, problems
+from autoops.serving.http.direct import direct
+from autoops.serving.http.middleware import Admission, Refusal, RequestLayer
+from autoops.serving.http.traces import trace
+from autoops.serving.log.outbox_log import OutboxLog, needs_outbox
+from autoops.serving.log.writer import Writer
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import Admission, Refusal, RequestLayer
-from autoops.serving.outbox_log import OutboxLog, needs_outbox
+from autoops.serving.model.budget import Budget
+from autoops.serving.model.coalescing import Coalesced
+from autoops.serving.model.holder import Holder, Outcome
+from autoops.serving.model.last_served import LastServed
+from autoops.serving.model.loading import Loading
+from autoops.serving.model.trial import Trial, in_process
+from autoops.serving.payloads.bodies import batch_bytes
 from autoops.serving.periodic import Periodic, stop_all
-from autoops.serving.predictor import Predictor
+from autoops.serving.predict.batches import Batches
+from autoops.serving.predict.predictor import Predictor
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
-from autoops.serving.stopping import Patience, ends_within_s, sign_off
-from autoops.serving.traces import trace
-from autoops.serving.trial import Trial, in_process
-from autoops.serving.writer import Writer
+from autoops.serving.shutdown import Patience, ends_within_s, sign_off
 from autoops.settings import Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
+from autoops.telemetry import tracing
 
 HEARTBEAT_S = 2.0
 KEYS_S = 2.0
@@ -73,7 +75,8 @@ def create_app(
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     loading = Loading(Budget(serving.max_model_mb), serving.load_timeout_s, trial)
     holder = Holder(registry, serving.model_version, last_served, clock, observe, loading)
-    metrics.watch(holder, writer)
+    holder.watch(metrics)
+    metrics.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued)
     outbox = _outbox(log, settings, clock, metrics)
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.look)
@@ -103,8 +106,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def _guard(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> Refusal:
     """Imported where keys are configured, as the library that counts is."""
-    from autoops.serving.guard import Guard, declare
-    from autoops.serving.guard_rates import Rates
+    from autoops.serving.auth.guard import Guard, Rates, declare
 
     openapi.complete(app, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
     return Guard(known, NEEDED_SCOPES, Rates(rate_limit)).refusal

@@ -1,14 +1,9 @@
 """What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix."""
 
-import math
 from collections.abc import Callable
-from datetime import datetime
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-
-from autoops.serving.holder import Holder, Loaded, Outcome
-from autoops.serving.writer import Writer
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -40,19 +35,6 @@ class Metrics:
         self._of_status = cache(self._requests.labels)
         self._of_route = cache(self._seconds.labels)
 
-    def watch(self, holder: Holder, writer: Writer) -> None:
-        version = "autoops_model_version", "Version served, 0 for none"
-        self.gauge(*version, lambda: 0 if (loaded := holder.current) is None else loaded.version.number)
-        failing = "autoops_model_reload_failing", "1: the followed version is not served"
-        self.gauge(*failing, lambda: int(holder.failure is not None))
-        quarantined = "autoops_quarantined_versions", "Versions that do not verify"
-        self.gauge(*quarantined, lambda: len(holder.quarantine.broken))
-        loaded_at = "autoops_model_loaded_timestamp_seconds", "When the served version was loaded"
-        self.gauge(*loaded_at, lambda: _seconds(holder, lambda loaded: loaded.loaded_at))
-        knows = "autoops_model_trained_until_timestamp_seconds", "Newest trip that the served version was fitted on"
-        self.gauge(*knows, lambda: _seconds(holder, lambda loaded: loaded.scorer.manifest.trained_until))
-        self.gauge("autoops_log_queue_rows", "Rows that wait for their commit", lambda: writer.queued)
-
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """One that is read when it is scraped."""
         Gauge(name, text, registry=self._registry).set_function(read)
@@ -71,15 +53,10 @@ class Metrics:
         for status, count in (("attached", attached), ("pending", pending), ("refused", refused)):
             self._labels.labels(status).inc(count)
 
-    def reloaded(self, outcome: Outcome) -> None:
+    def reloaded(self, outcome: str) -> None:
         """A look that changed nothing is not counted."""
         if outcome not in ("unchanged", "skipped"):
             self._reloads.labels(outcome).inc()
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
-
-
-def _seconds(holder: Holder, moment: Callable[[Loaded], datetime]) -> float:
-    """Not a number where no version is served."""
-    return math.nan if (loaded := holder.current) is None else moment(loaded).timestamp()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from autoops.errors import AutoOpsError
-from autoops.serving.stopping import LAST_ACTION_S
+from autoops.serving.shutdown import LAST_ACTION_S
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from autoops.serving import label_bodies, schemas
-from autoops.serving.answers import encode
-from autoops.serving.batch_bodies import MEDIA_TYPES, kinds_of, read
-from autoops.serving.batches import Batches
-from autoops.serving.bodies import JSON, ONE_ROW_BYTES, batch_bytes, media_type_of, parse_json, read_body
-from autoops.serving.direct import Direct
-from autoops.serving.holder import Outcome
-from autoops.serving.keys import KEY, Scope
+from autoops.serving.auth.keys import KEY, Scope
+from autoops.serving.http.direct import Direct
+from autoops.serving.http.openapi import batch_answers, batch_body, body_of, problems
 from autoops.serving.metrics import Metrics
-from autoops.serving.openapi import batch_answers, batch_body, body_of, problems
-from autoops.serving.predictor import Answer, Predictor
+from autoops.serving.model.holder import Outcome
+from autoops.serving.payloads import label_bodies, schemas
+from autoops.serving.payloads.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.payloads.bodies import JSON, ONE_ROW_BYTES, batch_bytes, media_type_of, parse_json, read_body
+from autoops.serving.payloads.responses import encode
+from autoops.serving.predict.batches import Batches
+from autoops.serving.predict.predictor import Answer, Predictor
 
 _SMALL_BODY = 16 * 1024
 """Labels of so many bytes are read on the event loop; to hand them over would cost more."""

@@ -11,9 +11,9 @@ import pandas as pd
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
-from autoops import bundle
 from autoops.errors import BundleError
-from autoops.scoring import Scorer
+from autoops.models import bundle
+from autoops.models.scoring import Scorer
 from autoops.training import trees
 from autoops.training.estimator import inputs_of
 from autoops.training.train import Trained

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from autoops.clock import SystemClock
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.settings import MLflow, Settings

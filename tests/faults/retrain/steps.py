@@ -4,8 +4,9 @@ plan and what came of it. Arguments: the run's id, and an incident, or nothing f
 import json
 import sys
 
-from autoops import bootstrap, logs
-from autoops.loop import retraining
+from autoops import bootstrap
+from autoops.loop.retrain import retraining
+from autoops.telemetry import logs
 
 
 def main(run_id: str, incident: str = "") -> None:

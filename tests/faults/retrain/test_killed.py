@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHALLENGER, CHAMPION, PREVIOUS
+from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS
 from tests.faults.proxy import Fault
 from tests.faults.retrain.conftest import FIRST, Installation
 

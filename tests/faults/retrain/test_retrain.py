@@ -7,9 +7,9 @@ from threading import Event
 import pytest
 
 from autoops.ingestion.source import file_name
-from autoops.loop.ledger import PAGE
+from autoops.loop.records.ledger import PAGE
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.registry import CHAMPION
+from autoops.models.registry import CHAMPION
 from tests.faults.proxy import Fault
 from tests.faults.retrain.conftest import FIRST, MONTHS, Installation, Run
 from tests.integration.test_url_source import Answer, FileServer, Handler, dropping, failing, truncated

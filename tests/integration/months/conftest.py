@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
 from autoops.ingestion.sample import write_sample
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import promote_version
+from autoops.loop.context import Pipeline
+from autoops.loop.promote.promotion import promote_version
 from autoops.months import Month, parse_months
 from autoops.settings import Settings, Storage, load_settings
+from autoops.storage import database
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import SMALL, pipeline_in, publish, retrain

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from autoops.ingestion.source import file_name
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
 from autoops.months import Month
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)

@@ -5,12 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from autoops.drift.verdict import DriftVerdict
-from autoops.loop import monitoring, retraining
-from autoops.loop.incidents import respond
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.promotion import promote_version, roll_back
-from autoops.predictions import Scope
-from autoops.registry import CHAMPION, champion_of
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents.response import respond
+from autoops.loop.monitor import drift_check
+from autoops.loop.promote.promotion import promote_version, roll_back
+from autoops.loop.retrain import retraining
+from autoops.models.registry import CHAMPION, champion_of
+from autoops.storage.predictions import Scope
 from tests.fakes import FakeRegistry
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish, retrain
@@ -19,9 +20,9 @@ from tests.integration.one_process import publish, retrain
 def test_a_steady_month_is_judged_in_thirds_that_share_no_trip_and_opens_no_incident(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
     publish(worlds["steady"], tmp_path, "2022-04")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert verdicts(found) == ["no drift"] * 3
     assert (found["verdict"], found["alarm"], found["actionable"]) == ("no drift", False, [])
     assert pipeline.ledger.incidents() == []
@@ -30,14 +31,14 @@ def test_a_steady_month_is_judged_in_thirds_that_share_no_trip_and_opens_no_inci
     assert (first[1], second[1]) == (second[0], third[0])
     assert all(end - begin > timedelta(days=9) for begin, end, _ in (first, second, third))
     assert first[2] + second[2] + third[2] == pipeline.log.count(Scope(1, "2022-04"))
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
 
 
 def test_several_months_are_caught_up_with_in_one_run_and_each_window_leaves_its_records(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["steady"], tmp_path, "2022-04..2022-06")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert verdicts(found) == ["no drift"] * 9
     checks = pipeline.checks.latest(judged=True, limit=100)[::-1]
     assert [check.id for check in checks] == [window["check_id"] for window in found["windows"]]
@@ -54,7 +55,7 @@ def test_a_changed_month_opens_an_incident_by_itself(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert verdicts(found) == ["no drift"] * 3 + ["drift"] * 2
     (incident,) = pipeline.ledger.incidents()
     assert found["decision"] == "open incident"
@@ -64,10 +65,10 @@ def test_a_changed_month_opens_an_incident_by_itself(
     assert abs(incident.holds_from - MAY.starts_at) < timedelta(days=1)
     assert incident.evidence_until < MAY.ends_at
 
-    after = monitoring.check(pipeline)
+    after = drift_check.check(pipeline)
     assert verdicts(after) == ["drift"]
     assert (after["decision"], after["incident_id"], after["actionable"]) == ("incident stands", incident.id, [])
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
     assert len(pipeline.ledger.incidents()) == 1
 
 
@@ -75,12 +76,12 @@ def test_an_incident_keeps_later_months_for_the_version_that_it_leads_to(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    opened = monitoring.check(pipeline)
+    opened = drift_check.check(pipeline)
     assert retrain(pipeline, "second", incident_id=opened["incident_id"])["promoted"]
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
 
     publish(worlds["speed"], tmp_path, "2022-06")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert [window["model_version"] for window in found["windows"]] == [2] * 3
     assert pipeline.ledger.incidents(unresolved=True) == [], "one window of three may alarm by chance"
     assert pipeline.log.count(Scope(1, "2022-06")) == 0
@@ -90,16 +91,16 @@ def test_from_the_months_of_a_retraining_that_replaced_nothing_no_other_is_asked
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    first = monitoring.check(pipeline)["incident_id"]
+    first = drift_check.check(pipeline)["incident_id"]
     plan = retraining.begin(pipeline, "refused", incident_id=first)
     verdict = {"decision": "reject", "reason": "worse"}
     pipeline.ledger.record("gate", "reject", actor="test", incident_id=first, model_version=2, evidence=verdict)
     retraining.close(pipeline, plan, {"promoted": False, "version": 2, "reason": "worse"})
-    rest = monitoring.check(pipeline)
+    rest = drift_check.check(pipeline)
     assert (verdicts(rest), rest["decision"], rest["actionable"]) == (["drift"], "cool down", [])
 
     publish(worlds["speed"], tmp_path, "2022-06")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert (verdicts(found), found["decision"]) == (["drift"], "open incident")
     assert found["actionable"] == [found["incident_id"]] != [first]
 
@@ -108,11 +109,11 @@ def test_what_a_version_was_judged_on_stays_judged_when_it_comes_back(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    opened = monitoring.check(pipeline)["incident_id"]
+    opened = drift_check.check(pipeline)["incident_id"]
     retrain(pipeline, "second", incident_id=opened)
     pipeline.clock.advance(hours=1)
     roll_back(pipeline, reason="worse at night", actor="me")
-    back = monitoring.check(pipeline)
+    back = drift_check.check(pipeline)
     assert [(window["model_version"], window["decision"]) for window in back["windows"]] == [(1, "watch")]
 
 
@@ -133,15 +134,15 @@ def test_another_champion_ends_the_catching_up(
     overtaken = replace(pipeline, registry=registry)
     promote_version(overtaken, 1, reason="the first", actor="me")
     publish(worlds["steady"], tmp_path, "2022-04")
-    assert [window["model_version"] for window in monitoring.check(overtaken)["windows"]] == [1]
-    assert [window["model_version"] for window in monitoring.check(overtaken)["windows"]] == [2] * 3
+    assert [window["model_version"] for window in drift_check.check(overtaken)["windows"]] == [1]
+    assert [window["model_version"] for window in drift_check.check(overtaken)["windows"]] == [2] * 3
 
 
 def test_what_two_checks_judged_at_once_counts_once(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish_part(worlds["speed"], tmp_path, MAY, days=12)
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert (verdicts(found), found["decision"]) == (["drift"], "watch")
     (judged,) = pipeline.checks.latest(judged=True)
     again = {name: getattr(judged, name) for name in judged.__dataclass_fields__ if name not in ("id", "checked_at")}
@@ -157,9 +158,9 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_third_of_the_next_month(
     pipeline.clock.advance(hours=1)
     assert retrain(pipeline, "mistake", months="2022-05", force=True)["promoted"]
     publish(worlds["steady"], tmp_path, "2022-06")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert (found["decision"], len(found["windows"])) == ("roll back", 1)
     assert champion_of(pipeline.registry).number == 1
-    again = monitoring.check(pipeline)
+    again = drift_check.check(pipeline)
     assert {window["model_version"] for window in again["windows"]} == {1}
     assert len(pipeline.ledger.entries(kind="rolled back")) == 1

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.store import IngestedMonth, MonthStore
-from autoops.loop import validation
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.data import validation
 from autoops.months import Month
 from autoops.settings import Settings
 from tests.integration.one_process import pipeline_in

@@ -14,12 +14,12 @@ import uuid_utils
 from autoops.errors import SourceUnavailable, StorageUnavailable
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource, Progress, Stamp, file_name
-from autoops.loop import monitoring
-from autoops.loop.pipeline import Pipeline
-from autoops.loop.scored_months import predicted, score
+from autoops.loop.context import Pipeline
+from autoops.loop.data.scored_months import predicted, score
+from autoops.loop.monitor import drift_check
+from autoops.models.registry import champion_of
 from autoops.months import Month
-from autoops.predictions import LIVE, Label, PredictionLog, Scope
-from autoops.registry import champion_of
+from autoops.storage.predictions import LIVE, Label, PredictionLog, Scope
 from autoops.trips import TARGET
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish
@@ -36,12 +36,12 @@ def test_a_month_that_is_too_small_is_said_once_and_keeps_no_later_one_waiting(
     pipeline = with_windows_of(pipeline, 3_500)
     publish_part(worlds["steady"], tmp_path, APRIL, days=12)
     publish(worlds["steady"], tmp_path, "2022-05")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert verdicts(found) == ["not enough data"] + ["no drift"] * 2
-    assert verdicts(monitoring.check(pipeline)) == ["no new data"]
+    assert verdicts(drift_check.check(pipeline)) == ["no new data"]
 
     publish(worlds["steady"], tmp_path, "2022-04")
-    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 2
+    assert verdicts(drift_check.check(pipeline)) == ["no drift"] * 2
     assert sum(rows for *_, rows in spans(pipeline, APRIL)) == len(pipeline.store.load([APRIL]))
 
 
@@ -49,7 +49,7 @@ def test_a_month_that_holds_two_windows_is_judged_in_two(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["steady"], tmp_path, "2022-04")
-    assert len(monitoring.check(with_windows_of(pipeline, 3_000))["windows"]) == 2
+    assert len(drift_check.check(with_windows_of(pipeline, 3_000))["windows"]) == 2
 
 
 def test_a_month_in_which_nothing_is_left_keeps_no_later_one_waiting(
@@ -57,7 +57,7 @@ def test_a_month_in_which_nothing_is_left_keeps_no_later_one_waiting(
 ) -> None:
     (tmp_path / "published" / file_name(APRIL)).write_bytes((worlds["steady"] / file_name(MAY)).read_bytes())
     publish(worlds["steady"], tmp_path, "2022-05")
-    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 3
+    assert verdicts(drift_check.check(pipeline)) == ["no drift"] * 3
 
 
 class Short(DirectorySource):
@@ -75,8 +75,8 @@ def test_somebody_is_paged_for_a_broken_month_though_the_check_breaks_off(
     write_sample(tmp_path / "published", [APRIL], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
     publish(worlds["steady"], tmp_path, "2022-05")
     with pytest.raises(SourceUnavailable):
-        monitoring.check(replace(pipeline, source=Short(tmp_path / "published")))
-    monitoring.check(pipeline)
+        drift_check.check(replace(pipeline, source=Short(tmp_path / "published")))
+    drift_check.check(pipeline)
     (page,) = pipeline.ledger.entries(kind="page")
     assert page.reason.startswith("2022-04 is quarantined")
 
@@ -86,22 +86,22 @@ def test_a_broken_file_is_said_and_a_broken_republication_changes_nothing(
 ) -> None:
     broken = tmp_path / "published" / file_name(APRIL)
     broken.write_bytes(b"no parquet")
-    assert "2022-04 is quarantined" in monitoring.check(pipeline)["reason"]
+    assert "2022-04 is quarantined" in drift_check.check(pipeline)["reason"]
     (page,) = pipeline.ledger.entries(kind="page")
     assert "green_tripdata_2022-04.parquet: truncated, or not a parquet file" in page.reason
     publish(worlds["steady"], tmp_path, "2022-04")
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     broken.write_bytes(b"no parquet again")
-    assert monitoring.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(pipeline)["verdict"] == "no new data"
 
 
 def test_a_month_published_in_part_is_judged_and_its_rest_when_that_is_published(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish_part(worlds["steady"], tmp_path, APRIL, days=12)
-    assert verdicts(monitoring.check(pipeline)) == ["no drift"]
+    assert verdicts(drift_check.check(pipeline)) == ["no drift"]
     publish(worlds["steady"], tmp_path, "2022-04")
-    assert verdicts(monitoring.check(pipeline)) == ["no drift"] * 2
+    assert verdicts(drift_check.check(pipeline)) == ["no drift"] * 2
 
     trips = pipeline.store.load([APRIL])
     judged = spans(pipeline, APRIL)
@@ -139,9 +139,9 @@ def test_ground_truth_that_did_not_get_in_gets_in_the_next_time(
 ) -> None:
     publish(worlds["steady"], tmp_path, "2022-04")
     with pytest.raises(StorageUnavailable):
-        monitoring.check(replace(pipeline, log=CutOff(engine)))
+        drift_check.check(replace(pipeline, log=CutOff(engine)))
     assert pipeline.log.count(Scope(1, "2022-04")) > 0
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     checks = pipeline.checks.latest(judged=True, limit=10)
     assert [check.report["labelled_rows"] for check in checks] == [1_000] * 3
 
@@ -152,9 +152,9 @@ def test_months_leave_live_traffic_to_be_judged(pipeline: Pipeline, worlds: dict
     rows = [row.logged for row in pipeline.log.latest_labelled(Scope(1, str(APRIL)), 1_000)]
     pipeline.log.append([replace(row, id=str(uuid_utils.uuid7()), request_id=None, source=LIVE) for row in rows])
     publish(worlds["steady"], tmp_path, "2022-05")
-    assert len(monitoring.check(pipeline)["windows"]) == 6
+    assert len(drift_check.check(pipeline)["windows"]) == 6
 
     drift = pipeline.settings.drift.model_copy(update={"source": "log"})
     watching = replace(pipeline, settings=pipeline.settings.model_copy(update={"drift": drift}))
-    assert monitoring.check(watching)["verdict"] == "no drift"
-    assert monitoring.check(watching)["verdict"] == "no new data"
+    assert drift_check.check(watching)["verdict"] == "no drift"
+    assert drift_check.check(watching)["verdict"] == "no new data"

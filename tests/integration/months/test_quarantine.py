@@ -9,10 +9,12 @@ import pytest
 from autoops.errors import BrokenData, Conflict, NotFound
 from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop import monitoring, retraining, validation
-from autoops.loop.pipeline import Pipeline
+from autoops.loop.context import Pipeline
+from autoops.loop.data import validation
+from autoops.loop.monitor import drift_check
+from autoops.loop.retrain import retraining
 from autoops.months import Month, parse_months
-from autoops.predictions import Scope
+from autoops.storage.predictions import Scope
 from tests.integration.months.published import APRIL, MAY, verdicts
 from tests.integration.one_process import publish
 
@@ -44,7 +46,7 @@ def test_a_broken_month_is_quarantined_and_keeps_no_later_one_waiting(
 ) -> None:
     publish_broken(tmp_path, APRIL, scenario)
     publish(worlds["steady"], tmp_path, "2022-05")
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
 
     assert quarantines(pipeline) == [("2022-04", {name})]
     assert_judged_without_incident(pipeline, found)
@@ -59,12 +61,12 @@ def test_a_quarantine_is_said_once_for_each_content(
 ) -> None:
     publish_broken(tmp_path, APRIL)
     for _ in range(3):
-        assert monitoring.check(pipeline)["alarm"] is False
+        assert drift_check.check(pipeline)["alarm"] is False
     assert quarantines(pipeline) == [("2022-04", {"unit change"})]
     assert [check.verdict for check in pipeline.checks.latest(limit=100)].count("broken data") == 1
 
     publish_broken(tmp_path, APRIL, "nulls")
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     assert quarantines(pipeline) == [("2022-04", {"unit change"}), ("2022-04", {"null surge"})]
     assert [check.verdict for check in pipeline.checks.latest(limit=100)].count("broken data") == 2
 
@@ -73,16 +75,16 @@ def test_what_was_quarantined_stays_so_while_its_republication_cannot_be_read(
     pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish_broken(tmp_path, APRIL)
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     (tmp_path / "published" / file_name(APRIL)).write_bytes(b"no parquet")
-    assert verdicts(monitoring.check(pipeline)) == ["no new data"]
+    assert verdicts(drift_check.check(pipeline)) == ["no new data"]
 
 
 def test_a_corrected_month_is_judged_anew_and_used(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
     publish_broken(tmp_path, APRIL)
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     publish(worlds["steady"], tmp_path, "2022-04")
-    assert_judged_without_incident(pipeline, monitoring.check(pipeline))
+    assert_judged_without_incident(pipeline, drift_check.check(pipeline))
 
     plan = retraining.begin(pipeline, "run-1", months="2022-02..2022-04")
     retraining.ingest(pipeline, plan)
@@ -94,7 +96,7 @@ def test_a_slower_month_after_a_broken_one_still_opens_its_incident(
 ) -> None:
     publish_broken(tmp_path, APRIL)
     publish(worlds["speed"], tmp_path, "2022-05")
-    assert monitoring.check(pipeline)["decision"] == "open incident"
+    assert drift_check.check(pipeline)["decision"] == "open incident"
     assert quarantines(pipeline) == [("2022-04", {"unit change"})]
 
 
@@ -140,12 +142,12 @@ def test_a_released_month_is_used_and_is_history_until_its_content_changes(pipel
     publish_broken(tmp_path, APRIL, "collapse")
     with pytest.raises(NotFound, match="2022-04 is not in the store"):
         validation.release(pipeline, APRIL, "lockdown", "me")
-    monitoring.check(pipeline)
+    drift_check.check(pipeline)
     validation.release(pipeline, APRIL, "lockdown", "me")
 
     (entry,) = pipeline.ledger.entries(kind="released")
     assert (entry.actor, entry.reason, entry.evidence["month"]) == ("me", "2022-04: lockdown", "2022-04")
-    assert set(verdicts(monitoring.check(pipeline))) <= {"drift", "no drift"}
+    assert set(verdicts(drift_check.check(pipeline))) <= {"drift", "no drift"}
     publish_broken(tmp_path, MAY, "collapse")
     assert validation.usable(pipeline, [APRIL, MAY]) == [APRIL, MAY]
 
@@ -167,8 +169,8 @@ def test_a_month_that_lacks_a_column_is_quarantined_and_keeps_no_later_one_waiti
     pq.write_table(whole.drop_columns(["trip_distance"]), tmp_path / "published" / file_name(APRIL))
     publish(worlds["steady"], tmp_path, "2022-05")
 
-    assert_judged_without_incident(pipeline, monitoring.check(pipeline))
-    monitoring.check(pipeline)
+    assert_judged_without_incident(pipeline, drift_check.check(pipeline))
+    drift_check.check(pipeline)
     (entry,) = pipeline.ledger.entries(kind="quarantined")
     assert "column trip_distance is missing" in entry.reason
     assert quarantines(pipeline) == [("2022-04", {"schema"})]
@@ -176,10 +178,10 @@ def test_a_month_that_lacks_a_column_is_quarantined_and_keeps_no_later_one_waiti
 
 def test_quarantine_is_what_the_check_decides_and_somebody_is_paged(pipeline: Pipeline, tmp_path: Path) -> None:
     publish_broken(tmp_path, APRIL)
-    found = monitoring.check(pipeline)
+    found = drift_check.check(pipeline)
     assert (found["decision"], found["verdict"], found["alarm"]) == ("quarantine", "broken data", False)
     assert [one["check_id"] for one in found["quarantined"]] == [found["check_id"]]
-    assert monitoring.check(pipeline)["decision"] == "nothing"
+    assert drift_check.check(pipeline)["decision"] == "nothing"
     (page,) = pipeline.ledger.entries(kind="page")
     assert page.reason.startswith("2022-04 is quarantined: ")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings
+from autoops.storage import database
 from tests.conftest import CONFIG, stored_at
 from tests.postgres import PostgresServer
 

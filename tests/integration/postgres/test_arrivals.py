@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.errors import StorageUnavailable
-from autoops.logged import owned
-from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
-from autoops.serving.arrivals import Arrivals, Mark, Shipment
+from autoops.serving.log.inbox import Arrivals, Mark, Shipment
+from autoops.storage import tables
+from autoops.storage.logged import owned
+from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
 from tests.fakes import HeldClock
 from tests.integration.postgres.conftest import Connect
 from tests.integration.postgres.test_replicas import at_once

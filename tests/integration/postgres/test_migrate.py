@@ -15,13 +15,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from autoops import database, label_ids, tables
 from autoops.errors import SettingsError, StorageUnavailable
-from autoops.instances import Instance, Instances
-from autoops.logged import owned
-from autoops.loop.checks import CheckLog
-from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.loop.records.checks import CheckLog
 from autoops.settings import Settings
+from autoops.storage import database, label_ids, tables
+from autoops.storage.instances import Instance, Instances
+from autoops.storage.logged import owned
+from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
 from tests.conftest import stored_at
 from tests.eventually import eventually
 from tests.fakes import HeldClock
@@ -29,7 +29,7 @@ from tests.integration.postgres.conftest import Start, waiting
 from tests.unit.test_predictions import row
 
 MIGRATE_WHEN_TOLD = """
-from autoops import database
+from autoops.storage import database
 from autoops.settings import load_settings
 engine = database.connect(load_settings())
 engine.connect().close()

@@ -10,14 +10,14 @@ import sqlalchemy as sa
 
 from autoops.clock import SystemClock
 from autoops.errors import Conflict
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
 from tests.eventually import eventually
 from tests.integration.postgres.conftest import Start
 
 HOLD = """
-from autoops import database
+from autoops.storage import database
 from autoops.clock import SystemClock
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
 from autoops.settings import load_settings
 with Ledger(database.connect(load_settings()), SystemClock()).alone("check"):
     print("held", flush=True)

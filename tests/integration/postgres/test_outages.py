@@ -9,13 +9,13 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import database, tables
 from autoops.clock import SystemClock
 from autoops.errors import AutoOpsError, StorageUnavailable
-from autoops.instances import Instances
-from autoops.loop.ledger import Ledger
-from autoops.predictions import Label, PredictionLog, Scope
+from autoops.loop.records.ledger import Ledger
 from autoops.settings import Settings
+from autoops.storage import database, tables
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import Label, PredictionLog, Scope
 from tests.conftest import stored_at
 from tests.eventually import eventually
 from tests.integration.live_api import live_api, two_versions

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.predictions import PredictionLog, Scope
 from autoops.settings import Settings
+from autoops.storage import tables
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry
 from tests.integration.postgres.conftest import stopped

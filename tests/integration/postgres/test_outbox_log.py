@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops import database, tables
 from autoops.errors import StorageUnavailable
-from autoops.logged import owned
-from autoops.predictions import Label, PredictionLog, Scope
+from autoops.serving.log.outbox_log import OutboxLog, needs_outbox, outboxes
 from autoops.serving.metrics import Metrics
-from autoops.serving.outbox_log import OutboxLog, needs_outbox, outboxes
 from autoops.settings import Settings
+from autoops.storage import database, tables
+from autoops.storage.logged import owned
+from autoops.storage.predictions import Label, PredictionLog, Scope
 from tests.conftest import stored_at
 from tests.eventually import eventually
 from tests.fakes import HeldClock

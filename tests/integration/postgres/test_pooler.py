@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
 from autoops.errors import StorageUnavailable
-from autoops.loop.mutex import alone
-from autoops.predictions import Label, PredictionLog, Scope
+from autoops.loop.records.advisory_lock import alone
 from autoops.settings import Settings
+from autoops.storage import database
+from autoops.storage.predictions import Label, PredictionLog, Scope
 from tests.conftest import stored_at
 from tests.unit.test_predictions import NOW, row
 

@@ -9,11 +9,11 @@ from typing import TypeVar
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
 from autoops.errors import Conflict, StorageUnavailable
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
-from autoops.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.storage import tables
+from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
 from tests.eventually import eventually
 from tests.fakes import HeldClock
 from tests.integration.postgres.conftest import Connect, waiting

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops.predictions import Label, PredictionLog
+from autoops.storage.predictions import Label, PredictionLog
 from benchmarks.soaking import mix
 from benchmarks.soaking.audit import Found, audit
 from benchmarks.soaking.ledger import Ledger

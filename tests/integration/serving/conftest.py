@@ -11,13 +11,13 @@ import sqlalchemy as sa
 import uvicorn
 
 from autoops.clock import Clock, SystemClock
-from autoops.instances import Instances
-from autoops.predictions import PredictionLog
-from autoops.registry import Registry, TrainingRun
-from autoops.serving import server as api_server
+from autoops.models.registry import Registry, TrainingRun
 from autoops.serving.app import create_app
-from autoops.serving.trial import Trial, no_trial
+from autoops.serving.http import server as api_server
+from autoops.serving.model.trial import Trial, no_trial
 from autoops.settings import Serving, Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
 from tests.bundles import three_speeds
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry

@@ -11,11 +11,11 @@ import httpx
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
-from autoops.instances import Instances
-from autoops.predictions import PredictionLog
-from autoops.registry import Registry
-from autoops.serving.keys_file import add_key, new_secret
+from autoops.models.registry import Registry
+from autoops.serving.auth.keys_file import add_key, new_secret
 from autoops.settings import Security, Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
 from tests.eventually import eventually
 from tests.integration.serving.conftest import serving, with_serving
 

@@ -8,13 +8,13 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import database
 from autoops.clock import SystemClock
-from autoops.instances import Instances
-from autoops.predictions import LoggedPrediction, PredictionLog, Scope
-from autoops.registry import CHAMPION, TrainingRun
-from autoops.serving.schemas import Problem
+from autoops.models.registry import CHAMPION, TrainingRun
+from autoops.serving.payloads.schemas import Problem
 from autoops.settings import Settings, Storage
+from autoops.storage import database
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import LoggedPrediction, PredictionLog, Scope
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP, Start, serving, with_serving

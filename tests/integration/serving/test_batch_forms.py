@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator
 
-from autoops.predictions import PredictionLog, Scope
-from autoops.serving import schemas
-from autoops.serving.answers import ARROW_FIELDS
-from autoops.serving.arrow import MEDIA_TYPE
-from autoops.serving.bodies import JSON
+from autoops.serving.payloads import schemas
+from autoops.serving.payloads.arrow import MEDIA_TYPE
+from autoops.serving.payloads.bodies import JSON
+from autoops.serving.payloads.responses import ARROW_FIELDS
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.arrow_streams import stream, trip_table
 from tests.fakes import FakeRegistry, HeldClock
 from tests.integration.serving.conftest import TRIP, Start

@@ -14,9 +14,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import database, tables
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import Settings
+from autoops.storage import database, tables
 from tests import serving_app
 from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry

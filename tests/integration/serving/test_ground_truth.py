@@ -4,9 +4,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.predictions import PredictionLog, Scope
-from autoops.serving.schemas import GroundTruthReceipt
+from autoops.serving.payloads.schemas import GroundTruthReceipt
+from autoops.storage import tables
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.integration.serving.conftest import TRIP
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models.registry import CHAMPION, TrainingRun
 from tests.fakes import DirectoryRegistry
 from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_bad_input import problem_of

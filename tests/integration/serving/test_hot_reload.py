@@ -8,10 +8,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops.bundle import GOLDEN, MODEL
-from autoops.predictions import PredictionLog, Scope
-from autoops.registry import CHAMPION
-from autoops.serving.trial import Bounds, Cancellation, in_process
+from autoops.models.bundle import GOLDEN, MODEL
+from autoops.models.registry import CHAMPION
+from autoops.serving.model.trial import Bounds, Cancellation, in_process
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.bundles import make_endless
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry

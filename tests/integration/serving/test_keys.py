@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
-from autoops.instances import Instances
-from autoops.predictions import PredictionLog, Scope
 from autoops.serving.app import create_app
-from autoops.serving.keys_file import revoke_key
+from autoops.serving.auth.keys_file import revoke_key
 from autoops.settings import Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP

@@ -5,11 +5,11 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
-from autoops.instances import Instances
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.predictions import PredictionLog
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import MLflow, Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
 from tests.eventually import eventually
 from tests.integration.serving.conftest import TRIP, serving, with_serving
 

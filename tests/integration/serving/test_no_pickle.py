@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from autoops import bundle
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models import bundle
+from autoops.models.registry import CHAMPION, TrainingRun
 from tests.bundles import FEATURES, synthetic_trips
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry

@@ -11,9 +11,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops.predictions import PredictionLog, Scope
-from autoops.serving import app, connections, server
+from autoops.serving import app
+from autoops.serving.http import connections, server
 from autoops.settings import Settings
+from autoops.storage.predictions import PredictionLog, Scope
 from tests.eventually import eventually
 from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of

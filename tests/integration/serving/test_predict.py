@@ -6,12 +6,12 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from autoops import tables
-from autoops.bundle import verify
-from autoops.instances import Instance, Instances
-from autoops.predictions import LIVE, PredictionLog, Scope
-from autoops.scoring import Scorer
-from autoops.serving import schemas
+from autoops.models.bundle import verify
+from autoops.models.scoring import Scorer
+from autoops.serving.payloads import schemas
+from autoops.storage import tables
+from autoops.storage.instances import Instance, Instances
+from autoops.storage.predictions import LIVE, PredictionLog, Scope
 from autoops.trips import columns_of
 from tests.bundles import synthetic_trips
 from tests.eventually import eventually

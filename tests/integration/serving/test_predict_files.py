@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.mlflow_registry import MlflowRegistry
-from autoops.predictions import PredictionLog, Scope
-from autoops.registry import CHAMPION, TrainingRun
-from autoops.scoring import load_version
-from autoops.serving.last_served import LastServed
+from autoops.models.registry import CHAMPION, TrainingRun
+from autoops.models.scoring import load_version
+from autoops.serving.model.last_served import LastServed
 from autoops.settings import CONFIG_VARIABLE, PREFIX, MLflow
+from autoops.storage.predictions import PredictionLog, Scope
 from autoops.trips import columns_of
 from tests import verbs
 from tests.bundles import synthetic_trips

@@ -1,7 +1,7 @@
 import httpx
 import sqlalchemy as sa
 
-from autoops.registry import CHAMPION
+from autoops.models.registry import CHAMPION
 from autoops.settings import Settings
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry

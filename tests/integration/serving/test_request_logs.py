@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from autoops.registry import CHAMPION, TrainingRun
+from autoops.models.registry import CHAMPION, TrainingRun
 from tests.fakes import DirectoryRegistry
 from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_durability import process
@@ -65,7 +65,7 @@ def test_every_line_is_one_object_of_the_schema(session: Session) -> None:
         assert {"@timestamp", "log.level", "message", "ecs.version", "service", "event"} <= set(line)
         assert (line["service"]["name"], line["event"]["dataset"]) == ("autoops-api", "autoops.api")
     loggers = {line["log"]["logger"] for line in session.lines}
-    assert {"uvicorn.error", "autoops.serving.holder"} <= loggers
+    assert {"uvicorn.error", "autoops.serving.model.holder"} <= loggers
     assert len({line["process"]["pid"] for line in session.lines}) == 1
 
 

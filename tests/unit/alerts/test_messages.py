@@ -8,8 +8,8 @@ import typer.main
 
 from autoops.alerts.messages import WORDS, Facts, message
 from autoops.cli import app
-from autoops.loop.ledger import Entry, Incident
-from autoops.settings import AlertEvent
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.settings.types import AlertEvent
 
 NOW = datetime(2026, 3, 1, 14, 5, 9, tzinfo=UTC)
 INCIDENT = Incident(7, NOW, None, None, "drift", "slower", 3, "waiting_for_approval", None, None)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autoops.backtest.intervals import Days, averaged, degradation_avoided, difference
+from autoops.backtest.results.intervals import Days, averaged, degradation_avoided, difference
 from autoops.settings import Gate
 
 GATE = Gate()

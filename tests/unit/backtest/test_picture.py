@@ -5,9 +5,9 @@ from pathlib import Path
 import matplotlib.image as image
 import pytest
 
-from autoops.backtest import picture
-from autoops.backtest.summary import summarise
-from autoops.backtest.table import tables
+from autoops.backtest.results import picture
+from autoops.backtest.results.summary import summarise
+from autoops.backtest.results.table import tables
 from autoops.settings import Gate
 from tests.unit.backtest.walks import month, retraining, walked
 

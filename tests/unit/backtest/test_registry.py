@@ -6,7 +6,7 @@ import pytest
 
 from autoops.backtest.registry import LocalRegistry
 from autoops.errors import BundleError, NotFound
-from autoops.registry import CHALLENGER, CHAMPION
+from autoops.models.registry import CHALLENGER, CHAMPION
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoops.backtest.summary import summarise
+from autoops.backtest.results.summary import summarise
 from autoops.months import Month
 from autoops.settings import Gate
 from tests.unit.backtest.walks import month, retraining, walked

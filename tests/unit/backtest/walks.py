@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoops.backtest.walk import Walked
+from autoops.backtest.simulation import Walked
 
 DAYS = 10
 ROWS = 100

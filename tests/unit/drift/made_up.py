@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from autoops.bundle import Manifest
 from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference
 from autoops.drift.thresholds import Thresholds
+from autoops.models.bundle import Manifest
 from autoops.settings import Drift
 from autoops.trips import TARGET
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from autoops import bundle
 from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds
+from autoops.models import bundle
 from autoops.settings import Drift
 from tests.unit.drift.made_up import DRIFT, IMPORTANCES, calibrated, later, manifest, trips
 

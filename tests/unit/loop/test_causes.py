@@ -6,7 +6,7 @@ import pytest
 
 from autoops.drift.monitor import Reference
 from autoops.drift.verdict import DriftVerdict, FeatureResult
-from autoops.loop.causes import root_cause
+from autoops.loop.monitor.slice_analysis import root_cause
 from autoops.trips import TARGET
 
 ORDINARY = DriftVerdict("drift", True, "slower", 2_000, 2_000)

@@ -1,7 +1,7 @@
 """Which checks leave a page to look at."""
 
 from autoops.drift.verdict import DetectorResult, DriftVerdict
-from autoops.loop.check_report import wants_page
+from autoops.loop.monitor.check_report import wants_page
 
 
 def verdict(*findings: str) -> DriftVerdict:

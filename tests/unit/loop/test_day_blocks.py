@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from autoops.loop.day_blocks import LONGEST_WAIT_DAYS, DayBlocks, Estimate, Spread, further_days
+from autoops.loop.decide.day_blocks import LONGEST_WAIT_DAYS, DayBlocks, Estimate, Spread, further_days
 
 RESAMPLES = 500
 

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from autoops import database
-from autoops.loop.checks import CheckLog
-from autoops.loop.figures import LoopFigures, registry_of
-from autoops.loop.ledger import Ledger
+from autoops.loop.metrics.collector import LoopFigures, registry_of
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.storage import database
 from tests.conftest import stored_at
 from tests.fakes import HeldClock
 
@@ -140,6 +140,7 @@ def test_a_database_that_is_away_is_all_that_is_told(settings: Any, clock: HeldC
 
 def test_it_needs_nothing_of_the_pipeline() -> None:
     """The exporter runs in the API's image."""
-    look = "import sys, autoops.bootstrap, autoops.loop.figures; print({'pandas', 'sklearn', 'scipy'} & {*sys.modules})"
+    imports = "import sys, autoops.bootstrap, autoops.loop.metrics.collector"
+    look = f"{imports}; print({{'pandas', 'sklearn', 'scipy'}} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

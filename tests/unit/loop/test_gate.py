@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoops.loop.day_blocks import MIN_DAYS
-from autoops.loop.gate import Footprint, GateVerdict, at_look, decide
+from autoops.loop.decide.day_blocks import MIN_DAYS
+from autoops.loop.decide.gate import Footprint, GateVerdict, at_look, decide
 from autoops.settings import Gate
 
 GATE = Gate(resamples=400)

@@ -1,6 +1,6 @@
 import pytest
 
-from autoops.loop.label_lag import LabelLag, duration
+from autoops.loop.data.label_lag import LabelLag, duration
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotFound
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
 from tests.fakes import HeldClock
 
 

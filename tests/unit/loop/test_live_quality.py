@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops.loop.live_quality import quality_of
-from autoops.loop.windows import Ends, Window
-from autoops.predictions import LIVE, LabelledPrediction, LoggedPrediction
+from autoops.loop.data.live_quality import quality_of
+from autoops.loop.data.windows import Ends, Window
+from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction
 from autoops.trips import TARGET
 
 ROUTES = list(product(range(1, 6), range(1, 6)))

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoops.loop import gate
-from autoops.loop.paired_days import DayErrors, PairedDays, by_day, compare, merged
+from autoops.loop.decide import gate
+from autoops.loop.decide.paired_days import DayErrors, PairedDays, by_day, compare, merged
 from autoops.settings import Gate
 
 GATE = Gate(resamples=400)

@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoops.loop.gate import GateDecision, GateVerdict
-from autoops.loop.policy import Freeze, JudgedWindow, Lately, after_promotion, decide, remedy, unjudged
+from autoops.loop.decide.gate import GateDecision, GateVerdict
+from autoops.loop.decide.policy import Freeze, JudgedWindow, Lately, after_promotion, decide, remedy, unjudged
 from autoops.settings import Drift
 
 DRIFT = Drift(alarms_needed=2, alarms_of=3, cooldown_days=7)

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoops.loop.checks import Check
-from autoops.loop.ledger import Incident
-from autoops.loop.recovery import recovered
+from autoops.loop.monitor.recovery import recovered
+from autoops.loop.records.checks import Check
+from autoops.loop.records.ledger import Incident
 
 BEGIN = datetime(2022, 4, 1, tzinfo=UTC)
 DETECTORS = {"D": "data drift", "L": "loss"}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from autoops.ingestion.quality import Finding, Quality
-from autoops.loop.live_quality import _findings
-from autoops.loop.report import _grew
+from autoops.loop.data.live_quality import _findings
+from autoops.loop.reports.report import _grew
 
 
 def group(name: str, before: float, now: float, stands_out: bool) -> dict[str, Any]:

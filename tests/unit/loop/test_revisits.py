@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoops.loop.policy import Freeze, Lately
-from autoops.loop.revisits import Age, Undecided, look_again, overtaken, refresh, second_look
+from autoops.loop.decide.policy import Freeze, Lately
+from autoops.loop.decide.reevaluation import Age, Undecided, look_again, overtaken, refresh, second_look
 from autoops.months import Month
 
 NOW = datetime(2022, 6, 1, tzinfo=UTC)

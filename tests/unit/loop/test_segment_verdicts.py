@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from autoops.loop.day_blocks import DayBlocks
-from autoops.loop.segment_verdicts import SegmentVerdict, judge_segments
+from autoops.loop.decide.day_blocks import DayBlocks
+from autoops.loop.decide.segment_verdicts import SegmentVerdict, judge_segments
 from autoops.settings import Gate
 
 GATE = Gate(resamples=500, segment_margin=0.1, min_segment_rows=100)

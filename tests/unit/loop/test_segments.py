@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from autoops.loop.segments import FAMILIES, segments_of
+from autoops.loop.decide.segments import FAMILIES, segments_of
 from autoops.months import NEW_YORK
 from autoops.settings import Gate
 from autoops.trips import Columns

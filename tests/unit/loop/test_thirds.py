@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoops.loop.thirds import Attempt, Moments, Span, split, unjudged
+from autoops.loop.data.sub_windows import Attempt, Moments, Span, split, unjudged
 
 MAY = datetime(2022, 5, 1, 4, tzinfo=UTC)
 TRAINED = MAY - timedelta(days=1)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops.loop.window_errors import errors_of
+from autoops.loop.monitor.window_errors import errors_of
 from autoops.trips import TARGET
 
 

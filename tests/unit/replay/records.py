@@ -6,10 +6,10 @@ The further acts: v3 is forced in in July and rolled back, and August is broken 
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
-from autoops.loop.checks import Check
-from autoops.loop.ledger import Entry, Incident
+from autoops.loop.records.checks import Check
+from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
-from autoops.replay.acts import broken_data, regret
+from autoops.replay.demo.scenarios import broken_data, regret
 from autoops.replay.tally import Answer, Tally
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)

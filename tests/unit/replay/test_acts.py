@@ -5,7 +5,7 @@ import pytest
 
 from autoops.errors import InputError
 from autoops.months import Month
-from autoops.replay.acts import Prompter, broken_data, parse_choice, regret
+from autoops.replay.demo.scenarios import Prompter, broken_data, parse_choice, regret
 from autoops.services.airflow import AirflowClient, DagRun
 
 FIRST = [Month(2023, 1), Month(2023, 2), Month(2023, 3)]

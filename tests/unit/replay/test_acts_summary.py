@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from autoops.replay.acts_summary import ActsSummary, BrokenMonth, Regret, acts_summary
+from autoops.replay.demo.scenario_summary import ActsSummary, BrokenMonth, Regret, acts_summary
 from tests.unit.replay.records import (
     ACTS,
     ACTS_CHECKS,

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from autoops.replay import closing
-from autoops.replay.outcome import Outcome
+from autoops.replay.demo import closing
+from autoops.replay.demo.outcome import Outcome
 from autoops.settings import Settings
 from tests.unit.replay.records import CHECKS, ENTRIES, incident, tally
 from tests.unit.replay.test_summary import HELD, WITH_ACTS

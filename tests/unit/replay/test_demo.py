@@ -9,8 +9,8 @@ import pytest
 
 from autoops.errors import Conflict, NotPublished
 from autoops.months import Month, month_range
-from autoops.replay import demo, stage
-from autoops.replay.demo import DemoOptions
+from autoops.replay.demo import demo, stage
+from autoops.replay.demo.demo import DemoOptions
 from autoops.settings import CONFIG_VARIABLE, Settings
 from tests.conftest import CONFIG
 from tests.unit.replay.worlds import write_month

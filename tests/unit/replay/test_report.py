@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from autoops.months import Month
-from autoops.replay.charts import figure, marks_of
-from autoops.replay.closing import figures
-from autoops.replay.outcome import Outcome
-from autoops.replay.report import write_report
+from autoops.replay.demo.charts import figure, marks_of
+from autoops.replay.demo.closing import figures
+from autoops.replay.demo.outcome import Outcome
+from autoops.replay.demo.report import write_report
 from autoops.replay.tally import Tally
 from tests.unit.replay.records import (
     ACTS_CHECKS,

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from autoops.errors import Conflict
-from autoops.replay import stage
+from autoops.replay.demo import stage
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from autoops.errors import ServiceUnavailable
 from autoops.ingestion.source import DirectorySource
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.ledger import Ledger
 from autoops.months import Month, month_range
-from autoops.replay.story import Story
-from autoops.replay.timeline import Timeline
-from autoops.replay.witness import Witness
-from autoops.replay.worlds import World
+from autoops.replay.demo.observer import Witness
+from autoops.replay.demo.story import Story
+from autoops.replay.demo.timeline import Timeline
+from autoops.replay.demo.worlds import World
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.settings import Settings
 from tests.fakes import HeldClock

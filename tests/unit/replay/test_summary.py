@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from autoops.replay.acts_summary import acts_summary
-from autoops.replay.summary import SAMPLE, Step, Summary, alarm_to_served_s, incident_months, parts_of
+from autoops.replay.demo.scenario_summary import acts_summary
+from autoops.replay.demo.summary import SAMPLE, Step, Summary, alarm_to_served_s, incident_months, parts_of
 from tests.unit.replay.records import (
     ACTS,
     ACTS_CHECKS,

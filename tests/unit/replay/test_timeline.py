@@ -3,7 +3,7 @@ import re
 
 from rich.console import Console
 
-from autoops.replay.timeline import Timeline
+from autoops.replay.demo.timeline import Timeline
 from tests.unit.replay.records import entry
 
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from autoops.loop.checks import CheckLog
-from autoops.loop.ledger import Ledger
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
 from autoops.months import Month
-from autoops.replay.witness import Witness, settles
+from autoops.replay.demo.observer import Witness, settles
 from tests.fakes import HeldClock
 from tests.unit.replay.records import CHECKS, at
 

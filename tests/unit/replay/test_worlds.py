@@ -9,8 +9,8 @@ from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range, parse_months
-from autoops.replay import worlds
-from autoops.replay.demo import DemoOptions
+from autoops.replay.demo import worlds
+from autoops.replay.demo.demo import DemoOptions
 from autoops.trips import TARGET
 from tests.unit.replay.worlds import write_month
 

@@ -1,6 +1,6 @@
 import pytest
 
-from autoops.serving.accept import preferred
+from autoops.serving.payloads.accept import preferred
 
 OFFERED = ("application/json", "application/vnd.apache.arrow.stream")
 

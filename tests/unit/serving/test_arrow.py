@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoops.errors import InputError
-from autoops.serving import arrow
-from autoops.serving.batch import Batch
-from autoops.serving.refusals import BrokenStream, InvalidTrips, TooManyRows
+from autoops.serving.payloads import arrow
+from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.validation_errors import BrokenStream, InvalidTrips, TooManyRows
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 from tests.arrow_streams import stream, trip_table, watched_memory
 

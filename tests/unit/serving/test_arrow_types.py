@@ -15,11 +15,11 @@ import pytest
 
 from autoops.ingestion.sample import write_sample
 from autoops.months import NEW_YORK, Month
-from autoops.serving import arrow
-from autoops.serving.arrow_columns import COLUMNS
-from autoops.serving.batch import Batch
-from autoops.serving.parquet import Scored, score
-from autoops.serving.refusals import BrokenStream, InvalidTrips
+from autoops.serving.offline.parquet import Scored, score
+from autoops.serving.payloads import arrow
+from autoops.serving.payloads.arrow_columns import COLUMNS
+from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.validation_errors import BrokenStream, InvalidTrips
 from tests.arrow_streams import stream, trip_table
 
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]

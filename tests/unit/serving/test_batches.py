@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from autoops import bundle
 from autoops.features import feature_matrix
-from autoops.scoring import Cores, Scorer
-from autoops.serving.batch import of_columns
-from autoops.serving.batches import Batches
-from autoops.serving.refusals import InvalidTrips
-from autoops.serving.schemas import TripColumns
+from autoops.models import bundle
+from autoops.models.scoring import Cores, Scorer
+from autoops.serving.payloads.batch import of_columns
+from autoops.serving.payloads.schemas import TripColumns
+from autoops.serving.payloads.validation_errors import InvalidTrips
+from autoops.serving.predict.batches import Batches
 from autoops.trips import columns_of
 from tests.bundles import FEATURES, small_training_run, synthetic_trips
 

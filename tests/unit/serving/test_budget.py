@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from autoops.errors import BundleError, SettingsError
-from autoops.registry import ModelVersion
-from autoops.serving.budget import Budget, available_bytes, check_limit
+from autoops.models.registry import ModelVersion
+from autoops.serving.model.budget import Budget, available_bytes, check_limit
 
 MB = 1_000_000
 CONTAINER = {

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from autoops.serving.coalescing import Coalesced
+from autoops.serving.model.coalescing import Coalesced
 
 
 def test_who_asks_while_it_runs_shares_the_run_after_it() -> None:

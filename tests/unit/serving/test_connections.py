@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from autoops.serving import connections
-from autoops.serving import server as api_server
+from autoops.serving.http import connections
+from autoops.serving.http import server as api_server
 from autoops.settings import Serving, Settings
 from tests.eventually import eventually
 from tests.ports import free_port

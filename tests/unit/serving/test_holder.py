@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from autoops.bundle import MODEL, sha256_of
-from autoops.bundle_cache import KEPT, fetch_bundle
 from autoops.errors import RegistryUnavailable
-from autoops.registry import CHAMPION, TrainingRun
-from autoops.serving.budget import Budget
-from autoops.serving.holder import Holder, Outcome
-from autoops.serving.last_served import FILE, LastServed
-from autoops.serving.loading import Loading
-from autoops.serving.quarantine import RETRY
-from autoops.serving.trial import Bounds, Cancellation, Hung, Trial
+from autoops.models.bundle import MODEL, sha256_of
+from autoops.models.bundle_cache import KEPT, fetch_bundle
+from autoops.models.registry import CHAMPION, TrainingRun
+from autoops.serving.model.blocked import RETRY
+from autoops.serving.model.budget import Budget
+from autoops.serving.model.holder import Holder, Outcome
+from autoops.serving.model.last_served import FILE, LastServed
+from autoops.serving.model.loading import Loading
+from autoops.serving.model.trial import Bounds, Cancellation, Hung, Trial
 from tests.bundles import three_speeds
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry, HeldClock

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from autoops.errors import Conflict, InputError, NotFound, SettingsError
-from autoops.serving.keys import Keys, configured, read_keys
-from autoops.serving.keys_file import add_key, new_secret, revoke_key
+from autoops.serving.auth.keys import Keys, configured, read_keys
+from autoops.serving.auth.keys_file import add_key, new_secret, revoke_key
 from autoops.settings import Settings
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

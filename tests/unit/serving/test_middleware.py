@@ -5,8 +5,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoops.errors import ServiceUnavailable
+from autoops.serving.http.middleware import STOPPING, Admission, RequestLayer, path_of
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import STOPPING, Admission, RequestLayer, path_of
 
 POST: Scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "headers": []}
 

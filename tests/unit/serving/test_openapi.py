@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from autoops.serving import openapi
+from autoops.serving.http import openapi
 
 
 class Counted(FastAPI):

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Label
-from autoops.serving import outbox as module
-from autoops.serving.arrivals import Mark, Receipt
-from autoops.serving.outbox import Outbox
-from autoops.serving.outbox_folder import HeldOutbox, OutboxFolder
+from autoops.serving.log import outbox as module
+from autoops.serving.log.inbox import Mark, Receipt
+from autoops.serving.log.outbox import HeldOutbox, Outbox, OutboxFolder
+from autoops.storage.predictions import Label
 from tests.open_files import open_files
 from tests.unit.serving.test_prediction_log import MOMENT, row
 from tests.unit.test_predictions import columns

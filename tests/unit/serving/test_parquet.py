@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from autoops import bundle
 from autoops.errors import AutoOpsError, CorruptFile, InputError, ServiceUnavailable
-from autoops.scoring import Cores, Scorer
-from autoops.serving.batch import Batch
-from autoops.serving.parquet import LocalModel, Scored, score
-from autoops.serving.refusals import InvalidTrips
+from autoops.models import bundle
+from autoops.models.scoring import Cores, Scorer
+from autoops.serving.offline.parquet import LocalModel, Scored, score
+from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.validation_errors import InvalidTrips
 from autoops.trips import columns_of
 from tests.arrow_streams import trip_table, watched_memory
 from tests.bundles import small_training_run, synthetic_trips

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops import database
 from autoops.errors import StorageUnavailable
-from autoops.predictions import LIVE, LoggedPrediction, PredictionLog, Scope
 from autoops.settings import Settings
+from autoops.storage import database
+from autoops.storage.predictions import LIVE, LoggedPrediction, PredictionLog, Scope
 
 MOMENT = datetime(2023, 1, 10, 15, 30, 0, 123456, tzinfo=UTC)
 

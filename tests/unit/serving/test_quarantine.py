@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from autoops.errors import BundleError, RegistryUnavailable
-from autoops.registry import ModelVersion
-from autoops.serving.quarantine import INTERRUPTED, LONGEST, RETRY, Failure, Quarantine
+from autoops.models.registry import ModelVersion
+from autoops.serving.model.blocked import INTERRUPTED, LONGEST, RETRY, Failure, Quarantine
 from tests.fakes import HeldClock
 
 BROKEN, FULL_DISK, BROKEN_OFF = BundleError("broken"), OSError(28, "No space left"), RegistryUnavailable("broken off")

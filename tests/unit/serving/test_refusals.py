@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autoops.serving.refusals import InvalidTrips, Refusals
+from autoops.serving.payloads.validation_errors import InvalidTrips, Refusals
 
 
 def said(refusals: Refusals) -> tuple[str, list[str]]:

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from autoops.errors import StorageUnavailable
-from autoops.predictions import Label, LoggedPrediction
-from autoops.serving import relay as module
-from autoops.serving.arrivals import Arrivals, Receipt, Shipment
-from autoops.serving.outbox import Outbox
-from autoops.serving.outbox_folder import HeldOutbox, OutboxFolder
-from autoops.serving.relay import Relay
+from autoops.serving.log import forwarder as module
+from autoops.serving.log.forwarder import Relay
+from autoops.serving.log.inbox import Arrivals, Receipt, Shipment
+from autoops.serving.log.outbox import HeldOutbox, Outbox, OutboxFolder
+from autoops.storage.predictions import Label, LoggedPrediction
 from tests.eventually import eventually
 from tests.unit.serving.test_prediction_log import MOMENT, row
 

@@ -5,8 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from autoops.serving import arrow
-from autoops.serving.remote import RemoteModel
+from autoops.serving.offline.remote import RemoteModel
+from autoops.serving.payloads import arrow
 from tests.arrow_streams import trip_table
 
 

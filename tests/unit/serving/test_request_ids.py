@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from autoops.serving.http.middleware import Admission, RequestLayer
+from autoops.serving.http.request_ids import HEADER, Identified
 from autoops.serving.metrics import Metrics
-from autoops.serving.middleware import Admission, RequestLayer
-from autoops.serving.request_ids import HEADER, Identified
 
 REQUEST: Scope = {"type": "http", "method": "POST", "path": "/a b", "raw_path": b"/a%20b", "headers": []}
 STARTED: Message = {"type": "http.response.start", "status": 201, "headers": [(b"a", b"b")]}

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from autoops.features import hour_of_day
 from autoops.months import NEW_YORK
-from autoops.serving.moment import EARLIEST, LATEST
-from autoops.serving.predictor import _columns
-from autoops.serving.schemas import GroundTruth, Trip, TripBatch
+from autoops.serving.payloads.schemas import GroundTruth, Trip, TripBatch
+from autoops.serving.payloads.timestamps import EARLIEST, LATEST
+from autoops.serving.predict.predictor import _columns
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 
 TRIP: dict[str, Any] = {"trip_distance": 2.3, "pickup_location_id": 74, "dropoff_location_id": 41}

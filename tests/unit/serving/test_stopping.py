@@ -6,7 +6,7 @@ import threading
 import time
 
 from autoops.errors import StorageUnavailable
-from autoops.serving.stopping import DRAIN_S, LAST_ACTION_S, SEND_ON_S, sign_off, stops_within_s
+from autoops.serving.shutdown import DRAIN_S, LAST_ACTION_S, SEND_ON_S, sign_off, stops_within_s
 from autoops.settings import Settings
 
 PATIENT_S = 60
@@ -49,7 +49,7 @@ def test_a_stop_takes_no_longer_than_its_parts_together(settings: Settings) -> N
 
 HANGS = """
 import asyncio, sys, threading
-from autoops.serving.stopping import ends_in_time
+from autoops.serving.shutdown import ends_in_time
 
 async def app(scope, receive, send):
     await receive()

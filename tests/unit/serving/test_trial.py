@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoops.bundle import MODEL
-from autoops.serving.trial import Bounds, Cancellation, Cancelled, Crashed, Hung, _judge, in_process
+from autoops.models.bundle import MODEL
+from autoops.serving.model.trial import Bounds, Cancellation, Cancelled, Crashed, Hung, _judge, in_process
 from tests.bundles import FEATURES, make_endless, small_training_run
 from tests.eventually import eventually
 

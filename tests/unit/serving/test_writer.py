@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from autoops.errors import ServiceUnavailable, StorageUnavailable
-from autoops.serving.writer import Writer
+from autoops.serving.log.writer import Writer
 
 
 class Database:

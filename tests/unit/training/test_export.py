@@ -12,9 +12,9 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
-from autoops import bundle
 from autoops.errors import BundleError
-from autoops.scoring import Scorer
+from autoops.models import bundle
+from autoops.models.scoring import Scorer
 from autoops.settings import Model
 from autoops.training import export
 from autoops.training.train import Trained, train

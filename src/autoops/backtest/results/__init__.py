@@ -1,0 +1,1 @@
+"""What came of the simulations: intervals, tables and the picture."""

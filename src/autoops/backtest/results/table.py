@@ -1,0 +1,91 @@
+"""The result as lines and tables for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoops.backtest.policies import BLIND, FROZEN
+from autoops.backtest.results.intervals import days_of
+from autoops.backtest.results.summary import begun_in, retrainings_of
+from autoops.backtest.simulation import Order, Walked
+
+Table = tuple[str, list[str], list[list[str]]]
+"""Title, columns, rows."""
+
+
+def told(order: Order, walked: Walked) -> str:
+    done = retrainings_of(walked)
+    promoted = sum(one["promoted"] for one in begun_in(walked))
+    mae = days_of(walked["months"]).mae
+    return f"{order.name}: MAE {mae:.3f} min, {len(done)} retrained, {promoted} promoted"
+
+
+def tables(result: Mapping[str, Any]) -> list[Table]:
+    """For each label lag: errors, what was done for them, and autoops against its controls."""
+    return [table for run in result["runs"] for table in (_errors(run), _efforts(run), _comparisons(run)) if table[2]]
+
+
+def _errors(run: Mapping[str, Any]) -> Table:
+    months = next(iter(run["policies"].values()))["per_month"]
+    trips = sum(month["rows"] for month in months)
+    title = f"{_lag(run)}: minutes of error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
+    rows = [
+        [
+            name,
+            f"{policy['mae']:.3f}",
+            "–" if name == FROZEN else interval(policy["difference_to_frozen"], policy["low"], policy["high"]),
+            _share(policy["degradation_avoided"]),
+        ]
+        for name, policy in run["policies"].items()
+    ]
+    return title, ["policy", "MAE", "against frozen", "degradation avoided"], rows
+
+
+def _efforts(run: Mapping[str, Any]) -> Table:
+    outcomes = ["promoted", "rejected", "inconclusive", "rolled_back"]
+    rows = [
+        [
+            name,
+            _retrained(policy),
+            ", ".join(f"{policy[outcome]:.3g}" for outcome in outcomes),
+            f"{policy['cpu_seconds']:.0f}",
+            _delay(policy),
+        ]
+        for name, policy in run["policies"].items()
+    ]
+    columns = ["policy", "retrained", "promoted, rejected, inconclusive, rolled back", "CPU s", "found, days"]
+    return f"{_lag(run)}: what was done", columns, rows
+
+
+def _retrained(policy: Mapping[str, Any]) -> str:
+    """Second looks stand apart: they train nothing."""
+    looks = policy["second_looks"]
+    return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
+
+
+def _comparisons(run: Mapping[str, Any]) -> Table:
+    rows = [
+        [f"{one['policy']} − {one['against']}", interval(one["estimate"], one["low"], one["high"])]
+        for one in run["comparisons"]
+    ]
+    maes = [seed["mae"] for seed in run["policies"].get(BLIND, {}).get("seeds", [])]
+    if maes:
+        rows.append([f"MAE of {len(maes)} draws of blind", f"{min(maes):.3f} to {max(maes):.3f}"])
+    return f"{_lag(run)}: autoops and its controls, minutes", ["", ""], rows
+
+
+def _lag(run: Mapping[str, Any]) -> str:
+    return f"Label lag {run['label_lag_months']} months"
+
+
+def _share(avoided: Mapping[str, float] | None) -> str:
+    return "–" if avoided is None else f"{avoided['estimate']:.0%} [{avoided['low']:.0%}, {avoided['high']:.0%}]"
+
+
+def _delay(policy: Mapping[str, Any]) -> str:
+    """Of a change that is known, until the policy found it by itself."""
+    delay = policy.get("detection_delay_days")
+    return "–" if delay is None else f"{delay:g}"
+
+
+def interval(estimate: float, low: float, high: float) -> str:
+    return f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -1,0 +1,132 @@
+"""One policy at one label lag through all months."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from autoops.backtest.calendar import Step, publications, steps
+from autoops.backtest.challengers import Challengers
+from autoops.backtest.fingerprint import WALK_CODE, code, fingerprint, walk_settings
+from autoops.backtest.installation import Installation, installed
+from autoops.backtest.policies import Policy, draw, policy_named
+from autoops.backtest.served import Served, write_whole
+from autoops.errors import NoChampion
+from autoops.ingestion.source import DirectorySource
+from autoops.ingestion.store import MonthStore
+from autoops.models.registry import champion_of
+from autoops.months import Month
+from autoops.settings import Settings
+
+Walked = dict[str, Any]
+"""policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks and what was done."""
+
+
+Progress = Callable[[], None]
+"""Called after each month."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """`retrainings` is how many autoops made, `seed` draws their months: blind's alone. `workspace` holds `raw` and
+    clean `months`, and what is kept between walks."""
+
+    policy: str
+    lag_months: int
+    months: tuple[Month, ...]
+    settings: Settings
+    workspace: Path
+    retrainings: int = 0
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        seed = "" if self.seed is None else f"-seed-{self.seed}"
+        return f"{self.policy}-lag-{self.lag_months}{seed}"
+
+    def kept_at(self) -> Path:
+        """Where the result is, once there is one: another place where anything that it depends on changes."""
+        store = MonthStore(self.workspace / "months")
+        digests = [ingested and ingested.digest for ingested in map(store.get, self.months)]
+        depends = [self.name, digests, walk_settings(self.settings), self.retrainings, code(WALK_CODE)]
+        return self.workspace / "walks" / f"{self.name}-{fingerprint(*depends)}.json"
+
+
+def walk(order: Order, progress: Progress) -> Walked:
+    """The result that is kept, or a walk from the start: what a killed one has trained and scored is found again."""
+    path = order.kept_at()
+    if path.is_file():
+        kept: Walked = json.loads(path.read_text())
+        return kept
+    walked = _walk(order, progress)
+    write_whole(path, json.dumps(walked))
+    return walked
+
+
+def _walk(order: Order, progress: Progress) -> Walked:
+    place, window = order.workspace, order.settings.training.window_months
+    served = Served(MonthStore(place / "months"), place / "errors")
+    ahead = steps(order.months, window, order.lag_months)
+    out = publications(ahead)
+    drawn = [] if order.seed is None else draw(out, order.retrainings, order.seed)
+    policy = policy_named(order.policy, out, served, drawn)
+    raw, home = DirectorySource(place / "raw"), place / "homes" / order.name
+    months: list[dict[str, Any]] = []
+    with installed(
+        order.settings, home, raw, order.months[0], order.months[window - 1], Challengers(place / "challengers")
+    ) as installation:
+        _first_version(installation)
+        for step in ahead:
+            months.append(_step(installation, served, policy, step))
+            progress()
+    about = {"policy": order.policy, "lag": order.lag_months, "seed": order.seed}
+    return about | {"cpu_seconds": sum(month["cpu_seconds"] for month in months), "months": months}
+
+
+def _first_version(installation: Installation) -> None:
+    first = installation.retrain(reason="first model")
+    if not first.promoted:
+        raise NoChampion(f"the first version is not promoted: {first.reason}")
+
+
+def _step(installation: Installation, served: Served, policy: Policy, step: Step) -> dict[str, Any]:
+    champion = champion_of(installation.pipeline.registry)
+    errors = served.errors(installation.pipeline, champion, step.month)
+    installation.clock.move_to(step.month.ends_at)
+    begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
+    retrainings = []
+    if step.published is not None:
+        installation.source.publish(step.published)
+        retrainings = policy.act(installation, step)
+    kept = sum(retraining.kept_cpu_s for retraining in retrainings)
+    return {
+        "month": str(step.month),
+        "errors": asdict(errors),
+        "version": champion.number,
+        "training_months": champion.tags["training_months"].split(","),
+        "cpu_seconds": time.process_time() - begun + kept,
+        "rolled_back": _rollbacks(installation) - undone,
+        "checks": _judged(installation)[judged:],
+        "retrainings": [asdict(retraining) for retraining in retrainings],
+    }
+
+
+def _rollbacks(installation: Installation) -> int:
+    return len(installation.pipeline.ledger.entries(kind="rolled back"))
+
+
+def _judged(installation: Installation) -> list[dict[str, Any]]:
+    """What production's check has said so far, oldest first: why there was, or was not, an incident."""
+    checks = installation.pipeline.checks.latest(judged=True, limit=None)[::-1]
+    return [
+        {
+            "version": check.model_version,
+            "from": check.event_from and check.event_from.isoformat(),
+            "until": check.event_until and check.event_until.isoformat(),
+            "alarm": check.alarm,
+            "reason": check.reason,
+        }
+        for check in checks
+    ]

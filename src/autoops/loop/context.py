@@ -1,0 +1,37 @@
+"""The adapters that the use cases of the loop work on; built by `bootstrap`, handed to every step."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoops.clock import Clock
+from autoops.ingestion.source import Source
+from autoops.ingestion.store import MonthStore
+from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
+from autoops.models.registry import Registry
+from autoops.settings import Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    settings: Settings
+    clock: Clock
+    source: Source
+    store: MonthStore
+    registry: Registry
+    log: PredictionLog
+    instances: Instances
+    ledger: Ledger
+    checks: CheckLog
+    draws_pages: bool = True
+    """Whether checks leave pages to look at; a backtest's are looked at by nobody."""
+
+    @property
+    def model_cache(self) -> Path:
+        return self.settings.storage.home / "models"
+
+    @property
+    def reports(self) -> Path:
+        return self.settings.storage.home / "reports"

@@ -1,0 +1,93 @@
+"""What becomes of live traffic that is broken data: it counts as used, and somebody is paged once."""
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from autoops.drift.verdict import DriftVerdict
+from autoops.event_times import span_of, times_of
+from autoops.ingestion.quality import Quality
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import Window, promoted_at
+from autoops.loop.decide import policy
+from autoops.loop.records.checks import BROKEN, JUDGED, Check
+from autoops.loop.records.ledger import PAGE
+from autoops.models.registry import ModelVersion
+from autoops.storage.predictions import LIVE
+
+
+def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
+    """No alarm, because the model is not what is wrong."""
+    logged = window.logged if len(window.logged) >= size else []
+    labels = window.with_any_label
+    labelled = [row.logged for row in labels] if len(labels) >= size else []
+    event_from, event_until = span_of(times_of([row.event_at for row in chain(logged, labelled)]))
+    reason = f"live traffic: {'; '.join(finding.reason for finding in quality.findings)}"
+    return DriftVerdict(
+        BROKEN,
+        alarm=False,
+        reason=reason,
+        rows=len(logged),
+        labelled_rows=len(labelled),
+        event_from=event_from,
+        event_until=event_until,
+    )
+
+
+def used_up(quality: Quality, window: Window) -> dict[str, Any]:
+    """What the check's record keeps where there are findings: these, and the rows that they hold for."""
+    if not quality.findings:
+        return {}
+    before, after = window.ends, window.ends_if_broken or window.ends_if_judged
+    return {
+        "findings": [finding.to_json() for finding in quality.findings],
+        "broken": {
+            "predictions": [before.prediction_id, after.prediction_id],
+            "labels": [before.label_id, after.label_id],
+        },
+    }
+
+
+def page_once(pipeline: Pipeline, champion: ModelVersion, check_id: int, actor: str) -> None:
+    """For the recorded check: not again while the windows go on having the same findings."""
+    check, *earlier = pipeline.checks.latest(
+        champion.number, since=promoted_at(champion), verdicts=(*JUDGED, BROKEN), limit=2
+    )
+    if earlier and _named(check) <= _named(earlier[0]):
+        return
+    reason = policy.unjudged(check.verdict, check.reason).reason
+    evidence = {"check_id": check_id, "findings": check.report["findings"]}
+    pipeline.ledger.record(PAGE, reason, actor=actor, model_version=champion.number, evidence=evidence)
+
+
+def _named(check: Check) -> set[tuple[str, str]]:
+    """The findings of a window of live traffic."""
+    if check.verdict != BROKEN or check.report["source"] != LIVE:
+        return set()
+    return {(finding["name"], finding["column"]) for finding in check.report["findings"]}
+
+
+@dataclass(frozen=True)
+class BrokenRows:
+    """Those of a version's live log that were found to be broken data: ranges of prediction ids and of label ids, the
+    first not included."""
+
+    predictions: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[int, int], ...]
+
+    def contains(self, prediction_id: str, label_id: int) -> bool:
+        return any(first < prediction_id <= last for first, last in self.predictions) or any(
+            first < label_id <= last for first, last in self.labels
+        )
+
+
+def broken_rows(pipeline: Pipeline, model_version: int) -> BrokenRows:
+    """What must never be trained on."""
+    checks = pipeline.checks.latest(model_version, verdicts=[BROKEN], limit=None)
+    found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
+    predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
+    labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]
+    return BrokenRows(
+        tuple((first, last) for first, last in predictions if last and first != last),
+        tuple((first, last) for first, last in labels if last and first != last),
+    )

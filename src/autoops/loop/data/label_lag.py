@@ -1,0 +1,69 @@
+"""How far ground truth is behind the predictions: loss speaks of trips that are as old as that."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from autoops.event_times import newest_of, times_of
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import Window
+from autoops.trips import DURATION_MINUTES
+
+
+@dataclass(frozen=True)
+class LabelLag:
+    """`share` of a window's predictions are labelled by now; `delay_s` is the median from prediction to label, wall
+    time; `behind_s` is by how much the newest trip is newer than the newest one of which the truth is known, event
+    time; `outside` is the share of a window's labels that are no trip by the contract of training, and count in no
+    error. None where there is nothing to tell it from."""
+
+    predictions: int
+    share: float | None
+    delay_s: float | None
+    behind_s: float | None
+    outside: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return vars(self) | {"told": self.told}
+
+    @property
+    def told(self) -> str:
+        parts = [f"{self.share:.0%} of {self.predictions} predictions are labelled"] if self.share is not None else []
+        if self.delay_s is not None:
+            parts.append(f"labels came {duration(self.delay_s)} after the prediction in the median")
+        if self.behind_s is not None:
+            parts.append(
+                f"loss is {duration(self.behind_s)} of traffic behind" if self.behind_s else "loss is up to date"
+            )
+        if self.outside:
+            bounds = f"{DURATION_MINUTES.low:g} to {DURATION_MINUTES.high:g} minutes"
+            parts.append(f"{self.outside:.1%} of the labels are outside the contract of {bounds} and not judged")
+        return "; ".join(parts)
+
+
+def lag_of(pipeline: Pipeline, window: Window) -> LabelLag | None:
+    """Of a window of live traffic; None of one without rows, and of a published month, whose trips are all labelled."""
+    logged, labelled = window.logged, [row.logged for row in window.with_any_label]
+    if window.span is not None or not (logged or labelled):
+        return None
+    known = pipeline.log.labelled_at([*logged, *labelled])
+    delays = [(known[row.id] - row.predicted_at).total_seconds() for row in labelled or logged if row.id in known]
+    truth = [row.event_at for row in (*labelled, *(row for row in logged if row.id in known))]
+    newest, labelled_until = newest_of(times_of([row.event_at for row in logged])), newest_of(times_of(truth))
+    behind = newest - labelled_until if newest and labelled_until else None
+    return LabelLag(
+        predictions=len(logged),
+        share=sum(row.id in known for row in logged) / len(logged) if logged else None,
+        delay_s=median(delays) if delays else None,
+        behind_s=max(behind, timedelta(0)).total_seconds() if behind is not None else None,
+        outside=len(window.outside) / len(labelled) if labelled else None,
+    )
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,112 @@
+"""Live traffic whose ground truth came back, as trips to train on and to compare versions on.
+
+The rules of cleaning hold for it as for published months, and what was found to be broken data stays out.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from autoops.event_times import aware, near, newest_of, plausible, strays_in
+from autoops.loop.context import Pipeline
+from autoops.loop.data.excluded_windows import broken_rows
+from autoops.loop.data.windows import labelled_frame_of
+from autoops.months import Month
+from autoops.storage.predictions import LIVE, Scope
+from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET, TRIP_COLUMNS
+
+DIGEST_CHARACTERS = 16
+_AT_ONCE = 20_000
+"""Rows that are objects at the same time."""
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+_Labels = npt.NDArray[np.void]
+"""Of every label its id, a hash of its prediction's id, the trip's event time and whether it may decide something:
+numbers, because a log may have millions of labels, and each check asks while an incident waits for them."""
+
+
+def logged_months(pipeline: Pipeline) -> list[Month]:
+    """Return those that labelled trips began in, in order; the newest is probably not over. A few trips make no
+    month."""
+    times = _usable_times(pipeline)
+    rows: Counter[Month] = Counter()
+    for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
+        rows[Month.of(aware(hour))] += int(count)
+    return sorted(month for month, count in rows.items() if count > strays_in(len(times)))
+
+
+def labelled_until(pipeline: Pipeline) -> datetime | None:
+    """Return the event time that labelled trips reach."""
+    return newest_of(_usable_times(pipeline))
+
+
+def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
+    """Return labelled trips of these months in event order, each with its latest label. The same log gives the same
+    frame."""
+    frame = _frame_of(pipeline, _newest_labels(pipeline, months))
+    bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
+    zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
+    for bound, column in (*bounds, *zones):
+        frame = frame[bound.contains(frame[column].to_numpy())]
+    return frame[[*TRIP_COLUMNS, TARGET]].reset_index(drop=True)
+
+
+def _newest_labels(pipeline: Pipeline, months: Sequence[Month]) -> npt.NDArray[np.int64]:
+    """Return the ids of the labels that count for trips of these months, in order."""
+    labels = _labels(pipeline)
+    newest = np.zeros(len(labels), dtype=bool)
+    _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
+    newest[len(labels) - 1 - from_the_end] = True
+    wanted = np.zeros(len(labels), dtype=bool)
+    for month in months:
+        begins_at, ends_at = (np.datetime64(at.replace(tzinfo=None)) for at in (month.starts_at, month.ends_at))
+        wanted |= (labels["at"] >= begins_at) & (labels["at"] < ends_at)
+    return np.asarray(labels["label"][newest & labels["usable"] & wanted], np.int64)
+
+
+def _frame_of(pipeline: Pipeline, label_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return the trips with these labels in event order, those of one time with the newest label first."""
+    rows, frames = pipeline.log.labelled(LIVE), [labelled_frame_of([])]
+    while some := list(islice(rows, _AT_ONCE)):
+        ids = np.array([row.label_id for row in some])
+        counts = np.searchsorted(label_ids, ids, "right") > np.searchsorted(label_ids, ids, "left")
+        frames.append(labelled_frame_of([row for row, wanted in zip(some, counts, strict=True) if wanted]))
+    return pd.concat(frames[1:] or frames).sort_values("pickup_at", kind="stable")
+
+
+def digest_of(trips: pd.DataFrame) -> str:
+    content = pd.util.hash_pandas_object(trips, index=False).to_numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def _usable_times(pipeline: Pipeline) -> npt.NDArray[np.datetime64]:
+    """Return the event times of trips whose labels may decide something, of all months."""
+    labels = _labels(pipeline)
+    return np.asarray(labels["at"][labels["usable"]], "datetime64[us]")
+
+
+def _labels(pipeline: Pipeline) -> _Labels:
+    """Return all labels, in the order in which they came."""
+    fields = [("label", np.int64), ("prediction", np.int64), ("at", "datetime64[us]"), ("usable", np.bool_)]
+    found = np.fromiter(_moments(pipeline), dtype=fields)
+    found = found[np.argsort(found["label"], kind="stable")]
+    sound = found["usable"]
+    times = found["at"][sound]
+    sound[sound] = near(times) & plausible(times, pipeline.clock.now())
+    return found
+
+
+def _moments(pipeline: Pipeline) -> Iterator[tuple[int, int, int, bool]]:
+    """Yield label id, hash of the prediction's id, event time in microseconds, and whether the data were sound."""
+    for version in pipeline.registry.versions():
+        broken = broken_rows(pipeline, version.number)
+        for prediction_id, label_id, moment in pipeline.log.labelled_moments(Scope(version.number, LIVE)):
+            sound = not broken.contains(prediction_id, label_id)
+            yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound

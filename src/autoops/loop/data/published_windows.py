@@ -1,0 +1,120 @@
+"""Published months as windows: what the champion would have said to their trips, judged without live traffic.
+
+A month whose data is broken says nothing of the model: it is recorded as a check that found just that, and passed over.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+from autoops.drift.distances import evenly
+from autoops.loop.context import Pipeline
+from autoops.loop.data import validation
+from autoops.loop.data.scored_months import predicted
+from autoops.loop.data.sub_windows import Attempt, Span, moment_of, unjudged
+from autoops.loop.data.validation import Quarantine
+from autoops.loop.data.windows import Ends, Window, ends_of
+from autoops.loop.decide import policy
+from autoops.loop.records.checks import ACTOR, BROKEN, JUDGED, Check
+from autoops.loop.records.ledger import PAGE
+from autoops.models.registry import ModelVersion
+from autoops.months import Month
+from autoops.storage.predictions import LabelledPrediction
+from autoops.trips import columns_of
+
+logger = logging.getLogger(__name__)
+
+NO_MONTH = "no new month"
+
+
+def published_windows(pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int) -> Iterator[Window]:
+    """The windows of `size` trips that no check of this version has judged, in order of time; an empty one where
+    there are none. `seen_until` is the event time of the newest trip that the version knows from its training.
+
+    What a version was judged on in an earlier reign stays judged: whoever rolls back to it knows that already.
+    """
+    ends = ends_of(pipeline, champion)
+    windows = _windows(pipeline, champion, seen_until, size, ends)
+    yield next(windows, Window(NO_MONTH, [], [], ends, ends))
+    yield from windows
+
+
+def _windows(
+    pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int, ends: Ends
+) -> Iterator[Window]:
+    checks = pipeline.checks.latest(champion.number, limit=None)
+    judge = validation.Judge(pipeline)
+    for month in pipeline.source.published():
+        if month < Month.of(seen_until):
+            continue
+        quarantine = judge.ingest(month, ACTOR)
+        if quarantine:
+            _note(pipeline, champion, quarantine, checks, ends)
+            continue
+        trips = pipeline.store.load([month])
+        spans = unjudged(columns_of(trips)["pickup_at"], seen_until, _attempts(checks, month), size)
+        chosen = [_chosen(trips, span, size) for span in spans]
+        rows = _rows_at(set(chain.from_iterable(chosen)), pipeline, champion, month, trips) if spans else {}
+        for span, positions in zip(spans, chosen, strict=True):
+            yield _window(month, span, [rows[position] for position in positions], ends)
+
+
+def _note(
+    pipeline: Pipeline, champion: ModelVersion, quarantine: Quarantine, checks: Sequence[Check], ends: Ends
+) -> None:
+    """Once for each content of the month and each version; no alarm, because the model is not what is wrong, but a
+    page, before the record that keeps it from being written again: what follows in this check may fail."""
+    month, content = quarantine.month, quarantine.content
+    if any(check.verdict == BROKEN and check.report["content"] == content for check in checks):
+        return
+    reason = f"{month} is quarantined: {quarantine.reason}"
+    logger.warning("%s", reason)
+    told, repeats = policy.unjudged(BROKEN, reason).reason, {"repeats": validation.QUARANTINED}
+    pipeline.ledger.record(PAGE, told, actor=ACTOR, model_version=champion.number, evidence=repeats)
+    pipeline.checks.append(
+        model_version=champion.number,
+        verdict=BROKEN,
+        alarm=False,
+        reason=reason,
+        event_from=month.starts_at,
+        event_until=month.ends_at,
+        last_prediction_id=ends.prediction_id,
+        last_label_id=ends.label_id,
+        report={"source": str(month), "content": content, "findings": list(quarantine.findings)},
+    )
+
+
+def _attempts(checks: Sequence[Check], month: Month) -> list[Attempt]:
+    return [_attempt(check, month) for check in checks if check.report.get("source") == str(month)]
+
+
+def _attempt(check: Check, month: Month) -> Attempt:
+    """A check from before months were judged in parts was given all of it."""
+    kept = check.report.get("span")
+    if kept is None:
+        return Attempt(Span(month.starts_at, month.ends_at, 0), check.verdict in JUDGED)
+    span = Span(datetime.fromisoformat(kept["begin"]), datetime.fromisoformat(kept["end"]), kept["rows"])
+    return Attempt(span, check.verdict in JUDGED)
+
+
+def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
+    """Positions of the trips that stand for the span, spread evenly over it."""
+    moments = columns_of(trips)["pickup_at"]
+    first, end = np.searchsorted(moments, [moment_of(span.begin), moment_of(span.end)])
+    return [int(first) + position for position in evenly(int(end - first), min(size, int(end - first)))]
+
+
+def _rows_at(
+    positions: set[int], pipeline: Pipeline, champion: ModelVersion, month: Month, trips: pd.DataFrame
+) -> dict[int, LabelledPrediction]:
+    """All trips of the month are predicted, and these are kept: memory does not grow with the month."""
+    rows = enumerate(predicted(pipeline, champion, month, trips))
+    return {position: row for position, row in rows if position in positions}
+
+
+def _window(month: Month, span: Span, rows: Sequence[LabelledPrediction], ends: Ends) -> Window:
+    return Window(str(month), [row.logged for row in rows], rows, ends, ends, span)

@@ -1,0 +1,133 @@
+"""Retention of the prediction log: old predictions and their ground truth go; checks, incidents and the ledger stay.
+
+Rows go in short transactions with pauses of the same length between them, so that whoever writes waits for moments.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import ends_of, promoted_at
+from autoops.models.registry import CHAMPION
+from autoops.storage import database, tables
+from autoops.storage.database import storage_errors
+from autoops.storage.predictions import LIVE, LoggedPrediction, Scope
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+"""Rows of one transaction."""
+
+LEAST_PAUSE_S = 0.01
+TOLD_EVERY = 100_000
+"""Rows between two lines about how far it has come."""
+
+Step = TypeVar("Step")
+Pause = Callable[[float], None]
+Needed = Callable[[list[LoggedPrediction]], set[str]]
+"""Returns the ids of the rows that must stay."""
+
+_predictions, _truth = tables.predictions.c, tables.ground_truth.c
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Rows that were deleted."""
+
+    predictions: int
+    labels: int
+
+
+def prune(pipeline: Pipeline, before: datetime, pause: Pause = time.sleep) -> Pruned:
+    """Delete what was predicted before, but nothing that a window of the champion still needs: its live predictions
+    and labels that have counted in none. Ground truth goes with its prediction, or when it has waited for one since
+    before, but for the newest label of all. Gives the space back that SQLite has won. May be interrupted at any moment
+    and run again."""
+    engine = pipeline.log.engine
+    labels = predictions = told = 0
+    # SQLite gives the greatest id that is there plus one. Without it ids would begin anew, below what checks have read
+    # up to, and no window would see the labels that come next. One lookup is enough: while this one stays, no id falls
+    # below it.
+    with storage_errors(), engine.connect() as connection:
+        newest = connection.scalar(sa.select(sa.func.max(_truth.id))) or 0
+    for rows in _paced(_old(pipeline, before), pause):
+        ids, request_ids = [row.id for row in rows], [row.request_id for row in rows if row.request_id is not None]
+        with storage_errors(), engine.begin() as connection:
+            of_them = _truth.prediction_id.in_(ids) | _truth.request_id.in_(request_ids)
+            labels += connection.execute(sa.delete(tables.ground_truth).where(of_them, _truth.id != newest)).rowcount
+            predictions += connection.execute(sa.delete(tables.predictions).where(_predictions.id.in_(ids))).rowcount
+        if predictions - told >= TOLD_EVERY:
+            told = predictions
+            logger.info("deleted %d predictions up to %s so far", predictions, rows[-1].predicted_at)
+    for label_ids in _paced(_labels_of_nothing(pipeline, before), pause):
+        with storage_errors(), engine.begin() as connection:
+            gone = sa.delete(tables.ground_truth).where(_truth.id.in_(label_ids), _truth.id != newest)
+            labels += connection.execute(gone).rowcount
+    for _ in _paced(database.give_back(engine), pause):
+        pass
+    return Pruned(predictions, labels)
+
+
+def _paced(steps: Iterator[Step], pause: Pause) -> Iterator[Step]:
+    """Pass the steps on, and pause after each for as long as it took: others get every second moment."""
+    began = time.monotonic()
+    for step in steps:
+        yield step
+        pause(max(LEAST_PAUSE_S, time.monotonic() - began))
+        began = time.monotonic()
+
+
+def _old(pipeline: Pipeline, before: datetime) -> Iterator[list[LoggedPrediction]]:
+    """Oldest first. Ids are time-ordered, so this is a walk along the primary key."""
+    needed = _needed(pipeline)
+    last, end = "", first_id_of(before)
+    while rows := pipeline.log.oldest(last, end, BATCH):
+        kept = needed(rows)
+        if gone := [row for row in rows if row.id not in kept]:
+            yield gone
+        last = rows[-1].id
+
+
+def _needed(pipeline: Pipeline) -> Needed:
+    """Live predictions of the champion that no check has used, and those with ground truth that none has."""
+    champion = pipeline.registry.by_alias(CHAMPION)
+    if champion is None or pipeline.settings.drift.source != "log":
+        return lambda rows: set()
+    ends, scope = ends_of(pipeline, champion), Scope(champion.number, LIVE, promoted_at(champion))
+
+    def needed(rows: list[LoggedPrediction]) -> set[str]:
+        own = [row for row in rows if scope.contains(row)]
+        unused = {row.id for row in own if row.id > (ends.prediction_id or "")}
+        return unused | pipeline.log.labelled_after([row for row in own if row.id not in unused], ends.label_id or 0)
+
+    return needed
+
+
+def first_id_of(moment: datetime) -> str:
+    """Not above any UUID of version 7 that was made at this moment or later: their first 48 bits are milliseconds."""
+    stamp = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"
+
+
+def _labels_of_nothing(pipeline: Pipeline, before: datetime) -> Iterator[list[int]]:
+    """Ids of labels from before whose prediction is not there, in the order in which they came."""
+    columns = (_truth.id, _truth.labelled_at, _truth.prediction_id, _truth.request_id)
+    query = sa.select(*columns).where(_truth.labelled_at < before)
+    query = query.order_by(_truth.labelled_at, _truth.id).limit(BATCH)
+    page = query
+    while True:
+        with storage_errors(), pipeline.log.engine.connect() as connection:
+            rows = connection.execute(page).all()
+        if not rows:
+            return
+        known = pipeline.log.known([row.prediction_id for row in rows], [row.request_id for row in rows])
+        if gone := [row.id for row in rows if not {row.prediction_id, row.request_id} & known]:
+            yield gone
+        at, last = rows[-1].labelled_at, rows[-1].id
+        page = query.where(_truth.labelled_at >= at, (_truth.labelled_at > at) | (_truth.id > last))

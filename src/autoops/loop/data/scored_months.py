@@ -1,0 +1,90 @@
+"""Published months through a version into the prediction log: the loop without live traffic."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import uuid_utils
+
+from autoops.loop.context import Pipeline
+from autoops.models.registry import ModelVersion, champion_of
+from autoops.models.scoring import Scorer, load_version
+from autoops.months import Month
+from autoops.storage.predictions import Label, LabelledPrediction, LoggedPrediction
+from autoops.trips import TARGET, TRIP_COLUMNS, columns_of
+
+CHUNK = 5_000
+
+Progress = Callable[[int, int], None]
+"""Called with the trips that are done and the trips to do."""
+
+
+def score(pipeline: Pipeline, month: Month, progress: Progress | None = None) -> dict[str, Any]:
+    """Logs the champion's predictions for a published month with their ground truth; again is harmless."""
+    champion = champion_of(pipeline.registry)
+    pipeline.store.ingest(pipeline.source, month)
+    count, error = 0, 0.0
+    for row in predicted(pipeline, champion, month, pipeline.store.load([month]), progress):
+        count, error = count + 1, error + abs(row.logged.prediction - row.trip_duration_minutes)
+    return {"month": str(month), "model_version": champion.number, "rows": count, "mae": error / count}
+
+
+def predicted(
+    pipeline: Pipeline, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
+) -> Iterator[LabelledPrediction]:
+    """Yield what the log has of these trips of the month, in their order; those that it lacks are predicted first.
+
+    A month may have any number of trips: some thousand at a time are looked up, and logged where they are missing.
+    """
+    ids = _request_ids(trips, f"{month}/v{version.number}")
+    scorer: Scorer | None = None
+    for start in range(0, len(trips), CHUNK):
+        part = slice(start, start + CHUNK)
+        standing = pipeline.log.labelled_by_request(ids[part])
+        missing = [position for position in range(len(ids))[part] if ids[position] not in standing]
+        if missing:
+            scorer = scorer or load_version(pipeline.registry, version, pipeline.model_cache)
+            _log(pipeline, version.number, month, trips.iloc[missing], [ids[position] for position in missing], scorer)
+            standing |= pipeline.log.labelled_by_request([ids[position] for position in missing])
+        if progress:
+            progress(min(start + CHUNK, len(trips)), len(trips))
+        yield from (standing[request_id] for request_id in ids[part])
+
+
+def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
+    """A trip is known by what it is, not by its place: a month that is published again with more trips adds those.
+    The same trip twice is told apart by number."""
+    hashes = pd.util.hash_pandas_object(trips[[*TRIP_COLUMNS, TARGET]], index=False)
+    again = hashes.groupby(hashes).cumcount()
+    return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]
+
+
+def _log(
+    pipeline: Pipeline, version: int, month: Month, trips: pd.DataFrame, ids: Sequence[str], scorer: Scorer
+) -> None:
+    minutes = scorer.predict_trips(columns_of(trips))
+    now = pipeline.clock.now()
+    rows = [
+        _row(trip, request_id, float(predicted), version, month, now)
+        for trip, request_id, predicted in zip(trips.itertuples(), ids, minutes, strict=True)
+    ]
+    standing = pipeline.log.append(rows)
+    truth = trips[TARGET].tolist()
+    pipeline.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)
+
+
+def _row(trip: Any, request_id: str, prediction: float, version: int, month: Month, now: datetime) -> LoggedPrediction:
+    return LoggedPrediction(
+        id=str(uuid_utils.uuid7()),
+        request_id=request_id,
+        event_at=trip.pickup_at.to_pydatetime(),
+        predicted_at=now,
+        model_version=version,
+        source=str(month),
+        trip_distance=float(trip.trip_distance),
+        passenger_count=int(trip.passenger_count),
+        pickup_location_id=int(trip.pickup_location_id),
+        dropoff_location_id=int(trip.dropoff_location_id),
+        prediction=prediction,
+    )

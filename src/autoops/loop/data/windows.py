@@ -1,0 +1,150 @@
+"""A window of logged predictions: what one check judges.
+
+Of live traffic it is the newest predictions and labels of the champion's tenure that no window has consumed. Loss is
+judged by the contract of training: a label outside it, such as of a trip of two hours, is kept and counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from autoops.event_times import is_plausible, near, times_of
+from autoops.loop.context import Pipeline
+from autoops.loop.data.sub_windows import Span
+from autoops.models.registry import PROMOTED_AT, ModelVersion
+from autoops.months import NEW_YORK
+from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction, Scope
+from autoops.trips import DURATION_MINUTES, TARGET, TRIP_COLUMNS
+
+STRAGGLERS = timedelta(days=1)
+"""A label may be stored before its prediction, which waits in another outbox; after so long it is passed over."""
+
+
+class Ends(NamedTuple):
+    """The last live prediction and label of a version's reign that have counted in a window."""
+
+    prediction_id: str | None = None
+    label_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows that have counted in no window before. `labelled` are within the contract of training, `outside` those that
+    came with them and are not. `ends` are those of live traffic as they stand, `ends_if_judged` as they will, or
+    `ends_if_broken`; a window of a published month has its `span`, and leaves live traffic alone."""
+
+    source: str
+    logged: Sequence[LoggedPrediction]
+    labelled: Sequence[LabelledPrediction]
+    ends: Ends
+    ends_if_judged: Ends
+    span: Span | None = None
+    outside: Sequence[LabelledPrediction] = ()
+    ends_if_broken: Ends | None = None
+
+    @property
+    def with_any_label(self) -> Sequence[LabelledPrediction]:
+        """In the order in which the labels came."""
+        return sorted((*self.labelled, *self.outside), key=lambda row: row.label_id)
+
+    @property
+    def days(self) -> str | None:
+        """Its first and last day in New York, for people."""
+        if self.span is None:
+            return None
+        first, last = self.span.begin, self.span.end - timedelta(microseconds=1)
+        return f"{first.astimezone(NEW_YORK):%Y-%m-%d} to {last.astimezone(NEW_YORK):%Y-%m-%d}"
+
+    @property
+    def strays(self) -> int:
+        """How many of the rows are of an implausible time, or far from those that came with them: they are judged as
+        the others are, and decide nothing about the window's span."""
+        found: set[str] = set()
+        for rows in (self.logged, [row.logged for row in self.labelled]):
+            close = near(times_of([row.event_at for row in rows]))
+            pairs = zip(rows, close.tolist(), strict=True)
+            found |= {row.id for row, ok in pairs if not (ok and is_plausible(row.event_at, row.predicted_at))}
+        return len(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the check's record keeps of it; `published_windows` reads it back."""
+        if self.span is None:
+            return {"source": self.source, "strays": self.strays}
+        begin, end = self.span.begin.isoformat(), self.span.end.isoformat()
+        return {"source": self.source, "span": {"begin": begin, "end": end, "rows": self.span.rows}}
+
+
+def promoted_at(version: ModelVersion) -> datetime | None:
+    """When the version's reign began, wall time."""
+    moment = version.tags.get(PROMOTED_AT)
+    return datetime.fromisoformat(moment) if moment else None
+
+
+def ends_of(pipeline: Pipeline, champion: ModelVersion) -> Ends:
+    """How far the champion's live traffic has been used up."""
+    checks = pipeline.checks.latest(champion.number, since=promoted_at(champion))
+    return Ends(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Ends()
+
+
+def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
+    """Logged predictions as a frame of trips with `prediction`, in event order."""
+    ordered = sorted(rows, key=lambda row: row.event_at)
+    columns = {name: [getattr(row, name) for row in ordered] for name in TRIP_COLUMNS if name != "pickup_at"}
+    moments = pd.to_datetime([row.event_at for row in ordered], utc=True).as_unit("us")
+    return pd.DataFrame({"pickup_at": moments} | columns | {"prediction": [row.prediction for row in ordered]})
+
+
+def labelled_frame_of(rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
+    """The same with the ground truth as the target column."""
+    ordered = sorted(rows, key=lambda row: row.logged.event_at)
+    truth = [row.trip_duration_minutes for row in ordered]
+    return frame_of([row.logged for row in ordered]).assign(**{TARGET: truth}).astype({TARGET: float})
+
+
+def live_window(pipeline: Pipeline, champion: ModelVersion, size: int) -> Window:
+    """The last `size` of each; of labels those within the contract. Fewer are left for a later window to count."""
+    ends = _begin(pipeline, champion)
+    scope = Scope(champion.number, LIVE, promoted_at(champion))
+    logged = pipeline.log.latest(scope, size, ends.prediction_id)
+    found = pipeline.log.latest_labelled(scope, 2 * size, ends.label_id)
+    if len(found) < size:
+        ends = ends._replace(label_id=_passed_over(pipeline, ends.label_id, found))
+    labelled, outside = _by_contract(found, size)
+    newest = max((row.label_id for row in (*labelled, *outside)), default=ends.label_id)
+    prediction_id = max(row.id for row in logged) if len(logged) >= size else ends.prediction_id
+    if_judged, if_broken = (
+        Ends(prediction_id, newest if rows >= size else ends.label_id)
+        for rows in (len(labelled), len(labelled) + len(outside))
+    )
+    return Window(LIVE, logged, labelled, ends, if_judged, outside=outside, ends_if_broken=if_broken)
+
+
+def _by_contract(
+    rows: Sequence[LabelledPrediction], size: int
+) -> tuple[list[LabelledPrediction], list[LabelledPrediction]]:
+    """Return the last `size` rows within the contract, and the others that came with them; `rows` are in order of
+    their labels."""
+    within = DURATION_MINUTES.contains(np.array([row.trip_duration_minutes for row in rows]))
+    kept = np.flatnonzero(within)[-size:]
+    first = int(kept[0]) if len(kept) == size else max(0, len(rows) - size)
+    outside = [rows[position] for position in np.flatnonzero(~within).tolist() if position >= first]
+    return [rows[position] for position in kept.tolist()], outside
+
+
+def _begin(pipeline: Pipeline, champion: ModelVersion) -> Ends:
+    """Where the last check ended; the first of a reign begins with what came since the promotion."""
+    ends, since = ends_of(pipeline, champion), promoted_at(champion)
+    if ends.label_id is None and since is not None:
+        return ends._replace(label_id=pipeline.log.label_before(since))
+    return ends
+
+
+def _passed_over(pipeline: Pipeline, after: int | None, labelled: Sequence[LabelledPrediction]) -> int | None:
+    """Return the label id from which the next check has to look on. Labels of other versions' predictions come for
+    weeks after a promotion, and each check would look through all of them again."""
+    recent = pipeline.log.label_before(pipeline.clock.now() - STRAGGLERS)
+    first = min((row.label_id for row in labelled), default=recent + 1)
+    return max(after or 0, min(recent, first - 1)) or after

@@ -1,0 +1,209 @@
+"""May the challenger replace the champion? A pure function from paired errors and a footprint to a verdict.
+
+Promotion needs the whole interval of the overall difference below zero, no judged segment worse beyond the margin or in
+doubt of it, and a model within its budgets. What the challenger lacks beyond chance, or in size or speed, rejects it;
+for the rest the verdict is inconclusive and says what would settle it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import ceil, inf
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.loop.decide.day_blocks import (
+    LONGEST_WAIT_DAYS,
+    MIN_DAYS,
+    MIN_EFFECTIVE_DAYS,
+    SHARE_OF_NEXT_LOOK,
+    DayBlocks,
+    Estimate,
+    Rows,
+    Spread,
+    Values,
+    further_days,
+)
+from autoops.loop.decide.segment_verdicts import SegmentVerdict, judge_segments
+from autoops.settings import Gate
+
+GateDecision = Literal["promote", "reject", "inconclusive"]
+
+_WORDING: dict[GateDecision, str] = {
+    "promote": "better than the {} beyond chance",
+    "reject": "worse than the {} beyond chance",
+    "inconclusive": "not distinguishable from the {}",
+}
+
+
+def at_look(gate: Gate, look: int) -> Gate:
+    """The gate for the first, second, ... look at one challenger, each with half of the error probability of the one
+    before: all looks together promote a challenger wrongly less than twice as often as the first alone may."""
+    return gate.model_copy(update={"confidence": 1 - (1 - gate.confidence) * SHARE_OF_NEXT_LOOK ** (look - 1)})
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What the challenger takes to serve: the size of its file, and the median time for one trip."""
+
+    model_mb: float
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """`difference` is challenger − champion in mean absolute error, minutes; `low` and `high` bound it.
+    All figures are None when nothing could be compared.
+
+    `settled_by` says what an inconclusive verdict waits for, None where there is nothing to wait for. `days_needed` is
+    the number of further days in it, None where no realistic number would do.
+    """
+
+    decision: GateDecision
+    reason: str
+    rows: int
+    days: int
+    champion_mae: float | None = None
+    challenger_mae: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    segments: tuple[SegmentVerdict, ...] = ()
+    model_mb: float | None = None
+    latency_ms: float | None = None
+    settled_by: str | None = None
+    days_needed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"segments": [asdict(segment) for segment in self.segments]}
+
+
+def decide(
+    champion_errors: Values,
+    challenger_errors: Values,
+    days: npt.NDArray[np.int64],
+    gate: Gate,
+    *,
+    segments: Mapping[str, Rows] | None = None,
+    footprint: Footprint | None = None,
+    max_model_mb: float = inf,
+    against: str = "champion",
+) -> GateVerdict:
+    """Compares absolute errors (minutes) of both models on the same rows, all of them unseen by either.
+
+    `days` names each row's day and `segments` are masks over the rows. `against` names the reference in the reason.
+    `max_model_mb` is the largest model that a replica of the API loads.
+    """
+    verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against)
+    if footprint is None:
+        return verdict
+    verdict = replace(verdict, model_mb=footprint.model_mb, latency_ms=footprint.latency_ms)
+    excess = _over_budget(footprint, gate, max_model_mb)
+    if not excess:
+        return verdict
+    reason = "; ".join([*excess, verdict.reason])
+    return replace(verdict, decision="reject", reason=reason, settled_by=None, days_needed=None)
+
+
+def _over_budget(footprint: Footprint, gate: Gate, max_model_mb: float) -> list[str]:
+    found = []
+    if footprint.model_mb > max_model_mb:
+        found.append(f"the model has {footprint.model_mb:.1f} MB, serving.max_model_mb is {max_model_mb:g}")
+    if footprint.latency_ms > gate.max_latency_ms:
+        found.append(f"one trip takes {footprint.latency_ms:.2f} ms, gate.max_latency_ms is {gate.max_latency_ms:g}")
+    return found
+
+
+def _compare(
+    champion_errors: Values,
+    challenger_errors: Values,
+    days: npt.NDArray[np.int64],
+    gate: Gate,
+    segments: Mapping[str, Rows],
+    against: str,
+) -> GateVerdict:
+    if len(days) == 0:
+        return _nothing(gate)
+    blocks, everywhere = DayBlocks(days, gate.resamples), np.ones(len(days), dtype=np.bool_)
+    spread = blocks.spread(everywhere)
+    if spread.rows < gate.min_rows or not spread.says_how_days_differ:
+        return _too_little(spread, gate)
+    overall = blocks.estimate(challenger_errors - champion_errors, everywhere, (1 - gate.confidence) / 2)
+    judged = judge_segments(champion_errors, challenger_errors, blocks, segments, gate)
+    return replace(
+        _weigh(overall, judged, gate, against),
+        champion_mae=float(champion_errors.mean()),
+        challenger_mae=float(challenger_errors.mean()),
+        difference=overall.mean,
+        low=overall.low,
+        high=overall.high,
+        segments=judged,
+    )
+
+
+def _nothing(gate: Gate) -> GateVerdict:
+    reason = "holdout seen: no row is newer than both models' training"
+    settled_by = f"{MIN_DAYS} days with {gate.min_rows} rows that neither model was trained on"
+    return GateVerdict("inconclusive", reason, 0, 0, settled_by=settled_by, days_needed=MIN_DAYS)
+
+
+def _too_little(spread: Spread, gate: Gate) -> GateVerdict:
+    even = f", which are worth {spread.effective_days:.1f}" if spread.effective_days < MIN_EFFECTIVE_DAYS else ""
+    days = "1 day" if spread.days == 1 else f"{spread.days} days"
+    reason = f"{spread.rows} unseen rows of {days}{even}, needed are {gate.min_rows} rows of {MIN_DAYS} days"
+    more = max(
+        MIN_DAYS - spread.days,
+        ceil(MIN_EFFECTIVE_DAYS - spread.effective_days),
+        ceil((gate.min_rows - spread.rows) / (spread.rows / spread.days)),
+    )
+    settled_by = f"{_unseen(more)}, as full as these"
+    return GateVerdict("inconclusive", reason, spread.rows, spread.days, settled_by=settled_by, days_needed=more)
+
+
+def _percent(gate: Gate) -> str:
+    return f"{round(100 * gate.confidence, 2):g}%"
+
+
+def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, against: str) -> GateVerdict:
+    """The decision with its reason; the figures are put beside it by who knows them."""
+    alone: GateDecision = "promote" if overall.high < 0 else "reject" if overall.low > 0 else "inconclusive"
+    compared = (
+        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {_percent(gate)} interval "
+        f"{overall.low:+.3f} to {overall.high:+.3f}, on {overall.spread.rows} unseen rows of {overall.spread.days} days"
+    )
+    worse, doubtful, left_out = (
+        [segment for segment in segments if segment.decision == decision]
+        for decision in ("worse", "in doubt", "not judged")
+    )
+    told = "; ".join([compared, *(segment.reason for segment in [*worse, *doubtful, *left_out])])
+    verdict = GateVerdict(alone, told, overall.spread.rows, overall.spread.days)
+    if worse:
+        return replace(verdict, decision="reject")
+    if alone == "promote" and doubtful:
+        return replace(verdict, decision="inconclusive", **_until_certain(doubtful))
+    return replace(verdict, **_until_distinguishable(overall)) if alone == "inconclusive" else verdict
+
+
+def _until_certain(doubtful: Sequence[SegmentVerdict]) -> dict[str, Any]:
+    """The first segment that turns out to be worse settles it."""
+    first = min(doubtful, key=lambda segment: segment.days_needed or inf)
+    return _waiting(first.days_needed, f"{first.difference:+.3f} min in {first.name}", "rejected")
+
+
+def _until_distinguishable(overall: Estimate) -> dict[str, Any]:
+    then = "promoted" if overall.mean < 0 else "rejected"
+    return _waiting(further_days(overall), f"{overall.mean:+.3f} min", then)
+
+
+def _waiting(days: int | None, difference: str, then: str) -> dict[str, Any]:
+    settled_by = (
+        f"no realistic number of days: a difference of {difference} would take more than {LONGEST_WAIT_DAYS} to show"
+        if days is None
+        else f"{_unseen(days)}: if the difference stays at {difference}, the challenger is then {then}"
+    )
+    return {"settled_by": settled_by, "days_needed": days}
+
+
+def _unseen(days: int) -> str:
+    return f"{days} more day{'s' if days > 1 else ''} of rows that neither model was trained on"

@@ -1,0 +1,57 @@
+"""Errors of two versions on the same trips, kept by day: all that the day blocks' interval depends on. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.loop.decide import gate
+from autoops.settings import Gate
+
+REPLACED = "version that it replaced"
+
+
+class DayErrors(NamedTuple):
+    """Of one day's trips: how many, and the summed absolute errors of both versions, in minutes."""
+
+    rows: int
+    previous: float
+    new: float
+
+
+PairedDays = Mapping[str, DayErrors]
+"""By New York day since the epoch, as text: JSON has no other keys."""
+
+Minutes = npt.NDArray[np.float64]
+
+
+def by_day(days: npt.NDArray[np.int64], previous: Minutes, new: Minutes) -> dict[str, DayErrors]:
+    """From the absolute errors of single trips."""
+    names, place = np.unique(days, return_inverse=True)
+    columns = (np.bincount(place), np.bincount(place, previous), np.bincount(place, new))
+    return {
+        str(name): DayErrors(int(rows), float(before), float(after))
+        for name, rows, before, after in zip(names, *columns, strict=True)
+    }
+
+
+def merged(parts: Iterable[PairedDays]) -> dict[str, DayErrors]:
+    found: dict[str, DayErrors] = {}
+    for part in parts:
+        for day, errors in part.items():
+            found[day] = DayErrors(*np.add(found.get(day, DayErrors(0, 0.0, 0.0)), errors).tolist())
+    return found
+
+
+def compare(days: PairedDays, settings: Gate, looks: int) -> gate.GateVerdict:
+    """The gate's verdict on the new version as challenger of the one that it replaced; one look of so many, which
+    share the gate's error probability (Bonferroni)."""
+    each = settings.model_copy(update={"confidence": 1 - (1 - settings.confidence) / looks})
+    rows = np.array([int(errors.rows) for errors in days.values()], dtype=np.int64)
+    previous, new = (
+        np.repeat(np.array([sums[position] for sums in days.values()], dtype=np.float64) / np.maximum(rows, 1), rows)
+        for position in (1, 2)
+    )
+    names = np.repeat(np.array([int(day) for day in days], dtype=np.int64), rows)
+    return gate.decide(previous, new, names, each, against=REPLACED)

@@ -1,0 +1,130 @@
+"""What to look at again though nothing is wrong: a challenger that could not be told from the champion, and a champion
+that has grown old. Pure, as `policy` is.
+"""
+
+from dataclasses import dataclass
+
+from autoops.loop.decide.policy import Decision, Freeze, Lately, held_up, remedy
+from autoops.months import Month
+
+MOST_SECOND_LOOKS = 2
+"""By the gate at one challenger; `gate.at_look` says what they cost."""
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A challenger that the gate could not tell from the champion of that time, `compared_with`.
+
+    `looks` counts the gate's verdicts on it, the first included. `days_needed` is what the last one asked for, None
+    where it saw no realistic number; `days_published` lie in usable months that came out since.
+    """
+
+    version: int
+    compared_with: int
+    looks: int
+    days_needed: int | None
+    days_published: int
+    rolled_back: bool = False
+    promoted: bool = False
+
+
+def overtaken(one: Undecided, champion: int | None, newest_gated: int) -> str | None:
+    """Why to compare it again would settle nothing any more."""
+    if one.rolled_back:
+        return f"version {one.version} was rolled back"
+    if one.promoted:
+        return f"version {one.version} was promoted without it"
+    if champion != one.compared_with:
+        now = "nobody" if champion is None else f"version {champion}"
+        return f"version {one.version} was compared with version {one.compared_with}, and champion is {now} by now"
+    if newest_gated > one.version:
+        return f"version {newest_gated}, which is newer than version {one.version}, has been to the gate"
+    return None
+
+
+def second_look(one: Undecided, champion: int | None, newest_gated: int, standing: int | None) -> Decision:
+    """Whether the gate should look again at a challenger whose incident is closed: when usable months that came out
+    since its last verdict contain the days that this verdict asked for, and not before, because there are few looks.
+    An incident that stands comes first: its own challenger would be newer."""
+    over = overtaken(one, champion, newest_gated)
+    if over is not None:
+        return Decision("nothing", over)
+    if one.looks > MOST_SECOND_LOOKS:
+        return Decision(
+            "nothing", f"the gate has looked at version {one.version} {one.looks} times, and does so no more"
+        )
+    if one.days_needed is None:
+        return Decision("nothing", f"no realistic number of days would tell version {one.version} from the champion")
+    if not _enough(one):
+        return Decision("wait for data", _days(one))
+    if standing is not None:
+        return Decision("incident stands", f"{_days(one)}, and incident {standing} comes first")
+    return Decision("open incident", _days(one))
+
+
+def look_again(
+    one: Undecided, champion: int | None, newest_gated: int, frozen: Freeze | None, lately: Lately, cooldown_days: float
+) -> Decision:
+    """What becomes of an incident that asks for a second look. It is no retraining, and none is counted."""
+    over = overtaken(one, champion, newest_gated)
+    if over is not None:
+        return Decision("void", over)
+    if not _enough(one):
+        return Decision("wait for data", _days(one))
+    held = held_up(frozen, lately, cooldown_days, f"the gate would look again at version {one.version}")
+    return held or Decision("look again", _days(one))
+
+
+def _enough(one: Undecided) -> bool:
+    return one.days_needed is not None and one.days_published >= one.days_needed
+
+
+def _days(one: Undecided) -> str:
+    return (
+        f"the gate asked for {one.days_needed} more days to tell version {one.version} from version "
+        f"{one.compared_with}; {one.days_published} have come in since"
+    )
+
+
+@dataclass(frozen=True)
+class Age:
+    """The newest month that may be used, and the newest that the champion was trained on, that a refresh of it was
+    opened for, and that any retraining was given."""
+
+    newest: Month
+    trained: Month
+    refreshed: Month | None = None
+    retrained: Month | None = None
+
+
+def refresh(
+    age: Age,
+    every_months: int,
+    standing: int | None,
+    frozen: Freeze | None,
+    lately: Lately,
+    cooldown_days: float,
+    most_per_week: int,
+) -> Decision:
+    """Whether a champion that nothing is held against should be compared with one of newer months: a watch over one
+    model sees that it got worse, and never that another would be better. `every_months` of 0 never asks.
+
+    What a freeze, a rollback or the budget keep is not opened, and nobody is paged: a refresh can wait.
+    """
+    last = max(month for month in (age.trained, age.refreshed) if month is not None)
+    due = last.plus(every_months)
+    if not every_months:
+        return Decision("nothing", "training.refresh_months is 0")
+    if age.newest < due:
+        told = f"{age.newest} is the newest month that may be used, and a refresh is due with {due}"
+        return Decision("nothing", told)
+    if standing is not None:
+        return Decision("incident stands", f"a refresh is due, and incident {standing} comes first")
+    if age.retrained is not None and age.retrained >= age.newest:
+        return Decision("nothing", f"a retraining was given {age.retrained} already")
+    held = remedy(True, frozen, lately, cooldown_days, most_per_week)
+    if held.action != "retrain":
+        return Decision("cool down" if held.action == "page" else held.action, held.reason)
+    tried = "" if last == age.trained else f", the last refresh was tried with {last}"
+    told = f"the champion was trained until {age.trained}{tried}, and {age.newest} is at hand"
+    return Decision("open incident", told)

@@ -1,0 +1,96 @@
+"""In which segments is the challenger worse than it may be? Pure, like the gate that asks.
+
+The margin is a share of the champion's error in the segment: minutes would ask much of short trips and little of long
+ones. A segment is
+
+    worse          its interval lies above the margin: the challenger is rejected
+    in doubt       its estimate lies above the margin, but not all of its interval: not promoted yet
+    within margin  its estimate does not lie above the margin
+    not judged     it has too few rows or days
+
+To ask for a whole interval below the margin (non-inferiority) would ask for more rows than a week has of a small
+segment, and hold up good challengers. To promote whatever is not demonstrably worse would promote what is more likely
+than not worse beyond the margin, because its segment is small. So doubt waits for more days, and says how many.
+
+The bounds of k judged segments hold together with `gate.confidence` (Bonferroni: each errs in (1 - confidence) / k of
+the cases). So a challenger that is worse by just the margin in every segment is rejected for one with a probability of
+about 1 - confidence, and one that is worse in none hardly ever; `benchmarks/gate.py` measures both. Resampling the
+largest deviation of all segments would make use of their dependence, but five to seven days teach too little of it, and
+it errs more often than that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from autoops.loop.decide.day_blocks import DayBlocks, Estimate, Rows, Spread, Values, further_days
+from autoops.settings import Gate
+
+SegmentDecision = Literal["worse", "in doubt", "within margin", "not judged"]
+
+
+@dataclass(frozen=True)
+class SegmentVerdict:
+    """Minutes; `low` and `high` bound `difference`, challenger − champion, which should not lie above `margin`.
+    `days_needed` would make "worse" of a segment in doubt, if its difference stayed what it is."""
+
+    name: str
+    decision: SegmentDecision
+    rows: int
+    days: int
+    champion_mae: float | None = None
+    challenger_mae: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    margin: float | None = None
+    days_needed: int | None = None
+
+    @property
+    def reason(self) -> str:
+        if self.decision == "not judged":
+            return f"{self.name} not judged: {self.rows} rows of {self.days} days"
+        return (
+            f"{self.name} {self.decision}: {self.difference:+.3f} min, {self.low:+.3f} to {self.high:+.3f}, "
+            f"allowed are {self.margin:+.3f}, on {self.rows} rows"
+        )
+
+
+def judge_segments(
+    champion_errors: Values, challenger_errors: Values, blocks: DayBlocks, segments: Mapping[str, Rows], gate: Gate
+) -> tuple[SegmentVerdict, ...]:
+    """Of absolute errors on the same rows; `segments` are masks over these."""
+    spreads = {name: blocks.spread(rows) for name, rows in segments.items()}
+    judged = [name for name, spread in spreads.items() if _can_be_judged(spread, gate)]
+    found = []
+    for name, rows in segments.items():
+        if name in judged:
+            estimate = blocks.estimate(challenger_errors - champion_errors, rows, (1 - gate.confidence) / len(judged))
+            found.append(_judged(name, estimate, float(champion_errors[rows].mean()), gate))
+        else:
+            found.append(SegmentVerdict(name, "not judged", spreads[name].rows, spreads[name].days))
+    return tuple(found)
+
+
+def _can_be_judged(spread: Spread, gate: Gate) -> bool:
+    return spread.rows >= gate.min_segment_rows and spread.says_how_days_differ
+
+
+def _judged(name: str, estimate: Estimate, champion_mae: float, gate: Gate) -> SegmentVerdict:
+    margin = gate.segment_margin * champion_mae
+    decision: SegmentDecision = (
+        "worse" if estimate.low > margin else "in doubt" if estimate.mean > margin else "within margin"
+    )
+    return SegmentVerdict(
+        name=name,
+        decision=decision,
+        rows=estimate.spread.rows,
+        days=estimate.spread.days,
+        champion_mae=champion_mae,
+        challenger_mae=champion_mae + estimate.mean,
+        difference=estimate.mean,
+        low=estimate.low,
+        high=estimate.high,
+        margin=margin,
+        days_needed=further_days(estimate, margin) if decision == "in doubt" else None,
+    )

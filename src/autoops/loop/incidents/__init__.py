@@ -1,0 +1,1 @@
+"""When an alarm becomes an incident, and what holds the loop back: persistence, cool-down, budget, freeze."""

@@ -1,0 +1,84 @@
+"""What the loop would do now, and why: the check's own code up to the point where it would write."""
+
+from typing import Any
+
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import live_window
+from autoops.loop.incidents.freeze import frozen
+from autoops.loop.incidents.judged_windows import earlier_errors
+from autoops.loop.incidents.response import decision_on
+from autoops.loop.monitor.actions import calendar, remedies
+from autoops.loop.monitor.drift_check import Watched, verdict_on
+from autoops.loop.promote import post_promotion
+from autoops.loop.records.checks import BROKEN, JUDGED
+from autoops.models.registry import CHAMPION
+from autoops.months import Month
+
+
+def preview(pipeline: Pipeline) -> dict[str, Any]:
+    """Writes nothing: no check, no decision, no score. What an incident would get is said of those that stand; one
+    that would only be opened now is looked at by the next check."""
+    champion = pipeline.registry.by_alias(CHAMPION)
+    if champion is None:
+        seen = _nothing("no version is champion yet: nothing to watch")
+    elif pipeline.settings.drift.source == "months":
+        seen = _months(pipeline, Watched.fetch(pipeline, champion))
+    else:
+        seen = _live(pipeline, Watched.fetch(pipeline, champion))
+    held = frozen(pipeline)
+    return seen | {
+        "frozen": held.reason if held else None,
+        "incidents": [
+            {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
+            for one in remedies(pipeline)
+        ],
+        "calendar": [
+            {"kind": one.kind, "action": one.decision.action, "because": one.decision.reason}
+            for one in calendar(pipeline)
+        ],
+    }
+
+
+def sentences(found: dict[str, Any]) -> list[str]:
+    lines = [found["frozen"]] if found["frozen"] else []
+    lines += [f"now: {found['decision']}: {found['because']}"]
+    if found["reason"] not in found["because"]:
+        lines.append(f"seen: {found['verdict']}: {found['reason']}")
+    lines += [f"incident {one['incident_id']}: {one['action']}: {one['because']}" for one in found["incidents"]]
+    return lines + [f"{one['kind']}: {one['action']}: {one['because']}" for one in found["calendar"]]
+
+
+def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
+    return {"verdict": verdict, "reason": reason, "decision": "nothing", "because": reason}
+
+
+def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
+    champion, drift = watched.version, pipeline.settings.drift
+    window = live_window(pipeline, champion, watched.window_size(drift))
+    verdict, _ = verdict_on(watched, window, drift, earlier_errors(pipeline, champion))
+    watch = post_promotion.watch_of(pipeline, champion) if verdict.verdict != BROKEN else None
+    looked = post_promotion.look(pipeline, watch, window) if watch else None
+    decision = decision_on(pipeline, champion, verdict, recorded=False)
+    if looked is not None and looked.decision.action in ("roll back", "frozen"):
+        decision = looked.decision
+    return {
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "decision": decision.action,
+        "because": decision.reason,
+    }
+
+
+def _months(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
+    """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
+    more trips, is not seen from here."""
+    seen_until = watched.reference.holdout["pickup_at"].max().to_pydatetime()
+    checks = pipeline.checks.latest(watched.version.number, limit=None)
+    judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
+    published = pipeline.source.published()
+    ahead = [month for month in published if month > Month.of(seen_until) and str(month) not in judged]
+    if not ahead:
+        return _nothing(f"version {watched.version.number} has been judged on every month that is published")
+    names = ", ".join(map(str, ahead))
+    reason = f"version {watched.version.number} has not been judged on {names}: a check would score that first"
+    return _nothing(reason, "not scored yet") | {"decision": "not enough data"}

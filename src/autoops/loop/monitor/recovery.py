@@ -1,0 +1,87 @@
+"""Incidents that are over before anything was done: as many ordinary windows in a row as opening one looks at.
+
+So an incident is opened by k alarms of m windows and withdrawn by m windows without any (hysteresis): what comes and
+goes with the hours does neither.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import promoted_at
+from autoops.loop.records.checks import JUDGED, LOOKED_BACK, Check
+from autoops.loop.records.ledger import Incident
+from autoops.loop.retrain.retraining import ACTION
+from autoops.models.registry import ModelVersion
+
+
+def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> str | None:
+    """Why the incident is over. Pure; `checks` are the champion's that judged drift, newest first, those behind the
+    incident included. Each detector that had alarmed must have found nothing in its own last `alarms_of` windows, on
+    trips after the evidence: without labels, nobody knows that the error is what it was. Meanwhile no other detector
+    may have alarmed."""
+    since, until = incident.holds_from, incident.evidence_until
+    if since is None or until is None:
+        return None
+    checks = sorted({check.id: check for check in checks}.values(), key=lambda check: check.id, reverse=True)
+    evidence = {check.id: check for check in checks if check.event_from and since <= check.event_from < until}
+    alarmed = {one["name"] for check in evidence.values() for one in _detectors(check) if one["alarm"]}
+    telling = [_later(checks, name, until)[:alarms_of] for name in alarmed]
+    if not telling or min(len(windows) for windows in telling) < alarms_of:
+        return None
+    oldest = min(check.id for windows in telling for check, *_ in windows)
+    if any(check.alarm for check in checks if check.id >= oldest and check.id not in evidence):
+        return None
+    first = min(begin for windows in telling for _, begin, _ in windows)
+    last = max(end for windows in telling for _, _, end in windows)
+    span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    return f"recovered: the last {alarms_of} windows, of trips from {span}, are ordinary"
+
+
+def _later(checks: Sequence[Check], detector: str, until: datetime) -> list[tuple[Check, datetime, datetime]]:
+    """Return the checks in which the detector judged trips from `until` on, with the span of these trips."""
+    found = []
+    for check in checks:
+        begin, end = next((_span(check, one) for one in _detectors(check) if one["name"] == detector), (None, None))
+        if begin and end and begin >= until:
+            found.append((check, begin, end))
+    return found
+
+
+def _span(check: Check, detector: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Return the detector's own span; a record from before detectors had one has that of the check."""
+    begin, end = detector.get("event_from"), detector.get("event_until")
+    if begin is None or end is None:
+        return check.event_from, check.event_until
+    return datetime.fromisoformat(begin), datetime.fromisoformat(end)
+
+
+def withdraw(pipeline: Pipeline, champion: ModelVersion, actor: str) -> list[int]:
+    """Closes what is over of the incidents that wait for data and that no retraining has taken up."""
+    waiting = [
+        incident
+        for incident in pipeline.ledger.incidents(unresolved=True)
+        if incident.kind == "drift"
+        and incident.status == "waiting_for_data"
+        and incident.model_version == champion.number
+        and pipeline.ledger.holder(incident.id, ACTION) is None
+    ]
+    if not waiting:
+        return []
+    since = promoted_at(champion)
+    checks = pipeline.checks.latest(champion.number, since=since, verdicts=JUDGED, limit=LOOKED_BACK)
+    closed = []
+    for incident in waiting:
+        evidence = pipeline.checks.behind(incident)
+        outcome = recovered([*checks, *evidence], incident, pipeline.settings.drift.alarms_of)
+        if outcome is not None:
+            pipeline.ledger.close(incident.id, outcome, actor=actor)
+            closed.append(incident.id)
+    return closed
+
+
+def _detectors(check: Check) -> Sequence[dict[str, Any]]:
+    """Return the results of the detectors that judged."""
+    found: Sequence[dict[str, Any]] = check.report.get("detectors", ())
+    return found

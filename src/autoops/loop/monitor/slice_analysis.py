@@ -1,0 +1,84 @@
+"""Where an alarm comes from: which inputs moved and how much they matter, and on which trips the error grew. Pure.
+
+The window's errors are held against those on the version's own holdout, which it never saw either. A group of trips
+stands out where its error grew by a larger factor than that of all trips, by more than three standard errors of the
+factor's logarithm: of the dozens of zones, some exceed two by chance.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from autoops.drift.monitor import Reference
+from autoops.drift.thresholds import PREDICTION
+from autoops.drift.verdict import DriftVerdict
+from autoops.loop.decide.segments import segments_of
+from autoops.trips import TARGET, Columns, columns_of
+
+GROUPS = ("hour_band", "distance_band", "no_passenger_count")
+FEWEST_ROWS = 30
+DEVIATIONS = 3
+MOST_ZONES = 3
+
+Errors = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.bool_]
+
+
+def root_cause(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame) -> dict[str, Any]:
+    """JSON-able. `error` is None where no ground truth is in; errors are minutes, prediction - truth where signed."""
+    drifted = [
+        {
+            "feature": result.feature,
+            "distance": result.distance,
+            "threshold": result.threshold,
+            "importance": result.importance,
+        }
+        for result in sorted(verdict.features, key=lambda result: -result.importance)
+        if result.drifted
+    ]
+    return {"features": drifted, "error": _error(reference.holdout, labelled) if len(labelled) else None}
+
+
+def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> dict[str, Any]:
+    before, now = (rows[PREDICTION].to_numpy() - rows[TARGET].to_numpy() for rows in (holdout, labelled))
+    trips = columns_of(holdout), columns_of(labelled)
+    bands = zip(segments_of(trips[0], GROUPS).items(), segments_of(trips[1], GROUPS).values(), strict=True)
+    groups = [_group(name, before, first, now, second) for (name, first), second in bands]
+    zones = [group for group in _zones(trips, before, now) if group["stands_out"]]
+    return {
+        "rows": len(now),
+        "signed": float(now.mean()),
+        "signed_before": float(before.mean()),
+        "absolute": float(np.abs(now).mean()),
+        "absolute_before": float(np.abs(before).mean()),
+        "groups": [group for group in groups if group is not None],
+        "zones": sorted(zones, key=_growth, reverse=True)[:MOST_ZONES],
+    }
+
+
+def _zones(trips: tuple[Columns, Columns], before: Errors, now: Errors) -> list[dict[str, Any]]:
+    then, later = (columns["pickup_location_id"] for columns in trips)
+    found = [_group(f"pickup zone {zone}", before, then == zone, now, later == zone) for zone in np.unique(later)]
+    return [group for group in found if group is not None]
+
+
+def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) -> dict[str, Any] | None:
+    """None for too few trips on either side."""
+    if min(first.sum(), second.sum()) < FEWEST_ROWS:
+        return None
+    then, later = np.abs(before[first]), np.abs(now[second])
+    beyond = np.log(later.mean() / then.mean()) - np.log(np.abs(now).mean() / np.abs(before).mean())
+    deviation = np.sqrt(sum(part.var() / part.mean() ** 2 / len(part) for part in (later, then)))
+    return {
+        "name": name,
+        "rows": len(later),
+        "absolute": float(later.mean()),
+        "absolute_before": float(then.mean()),
+        "stands_out": bool(beyond > DEVIATIONS * deviation),
+    }
+
+
+def _growth(group: dict[str, Any]) -> float:
+    return float(group["absolute"] / group["absolute_before"])

@@ -1,0 +1,46 @@
+"""How wrong the model was in a window, in minutes and with an interval: for figures and people. The detectors judge by
+limits of their own."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from autoops.loop.decide.day_blocks import MIN_DAYS, MIN_EFFECTIVE_DAYS, DayBlocks, full_days
+from autoops.trips import TARGET
+
+CONFIDENCE = 0.95
+RESAMPLES = 2_000
+
+
+def errors_of(labelled: pd.DataFrame) -> dict[str, Any] | None:
+    """`signed` is prediction less truth, `absolute` its size; each has `mean`, `low` and `high`. Errors of one hour
+    share its traffic: whole days are resampled, and of a window of fewer than five days whole hours. The bounds are
+    None where these are too few to say how they differ. None without rows."""
+    if not len(labelled):
+        return None
+    error = (labelled["prediction"] - labelled[TARGET]).to_numpy(dtype=np.float64)
+    blocks = DayBlocks(_blocks(labelled["pickup_at"]), RESAMPLES)
+    return {
+        "rows": len(labelled),
+        "confidence": CONFIDENCE,
+        "signed": _interval(blocks, error),
+        "absolute": _interval(blocks, np.abs(error)),
+    }
+
+
+def _blocks(moments: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
+    """Names each row's day, or its hour."""
+    hours = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 3_600_000_000
+    days = hours // 24
+    counts = np.unique(days, return_counts=True)[1].astype(np.float64)
+    return np.asarray(days if full_days(counts) >= MIN_DAYS else hours, dtype=np.int64)
+
+
+def _interval(blocks: DayBlocks, values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+    every = np.ones(len(values), dtype=bool)
+    if blocks.spread(every).effective_days < MIN_EFFECTIVE_DAYS:
+        return {"mean": float(values.mean()), "low": None, "high": None}
+    found = blocks.estimate(values, every, tail=(1 - CONFIDENCE) / 2)
+    return {"mean": found.mean, "low": found.low, "high": found.high}

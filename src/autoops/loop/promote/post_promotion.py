@@ -1,0 +1,153 @@
+"""Regret: does the new champion do worse on ground truth than the version that it replaced?
+
+After a promotion, each window of labelled trips of the new version's reign is scored by the replaced one as well, and
+the gate's own comparison, with whole days as blocks, is asked about all windows so far. The first look is taken as soon
+as there are days enough for one, each further look at twice as many rows. `training.regret_looks` of them share the
+gate's error probability, so that looking again and again rolls back no more good versions than looking once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from autoops.errors import BundleError
+from autoops.event_times import near, span_of
+from autoops.features import local_hours
+from autoops.loop.context import Pipeline
+from autoops.loop.data.windows import Window, labelled_frame_of, promoted_at
+from autoops.loop.decide import policy
+from autoops.loop.decide.gate import GateVerdict
+from autoops.loop.decide.paired_days import DayErrors, PairedDays, by_day, compare, merged
+from autoops.loop.incidents.freeze import frozen
+from autoops.loop.promote.promotion import COMPARED, ROLLED_BACK
+from autoops.models.registry import PREVIOUS, ModelVersion
+from autoops.models.scoring import load_version
+from autoops.storage.predictions import LabelledPrediction
+from autoops.trips import TARGET, columns_of
+
+OVER = "regret watch over"
+HELD = ("frozen", "roll back")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What has been compared since the promotion. `looked_at` are the rows of the last look; `windows` and
+    `label_id` tell which rows have counted."""
+
+    version: ModelVersion
+    previous: ModelVersion
+    since: str
+    days: PairedDays
+    windows: tuple[Mapping[str, Any], ...] = ()
+    label_id: int = 0
+    looks: int = 0
+    looked_at: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(errors.rows for errors in self.days.values())
+
+    def new_in(self, window: Window) -> list[LabelledPrediction]:
+        """Those of its trips that have not counted: a window, or a part of it, comes again where no check could judge
+        it."""
+        if window.span is None:
+            return [row for row in window.labelled if row.label_id > self.label_id]
+        return [] if window.to_json() in self.windows else list(window.labelled)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A window that was compared. `watch` has it already; `verdict` is on all of the watch, where it was time for
+    one and the days were enough."""
+
+    watch: Watch
+    window: Window
+    days: PairedDays
+    verdict: GateVerdict | None
+    decision: policy.Decision
+    event_until: datetime
+
+
+def watch_of(pipeline: Pipeline, champion: ModelVersion) -> Watch | None:
+    """None where nobody is watched: a first version, one that was put back, or one whose watch is over."""
+    previous, began = pipeline.registry.by_alias(PREVIOUS), promoted_at(champion)
+    if not pipeline.settings.training.regret_looks or previous is None or began is None:
+        return None
+    if previous.number == champion.number or ROLLED_BACK in previous.tags:
+        return None
+    since = began.isoformat()
+    known = [
+        entry
+        for entry in pipeline.ledger.entries(model_version=champion.number)
+        if entry.kind in (COMPARED, OVER) and entry.evidence["since"] == since
+    ]
+    if any(entry.kind == OVER for entry in known):
+        return None
+    compared = [entry.evidence for entry in known]
+    looked = [evidence["rows"] for evidence in compared if evidence["verdict"]]
+    return Watch(
+        version=champion,
+        previous=previous,
+        since=since,
+        days=merged({day: DayErrors(*errors) for day, errors in evidence["days"].items()} for evidence in compared),
+        windows=tuple(evidence["window"] for evidence in compared),
+        label_id=max((evidence["label_id"] for evidence in compared), default=0),
+        looks=len(looked),
+        looked_at=max(looked, default=0),
+    )
+
+
+def look(pipeline: Pipeline, watch: Watch, window: Window) -> Look | None:
+    """Compares on the window and decides; writes nothing. None for too few labelled trips, or trips that counted.
+    A version that it replaced and that can no longer be scored ends the watch."""
+    labelled = watch.new_in(window)
+    if len(labelled) < pipeline.settings.drift.window_size:
+        return None
+    trips, most = labelled_frame_of(labelled), pipeline.settings.training.regret_looks
+    _, until = span_of(columns_of(trips)["pickup_at"])
+    try:
+        days = _paired(pipeline, watch, trips)
+    except BundleError as error:
+        reason = f"version {watch.previous.number} can no longer be scored, so that nothing can be compared: {error}"
+        return Look(watch, window, {}, None, policy.Decision("nothing", reason), until)
+    watch = replace(watch, days=merged([watch.days, days]))
+    verdict = compare(watch.days, pipeline.settings.gate, most) if watch.rows >= 2 * watch.looked_at else None
+    if verdict is not None and verdict.difference is None:
+        reason = f"not compared with version {watch.previous.number} yet: {verdict.reason}"
+        return Look(watch, window, days, None, policy.Decision("watch", reason), until)
+    decision = policy.after_promotion(verdict, watch.looks + 1, most, frozen(pipeline))
+    return Look(watch, window, days, verdict, decision, until)
+
+
+def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
+    """Leaves in the ledger what was compared, and that the watch is over where it is. A look does not count, and is
+    taken again with the next window, where a freeze keeps it from acting or the rollback that follows fails."""
+    watch, window = found.watch, found.window
+    about = {"since": watch.since, "previous": watch.previous.number, "rows": watch.rows}
+    compared = {
+        "window": window.to_json(),
+        "label_id": max(row.label_id for row in window.labelled),
+        "event_until": found.event_until.isoformat(),
+        "days": {day: list(errors) for day, errors in found.days.items()},
+        "verdict": found.verdict.to_json() if found.verdict and found.decision.action not in HELD else None,
+    }
+    number, reason = watch.version.number, found.decision.reason
+    pipeline.ledger.record(COMPARED, reason, actor=actor, model_version=number, evidence=about | compared)
+    if found.decision.action == "nothing":
+        pipeline.ledger.record(OVER, reason, actor=actor, model_version=number, evidence=about)
+
+
+def _paired(pipeline: Pipeline, watch: Watch, trips: pd.DataFrame) -> dict[str, DayErrors]:
+    """On trips that neither version was fitted on. A stray would be a day of its own."""
+    known_until = max(watch.version.trained_until, watch.previous.trained_until)
+    unseen = trips[(trips["pickup_at"] > known_until) & near(columns_of(trips)["pickup_at"])]
+    if unseen.empty:
+        return {}
+    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
+    previous = load_version(pipeline.registry, watch.previous, pipeline.model_cache).predict_trips(columns)
+    days = local_hours(columns["pickup_at"]) // 24
+    return by_day(days, np.abs(previous - truth), np.abs(unseen["prediction"].to_numpy() - truth))

@@ -1,0 +1,213 @@
+"""Moving the champion alias, by the gate, by hand or back; every move stands in the ledger.
+
+Each check holds the alias against the ledger: a move of ours that broke off before its record gets one, and so does a
+move that somebody made in MLflow.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from autoops.errors import BundleError, Conflict, NotFound
+from autoops.loop.context import Pipeline
+from autoops.loop.records.ledger import PAGE
+from autoops.models.bundle_cache import fetch_bundle
+from autoops.models.registry import CHAMPION, PREVIOUS, PROMOTED_AT, ModelVersion, champion_of
+from autoops.telemetry import tracing
+
+ROLLED_BACK, GATE_DECISION = "rolled_back", "gate_decision"
+PROMOTION = "promotion"
+"""The tag that says, as JSON, what the ledger is to say of a move; it is set before the alias moves."""
+UNKNOWN = "unknown"
+"""Who moved the alias in MLflow, as far as anybody here knows."""
+COMPARED = "compared with previous"
+"""The kind of an entry of the watch after a promotion; a rollback by itself follows from one."""
+_LONGEST_REASON = 2_000
+"""Characters: MLflow takes tags of 5,000."""
+MOVE = "champion-alias"
+"""MLflow has no "move it if it still points there": who looks where it points moves it before anybody else looks."""
+
+
+def promote_version(
+    pipeline: Pipeline,
+    number: int,
+    *,
+    reason: str,
+    actor: str,
+    incident_id: int | None = None,
+    replaces: int | None = None,
+) -> None:
+    """Points `champion` at the version and `previous` at what it replaces; again is harmless.
+
+    `replaces` is the version that the gate compared with: where another is champion by now, Conflict.
+    """
+    with pipeline.ledger.alone(MOVE):
+        _promote(pipeline, number, reason, actor, incident_id, replaces)
+
+
+def _promote(
+    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, replaces: int | None
+) -> None:
+    champion = pipeline.registry.by_alias(CHAMPION)
+    if champion is not None and champion.number == number:
+        if last_recorded(pipeline) != number and not _finish_promotion(pipeline, champion):
+            _record_promotion(pipeline, number, reason, actor, incident_id, {"replaces": replaces})
+        return
+    if replaces is not None and (champion is None or champion.number != replaces):
+        now = "nobody" if champion is None else f"version {champion.number}"
+        raise Conflict(f"version {number} was compared with version {replaces}, but champion is {now} by now")
+    pipeline.registry.version(number)
+    now, replaced = pipeline.clock.now().isoformat(), champion.number if champion else None
+    told = {"reason": reason[:_LONGEST_REASON], "actor": actor, "incident_id": incident_id}
+    told |= {"replaces": replaced, "at": now}
+    _move(pipeline, champion, number, {PROMOTED_AT: now, PROMOTION: json.dumps(told)})
+    _record_promotion(pipeline, number, reason, actor, incident_id, {"replaces": replaced, "began_at": now})
+
+
+def _record_promotion(
+    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, evidence: Mapping[str, Any]
+) -> None:
+    pipeline.ledger.record(
+        "promoted",
+        reason,
+        actor=actor,
+        incident_id=incident_id,
+        model_version=number,
+        evidence=evidence,
+    )
+
+
+def last_recorded(pipeline: Pipeline) -> int | None:
+    """The champion that the ledger knows of."""
+    moves = [entry for kind in ("promoted", "rolled back") for entry in pipeline.ledger.entries(kind=kind)]
+    last = max(moves, key=lambda entry: entry.id, default=None)
+    if last is None:
+        return None
+    return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
+
+
+@tracing.span("roll_back")
+def roll_back(
+    pipeline: Pipeline,
+    *,
+    reason: str,
+    actor: str,
+    expected: int | None = None,
+    evidence: Mapping[str, Any] | None = None,
+) -> int:
+    """Puts `previous` back in charge, marks the version that leaves and closes its incidents; returns the restored
+    version's number. A version that was itself rolled back is not restored.
+
+    `expected` is the version that was found wrong: where another is champion by now, Conflict. `evidence` is what it
+    was found wrong by, where no person said so: then somebody is paged.
+    """
+    with pipeline.ledger.alone(MOVE):
+        if _finish(pipeline, actor):
+            return champion_of(pipeline.registry).number
+        return _roll_back(pipeline, reason, actor, expected, evidence or {})
+
+
+def reconcile(pipeline: Pipeline, actor: str) -> None:
+    """Record a move of the alias that the ledger does not know: a rollback or a promotion that broke off between the
+    move and its record, or a move in MLflow."""
+    with pipeline.ledger.alone(MOVE):
+        champion = pipeline.registry.by_alias(CHAMPION)
+        if champion is None or last_recorded(pipeline) == champion.number:
+            return
+        if not (_finish(pipeline, actor) or _finish_promotion(pipeline, champion)):
+            _note_foreign_move(pipeline, champion)
+
+
+def _finish_promotion(pipeline: Pipeline, champion: ModelVersion) -> bool:
+    """Record the champion's promotion as it was begun; False where none broke off."""
+    begun = json.loads(champion.tags.get(PROMOTION, "{}"))
+    if not begun or begun["at"] != champion.tags.get(PROMOTED_AT) or begun["replaces"] != last_recorded(pipeline):
+        return False
+    number = champion.number
+    known = pipeline.ledger.entries(kind="promoted", model_version=number)
+    if any(entry.evidence.get("began_at") == begun["at"] for entry in known):
+        return False
+    evidence = {"replaces": begun["replaces"], "began_at": begun["at"]}
+    _record_promotion(pipeline, number, begun["reason"], begun["actor"], begun["incident_id"], evidence)
+    return True
+
+
+def _note_foreign_move(pipeline: Pipeline, champion: ModelVersion) -> None:
+    """Record a move that somebody made in MLflow, so that the version is watched as after any promotion: against the
+    version that it replaced, on what it has predicted since the last check."""
+    left = last_recorded(pipeline)
+    number, before = champion.number, pipeline.checks.latest()
+    began_at = before[0].checked_at if before else pipeline.clock.now()
+    pipeline.registry.tag(number, {PROMOTED_AT: began_at.isoformat()})
+    if left is not None:
+        pipeline.registry.set_alias(PREVIOUS, left)
+    doubts = _doubts(pipeline, champion)
+    moved = f"from version {left} to version {number}" if left is not None else f"to version {number}"
+    reason = f"the alias champion was moved {moved} in MLflow, not by Auto-Ops" + "".join(f"; {one}" for one in doubts)
+    evidence = {"replaces": left, "outside": True, "doubts": doubts}
+    _record_promotion(pipeline, number, reason, UNKNOWN, None, evidence)
+
+
+def _doubts(pipeline: Pipeline, champion: ModelVersion) -> list[str]:
+    """Return what speaks against a version that was made champion in MLflow."""
+    number, gate = champion.number, champion.tags.get(GATE_DECISION)
+    found = []
+    if gate != "promote":
+        found.append(f"version {number} did not pass the gate ({gate or 'it was never there'})")
+    if ROLLED_BACK in champion.tags:
+        found.append(f"version {number} was rolled back before: {champion.tags[ROLLED_BACK]}")
+    try:
+        fetch_bundle(pipeline.registry, champion, pipeline.model_cache)
+    except BundleError as error:
+        found.append(f"version {number} cannot be served, and is not watched: {error}")
+    return found
+
+
+def _finish(pipeline: Pipeline, actor: str) -> bool:
+    champion, left = (pipeline.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
+    if champion is None or left is None or champion.number == left.number or ROLLED_BACK not in left.tags:
+        return False
+    if last_recorded(pipeline) != left.number:
+        return False
+    evidence = {"restored": champion.number, **_found_wrong(pipeline, left)}
+    _record_rollback(pipeline, left.number, left.tags[ROLLED_BACK], actor, evidence)
+    return True
+
+
+def _found_wrong(pipeline: Pipeline, left: ModelVersion) -> dict[str, Any]:
+    """What a rollback by itself followed from; nothing of one by hand."""
+    compared = pipeline.ledger.entries(kind=COMPARED, model_version=left.number)
+    wrong = [entry.evidence for entry in compared if entry.reason == left.tags[ROLLED_BACK]]
+    return {"event_until": wrong[-1]["event_until"]} if wrong else {}
+
+
+def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
+    champion = champion_of(pipeline.registry)
+    if expected is not None and champion.number != expected:
+        raise Conflict(f"version {expected} was to be rolled back, but champion is version {champion.number} by now")
+    previous = pipeline.registry.by_alias(PREVIOUS)
+    if previous is None or previous.number == champion.number:
+        raise NotFound(f"version {champion.number} replaced nothing: there is no previous version to roll back to")
+    if ROLLED_BACK in previous.tags:
+        raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
+    pipeline.registry.tag(champion.number, {ROLLED_BACK: reason})
+    _move(pipeline, champion, previous.number, {PROMOTED_AT: pipeline.clock.now().isoformat()})
+    _record_rollback(pipeline, champion.number, reason, actor, {"restored": previous.number, **evidence})
+    return previous.number
+
+
+def _record_rollback(pipeline: Pipeline, left: int, reason: str, actor: str, evidence: Mapping[str, Any]) -> None:
+    pipeline.ledger.record("rolled back", reason, actor=actor, model_version=left, evidence=evidence)
+    for incident in pipeline.ledger.incidents(unresolved=True):
+        if incident.model_version == left:
+            pipeline.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)
+    if "event_until" in evidence:
+        paged = f"version {left} was rolled back by itself: {reason}"
+        pipeline.ledger.record(PAGE, paged, actor=actor, model_version=left, evidence={"repeats": "rolled back"})
+
+
+def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int, tags: Mapping[str, str]) -> None:
+    pipeline.registry.tag(number, tags)
+    if champion is not None:
+        pipeline.registry.set_alias(PREVIOUS, champion.number)
+    pipeline.registry.set_alias(CHAMPION, number)

@@ -1,0 +1,23 @@
+"""Who serves what, by the heartbeats of the API's processes."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from autoops.loop.context import Pipeline
+
+HEARTBEAT_COUNTS_S = 10
+"""An instance that has been silent for longer is gone."""
+
+
+def serving_now(pipeline: Pipeline) -> dict[str, int | None]:
+    """The version of each instance that is alive."""
+    alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
+    return {instance.name: instance.model_version for instance in alive}
+
+
+def missing(version: int, serves: Mapping[str, int | None]) -> str | None:
+    """Who does not serve the version; None where all do, and somebody does."""
+    if serves and set(serves.values()) == {version}:
+        return None
+    found = ", ".join(f"{name}: {number}" for name, number in serves.items())
+    return f"version {version} is champion but not served everywhere: {found or 'no instance gave a sign of life'}"

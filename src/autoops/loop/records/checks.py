@@ -1,0 +1,112 @@
+"""The record of drift checks: what was judged, how far the windows have been used up, what was found."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from autoops.clock import Clock
+from autoops.loop.records.ledger import Incident
+from autoops.storage import tables
+from autoops.storage.database import storage_errors
+
+ACTOR = "drift_monitor"
+"""Who checks, in the ledger."""
+
+JUDGED = ("drift", "no drift")
+BROKEN: Final = "broken data"
+LOOKED_BACK = 1_000
+"""Checks that are read at most where labels come seldom, so that few of them could judge loss."""
+_PAGE = 50
+
+
+@dataclass(frozen=True)
+class Check:
+    """`last_prediction_id` and `last_label_id` are the ends of the rows that have counted in a window."""
+
+    id: int
+    checked_at: datetime
+    model_version: int
+    verdict: str
+    alarm: bool
+    reason: str
+    event_from: datetime | None
+    event_until: datetime | None
+    last_prediction_id: str | None
+    last_label_id: int | None
+    report: Mapping[str, Any]
+
+
+class CheckLog:
+    """Appends and reads checks; raises StorageUnavailable when the database fails."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def append(self, **values: Any) -> int:
+        """Takes the fields of Check without `id` and `checked_at`; returns the id."""
+        with storage_errors(), self._engine.begin() as connection:
+            key = connection.execute(
+                sa.insert(tables.checks).values(checked_at=self._clock.now(), **values)
+            ).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+    def get(self, check_id: int) -> Check | None:
+        query = sa.select(tables.checks).where(tables.checks.c.id == check_id)
+        with storage_errors(), self._engine.connect() as connection:
+            found = connection.execute(query).mappings().first()
+        return Check(**found) if found else None
+
+    def latest(
+        self,
+        model_version: int | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        within: tuple[datetime, datetime] | None = None,
+        judged: bool = False,
+        verdicts: Sequence[str] = (),
+        limit: int | None = 1,
+    ) -> list[Check]:
+        """Newest first, with ids below `before`; `since` and `until` are wall time, windows lie `within` event times.
+        `judged` leaves out checks that judged no drift, and `verdicts` names those that count. Without a limit all."""
+        query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
+        if model_version is not None:
+            query = query.where(tables.checks.c.model_version == model_version)
+        if since is not None:
+            query = query.where(tables.checks.c.checked_at >= since)
+        if until is not None:
+            query = query.where(tables.checks.c.checked_at <= until)
+        if before is not None:
+            query = query.where(tables.checks.c.id < before)
+        if within is not None:
+            query = query.where(tables.checks.c.event_from >= within[0], tables.checks.c.event_until <= within[1])
+        if judged:
+            verdicts = JUDGED
+        if verdicts:
+            query = query.where(tables.checks.c.verdict.in_(verdicts))
+        with storage_errors(), self._engine.connect() as connection:
+            return [Check(**row) for row in connection.execute(query).mappings()]
+
+    def judged(self, model_version: int, since: datetime | None) -> Iterator[Check]:
+        """Yield the version's checks that judged, newest first and `LOOKED_BACK` at most, page by page: most readers
+        need a few of them."""
+        before: int | None = None
+        for _ in range(LOOKED_BACK // _PAGE):
+            page = self.latest(model_version, since=since, before=before, judged=True, limit=_PAGE)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            before = page[-1].id
+
+    def behind(self, incident: Incident) -> list[Check]:
+        """Those that judged the time that the incident is about, however long ago; newest first."""
+        if incident.holds_from is None or incident.evidence_until is None or incident.model_version is None:
+            return []
+        within = incident.holds_from, incident.evidence_until
+        return self.latest(incident.model_version, within=within, judged=True, limit=None)

@@ -1,0 +1,234 @@
+"""The ledger: incidents, who claimed what on them, and an append-only record of every decision with its evidence."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from autoops.clock import Clock
+from autoops.errors import Conflict, NotFound
+from autoops.loop.records.advisory_lock import alone
+from autoops.storage import tables
+from autoops.storage.database import storage_errors
+from autoops.telemetry import logs
+
+logger = logging.getLogger(__name__)
+
+LOCK_TIMEOUT_S = 120.0
+
+PAGE = "page"
+"""The kind of an entry that calls for a person."""
+
+Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
+
+
+@dataclass(frozen=True)
+class Incident:
+    """`holds_from` and `evidence_until` are event times; `kind` is drift, second look, refresh or manual. No two
+    incidents share a `key`, where they have one."""
+
+    id: int
+    opened_at: datetime
+    holds_from: datetime | None
+    evidence_until: datetime | None
+    kind: str
+    reason: str
+    model_version: int | None
+    status: Status
+    outcome: str | None
+    closed_at: datetime | None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: int
+    at: datetime
+    kind: str
+    actor: str
+    incident_id: int | None
+    model_version: int | None
+    reason: str
+    evidence: Mapping[str, Any]
+
+
+class Ledger:
+    """Every method is one transaction and raises StorageUnavailable when it fails."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._lock_timeout_s = lock_timeout_s
+
+    def record(
+        self,
+        kind: str,
+        reason: str,
+        *,
+        actor: str,
+        incident_id: int | None = None,
+        model_version: int | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Appends one entry."""
+        entry = self._entry(kind, reason, actor, incident_id, model_version, evidence)
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(entry)
+        _tell(entry)
+
+    def _entry(
+        self,
+        kind: str,
+        reason: str,
+        actor: str,
+        incident_id: int | None,
+        model_version: int | None,
+        evidence: Mapping[str, Any] | None,
+    ) -> sa.Insert:
+        return sa.insert(tables.ledger).values(
+            at=self._clock.now(),
+            kind=kind,
+            actor=actor,
+            incident_id=incident_id,
+            model_version=model_version,
+            reason=reason,
+            evidence=dict(evidence or {}),
+        )
+
+    def entries(
+        self, *, incident_id: int | None = None, kind: str | None = None, model_version: int | None = None
+    ) -> list[Entry]:
+        """Oldest first."""
+        query = sa.select(tables.ledger).order_by(tables.ledger.c.id)
+        if incident_id is not None:
+            query = query.where(tables.ledger.c.incident_id == incident_id)
+        if kind is not None:
+            query = query.where(tables.ledger.c.kind == kind)
+        if model_version is not None:
+            query = query.where(tables.ledger.c.model_version == model_version)
+        with storage_errors(), self._engine.connect() as connection:
+            return [Entry(**row) for row in connection.execute(query).mappings()]
+
+    def open_incident(
+        self,
+        kind: str,
+        reason: str,
+        *,
+        actor: str,
+        model_version: int | None = None,
+        holds_from: datetime | None = None,
+        evidence_until: datetime | None = None,
+        evidence: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> int:
+        """Opens an incident and records why, both or neither; returns its id. Raises Conflict where one with this
+        key was opened before, such as by another check at the same time."""
+        values = {
+            "opened_at": self._clock.now(),
+            "holds_from": holds_from,
+            "evidence_until": evidence_until,
+            "kind": kind,
+            "reason": reason,
+            "model_version": model_version,
+            "status": "open",
+            "key": key,
+        }
+        try:
+            with storage_errors(), self._engine.begin() as connection:
+                inserted = connection.execute(sa.insert(tables.incidents).values(values)).inserted_primary_key
+                assert inserted is not None
+                incident_id = int(inserted[0])
+                entry = self._entry("incident opened", reason, actor, incident_id, model_version, evidence)
+                connection.execute(entry)
+        except sa.exc.IntegrityError:
+            raise Conflict(f"there is an incident {key!r} already") from None
+        _tell(entry)
+        return incident_id
+
+    def incident(self, incident_id: int) -> Incident:
+        """Raises NotFound."""
+        found = self._incidents(tables.incidents.c.id == incident_id)
+        if not found:
+            raise NotFound(f"incident {incident_id}: there is no such incident")
+        return found[0]
+
+    def incidents(self, *, unresolved: bool = False) -> list[Incident]:
+        """Newest first; with `unresolved` only those that are not closed."""
+        return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true())
+
+    def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
+        query = sa.select(tables.incidents).where(condition).order_by(tables.incidents.c.id.desc())
+        with storage_errors(), self._engine.connect() as connection:
+            return [Incident(**row) for row in connection.execute(query).mappings()]
+
+    def set_status(self, incident_id: int, status: Status, reason: str, *, actor: str) -> None:
+        """Does nothing where the incident has that status already, or has been closed."""
+        kind = f"incident {status.replace('_', ' ')}"
+        self._change(incident_id, {"status": status}, self._entry(kind, reason, actor, incident_id, None, None))
+
+    def close(self, incident_id: int, outcome: str, *, actor: str) -> None:
+        """Closes once; a second call does nothing."""
+        values = {"status": "closed", "outcome": outcome, "closed_at": self._clock.now()}
+        self._change(incident_id, values, self._entry("incident closed", outcome, actor, incident_id, None, None))
+
+    def _change(self, incident_id: int, values: Mapping[str, Any], entry: sa.Insert) -> None:
+        """With its entry, both or neither."""
+        incident = tables.incidents.c
+        changes = (incident.id == incident_id) & incident.status.not_in(["closed", values["status"]])
+        with storage_errors(), self._engine.begin() as connection:
+            changed = connection.execute(sa.update(tables.incidents).where(changes).values(values)).rowcount > 0
+            if changed:
+                connection.execute(entry)
+        if changed:
+            _tell(entry)
+
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """For what reads the ledger, decides and then writes: of several processes one does so at a time. Raises
+        Conflict, which names the holder, where another one is at it for longer than anybody waits."""
+        return alone(self._engine, what, self._lock_timeout_s)
+
+    def claim(self, incident_id: int, action: str, holder: str) -> None:
+        """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.
+        Raises Conflict when another holds it."""
+        table = tables.claims
+        values = {"incident_id": incident_id, "action": action, "holder": holder, "claimed_at": self._clock.now()}
+        try:
+            with storage_errors(), self._engine.begin() as connection:
+                connection.execute(sa.insert(table).values(values))
+        except sa.exc.IntegrityError:
+            holds = self.holder(incident_id, action)
+            if holds != holder:
+                raise Conflict(f"incident {incident_id}: {action} is claimed by {holds}") from None
+
+    def hand_over(self, incident_id: int, action: str, holder: str, to: str) -> None:
+        """Does nothing where somebody else holds it by now."""
+        claim = tables.claims.c
+        held = (claim.incident_id == incident_id) & (claim.action == action) & (claim.holder == holder)
+        with storage_errors(), self._engine.begin() as connection:
+            values = {"holder": to, "claimed_at": self._clock.now()}
+            connection.execute(sa.update(tables.claims).where(held).values(values))
+
+    def holder(self, incident_id: int, action: str) -> str | None:
+        table = tables.claims
+        query = sa.select(table.c.holder).where(table.c.incident_id == incident_id, table.c.action == action)
+        with storage_errors(), self._engine.connect() as connection:
+            return connection.scalar(query)
+
+    def claimed_by(self, holder: str, action: str) -> int | None:
+        """The incident on which `holder` claimed the action, if any."""
+        table = tables.claims
+        query = sa.select(table.c.incident_id).where(table.c.holder == holder, table.c.action == action)
+        with storage_errors(), self._engine.connect() as connection:
+            return connection.scalar(query)
+
+
+def _tell(entry: sa.Insert) -> None:
+    """What stands in the ledger is in the log as well, but for its evidence."""
+    said = entry.compile().params
+    subject = {name: said[name] for name in ("incident_id", "model_version") if said[name] is not None}
+    with logs.about(**subject):
+        logger.info("%s: %s (%s)", said["kind"], said["reason"], said["actor"])

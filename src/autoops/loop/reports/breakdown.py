@@ -1,0 +1,115 @@
+"""One logged prediction, from the trip to the minutes, feature by feature.
+
+Trips of the version's own training stand for the usual one. They are given the trip's features one after the other,
+those that matter most first, and what the mean answer does at each step is what the feature did to the minutes; at the
+last step all of them are the trip (Staniak and Biecek 2018, "Explanations of model predictions with live and breakDown
+packages"). Features that depend on each other share what they do by their order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC
+
+import numpy as np
+import pandas as pd
+
+from autoops.drift.distances import evenly
+from autoops.drift.monitor import Reference
+from autoops.errors import NotFound
+from autoops.features import GROUPS, feature_matrix
+from autoops.loop.context import Pipeline
+from autoops.models import bundle
+from autoops.models.scoring import Scorer, load_version
+from autoops.storage.logged import LoggedPrediction, as_sent
+from autoops.trips import Columns, columns_of
+
+USUAL_TRIPS = 1_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """`values` are model inputs by name; `minutes` is the mean answer once they are set, `change` what that did."""
+
+    feature: str
+    values: dict[str, float]
+    change: float
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """`usual` is the mean answer before the first step; `recomputed` is what the version answers now."""
+
+    logged: LoggedPrediction
+    known_zones: bool
+    recomputed: float
+    usual: float
+    steps: tuple[Step, ...]
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.recomputed - self.logged.prediction) <= bundle.GOLDEN_TOLERANCE
+
+
+def break_down(pipeline: Pipeline, name: str) -> Breakdown:
+    """`name` is the prediction's id or the client's. Raises NotFound, and what loading its version raises."""
+    logged = pipeline.log.find(name)
+    if logged is None:
+        raise NotFound(
+            f"no prediction in the log has the id or request_id {name!r}; of a client with an API key it is KEY/ID"
+        )
+    logged = replace(logged, request_id=logged.request_id and as_sent(logged.request_id))
+    version = pipeline.registry.version(logged.model_version)
+    scorer = load_version(pipeline.registry, version, pipeline.model_cache)
+    trip = feature_matrix(_columns(logged), scorer.manifest.features)
+    usual = feature_matrix(columns_of(_usual_trips(scorer)), scorer.manifest.features)
+    return Breakdown(
+        logged,
+        {logged.pickup_location_id, logged.dropoff_location_id} <= scorer.zones,
+        float(scorer.predict(trip)[0]),
+        float(scorer.predict(usual).mean()),
+        tuple(_steps(scorer, usual, trip[0])),
+    )
+
+
+def _usual_trips(scorer: Scorer) -> pd.DataFrame:
+    window = Reference.read(scorer.directory).window
+    return window.iloc[evenly(len(window), min(len(window), USUAL_TRIPS))]
+
+
+def _steps(scorer: Scorer, usual: np.ndarray, trip: np.ndarray) -> Iterator[Step]:
+    features, importances = scorer.manifest.features, scorer.manifest.importances
+    before, rows = float(scorer.predict(usual).mean()), usual.copy()
+    for group in sorted(importances, key=lambda name: -importances[name]):
+        members = [position for position, name in enumerate(features) if GROUPS.get(name, name) == group]
+        rows[:, members] = trip[members]
+        after = float(scorer.predict(rows).mean())
+        yield Step(group, {features[each]: float(trip[each]) for each in members}, after - before, after)
+        before = after
+
+
+def _columns(logged: LoggedPrediction) -> Columns:
+    return {
+        "pickup_at": np.array([logged.event_at.astimezone(UTC).replace(tzinfo=None)], dtype="datetime64[us]"),
+        "trip_distance": np.array([logged.trip_distance]),
+        "passenger_count": np.array([logged.passenger_count], dtype=np.int16),
+        "pickup_location_id": np.array([logged.pickup_location_id], dtype=np.int16),
+        "dropoff_location_id": np.array([logged.dropoff_location_id], dtype=np.int16),
+    }
+
+
+def sentences(found: Breakdown) -> list[str]:
+    logged = found.logged
+    again = "the same again" if found.agrees else f"NOT the same again: {found.recomputed:.4f}"
+    zones = "" if found.known_zones else "; a zone that it did not see in training"
+    by = f" for the key {logged.key}" if logged.key else ""
+    return [
+        f"prediction {logged.id} of version {logged.model_version}{by}, trip of {logged.event_at:%Y-%m-%d %H:%M} UTC: "
+        f"{logged.prediction:.2f} min, now {again}{zones}",
+        f"{found.usual:8.2f} min  is its mean answer to trips of its training",
+        *(f"{step.change:+8.2f} min  {_values(step)}, which makes {step.minutes:.2f}" for step in found.steps),
+    ]
+
+
+def _values(step: Step) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in step.values.items())

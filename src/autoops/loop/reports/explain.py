@@ -1,0 +1,101 @@
+"""An incident as a report: gathered from the ledger, the checks and the registry. `report` puts it into words."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from autoops.errors import NotFound
+from autoops.loop.context import Pipeline
+from autoops.loop.promote.post_promotion import OVER
+from autoops.loop.promote.promotion import COMPARED
+from autoops.loop.promote.tenures import Reign, reigns
+from autoops.loop.records.checks import Check
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.loop.retrain import interim
+from autoops.redaction import public_url
+
+BEGUN = ("retraining begun", "second look begun")
+TAKEN_UP = ("trained", "second look begun")
+"""The versions that an incident is about."""
+
+
+def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
+    """All that is known of it, JSON-able but for moments. Raises NotFound."""
+    incident = pipeline.ledger.incident(incident_id)
+    entries = pipeline.ledger.entries(incident_id=incident_id)
+    opened = next((entry for entry in entries if entry.kind == "incident opened"), None)
+    gates = [entry for entry in entries if entry.kind == "gate"]
+    checks = pipeline.checks.behind(incident)[::-1]
+    trained = [entry.model_version for entry in entries if entry.kind in TAKEN_UP and entry.model_version is not None]
+    return {
+        "incident": incident,
+        "opened_by": opened.actor if opened else None,
+        "verdict": opened.evidence.get("verdict") if opened else None,
+        "cause": opened.evidence.get("cause") if opened else None,
+        "second_look": opened.evidence if opened and incident.kind == interim.KIND else None,
+        "alarms": [_alarm(check) for check in checks],
+        "history": [(entry.at, entry.actor, entry.kind, entry.model_version, entry.reason) for entry in entries],
+        "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),
+        "gate": gates[-1].evidence if gates else None,
+        "versions": trained,
+        "reigns": _reigns(pipeline, incident, trained),
+        "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(pipeline, trained)],
+        "links": _links(pipeline, trained, checks, opened),
+    }
+
+
+def _alarm(check: Check) -> dict[str, Any]:
+    kept = ("checked_at", "event_from", "event_until", "alarm", "reason")
+    about = {name: getattr(check, name) for name in kept}
+    return {"check_id": check.id, **about, "detectors": check.report.get("detectors", ())}
+
+
+def _reigns(pipeline: Pipeline, incident: Incident, trained: Sequence[int]) -> list[Reign]:
+    """Of the version that the incident is about, when it was opened, and of what came of it."""
+    return [
+        reign
+        for reign in reigns(pipeline)
+        if reign.version in trained
+        or (reign.began_at <= incident.opened_at and (reign.until is None or reign.until >= incident.opened_at))
+    ]
+
+
+def _afterwards(pipeline: Pipeline, trained: Sequence[int]) -> list[Entry]:
+    """How the promoted version did against the one that it replaced."""
+    known = [entry for number in trained for entry in pipeline.ledger.entries(model_version=number)]
+    ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
+    return [
+        entry
+        for entry in known
+        if entry.kind in (OVER, "rolled back")
+        or (entry.kind == COMPARED and entry.evidence["verdict"] and entry.reason not in ended)
+    ]
+
+
+def _links(
+    pipeline: Pipeline, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
+) -> list[tuple[str, str]]:
+    """What it is and where: MLflow's pages, and the files of the check."""
+    settings = pipeline.settings
+    base, versions = public_url(settings.mlflow.tracking_uri), public_url(settings.mlflow.versions_uri)
+    pages = base.startswith("http")
+    found: list[tuple[str, str]] = []
+    for number in trained:
+        run_id = _run_id(pipeline, number)
+        page = f"{versions}/#/models/{settings.model.name}/versions/{number}"
+        found.append((f"version {number}", page if versions.startswith("http") else ""))
+        if run_id:
+            found.append((f"training of version {number}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+    for check in checks:
+        if opened and check.id == opened.evidence.get("check_id"):
+            run_id = check.report.get("mlflow_run_id")
+            if run_id:
+                found.append((f"check {check.id}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+            found += [(f"check {check.id}", file) for file in check.report.get("files", ())]
+    return [(what, where) for what, where in found if where]
+
+
+def _run_id(pipeline: Pipeline, number: int) -> str | None:
+    try:
+        return pipeline.registry.version(number).run_id
+    except NotFound:
+        return None

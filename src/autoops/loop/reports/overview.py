@@ -1,0 +1,96 @@
+"""How the model is, on one screen."""
+
+from typing import Any
+
+from autoops.loop.context import Pipeline
+from autoops.loop.data.label_lag import duration
+from autoops.loop.incidents.freeze import frozen_by
+from autoops.loop.promote.served import serving_now
+from autoops.loop.records.checks import BROKEN, JUDGED
+from autoops.models.registry import CHAMPION, lost_champion, told_lost
+from autoops.storage.predictions import LIVE, Scope
+
+
+def overview(pipeline: Pipeline) -> dict[str, Any]:
+    """Champion, who serves it, the last check, how far labels were behind in the last window that was judged, and the
+    incidents that are not closed."""
+    champion = pipeline.registry.by_alias(CHAMPION)
+    checks = pipeline.checks.latest(limit=1)
+    telling = pipeline.checks.latest(verdicts=(*JUDGED, BROKEN))
+    return {
+        "champion": None
+        if champion is None
+        else {
+            "version": champion.number,
+            "trained_until": champion.trained_until.isoformat(),
+            "training_months": champion.tags.get("training_months"),
+            "live_predictions": pipeline.log.count(Scope(champion.number, LIVE)),
+        },
+        "lost": told_lost(lost) if champion is None and (lost := lost_champion(pipeline.registry)) else None,
+        "instances": serving_now(pipeline),
+        "last_check": None
+        if not checks
+        else {
+            "checked_at": checks[0].checked_at.isoformat(),
+            "model_version": checks[0].model_version,
+            "verdict": checks[0].verdict,
+            "reason": checks[0].reason,
+        },
+        "coverage": checks[0].report.get("coverage") if checks else None,
+        "frozen": _frozen(pipeline),
+        "labels": telling[0].report.get("labels") if telling else None,
+        "strays": telling[0].report.get("strays", 0) if telling else 0,
+        "incidents": [
+            {
+                "id": incident.id,
+                "status": incident.status,
+                "kind": incident.kind,
+                "reason": incident.reason,
+                "latest": pipeline.ledger.entries(incident_id=incident.id)[-1].reason,
+            }
+            for incident in pipeline.ledger.incidents(unresolved=True)
+        ],
+    }
+
+
+def _frozen(pipeline: Pipeline) -> str | None:
+    held = frozen_by(pipeline.ledger)
+    if held is None:
+        return None
+    since = duration((pipeline.clock.now() - held.at).total_seconds())
+    return f"by {held.actor} {since} ago: {held.reason} (autoops unfreeze lets the loop act)"
+
+
+def sentences(state: dict[str, Any]) -> list[str]:
+    """The same in plain words."""
+    champion, check = state["champion"], state["last_check"]
+    lines = []
+    if champion is None and state["lost"]:
+        lines.append(f"model      {state['lost']}")
+    elif champion is None:
+        lines.append("model      no champion yet: trigger `retrain` in Airflow, or run autoops retrain")
+    else:
+        lines.append(
+            f"model      version {champion['version']}, trained on {champion['training_months']}, "
+            f"{champion['live_predictions']} live predictions logged"
+        )
+    serving = [
+        f"{name} serves {'no version yet' if version is None else f'version {version}'}"
+        for name, version in state["instances"].items()
+    ]
+    lines.append("instances  " + ("; ".join(serving) or "none gave a sign of life in the last seconds"))
+    lines.append("last check " + (f"{check['verdict']}: {check['reason']}" if check else "none yet"))
+    if state["labels"]:
+        lines.append(f"labels     {state['labels']['told']}")
+    if state["strays"]:
+        lines.append(f"times      {state['strays']} trips of the last window are of another time: a client's clock?")
+    if state["coverage"]:
+        lines.append(f"coverage   {state['coverage']['told']}")
+    if state["frozen"]:
+        lines.append(f"frozen     {state['frozen']}")
+    for incident in state["incidents"]:
+        lines.append(f"incident {incident['id']} ({incident['status'].replace('_', ' ')}): {incident['reason']}")
+        lines.append(f"           last: {incident['latest']}")
+    if not state["incidents"]:
+        lines.append("incidents  none open")
+    return lines

@@ -1,0 +1,301 @@
+"""An incident in the words of whoever was on call."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from autoops.loop.promote.tenures import Reign
+from autoops.loop.retrain import interim, scheduled
+from autoops.months import NEW_YORK
+
+Lines = list[str]
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """`found` is what `explain.explain` gathered."""
+    incident = found["incident"]
+    title = f"Incident {incident.id}: {title_of(found)}"
+    sections = [
+        ("", summary_of(found)),
+        ("What was noticed", _noticed(found)),
+        ("What moved", _moved(found)),
+        ("Where the error grew", _grew(found)),
+        ("What was done", _done(found)),
+        ("The gate", _gate(found["gate"])),
+        ("What served", _served(found["reigns"])),
+        ("Since then", [f"- {at(moment)}  {AFTER[kind]}: {reason}" for moment, kind, reason in found["afterwards"]]),
+        ("Outcome", _outcome(found)),
+        ("Links", [f"- {what}: {where}" for what, where in found["links"]]),
+    ]
+    lines = [title, "=" * len(title)]
+    for heading, text in sections:
+        if text:
+            lines += ["", heading, "-" * len(heading), *text] if heading else ["", *text]
+    return "\n".join(lines)
+
+
+def _noticed(found: Mapping[str, Any]) -> Lines:
+    incident, checks = found["incident"], found["alarms"]
+    if incident.kind == "manual":
+        return []
+    if not checks:
+        return [f"{incident.reason}."]
+    alarms = [check for check in checks if check["alarm"]]
+    lines = [
+        f"{len(alarms)} of {len(checks)} window{'s' if len(checks) > 1 else ''} of trips between "
+        f"{day(incident.holds_from)} and {day(incident.evidence_until)} alarmed:"
+    ]
+    for check in alarms:
+        span = f"{check['event_from']:%Y-%m-%d %H:%M} to {check['event_until']:%Y-%m-%d %H:%M}"
+        told = [f"  - {one['name']}: {one['reason']}{_beyond(one)}." for one in check["detectors"] if one["alarm"]]
+        lines += [f"- check {check['check_id']}, trips of {span}", *(told or [f"  - {check['reason']}."])]
+    return lines
+
+
+def _beyond(detector: Mapping[str, Any]) -> str:
+    if detector["name"] == "data drift" or detector["threshold"] <= 0:
+        return ""
+    return f" ({detector['distance'] / detector['threshold']:.1f} times as far as ordinary windows go)"
+
+
+def _moved(found: Mapping[str, Any]) -> Lines:
+    cause = found["cause"]
+    if not cause:
+        return []
+    if not cause["features"]:
+        return ["No input moved beyond what ordinary windows show: the trips are the same, and take another time."]
+    lines = ["By their weight in the model:"]
+    for one in cause["features"]:
+        times = f"{one['distance'] / one['threshold']:.1f} times" if one["threshold"] > 0 else "beyond"
+        lines.append(
+            f"- {one['feature']} ({one['importance']:.0%} of the importance) is {one['distance']:.3f} from the "
+            f"reference, {times} the {one['threshold']:.3f} that ordinary windows stay below"
+        )
+    return lines
+
+
+def _grew(found: Mapping[str, Any]) -> Lines:
+    cause = found["cause"]
+    if not cause:
+        return []
+    error = cause["error"]
+    if error is None:
+        return ["Not known: no ground truth was in when the incident was opened."]
+    direction = "short" if error["signed"] < 0 else "long"
+    lines = [
+        f"On the last {error['rows']} labelled trips the mean absolute error was {error['absolute']:.2f} minutes, "
+        f"{error['absolute_before']:.2f} on the version's own holdout. Predictions were {abs(error['signed']):.2f} "
+        f"minutes too {direction} on average ({error['signed_before']:+.2f} on the holdout)."
+    ]
+    standing_out = [*(group for group in error["groups"] if group["stands_out"]), *error["zones"]]
+    if standing_out:
+        worse = [group for group in standing_out if group["absolute"] > group["absolute_before"]]
+        if worse:
+            lines.append(f"It grew more than elsewhere {_and(map(_grown, worse))}.")
+        if len(worse) < len(standing_out):
+            better = [group for group in standing_out if group not in worse]
+            lines.append(f"It fell less than elsewhere {_and(map(_grown, better))}.")
+    elif error["absolute"] > error["absolute_before"]:
+        lines.append("It grew about as much everywhere: no hour, distance or pickup zone stands out.")
+    else:
+        lines.append("It did not grow, and no hour, distance or pickup zone stands out.")
+    groups = error["groups"]
+    if groups:
+        lines.append("By group, minutes before and now:")
+        width = max(len(group["name"]) for group in groups)
+        lines += [
+            f"  {group['name']:<{width}}  {group['absolute_before']:5.2f} → {group['absolute']:5.2f}"
+            f"  on {group['rows']} trips"
+            for group in groups
+        ]
+    return lines
+
+
+def _grown(group: Mapping[str, Any]) -> str:
+    place = "in" if group["name"].startswith(("hours", "pickup")) else "on trips of"
+    if group["name"] == "no passenger count":
+        place = "on trips with"
+    return f"{place} {group['name']} ({group['absolute'] / group['absolute_before'] - 1:+.0%})"
+
+
+def _and(parts: Iterable[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+WORDS = {
+    "incident opened": "opened this incident",
+    "incident waiting for data": "left it to wait",
+    "incident waiting for approval": "stopped before the promotion",
+    "incident open": "took it up again",
+    "retraining asked for": "asked for a retraining",
+    "retraining begun": "began to retrain",
+    "second look begun": "took the challenger that waited to the gate again",
+    "retraining failed": "failed",
+    "trained": "trained a challenger",
+    "gate": "asked the gate",
+    "approved": "approved it",
+    "promoted": "promoted version {version}",
+    "served": "saw it served",
+    "not served": "did not see it served everywhere",
+    "incident closed": "closed the incident",
+    "page": "called for a person",
+    "quarantined": "quarantined a month",
+    "policy: incident stands": "saw the next window alarm too",
+    "policy: frozen": "did nothing",
+}
+AFTER = {
+    "compared with previous": "compared with the version that it replaced",
+    "regret watch over": "no longer compared with the version that it replaced",
+    "rolled back": "rolled back",
+}
+TOLD_ELSEWHERE = ("incident opened", "gate", "incident closed", "retraining asked for")
+REPEATED = "policy: incident stands"
+
+
+def _done(found: Mapping[str, Any]) -> Lines:
+    lines, standing = [], 0
+    for moment, actor, kind, version, reason in found["history"]:
+        standing += kind == REPEATED
+        if kind == REPEATED and standing > 1:
+            continue
+        words = WORDS.get(kind, kind).format(version=version)
+        if kind in ("retraining begun", "second look begun") and found["begun"]:
+            by_force = ", to be promoted whatever the gate says" if found["begun"].get("force") else ""
+            reason = f"on {', '.join(found['begun']['months'])}{by_force}"
+        if kind == REPEATED:
+            reason = reason.partition("; incident ")[0]
+        told = words if kind in TOLD_ELSEWHERE or kind == "promoted" else f"{words}: {reason}"
+        lines.append(f"- {moment:%Y-%m-%d %H:%M:%S}  {actor} {told}")
+    return lines
+
+
+def _gate(verdict: Mapping[str, Any] | None) -> Lines:
+    if verdict is None:
+        return []
+    lines = [f"It said {verdict['decision']}: {verdict['reason']}."]
+    if verdict.get("difference") is not None:
+        old = "old model" if verdict.get("champion") else "median of the training trips"
+        lines.append(
+            f"The {old} is off by {verdict['champion_mae']:.2f} minutes, the new one by "
+            f"{verdict['challenger_mae']:.2f}, on the same trips."
+        )
+    judged = [one for one in verdict.get("segments", ()) if one["decision"] != "not judged"]
+    if judged:
+        bad = [one["name"] for one in judged if one["decision"] != "within margin"]
+        lines.append(
+            f"Of {len(judged)} segments, {_and(bad)} did not hold."
+            if bad
+            else f"It is not worse beyond the margin in any of {len(judged)} segments."
+        )
+    if verdict.get("settled_by"):
+        lines.append(f"It would be settled by {verdict['settled_by']}.")
+    return lines
+
+
+def _served(reigns: Sequence[Reign]) -> Lines:
+    lines = []
+    for reign in reigns:
+        until = f"until {reign.until:%Y-%m-%d %H:%M:%S} UTC" if reign.until else "to this day"
+        seen = f", confirmed by every instance at {reign.served_at:%H:%M:%S}" if reign.served_at else ""
+        back = ", put back" if reign.restored else ""
+        lines.append(f"- version {reign.version} from {reign.began_at:%Y-%m-%d %H:%M:%S} UTC {until}{back}{seen}")
+    return lines
+
+
+def _outcome(found: Mapping[str, Any]) -> Lines:
+    incident, gate = found["incident"], found["gate"]
+    if not incident.outcome:
+        return [f"None yet: the incident is {incident.status.replace('_', ' ')}."]
+    told = incident.outcome
+    if gate and gate["reason"] in told:
+        forced = " promoted: forced " in told
+        why = f"by force, where the gate said {gate['decision']}" if forced else "for what the gate said"
+        told = f"{told.split(': ')[0]} {why}" if forced else f"{told.split(': ')[0]}, {why}"
+    back = next((moment for moment, kind, _ in found["afterwards"] if kind == "rolled back"), None)
+    return [f"{told[0].upper()}{told[1:]}.", *([f"It was rolled back {at(back)}."] if back else [])]
+
+
+def day(moment: datetime) -> str:
+    """Of an event, in New York, where the months are cut."""
+    moment = moment.astimezone(NEW_YORK)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def title_of(found: Mapping[str, Any]) -> str:
+    """`found` is what `explain.explain` gathered."""
+    incident = found["incident"]
+    about = f"version {incident.model_version}" if incident.model_version else "the champion"
+    if incident.kind == "manual":
+        return f"a retraining by hand ({incident.reason})"
+    if incident.kind == interim.KIND:
+        return f"a second look at version {found['second_look']['challenger']}"
+    if incident.kind == scheduled.KIND:
+        return f"{about} has grown old"
+    alarmed = _alarmed(found)
+    if "loss" in alarmed:
+        return f"{about} is wrong more than it used to be"
+    return f"the trips are not those that {about} learned from" if alarmed else f"{about} alarmed"
+
+
+def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
+    """Reason by detector, of the last check's alarms."""
+    verdict = found["verdict"] or {}
+    return {one["name"]: one["reason"] for one in verdict.get("detectors", ()) if one["alarm"]}
+
+
+def summary_of(found: Mapping[str, Any]) -> Lines:
+    incident = found["incident"]
+    state = incident.status.replace("_", " ")
+    told = f"Opened {at(incident.opened_at)} by {found['opened_by'] or 'nobody known'}; {state}"
+    if incident.closed_at:
+        told += f" {at(incident.closed_at)}"
+    lines = [f"{told}."]
+    if incident.kind == interim.KIND:
+        lines.append(f"{_asked_before(found)}; {_ending(found, 'compared again')}.")
+    elif incident.kind == scheduled.KIND:
+        why = f"Nothing was held against version {incident.model_version}, but {incident.reason}"
+        lines.append(f"{why}; {_ending(found, 'compared with a challenger of newer months')}.")
+    elif incident.kind == "manual":
+        lines.append(_asked_by_hand(found))
+    else:
+        why = f"Version {incident.model_version} stopped fitting its traffic{_since(incident)}"
+        lines.append(f"{why}; {_ending(found, 'retrained')}.")
+    return lines
+
+
+def _asked_before(found: Mapping[str, Any]) -> str:
+    look, number = found["second_look"], found["incident"].model_version
+    return (
+        f"In incident {look['closed_incident']} the gate could not tell version {look['challenger']} from version "
+        f"{number}, and asked for {look['days_needed']} more days; {look['days_published']} were published by then"
+    )
+
+
+def _asked_by_hand(found: Mapping[str, Any]) -> str:
+    begun = found["begun"]
+    if begun is None:
+        return "Somebody asked for a retraining, which has not begun."
+    forced = ", and to have the result promoted whatever the gate says" if begun.get("force") else ""
+    told = f"Somebody asked to retrain on {', '.join(begun['months'])}{forced}; {_ending(found, 'done')}"
+    back = next((moment for moment, kind, _ in found["afterwards"] if kind == "rolled back"), None)
+    return f"{told}; it was rolled back {at(back)}." if back else f"{told}."
+
+
+def _ending(found: Mapping[str, Any], done: str) -> str:
+    replaced = [reign for reign in found["reigns"] if reign.version in found["versions"] and not reign.restored]
+    if replaced:
+        return f"it was {done}, and version {replaced[-1].version} took over {at(replaced[-1].began_at)}"
+    if found["versions"] and found["second_look"]:
+        return f"version {found['versions'][-1]} has not replaced it"
+    if found["versions"]:
+        return f"version {found['versions'][-1]} was trained for it and has not replaced it"
+    return "nothing was compared" if found["second_look"] else "nothing has been trained for it"
+
+
+def _since(incident: Any) -> str:
+    return f" from about {day(incident.holds_from)} on" if incident.holds_from else ""

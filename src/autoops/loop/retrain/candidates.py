@@ -1,0 +1,89 @@
+"""A challenger from ingested months: fitted, calibrated, registered with all that its life needs."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from autoops import __version__
+from autoops.drift.calibration import calibrate
+from autoops.features import feature_matrix
+from autoops.loop.context import Pipeline
+from autoops.loop.data.labelled_log import digest_of
+from autoops.loop.retrain.training_window import Months, load
+from autoops.models.registry import Dataset, ModelVersion, TrainingRun
+from autoops.training.export import write_bundle
+from autoops.training.train import Trained, train
+from autoops.trips import columns_of
+
+
+def train_challenger(
+    pipeline: Pipeline, months: Months, holds_from: datetime | None, tags: Mapping[str, str]
+) -> tuple[ModelVersion, Trained]:
+    """Trains on the months, of which the published ones are ingested, and registers the result as `challenger`; `tags`
+    say why it was trained."""
+    settings = pipeline.settings
+    trips = load(pipeline, months)
+    trained = train(trips, settings.model, settings.training, holds_from)
+    thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, settings.drift)
+    datasets = _datasets(pipeline, months, trips)
+    with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
+        directory = Path(temporary) / "bundle"
+        directory.mkdir()
+        digest = write_bundle(trained, thresholds.to_json(), directory)
+        own = {
+            "training_months": ",".join(map(str, months.all)),
+            "training_source": months.source,
+            "training_rows": trained.window_choice,
+            "mlflow.note.content": trained.note,
+            "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
+            "trained_until": trained.trained_until.isoformat(),
+            "bundle_digest": digest,
+            "autoops_version": __version__,
+            "git_commit": _git_commit(),
+        }
+        version = pipeline.registry.register(_run(trained, directory, {**own, **tags}, datasets))
+    return version, trained
+
+
+def _datasets(pipeline: Pipeline, months: Months, trips: pd.DataFrame) -> list[Dataset]:
+    """One for each published month, and one for what came from the log, which is known by its rows."""
+    ingested = [month for month in map(pipeline.store.get, months.published) if month is not None]
+    found = [Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested]
+    if months.logged:
+        first, last = months.logged[0], months.logged[-1]
+        logged = trips[trips["pickup_at"] >= first.starts_at]
+        found.append(Dataset(f"labelled_log_{first}_{last}", digest_of(logged), len(logged), Path("prediction-log")))
+    return found
+
+
+def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset]) -> TrainingRun:
+    example = columns_of(trained.reference.head(5))
+    inputs = pd.DataFrame(feature_matrix(example, trained.features), columns=list(trained.features))
+    return TrainingRun(
+        model=trained.model,
+        input_example=inputs,
+        prediction_example=trained.model.predict(inputs.to_numpy()),
+        parameters=trained.parameters,
+        metrics=trained.metrics,
+        tags=tags,
+        figures=trained.figures,
+        datasets=datasets,
+        bundle=directory,
+    )
+
+
+def _git_commit() -> str:
+    """The commit that an image was built from, else that of the working directory."""
+    named = os.environ.get("AUTOOPS_GIT_COMMIT")
+    if named:
+        return named
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return asked.stdout.strip() or "unknown"

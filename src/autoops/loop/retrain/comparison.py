@@ -1,0 +1,88 @@
+"""The rows on which the gate compares: unseen by both, scored by the very bundles that would serve."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.drift.monitor import Reference
+from autoops.features import local_hours
+from autoops.loop.context import Pipeline
+from autoops.loop.decide import gate
+from autoops.loop.decide.segments import segments_of
+from autoops.loop.retrain.training_window import Months, load
+from autoops.models import bundle
+from autoops.models.registry import ModelVersion
+from autoops.models.scoring import Scorer, load_version
+from autoops.trips import TARGET, Columns, columns_of
+
+TIMED_TRIPS = 200
+WARM_UP_TRIPS = 20
+"""The first predictions of a session are its slowest."""
+
+
+def with_baseline(pipeline: Pipeline, challenger: ModelVersion) -> gate.GateVerdict:
+    """A first version against the median of what it was fitted on, on its own holdout."""
+    scorer = load_version(pipeline.registry, challenger, pipeline.model_cache)
+    reference = Reference.read(scorer.directory)
+    trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy()
+    baseline = np.abs(float(np.median(reference.window[TARGET])) - truth)
+    errors = np.abs(scorer.predict_trips(trips) - truth)
+    return _decide(pipeline, scorer, trips, baseline, errors, against="median baseline")
+
+
+def with_champion(
+    pipeline: Pipeline, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
+) -> gate.GateVerdict:
+    """Both versions on the rows of `months` that are newer than either's training; `look` counts how often they have
+    been compared, this time included."""
+    trips = load(pipeline, months)
+    unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
+    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
+    old, new = (load_version(pipeline.registry, version, pipeline.model_cache) for version in (champion, challenger))
+    first, second = (np.abs(scorer.predict_trips(columns) - truth) for scorer in (old, new))
+    return _decide(pipeline, new, columns, first, second, against="champion", look=look)
+
+
+def _decide(
+    pipeline: Pipeline,
+    challenger: Scorer,
+    trips: Columns,
+    champion_errors: npt.NDArray[np.float64],
+    challenger_errors: npt.NDArray[np.float64],
+    against: str,
+    look: int = 1,
+) -> gate.GateVerdict:
+    settings = gate.at_look(pipeline.settings.gate, look)
+    return gate.decide(
+        champion_errors,
+        challenger_errors,
+        _days(trips),
+        settings,
+        segments=segments_of(trips, settings.segments),
+        footprint=footprint(challenger),
+        max_model_mb=pipeline.settings.serving.max_model_mb,
+        against=against,
+    )
+
+
+def footprint(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> gate.Footprint:
+    """Trips of the version's own training window are predicted one by one, as requests bring them; `clock` tells
+    seconds."""
+    trips = columns_of(Reference.read(scorer.directory).window.head(TIMED_TRIPS))
+    singles = [{name: values[[row]] for name, values in trips.items()} for row in range(len(trips["pickup_at"]))]
+    for trip in singles[:WARM_UP_TRIPS]:
+        scorer.predict_trips(trip)
+    seconds = []
+    for trip in singles:
+        started = clock()
+        scorer.predict_trips(trip)
+        seconds.append(clock() - started)
+    size = (scorer.directory / bundle.MODEL).stat().st_size
+    return gate.Footprint(size / 1e6, float(np.median(seconds)) * 1e3)
+
+
+def _days(trips: Columns) -> npt.NDArray[np.int64]:
+    """New York days since the epoch."""
+    return local_hours(trips["pickup_at"]) // 24

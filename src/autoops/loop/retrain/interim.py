@@ -1,0 +1,128 @@
+"""An inconclusive verdict is not the last word: the gate looks again when the days that it asked for are published.
+
+A second look is an incident of its own and goes through the steps of a retraining, but the challenger that waits takes
+the place of a new one. It is compared on all published trips that neither version was trained on.
+"""
+
+from autoops.errors import Conflict, NotPublished
+from autoops.loop.context import Pipeline
+from autoops.loop.decide import reevaluation
+from autoops.loop.decide.policy import Decision
+from autoops.loop.promote.promotion import ROLLED_BACK
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.loop.retrain.training_window import Months, months_since
+from autoops.models.registry import CHAMPION, ModelVersion
+from autoops.months import Month, parse_months
+
+KIND = "second look"
+
+
+def waiting(pipeline: Pipeline) -> Entry | None:
+    """The verdict that waits for more days: the gate's last on the newest version that it has judged, where that is
+    inconclusive and its incident closed."""
+    gated = newest_gated(pipeline)
+    if gated is None or gated.evidence["decision"] != "inconclusive" or gated.evidence.get("champion") is None:
+        return None
+    if gated.incident_id is None or "months" not in gated.evidence:  # of a ledger from before there were second looks
+        return None
+    return gated if pipeline.ledger.incident(gated.incident_id).status == "closed" else None
+
+
+def newest_gated(pipeline: Pipeline) -> Entry | None:
+    verdicts = pipeline.ledger.entries(kind="gate")
+    return max(verdicts, key=lambda entry: (entry.model_version or 0, entry.id), default=None)
+
+
+def undecided(pipeline: Pipeline, verdict: Entry, usable: list[Month]) -> reevaluation.Undecided:
+    """The challenger of an inconclusive verdict, with what happened to it since; `usable` months are published."""
+    number = verdict.model_version
+    assert number is not None
+    return reevaluation.Undecided(
+        version=number,
+        compared_with=verdict.evidence["champion"],
+        looks=len(pipeline.ledger.entries(kind="gate", model_version=number)),
+        days_needed=verdict.evidence["days_needed"],
+        days_published=sum(month.days for month in _since(verdict, usable)),
+        rolled_back=ROLLED_BACK in pipeline.registry.version(number).tags,
+        promoted=bool(pipeline.ledger.entries(kind="promoted", model_version=number)),
+    )
+
+
+def due(pipeline: Pipeline, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
+    """Whether a second look should be opened now; writes nothing."""
+    one, incidents = undecided(pipeline, verdict, usable), pipeline.ledger.incidents()
+    asked = next((incident for incident in incidents if incident.key == _key(one)), None)
+    if asked is not None:
+        return Decision("incident stands", f"incident {asked.id}, {asked.status.replace('_', ' ')}, asks for it")
+    standing = next((incident.id for incident in incidents if incident.status != "closed"), None)
+    return reevaluation.second_look(one, champion.number, verdict.model_version or 0, standing)
+
+
+def open_one(pipeline: Pipeline, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
+    """None where another check has opened it."""
+    one = undecided(pipeline, verdict, usable)
+    try:
+        return pipeline.ledger.open_incident(
+            KIND,
+            decision.reason,
+            actor=actor,
+            model_version=one.compared_with,
+            evidence={
+                "closed_incident": verdict.incident_id,
+                "challenger": one.version,
+                "look": one.looks + 1,
+                "days_needed": one.days_needed,
+                "days_published": one.days_published,
+                "months": [str(month) for month in _since(verdict, usable)],
+            },
+            key=_key(one),
+        )
+    except Conflict:
+        return None
+
+
+def _key(one: reevaluation.Undecided) -> str:
+    """One incident for each look: closed by hand before the gate has looked, it does not come back."""
+    return f"{KIND} {one.looks} of version {one.version}"
+
+
+def about(pipeline: Pipeline, incident: Incident, usable: list[Month]) -> tuple[reevaluation.Undecided, int]:
+    """What an incident of this kind is about, and the newest version that the gate has judged by now."""
+    number, newest = challenger_of(pipeline, incident), newest_gated(pipeline)
+    verdict = pipeline.ledger.entries(kind="gate", model_version=number)[-1]
+    assert newest is not None
+    return undecided(pipeline, verdict, usable), newest.model_version or number
+
+
+def challenger_of(pipeline: Pipeline, incident: Incident) -> int:
+    return int(opening(pipeline, incident).evidence["challenger"])
+
+
+def look_of(pipeline: Pipeline, incident: Incident) -> int:
+    """The first verdict on a challenger is look 1."""
+    return int(opening(pipeline, incident).evidence["look"])
+
+
+def opening(pipeline: Pipeline, incident: Incident) -> Entry:
+    return pipeline.ledger.entries(incident_id=incident.id, kind="incident opened")[0]
+
+
+def months_of(pipeline: Pipeline, incident: Incident, actor: str) -> Months:
+    """All whole months with trips that neither version was trained on, but for quarantined ones. Raises Conflict
+    where comparing would settle nothing any more, and NotPublished where what is left has too few days."""
+    number, champion = challenger_of(pipeline, incident), pipeline.registry.by_alias(CHAMPION)
+    assert champion is not None
+    seen_until = max(champion.trained_until, pipeline.registry.version(number).trained_until)
+    chosen = months_since(pipeline, Month.of(seen_until), actor)
+    one, newest = about(pipeline, incident, chosen.all)
+    over = reevaluation.overtaken(one, champion.number, newest)
+    if over is not None:
+        raise Conflict(over)
+    if one.days_needed is None or one.days_published < one.days_needed:
+        raise NotPublished(f"the second look waits for {one.days_needed} days, {one.days_published} may be used")
+    return chosen
+
+
+def _since(verdict: Entry, usable: list[Month]) -> list[Month]:
+    compared_until = parse_months(verdict.evidence["months"])[-1]
+    return [month for month in usable if month > compared_until]

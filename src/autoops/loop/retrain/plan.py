@@ -1,0 +1,140 @@
+"""What a run of the retraining is to do, decided once when it begins: the plan that all steps are given."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from autoops.errors import Conflict, InputError
+from autoops.loop.context import Pipeline
+from autoops.loop.incidents.freeze import frozen
+from autoops.loop.promote.no_champion import require_none_lost
+from autoops.loop.records.ledger import Incident
+from autoops.loop.retrain import interim
+from autoops.loop.retrain.training_window import Months, given, known_until, newest_window
+from autoops.months import parse_months
+from autoops.telemetry import tracing
+from autoops.training.estimator import check_model
+
+ACTION, FAILED = "retrain", "retraining failed"
+BEGUN = ("retraining begun", "second look begun")
+
+Plan = Mapping[str, Any]
+"""incident_id, run_id, months, logged (those of the months whose trips come from the log), known_until (the event time
+that their trips reach), reason, force, holds_from, trigger, automatic, actor; and of a second look the challenger that
+waits, None where one is trained, and the look's number. Where traces are on, what the other steps' spans belong to."""
+
+
+@tracing.span("retrain.begin")
+def begin(
+    pipeline: Pipeline,
+    run_id: str,
+    *,
+    incident_id: int | None = None,
+    months: str | None = None,
+    reason: str = "",
+    force: bool = False,
+    actor: str = "airflow",
+    by_hand: bool = False,
+) -> dict[str, Any]:
+    """Claims the incident for this run (a manual run opens one of its own) and chooses the months. `by_hand` says that
+    a person asked for a run on an incident, and may take one up that another run has failed at.
+    Whatever is wrong with the settings of the model or the months is raised before an incident is opened.
+    Raises Conflict when another run has claimed it, a freeze keeps the loop from beginning one by itself or a second
+    look would settle nothing any more, NotPublished when there is nothing to train on or to compare with, and
+    InputError for force without a reason."""
+    if force and not reason:
+        raise InputError("force: say why, it stands in the ledger")
+    check_model(pipeline.settings.model)
+    pipeline.registry.require_usable()
+    require_none_lost(pipeline)
+    standing = _standing(pipeline, run_id, incident_id, by_hand)
+    chosen = _named(pipeline, months) if months else _months(pipeline, standing, actor)
+    incident = standing or _own_incident(pipeline, run_id, reason, actor)
+    _claim(pipeline, incident, run_id, by_hand)
+    plan: dict[str, Any] = {
+        "incident_id": incident.id,
+        "run_id": run_id,
+        "months": [str(month) for month in chosen.all],
+        "logged": [str(month) for month in chosen.logged],
+        "known_until": known_until(pipeline, chosen).isoformat(),
+        "reason": reason or incident.reason,
+        "force": force,
+        "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
+        "trigger": _trigger(standing),
+        "automatic": standing is not None and not by_hand,
+        "actor": actor,
+        **_look(pipeline, incident),
+        **tracing.carried(),
+    }
+    _record(pipeline, plan)
+    return plan
+
+
+def _named(pipeline: Pipeline, months: str) -> Months:
+    """Raises NotPublished for a published month that neither the source nor this disk has."""
+    chosen = given(pipeline, parse_months(months))
+    for month in chosen.published:
+        if pipeline.store.get(month) is None:
+            pipeline.source.stamp(month)
+    return chosen
+
+
+def _record(pipeline: Pipeline, plan: Plan) -> None:
+    pipeline.ledger.record(
+        BEGUN[0] if plan["challenger"] is None else BEGUN[1],
+        plan["reason"],
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
+        model_version=plan["challenger"],
+        evidence={name: plan[name] for name in ("run_id", "months", "logged", "known_until", "force", "automatic")},
+    )
+
+
+def _claim(pipeline: Pipeline, incident: Incident, run_id: str, by_hand: bool) -> None:
+    """A run of the scheduler that failed goes on where it was; nobody else but a person takes its place."""
+    held = pipeline.ledger.holder(incident.id, ACTION)
+    failures = pipeline.ledger.entries(incident_id=incident.id, kind=FAILED) if by_hand else []
+    if any(failure.evidence.get("run_id") == held for failure in failures):
+        pipeline.ledger.hand_over(incident.id, ACTION, str(held), run_id)
+    pipeline.ledger.claim(incident.id, ACTION, run_id)
+
+
+def _look(pipeline: Pipeline, incident: Incident) -> dict[str, Any]:
+    if incident.kind != interim.KIND:
+        return {"challenger": None, "look": 1}
+    challenger, look = interim.challenger_of(pipeline, incident), interim.look_of(pipeline, incident)
+    return {"challenger": challenger, "look": look}
+
+
+def _standing(pipeline: Pipeline, run_id: str, incident_id: int | None, by_hand: bool) -> Incident | None:
+    """The incident of the run, where it may begin on one."""
+    if incident_id is None:
+        return None
+    standing, held = pipeline.ledger.incident(incident_id), frozen(pipeline)
+    if standing.status == "closed":
+        raise Conflict(f"incident {standing.id} is closed: {standing.outcome}")
+    if held and not by_hand and pipeline.ledger.claimed_by(run_id, ACTION) is None:
+        raise Conflict(held.reason)
+    return standing
+
+
+def _months(pipeline: Pipeline, standing: Incident | None, actor: str) -> Months:
+    if standing is not None and standing.kind == interim.KIND:
+        return interim.months_of(pipeline, standing, actor)
+    return newest_window(pipeline, standing.evidence_until if standing else None, actor)
+
+
+def _trigger(standing: Incident | None) -> str:
+    if standing is None:
+        return "manual"
+    return "incident" if standing.kind == "drift" else standing.kind
+
+
+def _own_incident(pipeline: Pipeline, run_id: str, reason: str, actor: str) -> Incident:
+    """Of a run by hand; the one that this run opened before is found again, also where it was killed before its
+    claim."""
+    reason, key = reason or "retraining asked for by hand", f"run {zlib.crc32(run_id.encode()):08x} {run_id}"[:100]
+    opened = (incident for incident in pipeline.ledger.incidents() if incident.key == key)
+    return next(opened, None) or pipeline.ledger.incident(
+        pipeline.ledger.open_incident("manual", reason, actor=actor, key=key)
+    )

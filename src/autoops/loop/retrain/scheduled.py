@@ -1,0 +1,73 @@
+"""Refreshes: a champion whose training lies far back is compared with a challenger of newer months, alarm or not."""
+
+from datetime import timedelta
+
+from autoops.errors import Conflict
+from autoops.loop.context import Pipeline
+from autoops.loop.data import validation
+from autoops.loop.decide import reevaluation
+from autoops.loop.decide.policy import Decision
+from autoops.loop.incidents.freeze import frozen
+from autoops.loop.incidents.recent_actions import lately
+from autoops.models.registry import ModelVersion
+from autoops.months import Month, parse_months
+
+KIND = "refresh"
+
+
+def may_be_due(pipeline: Pipeline, champion: ModelVersion) -> bool:
+    """By the calendar alone, so that the source is not asked in vain: no month is published before it has begun."""
+    every = pipeline.settings.training.refresh_months
+    return bool(every) and Month.of(pipeline.clock.now()) >= _trained(champion).plus(every)
+
+
+def due(pipeline: Pipeline, champion: ModelVersion, usable: list[Month]) -> Decision:
+    """Whether a refresh should be opened now; writes nothing."""
+    if not usable:
+        return Decision("nothing", "no published month may be used")
+    incidents, training = pipeline.ledger.incidents(), pipeline.settings.training
+    stands = next((one.id for one in incidents if one.status != "closed"), None)
+    own = [one.evidence_until for one in incidents if one.kind == KIND and one.model_version == champion.number]
+    begun = pipeline.ledger.entries(kind="retraining begun")
+    age = reevaluation.Age(
+        newest=usable[-1],
+        trained=_trained(champion),
+        refreshed=max((Month.of(until) for until in own if until), default=None),
+        retrained=max((parse_months(entry.evidence["months"])[-1] for entry in begun), default=None),
+    )
+    return reevaluation.refresh(
+        age,
+        training.refresh_months,
+        stands,
+        frozen(pipeline),
+        lately(pipeline, incidents),
+        pipeline.settings.drift.cooldown_days,
+        training.most_per_week,
+    )
+
+
+def open_one(
+    pipeline: Pipeline, champion: ModelVersion, decision: Decision, usable: list[Month], actor: str
+) -> int | None:
+    """None where another check has opened it, and where the newest month, now that it is fetched, is quarantined."""
+    newest = usable[-1]
+    if newest in pipeline.source.published() and not validation.usable(pipeline, [newest], actor):
+        return None
+    try:
+        return pipeline.ledger.open_incident(
+            KIND,
+            decision.reason,
+            actor=actor,
+            model_version=champion.number,
+            evidence_until=newest.ends_at - timedelta(microseconds=1),
+            evidence={"trained": str(_trained(champion)), "newest": str(newest)},
+            key=f"{KIND} of version {champion.number} with {newest}",
+        )
+    except Conflict:
+        return None
+
+
+def _trained(champion: ModelVersion) -> Month:
+    """A version that was registered by other means has no months, but a newest trip."""
+    months = champion.tags.get("training_months")
+    return parse_months(months)[-1] if months else Month.of(champion.trained_until)

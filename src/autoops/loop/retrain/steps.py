@@ -1,0 +1,48 @@
+"""What the steps of a retraining have in common: the incident in their log lines, their span of one trace, and the
+record of a training."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from autoops.loop.context import Pipeline
+from autoops.loop.retrain.plan import Plan
+from autoops.models.registry import CHALLENGER, ModelVersion
+from autoops.telemetry import logs, tracing
+
+TRAINED = "trained"
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+Step = Callable[Concatenate[Pipeline, Plan, Given], Found]
+
+
+def step(use_case: Step[Given, Found]) -> Step[Given, Found]:
+    name = f"retrain.{use_case.__name__}"
+
+    @wraps(use_case)
+    def told(pipeline: Pipeline, plan: Plan, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
+        subject = {"incident_id": plan["incident_id"]}
+        with logs.about(**subject), tracing.span(name, plan, run_id=plan.get("run_id"), **subject):
+            return use_case(pipeline, plan, *args, **kwargs)
+
+    return told
+
+
+def record(
+    pipeline: Pipeline, plan: Plan, version: ModelVersion, rows: str, metrics: Mapping[str, float] | None = None
+) -> None:
+    pipeline.ledger.record(
+        TRAINED,
+        f"version {version.number} on {', '.join(plan['months'])}, rows: {rows}",
+        actor=plan["actor"],
+        incident_id=plan["incident_id"],
+        model_version=version.number,
+        evidence={"run_id": version.run_id} | ({"metrics": metrics} if metrics else {}),
+    )
+
+
+def complete(pipeline: Pipeline, plan: Plan, version: ModelVersion) -> None:
+    """Does what a run that was killed once its version was there has left undone."""
+    if not pipeline.ledger.entries(incident_id=plan["incident_id"], kind=TRAINED, model_version=version.number):
+        pipeline.registry.set_alias(CHALLENGER, version.number)
+        record(pipeline, plan, version, version.tags["training_rows"])

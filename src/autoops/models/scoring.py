@@ -1,0 +1,151 @@
+"""A model version as a function from trips to minutes, loaded from its verified bundle.
+
+Serving answers requests with it, the gate compares two of them, and a month is scored with one: the same code, so
+that what is judged is what is served.
+"""
+
+import contextlib
+import math
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autoops.errors import BundleError
+from autoops.features import FEATURES, feature_matrix
+from autoops.models import bundle
+from autoops.models.bundle_cache import Admit, fetch_bundle
+from autoops.models.registry import ModelVersion, Registry
+from autoops.trips import Columns
+
+
+class Scorer:
+    """One version's ONNX model and its feature order. Immutable and safe to share between threads."""
+
+    def __init__(self, directory: Path, manifest: bundle.Manifest, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(directory / bundle.MODEL), options, providers=["CPUExecutionProvider"]
+            )
+            self._input: str = self._session.get_inputs()[0].name
+            width = self._session.get_inputs()[0].shape[1]
+        except Exception as error:  # onnxruntime raises no narrower common class
+            raise BundleError(f"{bundle.MODEL} does not load: {error}") from error
+        unknown = [name for name in manifest.features if name not in FEATURES]
+        if unknown:
+            raise BundleError(f"its manifest names features that this Auto-Ops does not know: {', '.join(unknown)}")
+        if width != len(manifest.features):
+            raise BundleError(f"{bundle.MODEL} takes {width} inputs, its manifest names {len(manifest.features)}")
+        self.directory = directory
+        self.manifest = manifest
+        self.zones = frozenset(manifest.zones)
+
+    def predict(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Minutes, shape (rows,), from model inputs of shape (rows, features)."""
+        output = self._session.run(None, {self._input: matrix})[0]
+        return np.asarray(output, dtype=np.float64).reshape(-1)
+
+    def predict_trips(self, trips: Columns) -> npt.NDArray[np.float64]:
+        return self.predict(feature_matrix(trips, self.manifest.features))
+
+    def verify_golden_rows(self) -> None:
+        """Raises BundleError unless the model reproduces its golden rows."""
+        inputs, expected = golden_rows(self.directory, self.manifest)
+        try:
+            answers = self.predict(inputs)
+        except Exception as error:  # as above
+            raise BundleError(f"{bundle.MODEL} does not take its golden rows: {error}") from error
+        if answers.shape != expected.shape:
+            raise BundleError(f"{bundle.MODEL} gives {len(answers)} numbers for {len(expected)} golden rows")
+        off = np.abs(answers - expected)
+        if not len(off) or not np.all(off <= bundle.GOLDEN_TOLERANCE):
+            worst = float(np.max(off)) if len(off) else float("nan")
+            raise BundleError(f"golden rows: off by up to {worst:.3g} minutes, allowed are {bundle.GOLDEN_TOLERANCE:g}")
+
+
+def golden_rows(directory: Path, manifest: bundle.Manifest) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Return model inputs of shape (rows, features) and the outputs expected for them. Raises BundleError."""
+    try:
+        table = pq.ParquetFile(directory / bundle.GOLDEN).read()
+        missing = {*manifest.features, bundle.EXPECTED} - set(table.column_names)
+        if missing:
+            raise BundleError(f"{bundle.GOLDEN} lacks {', '.join(sorted(missing))}")
+        inputs = np.column_stack([table[name].to_numpy() for name in manifest.features])
+        return inputs.astype(np.float32), table[bundle.EXPECTED].to_numpy().astype(np.float64)
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{bundle.GOLDEN} does not read: {error}") from error
+
+
+_PART_ROWS = (256, 1024)
+"""A part is not smaller, which would cost more than it gains, and not larger, so that batches take turns. While all
+threads have work, parts are as large as they may be: each begins and ends with a wait for the interpreter."""
+
+
+class Cores:
+    """Threads that share the rows of a large batch.
+
+    They run one session together, which costs no memory: a session with threads of its own is another copy of the
+    model, in memory several times its file. Several of them give way to the threads that answer single trips; one alone
+    takes nobody's core.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads or _usable_cores()
+        self._pool = ThreadPoolExecutor(self.threads, "cores", initializer=give_way if self.threads > 1 else None)
+        self._in_work: set[Future[npt.NDArray[np.float64]]] = set()
+
+    def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """What the scorer alone would answer, to the bit."""
+        return np.concatenate([part.result() for part in self.submit(scorer, matrix)])
+
+    def submit(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> list[Future[npt.NDArray[np.float64]]]:
+        """The same in parts, in their order."""
+        least, most = _PART_ROWS
+        if len(self._in_work) < self.threads:
+            most = min(max(math.ceil(len(matrix) / self.threads), least), most)
+        submitted = []
+        for start in range(0, len(matrix), most):
+            part = self._pool.submit(scorer.predict, matrix[start : start + most])
+            self._in_work.add(part)
+            part.add_done_callback(self._in_work.discard)
+            submitted.append(part)
+        return submitted
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_NICER_BY = 5
+
+
+def give_way(nicer_by: int = _NICER_BY) -> None:
+    """Of this thread, and of those that it starts, where the system can do that."""
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nicer_by)
+
+
+def load_version(
+    registry: Registry, version: ModelVersion, cache: Path, threads: int = 1, admit: Admit | None = None
+) -> Scorer:
+    """Fetches, verifies and loads a version; raises BundleError when any part of that fails."""
+    found = fetch_bundle(registry, version, cache, admit)
+    scorer = Scorer(found.directory, found.manifest, threads)
+    scorer.verify_golden_rows()
+    return scorer

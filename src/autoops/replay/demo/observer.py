@@ -1,0 +1,62 @@
+"""Reads what the scheduled pipelines leave behind. The demo only ever looks; Airflow acts."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from autoops.clock import SystemClock
+from autoops.loop.monitor.actions import BEGUN_BY_ITSELF
+from autoops.loop.records.checks import BROKEN, JUDGED, Check, CheckLog
+from autoops.loop.records.ledger import Entry, Incident, Ledger
+from autoops.months import Month
+
+TELLING = (*JUDGED, BROKEN)
+"""Verdicts of checks that had enough to say something."""
+
+
+class Witness:
+    def __init__(self, engine: sa.Engine) -> None:
+        self._ledger = Ledger(engine, SystemClock())
+        self._checks = CheckLog(engine, SystemClock())
+        self._entries_seen = 0
+        self._checks_seen = 0
+
+    def news(self) -> list[Entry]:
+        """Ledger entries since the last call."""
+        found = [entry for entry in self._ledger.entries() if entry.id > self._entries_seen]
+        self._entries_seen = max((entry.id for entry in found), default=self._entries_seen)
+        return found
+
+    def new_checks(self) -> list[Check]:
+        """Checks since the last call that had enough to judge, oldest first."""
+        found = [check for check in _telling(self._checks.latest(limit=20)) if check.id > self._checks_seen]
+        self._checks_seen = max((check.id for check in found), default=self._checks_seen)
+        return found[::-1]
+
+    def checks(self) -> list[Check]:
+        """All that had enough to judge, oldest first."""
+        return _telling(self._checks.latest(limit=None))[::-1]
+
+    def entries(self) -> list[Entry]:
+        return self._ledger.entries()
+
+    def incidents(self) -> list[Incident]:
+        """Oldest first."""
+        return self._ledger.incidents()[::-1]
+
+    def retraining_is_due(self, published: Sequence[Month]) -> bool:
+        """Whether an incident of the loop's own stands whose evidence is published: a retraining runs, or the next
+        check starts one."""
+        until = max(month.ends_at for month in published)
+        incidents = self._ledger.incidents(unresolved=True)
+        standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
+        return any(incident.evidence_until is None or incident.evidence_until < until for incident in standing)
+
+
+def _telling(checks: Sequence[Check]) -> list[Check]:
+    return [check for check in checks if check.verdict in TELLING]
+
+
+def settles(check: Check) -> bool:
+    """Whether labels had come in for it, too, or there was no point in waiting for them."""
+    return check.verdict == BROKEN or any(found["name"] == "loss" for found in check.report.get("detectors", ()))

@@ -1,0 +1,53 @@
+"""All that a demo leaves behind: its figures, and what they were made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoops.loop.records.checks import Check
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.replay.demo.observer import Witness
+from autoops.replay.demo.scenario_summary import acts_summary
+from autoops.replay.demo.scenarios import Act
+from autoops.replay.demo.summary import Summary, alarm_to_served_s, incident_months, parts_of
+from autoops.replay.player import Played
+from autoops.replay.tally import Tally
+
+SUMMARY, REPORT = "summary.json", "report.html"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    summary: Summary
+    tally: Tally
+    checks: Sequence[Check]
+    incidents: Sequence[Incident]
+    entries: Sequence[Entry]
+    failures: Sequence[str]
+
+
+def sum_up(
+    source: str,
+    played: Played,
+    witness: Witness,
+    champion: int,
+    served: int | None,
+    wall_s: float,
+    acts: Sequence[Act] = (),
+) -> Outcome:
+    checks, incidents, entries = witness.checks(), witness.incidents(), witness.entries()
+    parts, further = parts_of(played.tally.by_month(), checks, incidents, entries), {str(act.month) for act in acts}
+    summary = Summary(
+        source=source,
+        parts=tuple(part for part in parts if part.month not in further),
+        champion_version=champion,
+        served_version=served or 0,
+        requests=played.requests,
+        failed_requests=played.failed,
+        alarm_to_served_s=alarm_to_served_s(played.tally, checks, incidents, entries),
+        wall_s=round(wall_s, 1),
+        incident_months=incident_months(incidents),
+        acts=acts_summary(acts, played.tally, checks, incidents, entries),
+        acts_parts=tuple(part for part in parts if part.month in further),
+    )
+    failures = [f"{count} × {what}" for what, count in played.failures.items()]
+    return Outcome(summary, played.tally, checks, incidents, entries, failures)

@@ -1,0 +1,169 @@
+"""What became of the demo's further acts: their part of summary.json, of the closing lines and of the page. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from autoops.loop.data.validation import QUARANTINED
+from autoops.loop.promote.promotion import COMPARED
+from autoops.loop.records.checks import BROKEN, Check
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.months import Month
+from autoops.replay.demo.scenarios import Act
+from autoops.replay.tally import Tally
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Of the version that was forced in, None where none was. `windows` of its labelled trips were compared before it
+    was rolled back; `served_to_rolled_back_s` runs from its first answer, in wall time."""
+
+    month: str
+    forced_version: int | None = None
+    forced_because: str | None = None
+    replaced_version: int | None = None
+    windows: int = 0
+    rolled_back_to: int | None = None
+    served_to_rolled_back_s: float | None = None
+    because: str | None = None
+
+    def complaints(self) -> Iterator[str]:
+        if self.forced_version is None:
+            yield f"no version was forced in in {self.month}"
+        elif self.rolled_back_to is None:
+            yield f"version {self.forced_version}, which was forced in, was not rolled back"
+        elif self.rolled_back_to != self.replaced_version:
+            yield f"version {self.rolled_back_to} was put back, version {self.replaced_version} had been replaced"
+        elif self.windows != 1:
+            yield f"version {self.forced_version} was rolled back after {self.windows} watch windows, not after one"
+        elif self.served_to_rolled_back_s is None:
+            yield f"version {self.forced_version} answered nobody before it was rolled back"
+
+    def sentences(self) -> Iterator[str]:
+        if self.rolled_back_to is not None and self.served_to_rolled_back_s is not None:
+            windows = f"{self.windows} watch window{'' if self.windows == 1 else 's'}"
+            yield (
+                f"version {self.forced_version} was forced in over version {self.replaced_version} and rolled back by "
+                f"itself after {windows}, {self.served_to_rolled_back_s:.0f} s after its first answer: {self.because}"
+            )
+
+
+@dataclass(frozen=True)
+class BrokenMonth:
+    """`checks` of live traffic found the data broken, the first of them `because`; `quarantined` is the ledger's reason
+    for keeping the published month out, with its `findings`. `trained` are the months of the versions that were trained
+    after that, and of any that knows the month, by number; `incidents` are those that its trips opened."""
+
+    month: str
+    checks: int = 0
+    because: str | None = None
+    incidents: int = 0
+    quarantined: str | None = None
+    findings: tuple[str, ...] = ()
+    trained: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+    def complaints(self) -> Iterator[str]:
+        if not self.checks:
+            yield f"no check of live traffic found the data of {self.month} broken"
+        if self.incidents:
+            yield f"the broken data of {self.month} opened an incident"
+        if self.quarantined is None:
+            yield f"{self.month} was published and not quarantined"
+        if not self.trained:
+            yield f"nothing was trained after {self.month} came out"
+        for version, months in self.trained.items():
+            if self.month in months:
+                yield f"version {version} was trained on {self.month}"
+
+    def sentences(self) -> Iterator[str]:
+        if self.checks:
+            windows = f"{self.checks} window{'' if self.checks == 1 else 's'} of live trips"
+            yield f"{windows} in {self.month}, {self.incidents} incidents: {self.because}"
+        if self.quarantined is not None:
+            yield f"published and quarantined: {self.quarantined}"
+        for version, months in self.trained.items():
+            yield f"version {version}, trained by hand after that, learnt from {', '.join(months)}"
+
+
+@dataclass(frozen=True)
+class ActsSummary:
+    regret: Regret
+    broken_data: BrokenMonth
+
+    def complaints(self) -> list[str]:
+        return [*self.regret.complaints(), *self.broken_data.complaints()]
+
+    def sentences(self) -> list[str]:
+        told = (("regret", self.regret), ("broken data", self.broken_data))
+        return [f"{title}: {sentence}" for title, act in told for sentence in act.sentences()]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def acts_summary(
+    acts: Sequence[Act], tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
+) -> ActsSummary | None:
+    """None where only the core was played."""
+    if not acts:
+        return None
+    forced = next(act for act in acts if act.rolled_back)
+    broken = next(act for act in acts if not act.rolled_back)
+    return ActsSummary(_regret(forced.month, tally, entries), _broken(broken.month, checks, incidents, entries))
+
+
+def _regret(month: Month, tally: Tally, entries: Sequence[Entry]) -> Regret:
+    """In a demo nothing else is forced."""
+    by_force = {e.incident_id for e in entries if e.kind == "retraining begun" and e.evidence.get("force")}
+    promoted = next((e for e in entries if e.kind == "promoted" and e.incident_id in by_force), None)
+    if promoted is None or promoted.model_version is None:
+        return Regret(str(month))
+    own = [entry for entry in entries if entry.model_version == promoted.model_version]
+    back = next((entry for entry in own if entry.kind == "rolled back"), None)
+    return Regret(
+        str(month),
+        forced_version=promoted.model_version,
+        forced_because=promoted.reason,
+        replaced_version=promoted.evidence["replaces"],
+        windows=sum(entry.kind == COMPARED for entry in own),
+        rolled_back_to=back.evidence["restored"] if back else None,
+        served_to_rolled_back_s=_seconds(tally, promoted.model_version, back.at) if back else None,
+        because=back.reason if back else None,
+    )
+
+
+def _seconds(tally: Tally, version: int, until: datetime) -> float | None:
+    first = tally.first_answers.get(version)
+    return None if first is None else round((until - first.answered_at).total_seconds(), 1)
+
+
+def _broken(
+    month: Month, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
+) -> BrokenMonth:
+    found = [c for c in checks if c.verdict == BROKEN and c.event_until and Month.of(c.event_until) == month]
+    opened = [i for i in incidents if i.kind == "drift" and i.evidence_until and i.evidence_until >= month.starts_at]
+    kept_out = next((e for e in entries if e.kind == QUARANTINED and e.evidence.get("month") == str(month)), None)
+    return BrokenMonth(
+        str(month),
+        checks=len(found),
+        because=found[0].reason if found else None,
+        incidents=len(opened),
+        quarantined=kept_out.reason if kept_out else None,
+        findings=tuple(one["name"] for one in kept_out.evidence["findings"]) if kept_out else (),
+        trained={
+            version: months
+            for entry, version, months in _trained(entries)
+            if str(month) in months or (kept_out is not None and entry.id > kept_out.id)
+        },
+    )
+
+
+def _trained(entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, Sequence[str]]]:
+    """Every version that was trained, and the months that it was given."""
+    months: dict[int | None, Sequence[str]] = {}
+    for entry in entries:
+        if entry.kind == "retraining begun":
+            months[entry.incident_id] = entry.evidence["months"]
+        if entry.kind == "trained" and entry.model_version is not None:
+            yield entry, entry.model_version, months[entry.incident_id]

@@ -1,0 +1,150 @@
+"""What the demo does, which is little: it publishes months, asks Airflow for a first model, and sends trips.
+
+All else is done by the scheduled DAGs; the story watches, and tells. In the further acts it makes people's mistakes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoops.errors import ServiceUnavailable
+from autoops.ingestion.source import file_name
+from autoops.loop.records.ledger import Entry
+from autoops.months import Month
+from autoops.replay.demo.observer import Witness, settles
+from autoops.replay.demo.scenarios import Prompter
+from autoops.replay.demo.stage import newest_tails
+from autoops.replay.demo.timeline import DEMO, Timeline
+from autoops.replay.demo.worlds import World
+from autoops.replay.director import Director
+from autoops.replay.pace import Pace
+from autoops.replay.player import Played, PlayOptions
+from autoops.replay.playing import Board, Playing
+from autoops.services.airflow import AirflowClient
+from autoops.settings import Settings
+
+LOOK_S = 0.4
+RETRAINING_TIMEOUT_S = 900
+
+
+@dataclass
+class Story:
+    """An alarm is on record a moment before its incident is: the story ends when nothing has moved for `quiet_s`."""
+
+    settings: Settings
+    world: World
+    sample: int
+    rate: float
+    timeline: Timeline
+    witness: Witness
+    airflow: AirflowClient
+    served_version: Callable[[], int | None]
+    quiet_s: float = 3
+    published: list[Month] = field(default_factory=list)
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        self.prompter = Prompter(self.world.acts, self.airflow, self.timeline.say)
+
+    def train_first_model(self) -> None:
+        """Publishes the first months and has Airflow train on them; a version is served then."""
+        for month in self.world.first:
+            self.world.source.fetch(month, self._published_directory / file_name(month))
+            self.published.append(month)
+        self.timeline.say(DEMO, f"published {', '.join(map(str, self.published))}; asking Airflow for a first model")
+        run_id = self.airflow.trigger("retrain", {"reason": "first model"})
+        self._wait("the first model", lambda: self._first_model_came(run_id), RETRAINING_TIMEOUT_S)
+        version = self.served_version()
+        if version is None:
+            raise ServiceUnavailable(f"the first training is over and no version is served: see {self._logs}")
+        self.version = version
+
+    def _first_model_came(self, run_id: str) -> bool:
+        return self.served_version() is not None or self.airflow.run("retrain", run_id).finished
+
+    def live_through_the_rest(self) -> Played:
+        """Sends the later months through the API and waits until the loop has dealt with what they brought."""
+        pace = Pace(rate=self.rate)
+        director, board = Director(pace, self.rate, self.settings.drift.window_size), Board()
+        options = PlayOptions(
+            self.world.source,
+            self.world.later,
+            self.settings.api_url,
+            sample=self.sample,
+            publish_to=self._published_directory,
+        )
+        with Playing(options, pace, [director, board]) as playing:
+            self._wait_for_the_end(playing, director, board)
+            played = playing.result()
+        self.timeline.idle()
+        return played
+
+    def _wait_for_the_end(self, playing: Playing, director: Director, board: Board) -> None:
+        """Until the trips are answered, judged, and what they brought is dealt with."""
+        since_due: float | None = None
+        busy_at = time.monotonic()
+        while True:
+            self._look(director)
+            self._tell(director, board)
+            self.prompter.look(board.month, self.published)
+            due = self.prompter.under_way or self.witness.retraining_is_due(self.published)
+            director.steer(due)
+            if playing.under_way or director.waits or due:
+                busy_at = time.monotonic()
+            elif time.monotonic() - busy_at > self.quiet_s:
+                return
+            since_due = (since_due or time.monotonic()) if due else None
+            self._give_up_after(since_due and since_due + RETRAINING_TIMEOUT_S, "a retraining")
+            time.sleep(LOOK_S)
+
+    def _tell(self, director: Director, board: Board) -> None:
+        for month in director.ended[len(self.published) - len(self.world.first) :]:
+            self.published.append(month)
+            self.timeline.say(DEMO, f"{month} is over and published; {board.outcome(month)}")
+        if director.version not in (0, self.version):
+            self.version = director.version
+            self.timeline.say("swapped", f"the API answers with version {self.version}", "bold green")
+        if board.month is not None:
+            label = f"{board.month}, {board.answers} of {board.trips} trips, version {self.version}"
+            self.timeline.progress(label, board.answers, board.trips)
+
+    def _wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            self._look()
+            self._give_up_after(deadline, what)
+            time.sleep(LOOK_S)
+        self._look()
+
+    def _look(self, director: Director | None = None) -> None:
+        """Tells what is new in the ledger. Raises ServiceUnavailable when a retraining failed for good."""
+        for entry in self.witness.news():
+            self.timeline.entry(entry)
+            if entry.kind == "retraining failed":
+                raise ServiceUnavailable(f"{entry.reason}; see {self._logs}")
+            if director is not None:
+                self._direct(director, entry)
+        for check in self.witness.new_checks():
+            if director is not None and settles(check):
+                director.judged(check.model_version)
+
+    def _direct(self, director: Director, entry: Entry) -> None:
+        if entry.model_version is None:
+            return
+        if entry.kind == "promoted" and self.prompter.expects_rollback:
+            director.expect_rollback(entry.model_version)
+        if entry.kind == "rolled back":
+            director.rolled_back(entry.model_version)
+
+    def _give_up_after(self, deadline: float | None, what: str) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise ServiceUnavailable(f"gave up waiting for {what}; the newest logs end so:\n{newest_tails(self._logs)}")
+
+    @property
+    def _published_directory(self) -> Path:
+        return Path(self.settings.data.source)
+
+    @property
+    def _logs(self) -> Path:
+        return self.settings.storage.home / "logs"

@@ -1,0 +1,167 @@
+"""The figures of a demo: what summary.json, the closing table and the page all show. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from autoops.loop.records.checks import BROKEN, Check
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.months import Month
+from autoops.replay.demo.scenario_summary import ActsSummary
+from autoops.replay.tally import Segment, Tally
+
+SAMPLE = "sample"
+
+
+@dataclass(frozen=True)
+class Step:
+    """The trips of one month that one version answered. `verdict` is that of the checks whose windows end in the
+    month: drift, if any found it, and otherwise broken data, if any did. `decision` is the gate's, for the incident
+    that the month opened."""
+
+    month: str
+    rows: int
+    model_version: int
+    mae: float
+    alarm: bool
+    verdict: str
+    decision: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`steps` has one step per month: that of the version which answered most of it. `parts` has them all, and
+    `acts_parts` those of the months of the further acts.
+    `alarm_to_served_s` runs from the first alarm of the first incident that led to a promotion to the first answer
+    of the promoted version. `incident_months` are those whose trips opened an incident."""
+
+    source: str
+    parts: tuple[Step, ...]
+    champion_version: int
+    served_version: int
+    requests: int
+    failed_requests: int
+    alarm_to_served_s: float | None
+    wall_s: float
+    incident_months: tuple[str, ...] = ()
+    acts: ActsSummary | None = None
+    acts_parts: tuple[Step, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        months = dict.fromkeys(part.month for part in self.parts)
+        return tuple(max((p for p in self.parts if p.month == month), key=lambda p: p.rows) for month in months)
+
+    @property
+    def healed_version(self) -> int:
+        """Champion at the end of the core."""
+        replaced = self.acts.regret.replaced_version if self.acts else None
+        return self.champion_version if replaced is None else replaced
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract of summary.json."""
+        told = (
+            {"acts": self.acts.to_json() | {"steps": [asdict(part) for part in self.acts_parts]}} if self.acts else {}
+        )
+        return {
+            "source": self.source,
+            "steps": [asdict(step) for step in self.steps],
+            "champion_version": self.champion_version,
+            "served_version": self.served_version,
+            "requests": self.requests,
+            "failed_requests": self.failed_requests,
+            "alarm_to_served_s": self.alarm_to_served_s,
+            "wall_s": self.wall_s,
+            **told,
+        }
+
+    def complaints(self) -> list[str]:
+        """Why the demo failed; empty when it held. What real months bring is no failure, whatever it is."""
+        found = []
+        if self.failed_requests:
+            found.append(f"{self.failed_requests} of {self.requests} requests failed")
+        if self.served_version != self.champion_version:
+            found.append(f"version {self.served_version} is served, version {self.champion_version} is champion")
+        if self.source == SAMPLE:
+            found += _story_complaints(self.steps, self.healed_version, self.incident_months)
+        return found + (self.acts.complaints() if self.acts else [])
+
+
+def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Sequence[str]) -> list[str]:
+    """An alarm alone wakes nobody: what is false is an incident."""
+    steady, changed, last = steps[0], steps[1], steps[-1]
+    expected = {
+        f"the steady month {steady.month} was not judged: {steady.verdict}": steady.verdict in ("drift", "no drift"),
+        f"an incident in the steady month {steady.month}": steady.month not in incident_months,
+        f"no alarm in the changed month {changed.month}": changed.alarm,
+        f"the gate's decision on {changed.month} was {changed.decision}": changed.decision == "promote",
+        f"champion is still version {champion}": champion > steady.model_version,
+        f"{last.month} was answered by version {last.model_version}": last.model_version == champion,
+        f"the error did not recover: {last.mae:.2f} after {changed.mae:.2f}": last.mae < changed.mae,
+    }
+    return [complaint for complaint, held in expected.items() if not held]
+
+
+def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
+    """Where the evidence of drift ends."""
+    until = (incident.evidence_until for incident in incidents if incident.kind == "drift")
+    return tuple(sorted({str(Month.of(moment)) for moment in until if moment is not None}))
+
+
+def parts_of(
+    segments: Sequence[Segment], checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
+) -> tuple[Step, ...]:
+    """One step per month and version, in order."""
+    decisions = {entry.incident_id: entry.evidence["decision"] for entry in entries if entry.kind == "gate"}
+    parts = []
+    for segment in segments:
+        month = Month.of(segment.event_at)
+        judged = [c for c in checks if c.model_version == segment.model_version and _ends_in(c.event_until, month)]
+        opened = [
+            i for i in incidents if i.model_version == segment.model_version and _ends_in(i.evidence_until, month)
+        ]
+        alarm = any(check.alarm for check in judged)
+        parts.append(
+            Step(
+                month=str(month),
+                rows=segment.rows,
+                model_version=segment.model_version,
+                mae=round(segment.mae, 4),
+                alarm=alarm,
+                verdict="drift" if alarm else _verdict(judged),
+                decision=next((decisions[i.id] for i in opened if i.id in decisions), None),
+            )
+        )
+    return tuple(parts)
+
+
+def _verdict(judged: Sequence[Check]) -> str:
+    verdicts = [check.verdict for check in judged]
+    if BROKEN in verdicts:
+        return BROKEN
+    return verdicts[-1] if verdicts else "not enough data"
+
+
+def _ends_in(moment: Any, month: Month) -> bool:
+    return moment is not None and Month.of(moment) == month
+
+
+def alarm_to_served_s(
+    tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
+) -> float | None:
+    """Wall seconds; None when no incident led to a promotion."""
+    for incident in incidents:
+        promoted = next((e for e in entries if e.kind == "promoted" and e.incident_id == incident.id), None)
+        first = tally.first_answers.get(promoted.model_version or 0) if promoted else None
+        alarms = [check.checked_at for check in checks if _behind(check, incident)]
+        if first is not None and alarms:
+            return round((first.answered_at - min(alarms)).total_seconds(), 1)
+    return None
+
+
+def _behind(check: Check, incident: Incident) -> bool:
+    """An incident spans the windows of the alarms that opened it."""
+    if not (check.alarm and check.event_from and check.event_until and incident.holds_from and incident.evidence_until):
+        return False
+    inside = incident.holds_from <= check.event_from and check.event_until <= incident.evidence_until
+    return inside and check.model_version == incident.model_version

@@ -1,0 +1,84 @@
+"""Where a demo's months come from: made up, with a change that calls for healing, or real, with whatever they bring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from autoops.errors import InputError
+from autoops.ingestion.sample import write_sample
+from autoops.ingestion.source import DirectorySource, Source, file_name
+from autoops.ingestion.sources import open_source
+from autoops.months import Month, month_range
+from autoops.replay.demo import scenarios
+from autoops.replay.demo.scenarios import Act
+from autoops.replay.demo.summary import SAMPLE
+from autoops.settings import Data
+
+FIRST_MONTHS = 3
+MADE_UP_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))
+CHANGES_FROM = Month(2023, 5)
+"""Three months to train on, a steady one, and two in which everybody drives a quarter slower."""
+
+REGRET, BROKEN = Month(2023, 7), Month(2023, 8)
+"""The months of the further acts; traffic stays slow."""
+
+KILOMETRES = 1.609344
+"""Per mile."""
+
+SEED = 42
+"""Of an ordinary city. Single windows of steady traffic alarm now and then, and wake nobody unless that persists; here
+every window of the steady month stays inside what is ordinary."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The `first` months are published at the start, the `later` ones are lived through, those of the `acts` last."""
+
+    name: str
+    source: Source
+    first: Sequence[Month]
+    later: Sequence[Month]
+    acts: Sequence[Act] = ()
+
+
+def made_up(directory: Path, trips_per_month: int, choice: scenarios.Choice = "core") -> World:
+    """Writes the months into `directory`; the same ones each time."""
+    first = MADE_UP_MONTHS[:FIRST_MONTHS]
+    further = (scenarios.regret(REGRET, first), scenarios.broken_data(BROKEN)) if choice == "all" else ()
+    months = (*MADE_UP_MONTHS, *(act.month for act in further))
+    write_sample(
+        directory, months, trips_per_month=trips_per_month, seed=SEED, scenario="speed", changes_from=CHANGES_FROM
+    )
+    if BROKEN in months:
+        _to_kilometres(directory / file_name(BROKEN))
+    return World(SAMPLE, DirectorySource(directory), first, months[FIRST_MONTHS:], further)
+
+
+def _to_kilometres(path: Path) -> None:
+    """Rewrites a raw month so: what a device says whose unit was changed."""
+    table = pq.read_table(path)
+    place, miles = table.schema.get_field_index("trip_distance"), table["trip_distance"]
+    kilometres = pc.round(pc.multiply(miles, pa.scalar(KILOMETRES)), ndigits=2)
+    pq.write_table(table.set_column(place, table.schema.field(place), kilometres), path, compression="zstd")
+
+
+def real(source: str, months: Sequence[Month]) -> World:
+    """The months of a directory or URL; they are fetched when their time comes. Raises NotPublished for one that is
+    not there, and SourceUnavailable, before anything is started."""
+    check_months(months)
+    opened = open_source(Data(source=source))
+    for month in months:
+        opened.stamp(month)
+    return World(source, opened, months[:FIRST_MONTHS], months[FIRST_MONTHS:])
+
+
+def check_months(months: Sequence[Month]) -> None:
+    """Raises InputError for too few months, and for a gap, over which event time would jump."""
+    if len(months) <= FIRST_MONTHS:
+        raise InputError(f"demo: needs at least {FIRST_MONTHS + 1} months, {FIRST_MONTHS} of them to train on")
+    if list(months) != list(month_range(months[0], months[-1])):
+        raise InputError(f"demo: months must follow one another, got {', '.join(map(str, months))}")

@@ -1,0 +1,1 @@
+"""Who may ask for what, and how often. Only where keys are configured."""

@@ -1,0 +1,137 @@
+"""Who may ask the API for what: named keys, of which a file has the digests.
+
+A key is 256 bits from the system's generator. Nobody can guess it or look it up in a table, so that its SHA-256 is as
+good as a salted one, and a slow hash, which defends what people choose, would only cost each request its time.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from autoops.errors import SettingsError
+from autoops.settings import Settings
+from autoops.settings.types import RateLimit
+
+logger = logging.getLogger(__name__)
+
+KEY = "autoops.key"
+"""Where an ASGI scope has the name of the request's key."""
+
+Scope = Literal["predict", "feedback", "admin"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Key(BaseModel):
+    """`scopes` do not contain each other; a key without any may look at what every key may. Without a `rate_limit` it
+    has that of the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    scopes: tuple[Scope, ...] = ()
+    rate_limit: RateLimit | None = None
+    sha256: Digest
+    created_at: AwareDatetime
+
+
+class KeyFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: tuple[Key, ...] = ()
+
+    @field_validator("keys")
+    @classmethod
+    def _each_name_once(cls, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+        if len({key.name for key in keys}) < len(keys):
+            raise ValueError("each name once")
+        return keys
+
+
+def digest_of(secret: bytes) -> str:
+    return hashlib.sha256(secret).hexdigest()
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """Raises SettingsError, which never repeats what stands in the file."""
+    try:
+        return KeyFile.model_validate_json(path.read_bytes()).keys
+    except FileNotFoundError:
+        raise SettingsError(f"security.keys_file: {path} is not there; `autoops keys add NAME` makes it") from None
+    except OSError as error:
+        raise SettingsError(f"security.keys_file: {path} does not read: {error.strerror}") from None
+    except ValidationError as error:
+        raise SettingsError(f"security.keys_file: {path}: {complaints(error)}") from None
+
+
+def complaints(error: ValidationError) -> str:
+    """Where and what, without the values."""
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
+
+
+Stamp = tuple[int, int, int]
+
+
+class Keys:
+    """What the file says, as of the last look. One that does not read changes nothing: who had a key keeps it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SettingsError for a file that is not there or does not read."""
+        self._path = path
+        self._stamp: Stamp | None = (0, 0, 0)
+        self._keys: Sequence[tuple[str, Key]] = ()
+        self.look()
+
+    def look(self) -> None:
+        """Costs a `stat` where nothing has changed. Raises SettingsError, once for each change."""
+        stamp = _stamp_of(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        keys = read_keys(self._path)
+        self._keys = [(key.sha256, key) for key in keys]
+        logger.info("keys of %s: %s", self._path, ", ".join(key.name for key in keys) or "nobody's")
+
+    def owner_of(self, secret: bytes) -> Key | None:
+        """Takes the same time whichever key it is, and for one that is nearly right."""
+        digest, found = digest_of(secret), None
+        for known, key in self._keys:
+            if hmac.compare_digest(known, digest):
+                found = key
+        return found
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def configured(settings: Settings) -> Keys | None:
+    """None where no keys are asked for; where others than this machine may come then, that is said."""
+    if settings.security.keys_file is not None:
+        return Keys(settings.security.keys_file)
+    host = settings.serving.host
+    if not _is_loopback(host):
+        logger.warning(
+            "serving.host is %s and security.keys_file is null: whoever reaches port %d may predict, send ground "
+            "truth and reload the model; see docs/security.md",
+            host,
+            settings.serving.port,
+        )
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,207 @@
+"""What uvicorn does not bound itself: how much a client may send before an application sees it, how long it may take
+to send a request and to read an answer, and what becomes of an open connection when the server stops.
+
+`Connection` is the protocol class that `uvicorn.Config(http=...)` takes. It overrides methods of `asyncio.Protocol` and
+the callbacks of `httptools.HttpRequestParser`. Of uvicorn's own it uses `app`, `connections`, `cycle`, `headers`,
+`loop`, `pipeline`, `shutdown`, `transport` and `url`; pyproject.toml bounds uvicorn's version because of that.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from autoops.serving.http import problems
+from autoops.serving.http.request_ids import Identified
+
+SEND_S = 30.0
+"""How long a client may take from a request's first byte to its last, and from connecting to its first request."""
+
+READ_S = 30.0
+"""How long a client may leave answers unread."""
+
+KEEP_ALIVE_S = 75
+"""Longer than clients and proxies keep theirs, so that it is they who close."""
+
+HEAD_BYTES = 16 * 1024
+"""Of a request's line and headers together; also of its chunk sizes and trailers, beside a quarter of its body."""
+
+HEADERS = 100
+PIPELINED = 16
+"""Requests that wait behind one that is in work."""
+
+_UNREAD_BYTES = 32 * 1024 * 1024
+"""Of answers on all connections that wait to be read."""
+
+_LOOK_S = 1.0
+"""Between two looks at how long a connection has been waiting."""
+
+_LEAVE_S = 1.0
+"""How long a connection stays open when the server stops: a client that sends as its connection is closed would not
+know whether it was heard."""
+
+_SEND_WHEN_LEAVING_S = 5.0
+
+
+class TooManyPipelined(Exception):
+    """Ends the parser's work on what was received; uvicorn answers 400 and closes the connection."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose client cannot hold the server up."""
+
+    most: ClassVar[int] = 1024
+    """Connections that are served at the same time; beyond them a request is answered 503."""
+
+    _leaving = False
+    _begun = False
+    """Whether a part of a request was received, and not all of it."""
+    _received = _body = 0
+    """Bytes of this request, and those of its body among them."""
+    _waiting_since: float | None = None
+    """For the rest of a request, or for the first one."""
+    _unread_since: float | None = None
+    _watch: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self.app = _FULL
+        self._waiting_since = self.loop.time()
+        self._watch = self.loop.call_later(_LOOK_S, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_since is None:
+            self._unread_since = self.loop.time()
+        _make_room(self.connections)
+
+    def data_received(self, data: bytes) -> None:
+        # In parts: a flood of headers is noticed before all of it is parsed.
+        for at in range(0, len(data), HEAD_BYTES):
+            part = data[at : at + HEAD_BYTES]
+            self._received += len(part)
+            super().data_received(part)
+            if self._begun and (self._is_too_much() or len(self.headers) > HEADERS):
+                self._refuse(_TOO_LARGE)
+            if self.transport.is_closing():
+                return
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED:
+            raise TooManyPipelined
+        self._begun = True
+        self._waiting_since = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        if len(self.headers) > HEADERS or (
+            self._received > HEAD_BYTES and _size(self.headers) + len(self.url) > HEAD_BYTES
+        ):
+            self.app = _HEAD_TOO_LARGE
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._begun, self._waiting_since = False, None
+        self._received = self._body = 0
+        super().on_message_complete()
+
+    def _is_too_much(self) -> bool:
+        """A head is in `_received` as soon as it arrives, and a body only once it is known to be one."""
+        return self._received - self._body > HEAD_BYTES + self._body // 4
+
+    def _look(self) -> None:
+        """Goes on while the transport is closing: that waits until its client has read."""
+        now = self.loop.time()
+        if not self.transport.get_write_buffer_size():
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > READ_S:
+            self.transport.abort()
+            return
+        within_s = _SEND_WHEN_LEAVING_S if self._leaving else SEND_S
+        if self._waiting_since is not None and now - self._waiting_since > within_s:
+            self._refuse(_TOO_SLOW if self._begun else b"")
+        self._watch = self.loop.call_later(_LOOK_S, self._look)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Close the connection, after `answer` where no other one has begun."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if answer and (cycle is None or cycle.response_complete or not cycle.response_started):
+            self.transport.write(answer)
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server stops, and takes no new connections any more. Requests that still arrive are answered."""
+        self._leaving = True
+        self.app = _Last(self.app)
+        if self.cycle is not None and not self.cycle.response_complete:
+            super().shutdown()  # closes the connection after the answer that is in work
+        elif not self._begun:
+            self.loop.call_later(_LEAVE_S, self._leave)
+
+    def _leave(self) -> None:
+        if not self._begun:
+            super().shutdown()
+
+
+def limited(most: int) -> type[Connection]:
+    """Return the class of connections of a server that serves so many of them."""
+    return type("LimitedConnection", (Connection,), {"most": most})
+
+
+def _size(headers: Collection[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def _make_room(connections: Collection[Any]) -> None:
+    """Cut off those that have left answers unread for longest, until the rest are within bounds."""
+    unread = [one for one in connections if one._unread_since is not None]
+    size = sum(one.transport.get_write_buffer_size() for one in unread)
+    for one in sorted(unread, key=lambda one: one._unread_since)[:-1]:
+        if size <= _UNREAD_BYTES:
+            return
+        size -= one.transport.get_write_buffer_size()
+        one.transport.abort()
+
+
+class _Last:
+    """Says in each answer that the connection will be closed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self._app(scope, receive, closing)
+
+
+def _raw(status: bytes, response: Response) -> bytes:
+    head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+    return b"HTTP/1.1 %b\r\nconnection: close\r\n" % status + head + b"\r\n" + bytes(response.body)
+
+
+_CLOSE = {"Connection": "close"}
+_TOO_SLOW = _raw(b"408 Request Timeout", problems.problem(408, "the request did not arrive in time"))
+_LARGE_HEAD = f"the request line and headers may have {HEADERS} headers and {HEAD_BYTES} bytes together"
+_TOO_LARGE = _raw(b"431 Request Header Fields Too Large", problems.problem(431, _LARGE_HEAD))
+_HEAD_TOO_LARGE: Any = Identified(problems.problem(431, _LARGE_HEAD, headers=_CLOSE))
+_FULL: Any = Identified(problems.busy("too many connections are open", _CLOSE))

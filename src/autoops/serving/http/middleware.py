@@ -1,0 +1,181 @@
+"""The one layer around the application: ids, keys, limits, metrics and log lines of each request, in one pass.
+
+Pure ASGI and one layer, because each further one costs a request about as much as scoring its trip.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from fastapi import Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autoops.errors import ServiceUnavailable
+from autoops.serving.http import problems, request_ids
+from autoops.serving.metrics import Metrics
+from autoops.telemetry import logs, tracing
+
+OTHER = "other"
+"""The route of every path that is not ours: a label must not take whatever a client makes up."""
+
+READING = ("GET", "HEAD")
+
+STOPPING = "this process is stopping; what was sent may be stored or not"
+_NO_STORE = (b"cache-control", b"no-store")
+
+Refusal = Callable[[Scope, str], Response | None]
+
+
+@dataclass
+class Admission:
+    """Keeps what is in work within bounds: a request is refused when there are `requests` in work already, when its
+    body has more than `body_bytes`, or when the bodies of all have more than `all_bytes`.
+
+    A request is in work until its answer begins: what a client does not read must not keep others out.
+    """
+
+    requests: int
+    body_bytes: int
+    all_bytes: int
+    in_work: int = 0
+    held_bytes: int = 0
+
+
+class Work:
+    """A request in work, and as much of its body as was read."""
+
+    def __init__(self, admission: Admission, receive: Receive) -> None:
+        self._admission, self._receive = admission, receive
+        self._read = 0
+        self._released = False
+        admission.in_work += 1
+
+    async def receive(self) -> Message:
+        """Raises HTTPException for too large a body, and ServiceUnavailable where all bodies together are."""
+        admission, message = self._admission, await self._receive()
+        if self._released:
+            return message
+        size = len(message.get("body", b""))
+        self._read += size
+        admission.held_bytes += size
+        if self._read > admission.body_bytes:
+            raise HTTPException(413, f"a body may have at most {admission.body_bytes} bytes")
+        if admission.held_bytes > max(admission.all_bytes, self._read):
+            raise ServiceUnavailable("too many large requests are in work")
+        return message
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._admission.in_work -= 1
+            self._admission.held_bytes -= self._read
+
+
+class RequestLayer:
+    """What only reads is always let in: whoever watches the API must see it when it is busy, too.
+
+    `hot` has applications by method and path that need neither routing nor error handlers of FastAPI. `refusal` says
+    who may not ask for a path.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        admission: Admission,
+        routes: Collection[str] = (),
+        hot: Mapping[tuple[str, str], ASGIApp] | None = None,
+        refusal: Refusal | None = None,
+        log_requests: bool = False,
+    ) -> None:
+        self._app, self._hot = app, hot or {}
+        self._metrics, self._routes, self._log_requests = metrics, routes, log_requests
+        self._admission, self._refusal = admission, refusal
+        in_flight = "autoops_http_requests_in_flight", "Requests in work, those that only read left out"
+        metrics.gauge(*in_flight, lambda: admission.in_work)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter_ns()
+        request_id = request_ids.of(scope["headers"])
+        text = request_id.decode()
+        # It stays bound, because the server logs what escapes from here in the same task.
+        logs.bind(request_id=text)
+        tracing.mark("http.request.id", text)
+        path = path_of(scope)
+        status, work = 0, None
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = _with_defaults(message.get("headers", ()), request_id)
+                if work is not None:
+                    work.release()
+            await send(message)
+
+        try:
+            refused = self._refused(scope, path)
+            if refused is not None:
+                await refused(scope, receive, answer)
+            elif scope["method"] in READING:
+                await self._ask(scope, path, receive, answer)
+            else:
+                work = Work(self._admission, receive)
+                await self._ask(scope, path, work.receive, answer)
+        except asyncio.CancelledError:
+            # uvicorn cancels what is still in work when the time for a stop is over.
+            if status:
+                raise
+            await problems.busy(STOPPING)(scope, receive, answer)
+        finally:
+            if work is not None:
+                work.release()
+            self._over(scope, path, status or 500, time.perf_counter_ns() - began)
+
+    def _refused(self, scope: Scope, path: str) -> Response | None:
+        if self._refusal is not None and (refused := self._refusal(scope, path)) is not None:
+            return refused
+        # A route's `$` matches before a line's end, too: such a path would be another for keys and metrics.
+        if not path.isprintable():
+            return problems.problem(404, "Not Found")
+        if self._admission.in_work >= self._admission.requests and scope["method"] not in READING:
+            return problems.busy("too many requests are in work")
+        return None
+
+    async def _ask(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
+        hot = self._hot.get((scope["method"], path))
+        if hot is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await hot(scope, receive, send)
+        except Exception as error:
+            # As FastAPI's handlers would: a known error has an answer, and any other is the server's to log.
+            response = problems.answer_to(error)
+            if response is None:
+                raise
+            await response(scope, receive, send)
+
+    def _over(self, scope: Scope, path: str, status: int, duration_ns: int) -> None:
+        self._metrics.answered(path if path in self._routes else OTHER, status, duration_ns / 1e9)
+        if self._log_requests:
+            request_ids.log(scope, status, duration_ns)
+
+
+def _with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers with the request's id, and with "no-store" unless they say how long to cache."""
+    complete = [*headers, (request_ids.HEADER, request_id)]
+    if all(name != b"cache-control" for name, _ in headers):
+        complete.append(_NO_STORE)
+    return complete
+
+
+def path_of(scope: Scope) -> str:
+    """Return the path that is routed: without the prefix under which a proxy has the API."""
+    path, root = str(scope["path"]), scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path

@@ -1,0 +1,72 @@
+"""What `autoops serve` runs: one uvicorn server in this process. The API scales by replicas."""
+
+import resource
+import signal
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+
+from autoops.serving.http.connections import KEEP_ALIVE_S, limited
+from autoops.serving.shutdown import DRAIN_S, ends_in_time
+from autoops.settings import Serving
+
+_HEADERS = [
+    ("content-security-policy", "frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+]
+"""Of every answer: nobody frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
+
+_BACKLOG = 2048
+_MOST_CONNECTIONS = 4_096
+"""Of idle ones each takes some 10 KB; whoever needs more has several replicas behind a gateway."""
+
+_ENOUGH = 65_536
+_OTHER_FILES = 256
+"""Descriptors, and those that are not connections: the database's, the model's, those of other threads."""
+
+
+def run(app: FastAPI, serving: Serving) -> None:
+    """Serve until a signal ends it. The exit code is 0 once it has stopped in order; uvicorn would end it by the same
+    signal once more, which to many a supervisor is a failure."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = uvicorn.Server(config(ends_in_time(app, app.state.ends_within_s), serving))
+    server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+def config(app: Any, serving: Serving, **changes: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration; `changes` override it."""
+    options: dict[str, Any] = {
+        "host": serving.host,
+        "port": serving.port,
+        # Else uvicorn takes it from WEB_CONCURRENCY, and refuses an app that is no import string.
+        "workers": 1,
+        "http": limited(min(max(_descriptors() - _OTHER_FILES, 1), _MOST_CONNECTIONS)),
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "headers": _HEADERS,
+        "backlog": _BACKLOG,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": int(serving.timeout_s) + DRAIN_S,
+    }
+    return uvicorn.Config(app, **options | changes)
+
+
+def _descriptors() -> int:
+    """How many this process may have: as many as it is allowed to ask for, up to what is sensible."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError):
+        return soft
+    return wanted

@@ -1,0 +1,364 @@
+"""What an API process has taken in and the database does not have yet: a SQLite file of the process's own.
+
+A row is committed here before its request is answered, and leaves in the order in which it came. Rows that have arrived
+are kept for a while, so that a repeated request gets its first answer though the database is away.
+
+Under load the driver gives the interpreter away for each row that it reads, and waits to get it back. So the last
+predictions are also held in memory, from where they leave, and how far they have arrived is written down now and then.
+
+All processes of a home keep their outboxes in one folder, and each belongs to the process that holds its lock. The
+system lets go of a lock when its process ends, however that comes about, so an outbox without one is abandoned.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from autoops.errors import StorageUnavailable
+from autoops.serving.log.inbox import Mark, Receipt, Shipment
+from autoops.storage import database, tables
+from autoops.storage.appender import SqliteAppender
+from autoops.storage.database import storage_errors
+from autoops.storage.predictions import Label, LoggedColumns, LoggedPrediction, insert_labels
+
+REMEMBERED = 50_000
+"""Predictions that are kept once they have arrived."""
+
+NOTED_EVERY = 1_000
+"""Rows that may have arrived without a note of it; a process that is killed before sends them again, for nothing."""
+
+HELD = 10_000
+"""Predictions that are held in memory; what waits beyond is read from the file."""
+
+_IDS_PER_QUERY = 500
+
+logger = logging.getLogger(__name__)
+
+metadata = sa.MetaData()
+
+
+def _waiting(table: sa.Table, *unique: str) -> sa.Table:
+    """The columns of `table` behind a number that is never given twice, which says how far rows have arrived."""
+    columns = [sa.Column(c.name, c.type, nullable=c.nullable, unique=c.name in unique) for c in table.c]
+    number = sa.Column("number", sa.Integer, primary_key=True)
+    kept = [column for column in columns if not (table is tables.ground_truth and column.name == "id")]
+    return sa.Table(table.name, metadata, number, *kept, sqlite_autoincrement=True)
+
+
+predictions = _waiting(tables.predictions, "id", "request_id")
+ground_truth = _waiting(tables.ground_truth)
+arrived = sa.Table(
+    "arrived",
+    metadata,
+    sa.Column("predictions", sa.Integer, nullable=False),
+    sa.Column("labels", sa.Integer, nullable=False),
+)
+
+_NAMES = [field.name for field in fields(LoggedPrediction)]
+_COLUMNS = [predictions.c[name] for name in _NAMES]
+_VALUES = attrgetter(*_NAMES)
+_LABEL_COLUMNS = [ground_truth.c[name] for name in ("trip_duration_minutes", "prediction_id", "request_id")]
+
+
+def create(connection: sa.Connection) -> None:
+    """Create the tables, and the columns that are new since the release that left this file."""
+    metadata.create_all(connection)
+    for table in metadata.tables.values():
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.c:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many rows the database does not have, and since when the oldest of them waits."""
+
+    rows: int
+    since: datetime | None
+
+
+class Outbox:
+    """`append` and `put` belong to one thread, `next` and `arrive` to another."""
+
+    def __init__(self, file: Path, timeout_s: float) -> None:
+        self.id = file.stem
+        self._engine = database.embedded(file, timeout_s)
+        # Threads wait for each other here, and not for SQLite's lock, for which they would have to ask again and again.
+        self._writing = threading.Lock()
+        self._appender = SqliteAppender(self._engine, [predictions.c.number, *_COLUMNS], unique="request_id")
+        self._held: deque[tuple[int, LoggedPrediction]] = deque()
+        self._sent = Shipment()
+        self.replaced = 0
+        with storage_errors(), self._engine.begin() as connection:
+            create(connection)
+            if (row := connection.execute(sa.select(arrived)).one_or_none()) is None:
+                connection.execute(sa.insert(arrived).values(predictions=0, labels=0))
+            self.mark = self._noted = Mark(*row) if row else Mark()
+            last = connection.scalar(sa.select(sa.func.max(predictions.c.number)))
+            self._predictions, self._labels = self._counts(connection)
+        self._number = max(last or 0, self.mark.predictions)
+        self._only_in_file = self._predictions > 0
+
+    @property
+    def rows(self) -> int:
+        """That the database does not have."""
+        return self._predictions + self._labels
+
+    def _behind(self) -> tuple[tuple[sa.Table, int], ...]:
+        return (predictions, self.mark.predictions), (ground_truth, self.mark.labels)
+
+    def _counts(self, connection: sa.Connection, until: Mark | None = None) -> list[int]:
+        ends = (until.predictions, until.labels) if until else (None, None)
+        counts = (_count(*pair, end) for pair, end in zip(self._behind(), ends, strict=True))
+        return [connection.execute(count).scalar_one() for count in counts]
+
+    def close(self) -> None:
+        with suppress(StorageUnavailable):  # such as a full disk; what has arrived is sent again, for nothing
+            self.note()
+        self._appender.close()
+        self._engine.dispose()
+
+    def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        """Commits `rows` and returns, in their order, what stands here: for a `request_id` that is known, the
+        earlier row."""
+        with self._writing:
+            numbered = list(zip(self._numbers(len(rows)), rows, strict=True))
+            new = self._appender.append([(number, *_VALUES(row)) for number, row in numbered])
+            self._predictions += new
+            if new == len(rows) and not self._only_in_file and len(self._held) + new <= HELD:
+                self._held.extend(numbered)
+            elif new:
+                self._only_in_file = True
+        return list(rows) if new == len(rows) else self.standing(rows)
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        with self._writing:
+            new = self._appender.append_columns([self._numbers(len(columns)), *columns.in_order()])
+            self._predictions += new
+            self._only_in_file = self._only_in_file or new > 0
+        return {} if new == len(columns) else columns.others(self.standing(columns.rows()))
+
+    def _numbers(self, rows: int) -> range:
+        """The next that were never given."""
+        first, self._number = self._number + 1, self._number + rows
+        return range(first, first + rows)
+
+    def standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        found = self.known_requests([row.request_id for row in rows if row.request_id is not None])
+        return [row if row.request_id is None else found.get(row.request_id, row) for row in rows]
+
+    def known_requests(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        """Return what is remembered for these requests, by request_id."""
+        found: dict[str, LoggedPrediction] = {}
+        with storage_errors(), self._engine.connect() as connection:
+            for some in _slices(request_ids):
+                query = sa.select(*_COLUMNS).where(predictions.c.request_id.in_(some))
+                found |= {row.request_id: LoggedPrediction(*row) for row in connection.execute(query)}
+        return found
+
+    def put(self, labels: Sequence[Label], labelled_at: datetime) -> None:
+        """Commits all labels."""
+        with self._writing, storage_errors(), self._engine.begin() as connection:
+            insert_labels(connection, ground_truth, labels, labelled_at)
+            self._labels += len(labels)
+
+    def known(self, labels: Sequence[Label]) -> set[str | None]:
+        """Of the ids that the labels name those whose prediction is remembered here."""
+        known: set[str | None] = set()
+        with storage_errors(), self._engine.connect() as connection:
+            for name in ("prediction_id", "request_id"):
+                column = predictions.c["id" if name == "prediction_id" else name]
+                for some in _slices([named for label in labels if (named := getattr(label, name)) is not None]):
+                    known.update(connection.scalars(sa.select(column).where(column.in_(some))))
+        return known
+
+    def waiting(self) -> Waiting:
+        since = []
+        with storage_errors(), self._engine.connect() as connection:
+            for (table, through), at in zip(self._behind(), ("predicted_at", "labelled_at"), strict=True):
+                oldest = sa.select(table.c[at]).where(table.c.number > through).order_by(table.c.number).limit(1)
+                since += list(connection.scalars(oldest))
+        return Waiting(self.rows, min(since, default=None))
+
+    def next(self, most: int) -> Shipment:
+        """The oldest rows that have not arrived. Labels follow their predictions: they are read first and sent once
+        no prediction is left behind."""
+        labels = self._next_labels(most) if self._labels else []
+        with self._writing:
+            rows = list(islice(self._held, most))
+            left_behind = self._only_in_file or len(rows) < len(self._held)
+        if not rows and left_behind:
+            rows = self._next_in_file(most)
+            left_behind = len(rows) == most
+        self._sent = Shipment(rows, [] if left_behind else labels, self.mark)
+        return self._sent
+
+    def _next_in_file(self, most: int) -> list[tuple[int, LoggedPrediction]]:
+        with storage_errors(), self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(predictions.c.number, *_COLUMNS)
+                .where(predictions.c.number > self.mark.predictions)
+                .order_by(predictions.c.number)
+                .limit(most)
+            ).all()
+        return [(number, LoggedPrediction(*row)) for number, *row in rows]
+
+    def _next_labels(self, most: int) -> list[tuple[int, datetime, Label]]:
+        with storage_errors(), self._engine.connect() as connection:
+            labels = connection.execute(
+                sa.select(ground_truth.c.number, ground_truth.c.labelled_at, *_LABEL_COLUMNS)
+                .where(ground_truth.c.number > self.mark.labels)
+                .order_by(ground_truth.c.number)
+                .limit(most)
+            ).all()
+        return [(number, at, Label(*label)) for number, at, *label in labels]
+
+    def arrive(self, receipt: Receipt) -> None:
+        """Takes over how far rows have arrived, and which answers stand there."""
+        gone_predictions, gone_labels = self._gone(receipt.mark)
+        with self._writing:
+            if receipt.standing:
+                self._take_over(receipt.standing)
+            self._predictions -= gone_predictions
+            self._labels -= gone_labels
+            self.mark = receipt.mark
+            while self._held and self._held[0][0] <= self.mark.predictions:
+                self._held.popleft()
+            self._only_in_file = self._only_in_file and self._predictions > len(self._held)
+        if self.mark.beyond(self._noted) >= NOTED_EVERY:
+            self.note()
+
+    def _gone(self, mark: Mark) -> Sequence[int]:
+        if mark == self._sent.end:
+            return len(self._sent.predictions), len(self._sent.labels)
+        with storage_errors(), self._engine.connect() as connection:
+            return self._counts(connection, mark)
+
+    def _take_over(self, standing: Sequence[LoggedPrediction]) -> None:
+        with storage_errors(), self._engine.begin() as connection:
+            for row in standing:
+                same = predictions.c.request_id == row.request_id
+                connection.execute(sa.update(predictions).where(same).values(asdict(row)))
+        self.replaced += len(standing)
+
+    def note(self) -> None:
+        """Writes down how far rows have arrived, and forgets the oldest."""
+        if self.mark == self._noted:
+            return
+        mark, oldest = self.mark, self.mark.predictions - REMEMBERED
+        with self._writing, storage_errors(), self._engine.begin() as connection:
+            connection.execute(sa.update(arrived).values(asdict(mark)))
+            connection.execute(sa.delete(ground_truth).where(ground_truth.c.number <= mark.labels))
+            connection.execute(sa.delete(predictions).where(predictions.c.number <= oldest))
+        self._noted = mark
+
+
+def _count(table: sa.Table, after: int, until: int | None = None) -> sa.Select[Any]:
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.number > after)
+    return query if until is None else query.where(table.c.number <= until)
+
+
+def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _IDS_PER_QUERY] for start in range(0, len(ids), _IDS_PER_QUERY))
+
+
+@dataclass(frozen=True)
+class HeldOutbox:
+    """An outbox with its lock, which is a file beside it: SQLite has locks of its own on the database."""
+
+    outbox: Outbox
+    file: Path
+    lock: int
+
+    def release(self) -> None:
+        """Leaves it to others."""
+        self.outbox.close()
+        os.close(self.lock)
+
+    def remove(self) -> None:
+        """Deletes it for good; the lock goes last."""
+        self.outbox.close()
+        for ending in ("", "-wal", "-shm"):
+            self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
+        _lock_of(self.file).unlink(missing_ok=True)
+        os.close(self.lock)
+
+
+class OutboxFolder:
+    """`timeout_s` is how long to wait for a locked file."""
+
+    def __init__(self, directory: Path, timeout_s: float) -> None:
+        self._directory = directory
+        self._timeout_s = timeout_s
+
+    def take(self) -> HeldOutbox:
+        """The abandoned outbox that was written last, which is mostly one's own from before a restart, else a new one.
+        Raises StorageUnavailable when the folder takes no file."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for held in self.abandoned():
+                return held
+            file = self._directory / f"{uuid.uuid4()}.db"
+            lock = _locked(file)
+        except OSError as error:
+            raise StorageUnavailable(f"outbox: cannot be kept in {self._directory}: {error}") from error
+        assert lock is not None
+        return HeldOutbox(Outbox(file, self._timeout_s), file, lock)
+
+    def abandoned(self) -> Iterator[HeldOutbox]:
+        """Locks each; what is done with it is up to the caller. A file that cannot be read is left where it is."""
+        for file in self._newest_first():
+            lock = _locked(file)
+            if lock is None:
+                continue
+            if not file.exists():
+                _lock_of(file).unlink(missing_ok=True)
+                os.close(lock)
+                continue
+            try:
+                outbox = Outbox(file, self._timeout_s)
+            except (StorageUnavailable, sa.exc.DatabaseError) as error:
+                logger.error("%s is not read: %s", file, error)
+                os.close(lock)
+                continue
+            yield HeldOutbox(outbox, file, lock)
+
+    def _newest_first(self) -> list[Path]:
+        found = []
+        for file in self._directory.glob("*.db"):
+            try:
+                found.append((file.stat().st_mtime, file))
+            except FileNotFoundError:  # its process has just emptied it
+                continue
+        return [file for _, file in sorted(found, reverse=True)]
+
+
+def _lock_of(file: Path) -> Path:
+    return file.with_suffix(".lock")
+
+
+def _locked(file: Path) -> int | None:
+    """The descriptor that holds the lock until it is closed; None: another process, or this one, holds it."""
+    lock = os.open(_lock_of(file), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock

@@ -1,0 +1,125 @@
+"""The prediction log as an API process writes to it where the database is a server, which may be away."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from autoops.clock import Clock
+from autoops.errors import StorageUnavailable
+from autoops.serving.log.forwarder import Relay
+from autoops.serving.log.inbox import Arrivals
+from autoops.serving.log.outbox import OutboxFolder
+from autoops.serving.metrics import Metrics
+from autoops.settings import Settings
+from autoops.storage.database import storage_errors
+from autoops.storage.predictions import Label, LabelStatus, LoggedColumns, LoggedPrediction, PredictionLog, as_logged
+
+
+def needs_outbox(log: PredictionLog) -> bool:
+    """A file of this machine is no more likely to be away than the outbox would be."""
+    return log.engine.dialect.name != "sqlite"
+
+
+class OutboxLog(PredictionLog):
+    """Commits to an outbox of this process's own, from where rows go on to the database.
+
+    What names a `request_id`, and every label, also waits until it has arrived there, so that a repeat at another
+    instance gets the first answer and a label is told apart from one that is early. While the database is away that is
+    known of this instance's own requests only.
+    """
+
+    def __init__(self, log: PredictionLog, settings: Settings, clock: Clock) -> None:
+        super().__init__(log.engine)
+        self._clock = clock
+        self._most = settings.serving.outbox_max_rows
+        self._folder = OutboxFolder(outboxes(settings), settings.storage.timeout_s)
+        self._arrivals = Arrivals(log.engine, clock)
+
+    def start(self) -> None:
+        """Opens the outbox. Raises StorageUnavailable when that fails."""
+        self._held = self._folder.take()
+        self._outbox = self._held.outbox
+        self._relay = Relay(self._outbox, self._folder, self._arrivals)
+        self._relay.start()
+
+    def stop(self) -> None:
+        """Once nothing is appended any more: what waits goes to the database, or stays for who comes next."""
+        if not self._relay.stop():
+            return
+        self._arrivals.close()
+        if self._outbox.rows:
+            self._held.release()
+            return
+        self._held.remove()
+        self._arrivals.retire(self._outbox.id)
+
+    def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        if not rows:
+            return []
+        self._make_sure_of_room(len(rows))
+        replaced = self._outbox.replaced
+        standing = self._outbox.append(rows)
+        named = any(row.request_id is not None for row in standing)
+        return self._outbox.standing(standing) if named and self._replaced_since(replaced) else standing
+
+    def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        self._make_sure_of_room(len(columns))
+        replaced = self._outbox.replaced
+        others = self._outbox.append_columns(columns)
+        named = any(request_id is not None for request_id in columns.request_id)
+        if named and self._replaced_since(replaced):
+            return columns.others(self._outbox.standing(columns.rows()))
+        return others
+
+    def _replaced_since(self, replaced: int) -> bool:
+        """Once what was appended has arrived: whether the database had answers of other instances."""
+        return self._relay.deliver() and self._outbox.replaced > replaced
+
+    def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        here = self._outbox.known_requests(request_ids)
+        if self._relay.away:
+            return here
+        try:
+            return super().standing(request_ids) | here
+        except StorageUnavailable:
+            return here
+
+    def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
+        if not labels:
+            return []
+        self._make_sure_of_room(len(labels))
+        self._outbox.put(labels, labelled_at)
+        known = self._outbox.known(labels)
+        if self._relay.deliver():
+            known |= self._known_there(labels)
+        return ["attached" if {label.prediction_id, label.request_id} & known else "pending" for label in labels]
+
+    def _known_there(self, labels: Sequence[Label]) -> set[str | None]:
+        try:
+            with storage_errors(), self.engine.connect() as connection:
+                logged = as_logged(connection, labels)
+            known = self.known([one.prediction_id for one in logged], [one.request_id for one in logged])
+        except StorageUnavailable:
+            return set()
+        pairs = zip(labels, logged, strict=True)
+        return known | {label.request_id for label, one in pairs if one.request_id in known}
+
+    def _make_sure_of_room(self, rows: int) -> None:
+        if self._outbox.rows and self._outbox.rows + rows > self._most:
+            raise StorageUnavailable(f"outbox: {self._outbox.rows} rows wait for the database, and no more are taken")
+
+    def watch(self, metrics: Metrics) -> None:
+        waiting = "autoops_outbox_rows", "Rows that the database does not have yet"
+        metrics.gauge(*waiting, lambda: self._outbox.rows)
+        metrics.gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", self._oldest_s)
+        away = "autoops_outbox_database_away", "1: the database did not take the last rows"
+        metrics.gauge(*away, lambda: int(self._relay.away))
+
+    def _oldest_s(self) -> float:
+        since = self._outbox.waiting().since
+        return 0.0 if since is None else (self._clock.now() - since).total_seconds()
+
+
+def outboxes(settings: Settings) -> Path:
+    """The folder of all processes that have this home."""
+    return settings.storage.home / "outbox"

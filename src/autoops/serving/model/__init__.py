@@ -1,0 +1,1 @@
+"""The loaded versions of one process: tried, loaded, swapped, kept warm, blocked."""

@@ -1,0 +1,1 @@
+"""Files of trips instead of requests: `autoops predict`, by a local model or an API elsewhere."""

@@ -1,0 +1,78 @@
+"""An API elsewhere as a model: pieces of a file go there as Arrow, are logged there, and come back as Arrow."""
+
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tenacity
+import uuid_utils
+
+from autoops.errors import InputError, ServiceUnavailable
+from autoops.serving.payloads import arrow
+from autoops.serving.payloads.batch import Batch
+
+_ATTEMPTS = 30
+_PAUSE_S = 1
+_ANSWER = pa.schema(
+    [
+        pa.field("trip_duration_minutes", pa.float64(), nullable=False),
+        pa.field("model_version", pa.int32(), nullable=False),
+    ]
+)
+
+
+class _Busy(ServiceUnavailable):
+    """It answered that it cannot do it now; whether it stored the trips is not known."""
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """Waits while the API says that it is busy; then the trips may be in its log, so that each has a request_id, which
+    stays the same when they are sent again. A connection that breaks ends it."""
+
+    api: httpx.Client
+
+    def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+        """Raises ServiceUnavailable, and InputError with what the API says of the request."""
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Busy),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_fixed(_PAUSE_S),
+            reraise=True,
+        )
+        content = retrying(self._ask, arrow.write(_named(batch)))
+        try:
+            answered = pa.ipc.open_stream(content).read_all().select(_ANSWER.names).cast(_ANSWER)
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise ServiceUnavailable(f"{self.api.base_url} answers with no predictions: {error}") from error
+        if answered.num_rows != len(batch):
+            raise ServiceUnavailable(f"{self.api.base_url} answers {len(batch)} trips with {answered.num_rows}")
+        return answered["trip_duration_minutes"].to_numpy(), answered["model_version"].to_numpy()
+
+    def _ask(self, body: bytes) -> bytes:
+        try:
+            answer = self.api.post("/predict/batch", content=body, headers={"content-type": arrow.MEDIA_TYPE})
+        except httpx.TransportError as error:
+            raise ServiceUnavailable(f"{self.api.base_url} does not answer: {error}") from error
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise _Busy(f"{self.api.base_url}: {_detail(answer)}")
+        if not answer.is_success:
+            raise InputError(f"{self.api.base_url} answers {answer.status_code}: {_detail(answer)}")
+        return answer.content
+
+
+def _named(batch: Batch) -> pa.Table:
+    """Return the trips, each with a request_id."""
+    names = [name or str(uuid_utils.uuid7()) for name in batch.request_ids or [None] * len(batch)]
+    columns = dict(batch.columns())
+    at = pa.array(columns.pop("pickup_at")).cast(pa.timestamp("us", "UTC"))
+    return pa.table({"pickup_at": at} | columns | {"request_id": names})
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"

@@ -1,0 +1,120 @@
+"""Trips out of Arrow: IPC streams from clients, and record batches from wherever.
+
+A stream comes from anybody. Its schema is checked before any of its data is touched; compressed buffers and
+dictionaries are refused, because few bytes of them may stand for gigabytes; and each record batch is validated in
+full: Arrow's own functions take kinds and offsets at their word, and a lie ends the process.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from autoops.serving.payloads import arrow_columns
+from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.validation_errors import BrokenStream, Refusals, TooManyRows
+
+MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+
+_NO_STREAM = "the body is not a whole Arrow IPC stream"
+_OLD_COMPRESSION = b"ARROW:experimental_compression"
+"""How streams of Arrow before 1.0 say it, which is still read."""
+
+_BROKEN = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError, struct.error)
+"""What Arrow raises on bytes that make no sense."""
+
+
+def read(body: bytes, max_rows: int) -> Batch:
+    """Raises BrokenStream, TooManyRows and InvalidTrips."""
+    try:
+        table = _table(body, max_rows)
+    except _BROKEN:
+        raise BrokenStream(_NO_STREAM) from None
+    refusals = Refusals()
+    if not table.num_rows:
+        refusals.column("body", "expected at least one trip")
+        refusals.check()
+    return arrow_columns.batch_of(table, refusals)
+
+
+def write(table: pa.Table) -> bytes:
+    """As a stream that `read` takes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _table(body: bytes, max_rows: int) -> pa.Table:
+    source = pa.BufferReader(body)
+    messages = _messages(source)
+    first = next(messages, None)
+    if first is None or first.type != "schema":
+        raise BrokenStream(_NO_STREAM)
+    if _is_big_endian(first.metadata.to_pybytes()):
+        raise BrokenStream("the Arrow IPC stream is big-endian; send it as little-endian")
+    schema = pa.ipc.read_schema(first)
+    arrow_columns.check_schema(schema)
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for message in messages:
+        batch = _record_batch(message, schema)
+        rows += batch.num_rows
+        # An empty batch costs a little too.
+        if max(rows, len(batches)) > max_rows:
+            raise TooManyRows(f"rows: at most {max_rows} in one request, got more")
+        batch.validate(full=True)
+        batches.append(batch)
+    if source.tell() != len(body):
+        raise BrokenStream("the body goes on after the end of its Arrow IPC stream")
+    return pa.Table.from_batches(batches, schema)
+
+
+def _messages(source: pa.BufferReader) -> Iterator[pa.Message]:
+    reader = pa.ipc.MessageReader.open_stream(source)
+    while True:
+        try:
+            message = reader.read_next_message()
+        except StopIteration:
+            return
+        yield message
+
+
+def _record_batch(message: pa.Message, schema: pa.Schema) -> pa.RecordBatch:
+    if message.type != "record batch":
+        raise BrokenStream(f"the Arrow IPC stream has a {message.type} where a record batch is expected")
+    if _is_compressed(message.metadata.to_pybytes()):
+        raise BrokenStream("the Arrow IPC stream is compressed; send its buffers as they are")
+    return pa.ipc.read_record_batch(message, schema)
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    """Message.fbs: the third field of a Message is its header, the fourth of a RecordBatch its compression. Arrow has
+    verified the flatbuffer, but tells nobody."""
+    if _OLD_COMPRESSION in metadata:
+        return True
+    return _field(metadata, _header(metadata), 3) is not None
+
+
+def _is_big_endian(metadata: bytes) -> bool:
+    """Schema.fbs: the first field of a Schema is its endianness. Arrow swaps the bytes only where it reads the whole
+    stream itself."""
+    position = _field(metadata, _header(metadata), 0)
+    return position is not None and struct.unpack_from("<H", metadata, position)[0] != 0
+
+
+def _header(metadata: bytes) -> int:
+    """Return where the table of a Message's header is."""
+    header = _field(metadata, struct.unpack_from("<I", metadata)[0], 2)
+    if header is None:
+        raise BrokenStream(_NO_STREAM)
+    return header + int(struct.unpack_from("<I", metadata, header)[0])
+
+
+def _field(buffer: bytes, table: int, index: int) -> int | None:
+    """Where a field of a flatbuffers table is kept, None when it was left out."""
+    vtable = table - struct.unpack_from("<i", buffer, table)[0]
+    size = struct.unpack_from("<H", buffer, vtable)[0]
+    slot = 4 + 2 * index
+    offset = struct.unpack_from("<H", buffer, vtable + slot)[0] if slot < size else 0
+    return table + offset if offset else None

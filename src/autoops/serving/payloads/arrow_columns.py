@@ -1,0 +1,158 @@
+"""The contract's columns in Arrow, checked as single trips are: types by the schema, bounds for all rows at once."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from autoops.arrow_values import is_number, is_text, longest_text, numbers
+from autoops.serving.payloads import timestamps
+from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.timestamps import OUT_OF_RANGE
+from autoops.serving.payloads.validation_errors import UNKNOWN_FIELD, Refusals
+from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
+
+NO_VALUE = "expected a value, got null"
+_REQUEST_ID = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_Type = Callable[[pa.DataType], bool]
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    """Asks for the time zone here, because that raises UnicodeDecodeError where its name is no text."""
+    return bool(pa.types.is_timestamp(kind) and kind.tz != "") or is_text(kind)
+
+
+COLUMNS: dict[str, tuple[_Type, str]] = {
+    "pickup_at": (_is_moment, "timestamps or ISO 8601 strings"),
+    "trip_distance": (is_number, "numbers"),
+    "passenger_count": (is_number, "whole numbers"),
+    "pickup_location_id": (is_number, "whole numbers"),
+    "dropoff_location_id": (is_number, "whole numbers"),
+    "request_id": (is_text, "strings"),
+}
+REQUIRED = ("trip_distance", "pickup_location_id", "dropoff_location_id")
+_OPTIONAL = frozenset(COLUMNS) - frozenset(REQUIRED)
+_LONGEST_TEXT = 1000
+"""Bytes of a text that is worth a look: an id has 200 characters at most."""
+
+
+def check_schema(schema: pa.Schema, required: tuple[str, ...] = REQUIRED, file: bool = False) -> None:
+    """Raises InvalidTrips that names each column which is missing, there twice or of the wrong type; and, where it is
+    of no `file`, one that is not ours or in a dictionary."""
+    refusals = Refusals()
+    for name in required:
+        if name not in schema.names:
+            refusals.column(name, "Field required")
+    for name in dict.fromkeys(schema.names):
+        _check_column(schema, name, file, refusals)
+    refusals.check()
+
+
+def _check_column(schema: pa.Schema, name: str, file: bool, refusals: Refusals) -> None:
+    if name not in COLUMNS:
+        if not file:
+            refusals.column(name, UNKNOWN_FIELD)
+        return
+    positions = schema.get_all_field_indices(name)
+    if len(positions) > 1:
+        refusals.column(name, f"expected one column of this name, got {len(positions)}")
+        return
+    fits, expected = COLUMNS[name]
+    kind = schema.field(positions[0]).type
+    if pa.types.is_dictionary(kind) and not file:
+        refusals.column(name, f"expected {expected} as they are, got {kind}")
+    elif not (fits(kind) or (pa.types.is_null(kind) and name in _OPTIONAL)):
+        refusals.column(name, f"expected {expected}, got {kind}")
+
+
+def batch_of(table: pa.Table, refusals: Refusals) -> Batch:
+    """The trips of a table whose schema is checked. Raises InvalidTrips."""
+    batch = Batch(
+        _moments(table, refusals),
+        _numbers(table, "trip_distance", DISTANCE_MILES, refusals),
+        _whole_numbers(table, "passenger_count", PASSENGER_COUNT, refusals),
+        _whole_numbers(table, "pickup_location_id", LOCATION_ID, refusals),
+        _whole_numbers(table, "dropoff_location_id", LOCATION_ID, refusals),
+        _request_ids(table, refusals),
+    )
+    refusals.check()
+    return batch
+
+
+def _column(table: pa.Table, name: str) -> Any:
+    """None where there is no such column, or nothing in it."""
+    if name not in table.column_names or table[name].null_count == table.num_rows:
+        return None
+    return table[name].combine_chunks()
+
+
+def _nulls(column: Any) -> npt.NDArray[np.bool_]:
+    return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
+
+
+def _numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[np.float64]:
+    """Return the values, 0 where one is missing or refused."""
+    column = _column(table, name)
+    optional = name in _OPTIONAL
+    if column is None:
+        if not optional:
+            refusals.rows(name, np.ones(table.num_rows, dtype=bool), NO_VALUE)
+        return np.zeros(table.num_rows)
+    values = numbers(column)
+    # A tool that has no integers with nulls, such as pandas, writes NaN for them.
+    missing = np.isnan(values) if optional else _nulls(column)
+    if not optional:
+        refusals.rows(name, missing, NO_VALUE)
+    fine = bounds.contains(values)
+    refusals.rows(name, ~fine & ~missing, _expected(bounds))
+    return np.where(fine, values, 0)
+
+
+def _whole_numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[np.int16]:
+    values = _numbers(table, name, bounds, refusals)
+    refusals.rows(name, values != np.trunc(values), "expected a whole number")
+    return values.astype(np.int16)
+
+
+def _expected(bounds: Bounds) -> str:
+    low = f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}"
+    high = f"less than {bounds.high:g}" if bounds.high_open else f"at most {bounds.high:g}"
+    return f"expected {low} and {high}"
+
+
+def _moments(table: pa.Table, refusals: Refusals) -> timestamps.Moments:
+    column = _column(table, "pickup_at")
+    if column is None:
+        return np.full(table.num_rows, "NaT", dtype="datetime64[us]")
+    if not pa.types.is_timestamp(column.type):
+        at, refused = timestamps.of_texts(_texts(column, "pickup_at", refusals))
+        refusals.each("pickup_at", refused)
+        return at
+    missing = _nulls(column)
+    counts = pc.cast(column, pa.int64()).fill_null(0).to_numpy()
+    at, fine = timestamps.of_timestamps(counts, column.type.unit, naive=column.type.tz is None)
+    refusals.rows("pickup_at", ~fine & ~missing, OUT_OF_RANGE)
+    return np.where(missing, np.datetime64("NaT"), at)
+
+
+def _request_ids(table: pa.Table, refusals: Refusals) -> list[str | None] | None:
+    column = _column(table, "request_id")
+    if column is None:
+        return None
+    names = _texts(column, "request_id", refusals)
+    bad = [name is not None and _REQUEST_ID.fullmatch(name) is None for name in names]
+    refusals.rows("request_id", np.array(bad), "expected 1 to 200 printable characters")
+    return names
+
+
+def _texts(column: Any, name: str, refusals: Refusals) -> list[str | None]:
+    """Raises InvalidTrips before texts become objects that are longer than the bytes that came."""
+    if pa.types.is_string_view(column.type) and (longest := longest_text(column)) > _LONGEST_TEXT:
+        refusals.column(name, f"expected at most {_LONGEST_TEXT} bytes, got {longest}")
+        refusals.check()
+    found: list[str | None] = column.to_pylist()
+    return found

@@ -1,0 +1,70 @@
+"""What a batch gets back: as rows, as columns, or as an Arrow IPC stream."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from autoops.serving.payloads import arrow
+from autoops.serving.payloads.timestamps import Moments
+
+Form = Literal["rows", "columns", "arrow"]
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+ARROW_FIELDS = (
+    ("prediction_id", pa.string()),
+    ("trip_duration_minutes", pa.float64()),
+    ("model_version", pa.int32()),
+    ("event_at", pa.timestamp("us", "UTC")),
+    ("known_zones", pa.bool_()),
+    ("repeated", pa.bool_()),
+)
+ANSWERED_BY = "model_version"
+"""The key in the schema's metadata: the version of all predictions that are not repeated."""
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """What stands in the log, by column. `answered_by` is the version of all that is not repeated."""
+
+    answered_by: int
+    prediction_id: list[str]
+    trip_duration_minutes: npt.NDArray[np.float64]
+    model_version: npt.NDArray[np.int32]
+    event_at: Moments
+    known_zones: npt.NDArray[np.bool_]
+    repeated: npt.NDArray[np.bool_]
+
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name, _ in ARROW_FIELDS}
+
+    def lists(self) -> list[list[Any]]:
+        return [values if isinstance(values, list) else values.tolist() for values in self.columns().values()]
+
+
+def encode(answer: BatchAnswer, form: Form) -> bytes:
+    if form == "arrow":
+        return _arrow(answer)
+    if form == "columns":
+        return orjson.dumps({"model_version": answer.answered_by, "columns": answer.columns()}, option=_OPTIONS)
+    predictions = [
+        {
+            "prediction_id": prediction_id,
+            "trip_duration_minutes": minutes,
+            "model_version": version,
+            "event_at": at,
+            "known_zones": known,
+            "repeated": repeated,
+        }
+        for prediction_id, minutes, version, at, known, repeated in zip(*answer.lists(), strict=True)
+    ]
+    return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=_OPTIONS)
+
+
+def _arrow(answer: BatchAnswer) -> bytes:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in ARROW_FIELDS]
+    schema = pa.schema(fields, metadata={ANSWERED_BY: str(answer.answered_by)})
+    return arrow.write(pa.table(answer.columns(), schema=schema))

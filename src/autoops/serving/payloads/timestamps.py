@@ -1,0 +1,142 @@
+"""`pickup_at`: what a client may send, and what it means; one value, and many at once by the same rules."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from autoops.months import NEW_YORK, Month
+
+Moments = npt.NDArray[np.datetime64]
+"""datetime64[us]; NaT where there is none."""
+
+EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
+"""What `pickup_at` may be: the first included, the last not."""
+
+OUT_OF_RANGE = "expected a moment in 2009 to 2099, New York time"
+
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_EARLIEST, _LATEST = (np.datetime64(edge.replace(tzinfo=None), "us") for edge in (EARLIEST, LATEST))
+_DAY = np.timedelta64(1, "D")
+_FILLING = _EARLIEST
+"""Stands where a moment is missing or refused while the others are computed."""
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_NOT_A_TIME = int(np.datetime64("NaT").astype(np.int64))
+
+_PLAIN = re.compile(r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?\n)+", re.ASCII)
+"""What numpy reads as Python does."""
+
+_UTC_ENDINGS = ("Z", "+00:00")
+
+
+def parse_moment(value: object) -> datetime:
+    """ISO 8601 to UTC. Without an offset it is New York's wall clock: of an hour that occurs twice the first,
+    and a time that the spring change skips is as many minutes after the change as it is into the gap."""
+    if not isinstance(value, str) or len(value) < len("2023-01-15T09"):
+        raise PydanticCustomError("moment", "expected date and time in ISO 8601, such as 2023-01-15T09:30:00")
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("moment", "not a valid date and time in ISO 8601") from None
+    if EARLIEST.year - 1 <= moment.year <= LATEST.year + 1:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=NEW_YORK)
+        moment = moment.astimezone(UTC)
+        if EARLIEST <= moment < LATEST:
+            return moment
+    raise PydanticCustomError("moment_range", OUT_OF_RANGE)
+
+
+_MOMENT = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
+"""As nearly as JSON Schema can say it: the first and the last day of the range begin and end in New York."""
+
+Moment = Annotated[datetime, BeforeValidator(parse_moment), _MOMENT]
+MomentText = Annotated[str, _MOMENT]
+"""One that is parsed later, with the others of its column."""
+
+
+@lru_cache(maxsize=65536)
+def _offset_hours(local_hour: int) -> int:
+    """New York's UTC offset at an hour on its wall clock. It changes at full hours, so one look-up serves the hour;
+    of an hour that occurs twice this is the first's, and in the spring gap the one before the change."""
+    offset = (datetime(1970, 1, 1, tzinfo=NEW_YORK) + timedelta(hours=local_hour)).utcoffset()
+    assert offset is not None
+    return round(offset / timedelta(hours=1))
+
+
+def to_utc(wall_clock: Moments) -> Moments:
+    """From New York's wall clock."""
+    hours, position = np.unique(wall_clock.astype("datetime64[h]").astype(np.int64), return_inverse=True)
+    offsets = np.array([_offset_hours(int(hour)) for hour in hours], dtype="timedelta64[h]")
+    return np.asarray(wall_clock - offsets[position], dtype="datetime64[us]")
+
+
+def _in_range(moments: Moments) -> npt.NDArray[np.bool_]:
+    return (moments >= _EARLIEST) & (moments < _LATEST)
+
+
+def of_texts(texts: Sequence[str | None]) -> tuple[Moments, list[tuple[int, str]]]:
+    """The moments, and which texts are none by position and why."""
+    quick = _of_plain_texts(texts)
+    if quick is not None and _in_range(quick).all():
+        return quick, []
+    moments = np.full(len(texts), "NaT", dtype="datetime64[us]")
+    refused = []
+    for position, text in enumerate(texts):
+        if text is not None:
+            try:
+                moments[position] = parse_moment(text).replace(tzinfo=None)
+            except PydanticCustomError as error:
+                refused.append((position, error.message()))
+    return moments, refused
+
+
+def _of_plain_texts(texts: Sequence[str | None]) -> Moments | None:
+    """All of them at once where all are of one plain form, as a program writes them; range not checked."""
+    first = texts[0] if texts else None
+    if first is None or None in texts:
+        return None
+    ending = next((ending for ending in _UTC_ENDINGS if first.endswith(ending)), "")
+    if ending and not all(text.endswith(ending) for text in texts):  # type: ignore[union-attr]
+        return None
+    stems = [text[: -len(ending)] for text in texts] if ending else list(texts)  # type: ignore[index]
+    if _PLAIN.fullmatch("\n".join(stems) + "\n") is None:  # type: ignore[arg-type]
+        return None
+    try:
+        moments = np.array(stems, dtype="datetime64[us]")
+    except ValueError:
+        return None
+    if ending:
+        return moments
+    near = (moments >= _EARLIEST - _DAY) & (moments < _LATEST + _DAY)
+    return to_utc(moments) if near.all() else None
+
+
+def of_datetimes(given: Iterable[datetime | None]) -> Moments:
+    """Exactly, and in an eighth of the time in which numpy reads them."""
+    counts = [_NOT_A_TIME if at is None else (at - _EPOCH) // _MICROSECOND for at in given]
+    return np.array(counts, dtype=np.int64).view("datetime64[us]")
+
+
+def of_timestamps(counts: npt.NDArray[np.int64], unit: str, naive: bool) -> tuple[Moments, npt.NDArray[np.bool_]]:
+    """The moments of Arrow timestamps, and which are in range. Whatever the counts are, nothing overflows; what is
+    finer than a microsecond is cut off."""
+    low, high = (int(edge.astype(np.int64)) for edge in (_EARLIEST - _DAY, _LATEST + _DAY))
+    if unit == "ns":
+        microseconds = counts // 1000
+        near = (microseconds >= low) & (microseconds < high)
+    else:
+        factor = _MICROSECONDS[unit]
+        near = (counts >= low // factor) & (counts < high // factor)
+        microseconds = np.where(near, counts, 0) * factor
+    moments = np.where(near, microseconds, _FILLING.astype(np.int64)).astype("datetime64[us]")
+    if naive:
+        moments = to_utc(moments)
+    return moments, near & _in_range(moments)

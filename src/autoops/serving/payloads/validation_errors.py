@@ -1,0 +1,120 @@
+"""What is wrong with a batch: by column and row, the first mistakes and how many there are."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.errors import InputError
+from autoops.serving.payloads.schemas import FieldProblem
+
+MOST_LISTED = 20
+"""Of all that is wrong with one request, so many mistakes are listed."""
+
+_LONGEST_NAME = 100
+"""Characters of a field's name that are repeated to the client who made it up."""
+
+UNKNOWN_FIELD = "Extra inputs are not permitted"
+
+TAKEN = (
+    "was used for another trip: send that trip unchanged to get its answer again, or this one with a request_id of "
+    "its own"
+)
+"""What is wrong with a request_id."""
+
+
+class InvalidTrips(InputError):
+    """Trips that are not within the contract; `listed` holds the first problems."""
+
+    def __init__(self, listed: list[FieldProblem], total: int) -> None:
+        more = f" (and {total - 1} more)" if total > 1 else ""
+        super().__init__(f"{listed[0].field}: {listed[0].message}{more}")
+        self.listed = listed[:MOST_LISTED]
+
+
+class BrokenStream(InputError):
+    """Bytes that are no Arrow IPC stream."""
+
+    http_status = 400
+
+
+class NotJson(InputError):
+    """Bytes that are no JSON."""
+
+    http_status = 400
+
+
+class TooManyRows(InputError):
+    """More rows than one request may have."""
+
+    http_status = 413
+
+
+def field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    """Return one of pydantic's errors with the field as a path, such as `trips.3.trip_distance`, without the value."""
+    return FieldProblem(field=".".join(_name(part) for part in error["loc"]) or "body", message=error["msg"])
+
+
+def _name(part: object) -> str:
+    name = str(part)
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+
+
+class Refusals:
+    """Collects problems. `first_row` is added to the positions, for a part of something larger."""
+
+    def __init__(self, prefix: str = "", first_row: int = 0) -> None:
+        self._prefix = prefix
+        self._first_row = first_row
+        self._listed: list[FieldProblem] = []
+        self._total = 0
+
+    def column(self, name: str, message: str) -> None:
+        """Of a column as a whole."""
+        self._add(_name(name), message)
+
+    def rows(self, name: str, bad: npt.NDArray[np.bool_], message: str) -> None:
+        """One for each row that is marked."""
+        self.each(name, ((int(position), message) for position in np.flatnonzero(bad)))
+
+    def each(self, name: str, found: Iterable[tuple[int, str]]) -> None:
+        for position, message in found:
+            self._add(f"{name}.{self._first_row + position}", message)
+
+    def unknown(self, names: Iterable[str], known: Collection[str], row: int | None = None) -> None:
+        """One for each name that is not known, of a row or of the columns."""
+        within = "" if row is None else f"{self._first_row + row}."
+        for name in names:
+            if name not in known:
+                self._add(f"{within}{_name(name)}", UNKNOWN_FIELD)
+
+    def _add(self, path: str, message: str) -> None:
+        self._total += 1
+        if len(self._listed) < MOST_LISTED:
+            self._listed.append(FieldProblem(field=f"{self._prefix}{path}", message=message))
+
+    def check(self) -> None:
+        """Raises InvalidTrips if there is any."""
+        if self._total:
+            raise self.found()
+
+    def found(self) -> InvalidTrips:
+        """Return the problems, of which there must be one."""
+        return InvalidTrips(self._listed, self._total)
+
+
+class Skipped(Refusals):
+    """Marks the rows that have a problem, and goes on with the others."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.mask = np.zeros(rows, dtype=bool)
+        self.reasons: Counter[str] = Counter()
+
+    def each(self, name: str, found: Iterable[tuple[int, str]]) -> None:
+        positions = [position for position, _ in found]
+        self.mask[positions] = True
+        if positions:
+            self.reasons[name] += len(positions)

@@ -1,0 +1,39 @@
+"""Batches beside single trips: read, scored and written off the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.models.scoring import Cores, Scorer
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_WORKERS = 3
+"""While some batches are scored, another is read and yet another answered."""
+
+
+class Batches:
+    """Belongs to the event loop."""
+
+    def __init__(self, threads: int | None) -> None:
+        self._workers = ThreadPoolExecutor(_WORKERS, "batch")
+        self._cores = Cores(threads)
+
+    async def run(self, action: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
+        """In a worker."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._workers, lambda: action(*args, **kwargs))
+
+    async def score(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """As `Cores.predict`, and no worker waits for it."""
+        return np.concatenate(await asyncio.gather(*map(asyncio.wrap_future, self._cores.submit(scorer, matrix))))
+
+    def stop(self) -> None:
+        """Drop what is queued; wait for nothing, because nobody waits for an answer any more."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._cores.stop()

@@ -1,0 +1,127 @@
+"""Reads config.yaml, and says what is wrong with settings: every bad key, where it stands and what was expected."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from autoops.errors import SettingsError
+from autoops.redaction import redact
+from autoops.settings.types import secret_settings
+
+_NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
+
+
+def beside(path: Path, named: Path, key: str) -> Path:
+    """What the file at `path` names relative to itself."""
+    try:
+        return (path.parent / named).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingsError(f"{key}: {str(named)!r} is no path: {error}") from None
+
+
+def read(path: Path, hint: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; {hint}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except _NOT_YAML as error:
+        raise SettingsError(f"{path}: not valid YAML: {_told(error)}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected sections such as `data:`, got {type(values).__name__}")
+    for key in values:
+        # What begins with an underscore would be an option of pydantic-settings.
+        if not isinstance(key, str) or key.startswith("_"):
+            raise SettingsError(f"{path}: {key!r}: no such setting")
+    return values
+
+
+def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseModel], known: Collection[str]) -> None:
+    """Raise SettingsError for a variable that is meant for a setting and would be ignored.
+
+    `known` are variables of ours that are no settings. Others that only begin alike are left alone.
+    """
+    sections = {section: type(field.default).model_fields for section, field in settings.model_fields.items()}
+    right = [f"{prefix}{section}__{key}".upper() for section, keys in sections.items() for key in keys]
+    for name in variables:
+        prefixed = name.upper().startswith(prefix)
+        section, _, key = name.upper().removeprefix(prefix).lower().partition("__")
+        key = key.partition("__")[0]
+        inside = prefixed and section in sections and bool(key)
+        if name in known or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED)):
+            continue
+        meant = _meant(name, right)
+        if meant is not None:
+            raise SettingsError(f"environment variable {name}: no such setting; {meant} is one")
+        if prefixed and not inside:
+            raise SettingsError(
+                f"environment variable {name}: expected {prefix}SECTION__KEY with a section of " + ", ".join(sections)
+            )
+
+
+def _meant(name: str, right: Collection[str]) -> str | None:
+    """Return the setting with the same letters, else one that is nearly alike."""
+    letters = {re.sub("[^A-Z0-9]", "", one): one for one in right}
+    near = difflib.get_close_matches(re.sub("[^A-Z0-9]", "", name.upper()), letters, n=1, cutoff=0.9)
+    return letters[near[0]] if near else None
+
+
+def drop_replaced(values: dict[str, Any], variables: Collection[str], prefix: str, settings: type[BaseModel]) -> None:
+    """Remove from the file's values each mapping that a variable gives as a whole: pydantic would merge the two."""
+    given = {name.upper() for name in variables}
+    for section, field in settings.model_fields.items():
+        inside = values.get(section)
+        for key, knob in type(field.default).model_fields.items():
+            is_replaced = f"{prefix}{section}__{key}".upper() in given and str(knob.annotation).startswith("dict")
+            if is_replaced and isinstance(inside, dict):
+                inside.pop(key, None)
+
+
+_REMOVED = {
+    "gate.max_model_mb": "removed: the gate keeps to what replicas load. Delete it and set serving.max_model_mb",
+    "serving.workers": "removed: the API is one process. Delete the setting; for more throughput run replicas behind "
+    "the gateway (docs/stack.md, 'More replicas')",
+}
+"""Settings of earlier releases, and what to do instead."""
+
+
+def explain(error: ValidationError, settings: type[BaseModel]) -> str:
+    """Without the values of what may be secret in `settings`."""
+    lines = []
+    secrets = {place for section, key in secret_settings(settings) for place in (section, f"{section}.{key}")}
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{key}: {_REMOVED.get(key) or f'no such setting{_near(key, settings)}'}")
+        elif ".".join(key.split(".")[:2]) in secrets:
+            lines.append(f"{key}: {problem['msg']}, got {type(problem['input']).__name__}")
+        else:
+            lines.append(f"{key}: {problem['msg']}, got {problem['input']!r}")
+    return redact("; ".join(lines))
+
+
+def _near(key: str, settings: type[BaseModel]) -> str:
+    """What may have been meant instead of a key of the file."""
+    section, _, rest = key.partition(".")
+    names: list[str] = list(settings.model_fields)
+    if rest:
+        names = [f"{section}.{one}" for one in type(settings.model_fields[section].default).model_fields]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
+    return f"; {near[0]} is one" if near else ""
+
+
+def _told(error: Exception) -> str:
+    """Without the line that PyYAML quotes, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return type(error).__name__ if isinstance(error, yaml.YAMLError) else str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None) or 'not understood'}"

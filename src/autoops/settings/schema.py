@@ -1,0 +1,336 @@
+"""config.yaml and AUTOOPS__SECTION__KEY variables, checked once and frozen."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
+
+from autoops import redaction
+from autoops.errors import SettingsError
+from autoops.settings import file as settings_file
+from autoops.settings.types import (
+    AlertEvent,
+    Budget,
+    Count,
+    Days,
+    OptionalUrl,
+    Port,
+    Rate,
+    RateLimit,
+    Seconds,
+    Segment,
+    Share,
+    Url,
+    secret_settings,
+)
+
+PREFIX = "AUTOOPS__"
+CONFIG_VARIABLE = "AUTOOPS_CONFIG"
+NO_SETTINGS = (CONFIG_VARIABLE, "AUTOOPS_HOME_ID", "AUTOOPS_GIT_COMMIT", "AUTOOPS_PYTHON", "AUTOOPS_DB_PASSWORD")
+"""Variables of ours that name no setting; those of tests are like no setting either."""
+
+_ALIKE = re.compile("AUTO_?OPS_", re.IGNORECASE)
+
+
+MLFLOW_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+"""MLflow 3 refuses folders."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class Data(Section):
+    source: Url = "https://d37ci6vzurychx.cloudfront.net/trip-data"
+    timeout_s: Seconds = 30
+    attempts: Count = 4
+    min_kept_share: Share = 0.75
+
+
+class Model(Section):
+    name: str = "nyc_taxi_trip_duration"
+    estimator: str = "sklearn.ensemble.RandomForestRegressor"
+    parameters: dict[str, Any] = {
+        "n_estimators": 100,
+        "max_depth": 18,
+        "min_samples_leaf": 7,
+        "max_features": 0.5,
+        "n_jobs": -1,
+        "random_state": 7,
+    }
+    features: tuple[str, ...] = (
+        "trip_distance",
+        "passenger_count",
+        "hour",
+        "day_of_week",
+        "pickup_location_id",
+        "dropoff_location_id",
+    )
+
+
+class MLflow(Section):
+    tracking_uri: Url = "http://127.0.0.1:5000"
+    registry_uri: OptionalUrl = None
+    experiment: str = "nyc_taxi_trip_duration"
+    monitoring_experiment: str = "nyc_taxi_trip_duration_monitoring"
+    timeout_s: Count = 10
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _of_a_server(cls, uri: str) -> str:
+        return _of_mlflow(uri)
+
+    @field_validator("registry_uri")
+    @classmethod
+    def _of_a_registry(cls, uri: str | None) -> str | None:
+        return uri and _of_mlflow(uri)
+
+    @property
+    def versions_uri(self) -> str:
+        """Return where versions are registered."""
+        return self.registry_uri or self.tracking_uri
+
+
+def _of_mlflow(uri: str) -> str:
+    scheme = uri.partition(":")[0]
+    if scheme in ("databricks-uc", "uc"):
+        raise ValueError("Unity Catalog, whose versions lack what is asked of them; expected a workspace's: databricks")
+    if scheme not in MLFLOW_SCHEMES:
+        raise ValueError(f"expected a URI that begins with one of {', '.join(MLFLOW_SCHEMES)}")
+    return uri
+
+
+class Training(Section):
+    source: Literal["months", "log", "both"] = "months"
+    window_months: Count = 3
+    holdout_days: Count = 7
+    reference_rows: Count = 60_000
+    min_rows: Count = 2_000
+    max_rows: Count | None = 300_000
+    regret_looks: Annotated[int, Field(ge=0)] = 3
+    approval: bool = False
+    most_per_week: Annotated[int, Field(ge=0)] = 2
+    refresh_months: Annotated[int, Field(ge=0)] = 3
+    timeout_s: Seconds = 14_400
+
+    @property
+    def run_timeout_s(self) -> float:
+        """Of all steps of a retraining together."""
+        return 3 * self.timeout_s
+
+
+class Gate(Section):
+    confidence: Rate = 0.95
+    resamples: Count = 2_000
+    min_rows: Count = 500
+    segments: tuple[Segment, ...] = ("hour_band", "distance_band", "no_passenger_count")
+    segment_margin: Share = 0.05
+    min_segment_rows: Count = 200
+    max_latency_ms: Budget = 2
+
+    @field_validator("segments")
+    @classmethod
+    def _each_once(cls, segments: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(segments)) != len(segments):
+            raise ValueError("each once")
+        return segments
+
+
+class Drift(Section):
+    source: Literal["log", "months"] = "log"
+    window_size: Annotated[int, Field(ge=100)] = 1_000
+    threshold: Share = 0.5
+    false_alarms_per_year: Budget = 1
+    alarms_needed: Count = 2
+    alarms_of: Count = 3
+    cooldown_days: Annotated[float, Field(ge=0)] = 7
+    check_interval_s: Seconds = 3600
+
+    @field_validator("alarms_of")
+    @classmethod
+    def _not_fewer_than_needed(cls, alarms_of: int, info: Any) -> int:
+        if alarms_of < info.data.get("alarms_needed", 1):
+            raise ValueError("must be at least drift.alarms_needed")
+        return alarms_of
+
+
+class Serving(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    model_version: Literal["champion", "latest"] | Count = "champion"
+    poll_interval_s: Seconds = 2
+    timeout_s: Seconds = 10
+    max_model_mb: Budget = 50
+    load_timeout_s: Seconds = 60
+    max_batch: Count = 10_000
+    outbox_max_rows: Count = 1_000_000
+    batch_threads: Count | None = None
+
+
+class Logs(Section):
+    format: Literal["text", "json"] = "text"
+    requests: bool = False
+
+
+class Storage(Section):
+    home: Path = Path("var")
+    url: OptionalUrl = None
+    timeout_s: Seconds = 15
+    lock_timeout_s: Seconds = 120
+    retention_days: Days | None = 365
+    reports_days: Days | None = 90
+    versions_days: Days | None = 180
+    months_kept: Annotated[int, Field(ge=12)] | None = 60
+    airflow_days: Days | None = 30
+
+
+class Airflow(Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    username: str = "admin"
+    password: SecretStr | None = None
+
+
+class Exporter(Section):
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
+class Alerts(Section):
+    urls: SecretStr | None = None
+    urls_file: Path | None = None
+    events: tuple[AlertEvent, ...] = get_args(AlertEvent)
+    most_per_hour: Count = 20
+    interval_s: Seconds = 300
+    missed_checks: Count = 3
+    least_label_share: Share = 0.5
+    frozen_days: Days = 7
+    mlflow_url: OptionalUrl = None
+
+
+class Security(Section):
+    keys_file: Path | None = None
+    rate_limit: RateLimit | None = None
+    api_key: SecretStr | None = None
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _of_keys(cls, rate_limit: str | None, info: Any) -> str | None:
+        if rate_limit is not None and info.data.get("keys_file") is None:
+            raise ValueError("what it limits is a key: set security.keys_file")
+        return rate_limit
+
+
+class Settings(BaseSettings):
+    """All settings; `storage.home` is absolute once loaded."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
+    )
+
+    data: Data = Data()
+    model: Model = Model()
+    mlflow: MLflow = MLflow()
+    training: Training = Training()
+    gate: Gate = Gate()
+    drift: Drift = Drift()
+    serving: Serving = Serving()
+    logs: Logs = Logs()
+    storage: Storage = Storage()
+    airflow: Airflow = Airflow()
+    exporter: Exporter = Exporter()
+    alerts: Alerts = Alerts()
+    security: Security = Security()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which arrives as init values."""
+        return env_settings, init_settings
+
+    @property
+    def database_url(self) -> str:
+        return self.storage.url or f"sqlite:///{self.storage.home / 'autoops.db'}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{address(self.serving.host, self.serving.port)}"
+
+    @property
+    def api_headers(self) -> dict[str, str]:
+        """With which the API's clients here say who they are."""
+        key = self.security.api_key
+        return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://{address(self.airflow.host, self.airflow.port)}"
+
+    @property
+    def service_urls(self) -> tuple[str, ...]:
+        """Where the services are that this installation may run itself."""
+        return self.api_url, self.airflow_url, self.exporter_url, self.mlflow.tracking_uri
+
+    @property
+    def exporter_url(self) -> str:
+        return f"http://{address(self.exporter.host, self.exporter.port)}"
+
+
+def address(host: str, port: int | str) -> str:
+    """Return both as in a URL, where an IPv6 address has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def config_path() -> Path:
+    """The file that AUTOOPS_CONFIG names, else config.yaml in the working directory."""
+    return Path(os.environ.get(CONFIG_VARIABLE, "config.yaml")).absolute()
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Raises SettingsError that names every bad key, where it stands and what was expected."""
+    path = path or config_path()
+    values = settings_file.read(path, f"{CONFIG_VARIABLE} may name another")
+    variables = sorted(name for name in os.environ if name.startswith(PREFIX))
+    alike = (name for name in sorted(os.environ) if _ALIKE.match(name))
+    settings_file.refuse_unknown(alike, PREFIX, Settings, NO_SETTINGS)
+    settings_file.drop_replaced(values, variables, PREFIX, Settings)
+    where = f"settings ({path}" + (f" or {', '.join(variables)})" if variables else ")")
+    try:
+        loaded = Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {settings_file.explain(error, Settings)}") from None
+    except (UnreadableVariable, RecursionError) as error:
+        raise SettingsError(f"{where}: {error}; lists and mappings are written as JSON") from None
+    _remember_secrets(loaded)
+    home = settings_file.beside(path, loaded.storage.home, "storage.home")
+    changed: dict[str, Section] = {"storage": loaded.storage.model_copy(update={"home": home})}
+    for section, key in (("alerts", "urls_file"), ("security", "keys_file")):
+        settings = getattr(loaded, section)
+        if named := getattr(settings, key):
+            changed[section] = settings.model_copy(update={key: path.parent.absolute() / named})
+    return loaded.model_copy(update=changed)
+
+
+def _remember_secrets(settings: Settings) -> None:
+    """So that no text of this process shows them, nor what its environment holds."""
+    found = redaction.secrets_of_environment(os.environ)
+    for section, key in secret_settings(Settings):
+        value = getattr(getattr(settings, section), key)
+        if isinstance(value, SecretStr):
+            found |= redaction.secrets_in(value.get_secret_value())
+        elif isinstance(value, str):
+            found |= redaction.secrets_in_url(value)
+    redaction.remember(found)

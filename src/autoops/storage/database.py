@@ -1,0 +1,338 @@
+"""One database for all that `tables` describes: SQLite (WAL) by default, PostgreSQL in the full stack."""
+
+import logging
+import math
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+import tenacity
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from autoops.errors import SettingsError, StorageUnavailable
+from autoops.settings import Settings
+from autoops.storage import label_ids, online_indexes, tables
+
+logger = logging.getLogger(__name__)
+
+
+def connect(settings: Settings) -> sa.Engine:
+    """An engine on `storage.url`; connects lazily. Raises SettingsError for a URL that is none of ours."""
+    try:
+        url = sa.make_url(settings.database_url)
+        backend = url.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise SettingsError(f"storage.url: expected sqlite or postgresql, got {backend}")
+        return (_sqlite if backend == "sqlite" else _postgresql)(url, settings.storage.timeout_s)
+    except sa.exc.ArgumentError as error:
+        raise SettingsError(f"storage.url: {error}") from None
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"storage.url: its driver {error.name} is not installed") from None
+
+
+def embedded(file: Path, timeout_s: float) -> sa.Engine:
+    """An engine on a SQLite file of one's own, made as `connect` makes the default database."""
+    return _sqlite(sa.URL.create("sqlite", database=str(file)), timeout_s)
+
+
+def _json(value: object) -> str:
+    """What is not a number becomes null: PostgreSQL takes no NaN in JSON."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _sqlite(url: sa.URL, timeout_s: float) -> sa.Engine:
+    """With WAL, which survives a killed process."""
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageUnavailable(f"database: cannot make the folder of {url.database}: {error}") from error
+    engine = sa.create_engine(url, connect_args={"timeout": timeout_s}, json_serializer=_json)
+    sa.event.listen(engine, "connect", partial(_prepare_sqlite, timeout_s))
+    return engine
+
+
+def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
+    """A process of ours needs few connections: the API one for its writer and one for its heartbeat, a task one.
+    Nothing waits longer than the timeout: to connect, for a lock, or for a host that has gone silent. What the URL
+    says of these wins."""
+    seconds = math.ceil(timeout_s)
+    defaults = {
+        "application_name": "autoops",
+        "connect_timeout": seconds,
+        "options": f"-c lock_timeout={int(timeout_s * 1000)}",
+        "keepalives_idle": seconds,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int(timeout_s * 1000),
+    }
+    engine = sa.create_engine(
+        url,
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=3,
+        pool_timeout=timeout_s,
+        json_serializer=_json,
+    )
+    if "options" not in url.query:
+        pooler = _Pooler(int(timeout_s * 1000))
+        sa.event.listen(engine, "do_connect", pooler.connect)
+        sa.event.listen(engine, "begin", pooler.begin)
+    return engine
+
+
+class _Pooler:
+    """Connects through PgBouncer too, which refuses or drops the startup parameter `options`.
+
+    In its transaction mode a session is another one in each transaction: so timeouts are set in each, and no statement
+    is prepared on the server. Advisory locks of ours end with their transaction anyway.
+    """
+
+    def __init__(self, lock_timeout_ms: int) -> None:
+        self._lock_timeout_ms = lock_timeout_ms
+        self._found = False
+
+    def connect(self, dialect: Any, _record: object, _arguments: object, given: dict[str, Any]) -> Any:
+        """Return a DBAPI connection, and notice whether the timeout has reached the server."""
+        if not self._found:
+            try:
+                connection: Any = dialect.connect(**given)
+            except dialect.loaded_dbapi.OperationalError as error:
+                if "startup parameter" not in str(error):
+                    raise
+            else:
+                query = "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'"
+                arrived = connection.execute(query).fetchone()[0] == str(self._lock_timeout_ms)
+                connection.rollback()
+                if arrived:
+                    return connection
+                connection.close()
+            self._found = True
+            logger.info("the database is behind a pooler: timeouts are set in each transaction")
+        return dialect.connect(
+            **{name: given[name] for name in given if name != "options"} | {"prepare_threshold": None}
+        )
+
+    def begin(self, connection: sa.Connection) -> None:
+        if self._found:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self._lock_timeout_ms}")
+
+
+def _prepare_sqlite(timeout_s: float, connection: sqlite3.Connection, _record: object) -> None:
+    """Of several processes that make the database one changes it to WAL; the others wait here, because SQLite itself
+    does not wait for this lock whatever its timeout is."""
+    busy = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_is_busy),
+        wait=tenacity.wait_random(0, 0.05),
+        stop=tenacity.stop_after_delay(timeout_s),
+        reraise=True,
+    )
+    # Of a new file only, and before anything is written to it.
+    busy(connection.execute, "PRAGMA auto_vacuum=INCREMENTAL")
+    busy(connection.execute, "PRAGMA journal_mode=WAL")
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+_PAGES_PER_STEP = 2_000
+
+
+def give_back(engine: sa.Engine) -> Iterator[int]:
+    """Give free pages of SQLite's file back to the disk, in steps, and empty its write-ahead log; yield what is left.
+
+    PostgreSQL's autovacuum reuses the space by itself. A file that an earlier release made keeps free pages for
+    new rows, until `compact` has written it anew.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with storage_errors(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == _INCREMENTAL:
+            while free := int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0):
+                driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+                # It moves one page a step of the statement, and only a script is stepped to its end.
+                driver.executescript(f"PRAGMA incremental_vacuum({_PAGES_PER_STEP})")
+                yield free
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+
+def compact(engine: sa.Engine) -> None:
+    """Write SQLite's file anew, without free pages, so that `give_back` works on it from now on.
+
+    Needs as much free disk as the file has, and nobody can write meanwhile. Does nothing on PostgreSQL.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with storage_errors(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.exec_driver_sql("VACUUM")
+
+
+_INCREMENTAL = 2
+
+MIGRATING = 0x6175746F6F7073
+"""PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
+
+_PREPARING = MIGRATING + 1
+
+
+EARLIEST = "0005"
+"""The revision of the first release. Downgrades beyond it would drop tables with rows."""
+
+
+def newest_revision() -> str | None:
+    """Of the schema that this installation uses."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
+    """Bring the schema to the newest revision, and return the revision before and after.
+
+    Does nothing when it is there, or at a later revision that this installation can use. Of several processes one
+    migrates while the others wait. Raises StorageUnavailable for a schema that this installation cannot use.
+    """
+    with storage_errors(), engine.connect() as connection:
+        if _is_usable(connection):
+            return (revision := _revision(connection)), revision
+    with storage_errors():
+        if engine.dialect.name != "postgresql":
+            return _upgrade(engine)
+        with _preparing(engine):
+            with engine.connect() as connection:
+                done = _is_usable(connection)
+            if not done:
+                label_ids.prepare(engine)
+                online_indexes.prepare(engine)
+            return _upgrade(engine)
+
+
+def _upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
+    with engine.begin() as connection:
+        _let_nobody_else_migrate(connection)
+        before = _revision(connection)
+        if not _is_usable(connection):
+            command.upgrade(_alembic(connection), "head")
+        return before, _revision(connection)
+
+
+@contextmanager
+def _preparing(engine: sa.Engine) -> Iterator[None]:
+    """Hold the lock of the process that prepares a migration of large tables and migrates.
+
+    It belongs to a transaction that does nothing else, because PgBouncer gives a session to others. No index can be
+    built while anybody holds a snapshot: so the lock is asked for again and again, because who waits inside a statement
+    holds one, and without parameters, because the portal of a statement that has them holds one until the next.
+    """
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_PREPARING})").scalar_one():
+            connection.rollback()
+            time.sleep(0.5)
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield
+
+
+def downgrade(engine: sa.Engine, revision: str) -> tuple[str | None, str | None]:
+    """Take the schema back to an earlier revision, and return the revision before and after. Keeps all rows.
+
+    Raises SettingsError for a revision that is not earlier, not known, or so early that rows would be lost.
+    """
+    with storage_errors(), engine.begin() as connection:
+        _let_nobody_else_migrate(connection)
+        before = _revision(connection)
+        known = _revisions()
+        earlier = [each for each in known if EARLIEST <= each <= (before or "")] if before in known else []
+        if revision not in earlier:
+            allowed = ", ".join(earlier) or "none that this installation knows"
+            raise SettingsError(f"--to: expected one of {allowed}; the database is at {before}; got {revision}")
+        command.downgrade(_alembic(connection), revision)
+        return before, _revision(connection)
+
+
+def _is_usable(connection: sa.Connection) -> bool:
+    """Return whether nothing is to be migrated. Raises StorageUnavailable for a later schema that is not for us."""
+    revision, newest = _revision(connection), newest_revision()
+    if revision is None or revision in _revisions():
+        return revision == newest
+    table = tables.schema_compatibility
+    readable_from = None
+    if sa.inspect(connection).has_table(table.name):
+        readable_from = connection.scalar(sa.select(table.c.readable_from))
+    if readable_from is None or (newest or "") < readable_from:
+        raise StorageUnavailable(
+            f"the database is at revision {revision}, and this installation knows none beyond {newest}: install the "
+            f"newer release again, or have it go back first with `autoops migrate --to {newest}`"
+        )
+    logger.info("the database is at revision %s of a newer release, which this one can use", revision)
+    return True
+
+
+def upgrade_if_there(engine: sa.Engine) -> None:
+    """The same, unless the server is away, which is logged. A schema that is not ours is an error all the same."""
+    try:
+        upgrade(engine)
+    except StorageUnavailable as error:
+        if not isinstance(error.__cause__, sa.exc.SQLAlchemyError):
+            raise
+        logger.warning("%s", error)
+
+
+def _alembic(connection: sa.Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _revisions() -> list[str]:
+    """Return what this installation knows, oldest first; each is a number of four digits."""
+    return sorted(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
+def _let_nobody_else_migrate(connection: sa.Connection) -> None:
+    """Until the transaction ends. A long migration is waited for; the tables that it changes are not."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    timeout = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+    connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{timeout}'")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+_NOT_MIGRATED = ("42P01", "42703")
+_READ_ONLY = "25006"
+"""PostgreSQL's codes for a table or column that is not there, and for a server that takes no writes, such as a
+standby. SQLite calls these operational errors, as PostgreSQL does all others that are not the statement's fault."""
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns what a database raises that is away, starting, stopping, locked, full, read-only or not migrated into
+    StorageUnavailable."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        away = isinstance(error, sa.exc.OperationalError) or error.connection_invalidated
+        if not away and state not in (*_NOT_MIGRATED, _READ_ONLY):
+            raise
+        raise StorageUnavailable(f"database: {' '.join(str(error.orig).split())}") from error
+    except sa.exc.TimeoutError as error:
+        raise StorageUnavailable(f"database: no connection became free: {error}") from error

@@ -1,0 +1,55 @@
+"""Which API processes are alive, and which version each of them serves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from autoops.storage import tables
+from autoops.storage.database import storage_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An API process that gave a sign of life; `hostname` is the container's id or the pod's name."""
+
+    id: str
+    hostname: str | None
+    model_version: int | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.hostname} ({self.id[:8]})" if self.hostname else self.id
+
+
+class Instances:
+    """Heartbeats of API processes: how "every replica serves version N" is known."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def beat(
+        self,
+        instance_id: str,
+        model_version: int | None,
+        started_at: datetime,
+        now: datetime,
+        hostname: str | None = None,
+    ) -> None:
+        """Says that the instance is alive and which version it serves."""
+        values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
+        with storage_errors(), self._engine.begin() as connection:
+            mine = tables.instances.c.id == instance_id
+            if connection.execute(sa.update(tables.instances).where(mine).values(values)).rowcount == 0:
+                connection.execute(sa.insert(tables.instances).values(id=instance_id, started_at=started_at, **values))
+
+    def leave(self, instance_id: str) -> None:
+        with storage_errors(), self._engine.begin() as connection:
+            connection.execute(sa.delete(tables.instances).where(tables.instances.c.id == instance_id))
+
+    def serving(self, seen_since: datetime) -> list[Instance]:
+        """Those that gave a sign of life since then, the oldest first."""
+        table = tables.instances.c
+        query = sa.select(table.id, table.hostname, table.model_version).where(table.seen_at >= seen_since)
+        with storage_errors(), self._engine.connect() as connection:
+            return [Instance(*row) for row in connection.execute(query.order_by(table.started_at, table.id))]

@@ -1,0 +1,97 @@
+"""Rows of the prediction log, one by one and as columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from operator import attrgetter
+
+import numpy as np
+import numpy.typing as npt
+
+from autoops.storage.appender import Column
+
+KEY_ENDS = "\x1f"
+"""Ends the key in a stored request_id: neither a key's name nor a client's id can have it."""
+
+LIVE = "live"
+"""The source of predictions made for clients; a scored month has its name as source, such as `2023-01`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """One row of the log; `id` is a time-ordered UUID, `source` is LIVE or a month.
+
+    `key` is the name of the API key that asked, and `request_id` is as `owned` returns it.
+    """
+
+    id: str
+    request_id: str | None
+    event_at: datetime
+    predicted_at: datetime
+    model_version: int
+    source: str
+    trip_distance: float
+    passenger_count: int
+    pickup_location_id: int
+    dropoff_location_id: int
+    prediction: float
+    key: str | None = None
+
+    def is_for_trip_of(self, other: "LoggedPrediction") -> bool:
+        """Return whether both rows answer the same trip; one that was sent without its time begins when it is sent."""
+        same_time = self.event_at == other.event_at or (self._began_when_sent() and other._began_when_sent())
+        return same_time and _TRIP(self) == _TRIP(other)
+
+    def _began_when_sent(self) -> bool:
+        return self.event_at == self.predicted_at
+
+
+_TRIP = attrgetter("trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id")
+
+
+def owned(request_id: str, key: str | None) -> str:
+    """Return the client's id as it is stored: with the API key it belongs to, so that no two keys share one."""
+    return request_id if key is None else f"{key}{KEY_ENDS}{request_id}"
+
+
+def as_sent(request_id: str) -> str:
+    """Return the id as its client knows it."""
+    return request_id.rpartition(KEY_ENDS)[2]
+
+
+FIELDS = tuple(field.name for field in fields(LoggedPrediction))
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedColumns:
+    """Rows of the log as columns of one length, so that a large request needs no object for each; `event_at` is
+    datetime64[us] in UTC."""
+
+    id: Sequence[str]
+    request_id: Sequence[str | None]
+    event_at: npt.NDArray[np.datetime64]
+    predicted_at: Sequence[datetime]
+    model_version: Sequence[int]
+    source: Sequence[str]
+    trip_distance: npt.NDArray[np.float64]
+    passenger_count: npt.NDArray[np.int16]
+    pickup_location_id: npt.NDArray[np.int16]
+    dropoff_location_id: npt.NDArray[np.int16]
+    prediction: npt.NDArray[np.float64]
+    key: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def in_order(self) -> list[Column]:
+        """Of LoggedPrediction's fields."""
+        return [getattr(self, name) for name in FIELDS]
+
+    def rows(self) -> list[LoggedPrediction]:
+        columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in self.in_order()]
+        columns[FIELDS.index("event_at")] = [at.replace(tzinfo=UTC) for at in self.event_at.tolist()]
+        return [LoggedPrediction(*row) for row in zip(*columns, strict=True)]
+
+    def others(self, standing: Sequence[LoggedPrediction]) -> dict[int, LoggedPrediction]:
+        """Of what stands in the log for these rows, by position, the rows that are others."""
+        return {n: row for n, (row, id) in enumerate(zip(standing, self.id, strict=True)) if row.id != id}

@@ -1,0 +1,1 @@
+"""Log lines and traces, the same in every process."""

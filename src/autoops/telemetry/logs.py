@@ -1,0 +1,103 @@
+"""Log lines: for people, or as JSON with the field names of the Elastic Common Schema (ECS); the same in every process.
+
+What a line is about (a request, an incident) stands in a context variable, so that who logs need not know it.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+
+from autoops.errors import SettingsError
+from autoops.redaction import redact
+from autoops.settings import Logs, load_settings
+
+FIELDS = {"request_id": "http.request.id", "incident_id": "labels.incident_id", "model_version": "labels.model_version"}
+"""What a line may be about, by its context or its own `extra`, and the field that a shipper gets it in."""
+
+_FORMAT_VARIABLE = "AUTOOPS__LOGS__FORMAT"
+_NOISY = ("httpx", "alembic", "skl2onnx", "matplotlib")
+_FOR_JSON = {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""Keeps MLflow's client from a handler and bars of its own."""
+
+_about: ContextVar[Mapping[str, object]] = ContextVar("autoops_about", default=MappingProxyType({}))
+_json = False
+
+
+def configure(program: str, level: int = logging.INFO) -> None:
+    """On stderr, as `logs.format` says; `program` is api, exporter or cli. Libraries that talk much only warn."""
+    global _json
+    _json = _settings().format == "json"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_ecs(program) if _json else _Text())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(_json)
+    if _json:
+        os.environ |= _FOR_JSON
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def as_json() -> bool:
+    """For what is written for people and no log line: where lines are JSON it has to become one."""
+    return _json
+
+
+def bind(**about: object) -> None:
+    """From now on, to the end of this task or thread."""
+    _about.set({**_about.get(), **about})
+    if "structlog.contextvars" in sys.modules:  # a task of Airflow, which writes all lines through it
+        sys.modules["structlog.contextvars"].bind_contextvars(**about)
+
+
+@contextmanager
+def about(**subject: object) -> Iterator[None]:
+    before = _about.get()
+    bind(**subject)
+    try:
+        yield
+    finally:
+        _about.set(before)
+        if "structlog.contextvars" in sys.modules:
+            structlog = sys.modules["structlog.contextvars"]
+            structlog.unbind_contextvars(*subject)
+            structlog.bind_contextvars(**{name: before[name] for name in subject if name in before})
+
+
+def request_id() -> str | None:
+    """Of the request that is being answered here, if one is."""
+    found = _about.get().get("request_id")
+    return None if found is None else str(found)
+
+
+def _settings() -> Logs:
+    """That the settings are bad is told by whoever needs them, in the form that was asked for."""
+    try:
+        return load_settings().logs
+    except SettingsError:
+        return Logs(format="json" if os.environ.get(_FORMAT_VARIABLE) == "json" else "text")
+
+
+class _Text(logging.Formatter):
+    """Time, level, logger and message; at the end what it is about."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging.Formatter
+        subject = "".join(
+            f" [{name.removesuffix('_id').replace('_', ' ')} {what}]" for name, what in _about.get().items()
+        )
+        return super().formatMessage(record) + subject
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def _ecs(program: str) -> logging.Formatter:
+    from autoops.telemetry.ecs import EcsFormatter
+
+    return EcsFormatter(program, FIELDS, _about.get)
