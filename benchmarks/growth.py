@@ -23,7 +23,7 @@ from autoops.backtest.registry import LocalRegistry
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.loop import housekeeping
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.checks import CheckLog
 from autoops.loop.records.ledger import Ledger
 from autoops.models.registry import CHAMPION, PREVIOUS
@@ -87,7 +87,7 @@ class Installation:
     home: Path
     clock: HeldClock
     registry: SizedRegistry
-    pipeline: Pipeline
+    context: Context
 
     @classmethod
     def on(cls, settings: Settings) -> "Installation":
@@ -96,7 +96,7 @@ class Installation:
         database.upgrade(engine)
         for folder in ("published", "months", "logs"):
             (home / folder).mkdir(parents=True)
-        pipeline = Pipeline(
+        context = Context(
             settings=settings,
             clock=clock,
             source=DirectorySource(home / "published"),
@@ -107,7 +107,7 @@ class Installation:
             ledger=Ledger(engine, clock),
             checks=CheckLog(engine, clock),
         )
-        return cls(home, clock, registry, pipeline)
+        return cls(home, clock, registry, context)
 
     def live(self, day: int, load: Load) -> None:
         """One day."""
@@ -125,13 +125,13 @@ class Installation:
 
     def prune(self) -> None:
         """What the DAG `prune` does, but for Airflow's database."""
-        housekeeping.prune(self.pipeline)
-        if (days := self.pipeline.settings.storage.airflow_days) is not None:
+        housekeeping.prune(self.context)
+        if (days := self.context.settings.storage.airflow_days) is not None:
             delete_logs(self.home / "logs", self.clock.now() - timedelta(days=days))
 
     def sizes(self) -> dict[str, int]:
         """Bytes by kind."""
-        with self.pipeline.log.engine.connect() as connection:
+        with self.context.log.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         folders = (self.home / "reports", self.registry.checks, self.home / "registry", self.home / "months")
         database_files = sum(file.stat().st_size for file in self.home.glob("autoops.db*"))
@@ -142,7 +142,7 @@ class Installation:
         with tempfile.TemporaryDirectory(dir=self.home) as bundle:
             sized(Path(bundle) / "model.onnx", size)
             version = self.registry.adopt(Path(bundle), {"trained_until": self.clock.now().isoformat()}).number
-        ledger = self.pipeline.ledger
+        ledger = self.context.ledger
         ledger.record("trained", "for the simulation", actor="growth", model_version=version)
         if champion := self.registry.by_alias(CHAMPION):
             self.registry.set_alias(PREVIOUS, champion.number)
@@ -158,24 +158,24 @@ class Installation:
         made_at = int(now.timestamp() * 1000) * 1_000_000
         rows = [replace(row, id=str(uuid_utils.uuid7(nanoseconds=made_at))) for _ in range(count)]
         rows.sort(key=lambda one: one.id)
-        self.pipeline.log.append(rows)
-        self.pipeline.log.attach([Label(12.5, prediction_id=one.id) for one in rows], now)
-        with self.pipeline.log.engine.connect() as connection:
+        self.context.log.append(rows)
+        self.context.log.attach([Label(12.5, prediction_id=one.id) for one in rows], now)
+        with self.context.log.engine.connect() as connection:
             label = connection.scalar(tables.ground_truth.select().with_only_columns(_NEWEST_LABEL))
         return rows[-1].id, int(label or 0)
 
     def _check(self, page: int | None, last: str, label: int) -> None:
-        champion, pipeline = self.registry.by_alias(CHAMPION), self.pipeline
+        champion, context = self.registry.by_alias(CHAMPION), self.context
         assert champion is not None
         verdict = "no new data" if page is None else "no drift"
         if page is not None:
             name = f"check-v{champion.number}-{self.clock.now():%Y%m%dT%H%M%S}"
-            (pipeline.reports / name).mkdir(parents=True)
-            file = sized(pipeline.reports / name / "drift.html", page)
+            (context.reports / name).mkdir(parents=True)
+            file = sized(context.reports / name / "drift.html", page)
             self.registry.log_check(name, {}, {}, [file])
         ends = {"last_prediction_id": last, "last_label_id": label, "event_from": None, "event_until": None}
         check = {"verdict": verdict, "alarm": False, "reason": "simulated", "report": {"detectors": []}}
-        pipeline.checks.append(model_version=champion.number, **ends, **check)
+        context.checks.append(model_version=champion.number, **ends, **check)
 
 
 _NEWEST_LABEL = sa.func.max(tables.ground_truth.c.id)

@@ -75,8 +75,8 @@ def _write(raw: Path, case: Case, seed: int, trips: int) -> None:
 
 
 def _played(case: Case, seed: int, installation: Installation, served: Served, done: Sequence[Retraining]) -> Played:
-    pipeline, ledger = installation.pipeline, installation.pipeline.ledger
-    last, own = champion_of(pipeline.registry), [one for one in ledger.incidents() if one.kind != "manual"]
+    context, ledger = installation.context, installation.context.ledger
+    last, own = champion_of(context.registry), [one for one in ledger.incidents() if one.kind != "manual"]
     return Played(
         case=case.name,
         seed=seed,
@@ -87,9 +87,9 @@ def _played(case: Case, seed: int, installation: Installation, served: Served, d
         rolled_back=len(ledger.entries(kind="rolled back")),
         pages=len(ledger.entries(kind=PAGE)),
         moved=_moved(installation),
-        before=served.errors(pipeline, pipeline.registry.version(1), case.ahead).mae,
-        after=served.errors(pipeline, last, case.ahead).mae,
-        next_retraining=retraining.begin(pipeline, "by hand", reason="by hand, at the end")["months"],
+        before=served.errors(context, context.registry.version(1), case.ahead).mae,
+        after=served.errors(context, last, case.ahead).mae,
+        next_retraining=retraining.begin(context, "by hand", reason="by hand, at the end")["months"],
         reasons=[*(one.reason for one in own), *(one.reason for one in done)],
     )
 
@@ -100,7 +100,7 @@ def _told(one: Retraining) -> str:
 
 
 def _moved(installation: Installation) -> float:
-    checks = installation.pipeline.checks.latest(judged=True, limit=1_000)
+    checks = installation.context.checks.latest(judged=True, limit=1_000)
     since = [check for check in checks if check.event_from and check.event_from >= CHANGES_FROM.starts_at]
     moved = [any(feature["drifted"] for feature in check.report["features"]) for check in since]
     return sum(moved) / len(moved) if moved else 0.0

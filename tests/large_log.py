@@ -11,12 +11,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.promote.promotion import PROMOTED_AT
 from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import Settings
 from tests.fakes import HeldClock
-from tests.integration.one_process import pipeline_in
+from tests.integration.one_process import context_in
 
 BEGINS_AT = datetime(2025, 6, 15, tzinfo=UTC)
 SPAN = timedelta(days=115)
@@ -93,9 +93,9 @@ def fill(engine: sa.Engine, rows: int) -> LargeLog:
     return LargeLog(rows)
 
 
-def pipeline_on(engine: sa.Engine, settings: Settings, directory: Path, log: LargeLog, champion: int) -> Pipeline:
+def context_on(engine: sa.Engine, settings: Settings, directory: Path, log: LargeLog, champion: int) -> Context:
     """Version 2 as champion as it was before the promotion, or version 3 as it is now."""
-    built = pipeline_in(directory, settings, engine)
+    built = context_in(directory, settings, engine)
     bundle = directory / "bundle"
     bundle.mkdir()
     for _ in range(3):

@@ -58,21 +58,21 @@ def approve_version() -> None:
 
         form = get_current_context()["params"]
         logs.bind(incident_id=form["incident"])
-        return approval.approve(bootstrap.pipeline(), form["incident"], reason=form["reason"], actor=actor())
+        return approval.approve(bootstrap.context(), form["incident"], reason=form["reason"], actor=actor())
 
     @task(multiple_outputs=False, retries=0)
     def confirm(approved: dict[str, Any]) -> dict[str, Any]:
         from autoops import bootstrap
         from autoops.loop.retrain import retraining
 
-        return retraining.confirm(bootstrap.pipeline(), approved["plan"], approved["promotion"]["version"])
+        return retraining.confirm(bootstrap.context(), approved["plan"], approved["promotion"]["version"])
 
     @task(multiple_outputs=False)
     def close(approved: dict[str, Any]) -> dict[str, Any]:
         from autoops import bootstrap
         from autoops.loop.retrain import retraining
 
-        return retraining.close(bootstrap.pipeline(), approved["plan"], approved["promotion"])
+        return retraining.close(bootstrap.context(), approved["plan"], approved["promotion"])
 
     approved = approve()
     confirm(approved) >> close(approved)

@@ -40,7 +40,7 @@ def drift_monitor() -> None:
         from autoops import bootstrap
         from autoops.loop.monitor import drift_check
 
-        return drift_check.check(bootstrap.pipeline())
+        return drift_check.check(bootstrap.context())
 
     @task.short_circuit
     def incident_to_act_on(checked: dict[str, Any]) -> list[int]:

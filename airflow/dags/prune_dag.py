@@ -39,7 +39,7 @@ def prune() -> None:
         from autoops import bootstrap
         from autoops.loop import housekeeping
 
-        return {swept.what: swept.deleted for swept in housekeeping.prune(bootstrap.pipeline())}
+        return {swept.what: swept.deleted for swept in housekeeping.prune(bootstrap.context())}
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
     def prune_airflow() -> int | None:

@@ -44,7 +44,7 @@ STEPS = ("begin", "ingest", "validate", "train", "gate", "promote", "confirm", "
 
 @contextmanager
 def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
-    """The steps and the pipeline that they work on; imported here, because at the top of the file every parse
+    """The steps and the adapters that they work on; imported here, because at the top of the file every parse
     would pay for it. From here on each line of the step names the incident. What goes wrong is such a line, because
     Airflow's own names no incident, and is left as an XCom for `record_failure`."""
     from autoops import bootstrap
@@ -54,7 +54,7 @@ def loop(plan: dict[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
     if plan is not None:
         logs.bind(incident_id=plan["incident_id"])
     try:
-        yield retraining, bootstrap.pipeline()
+        yield retraining, bootstrap.context()
     except Exception as error:
         if plan is not None:
             logger.exception("the step failed")
@@ -76,14 +76,14 @@ def begin() -> dict[str, Any]:
     from autoops.errors import Conflict
     from autoops.telemetry import logs
 
-    context, held = get_current_context(), []
-    form = context["params"]
+    running, held = get_current_context(), []
+    form = running["params"]
     for incident_id in incidents() or [None]:
         try:
-            with loop() as (steps, pipeline):
+            with loop() as (steps, context):
                 plan = steps.begin(
-                    pipeline,
-                    context["run_id"],
+                    context,
+                    running["run_id"],
                     incident_id=incident_id,
                     months=form["months"] or None,
                     reason=form["reason"] or "",
@@ -99,60 +99,60 @@ def begin() -> dict[str, Any]:
 
 @task(multiple_outputs=False, execution_timeout=LONG)
 def ingest(plan: dict[str, Any]) -> dict[str, Any]:
-    with loop(plan) as (steps, pipeline):
-        return steps.ingest(pipeline, plan)
+    with loop(plan) as (steps, context):
+        return steps.ingest(context, plan)
 
 
 @task(multiple_outputs=False, execution_timeout=LONG)
 def validate(plan: dict[str, Any]) -> dict[str, Any]:
-    with loop(plan) as (steps, pipeline):
-        return steps.validate(pipeline, plan)
+    with loop(plan) as (steps, context):
+        return steps.validate(context, plan)
 
 
 @task(execution_timeout=LONG)
 def train(plan: dict[str, Any]) -> int:
-    with loop(plan) as (steps, pipeline):
-        return steps.train(pipeline, plan)
+    with loop(plan) as (steps, context):
+        return steps.train(context, plan)
 
 
 @task(multiple_outputs=False, execution_timeout=LONG)
 def gate(plan: dict[str, Any], version: int) -> dict[str, Any]:
-    with loop(plan) as (steps, pipeline):
-        return steps.gate(pipeline, plan, version)
+    with loop(plan) as (steps, context):
+        return steps.gate(context, plan, version)
 
 
 @task(multiple_outputs=False)
 def promote(plan: dict[str, Any], version: int, verdict: dict[str, Any]) -> dict[str, Any]:
-    with loop(plan) as (steps, pipeline):
-        return steps.promote(pipeline, plan, version, verdict)
+    with loop(plan) as (steps, context):
+        return steps.promote(context, plan, version, verdict)
 
 
 @task(multiple_outputs=False, retries=0)
 def confirm(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
     if not promotion["promoted"]:
         raise AirflowSkipException(f"nothing to serve: {promotion['reason']}")
-    with loop(plan) as (steps, pipeline):
-        return steps.confirm(pipeline, plan, promotion["version"])
+    with loop(plan) as (steps, context):
+        return steps.confirm(context, plan, promotion["version"])
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def close(plan: dict[str, Any], promotion: dict[str, Any]) -> dict[str, Any]:
-    with loop(plan) as (steps, pipeline):
-        return steps.close(pipeline, plan, promotion)
+    with loop(plan) as (steps, context):
+        return steps.close(context, plan, promotion)
 
 
 @task(trigger_rule=TriggerRule.ONE_FAILED)
 def record_failure() -> None:
-    context = get_current_context()
-    ti, run_id = context["ti"], context["run_id"]
+    running = get_current_context()
+    ti, run_id = running["ti"], running["run_id"]
     states = ti.get_task_states(dag_id="retrain", task_ids=list(STEPS), run_ids=[run_id])[run_id]
     failed = [step for step in STEPS if states.get(step) == "failed"]
     errors = {step: ti.xcom_pull(task_ids=step, key="error") or "see its log" for step in failed}
     what = "; ".join(f"{step} ({error})" for step, error in errors.items())
-    with loop() as (steps, pipeline):
-        claimed = pipeline.ledger.claimed_by(run_id, steps.ACTION)
+    with loop() as (steps, context):
+        claimed = context.ledger.claimed_by(run_id, steps.ACTION)
         for incident_id in [claimed] if claimed else incidents():
-            steps.record_failure(pipeline, incident_id, run_id, what)
+            steps.record_failure(context, incident_id, run_id, what)
     raise AirflowFailException(f"failed at {what}")
 
 

@@ -37,7 +37,7 @@ def watchdog() -> None:
         from autoops import bootstrap
         from autoops.alerts import watch
 
-        return watch.watch(bootstrap.pipeline())
+        return watch.watch(bootstrap.context())
 
     @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
     def tell() -> dict[str, Any]:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from autoops.alerts.rounds import Alerts
-    from autoops.loop.context import Pipeline
+    from autoops.loop.context import Context
     from autoops.models.registry import Registry
 
 
-def pipeline(settings: Settings | None = None, *, migrate: bool = False) -> "Pipeline":
+def context(settings: Settings | None = None, *, migrate: bool = False) -> "Context":
     """Everything that the steps of the loop need; connects lazily, but for a migration when one is asked for."""
     settings = _begun(settings)
-    return _pipeline_on(settings, _engine(settings, migrate))
+    return _context_on(settings, _engine(settings, migrate))
 
 
 def alerts(settings: Settings | None = None, *, migrate: bool = False) -> "Alerts":
@@ -40,7 +40,7 @@ def alerts(settings: Settings | None = None, *, migrate: bool = False) -> "Alert
     settings = _begun(settings)
     engine = _engine(settings, migrate)
     receivers = [AppriseReceiver(address) for address in addresses(settings.alerts)]
-    return Alerts(_pipeline_on(settings, engine), AlertQueue(engine, SystemClock()), receivers)
+    return Alerts(_context_on(settings, engine), AlertQueue(engine, SystemClock()), receivers)
 
 
 def _begun(settings: Settings | None) -> Settings:
@@ -57,11 +57,11 @@ def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
     return engine
 
 
-def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
+def _context_on(settings: Settings, engine: "sa.Engine") -> "Context":
     from autoops.features import check_features
     from autoops.ingestion.sources import open_source
     from autoops.ingestion.store import MonthStore
-    from autoops.loop.context import Pipeline
+    from autoops.loop.context import Context
     from autoops.loop.records.checks import CheckLog
     from autoops.loop.records.ledger import Ledger
     from autoops.mlflow_registry import MlflowRegistry
@@ -69,7 +69,7 @@ def _pipeline_on(settings: Settings, engine: "sa.Engine") -> "Pipeline":
     check_features(settings.model.features)
     tracing.start("pipeline")
     clock = SystemClock()
-    return Pipeline(
+    return Context(
         settings=settings,
         clock=clock,
         source=open_source(settings.data),

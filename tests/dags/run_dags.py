@@ -12,7 +12,7 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import DAG
 from instance import an_instance
 
-from autoops.bootstrap import pipeline
+from autoops.bootstrap import context
 
 
 def outcome(dag: DAG, form: dict[str, object] | None = None) -> dict[str, object]:
@@ -23,7 +23,7 @@ def outcome(dag: DAG, form: dict[str, object] | None = None) -> dict[str, object
 
 def waiting_for_approval() -> int:
     """An incident as `retrain` leaves it where a person has to say yes."""
-    ledger, verdict = pipeline().ledger, {"decision": "promote", "reason": "much better", "champion": 2}
+    ledger, verdict = context().ledger, {"decision": "promote", "reason": "much better", "champion": 2}
     incident_id = ledger.open_incident("drift", "slower", actor="test")
     ledger.record("gate", "promote", actor="test", incident_id=incident_id, model_version=1, evidence=verdict)
     ledger.set_status(incident_id, "waiting_for_approval", "somebody should look", actor="test")
@@ -32,7 +32,7 @@ def waiting_for_approval() -> int:
 
 def main(folder: str, forms: str) -> None:
     dags = BundleDagBag(folder, bundle_path=Path(folder), bundle_name="autoops").dags
-    with an_instance(pipeline(migrate=True)):
+    with an_instance(context(migrate=True)):
         runs = [outcome(dags["drift_monitor"])]
         runs += [outcome(dags["retrain"], form) for form in json.loads(forms)]
         runs += [outcome(dags["drift_monitor"])]

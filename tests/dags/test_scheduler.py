@@ -13,7 +13,7 @@ import pytest
 from autoops import bootstrap, services
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.services.airflow import AirflowClient, DagRun
@@ -61,8 +61,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def pipeline(running: Settings) -> Iterator[Pipeline]:
-    built = bootstrap.pipeline(running)
+def context(running: Settings) -> Iterator[Context]:
+    built = bootstrap.context(running)
     with an_instance(built):
         yield built
 
@@ -74,12 +74,12 @@ def airflow(running: Settings) -> Iterator[AirflowClient]:
 
 
 @pytest.fixture(scope="module")
-def incident(pipeline: Pipeline) -> int:
-    return pipeline.ledger.open_incident("drift", "a planted alarm", actor="test")
+def incident(context: Context) -> int:
+    return context.ledger.open_incident("drift", "a planted alarm", actor="test")
 
 
 @pytest.fixture(scope="module")
-def triggered(airflow: AirflowClient, pipeline: Pipeline, incident: int) -> list[DagRun]:
+def triggered(airflow: AirflowClient, context: Context, incident: int) -> list[DagRun]:
     """The runs that three events for one incident led to, oldest first."""
     (asset,) = airflow.call("GET", "/api/v2/assets?uri_pattern=autoops")["assets"]
     for _ in range(3):
@@ -91,7 +91,7 @@ def triggered(airflow: AirflowClient, pipeline: Pipeline, incident: int) -> list
 
 
 def test_three_alarms_for_one_incident_are_one_training(
-    triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, incident: int
+    triggered: list[DagRun], airflow: AirflowClient, context: Context, incident: int
 ) -> None:
     assert [(run.run_type, run.state) for run in triggered] == [("asset_triggered", "success")] * 3
     first, *others = [airflow.task_states("retrain", run.run_id) for run in triggered]
@@ -99,10 +99,10 @@ def test_three_alarms_for_one_incident_are_one_training(
     assert set(first.values()) == {"success"}
     assert all(set(states.values()) == {"skipped"} for states in others)
 
-    assert [version.number for version in pipeline.registry.versions()] == [1]
-    assert champion_of(pipeline.registry).number == 1
-    assert len(pipeline.ledger.entries(incident_id=incident, kind="trained")) == 1
-    assert pipeline.ledger.incident(incident).status == "closed"
+    assert [version.number for version in context.registry.versions()] == [1]
+    assert champion_of(context.registry).number == 1
+    assert len(context.ledger.entries(incident_id=incident, kind="trained")) == 1
+    assert context.ledger.incident(incident).status == "closed"
 
 
 def test_the_lines_of_its_tasks_name_the_incident(triggered: list[DagRun], running: Settings, incident: int) -> None:
@@ -118,11 +118,11 @@ def test_the_lines_of_its_tasks_name_the_incident(triggered: list[DagRun], runni
             assert line["model_version"] == 1
 
 
-def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, world: Path) -> None:
+def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, context: Context, world: Path) -> None:
     """A steady window comes in; a scheduled check judges it."""
-    pipeline.log.append(answers(pipeline, clean(world / file_name(NEXT_MONTH), NEXT_MONTH).trips[:2_600]))
-    wait_for(lambda: bool(pipeline.checks.latest(1, judged=True)))
-    (check,) = pipeline.checks.latest(1, judged=True)
+    context.log.append(answers(context, clean(world / file_name(NEXT_MONTH), NEXT_MONTH).trips[:2_600]))
+    wait_for(lambda: bool(context.checks.latest(1, judged=True)))
+    (check,) = context.checks.latest(1, judged=True)
     assert (check.verdict, check.alarm) == ("no drift", False)
 
     judged = airflow.runs("drift_monitor")[0].run_id
@@ -134,14 +134,14 @@ def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, pipeli
 
 
 def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_and_says_so(
-    triggered: list[DagRun], airflow: AirflowClient, pipeline: Pipeline, published: Path, world: Path
+    triggered: list[DagRun], airflow: AirflowClient, context: Context, published: Path, world: Path
 ) -> None:
     """The month that holds the change is published, and cut off half-way: it is left out, and the others do not reach
     the incident."""
     whole = (world / file_name(NEXT_MONTH)).read_bytes()
     (published / file_name(NEXT_MONTH)).write_bytes(whole[: len(whole) // 2])
     begins_at = datetime(2022, 4, 10, tzinfo=UTC)
-    incident = pipeline.ledger.open_incident(
+    incident = context.ledger.open_incident(
         "drift",
         "another planted alarm",
         actor="test",
@@ -154,8 +154,8 @@ def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_
     states = airflow.task_states("retrain", run.run_id)
     assert (states["begin"], states["ingest"], states["record_failure"]) == ("failed", "upstream_failed", "failed")
 
-    assert pipeline.ledger.incident(incident).status == "open"
-    (failure,) = pipeline.ledger.entries(incident_id=incident, kind="retraining failed")
+    assert context.ledger.incident(incident).status == "open"
+    (failure,) = context.ledger.entries(incident_id=incident, kind="retraining failed")
     assert f"{run.run_id} failed at begin (NotPublished: " in failure.reason
     assert "stays open" in failure.reason
 

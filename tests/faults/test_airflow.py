@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from autoops import bootstrap, services
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.models.registry import champion_of
 from autoops.months import parse_months
 from autoops.services.airflow import AirflowClient
@@ -85,12 +85,12 @@ def airflow(running: Settings) -> Iterator[AirflowClient]:
 
 
 @pytest.fixture(scope="module")
-def pipeline(running: Settings, mlflow_uri: str, postgres: PostgresServer) -> Iterator[Pipeline]:
+def context(running: Settings, mlflow_uri: str, postgres: PostgresServer) -> Iterator[Context]:
     """Past the proxies."""
     log = sa.make_url(str(running.storage.url)).set(port=postgres.port).render_as_string()
     storage = running.storage.model_copy(update={"url": log})
     mlflow = running.mlflow.model_copy(update={"tracking_uri": mlflow_uri})
-    built = bootstrap.pipeline(running.model_copy(update={"storage": storage, "mlflow": mlflow}))
+    built = bootstrap.context(running.model_copy(update={"storage": storage, "mlflow": mlflow}))
     with an_instance(built):
         yield built
 
@@ -124,7 +124,7 @@ def finished(airflow: AirflowClient, dag_id: str) -> bool:
 
 
 def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
-    airflow: AirflowClient, pipeline: Pipeline, proxies: dict[str, Proxy]
+    airflow: AirflowClient, context: Context, proxies: dict[str, Proxy]
 ) -> None:
     wait_for(lambda: finished(airflow, "drift_monitor"), within_s=180)
     killer = Killer(airflow, "killed-at-each-step")
@@ -135,8 +135,8 @@ def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
     states = airflow.task_states(RETRAIN, "killed-at-each-step")
     assert killer.killed == list(STEPS[:-1]), "the last one waits for the one before, which is not retried by itself"
     assert (states["promote"], states["confirm"], states["record_failure"]) == ("success", "failed", "failed")
-    (incident,) = pipeline.ledger.incidents()
-    (failure,) = pipeline.ledger.entries(incident_id=incident.id, kind="retraining failed")
+    (incident,) = context.ledger.incidents()
+    (failure,) = context.ledger.entries(incident_id=incident.id, kind="retraining failed")
     assert "failed at confirm" in failure.reason
     assert incident.status == "open"
 
@@ -146,9 +146,9 @@ def test_a_retraining_whose_tasks_are_all_killed_ends_as_if_they_had_not_been(
     wait_for(lambda: finished(airflow, RETRAIN), within_s=300)
     assert airflow.run(RETRAIN, "killed-at-each-step").state == "success"
     assert killer.killed == list(STEPS)
-    (incident,) = pipeline.ledger.incidents()
+    (incident,) = context.ledger.incidents()
     assert incident.status == "closed"
-    counts = Counter(entry.kind for entry in pipeline.ledger.entries(incident_id=incident.id))
+    counts = Counter(entry.kind for entry in context.ledger.entries(incident_id=incident.id))
     assert [counts[kind] for kind in ("trained", "gate", "promoted", "served", "incident closed")] == [1] * 5
-    assert [version.number for version in pipeline.registry.versions()] == [1]
-    assert champion_of(pipeline.registry).number == 1
+    assert [version.number for version in context.registry.versions()] == [1]
+    assert champion_of(context.registry).number == 1

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.settings import MLflow
@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pipeline(engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+def context(engine: sa.Engine, tmp_path: Path, world: Path) -> Context:
     """Version 1, of the world before the change, serves."""
     return with_champion(tmp_path, world, engine)
 

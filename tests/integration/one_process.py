@@ -13,7 +13,7 @@ import uuid_utils
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.checks import CheckLog
 from autoops.loop.records.ledger import Ledger
 from autoops.loop.retrain import retraining
@@ -29,18 +29,18 @@ from tests.conftest import CONFIG, configured
 from tests.fakes import FakeRegistry, HeldClock
 
 _KEPT = TemporaryDirectory(prefix="autoops-prepared-")
-_BUILT: dict[Hashable, tuple[Path, Pipeline]] = {}
+_BUILT: dict[Hashable, tuple[Path, Context]] = {}
 
 SMALL = {"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}
 """A forest that is fitted in a second, and always the same."""
 
 
-def pipeline_in(directory: Path, settings: Settings, engine: sa.Engine) -> Pipeline:
+def context_in(directory: Path, settings: Settings, engine: sa.Engine) -> Context:
     """Months are published in the folder `published` of `directory`; only the registry is a stand-in. No check draws a
     page, which takes longer than all the rest of it."""
     clock = HeldClock()
     (directory / "published").mkdir()
-    return Pipeline(
+    return Context(
         settings=settings,
         clock=clock,
         source=DirectorySource(directory / "published"),
@@ -54,11 +54,11 @@ def pipeline_in(directory: Path, settings: Settings, engine: sa.Engine) -> Pipel
     )
 
 
-def with_champion(directory: Path, world: Path, engine: sa.Engine, **training: object) -> Pipeline:
+def with_champion(directory: Path, world: Path, engine: sa.Engine, **training: object) -> Context:
     """Version 1, of the world's January to March 2022, serves."""
 
-    def build(directory: Path, engine: sa.Engine) -> Pipeline:
-        built = pipeline_in(directory, small(**training), engine)
+    def build(directory: Path, engine: sa.Engine) -> Context:
+        built = context_in(directory, small(**training), engine)
         publish(world, directory, "2022-01..2022-03")
         assert retrain(built, "first", reason="first model")["promoted"]
         return built
@@ -66,9 +66,7 @@ def with_champion(directory: Path, world: Path, engine: sa.Engine, **training: o
     return prepared(("champion", world, *training.items()), build, directory, engine)
 
 
-def prepared(
-    key: Hashable, build: Callable[[Path, sa.Engine], Pipeline], directory: Path, engine: sa.Engine
-) -> Pipeline:
+def prepared(key: Hashable, build: Callable[[Path, sa.Engine], Context], directory: Path, engine: sa.Engine) -> Context:
     """What `build` makes in a folder, built once in a process of tests: a copy of the folder and of the database.
     `engine` is that of a migrated SQLite database with nothing in it."""
     if key not in _BUILT:
@@ -79,7 +77,7 @@ def prepared(
             _BUILT[key] = folder, build(folder, own)
     kept, made = _BUILT[key]
     settings = made.settings.model_copy(update={"storage": load_settings(CONFIG).storage})
-    copied = pipeline_in(directory, settings, engine)
+    copied = context_in(directory, settings, engine)
     for folder_name in ("published", "months", "registry"):
         shutil.copytree(kept / folder_name, directory / folder_name, dirs_exist_ok=True)
     with made.log.engine.connect() as source, engine.connect() as target:
@@ -100,9 +98,9 @@ def small(**training: object) -> Settings:
     )
 
 
-def setting(pipeline: Pipeline, section: str, **values: object) -> Pipeline:
-    changed = getattr(pipeline.settings, section).model_copy(update=values)
-    return replace(pipeline, settings=pipeline.settings.model_copy(update={section: changed}))
+def setting(context: Context, section: str, **values: object) -> Context:
+    changed = getattr(context.settings, section).model_copy(update=values)
+    return replace(context, settings=context.settings.model_copy(update={section: changed}))
 
 
 def publish(world: Path, directory: Path, months: str) -> None:
@@ -110,36 +108,36 @@ def publish(world: Path, directory: Path, months: str) -> None:
         shutil.copy(world / file_name(month), directory / "published")
 
 
-def retrain(pipeline: Pipeline, run_id: str, **how: object) -> dict[str, object]:
+def retrain(context: Context, run_id: str, **how: object) -> dict[str, object]:
     if how.get("force"):
         how.setdefault("reason", "I insist")
-    plan = retraining.begin(pipeline, run_id, **how)
-    version = retraining.candidate(pipeline, plan)
-    promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
-    retraining.close(pipeline, plan, promotion)
+    plan = retraining.begin(context, run_id, **how)
+    version = retraining.candidate(context, plan)
+    promotion = retraining.promote(context, plan, version, retraining.gate(context, plan, version))
+    retraining.close(context, plan, promotion)
     return promotion
 
 
-def drive(pipeline: Pipeline, world: Path, month: Month, rows: slice) -> None:
+def drive(context: Context, world: Path, month: Month, rows: slice) -> None:
     """Logs what the champion would have answered to these trips, with their ground truth."""
     trips = clean(world / file_name(month), month).trips.iloc[rows]
-    pipeline.clock.advance(seconds=1)
-    logged = answers(pipeline, trips)
-    pipeline.log.append(logged)
+    context.clock.advance(seconds=1)
+    logged = answers(context, trips)
+    context.log.append(logged)
     labels = [Label(minutes, prediction_id=row.id) for row, minutes in zip(logged, trips[TARGET], strict=True)]
-    pipeline.log.attach(labels, pipeline.clock.now())
+    context.log.attach(labels, context.clock.now())
 
 
-def answers(pipeline: Pipeline, trips: pd.DataFrame) -> list[LoggedPrediction]:
+def answers(context: Context, trips: pd.DataFrame) -> list[LoggedPrediction]:
     """What the champion would answer to these trips now."""
-    champion = champion_of(pipeline.registry)
-    predicted = load_version(pipeline.registry, champion, pipeline.model_cache).predict_trips(columns_of(trips))
+    champion = champion_of(context.registry)
+    predicted = load_version(context.registry, champion, context.model_cache).predict_trips(columns_of(trips))
     return [
         LoggedPrediction(
             str(uuid_utils.uuid7()),
             None,
             trip.pickup_at.to_pydatetime(),
-            pipeline.clock.now(),
+            context.clock.now(),
             champion.number,
             LIVE,
             float(trip.trip_distance),

@@ -24,13 +24,13 @@ from autoops.alerts.rounds import Alerts
 from autoops.cli import app
 from autoops.clock import SystemClock
 from autoops.errors import ReceiverUnavailable, SettingsError
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.ledger import Ledger
 from autoops.settings import CONFIG_VARIABLE, Settings
 from autoops.storage import tables
 from tests.conftest import CONFIG
 from tests.eventually import eventually
-from tests.integration.one_process import pipeline_in, setting
+from tests.integration.one_process import context_in, setting
 from tests.ports import free_port
 from tests.receiver import DRIPS, HANGS, TOKEN, Webhook, listening
 
@@ -40,19 +40,19 @@ Told = Callable[..., Alerts]
 
 
 @pytest.fixture
-def pipeline(settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Pipeline:
+def context(settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Context:
     """On both databases; with nothing in the ledger."""
-    return pipeline_in(tmp_path, settings, each_engine)
+    return context_in(tmp_path, settings, each_engine)
 
 
 @pytest.fixture
-def telling(pipeline: Pipeline, each_engine: sa.Engine) -> Told:
+def telling(context: Context, each_engine: sa.Engine) -> Told:
     """Alerts to these URLs, as a process builds them when it starts."""
 
     def build(*urls: str, timeout_s: float = 30, **values: object) -> Alerts:
-        built = setting(pipeline, "alerts", urls=SecretStr(" ".join(urls)), **values)
+        built = setting(context, "alerts", urls=SecretStr(" ".join(urls)), **values)
         receivers = [AppriseReceiver(one, timeout_s) for one in addresses(built.settings.alerts)]
-        return Alerts(built, AlertQueue(each_engine, pipeline.clock), receivers)
+        return Alerts(built, AlertQueue(each_engine, context.clock), receivers)
 
     return build
 
@@ -76,21 +76,19 @@ def log() -> Iterator[io.StringIO]:
     root.setLevel(before)
 
 
-def open_incident(pipeline: Pipeline, reason: str = "slower: 3.4 min instead of 2.7") -> int:
-    return pipeline.ledger.open_incident("drift", reason, actor="drift_monitor", model_version=3)
+def open_incident(context: Context, reason: str = "slower: 3.4 min instead of 2.7") -> int:
+    return context.ledger.open_incident("drift", reason, actor="drift_monitor", model_version=3)
 
 
 def titles(hook: Webhook) -> list[str]:
     return [json.loads(body)["title"].partition(": ")[2] for body in hook.bodies]
 
 
-def test_what_arrives_is_what_happened_and_what_may_be_done(
-    telling: Told, pipeline: Pipeline, webhook: Webhook
-) -> None:
-    check = pipeline.checks.append(
+def test_what_arrives_is_what_happened_and_what_may_be_done(telling: Told, context: Context, webhook: Webhook) -> None:
+    check = context.checks.append(
         model_version=3, verdict="drift", alarm=True, reason="slower", report={"mlflow_run_id": "4f1c"}
     )
-    pipeline.ledger.open_incident(
+    context.ledger.open_incident(
         "drift", "slower: 3.4 min instead of 2.7", actor="drift_monitor", model_version=3, evidence={"check_id": check}
     )
     rounds.tell(telling(webhook.url, mlflow_url="https://me:hunter2@mlflow.example.com/"), AT_ONCE)
@@ -100,9 +98,9 @@ def test_what_arrives_is_what_happened_and_what_may_be_done(
     assert webhook.headers[0]["User-Agent"] == "Auto-Ops"
 
 
-def test_each_entry_is_told_once_by_however_many_at_a_time(telling: Told, pipeline: Pipeline, webhook: Webhook) -> None:
-    open_incident(pipeline)
-    pipeline.ledger.record("promoted", "better", actor="me", model_version=4, evidence={"replaces": 3})
+def test_each_entry_is_told_once_by_however_many_at_a_time(telling: Told, context: Context, webhook: Webhook) -> None:
+    open_incident(context)
+    context.ledger.record("promoted", "better", actor="me", model_version=4, evidence={"replaces": 3})
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: rounds.tell(telling(webhook.url), AT_ONCE), range(4)))
     assert rounds.tell(telling(webhook.url), AT_ONCE).to_json() == {"told": 0, "failed": {}, "waiting": 0}
@@ -120,18 +118,18 @@ def test_the_addresses_of_the_documentation_are_some_that_apprise_knows(settings
         AppriseReceiver(address).sender()
 
 
-def test_a_refusal_is_tried_again_at_once(telling: Told, pipeline: Pipeline) -> None:
-    open_incident(pipeline)
+def test_a_refusal_is_tried_again_at_once(telling: Told, context: Context) -> None:
+    open_incident(context)
     with listening([500, 200]) as hook:
         assert rounds.tell(telling(hook.url), AT_ONCE).to_json() == {"told": 1, "failed": {}, "waiting": 0}
     assert hook.bodies[0] == hook.bodies[1]
 
 
 def test_a_receiver_that_is_down_is_told_later_and_the_other_one_once(
-    telling: Told, pipeline: Pipeline, webhook: Webhook
+    telling: Told, context: Context, webhook: Webhook
 ) -> None:
     down = Webhook(free_port())
-    open_incident(pipeline)
+    open_incident(context)
     both = telling(webhook.url, down.url)
     first = rounds.tell(both, AT_ONCE)
     assert (first.told, first.failed, first.waiting) == (1, {"json 2": "json 2 did not take it"}, 1)
@@ -145,9 +143,9 @@ def test_a_receiver_that_is_down_is_told_later_and_the_other_one_once(
 
 @pytest.mark.parametrize("how", [HANGS, DRIPS])
 def test_a_receiver_that_does_not_end_holds_up_nobody(
-    telling: Told, pipeline: Pipeline, webhook: Webhook, how: str
+    telling: Told, context: Context, webhook: Webhook, how: str
 ) -> None:
-    open_incident(pipeline)
+    open_incident(context)
     with listening([how]) as slow:
         done = rounds.tell(telling(slow.url, webhook.url, timeout_s=0.5), AT_ONCE)
         assert done.failed == {"json": "json did not answer within 0.5 s"}
@@ -155,26 +153,26 @@ def test_a_receiver_that_does_not_end_holds_up_nobody(
     assert len(slow.bodies) == AT_ONCE.attempts
 
 
-def test_a_receiver_that_fails_is_left_alone_until_the_next_round(telling: Told, pipeline: Pipeline) -> None:
+def test_a_receiver_that_fails_is_left_alone_until_the_next_round(telling: Told, context: Context) -> None:
     for number in range(5):
-        open_incident(pipeline, f"incident {number}")
+        open_incident(context, f"incident {number}")
     with listening([503]) as hook:
         assert rounds.tell(telling(hook.url), AT_ONCE).failed == {"json": "json answered 503"}
         assert len(hook.bodies) == AT_ONCE.attempts
 
 
 def test_no_more_than_so_much_in_an_hour_and_the_urgent_first(
-    telling: Told, pipeline: Pipeline, webhook: Webhook
+    telling: Told, context: Context, webhook: Webhook
 ) -> None:
     for number in (1, 2):
-        pipeline.ledger.record("promoted", "better", actor="me", model_version=number, evidence={"replaces": None})
-    open_incident(pipeline)
-    pipeline.ledger.record("rolled back", "worse", actor="me", model_version=2, evidence={"restored": 1})
+        context.ledger.record("promoted", "better", actor="me", model_version=number, evidence={"replaces": None})
+    open_incident(context)
+    context.ledger.record("rolled back", "worse", actor="me", model_version=2, evidence={"restored": 1})
     alerts = telling(webhook.url, most_per_hour=2)
     assert rounds.tell(alerts, AT_ONCE).waiting == 2
-    pipeline.clock.advance(minutes=59)
+    context.clock.advance(minutes=59)
     assert rounds.tell(alerts, AT_ONCE).told == 0
-    pipeline.clock.advance(minutes=2)
+    context.clock.advance(minutes=2)
     assert rounds.tell(alerts, AT_ONCE).waiting == 0
     assert titles(webhook) == [
         "version 2 was rolled back, version 1 is champion again",
@@ -184,28 +182,28 @@ def test_no_more_than_so_much_in_an_hour_and_the_urgent_first(
     ]
 
 
-def test_only_what_is_asked_for_is_told(telling: Told, pipeline: Pipeline, webhook: Webhook) -> None:
-    open_incident(pipeline)
-    pipeline.ledger.record("promoted", "better", actor="me", model_version=4, evidence={"replaces": 3})
+def test_only_what_is_asked_for_is_told(telling: Told, context: Context, webhook: Webhook) -> None:
+    open_incident(context)
+    context.ledger.record("promoted", "better", actor="me", model_version=4, evidence={"replaces": 3})
     rounds.tell(telling(webhook.url, events=("promoted",)), AT_ONCE)
     assert titles(webhook) == ["version 4 is champion now, in place of version 3"]
 
 
-def test_what_is_older_than_a_week_is_no_news(telling: Told, pipeline: Pipeline, webhook: Webhook) -> None:
+def test_what_is_older_than_a_week_is_no_news(telling: Told, context: Context, webhook: Webhook) -> None:
     down = telling(Webhook(free_port()).url)
-    open_incident(pipeline, "tried in vain")
+    open_incident(context, "tried in vain")
     rounds.tell(down, AT_ONCE)
-    open_incident(pipeline, "never tried")
-    pipeline.clock.advance(days=8)
+    open_incident(context, "never tried")
+    context.clock.advance(days=8)
     assert rounds.tell(telling(webhook.url), AT_ONCE).to_json() == {"told": 0, "failed": {}, "waiting": 0}
     (given_up,) = down.queue.alerts()
     assert given_up.last_failure == "given up after 7 days: json did not take it"
 
 
 def test_nobody_to_tell_leaves_it_in_the_ledger_for_whoever_comes(
-    telling: Told, pipeline: Pipeline, webhook: Webhook
+    telling: Told, context: Context, webhook: Webhook
 ) -> None:
-    open_incident(pipeline)
+    open_incident(context)
     nobody = telling()
     assert rounds.tell(nobody).told == 0
     assert rounds.sentence(rounds.overview(nobody)) == "alerts     nobody is told: alerts.urls is empty"
@@ -249,12 +247,12 @@ def test_a_test_says_who_can_be_reached(
 
 def test_a_secret_is_in_no_log_and_no_table(
     telling: Told,
-    pipeline: Pipeline,
+    context: Context,
     each_engine: sa.Engine,
     log: io.StringIO,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    open_incident(pipeline)
+    open_incident(context)
     with listening([500, 200]) as hook:
         unknown = f"nonsense://{TOKEN}@host"
         alerts = telling(hook.url, unknown, f"slack://{TOKEN}", Webhook(free_port()).url)
@@ -264,7 +262,7 @@ def test_a_secret_is_in_no_log_and_no_table(
     assert tried["json"] is None
     with each_engine.connect() as connection:
         kept = [connection.execute(sa.select(table)).all() for table in (tables.alerts, tables.deliveries)]
-    shown = (kept, done, tried, alerts.receivers, alerts.pipeline.settings, log.getvalue(), capfd.readouterr())
+    shown = (kept, done, tried, alerts.receivers, alerts.context.settings, log.getvalue(), capfd.readouterr())
     assert "alert 1 waits" in log.getvalue()
     assert TOKEN not in " ".join(map(repr, shown))
 

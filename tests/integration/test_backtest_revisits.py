@@ -37,7 +37,7 @@ def test_a_refresh_is_a_retraining_and_the_look_after_it_is_none(small: Settings
     with installed(small, tmp_path / "home", source, FIRST, TRAINED, challengers) as installation:
         assert installation.retrain(reason="first model").promoted
         careful = small.model_copy(update={"gate": small.gate.model_copy(update={"min_rows": 2_000})})
-        installation.pipeline = replace(installation.pipeline, settings=careful)
+        installation.context = replace(installation.context, settings=careful)
         done: dict[str, list[Retraining]] = {}
         for month in month_range(TRAINED.plus(1), LAST):
             installation.clock.move_to(month.ends_at)

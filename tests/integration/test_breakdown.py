@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from autoops.cli import app
 from autoops.errors import NotFound
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.reports.breakdown import Breakdown, break_down, sentences
 from autoops.models.registry import champion_of
 from autoops.models.scoring import load_version
@@ -25,19 +25,19 @@ MAY = Month(2022, 5)
 
 
 @pytest.fixture
-def answered(pipeline: Pipeline, world: Path) -> LoggedPrediction:
-    drive(pipeline, world, MAY, slice(0, 40))
-    return max(pipeline.log.latest(Scope(1), 40), key=lambda row: row.trip_distance)
+def answered(context: Context, world: Path) -> LoggedPrediction:
+    drive(context, world, MAY, slice(0, 40))
+    return max(context.log.latest(Scope(1), 40), key=lambda row: row.trip_distance)
 
 
-def relogged(pipeline: Pipeline, row: LoggedPrediction, **changes: object) -> Breakdown:
+def relogged(context: Context, row: LoggedPrediction, **changes: object) -> Breakdown:
     other = replace(row, id=str(uuid_utils.uuid7()), **changes)
-    pipeline.log.append([other])
-    return break_down(pipeline, other.id)
+    context.log.append([other])
+    return break_down(context, other.id)
 
 
-def test_steps_lead_from_the_usual_trip_to_this_one(pipeline: Pipeline, answered: LoggedPrediction) -> None:
-    found = break_down(pipeline, answered.id)
+def test_steps_lead_from_the_usual_trip_to_this_one(context: Context, answered: LoggedPrediction) -> None:
+    found = break_down(context, answered.id)
     assert found.agrees
     assert found.known_zones
     assert found.recomputed == found.steps[-1].minutes == pytest.approx(answered.prediction, abs=1e-4)
@@ -46,24 +46,24 @@ def test_steps_lead_from_the_usual_trip_to_this_one(pipeline: Pipeline, answered
     assert first.values == {"trip_distance": pytest.approx(answered.trip_distance)}
     assert first.change == max(step.change for step in found.steps) > 5, "it was the longest way of all"
     given = {name: value for step in found.steps for name, value in step.values.items()}
-    assert given.keys() == set(pipeline.settings.model.features)
+    assert given.keys() == set(context.settings.model.features)
     assert given["pickup_location_id"] == answered.pickup_location_id
 
 
-def test_only_what_differs_between_two_trips_makes_a_difference(pipeline: Pipeline, answered: LoggedPrediction) -> None:
-    long, short = (relogged(pipeline, answered, trip_distance=miles) for miles in (12.0, 1.0))
+def test_only_what_differs_between_two_trips_makes_a_difference(context: Context, answered: LoggedPrediction) -> None:
+    long, short = (relogged(context, answered, trip_distance=miles) for miles in (12.0, 1.0))
     assert long.steps[0].change > 0 > short.steps[0].change
     assert long.steps[0].minutes - short.steps[0].minutes > 10
     assert long.usual == short.usual
 
 
-def test_an_answer_that_the_version_would_not_give_is_told(pipeline: Pipeline, answered: LoggedPrediction) -> None:
-    seen = load_version(pipeline.registry, champion_of(pipeline.registry), pipeline.model_cache).zones
+def test_an_answer_that_the_version_would_not_give_is_told(context: Context, answered: LoggedPrediction) -> None:
+    seen = load_version(context.registry, champion_of(context.registry), context.model_cache).zones
     unseen = min(set(range(1, 266)) - seen)
     wrong = {"prediction": answered.prediction + 1, "request_id": "ride-7", "dropoff_location_id": unseen}
-    found = relogged(pipeline, answered, **wrong)
+    found = relogged(context, answered, **wrong)
     assert not found.agrees
-    told = "\n".join(sentences(break_down(pipeline, "ride-7")))
+    told = "\n".join(sentences(break_down(context, "ride-7")))
     assert f"{answered.prediction + 1:.2f} min, now NOT the same again: {found.recomputed:.4f}" in told
     assert "a zone that it did not see in training" in told
 

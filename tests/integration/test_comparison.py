@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from autoops.drift.monitor import Reference
 from autoops.features import hour_of_day
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.retrain import comparison
 from autoops.loop.retrain.training_window import Months
 from autoops.models import bundle
@@ -24,7 +24,7 @@ from autoops.trips import TARGET, columns_of
 from tests.bundles import register_small, small_forest, write_small_bundle
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import pipeline_in, publish
+from tests.integration.one_process import context_in, publish
 
 SEEN, UNSEEN = Month(2022, 1), Month(2022, 2)
 
@@ -37,20 +37,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, world: Path, tmp_path: Path) -> Pipeline:
+def context(settings: Settings, engine: sa.Engine, world: Path, tmp_path: Path) -> Context:
     """With both months ingested."""
-    pipeline = pipeline_in(tmp_path, settings, engine)
+    context = context_in(tmp_path, settings, engine)
     publish(world, tmp_path, f"{SEEN}..{UNSEEN}")
     for month in (SEEN, UNSEEN):
-        pipeline.store.ingest(pipeline.source, month)
-    return pipeline
+        context.store.ingest(context.source, month)
+    return context
 
 
-def version_of(pipeline: Pipeline, trips: pd.DataFrame, directory: Path) -> ModelVersion:
+def version_of(context: Context, trips: pd.DataFrame, directory: Path) -> ModelVersion:
     forest = small_forest(trips)
     digest = write_small_bundle(directory, forest, trips)
     tags = {"bundle_digest": digest, "trained_until": trips["pickup_at"].iloc[-1].isoformat()}
-    return pipeline.registry.register(TrainingRun(forest, None, None, {}, {}, tags, {}, (), directory))
+    return context.registry.register(TrainingRun(forest, None, None, {}, {}, tags, {}, (), directory))
 
 
 def slower(trips: pd.DataFrame, rows: np.ndarray, by: float) -> pd.DataFrame:
@@ -58,17 +58,17 @@ def slower(trips: pd.DataFrame, rows: np.ndarray, by: float) -> pd.DataFrame:
 
 
 def test_a_challenger_that_is_better_but_not_at_night_is_rejected_for_the_night(
-    pipeline: Pipeline, tmp_path: Path
+    context: Context, tmp_path: Path
 ) -> None:
-    trips = pipeline.store.load([SEEN])
+    trips = context.store.load([SEEN])
     hour = hour_of_day(columns_of(trips)["pickup_at"])
     night = (hour >= 22) | (hour < 6)
-    champion = version_of(pipeline, slower(trips, ~night, 1.5), tmp_path / "champion")
-    challenger = version_of(pipeline, slower(trips, night, 1.5), tmp_path / "challenger")
+    champion = version_of(context, slower(trips, ~night, 1.5), tmp_path / "champion")
+    challenger = version_of(context, slower(trips, night, 1.5), tmp_path / "challenger")
 
-    verdict = comparison.with_champion(pipeline, champion, challenger, Months([SEEN, UNSEEN]))
+    verdict = comparison.with_champion(context, champion, challenger, Months([SEEN, UNSEEN]))
 
-    assert verdict.rows == len(pipeline.store.load([UNSEEN]))
+    assert verdict.rows == len(context.store.load([UNSEEN]))
     assert verdict.high < 0
     assert verdict.decision == "reject"
     assert {segment.name for segment in verdict.segments if segment.decision == "worse"} == {"hours 22 to 6"}
@@ -77,29 +77,29 @@ def test_a_challenger_that_is_better_but_not_at_night_is_rejected_for_the_night(
 
 
 def test_the_same_without_segments_is_promoted(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which are a setting, as the budgets are."""
-    trips = pipeline.store.load([SEEN])
+    trips = context.store.load([SEEN])
     hour = hour_of_day(columns_of(trips)["pickup_at"])
     night = (hour >= 22) | (hour < 6)
     versions = [
-        version_of(pipeline, slower(trips, rows, 1.5), tmp_path / name)
+        version_of(context, slower(trips, rows, 1.5), tmp_path / name)
         for name, rows in (("champion", ~night), ("challenger", night))
     ]
     monkeypatch.setenv("AUTOOPS__GATE__SEGMENTS", '["distance_band"]')
-    without = replace(pipeline, settings=load_settings(CONFIG))
+    without = replace(context, settings=load_settings(CONFIG))
     assert comparison.with_champion(without, *versions, Months([UNSEEN])).decision == "promote"
     monkeypatch.setenv("AUTOOPS__SERVING__MAX_MODEL_MB", "0.001")
-    over = replace(pipeline, settings=load_settings(CONFIG))
+    over = replace(context, settings=load_settings(CONFIG))
     tight = comparison.with_champion(over, *versions, Months([UNSEEN]))
     assert tight.decision == "reject"
     assert "serving.max_model_mb is 0.001" in tight.reason
 
 
-def test_a_first_version_is_held_against_the_baseline_in_every_segment(pipeline: Pipeline, tmp_path: Path) -> None:
-    trips = pipeline.store.load([SEEN])
-    verdict = comparison.with_baseline(pipeline, version_of(pipeline, trips, tmp_path / "first"))
+def test_a_first_version_is_held_against_the_baseline_in_every_segment(context: Context, tmp_path: Path) -> None:
+    trips = context.store.load([SEEN])
+    verdict = comparison.with_baseline(context, version_of(context, trips, tmp_path / "first"))
     assert verdict.decision == "promote"
     assert "better than the median baseline" in verdict.reason
     assert {segment.decision for segment in verdict.segments} <= {"within margin", "not judged"}
@@ -107,9 +107,9 @@ def test_a_first_version_is_held_against_the_baseline_in_every_segment(pipeline:
     assert verdict.model_mb > 0
 
 
-def test_no_unseen_row_is_no_error(pipeline: Pipeline, tmp_path: Path) -> None:
-    version = version_of(pipeline, pipeline.store.load([UNSEEN]), tmp_path / "made")
-    verdict = comparison.with_champion(pipeline, version, version, Months([SEEN]))
+def test_no_unseen_row_is_no_error(context: Context, tmp_path: Path) -> None:
+    version = version_of(context, context.store.load([UNSEEN]), tmp_path / "made")
+    verdict = comparison.with_champion(context, version, version, Months([SEEN]))
     assert (verdict.decision, verdict.rows) == ("inconclusive", 0)
     assert verdict.latency_ms > 0
 

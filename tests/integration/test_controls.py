@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotFound
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
 from autoops.loop.monitor import drift_check
 from autoops.loop.monitor.preview import preview, sentences
@@ -27,21 +27,21 @@ CHANGE = Month(2022, 4)
 
 
 @pytest.fixture
-def alarmed(pipeline: Pipeline, world: Path, tmp_path: Path) -> Callable[[], dict[str, object]]:
+def alarmed(context: Context, world: Path, tmp_path: Path) -> Callable[[], dict[str, object]]:
     """Drives the windows of the change through the champion; the last check is made when it is called."""
 
     def check() -> dict[str, object]:
-        drive(pipeline, world, CHANGE, slice(0, 1_000))
-        drift_check.check(pipeline)
-        drive(pipeline, world, CHANGE, slice(1_000, 2_000))
+        drive(context, world, CHANGE, slice(0, 1_000))
+        drift_check.check(context)
+        drive(context, world, CHANGE, slice(1_000, 2_000))
         publish(world, tmp_path, str(CHANGE))
-        return drift_check.check(pipeline)
+        return drift_check.check(context)
 
     return check
 
 
-def kinds(pipeline: Pipeline, incident_id: int) -> list[str]:
-    return [entry.kind for entry in pipeline.ledger.entries(incident_id=incident_id)]
+def kinds(context: Context, incident_id: int) -> list[str]:
+    return [entry.kind for entry in context.ledger.entries(incident_id=incident_id)]
 
 
 def rows(engine: sa.Engine) -> dict[str, int]:
@@ -53,64 +53,64 @@ def rows(engine: sa.Engine) -> dict[str, int]:
 
 
 def test_while_frozen_checks_go_on_and_nothing_is_retrained(
-    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+    context: Context, alarmed: Callable[[], dict[str, object]]
 ) -> None:
-    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
+    freeze.freeze(context, reason="election day", actor="cli:ann")
     found = alarmed()
     assert (found["decision"], found["actionable"]) == ("open incident", [])
     incident_id = found["incident_id"]
-    drift_check.check(pipeline)
-    (said,) = pipeline.ledger.entries(incident_id=incident_id, kind="policy: frozen")
+    drift_check.check(context)
+    (said,) = context.ledger.entries(incident_id=incident_id, kind="policy: frozen")
     assert said.reason.startswith("frozen by cli:ann: election day")
     with pytest.raises(Conflict, match="frozen by cli:ann: election day"):
-        retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+        retraining.begin(context, "asset-run", incident_id=incident_id)
 
-    assert "no longer frozen" in freeze.unfreeze(pipeline, reason="over", actor="cli:ann")
-    assert freeze.unfreeze(pipeline, reason="over", actor="cli:ann") == "was not frozen"
-    assert drift_check.check(pipeline)["actionable"] == [incident_id]
+    assert "no longer frozen" in freeze.unfreeze(context, reason="over", actor="cli:ann")
+    assert freeze.unfreeze(context, reason="over", actor="cli:ann") == "was not frozen"
+    assert drift_check.check(context)["actionable"] == [incident_id]
 
 
-def test_a_person_may_retrain_while_frozen(pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]) -> None:
+def test_a_person_may_retrain_while_frozen(context: Context, alarmed: Callable[[], dict[str, object]]) -> None:
     incident_id = alarmed()["incident_id"]
-    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
-    assert retrain(pipeline, "by-hand", incident_id=incident_id, by_hand=True)["promoted"]
+    freeze.freeze(context, reason="election day", actor="cli:ann")
+    assert retrain(context, "by-hand", incident_id=incident_id, by_hand=True)["promoted"]
 
 
 def test_a_run_that_a_freeze_overtakes_stops_before_the_promotion(
-    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+    context: Context, alarmed: Callable[[], dict[str, object]]
 ) -> None:
     incident_id = alarmed()["incident_id"]
-    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
-    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
-    assert retraining.begin(pipeline, "asset-run", incident_id=incident_id) == plan
-    version = retraining.candidate(pipeline, plan)
-    outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
+    plan = retraining.begin(context, "asset-run", incident_id=incident_id)
+    freeze.freeze(context, reason="election day", actor="cli:ann")
+    assert retraining.begin(context, "asset-run", incident_id=incident_id) == plan
+    version = retraining.candidate(context, plan)
+    outcome = retraining.promote(context, plan, version, retraining.gate(context, plan, version))
     assert not outcome["promoted"]
     assert "frozen by cli:ann" in outcome["reason"]
-    assert pipeline.ledger.incident(incident_id).status == "waiting_for_approval"
+    assert context.ledger.incident(incident_id).status == "waiting_for_approval"
 
 
-def test_a_freeze_holds_a_rollback_up_and_no_longer(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_a_freeze_holds_a_rollback_up_and_no_longer(context: Context, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, str(CHANGE))
     steady = tmp_path / "steady"
     write_sample(steady, parse_months("2022-05"), trips_per_month=6_000)
-    retrain(pipeline, "mistake", months=str(CHANGE), force=True)
-    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
-    drive(pipeline, steady, Month(2022, 5), slice(0, 1_000))
-    assert drift_check.check(pipeline)["decision"] != "roll back"
-    (compared,) = pipeline.ledger.entries(kind=COMPARED)
+    retrain(context, "mistake", months=str(CHANGE), force=True)
+    freeze.freeze(context, reason="election day", actor="cli:ann")
+    drive(context, steady, Month(2022, 5), slice(0, 1_000))
+    assert drift_check.check(context)["decision"] != "roll back"
+    (compared,) = context.ledger.entries(kind=COMPARED)
     assert compared.reason.startswith("frozen by cli:ann: election day; otherwise it would be rolled back")
-    assert champion_of(pipeline.registry).number == 2
+    assert champion_of(context.registry).number == 2
 
-    freeze.unfreeze(pipeline, reason="over", actor="cli:ann")
-    drive(pipeline, steady, Month(2022, 5), slice(1_000, 2_000))
-    assert drift_check.check(pipeline)["decision"] == "roll back"
+    freeze.unfreeze(context, reason="over", actor="cli:ann")
+    drive(context, steady, Month(2022, 5), slice(1_000, 2_000))
+    assert drift_check.check(context)["decision"] == "roll back"
 
 
 def test_with_approval_a_better_version_waits_for_a_person(
-    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+    context: Context, alarmed: Callable[[], dict[str, object]]
 ) -> None:
-    careful = setting(pipeline, "training", approval=True)
+    careful = setting(context, "training", approval=True)
     incident_id = alarmed()["incident_id"]
     outcome = retrain(careful, "asset-run", incident_id=incident_id)
     assert not outcome["promoted"]
@@ -132,9 +132,9 @@ def test_with_approval_a_better_version_waits_for_a_person(
 
 
 def test_what_was_compared_with_another_champion_is_not_approved(
-    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+    context: Context, alarmed: Callable[[], dict[str, object]]
 ) -> None:
-    careful = setting(pipeline, "training", approval=True)
+    careful = setting(context, "training", approval=True)
     incident_id = alarmed()["incident_id"]
     retrain(careful, "asset-run", incident_id=incident_id)
     retrain(careful, "quicker", months=str(CHANGE), force=True)
@@ -146,86 +146,86 @@ def test_what_was_compared_with_another_champion_is_not_approved(
 
 
 def test_what_a_person_closes_while_it_is_retrained_is_not_promoted(
-    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]]
+    context: Context, alarmed: Callable[[], dict[str, object]]
 ) -> None:
     incident_id = alarmed()["incident_id"]
-    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
-    version = retraining.candidate(pipeline, plan)
-    verdict = retraining.gate(pipeline, plan, version)
+    plan = retraining.begin(context, "asset-run", incident_id=incident_id)
+    version = retraining.candidate(context, plan)
+    verdict = retraining.gate(context, plan, version)
     assert verdict["decision"] == "promote"
-    close_by_hand(pipeline, incident_id, reason="a parade", actor="cli:ann")
-    outcome = retraining.promote(pipeline, plan, version, verdict)
+    close_by_hand(context, incident_id, reason="a parade", actor="cli:ann")
+    outcome = retraining.promote(context, plan, version, verdict)
     assert outcome["reason"] == f"incident {incident_id} was closed meanwhile: closed by hand: a parade"
-    assert champion_of(pipeline.registry).number == 1
+    assert champion_of(context.registry).number == 1
 
 
 def test_an_incident_of_a_version_that_is_replaced_is_void_and_covers_nothing(
-    pipeline: Pipeline, world: Path, tmp_path: Path
+    context: Context, world: Path, tmp_path: Path
 ) -> None:
     for start in (0, 1_000):
-        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        first = drift_check.check(pipeline)
-    assert pipeline.ledger.incident(first["incident_id"]).status == "waiting_for_data"
-    retrain(pipeline, "by-hand", months="2022-02..2022-03", force=True)
-    taken_up = pipeline.ledger.open_incident("drift", "its run failed", actor="test", model_version=1)
-    pipeline.ledger.claim(taken_up, retraining.ACTION, "a run that failed")
+        drive(context, world, CHANGE, slice(start, start + 1_000))
+        first = drift_check.check(context)
+    assert context.ledger.incident(first["incident_id"]).status == "waiting_for_data"
+    retrain(context, "by-hand", months="2022-02..2022-03", force=True)
+    taken_up = context.ledger.open_incident("drift", "its run failed", actor="test", model_version=1)
+    context.ledger.claim(taken_up, retraining.ACTION, "a run that failed")
 
-    drift_check.check(pipeline)
-    assert pipeline.ledger.incident(first["incident_id"]).outcome == "void: version 1 is champion no more"
+    drift_check.check(context)
+    assert context.ledger.incident(first["incident_id"]).outcome == "void: version 1 is champion no more"
     for start in (2_000, 3_000):
-        drive(pipeline, world, Month(2022, 5), slice(start, start + 1_000))
-        found = drift_check.check(pipeline)
+        drive(context, world, Month(2022, 5), slice(start, start + 1_000))
+        found = drift_check.check(context)
     assert (found["decision"], found["model_version"]) == ("open incident", 2)
 
 
 def test_a_retraining_that_failed_answered_nothing_and_a_person_takes_it_up(
-    pipeline: Pipeline, alarmed: Callable[[], dict[str, object]], world: Path
+    context: Context, alarmed: Callable[[], dict[str, object]], world: Path
 ) -> None:
     incident_id = alarmed()["incident_id"]
-    plan = retraining.begin(pipeline, "asset-run", incident_id=incident_id)
+    plan = retraining.begin(context, "asset-run", incident_id=incident_id)
     with pytest.raises(Conflict, match="claimed by asset-run"):
-        retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
-    with pytest.raises(KeyboardInterrupt), retraining.failures_recorded(pipeline, plan):
+        retraining.begin(context, "cli", incident_id=incident_id, by_hand=True)
+    with pytest.raises(KeyboardInterrupt), retraining.failures_recorded(context, plan):
         raise KeyboardInterrupt
-    (failed,) = pipeline.ledger.entries(incident_id=incident_id, kind="retraining failed")
+    (failed,) = context.ledger.entries(incident_id=incident_id, kind="retraining failed")
     assert failed.reason.startswith("run asset-run failed at KeyboardInterrupt; the incident stays open")
     assert f"autoops retrain --incident {incident_id} takes it up" in failed.reason
     with pytest.raises(Conflict, match="claimed by asset-run"):
-        retraining.begin(pipeline, "another-asset-run", incident_id=incident_id)
+        retraining.begin(context, "another-asset-run", incident_id=incident_id)
 
-    again = retraining.begin(pipeline, "cli", incident_id=incident_id, by_hand=True)
+    again = retraining.begin(context, "cli", incident_id=incident_id, by_hand=True)
     assert again["holds_from"] == plan["holds_from"]
     with pytest.raises(Conflict, match="claimed by cli"):
-        retraining.begin(pipeline, "asset-run", incident_id=incident_id)
-    close_by_hand(pipeline, incident_id, reason="no machine for it", actor="cli:ann")
-    drive(pipeline, world, CHANGE, slice(2_000, 3_000))
-    assert drift_check.check(pipeline)["decision"] == "open incident"
+        retraining.begin(context, "asset-run", incident_id=incident_id)
+    close_by_hand(context, incident_id, reason="no machine for it", actor="cli:ann")
+    drive(context, world, CHANGE, slice(2_000, 3_000))
+    assert drift_check.check(context)["decision"] == "open incident"
 
 
-def test_there_is_nothing_to_approve_before_a_gate(pipeline: Pipeline) -> None:
-    incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test")
+def test_there_is_nothing_to_approve_before_a_gate(context: Context) -> None:
+    incident_id = context.ledger.open_incident("drift", "odd", actor="test")
     with pytest.raises(NotFound, match="no version that a gate has judged"):
-        approve(pipeline, incident_id, reason="sure", actor="cli:ann")
+        approve(context, incident_id, reason="sure", actor="cli:ann")
 
 
-def test_a_first_version_needs_no_approval(pipeline: Pipeline, tmp_path: Path) -> None:
-    empty = replace(setting(pipeline, "training", approval=True), registry=FakeRegistry(tmp_path / "empty"))
+def test_a_first_version_needs_no_approval(context: Context, tmp_path: Path) -> None:
+    empty = replace(setting(context, "training", approval=True), registry=FakeRegistry(tmp_path / "empty"))
     assert retrain(empty, "new")["promoted"]
 
 
 def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(
-    pipeline: Pipeline, world: Path, tmp_path: Path
+    context: Context, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, str(CHANGE))
     earlier, later = (
-        pipeline.ledger.open_incident(
+        context.ledger.open_incident(
             "drift", "planted", actor="test", evidence_until=CHANGE.starts_at + timedelta(days=days)
         )
         for days in (3, 4)
     )
-    plan = retraining.begin(pipeline, "earlier", incident_id=earlier)
-    retraining.close(pipeline, plan, {"promoted": False, "version": 1, "reason": "inconclusive"})
-    thrifty = setting(pipeline, "training", most_per_week=1)
+    plan = retraining.begin(context, "earlier", incident_id=earlier)
+    retraining.close(context, plan, {"promoted": False, "version": 1, "reason": "inconclusive"})
+    thrifty = setting(context, "training", most_per_week=1)
     drive(thrifty, world, CHANGE, slice(0, 1_000))
     for _ in range(2):
         assert drift_check.check(thrifty)["actionable"] == []
@@ -238,36 +238,36 @@ def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(
 
 
 def test_what_would_be_done_is_said_and_nothing_is_written(
-    pipeline: Pipeline, world: Path, engine: sa.Engine, tmp_path: Path
+    context: Context, world: Path, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    drive(pipeline, world, CHANGE, slice(0, 1_000))
-    drift_check.check(pipeline)
-    drive(pipeline, world, CHANGE, slice(1_000, 2_000))
-    before, logged = rows(engine), len(pipeline.registry.checks)
-    found = preview(pipeline)
+    drive(context, world, CHANGE, slice(0, 1_000))
+    drift_check.check(context)
+    drive(context, world, CHANGE, slice(1_000, 2_000))
+    before, logged = rows(engine), len(context.registry.checks)
+    found = preview(context)
     assert (found["verdict"], found["decision"], found["incidents"]) == ("drift", "open incident", [])
     assert "2 of the last 2 windows alarmed for" in found["because"]
     assert rows(engine) == before
-    assert len(pipeline.registry.checks) == logged
-    assert pipeline.registry.by_alias(CHAMPION).number == 1
+    assert len(context.registry.checks) == logged
+    assert context.registry.by_alias(CHAMPION).number == 1
 
-    done = drift_check.check(pipeline)
+    done = drift_check.check(context)
     assert (done["decision"], done["because"]) == (found["decision"], found["because"])
-    after = preview(pipeline)
+    after = preview(context)
     assert (after["decision"], after["incidents"][0]["action"]) == ("nothing", "wait for data")
     publish(world, tmp_path, str(CHANGE))
-    assert preview(pipeline)["incidents"][0]["action"] == "retrain"
-    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
-    lines = sentences(preview(pipeline))
+    assert preview(context)["incidents"][0]["action"] == "retrain"
+    freeze.freeze(context, reason="election day", actor="cli:ann")
+    lines = sentences(preview(context))
     assert lines[0] == "frozen by cli:ann: election day"
     assert lines[-2].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
     assert lines[-1].startswith("refresh: nothing: 2022-04 is the newest month that may be used")
 
 
 def test_before_months_are_judged_it_says_that_they_would_be_scored(
-    pipeline: Pipeline, world: Path, engine: sa.Engine, tmp_path: Path
+    context: Context, world: Path, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    months = setting(pipeline, "drift", source="months")
+    months = setting(context, "drift", source="months")
     assert "every month that is published" in preview(months)["because"]
     publish(world, tmp_path, str(CHANGE))
     before = rows(engine)

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import NotFound
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.loop.promote import tenures
 from autoops.loop.promote.promotion import roll_back
@@ -23,38 +23,38 @@ CHANGE, AFTER = Month(2022, 4), Month(2022, 5)
 
 
 @pytest.fixture
-def pipeline(pipeline: Pipeline) -> Pipeline:
+def context(context: Context) -> Context:
     """Version 1 has been in charge for an hour."""
-    pipeline.clock.advance(hours=1)
-    return pipeline
+    context.clock.advance(hours=1)
+    return context
 
 
 @pytest.fixture
-def healed(pipeline: Pipeline, world: Path, tmp_path: Path) -> int:
+def healed(context: Context, world: Path, tmp_path: Path) -> int:
     """The incident that the change opened, closed by a promotion that proves right."""
     for start in (0, 1_000):
-        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        found = drift_check.check(pipeline)
-        pipeline.clock.advance(minutes=10)
+        drive(context, world, CHANGE, slice(start, start + 1_000))
+        found = drift_check.check(context)
+        context.clock.advance(minutes=10)
     publish(world, tmp_path, str(CHANGE))
-    incident_id = int(drift_check.check(pipeline)["actionable"][0])
+    incident_id = int(drift_check.check(context)["actionable"][0])
     assert incident_id == found["incident_id"]
-    plan = retraining.begin(pipeline, "second", incident_id=incident_id)
-    version = retraining.candidate(pipeline, plan)
-    pipeline.clock.advance(minutes=2)
-    outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
+    plan = retraining.begin(context, "second", incident_id=incident_id)
+    version = retraining.candidate(context, plan)
+    context.clock.advance(minutes=2)
+    outcome = retraining.promote(context, plan, version, retraining.gate(context, plan, version))
     assert outcome["promoted"]
-    pipeline.clock.advance(seconds=4)
-    pipeline.instances.beat("a", version, pipeline.clock.now(), pipeline.clock.now())
-    retraining.confirm(pipeline, plan, version, timeout_s=0)
-    retraining.close(pipeline, plan, outcome)
-    drive(pipeline, world, AFTER, slice(0, 1_000))
-    drift_check.check(pipeline)
+    context.clock.advance(seconds=4)
+    context.instances.beat("a", version, context.clock.now(), context.clock.now())
+    retraining.confirm(context, plan, version, timeout_s=0)
+    retraining.close(context, plan, outcome)
+    drive(context, world, AFTER, slice(0, 1_000))
+    drift_check.check(context)
     return incident_id
 
 
-def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(pipeline: Pipeline, healed: int) -> None:
-    found = explain(pipeline, healed)
+def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(context: Context, healed: int) -> None:
+    found = explain(context, healed)
     told = page(found)
     headings = [
         "What was noticed",
@@ -80,19 +80,19 @@ def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(pipeline: Pi
     assert orjson.loads(orjson.dumps(found, default=str))["versions"] == [2]
 
 
-def test_it_reads_the_same_after_months_of_further_checks(pipeline: Pipeline, engine: sa.Engine, healed: int) -> None:
-    told = page(explain(pipeline, healed))
+def test_it_reads_the_same_after_months_of_further_checks(context: Context, engine: sa.Engine, healed: int) -> None:
+    told = page(explain(context, healed))
     assert "windows of trips between" in told
-    (last,) = pipeline.checks.latest(1, judged=True)
+    (last,) = context.checks.latest(1, judged=True)
     later = vars(last) | {"event_from": AFTER.ends_at, "event_until": AFTER.ends_at}
     del later["id"]
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.checks), [later] * 1_000)
-    assert page(explain(pipeline, healed)) == told
+    assert page(explain(context, healed)) == told
 
 
-def test_the_root_cause_is_kept_when_the_incident_is_opened(pipeline: Pipeline, healed: int) -> None:
-    cause = explain(pipeline, healed)["cause"]
+def test_the_root_cause_is_kept_when_the_incident_is_opened(context: Context, healed: int) -> None:
+    cause = explain(context, healed)["cause"]
     error = cause["error"]
     assert error["absolute"] > 1.2 * error["absolute_before"]
     assert error["signed"] < -1, "slower streets make every prediction too short"
@@ -100,30 +100,30 @@ def test_the_root_cause_is_kept_when_the_incident_is_opened(pipeline: Pipeline, 
     assert groups["5 miles and more"] > groups["under 2 miles"] > 0
 
 
-def test_an_incident_without_ground_truth_and_versions_says_so(pipeline: Pipeline) -> None:
-    incident_id = pipeline.ledger.open_incident("drift", "odd", actor="test", model_version=1)
-    told = page(explain(pipeline, incident_id))
+def test_an_incident_without_ground_truth_and_versions_says_so(context: Context) -> None:
+    incident_id = context.ledger.open_incident("drift", "odd", actor="test", model_version=1)
+    told = page(explain(context, incident_id))
     assert "nothing has been trained for it" in told
     assert "None yet: the incident is open." in told
     with pytest.raises(NotFound, match="incident 99"):
-        explain(pipeline, 99)
+        explain(context, 99)
 
 
-def test_every_incident_by_hand_has_its_page(pipeline: Pipeline) -> None:
-    told = page(explain(pipeline, 1))
+def test_every_incident_by_hand_has_its_page(context: Context) -> None:
+    told = page(explain(context, 1))
     assert told.startswith("Incident 1: a retraining by hand (first model)")
     assert "better than the median baseline" in told
     assert "The median of the training trips is off by" in told
 
 
-def test_what_was_forced_in_and_rolled_back_says_both(pipeline: Pipeline) -> None:
-    plan = retraining.begin(pipeline, "mistake", months="2022-01..2022-03", force=True, reason="I insist")
-    version = retraining.candidate(pipeline, plan)
-    outcome = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
-    retraining.close(pipeline, plan, outcome)
-    pipeline.clock.advance(minutes=5)
-    roll_back(pipeline, reason="worse at night", actor="cli:ann")
-    told = page(explain(pipeline, plan["incident_id"]))
+def test_what_was_forced_in_and_rolled_back_says_both(context: Context) -> None:
+    plan = retraining.begin(context, "mistake", months="2022-01..2022-03", force=True, reason="I insist")
+    version = retraining.candidate(context, plan)
+    outcome = retraining.promote(context, plan, version, retraining.gate(context, plan, version))
+    retraining.close(context, plan, outcome)
+    context.clock.advance(minutes=5)
+    roll_back(context, reason="worse at night", actor="cli:ann")
+    told = page(explain(context, plan["incident_id"]))
     assert "on 2022-01, 2022-02, 2022-03, to be promoted whatever the gate says" in told
     summary = next(line for line in told.splitlines() if line.startswith("Somebody asked to retrain on 2022-01, 2022"))
     assert "to have the result promoted whatever the gate says; it was done, and version 2 took over 20" in summary
@@ -132,18 +132,18 @@ def test_what_was_forced_in_and_rolled_back_says_both(pipeline: Pipeline) -> Non
     assert "for what the gate said" not in told
 
 
-def test_what_served_when_and_why_has_an_answer(pipeline: Pipeline, healed: int) -> None:
-    first, second = tenures.reigns(pipeline)
+def test_what_served_when_and_why_has_an_answer(context: Context, healed: int) -> None:
+    first, second = tenures.reigns(context)
     assert (first.version, second.version, second.incident_id) == (1, 2, healed)
     assert first.until == second.began_at
     assert second.served_at == second.began_at + timedelta(seconds=4)
-    pipeline.clock.advance(hours=1)
-    roll_back(pipeline, reason="worse at night", actor="cli:ann")
-    back = tenures.reigns(pipeline)[-1]
+    context.clock.advance(hours=1)
+    roll_back(context, reason="worse at night", actor="cli:ann")
+    back = tenures.reigns(context)[-1]
     assert (back.version, back.restored, back.until) == (1, True, None)
 
     def answer(moment: object) -> str:
-        return "\n".join(tenures.sentences(moment, tenures.reign_at(pipeline, moment)))
+        return "\n".join(tenures.sentences(moment, tenures.reign_at(context, moment)))
 
     assert "no version had been promoted" in answer(first.began_at - timedelta(seconds=1))
     assert "version 1 was champion" in answer(second.began_at - timedelta(seconds=1))

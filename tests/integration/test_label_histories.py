@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.retention import first_id_of, prune
 from autoops.models.registry import CHAMPION
 from autoops.serving.log.inbox import Arrivals
@@ -24,7 +24,7 @@ from autoops.storage import tables
 from autoops.storage.logged import LIVE, LoggedPrediction, as_sent, owned
 from autoops.storage.predictions import Label, Scope
 from tests.bundles import register_small
-from tests.integration.one_process import pipeline_in
+from tests.integration.one_process import context_in
 from tests.unit.serving.test_prediction_log import row
 
 HISTORIES = int(os.environ.get("AUTOOPS_HISTORIES", "15"))
@@ -126,13 +126,13 @@ class Replica:
 
 
 class History:
-    def __init__(self, seed: int, pipeline: Pipeline, folder: Path) -> None:
-        self._chance, self._pipeline, self._model = random.Random(seed), pipeline, Model()
+    def __init__(self, seed: int, context: Context, folder: Path) -> None:
+        self._chance, self._context, self._model = random.Random(seed), context, Model()
         self._answered: list[LoggedPrediction] = []
         self._cursors, self._minutes, self._now = {0.0: 0}, 0, BEGIN
         self._replicas: list[Replica] = []
-        if pipeline.log.engine.dialect.name != "sqlite":
-            self._arrivals = Arrivals(pipeline.log.engine, pipeline.clock)
+        if context.log.engine.dialect.name != "sqlite":
+            self._arrivals = Arrivals(context.log.engine, context.clock)
             self._replicas = [Replica(folder / f"{seed}-{n}.db", self._arrivals, self._model) for n in range(2)]
 
     def run(self) -> None:
@@ -164,7 +164,7 @@ class History:
         if self._replicas:
             self._answered.append(self._chance.choice(self._replicas).predict(one))
             return
-        (answer,) = self._pipeline.log.append([one])
+        (answer,) = self._context.log.append([one])
         assert answer == self._model.predict(one)
         self._answered.append(answer)
 
@@ -176,7 +176,7 @@ class History:
         if self._replicas:
             self._chance.choice(self._replicas).label(label, self._now)
             return
-        (status,) = self._pipeline.log.attach([label], self._now)
+        (status,) = self._context.log.attach([label], self._now)
         self._model.label(label, self._now)
         assert (status == "attached") == (self._model.named(self._model.labels[-1][0]) is not None)
 
@@ -189,7 +189,7 @@ class History:
             replica.send()
 
     def _read(self) -> None:
-        log, model = self._pipeline.log, self._model
+        log, model = self._context.log, self._model
         scope, limit = self._chance.choice(SCOPES), self._chance.choice([1, 3, 50])
         after = self._chance.choice(list(self._cursors))
         read = log.latest_labelled(scope, limit, after=self._cursors[after] or None)
@@ -206,29 +206,29 @@ class History:
         self._model.judged = (last, minutes)
         ends = {"last_prediction_id": last or None, "last_label_id": self._cursors[minutes] or None}
         none = {"event_from": None, "event_until": None, "report": {}}
-        self._pipeline.checks.append(model_version=2, verdict="no drift", alarm=False, reason="", **ends, **none)
+        self._context.checks.append(model_version=2, verdict="no drift", alarm=False, reason="", **ends, **none)
 
     def _prune(self) -> None:
         before = self._now - timedelta(hours=self._chance.choice([1, 30, 100]))
-        pruned = prune(self._pipeline, before)
+        pruned = prune(self._context, before)
         assert (pruned.predictions, pruned.labels) == self._model.prune(before)
 
 
 @pytest.fixture
-def pipeline(each_settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Pipeline:
-    built = pipeline_in(tmp_path, each_settings, each_engine)
+def context(each_settings: Settings, each_engine: sa.Engine, tmp_path: Path) -> Context:
+    built = context_in(tmp_path, each_settings, each_engine)
     for name in ("first", "second"):
         register_small(built.registry, tmp_path / name)
     built.registry.set_alias(CHAMPION, 2)
     return built
 
 
-def test_labels_find_their_predictions_in_every_history(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_labels_find_their_predictions_in_every_history(context: Context, tmp_path: Path) -> None:
     for seed in range(HISTORIES):
-        with pipeline.log.engine.begin() as connection:
+        with context.log.engine.begin() as connection:
             for table in (tables.predictions, tables.ground_truth, tables.checks, tables.outboxes):
                 connection.execute(sa.delete(table))
         try:
-            History(seed, pipeline, tmp_path).run()
+            History(seed, context, tmp_path).run()
         except Exception as error:
             raise AssertionError(f"history {seed} differs") from error

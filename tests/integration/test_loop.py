@@ -12,7 +12,7 @@ from autoops.errors import BrokenData, Conflict, InputError, NotPublished, Servi
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.scored_months import score
 from autoops.loop.monitor import drift_check
 from autoops.loop.promote.promotion import promote_version, roll_back
@@ -25,7 +25,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, pipeline_in, publish, retrain, with_champion
+from tests.integration.one_process import SMALL, drive, context_in, publish, retrain, with_champion
 
 CHANGE = Month(2022, 5)
 
@@ -46,108 +46,108 @@ def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def pipeline(small: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
-    return pipeline_in(tmp_path, small, engine)
+def context(small: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
+    return context_in(tmp_path, small, engine)
 
 
 @pytest.fixture
-def promoted(engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+def promoted(engine: sa.Engine, tmp_path: Path, world: Path) -> Context:
     """Version 1, of the three months before the change, serves."""
     return with_champion(tmp_path, world, engine)
 
 
-def test_a_model_degrades_and_heals_itself(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
-    pipeline = replace(pipeline, draws_pages=True)
+def test_a_model_degrades_and_heals_itself(context: Context, world: Path, tmp_path: Path) -> None:
+    context = replace(context, draws_pages=True)
     publish(world, tmp_path, "2022-01..2022-03")
-    assert retrain(pipeline, "first", reason="first model")["promoted"]
-    assert drift_check.check(pipeline)["verdict"] == "no new data"
+    assert retrain(context, "first", reason="first model")["promoted"]
+    assert drift_check.check(context)["verdict"] == "no new data"
 
-    drive(pipeline, world, Month(2022, 4), slice(0, 400))
-    assert drift_check.check(pipeline)["verdict"] == "not enough data"
-    drive(pipeline, world, Month(2022, 4), slice(400, 3_000))
-    steady = drift_check.check(pipeline)
+    drive(context, world, Month(2022, 4), slice(0, 400))
+    assert drift_check.check(context)["verdict"] == "not enough data"
+    drive(context, world, Month(2022, 4), slice(400, 3_000))
+    steady = drift_check.check(context)
     assert (steady["verdict"], steady["alarm"], steady["actionable"]) == ("no drift", False, [])
-    assert pipeline.registry.checks[-1]["files"] == ["verdict.json", "drift.html"]
-    assert drift_check.check(pipeline)["verdict"] == "no new data"
+    assert context.registry.checks[-1]["files"] == ["verdict.json", "drift.html"]
+    assert drift_check.check(context)["verdict"] == "no new data"
 
     publish(world, tmp_path, "2022-04")
     incidents = []
     for start in range(0, 3_000, 1_000):
-        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        checked = drift_check.check(pipeline)
+        drive(context, world, CHANGE, slice(start, start + 1_000))
+        checked = drift_check.check(context)
         assert checked["actionable"] == []
         incidents.append(checked["incident_id"])
-    (incident,) = pipeline.ledger.incidents(unresolved=True)
+    (incident,) = context.ledger.incidents(unresolved=True)
     assert incidents[0] is None
     assert set(incidents[1:]) == {incident.id}
     assert incident.status == "waiting_for_data"
 
     publish(world, tmp_path, str(CHANGE))
-    assert drift_check.check(pipeline)["actionable"] == [incident.id]
-    assert drift_check.check(pipeline)["actionable"] == []
+    assert drift_check.check(context)["actionable"] == [incident.id]
+    assert drift_check.check(context)["actionable"] == []
 
-    assert retrain(pipeline, "second", incident_id=incident.id)["promoted"]
-    assert pipeline.registry.by_alias(CHAMPION).number == 2
-    assert pipeline.registry.by_alias(PREVIOUS).number == 1
-    assert pipeline.ledger.incident(incident.id).status == "closed"
+    assert retrain(context, "second", incident_id=incident.id)["promoted"]
+    assert context.registry.by_alias(CHAMPION).number == 2
+    assert context.registry.by_alias(PREVIOUS).number == 1
+    assert context.ledger.incident(incident.id).status == "closed"
 
-    drive(pipeline, world, Month(2022, 6), slice(0, 3_000))
-    healed = drift_check.check(pipeline)
+    drive(context, world, Month(2022, 6), slice(0, 3_000))
+    healed = drift_check.check(context)
     assert (healed["verdict"], healed["model_version"]) == ("no drift", 2)
     publish(world, tmp_path, "2022-06")
-    assert score(pipeline, Month(2022, 6))["mae"] < 0.9 * mae_of(pipeline, world, version=1, month=Month(2022, 6))
+    assert score(context, Month(2022, 6))["mae"] < 0.9 * mae_of(context, world, version=1, month=Month(2022, 6))
 
 
-def mae_of(pipeline: Pipeline, world: Path, version: int, month: Month) -> float:
+def mae_of(context: Context, world: Path, version: int, month: Month) -> float:
     trips = clean(world / file_name(month), month).trips
-    scorer = load_version(pipeline.registry, pipeline.registry.version(version), pipeline.model_cache)
+    scorer = load_version(context.registry, context.registry.version(version), context.model_cache)
     return float(abs(scorer.predict_trips(columns_of(trips)) - trips[TARGET]).mean())
 
 
-def test_retries_and_second_triggers_train_and_promote_once(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_retries_and_second_triggers_train_and_promote_once(context: Context, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-01..2022-03")
-    plan = retraining.begin(pipeline, "run-1", reason="by hand")
-    assert retraining.begin(pipeline, "run-1", reason="by hand")["incident_id"] == plan["incident_id"]
+    plan = retraining.begin(context, "run-1", reason="by hand")
+    assert retraining.begin(context, "run-1", reason="by hand")["incident_id"] == plan["incident_id"]
     with pytest.raises(Conflict, match="run-1"):
-        retraining.begin(pipeline, "run-2", incident_id=plan["incident_id"])
+        retraining.begin(context, "run-2", incident_id=plan["incident_id"])
 
-    versions = {retraining.candidate(pipeline, plan) for _ in range(2)}
-    verdicts = [retraining.gate(pipeline, plan, 1) for _ in range(2)]
-    outcomes = [retraining.promote(pipeline, plan, 1, verdicts[0]) for _ in range(2)]
-    closings = [retraining.close(pipeline, plan, outcomes[0]) for _ in range(2)]
+    versions = {retraining.candidate(context, plan) for _ in range(2)}
+    verdicts = [retraining.gate(context, plan, 1) for _ in range(2)]
+    outcomes = [retraining.promote(context, plan, 1, verdicts[0]) for _ in range(2)]
+    closings = [retraining.close(context, plan, outcomes[0]) for _ in range(2)]
 
     assert versions == {1}
-    assert len(pipeline.registry.versions()) == 1
+    assert len(context.registry.versions()) == 1
     assert verdicts[0] == verdicts[1]
     assert outcomes[0] == outcomes[1]
     assert closings[0] == closings[1]
-    assert len(pipeline.ledger.entries(kind="promoted")) == 1
+    assert len(context.ledger.entries(kind="promoted")) == 1
     with pytest.raises(Conflict, match="closed"):
-        retraining.begin(pipeline, "run-1", incident_id=plan["incident_id"])
+        retraining.begin(context, "run-1", incident_id=plan["incident_id"])
 
 
-def test_a_version_carries_what_its_life_needs(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_a_version_carries_what_its_life_needs(context: Context, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first", reason="the first of all")
-    champion = champion_of(pipeline.registry)
+    retrain(context, "first", reason="the first of all")
+    champion = champion_of(context.registry)
     assert champion.tags["training_months"] == "2022-01,2022-02,2022-03"
     assert champion.tags["trigger"] == "manual"
     assert champion.tags["reason"] == "the first of all"
-    assert pipeline.registry.runs[1].tags["reason"] == "the first of all"
+    assert context.registry.runs[1].tags["reason"] == "the first of all"
     assert champion.tags["gate_decision"] == "promote"
     assert len(champion.tags["data_digests"].split(",")) == 3
     assert champion.trained_until < Month(2022, 3).ends_at - timedelta(days=6.9)
-    assert pipeline.registry.verdicts[1, "gate"]["decision"] == "promote"
+    assert context.registry.verdicts[1, "gate"]["decision"] == "promote"
 
 
-def test_the_same_months_again_are_not_demonstrably_better(promoted: Pipeline) -> None:
+def test_the_same_months_again_are_not_demonstrably_better(promoted: Context) -> None:
     outcome = retrain(promoted, "again", months="2022-01..2022-03")
     assert not outcome["promoted"]
     assert "inconclusive" in outcome["reason"]
     assert promoted.registry.by_alias(CHAMPION).number == 1
 
 
-def test_force_promotes_against_the_gate_and_says_so(promoted: Pipeline) -> None:
+def test_force_promotes_against_the_gate_and_says_so(promoted: Context) -> None:
     with pytest.raises(InputError, match="say why"):
         retraining.begin(promoted, "again", months="2022-01..2022-03", force=True)
     outcome = retrain(promoted, "again", months="2022-01..2022-03", force=True)
@@ -155,31 +155,31 @@ def test_force_promotes_against_the_gate_and_says_so(promoted: Pipeline) -> None
     assert "forced although" in outcome["reason"]
 
 
-def test_nothing_published_is_said_before_anything_runs(pipeline: Pipeline) -> None:
+def test_nothing_published_is_said_before_anything_runs(context: Context) -> None:
     with pytest.raises(NotPublished, match="no month to train on"):
-        retraining.begin(pipeline, "run-1")
-    assert pipeline.ledger.incidents() == []
+        retraining.begin(context, "run-1")
+    assert context.ledger.incidents() == []
 
 
-def test_broken_data_is_quarantined(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_broken_data_is_quarantined(context: Context, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-01..2022-02")
     write_sample(
         tmp_path / "published", [Month(2022, 3)], trips_per_month=2_000, seed=7, scenario="unit", magnitude=60.0
     )
-    plan = retraining.begin(pipeline, "run-1")
+    plan = retraining.begin(context, "run-1")
     assert plan["months"] == ["2022-01", "2022-02"], "of themselves, retrainings leave it out"
-    named = retraining.begin(pipeline, "run-2", months="2022-03")
-    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(pipeline, named):
-        retraining.candidate(pipeline, named)
-    (failure,) = pipeline.ledger.entries(kind="retraining failed")
+    named = retraining.begin(context, "run-2", months="2022-03")
+    with pytest.raises(BrokenData, match=r"data\.min_kept_share"), retraining.failures_recorded(context, named):
+        retraining.candidate(context, named)
+    (failure,) = context.ledger.entries(kind="retraining failed")
     assert "2022-03" in failure.reason
-    assert pipeline.ledger.incident(named["incident_id"]).status == "open"
-    assert pipeline.registry.versions() == []
-    assert pipeline.ledger.entries(kind="quarantined")
+    assert context.ledger.incident(named["incident_id"]).status == "open"
+    assert context.registry.versions() == []
+    assert context.ledger.entries(kind="quarantined")
 
 
 def test_an_incident_in_a_quarantined_month_waits_for_another_one(
-    promoted: Pipeline, world: Path, tmp_path: Path
+    promoted: Context, world: Path, tmp_path: Path
 ) -> None:
     april = Month(2022, 4)
     write_sample(tmp_path / "published", [april], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
@@ -196,7 +196,7 @@ def test_an_incident_in_a_quarantined_month_waits_for_another_one(
     assert drift_check.check(promoted)["actionable"] == [incident_id]
 
 
-def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(promoted: Pipeline, world: Path) -> None:
+def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(promoted: Context, world: Path) -> None:
     drift = promoted.settings.drift.model_copy(update={"window_size": 500})
     smaller = replace(promoted, settings=promoted.settings.model_copy(update={"drift": drift}))
     drive(smaller, world, Month(2022, 4), slice(0, 700))
@@ -206,7 +206,7 @@ def test_a_version_is_judged_in_windows_of_the_size_it_was_calibrated_for(promot
     assert drift_check.check(smaller)["verdict"] == "no new data"
 
 
-def test_rolling_back_restores_the_previous_version_and_marks_the_other(promoted: Pipeline) -> None:
+def test_rolling_back_restores_the_previous_version_and_marks_the_other(promoted: Context) -> None:
     retrain(promoted, "again", months="2022-01..2022-03", force=True)
     with pytest.raises(Conflict, match="version 1 was to be rolled back, but champion is version 2"):
         roll_back(promoted, reason="too late", actor="me", expected=1)
@@ -218,14 +218,14 @@ def test_rolling_back_restores_the_previous_version_and_marks_the_other(promoted
     assert not refused["promoted"]
 
 
-def test_a_promotion_is_refused_when_another_is_champion_by_then(promoted: Pipeline) -> None:
+def test_a_promotion_is_refused_when_another_is_champion_by_then(promoted: Context) -> None:
     plan = retraining.begin(promoted, "second", months="2022-01..2022-03")
     version = retraining.candidate(promoted, plan)
     with pytest.raises(Conflict, match="champion is version 1"):
         promote_version(promoted, version, reason="stale", actor="me", replaces=9)
 
 
-def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(promoted: Pipeline) -> None:
+def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(promoted: Context) -> None:
     plan = retraining.begin(promoted, "second", months="2022-01..2022-03", force=True, reason="I insist")
     version = retraining.candidate(promoted, plan)
     verdict = retraining.gate(promoted, plan, version)
@@ -236,25 +236,25 @@ def test_a_promotion_that_broke_off_before_its_record_gets_one_from_the_retry(pr
     assert (entry.incident_id, entry.evidence) == (plan["incident_id"], {"replaces": 1})
 
 
-def test_the_status_tells_what_each_instance_serves(pipeline: Pipeline) -> None:
-    now = pipeline.clock.now()
-    pipeline.instances.beat("a", None, now, now)
-    pipeline.instances.beat("b", 1, now, now, "box-2")
-    assert "instances  a serves no version yet; box-2 (b) serves version 1" in sentences(overview(pipeline))
+def test_the_status_tells_what_each_instance_serves(context: Context) -> None:
+    now = context.clock.now()
+    context.instances.beat("a", None, now, now)
+    context.instances.beat("b", 1, now, now, "box-2")
+    assert "instances  a serves no version yet; box-2 (b) serves version 1" in sentences(overview(context))
 
 
-def test_confirm_waits_for_every_instance(pipeline: Pipeline) -> None:
+def test_confirm_waits_for_every_instance(context: Context) -> None:
     plan = {"incident_id": None, "actor": "me"}
-    now = pipeline.clock.now()
+    now = context.clock.now()
     with pytest.raises(ServiceUnavailable, match="no instance"):
-        retraining.confirm(pipeline, plan, 2, timeout_s=0)
-    pipeline.instances.beat("a", 2, now, now)
-    pipeline.instances.beat("b", 1, now, now, "box-2")
+        retraining.confirm(context, plan, 2, timeout_s=0)
+    context.instances.beat("a", 2, now, now)
+    context.instances.beat("b", 1, now, now, "box-2")
     with pytest.raises(ServiceUnavailable, match=r"box-2 \(b\): 1"):
-        retraining.confirm(pipeline, plan, 2, timeout_s=0)
-    pipeline.instances.beat("b", 2, now, now, "box-2")
-    assert retraining.confirm(pipeline, plan, 2, timeout_s=0)["instances"] == 2
-    silent, late, served = pipeline.ledger.entries()
+        retraining.confirm(context, plan, 2, timeout_s=0)
+    context.instances.beat("b", 2, now, now, "box-2")
+    assert retraining.confirm(context, plan, 2, timeout_s=0)["instances"] == 2
+    silent, late, served = context.ledger.entries()
     assert (silent.kind, silent.evidence) == ("not served", {"instances": {}})
     assert (late.kind, late.evidence) == ("not served", {"instances": {"a": 2, "box-2 (b)": 1}})
     assert (served.kind, served.evidence) == ("served", {"instances": {"a": 2, "box-2 (b)": 2}})

@@ -7,18 +7,18 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import AutoOpsError, Conflict, NoChampion, NotPublished, RegistryUnavailable, SettingsError
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.reports import overview
 from autoops.loop.retrain import retraining
 from autoops.models.registry import PROMOTED_AT, ModelVersion, champion_of
 from autoops.settings import Settings
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import pipeline_in
+from tests.integration.one_process import context_in
 
 
 @pytest.fixture
-def pipeline(tmp_path: Path, settings: Settings, engine: sa.Engine) -> Pipeline:
-    return pipeline_in(tmp_path, settings, engine)
+def context(tmp_path: Path, settings: Settings, engine: sa.Engine) -> Context:
+    return context_in(tmp_path, settings, engine)
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def pipeline(tmp_path: Path, settings: Settings, engine: sa.Engine) -> Pipeline:
     ],
 )
 def test_a_typo_opens_no_incident(
-    pipeline: Pipeline, model: dict[str, object], months: str | None, error: type[AutoOpsError]
+    context: Context, model: dict[str, object], months: str | None, error: type[AutoOpsError]
 ) -> None:
-    changed = pipeline.settings.model.model_copy(update=model)
-    wrong = replace(pipeline, settings=pipeline.settings.model_copy(update={"model": changed}))
+    changed = context.settings.model.model_copy(update=model)
+    wrong = replace(context, settings=context.settings.model_copy(update={"model": changed}))
     with pytest.raises(error):
         retraining.begin(wrong, "run-1", months=months)
-    assert pipeline.ledger.incidents() == []
-    assert pipeline.ledger.entries() == []
+    assert context.ledger.incidents() == []
+    assert context.ledger.entries() == []
 
 
 class TooOld(FakeRegistry):
@@ -47,12 +47,12 @@ class TooOld(FakeRegistry):
 
 
 def test_a_registry_that_no_training_could_end_in_is_told_before_an_incident_is_opened(
-    pipeline: Pipeline, tmp_path: Path
+    context: Context, tmp_path: Path
 ) -> None:
-    wrong = replace(pipeline, registry=TooOld(tmp_path / "registry"))
+    wrong = replace(context, registry=TooOld(tmp_path / "registry"))
     with pytest.raises(RegistryUnavailable, match="upgrade it"):
         retraining.begin(wrong, "run-1")
-    assert pipeline.ledger.incidents() == []
+    assert context.ledger.incidents() == []
 
 
 class WithoutAlias(FakeRegistry):
@@ -62,8 +62,8 @@ class WithoutAlias(FakeRegistry):
         return [ModelVersion(7, "run", {PROMOTED_AT: "2026-01-01T00:00:00+00:00"})]
 
 
-def test_a_lost_alias_is_put_back_and_nothing_is_trained_meanwhile(pipeline: Pipeline, tmp_path: Path) -> None:
-    lost = replace(pipeline, registry=WithoutAlias(tmp_path / "registry"))
+def test_a_lost_alias_is_put_back_and_nothing_is_trained_meanwhile(context: Context, tmp_path: Path) -> None:
+    lost = replace(context, registry=WithoutAlias(tmp_path / "registry"))
     helps = r'autoops promote 7 --reason "\.\.\." puts it back'
     with pytest.raises(NoChampion, match=helps):
         champion_of(lost.registry)

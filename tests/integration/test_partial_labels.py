@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.months import Month, parse_months
 from autoops.storage.predictions import Label
@@ -27,7 +27,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def pipeline(engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Pipeline:
+def context(engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Context:
     return with_champion(tmp_path, worlds["steady"], engine, reference_rows=6_000)
 
 
@@ -50,30 +50,30 @@ def nightly(number: int, held: list[Label]) -> list[Label]:
     return now
 
 
-def decisions(pipeline: Pipeline, world: Path, labelling: Labelling) -> list[dict[str, object]]:
+def decisions(context: Context, world: Path, labelling: Labelling) -> list[dict[str, object]]:
     """Let the champion answer a thousand trips before each check."""
-    attach, held, found = pipeline.log.attach, [], []
+    attach, held, found = context.log.attach, [], []
     for number in range(WINDOWS):
-        pipeline.log.attach = lambda labels, _: held.extend(labels)
-        drive(pipeline, world, APRIL, slice(number * 1_000, (number + 1) * 1_000))
-        pipeline.log.attach = attach
-        pipeline.log.attach(labelling(number, held), pipeline.clock.now())
-        pipeline.clock.advance(hours=1)
-        found.append(drift_check.check(pipeline))
+        context.log.attach = lambda labels, _: held.extend(labels)
+        drive(context, world, APRIL, slice(number * 1_000, (number + 1) * 1_000))
+        context.log.attach = attach
+        context.log.attach(labelling(number, held), context.clock.now())
+        context.clock.advance(hours=1)
+        found.append(drift_check.check(context))
         if found[-1]["decision"] == "open incident":
             break
     return found
 
 
 @pytest.mark.parametrize("labelling", [some, nightly])
-def test_slower_trips_become_an_incident(pipeline: Pipeline, worlds: dict[str, Path], labelling: Labelling) -> None:
-    found = decisions(pipeline, worlds["speed"], labelling)[-1]
+def test_slower_trips_become_an_incident(context: Context, worlds: dict[str, Path], labelling: Labelling) -> None:
+    found = decisions(context, worlds["speed"], labelling)[-1]
     assert found["decision"] == "open incident"
     assert "windows that could judge it alarmed for" in found["because"]
 
 
 @pytest.mark.parametrize("labelling", [some, nightly])
-def test_a_steady_world_opens_none(pipeline: Pipeline, worlds: dict[str, Path], labelling: Labelling) -> None:
-    found = decisions(pipeline, worlds["steady"], labelling)
+def test_a_steady_world_opens_none(context: Context, worlds: dict[str, Path], labelling: Labelling) -> None:
+    found = decisions(context, worlds["steady"], labelling)
     assert len(found) == WINDOWS
-    assert not pipeline.ledger.incidents(unresolved=True)
+    assert not context.ledger.incidents(unresolved=True)

@@ -21,7 +21,7 @@ import uuid_utils
 
 from autoops.alerts.watch import watch
 from autoops.clock import SystemClock
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.label_coverage import LOOKED_THROUGH, coverage_of
 from autoops.loop.data.label_lag import lag_of
 from autoops.loop.data.labelled_log import logged_months, trips_of
@@ -34,7 +34,7 @@ from autoops.settings import Settings
 from autoops.storage import database
 from autoops.storage.predictions import LIVE, Label, Scope
 from tests.conftest import configured, stored_at
-from tests.large_log import SPAN, LargeLog, fill, pipeline_on
+from tests.large_log import SPAN, LargeLog, fill, context_on
 
 WINDOW = 1_000
 STEPS_PER_ROW = 15
@@ -101,21 +101,21 @@ def filled(request: pytest.FixtureRequest, rows: int, tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def before(filled: Database, tmp_path: Path) -> Pipeline:
+def before(filled: Database, tmp_path: Path) -> Context:
     """As it was before the promotion: version 2 has served for long."""
-    return pipeline_on(filled.engine, filled.settings, tmp_path, filled.log, champion=2)
+    return context_on(filled.engine, filled.settings, tmp_path, filled.log, champion=2)
 
 
 @pytest.fixture
-def promoted(filled: Database, tmp_path: Path) -> Pipeline:
+def promoted(filled: Database, tmp_path: Path) -> Context:
     """Version 3 serves again, and no prediction of its new reign has a label yet."""
-    return pipeline_on(filled.engine, filled.settings, tmp_path, filled.log, champion=3)
+    return context_on(filled.engine, filled.settings, tmp_path, filled.log, champion=3)
 
 
-def record(pipeline: Pipeline, prediction_id: str | None, label_id: int | None) -> None:
+def record(context: Context, prediction_id: str | None, label_id: int | None) -> None:
     """A check that ended there."""
-    pipeline.checks.append(
-        model_version=champion_of(pipeline.registry).number,
+    context.checks.append(
+        model_version=champion_of(context.registry).number,
         verdict="no drift",
         alarm=False,
         reason="",
@@ -127,7 +127,7 @@ def record(pipeline: Pipeline, prediction_id: str | None, label_id: int | None) 
     )
 
 
-def test_a_window_reads_a_window(filled: Database, before: Pipeline) -> None:
+def test_a_window_reads_a_window(filled: Database, before: Context) -> None:
     """A check with a day of traffic and labels behind it."""
     champion, scope = champion_of(before.registry), Scope(2, LIVE)
     newest = before.log.latest(scope, 5 * WINDOW)[0].id
@@ -139,7 +139,7 @@ def test_a_window_reads_a_window(filled: Database, before: Pipeline) -> None:
     assert filled.read_by(lambda: lag_of(before, window)) < 20 * WINDOW
 
 
-def test_the_first_check_after_a_promotion_reads_what_came_since(filled: Database, promoted: Pipeline) -> None:
+def test_the_first_check_after_a_promotion_reads_what_came_since(filled: Database, promoted: Context) -> None:
     """Labels of the version before go on to come, and what version 3 answered in its first reign is as long as the
     log."""
     since = int(filled.log.rows * 0.01)
@@ -157,11 +157,11 @@ def test_the_first_check_after_a_promotion_reads_what_came_since(filled: Databas
 
 
 @pytest.mark.parametrize("name", ["ride-1", "nothing"])
-def test_one_prediction_is_found_by_one_lookup(filled: Database, promoted: Pipeline, name: str) -> None:
+def test_one_prediction_is_found_by_one_lookup(filled: Database, promoted: Context, name: str) -> None:
     assert filled.read_by(lambda: promoted.log.find(name)) < 50
 
 
-def test_labels_and_repeats_look_up_their_own_predictions(filled: Database, promoted: Pipeline) -> None:
+def test_labels_and_repeats_look_up_their_own_predictions(filled: Database, promoted: Context) -> None:
     first = promoted.log.labelled_by_request([f"ride-{n}" for n in range(1, 2 * WINDOW, 2)])
     assert len(first) == WINDOW
     assert filled.read_by(lambda: promoted.log.labelled_by_request(list(map(str, first)))) < 20 * WINDOW
@@ -171,14 +171,14 @@ def test_labels_and_repeats_look_up_their_own_predictions(filled: Database, prom
     assert filled.read_by(lambda: promoted.log.append(repeated)) < 20 * WINDOW
 
 
-def test_what_the_log_has_to_train_on_is_read_once(filled: Database, promoted: Pipeline) -> None:
+def test_what_the_log_has_to_train_on_is_read_once(filled: Database, promoted: Context) -> None:
     months: list[Month] = []
     read = filled.read_by(lambda: months.extend(logged_months(promoted)))
     assert (months[0], months[-1]) == (Month(2025, 6), Month(2025, 9))
     assert read < 10 * filled.log.rows
 
 
-def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted: Pipeline) -> None:
+def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted: Context) -> None:
     """More of them than are made a frame at a time."""
     july: list[pd.DataFrame] = []
     tracemalloc.start()
@@ -197,11 +197,11 @@ def test_the_exporter_reads_no_prediction(filled: Database) -> None:
     assert filled.read_by(figures.collect) < 2_000
 
 
-def test_a_round_of_the_watchdog_reads_no_prediction(filled: Database, promoted: Pipeline) -> None:
+def test_a_round_of_the_watchdog_reads_no_prediction(filled: Database, promoted: Context) -> None:
     assert filled.read_by(lambda: watch(promoted, patience_s=0)) < 2_000
 
 
-def test_prune_reads_what_it_deletes(filled: Database, promoted: Pipeline) -> None:
+def test_prune_reads_what_it_deletes(filled: Database, promoted: Context) -> None:
     """The oldest hundredth, with its labels; the last test of this database."""
     before = filled.log.at(0.01)
     pruned: list[Pruned] = []

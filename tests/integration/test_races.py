@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.loop.promote.promotion import promote_version, roll_back
 from autoops.models.registry import CHAMPION
@@ -20,7 +20,7 @@ from autoops.months import Month
 from autoops.settings import Settings
 from tests.bundles import small_training_run
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import drive, pipeline_in
+from tests.integration.one_process import drive, context_in
 
 CHANGE = Month(2022, 4)
 
@@ -58,29 +58,29 @@ def together(*actions: Callable[[], object]) -> list[object]:
         return list(pool.map(done, actions))
 
 
-def test_checks_beside_each_other_judge_once_and_open_one_incident(pipeline: Pipeline, world: Path) -> None:
-    drive(pipeline, world, CHANGE, slice(0, 1_000))
-    drift_check.check(pipeline)
-    drive(pipeline, world, CHANGE, slice(1_000, 2_000))
-    found = together(*[lambda: drift_check.check(pipeline)] * 2)
+def test_checks_beside_each_other_judge_once_and_open_one_incident(context: Context, world: Path) -> None:
+    drive(context, world, CHANGE, slice(0, 1_000))
+    drift_check.check(context)
+    drive(context, world, CHANGE, slice(1_000, 2_000))
+    found = together(*[lambda: drift_check.check(context)] * 2)
     assert sorted(one["verdict"] for one in found) == ["drift", "no new data"]  # type: ignore[index]
-    assert [incident.kind for incident in pipeline.ledger.incidents()] == ["drift", "manual"]
+    assert [incident.kind for incident in context.ledger.incidents()] == ["drift", "manual"]
 
 
 @pytest.fixture
-def versions(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+def versions(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
     """Version 2 has replaced version 1, and version 3 was compared with it."""
     registry = MeetingRegistry(tmp_path / "registry")
-    pipeline = replace(pipeline_in(tmp_path, settings, engine), registry=registry)
+    context = replace(context_in(tmp_path, settings, engine), registry=registry)
     for number in (1, 2, 3):
         registry.register(small_training_run(tmp_path / f"run-{number}"))
-    promote_version(pipeline, 1, reason="first", actor="test")
-    promote_version(pipeline, 2, reason="second", actor="test")
+    promote_version(context, 1, reason="first", actor="test")
+    promote_version(context, 2, reason="second", actor="test")
     registry.meeting = Meeting()
-    return pipeline
+    return context
 
 
-def test_of_a_rollback_and_a_promotion_one_finds_the_champion_gone(versions: Pipeline) -> None:
+def test_of_a_rollback_and_a_promotion_one_finds_the_champion_gone(versions: Context) -> None:
     found = together(
         lambda: roll_back(versions, reason="worse", actor="test", expected=2),
         lambda: promote_version(versions, 3, reason="better", actor="test", replaces=2),

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import Window, live_window
 from autoops.loop.monitor import drift_check
 from autoops.loop.monitor.recovery import withdraw
@@ -22,7 +22,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage import tables
 from autoops.storage.predictions import Label
-from tests.integration.one_process import drive, pipeline_in, with_champion
+from tests.integration.one_process import drive, context_in, with_champion
 
 APRIL = Month(2022, 4)
 
@@ -36,56 +36,56 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Pipeline:
+def context(settings: Settings, engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Context:
     return with_champion(tmp_path, worlds["steady"], engine)
 
 
-def replay(pipeline: Pipeline, worlds: dict[str, Path], *names: str, begin: int = 0) -> list[dict[str, object]]:
+def replay(context: Context, worlds: dict[str, Path], *names: str, begin: int = 0) -> list[dict[str, object]]:
     """A check after each thousand trips."""
     found = []
     for number, name in enumerate(names, begin):
-        drive(pipeline, worlds[name], APRIL, slice(number * 1_000, number * 1_000 + 1_000))
-        found.append(drift_check.check(pipeline))
+        drive(context, worlds[name], APRIL, slice(number * 1_000, number * 1_000 + 1_000))
+        found.append(drift_check.check(context))
     return found
 
 
 def test_an_incident_that_waits_is_over_after_ordinary_windows_in_a_row(
-    pipeline: Pipeline, worlds: dict[str, Path]
+    context: Context, worlds: dict[str, Path]
 ) -> None:
-    opened = replay(pipeline, worlds, "speed", "speed")[-1]
+    opened = replay(context, worlds, "speed", "speed")[-1]
     assert opened["decision"] == "open incident"
     later: list[dict[str, object]] = []
     while len(later) < 3 or any(found["alarm"] for found in later[-3:]):
         assert [found["recovered"] for found in later] == [[]] * len(later)
-        later += replay(pipeline, worlds, "steady", begin=3 + len(later))
+        later += replay(context, worlds, "steady", begin=3 + len(later))
     assert later[-1]["recovered"] == [opened["incident_id"]]
-    incident = pipeline.ledger.incident(opened["incident_id"])
+    incident = context.ledger.incident(opened["incident_id"])
     assert incident.status == "closed"
     assert incident.outcome.startswith("recovered: the last 3 windows, of trips from 2022-04-")
-    assert pipeline.ledger.entries(incident_id=incident.id)[-1].actor == "drift_monitor"
+    assert context.ledger.entries(incident_id=incident.id)[-1].actor == "drift_monitor"
 
 
-def test_an_alarm_in_between_keeps_it_open(pipeline: Pipeline, worlds: dict[str, Path]) -> None:
-    replay(pipeline, worlds, "speed", "speed")
-    replay(pipeline, worlds, "steady", "steady", "speed", "steady", begin=3)
-    assert [one.status for one in pipeline.ledger.incidents() if one.kind == "drift"] == ["waiting_for_data"]
+def test_an_alarm_in_between_keeps_it_open(context: Context, worlds: dict[str, Path]) -> None:
+    replay(context, worlds, "speed", "speed")
+    replay(context, worlds, "steady", "steady", "speed", "steady", begin=3)
+    assert [one.status for one in context.ledger.incidents() if one.kind == "drift"] == ["waiting_for_data"]
 
 
-def test_what_a_retraining_has_taken_up_stays_open(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
-    incident = replay(pipeline, worlds, "speed", "speed")[-1]["incident_id"]
-    pipeline.ledger.claim(incident, retraining.ACTION, "somebody")
-    assert [found["recovered"] for found in replay(pipeline, worlds, *["steady"] * 3, begin=3)] == [[], [], []]
+def test_what_a_retraining_has_taken_up_stays_open(context: Context, worlds: dict[str, Path], tmp_path: Path) -> None:
+    incident = replay(context, worlds, "speed", "speed")[-1]["incident_id"]
+    context.ledger.claim(incident, retraining.ACTION, "somebody")
+    assert [found["recovered"] for found in replay(context, worlds, *["steady"] * 3, begin=3)] == [[], [], []]
 
 
 def test_what_had_alarmed_is_not_forgotten_while_it_waits(
     settings: Settings, engine: sa.Engine, tmp_path: Path
 ) -> None:
     """Without labels nobody knows that the error is what it was, however many windows there are."""
-    pipeline, begin = pipeline_in(tmp_path, settings, engine), APRIL.starts_at
-    incident = pipeline.ledger.open_incident(
+    context, begin = context_in(tmp_path, settings, engine), APRIL.starts_at
+    incident = context.ledger.open_incident(
         "drift", "loss", actor="test", model_version=1, holds_from=begin, evidence_until=begin + timedelta(hours=1)
     )
-    pipeline.ledger.set_status(incident, "waiting_for_data", "not out", actor="test")
+    context.ledger.set_status(incident, "waiting_for_data", "not out", actor="test")
     windows = [
         {
             "checked_at": begin + timedelta(hours=hour),
@@ -101,38 +101,36 @@ def test_what_had_alarmed_is_not_forgotten_while_it_waits(
     ]
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.checks), windows)
-    assert withdraw(pipeline, ModelVersion(1, "run"), "test") == []
+    assert withdraw(context, ModelVersion(1, "run"), "test") == []
 
 
-def test_how_late_labels_are_stands_with_the_check_and_in_the_status(
-    pipeline: Pipeline, worlds: dict[str, Path]
-) -> None:
+def test_how_late_labels_are_stands_with_the_check_and_in_the_status(context: Context, worlds: dict[str, Path]) -> None:
     labels = []
-    with _labels_held_back(pipeline, labels):
-        drive(pipeline, worlds["steady"], APRIL, slice(0, 1_000))
-    pipeline.clock.advance(seconds=3 * 3600)
-    pipeline.log.attach(labels[:250], pipeline.clock.now())
-    found = drift_check.check(pipeline)
+    with _labels_held_back(context, labels):
+        drive(context, worlds["steady"], APRIL, slice(0, 1_000))
+    context.clock.advance(seconds=3 * 3600)
+    context.log.attach(labels[:250], context.clock.now())
+    found = drift_check.check(context)
     told = "25% of 1000 predictions are labelled; labels came 3.0 hours after the prediction in the median; loss is "
     assert found["labels"].startswith(told)
-    kept = pipeline.checks.latest()[0].report["labels"]
+    kept = context.checks.latest()[0].report["labels"]
     assert (kept["share"], kept["delay_s"]) == (0.25, 3 * 3600)
     assert kept["behind_s"] > timedelta(hours=12).total_seconds(), "a thousand of these trips take days"
-    assert f"labels     {found['labels']}" in sentences(overview(pipeline))
+    assert f"labels     {found['labels']}" in sentences(overview(context))
 
 
-def test_windows_never_share_rows_nor_mix_versions(pipeline: Pipeline, worlds: dict[str, Path]) -> None:
-    pipeline.registry.register(replace(pipeline.registry.runs[1], bundle=pipeline.registry.bundle_of(1)))
+def test_windows_never_share_rows_nor_mix_versions(context: Context, worlds: dict[str, Path]) -> None:
+    context.registry.register(replace(context.registry.runs[1], bundle=context.registry.bundle_of(1)))
     windows, labels = [], []
     for number, version in enumerate((1, 1, 2, 2, 1)):
-        if champion_of(pipeline.registry).number != version:
-            pipeline.clock.advance(seconds=60)
-            promote_version(pipeline, version, reason="by turns", actor="me")
-        with _labels_held_back(pipeline, labels):
-            drive(pipeline, worlds["steady"], APRIL, slice(number * 1_500, number * 1_500 + 1_500))
-        pipeline.log.attach(labels[::2], pipeline.clock.now())
+        if champion_of(context.registry).number != version:
+            context.clock.advance(seconds=60)
+            promote_version(context, version, reason="by turns", actor="me")
+        with _labels_held_back(context, labels):
+            drive(context, worlds["steady"], APRIL, slice(number * 1_500, number * 1_500 + 1_500))
+        context.log.attach(labels[::2], context.clock.now())
         del labels[::2]
-        windows.append(_judged(pipeline))
+        windows.append(_judged(context))
     for judged, version in zip(windows, (1, 1, 2, 2, 1), strict=True):
         rows = [*judged.logged, *(row.logged for row in judged.labelled)]
         assert {row.model_version for row in rows} == {version}
@@ -142,19 +140,19 @@ def test_windows_never_share_rows_nor_mix_versions(pipeline: Pipeline, worlds: d
     assert len(set(truths)) == len(truths) == 2_000
 
 
-def _judged(pipeline: Pipeline) -> Window:
+def _judged(context: Context) -> Window:
     """The window that a check is about to judge, as far as it has rows enough."""
-    window = live_window(pipeline, champion_of(pipeline.registry), 1_000)
-    assert drift_check.check(pipeline)["verdict"] in ("drift", "no drift")
-    left = live_window(pipeline, champion_of(pipeline.registry), 1_000)
+    window = live_window(context, champion_of(context.registry), 1_000)
+    assert drift_check.check(context)["verdict"] in ("drift", "no drift")
+    left = live_window(context, champion_of(context.registry), 1_000)
     assert not {row.id for row in window.logged} & {row.id for row in left.logged}
     enough = {name: getattr(window, name) for name in ("logged", "labelled") if len(getattr(window, name)) >= 1_000}
     return replace(window, **({"logged": [], "labelled": []} | enough))
 
 
 @contextmanager
-def _labels_held_back(pipeline: Pipeline, held: list[Label]) -> Iterator[None]:
-    attach = pipeline.log.attach
-    pipeline.log.attach = lambda labels, _: held.extend(labels)
+def _labels_held_back(context: Context, held: list[Label]) -> Iterator[None]:
+    attach = context.log.attach
+    context.log.attach = lambda labels, _: held.extend(labels)
     yield
-    pipeline.log.attach = attach
+    context.log.attach = attach

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from autoops.errors import Conflict, RegistryUnavailable
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
 from autoops.loop.incidents.recent_actions import rolled_back_at
 from autoops.loop.monitor import drift_check
@@ -24,7 +24,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import SMALL, drive, pipeline_in, prepared, publish, retrain, with_champion
+from tests.integration.one_process import SMALL, drive, context_in, prepared, publish, retrain, with_champion
 
 APRIL, MAY = Month(2022, 4), Month(2022, 5)
 WINDOW = 1_000
@@ -42,34 +42,34 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def context(settings: Settings, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
-    return pipeline_in(tmp_path, load_settings(CONFIG), engine)
+    return context_in(tmp_path, load_settings(CONFIG), engine)
 
 
 @pytest.fixture
-def mistaken(engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Pipeline:
+def mistaken(engine: sa.Engine, worlds: dict[str, Path], tmp_path: Path) -> Context:
     """Version 2 was fitted on a slow month, and forced."""
 
-    def build(directory: Path, engine: sa.Engine) -> Pipeline:
-        pipeline = with_champion(directory, worlds["steady"], engine)
+    def build(directory: Path, engine: sa.Engine) -> Context:
+        context = with_champion(directory, worlds["steady"], engine)
         publish(worlds["speed"], directory, "2022-04")
-        pipeline.clock.advance(hours=1)
-        assert retrain(pipeline, "mistake", months="2022-04", force=True, reason="I insist")["promoted"]
-        return pipeline
+        context.clock.advance(hours=1)
+        assert retrain(context, "mistake", months="2022-04", force=True, reason="I insist")["promoted"]
+        return context
 
     return prepared(("mistaken", worlds["steady"]), build, tmp_path, engine)
 
 
-def window(pipeline: Pipeline, world: Path, number: int) -> dict[str, object]:
+def window(context: Context, world: Path, number: int) -> dict[str, object]:
     """Lets the champion answer so many trips of May, and checks."""
-    drive(pipeline, world, MAY, slice(number * WINDOW, (number + 1) * WINDOW))
-    pipeline.clock.advance(hours=1)
-    return drift_check.check(pipeline)
+    drive(context, world, MAY, slice(number * WINDOW, (number + 1) * WINDOW))
+    context.clock.advance(hours=1)
+    return drift_check.check(context)
 
 
 def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
-    mistaken: Pipeline, worlds: dict[str, Path]
+    mistaken: Context, worlds: dict[str, Path]
 ) -> None:
     standing = mistaken.ledger.open_incident("drift", "odd", actor="test", model_version=2)
     found = window(mistaken, worlds["steady"], 0)
@@ -89,7 +89,7 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
 
 
 def test_a_version_that_is_replaced_while_it_is_judged_is_not_rolled_back(
-    mistaken: Pipeline, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    mistaken: Context, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = drift_check.verdict_on
 
@@ -106,7 +106,7 @@ def test_a_version_that_is_replaced_while_it_is_judged_is_not_rolled_back(
 
 
 def test_what_was_rolled_back_stays_out_and_no_retraining_follows_for_the_cool_down(
-    mistaken: Pipeline, worlds: dict[str, Path]
+    mistaken: Context, worlds: dict[str, Path]
 ) -> None:
     window(mistaken, worlds["steady"], 0)
     plan = retraining.begin(mistaken, "again", months="2022-04")
@@ -124,36 +124,36 @@ def test_what_was_rolled_back_stays_out_and_no_retraining_follows_for_the_cool_d
 
 
 def test_a_promotion_that_proves_right_is_watched_no_longer(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
+    retrain(context, "first")
     publish(worlds["speed"], tmp_path, "2022-04")
-    assert retrain(pipeline, "second", months="2022-04", force=True)["promoted"]
-    assert window(pipeline, worlds["speed"], 0)["decision"] != "roll back"
-    (over,) = pipeline.ledger.entries(kind=post_promotion.OVER)
+    assert retrain(context, "second", months="2022-04", force=True)["promoted"]
+    assert window(context, worlds["speed"], 0)["decision"] != "roll back"
+    (over,) = context.ledger.entries(kind=post_promotion.OVER)
     assert "proved right" in over.reason
-    window(pipeline, worlds["speed"], 1)
-    assert len(pipeline.ledger.entries(kind=COMPARED)) == 1
+    window(context, worlds["speed"], 1)
+    assert len(context.ledger.entries(kind=COMPARED)) == 1
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.study) for seed in range(1, 4))])
-def test_a_version_as_good_as_the_last_is_not_rolled_back(pipeline: Pipeline, tmp_path: Path, seed: int) -> None:
+def test_a_version_as_good_as_the_last_is_not_rolled_back(context: Context, tmp_path: Path, seed: int) -> None:
     world = tmp_path / "world"
     write_sample(world, parse_months("2022-01..2022-05"), trips_per_month=5_000, seed=100 + seed)
     publish(world, tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
+    retrain(context, "first")
     publish(world, tmp_path, "2022-04")
-    assert retrain(pipeline, "second", force=True)["promoted"]
+    assert retrain(context, "second", force=True)["promoted"]
     for number in range(4):
-        assert window(pipeline, world, number)["decision"] != "roll back"
-    looks = [entry.evidence["verdict"] for entry in pipeline.ledger.entries(kind=COMPARED)]
+        assert window(context, world, number)["decision"] != "roll back"
+    looks = [entry.evidence["verdict"] for entry in context.ledger.entries(kind=COMPARED)]
     assert looks[0] is not None
     assert looks[2:3] in ([], [None]), "the second look came at twice the rows, and the next at four times"
-    assert champion_of(pipeline.registry).number == 2
+    assert champion_of(context.registry).number == 2
 
 
-def test_too_few_labels_are_left_for_later(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+def test_too_few_labels_are_left_for_later(mistaken: Context, worlds: dict[str, Path]) -> None:
     drive(mistaken, worlds["steady"], MAY, slice(0, 400))
     assert drift_check.check(mistaken)["verdict"] == "not enough data"
     assert mistaken.ledger.entries(kind=COMPARED) == []
@@ -161,7 +161,7 @@ def test_too_few_labels_are_left_for_later(mistaken: Pipeline, worlds: dict[str,
     assert drift_check.check(mistaken)["decision"] == "roll back"
 
 
-def test_trips_count_once_where_a_window_waits_to_be_full(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+def test_trips_count_once_where_a_window_waits_to_be_full(mistaken: Context, worlds: dict[str, Path]) -> None:
     """The version's own windows are larger than those that are asked for now."""
     drift = mistaken.settings.drift.model_copy(update={"window_size": 100})
     smaller = replace(mistaken, settings=mistaken.settings.model_copy(update={"drift": drift}))
@@ -184,7 +184,7 @@ class Lame(FakeRegistry):
         super().set_alias(alias, number)
 
 
-def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Context, worlds: dict[str, Path]) -> None:
     lame = Lame(mistaken.registry.directory)
     vars(lame).update(vars(mistaken.registry))
     broken = replace(mistaken, registry=lame)
@@ -196,9 +196,9 @@ def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Pip
     assert window(broken, worlds["steady"], 2)["decision"] == "roll back"
 
 
-@pytest.mark.parametrize("finish", [drift_check.check, lambda pipeline: roll_back(pipeline, reason="?", actor="me")])
+@pytest.mark.parametrize("finish", [drift_check.check, lambda context: roll_back(context, reason="?", actor="me")])
 def test_a_rollback_that_broke_off_before_its_record_gets_one(
-    mistaken: Pipeline, finish: Callable[[Pipeline], object]
+    mistaken: Context, finish: Callable[[Context], object]
 ) -> None:
     standing = mistaken.ledger.open_incident("drift", "odd", actor="test", model_version=2)
     mistaken.registry.tag(2, {ROLLED_BACK: "worse"})
@@ -213,7 +213,7 @@ def test_a_rollback_that_broke_off_before_its_record_gets_one(
 
 
 def test_a_rollback_by_itself_that_broke_off_pages_and_cools_down_all_the_same(
-    mistaken: Pipeline, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    mistaken: Context, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = mistaken.ledger.record
 
@@ -234,7 +234,7 @@ def test_a_rollback_by_itself_that_broke_off_pages_and_cools_down_all_the_same(
     assert [page.model_version for page in mistaken.ledger.entries(kind=PAGE)] == [2]
 
 
-def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Context, worlds: dict[str, Path]) -> None:
     drive(mistaken, worlds["steady"], APRIL, slice(0, 1_000))
     assert drift_check.check(mistaken)["decision"] != "roll back"
     (entry,) = mistaken.ledger.entries(kind=COMPARED)
@@ -242,15 +242,15 @@ def test_trips_that_a_version_was_fitted_on_tell_nothing(mistaken: Pipeline, wor
     assert "not compared with version 1 yet" in entry.reason
 
 
-def test_a_first_version_is_not_watched(pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path) -> None:
+def test_a_first_version_is_not_watched(context: Context, worlds: dict[str, Path], tmp_path: Path) -> None:
     publish(worlds["steady"], tmp_path, "2022-01..2022-03")
-    retrain(pipeline, "first")
-    drive(pipeline, worlds["steady"], MAY, slice(0, WINDOW))
-    drift_check.check(pipeline)
-    assert pipeline.ledger.entries(kind=COMPARED) == []
+    retrain(context, "first")
+    drive(context, worlds["steady"], MAY, slice(0, WINDOW))
+    drift_check.check(context)
+    assert context.ledger.entries(kind=COMPARED) == []
 
 
-def test_where_the_previous_version_is_gone_the_watch_ends(mistaken: Pipeline, worlds: dict[str, Path]) -> None:
+def test_where_the_previous_version_is_gone_the_watch_ends(mistaken: Context, worlds: dict[str, Path]) -> None:
     (mistaken.registry.bundle_of(1) / "model.onnx").unlink()
     for cached in mistaken.model_cache.glob("1-*/model.onnx"):
         cached.unlink()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from autoops.errors import Conflict, NotPublished, SourceUnavailable
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
 from autoops.loop.monitor import actions, drift_check
 from autoops.loop.monitor.preview import preview, sentences
@@ -27,10 +27,10 @@ CHANGE = Month(2022, 4)
 
 
 @pytest.fixture
-def undecided(engine: sa.Engine, world: Path, tmp_path: Path) -> Pipeline:
+def undecided(engine: sa.Engine, world: Path, tmp_path: Path) -> Context:
     """Version 2 knows April, and the week held out is too little for a gate that wants 2,000 rows."""
 
-    def build(directory: Path, engine: sa.Engine) -> Pipeline:
+    def build(directory: Path, engine: sa.Engine) -> Context:
         careful = setting(with_champion(directory, world, engine), "gate", min_rows=2_000)
         publish(world, directory, "2022-04")
         outcome = retrain(careful, "second", reason="by hand")
@@ -41,11 +41,11 @@ def undecided(engine: sa.Engine, world: Path, tmp_path: Path) -> Pipeline:
     return prepared(("undecided", world), build, tmp_path, engine)
 
 
-def of_kind(pipeline: Pipeline, kind: str) -> list[Incident]:
-    return [incident for incident in pipeline.ledger.incidents() if incident.kind == kind]
+def of_kind(context: Context, kind: str) -> list[Incident]:
+    return [incident for incident in context.ledger.incidents() if incident.kind == kind]
 
 
-def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Context, world: Path, tmp_path: Path) -> None:
     thrifty = setting(undecided, "training", most_per_week=0)
     assert drift_check.check(thrifty)["actionable"] == []
     assert "0 have come in since" in preview(thrifty)["calendar"][0]["because"]
@@ -82,7 +82,7 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Pipelin
     assert "airflow took the challenger that waited to the gate again: on 2022-04, 2022-05" in told
 
 
-def test_many_checks_at_a_time_open_one(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_many_checks_at_a_time_open_one(undecided: Context, world: Path, tmp_path: Path) -> None:
     publish(world, tmp_path, "2022-05..2022-09")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: actions.open_due(undecided), range(16)))
@@ -95,7 +95,7 @@ def test_many_checks_at_a_time_open_one(undecided: Pipeline, world: Path, tmp_pa
 
 
 def test_a_second_look_ends_where_it_would_settle_nothing_any_more(
-    undecided: Pipeline, world: Path, tmp_path: Path
+    undecided: Context, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-05")
     (incident_id,) = drift_check.check(undecided)["actionable"]
@@ -107,7 +107,7 @@ def test_a_second_look_ends_where_it_would_settle_nothing_any_more(
     assert outcome == "void: version 2 was compared with version 1, and champion is version 3 by now"
 
 
-def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Context, world: Path, tmp_path: Path) -> None:
     careful = setting(undecided, "training", approval=True)
     publish(world, tmp_path, "2022-05")
     freeze.freeze(careful, reason="election day", actor="cli:ann")
@@ -123,7 +123,7 @@ def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Pipeline
     assert champion_of(careful.registry).number == 2
 
 
-def test_a_quarantined_month_brings_no_days(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_a_quarantined_month_brings_no_days(undecided: Context, world: Path, tmp_path: Path) -> None:
     write_sample(tmp_path / "published", [Month(2022, 5)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
     (incident_id,) = drift_check.check(undecided)["actionable"]
     with pytest.raises(NotPublished, match="the second look waits for"):
@@ -132,7 +132,7 @@ def test_a_quarantined_month_brings_no_days(undecided: Pipeline, world: Path, tm
     assert undecided.ledger.incident(incident_id).status == "waiting_for_data"
 
 
-def test_after_the_last_look_nobody_comes_back(undecided: Pipeline, world: Path, tmp_path: Path) -> None:
+def test_after_the_last_look_nobody_comes_back(undecided: Context, world: Path, tmp_path: Path) -> None:
     first = undecided.ledger.entries(kind="gate", model_version=2)[-1]
     for look in (2, 3):
         undecided.ledger.record(
@@ -152,76 +152,76 @@ def test_after_the_last_look_nobody_comes_back(undecided: Pipeline, world: Path,
 
 
 def test_an_old_champion_is_compared_with_newer_months_once_a_while(
-    pipeline: Pipeline, world: Path, tmp_path: Path
+    context: Context, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-05")
-    assert drift_check.check(pipeline)["actionable"] == []
+    assert drift_check.check(context)["actionable"] == []
     publish(world, tmp_path, "2022-06")
-    assert "refresh: open incident" in sentences(preview(pipeline))[-1]
-    (incident_id,) = drift_check.check(pipeline)["actionable"]
-    incident = pipeline.ledger.incident(incident_id)
+    assert "refresh: open incident" in sentences(preview(context))[-1]
+    (incident_id,) = drift_check.check(context)["actionable"]
+    incident = context.ledger.incident(incident_id)
     assert (incident.kind, incident.model_version) == ("refresh", 1)
     assert incident.reason == "the champion was trained until 2022-03, and 2022-06 is at hand"
 
-    plan = retraining.begin(pipeline, "fresh", incident_id=incident_id)
+    plan = retraining.begin(context, "fresh", incident_id=incident_id)
     assert (plan["months"], plan["trigger"]) == (["2022-04", "2022-05", "2022-06"], "refresh")
-    version = retraining.candidate(pipeline, plan)
-    verdict = retraining.gate(pipeline, plan, version)
+    version = retraining.candidate(context, plan)
+    verdict = retraining.gate(context, plan, version)
     assert verdict["decision"] == "promote", "the world has changed since"
     refused = {"promoted": False, "version": version, "reason": "a person said no"}
-    retraining.close(pipeline, plan, refused)
-    told = page(explain(pipeline, incident_id))
+    retraining.close(context, plan, refused)
+    told = page(explain(context, incident_id))
     assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
     assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
     publish(world, tmp_path, "2022-07..2022-08")
-    assert drift_check.check(pipeline)["actionable"] == []
-    assert "due with 2022-09" in preview(pipeline)["calendar"][0]["because"]
+    assert drift_check.check(context)["actionable"] == []
+    assert "due with 2022-09" in preview(context)["calendar"][0]["because"]
     publish(world, tmp_path, "2022-09")
-    (again,) = drift_check.check(pipeline)["actionable"]
-    assert retrain(pipeline, "fresher", incident_id=again)["promoted"]
-    assert "due with 2022-12" in preview(pipeline)["calendar"][0]["because"]
+    (again,) = drift_check.check(context)["actionable"]
+    assert retrain(context, "fresher", incident_id=again)["promoted"]
+    assert "due with 2022-12" in preview(context)["calendar"][0]["because"]
 
 
 def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
-    pipeline: Pipeline, world: Path, tmp_path: Path
+    context: Context, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-05")
     write_sample(tmp_path / "published", [Month(2022, 6)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
-    assert drift_check.check(pipeline)["actionable"] == []
-    assert of_kind(pipeline, "refresh") == []
-    (quarantined,) = pipeline.ledger.entries(kind="quarantined")
+    assert drift_check.check(context)["actionable"] == []
+    assert of_kind(context, "refresh") == []
+    (quarantined,) = context.ledger.entries(kind="quarantined")
     assert quarantined.evidence["month"] == "2022-06"
-    assert drift_check.check(pipeline)["actionable"] == []
+    assert drift_check.check(context)["actionable"] == []
 
 
 def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(
-    pipeline: Pipeline, world: Path, tmp_path: Path
+    context: Context, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-06")
-    assert drift_check.check(setting(pipeline, "training", refresh_months=0))["actionable"] == []
-    assert drift_check.check(setting(pipeline, "training", most_per_week=0))["actionable"] == []
-    freeze.freeze(pipeline, reason="election day", actor="cli:ann")
-    assert drift_check.check(pipeline)["actionable"] == []
-    assert of_kind(pipeline, "refresh") == []
-    freeze.unfreeze(pipeline, reason="over", actor="cli:ann")
-    (incident_id,) = drift_check.check(pipeline)["actionable"]
-    retraining.begin(pipeline, "fresh", incident_id=incident_id)
-    assert pipeline.ledger.entries(incident_id=incident_id, kind="retraining begun")[0].evidence["automatic"]
+    assert drift_check.check(setting(context, "training", refresh_months=0))["actionable"] == []
+    assert drift_check.check(setting(context, "training", most_per_week=0))["actionable"] == []
+    freeze.freeze(context, reason="election day", actor="cli:ann")
+    assert drift_check.check(context)["actionable"] == []
+    assert of_kind(context, "refresh") == []
+    freeze.unfreeze(context, reason="over", actor="cli:ann")
+    (incident_id,) = drift_check.check(context)["actionable"]
+    retraining.begin(context, "fresh", incident_id=incident_id)
+    assert context.ledger.entries(incident_id=incident_id, kind="retraining begun")[0].evidence["automatic"]
 
-    other = pipeline.ledger.open_incident("refresh", "old", actor="test", model_version=7)
-    assert drift_check.check(pipeline)["actionable"] == []
-    assert pipeline.ledger.incident(other).outcome == "void: version 7 is champion no more"
+    other = context.ledger.open_incident("refresh", "old", actor="test", model_version=7)
+    assert drift_check.check(context)["actionable"] == []
+    assert context.ledger.incident(other).outcome == "void: version 7 is champion no more"
 
 
 def test_a_source_that_is_away_costs_the_refresh_and_not_the_check(
-    pipeline: Pipeline, world: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    context: Context, world: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Away(DirectorySource):
         def published(self) -> list[Month]:
             raise SourceUnavailable("no answer")
 
     publish(world, tmp_path, "2022-04..2022-06")
-    found = drift_check.check(replace(pipeline, source=Away(tmp_path / "published")))
+    found = drift_check.check(replace(context, source=Away(tmp_path / "published")))
     assert found["actionable"] == []
     assert "no answer" in caplog.text
-    assert drift_check.check(pipeline)["actionable"]
+    assert drift_check.check(context)["actionable"]

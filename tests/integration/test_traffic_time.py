@@ -7,14 +7,14 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.drift.verdict import DetectorName, DetectorResult, DriftVerdict
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.traffic_time import KEY, traffic_at
 from autoops.loop.decide import policy
 from autoops.loop.incidents.recent_actions import lately, rolled_back_at
 from autoops.loop.incidents.response import decision_on
 from autoops.models.registry import ModelVersion
 from autoops.settings import Settings
-from tests.integration.one_process import pipeline_in
+from tests.integration.one_process import context_in
 
 BEGAN = datetime(2022, 5, 1, tzinfo=UTC)
 CHAMPION = ModelVersion(1, "run")
@@ -23,8 +23,8 @@ LATE = pytest.mark.parametrize("late_days", [0, 60])
 
 
 @pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
-    return pipeline_in(tmp_path, settings, engine)
+def context(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
+    return context_in(tmp_path, settings, engine)
 
 
 def alarm(day: int, detector: DetectorName, finding: str, late_days: int = 0) -> DriftVerdict:
@@ -34,10 +34,10 @@ def alarm(day: int, detector: DetectorName, finding: str, late_days: int = 0) ->
     return DriftVerdict("drift", True, "", 1_000, 1_000, (), (result,), begin, begin + DAY)
 
 
-def check(pipeline: Pipeline, day: int, verdict: DriftVerdict) -> policy.Decision:
+def check(context: Context, day: int, verdict: DriftVerdict) -> policy.Decision:
     """Record a window of the day, at the end of which traffic stands, and decide."""
-    pipeline.clock.advance(seconds=60)
-    pipeline.checks.append(
+    context.clock.advance(seconds=60)
+    context.checks.append(
         model_version=1,
         verdict=verdict.verdict,
         alarm=verdict.alarm,
@@ -46,54 +46,54 @@ def check(pipeline: Pipeline, day: int, verdict: DriftVerdict) -> policy.Decisio
         event_until=verdict.event_until,
         report=verdict.to_json() | {KEY: (BEGAN + (day + 1) * DAY).isoformat()},
     )
-    return decision_on(pipeline, CHAMPION, verdict)
+    return decision_on(context, CHAMPION, verdict)
 
 
 @LATE
-def test_the_cool_down_after_another_incident_is_as_long_as_it_says(pipeline: Pipeline, late_days: int) -> None:
+def test_the_cool_down_after_another_incident_is_as_long_as_it_says(context: Context, late_days: int) -> None:
     for day in (0, 1):
-        decision = check(pipeline, day, alarm(day, "data drift", "data drift"))
+        decision = check(context, day, alarm(day, "data drift", "data drift"))
     assert decision.action == "open incident"
     span = {"holds_from": decision.holds_from, "evidence_until": decision.evidence_until}
-    incident = pipeline.ledger.open_incident("drift", "moved", actor="test", model_version=1, **span)
-    pipeline.ledger.close(incident, "void", actor="test")
-    decisions = {day: check(pipeline, day, alarm(day, "loss", "trips take longer", late_days)) for day in range(2, 12)}
+    incident = context.ledger.open_incident("drift", "moved", actor="test", model_version=1, **span)
+    context.ledger.close(incident, "void", actor="test")
+    decisions = {day: check(context, day, alarm(day, "loss", "trips take longer", late_days)) for day in range(2, 12)}
     assert decisions[3].action == "cool down"
     assert next(day for day, one in decisions.items() if one.action == "open incident") == 6, "it began with day 0"
 
 
 @LATE
-def test_a_rollback_holds_retrainings_up_for_the_cool_down(pipeline: Pipeline, late_days: int) -> None:
-    check(pipeline, 0, alarm(0, "loss", "larger errors", late_days))
+def test_a_rollback_holds_retrainings_up_for_the_cool_down(context: Context, late_days: int) -> None:
+    check(context, 0, alarm(0, "loss", "larger errors", late_days))
     evidence = {"restored": 1, "event_until": (BEGAN + (1 - late_days) * DAY).isoformat()}
-    pipeline.ledger.record("rolled back", "worse", actor="test", model_version=2, evidence=evidence)
-    assert rolled_back_at(pipeline) == BEGAN + DAY
+    context.ledger.record("rolled back", "worse", actor="test", model_version=2, evidence=evidence)
+    assert rolled_back_at(context) == BEGAN + DAY
     held = {}
     for day in range(1, 9):
-        check(pipeline, day, alarm(day, "loss", "larger errors", late_days))
-        held[day] = policy.remedy(True, None, lately(pipeline, pipeline.ledger.incidents()), 7, 2).action
+        check(context, day, alarm(day, "loss", "larger errors", late_days))
+        held[day] = policy.remedy(True, None, lately(context, context.ledger.incidents()), 7, 2).action
     assert [day for day, action in held.items() if action == "cool down"] == [1, 2, 3, 4, 5, 6]
 
 
 @LATE
-def test_retrainings_of_one_week_count_however_old_their_evidence_is(pipeline: Pipeline, late_days: int) -> None:
+def test_retrainings_of_one_week_count_however_old_their_evidence_is(context: Context, late_days: int) -> None:
     for day in (0, 1):
-        check(pipeline, day, alarm(day, "loss", "larger errors", late_days))
+        check(context, day, alarm(day, "loss", "larger errors", late_days))
         until = BEGAN + (day + 1 - late_days) * DAY
-        incident = pipeline.ledger.open_incident("drift", "slow", actor="test", model_version=1, evidence_until=until)
+        incident = context.ledger.open_incident("drift", "slow", actor="test", model_version=1, evidence_until=until)
         for _ in range(2):
-            pipeline.ledger.record(
+            context.ledger.record(
                 "retraining begun", "slow", actor="test", incident_id=incident, evidence={"automatic": True}
             )
-    found = lately(pipeline, pipeline.ledger.incidents())
+    found = lately(context, context.ledger.incidents())
     assert sorted(found.retrained_at) == [BEGAN + DAY, BEGAN + 2 * DAY]
     assert policy.remedy(True, None, found, 7, 2).action == "page"
 
 
-def test_a_check_without_its_traffic_time_is_of_an_older_release(pipeline: Pipeline) -> None:
-    assert traffic_at(pipeline, pipeline.clock.now()) is None
+def test_a_check_without_its_traffic_time_is_of_an_older_release(context: Context) -> None:
+    assert traffic_at(context, context.clock.now()) is None
     until = BEGAN + 3 * DAY
-    pipeline.checks.append(
+    context.checks.append(
         model_version=1, verdict="drift", alarm=True, reason="", event_from=BEGAN, event_until=until, report={}
     )
-    assert traffic_at(pipeline, pipeline.clock.now()) == until
+    assert traffic_at(context, context.clock.now()) == until

@@ -11,7 +11,7 @@ from autoops.errors import DataError, NotPublished
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of, labelled_until, logged_months, trips_of
 from autoops.loop.monitor import drift_check
 from autoops.loop.retrain import retraining
@@ -36,82 +36,82 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Pipeline:
+def context(settings: Settings, engine: sa.Engine, tmp_path: Path, world: Path) -> Context:
     """Trains on the log; its first champion cannot have done so."""
     built = with_champion(tmp_path, world, engine, source="log")
     assert champion_of(built.registry).tags["training_source"] == "months"
     return built
 
 
-def training_on(pipeline: Pipeline, source: str) -> Pipeline:
-    training = pipeline.settings.training.model_copy(update={"source": source})
-    return replace(pipeline, settings=pipeline.settings.model_copy(update={"training": training}))
+def training_on(context: Context, source: str) -> Context:
+    training = context.settings.training.model_copy(update={"source": source})
+    return replace(context, settings=context.settings.model_copy(update={"training": training}))
 
 
-def test_drift_is_healed_without_any_publication(pipeline: Pipeline, world: Path) -> None:
+def test_drift_is_healed_without_any_publication(context: Context, world: Path) -> None:
     actionable: list[int] = []
     for start in range(0, 4_000, 1_000):
-        drive(pipeline, world, APRIL, slice(start, start + 1_000))
-        actionable += drift_check.check(pipeline)["actionable"]
+        drive(context, world, APRIL, slice(start, start + 1_000))
+        actionable += drift_check.check(context)["actionable"]
     (incident_id,) = actionable
-    plan = retraining.begin(pipeline, "second", incident_id=incident_id)
+    plan = retraining.begin(context, "second", incident_id=incident_id)
     assert (plan["months"], plan["logged"]) == (["2022-04"], ["2022-04"])
-    assert retraining.ingest(pipeline, plan) == {}
-    version = retraining.candidate(pipeline, plan)
-    verdict = retraining.gate(pipeline, plan, version)
+    assert retraining.ingest(context, plan) == {}
+    version = retraining.candidate(context, plan)
+    verdict = retraining.gate(context, plan, version)
     assert verdict["decision"] == "promote"
     assert verdict["days"] == 7
-    assert retraining.promote(pipeline, plan, version, verdict)["promoted"]
+    assert retraining.promote(context, plan, version, verdict)["promoted"]
 
-    trips = trips_of(pipeline, [APRIL])
-    (dataset,) = pipeline.registry.runs[version].datasets
+    trips = trips_of(context, [APRIL])
+    (dataset,) = context.registry.runs[version].datasets
     assert (dataset.name, dataset.digest) == ("labelled_log_2022-04_2022-04", digest_of(trips))
     assert dataset.rows == len(trips)
-    assert pipeline.registry.version(version).tags["training_source"] == "log"
-    assert drift_check.check(training_on(pipeline, "months"))["actionable"] == []
+    assert context.registry.version(version).tags["training_source"] == "log"
+    assert drift_check.check(training_on(context, "months"))["actionable"] == []
 
 
-def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(pipeline: Pipeline, world: Path) -> None:
+def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(context: Context, world: Path) -> None:
     """They are of the same month."""
     for start in (0, 1_000):
-        drive(pipeline, world, APRIL, slice(start, start + 1_000))
-        found = drift_check.check(pipeline)
-    plan = retraining.begin(pipeline, "second", incident_id=found["incident_id"])
+        drive(context, world, APRIL, slice(start, start + 1_000))
+        found = drift_check.check(context)
+    plan = retraining.begin(context, "second", incident_id=found["incident_id"])
     assert plan["months"] == ["2022-04"]
-    verdict = retraining.gate(pipeline, plan, 1)
-    retraining.close(pipeline, plan, {"promoted": False, "version": 1, "reason": verdict["reason"]})
-    drive(pipeline, world, APRIL, slice(2_000, 3_000))
-    assert drift_check.check(pipeline)["decision"] == "open incident"
+    verdict = retraining.gate(context, plan, 1)
+    retraining.close(context, plan, {"promoted": False, "version": 1, "reason": verdict["reason"]})
+    drive(context, world, APRIL, slice(2_000, 3_000))
+    assert drift_check.check(context)["decision"] == "open incident"
 
 
-def test_an_incident_beyond_the_labels_waits_for_them(pipeline: Pipeline, world: Path) -> None:
-    drive(pipeline, world, APRIL, WHOLE)
-    newest = trips_of(pipeline, [APRIL])["pickup_at"].iloc[-11].to_pydatetime()
+def test_an_incident_beyond_the_labels_waits_for_them(context: Context, world: Path) -> None:
+    drive(context, world, APRIL, WHOLE)
+    newest = trips_of(context, [APRIL])["pickup_at"].iloc[-11].to_pydatetime()
     beyond, within = (
-        pipeline.ledger.open_incident("drift", "odd", actor="test", evidence_until=newest + timedelta(hours=hours))
+        context.ledger.open_incident("drift", "odd", actor="test", evidence_until=newest + timedelta(hours=hours))
         for hours in (1, 0)
     )
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert beyond not in found["actionable"]
     assert within in found["actionable"]
-    assert pipeline.ledger.incident(beyond).status == "waiting_for_data"
+    assert context.ledger.incident(beyond).status == "waiting_for_data"
     with pytest.raises(NotPublished, match="the labelled log does not reach"):
-        retraining.begin(pipeline, "early", incident_id=beyond)
-    drive(pipeline, world, MAY, slice(0, 100))
-    assert beyond in drift_check.check(pipeline)["actionable"]
+        retraining.begin(context, "early", incident_id=beyond)
+    drive(context, world, MAY, slice(0, 100))
+    assert beyond in drift_check.check(context)["actionable"]
 
 
-def test_too_few_labelled_trips_are_said(pipeline: Pipeline, world: Path) -> None:
+def test_too_few_labelled_trips_are_said(context: Context, world: Path) -> None:
     with pytest.raises(NotPublished, match="no labelled trip to train on"):
-        retraining.begin(pipeline, "none")
-    drive(pipeline, world, APRIL, slice(0, 1_500))
-    plan = retraining.begin(pipeline, "few")
+        retraining.begin(context, "none")
+    drive(context, world, APRIL, slice(0, 1_500))
+    plan = retraining.begin(context, "few")
     with pytest.raises(DataError, match=r"training\.min_rows is 2000"):
-        retraining.candidate(pipeline, plan)
+        retraining.candidate(context, plan)
 
 
-def test_after_the_published_months_comes_the_log(pipeline: Pipeline, world: Path, tmp_path: Path) -> None:
-    both = training_on(pipeline, "both")
+def test_after_the_published_months_comes_the_log(context: Context, world: Path, tmp_path: Path) -> None:
+    both = training_on(context, "both")
     publish(world, tmp_path, "2022-04")
     drive(both, world, APRIL, WHOLE)
     drive(both, world, MAY, WHOLE)
@@ -126,19 +126,19 @@ def test_after_the_published_months_comes_the_log(pipeline: Pipeline, world: Pat
     assert len(both.registry.version(version).tags["data_digests"].split(",")) == 3
 
 
-def test_broken_data_and_impossible_labels_are_left_out(pipeline: Pipeline, world: Path) -> None:
-    drive(pipeline, world, APRIL, slice(0, 1_000))
-    rows = pipeline.log.latest_labelled(Scope(1, LIVE), 1_000)
-    before = trips_of(pipeline, [APRIL])
+def test_broken_data_and_impossible_labels_are_left_out(context: Context, world: Path) -> None:
+    drive(context, world, APRIL, slice(0, 1_000))
+    rows = context.log.latest_labelled(Scope(1, LIVE), 1_000)
+    before = trips_of(context, [APRIL])
     assert len(before) == 1_000
-    pipeline.log.attach([Label(600.0, prediction_id=rows[-1].logged.id)], pipeline.clock.now())
-    pipeline.log.attach([Label(7.5, prediction_id=rows[-2].logged.id)], pipeline.clock.now())
-    corrected = trips_of(pipeline, [APRIL])
+    context.log.attach([Label(600.0, prediction_id=rows[-1].logged.id)], context.clock.now())
+    context.log.attach([Label(7.5, prediction_id=rows[-2].logged.id)], context.clock.now())
+    corrected = trips_of(context, [APRIL])
     assert len(corrected) == 999, "the later label counts, and ten hours are no trip"
     assert (corrected[TARGET] == 7.5).any()
     assert digest_of(corrected) != digest_of(before)
 
-    pipeline.checks.append(
+    context.checks.append(
         model_version=1,
         verdict="broken data",
         alarm=False,
@@ -149,49 +149,49 @@ def test_broken_data_and_impossible_labels_are_left_out(pipeline: Pipeline, worl
         last_label_id=None,
         report={"source": LIVE, "broken": {"predictions": [None, rows[299].logged.id], "labels": [None, None]}},
     )
-    assert len(trips_of(pipeline, [APRIL])) == 699
-    assert trips_of(pipeline, [MAY]).empty
+    assert len(trips_of(context, [APRIL])) == 699
+    assert trips_of(context, [MAY]).empty
 
 
 @pytest.mark.parametrize("year", [2009, 2022, 2090])
-def test_a_few_trips_of_another_time_decide_nothing(pipeline: Pipeline, world: Path, year: int) -> None:
+def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Path, year: int) -> None:
     """Clients whose clocks are wrong."""
-    drive(pipeline, world, APRIL, WHOLE)
-    months, until, known = logged_months(pipeline), labelled_until(pipeline), trips_of(pipeline, [APRIL])
+    drive(context, world, APRIL, WHOLE)
+    months, until, known = logged_months(context), labelled_until(context), trips_of(context, [APRIL])
     trips = clean(world / file_name(APRIL), APRIL).trips.iloc[:30]
-    strays = answers(pipeline, trips.assign(pickup_at=trips["pickup_at"] + timedelta(days=365 * (year - 2022) + 90)))
-    pipeline.log.append(strays)
-    pipeline.log.attach([Label(9.0, prediction_id=row.id) for row in strays[:10]], pipeline.clock.now())
-    drive(pipeline, world, MAY, slice(0, 10))
-    assert logged_months(pipeline) == months
-    found = labelled_until(pipeline)
+    strays = answers(context, trips.assign(pickup_at=trips["pickup_at"] + timedelta(days=365 * (year - 2022) + 90)))
+    context.log.append(strays)
+    context.log.attach([Label(9.0, prediction_id=row.id) for row in strays[:10]], context.clock.now())
+    drive(context, world, MAY, slice(0, 10))
+    assert logged_months(context) == months
+    found = labelled_until(context)
     assert abs(found - until) < timedelta(hours=6)
-    assert len(trips_of(pipeline, [APRIL])) == len(known)
+    assert len(trips_of(context, [APRIL])) == len(known)
 
 
-def quiet(pipeline: Pipeline, **training: object) -> Pipeline:
+def quiet(context: Context, **training: object) -> Context:
     """No alarm leads to an incident."""
-    settings = pipeline.settings
+    settings = context.settings
     drift = settings.drift.model_copy(update={"alarms_needed": 99, "alarms_of": 99})
     changed = {"drift": drift, "training": settings.training.model_copy(update=training)}
-    return replace(pipeline, settings=settings.model_copy(update=changed))
+    return replace(context, settings=settings.model_copy(update=changed))
 
 
-def test_a_refresh_comes_with_whole_months_of_the_log(pipeline: Pipeline, world: Path) -> None:
-    old = quiet(pipeline, refresh_months=2)
+def test_a_refresh_comes_with_whole_months_of_the_log(context: Context, world: Path) -> None:
+    old = quiet(context, refresh_months=2)
     drive(old, world, APRIL, WHOLE)
     drive(old, world, MAY, WHOLE)
     assert drift_check.check(old)["actionable"] == [], "May may not be over"
     drive(old, world, JUNE, slice(0, 20))
     (incident_id,) = drift_check.check(old)["actionable"]
-    assert pipeline.ledger.incident(incident_id).reason.endswith("2022-05 is at hand")
+    assert context.ledger.incident(incident_id).reason.endswith("2022-05 is at hand")
     plan = retraining.begin(old, "fresh", incident_id=incident_id)
     assert plan["logged"] == ["2022-04", "2022-05", "2022-06"]
 
 
-def test_the_gate_looks_again_when_the_log_has_the_days(pipeline: Pipeline, world: Path) -> None:
-    strict = pipeline.settings.gate.model_copy(update={"min_rows": 2_000})
-    careful = quiet(replace(pipeline, settings=pipeline.settings.model_copy(update={"gate": strict})))
+def test_the_gate_looks_again_when_the_log_has_the_days(context: Context, world: Path) -> None:
+    strict = context.settings.gate.model_copy(update={"min_rows": 2_000})
+    careful = quiet(replace(context, settings=context.settings.model_copy(update={"gate": strict})))
     drive(careful, world, APRIL, WHOLE)
     assert "looked at again" in str(retrain(careful, "second")["reason"])
     drive(careful, world, MAY, WHOLE)

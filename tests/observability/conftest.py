@@ -63,8 +63,8 @@ def _observed(home: Path, ends: ExitStack) -> Observed:
     for engine in (of_loop, of_api):
         ends.callback(engine.dispose)
     database.upgrade(of_loop)
-    pipeline = history.new_pipeline(home, settings, of_loop)
-    asked = ends.enter_context(live_api(settings, pipeline.registry, of_api))
+    context = history.new_context(home, settings, of_loop)
+    asked = ends.enter_context(live_api(settings, context.registry, of_api))
     targets = {
         "loop": ends.enter_context(exporter(asked, home / "exporter.log")),
         "api": asked.api_url.removeprefix("http://"),
@@ -73,9 +73,9 @@ def _observed(home: Path, ends: ExitStack) -> Observed:
     client = ends.enter_context(httpx.Client(base_url=asked.api_url, timeout=30, trust_env=False))
     trip = {"trip_distance": 1, "pickup_location_id": 74, "dropoff_location_id": 75}
     assert client.post("/predict", json=trip).status_code == 503
-    history.begin(pipeline, home)
+    history.begin(context, home)
     _ask(client, asked, prometheus, home / "world", history.BEFORE)
-    history.degrade_and_heal(pipeline, home)
+    history.degrade_and_heal(context, home)
     _ask(client, asked, prometheus, home / "world", history.AFTER)
     prometheus.wait_for_scrapes("loop")
     return Observed(prometheus, asked)

@@ -9,18 +9,18 @@ import sqlalchemy as sa
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.trips import TARGET, TRIP_COLUMNS
-from tests.integration.one_process import drive, pipeline_in, publish, retrain
+from tests.integration.one_process import drive, context_in, publish, retrain
 
 BEFORE, CHANGE, AFTER = Month(2022, 3), Month(2022, 4), Month(2022, 5)
 
 
-def new_pipeline(directory: Path, settings: Settings, engine: sa.Engine) -> Pipeline:
+def new_context(directory: Path, settings: Settings, engine: sa.Engine) -> Context:
     """Its clock stands at the present, because that is what its figures are held against."""
     write_sample(
         directory / "world",
@@ -29,34 +29,34 @@ def new_pipeline(directory: Path, settings: Settings, engine: sa.Engine) -> Pipe
         scenario="speed",
         changes_from=CHANGE,
     )
-    pipeline = pipeline_in(directory, settings, engine)
-    catch_up(pipeline)
-    return pipeline
+    context = context_in(directory, settings, engine)
+    catch_up(context)
+    return context
 
 
-def catch_up(pipeline: Pipeline) -> None:
+def catch_up(context: Context) -> None:
     """Set its clock to the present, in which prediction ids are given."""
-    pipeline.clock.advance(seconds=(datetime.now(UTC) - pipeline.clock.now()).total_seconds())
+    context.clock.advance(seconds=(datetime.now(UTC) - context.clock.now()).total_seconds())
 
 
-def begin(pipeline: Pipeline, directory: Path) -> None:
+def begin(context: Context, directory: Path) -> None:
     """Version 1 takes charge."""
     publish(directory / "world", directory, "2022-01..2022-03")
-    assert retrain(pipeline, "first", reason="first model")["promoted"]
+    assert retrain(context, "first", reason="first model")["promoted"]
 
 
-def degrade_and_heal(pipeline: Pipeline, directory: Path) -> None:
+def degrade_and_heal(context: Context, directory: Path) -> None:
     """Version 2 takes over from version 1, and is judged in its turn."""
     world = directory / "world"
     for start in range(0, 3_000, 1_000):
-        drive(pipeline, world, CHANGE, slice(start, start + 1_000))
-        drift_check.check(pipeline)
+        drive(context, world, CHANGE, slice(start, start + 1_000))
+        drift_check.check(context)
     publish(world, directory, str(CHANGE))
-    (incident,) = drift_check.check(pipeline)["actionable"]
-    assert retrain(pipeline, "second", incident_id=incident)["promoted"]
-    drive(pipeline, world, AFTER, slice(0, 1_000))
-    catch_up(pipeline)
-    assert drift_check.check(pipeline)["model_version"] == champion_of(pipeline.registry).number == 2
+    (incident,) = drift_check.check(context)["actionable"]
+    assert retrain(context, "second", incident_id=incident)["promoted"]
+    drive(context, world, AFTER, slice(0, 1_000))
+    catch_up(context)
+    assert drift_check.check(context)["model_version"] == champion_of(context.registry).number == 2
 
 
 def send(client: httpx.Client, world: Path, month: Month, first: int, count: int = 20) -> None:

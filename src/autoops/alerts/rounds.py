@@ -9,7 +9,7 @@ from autoops.alerts.messages import WORDS, Facts, message, trial
 from autoops.alerts.queue import AlertQueue
 from autoops.alerts.receivers import Receiver
 from autoops.errors import ReceiverUnavailable, SettingsError
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.ledger import Entry
 from autoops.redaction import public_url
 
@@ -18,7 +18,7 @@ from autoops.redaction import public_url
 class Alerts:
     """What telling works on; built by `bootstrap`."""
 
-    pipeline: Pipeline
+    context: Context
     queue: AlertQueue
     receivers: Sequence[Receiver]
 
@@ -27,17 +27,17 @@ def tell(alerts: Alerts, patience: Patience = USUAL) -> Delivered:
     """One round at a time; where nobody is to be told, nothing is queued."""
     if not alerts.receivers:
         return Delivered(0, {}, 0)
-    now, most_per_hour = alerts.pipeline.clock.now(), alerts.pipeline.settings.alerts.most_per_hour
-    with alerts.pipeline.ledger.alone("alerts"):
+    now, most_per_hour = alerts.context.clock.now(), alerts.context.settings.alerts.most_per_hour
+    with alerts.context.ledger.alone("alerts"):
         collect(alerts)
         return deliver(alerts.queue, alerts.receivers, most_per_hour, now, patience)
 
 
 def collect(alerts: Alerts) -> None:
     """Queues what the ledger has that nobody was told of. Of what lies longer back than a week nobody is told."""
-    events = alerts.pipeline.settings.alerts.events
-    for entry in alerts.queue.new_entries(list(WORDS), alerts.pipeline.clock.now() - NEWS_FOR):
-        told = message(_facts(alerts.pipeline, entry))
+    events = alerts.context.settings.alerts.events
+    for entry in alerts.queue.new_entries(list(WORDS), alerts.context.clock.now() - NEWS_FOR):
+        told = message(_facts(alerts.context, entry))
         if told is not None and told.event in events:
             alerts.queue.add(entry.id, told)
 
@@ -49,7 +49,7 @@ def try_all(alerts: Alerts) -> dict[str, str | None]:
     outcomes: dict[str, str | None] = {}
     for receiver in alerts.receivers:
         try:
-            receiver.tell(trial(alerts.pipeline.settings.model.name))
+            receiver.tell(trial(alerts.context.settings.model.name))
             outcomes[receiver.name] = None
         except (ReceiverUnavailable, SettingsError) as error:
             outcomes[receiver.name] = str(error)
@@ -78,24 +78,24 @@ def sentence(state: Mapping[str, Any]) -> str:
     return f"alerts     {who}: {state['waiting']} not told to everybody yet, since {state['waiting_since'][:16]}{why}"
 
 
-def _facts(pipeline: Pipeline, entry: Entry) -> Facts:
+def _facts(context: Context, entry: Entry) -> Facts:
     number = entry.incident_id
-    incident = pipeline.ledger.incident(number) if number is not None else None
-    begun = pipeline.ledger.entries(incident_id=number, kind="retraining begun") if number is not None else []
+    incident = context.ledger.incident(number) if number is not None else None
+    begun = context.ledger.entries(incident_id=number, kind="retraining begun") if number is not None else []
     forced = any(one.evidence.get("force") for one in begun)
-    return Facts(entry, incident, pipeline.settings.model.name, _report(pipeline, entry), forced)
+    return Facts(entry, incident, context.settings.model.name, _report(context, entry), forced)
 
 
-def _report(pipeline: Pipeline, entry: Entry) -> str | None:
+def _report(context: Context, entry: Entry) -> str | None:
     """MLflow's page of the check or the version; known without asking MLflow, which may be what is away."""
-    settings = pipeline.settings
+    settings = context.settings
     check_id = entry.evidence.get("check_id")
     place = settings.mlflow.versions_uri if check_id is None else settings.mlflow.tracking_uri
     base = public_url(settings.alerts.mlflow_url or place)
     if not base.startswith(("http://", "https://")):
         return None
     if check_id is not None:
-        check = pipeline.checks.get(check_id)
+        check = context.checks.get(check_id)
         run_id = check.report.get("mlflow_run_id") if check else None
         return f"{base}/#/runs/{run_id}" if run_id else None
     if entry.model_version is not None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from autoops.errors import RegistryUnavailable
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import missing, serving_now
@@ -46,62 +46,58 @@ class Condition:
 
     begins: str
     ends: str
-    look: Callable[[Pipeline], Trouble | None]
+    look: Callable[[Context], Trouble | None]
     settles: tuple[str, ...] = ()
     passing: bool = True
     """It may pass by itself within moments, and is looked at again before it is recorded."""
 
 
-def watch(pipeline: Pipeline, patience_s: float = PATIENCE_S) -> list[str]:
+def watch(context: Context, patience_s: float = PATIENCE_S) -> list[str]:
     """Records what has gone wrong or is well again; returns what is wrong now."""
-    with pipeline.ledger.alone("watch"):
-        overdue = fail_overdue(pipeline)
-        found = (_watched(pipeline, one, patience_s) for one in CONDITIONS)
+    with context.ledger.alone("watch"):
+        overdue = fail_overdue(context)
+        found = (_watched(context, one, patience_s) for one in CONDITIONS)
         return overdue + [trouble.reason for trouble in found if trouble]
 
 
-def fail_overdue(pipeline: Pipeline) -> list[str]:
+def fail_overdue(context: Context) -> list[str]:
     """Record as failed the retrainings that took longer than they may, and return what is said of them: their process
     may hang, or was ended with its task, and can tell nobody. Their incidents stay open, for somebody to take up."""
     found = []
-    allowed = timedelta(seconds=pipeline.settings.training.run_timeout_s)
-    for incident in pipeline.ledger.incidents(unresolved=True):
-        run_id = pipeline.ledger.holder(incident.id, ACTION)
+    allowed = timedelta(seconds=context.settings.training.run_timeout_s)
+    for incident in context.ledger.incidents(unresolved=True):
+        run_id = context.ledger.holder(incident.id, ACTION)
         if run_id is None or incident.status == "waiting_for_approval":
             continue
-        entries = [
-            entry for entry in pipeline.ledger.entries(incident_id=incident.id) if entry.kind in (*BEGUN, FAILED)
-        ]
+        entries = [entry for entry in context.ledger.entries(incident_id=incident.id) if entry.kind in (*BEGUN, FAILED)]
         own = [entry for entry in entries if entry.evidence.get("run_id") == run_id]
-        if not own or own[-1].kind == FAILED or pipeline.clock.now() - own[-1].at <= allowed:
+        if not own or own[-1].kind == FAILED or context.clock.now() - own[-1].at <= allowed:
             continue
-        what = f"its deadline: it began {_hours(pipeline.clock.now() - own[-1].at)} ago, training.timeout_s allows "
+        what = f"its deadline: it began {_hours(context.clock.now() - own[-1].at)} ago, training.timeout_s allows "
         what += f"{_hours(allowed)} for all steps"
-        record_failure(pipeline, incident.id, run_id, what, ACTOR)
+        record_failure(context, incident.id, run_id, what, ACTOR)
         found.append(f"run {run_id} of incident {incident.id} failed at {what}")
     return found
 
 
-def _watched(pipeline: Pipeline, condition: Condition, patience_s: float) -> Trouble | None:
+def _watched(context: Context, condition: Condition, patience_s: float) -> Trouble | None:
     deadline = time.monotonic() + patience_s
     try:
-        trouble = condition.look(pipeline)
-        while (
-            trouble and condition.passing and not _known(pipeline, condition, trouble) and time.monotonic() < deadline
-        ):
+        trouble = condition.look(context)
+        while trouble and condition.passing and not _known(context, condition, trouble) and time.monotonic() < deadline:
             time.sleep(PAUSE_S)
-            trouble = condition.look(pipeline)
+            trouble = condition.look(context)
     except RegistryUnavailable as error:
         logger.warning("cannot see whether it is %s: %s", condition.begins, error)
         return None
-    _record(pipeline, condition, trouble)
+    _record(context, condition, trouble)
     return trouble
 
 
-def _record(pipeline: Pipeline, condition: Condition, trouble: Trouble | None) -> None:
-    standing = _standing(pipeline, condition)
-    if trouble and not _known(pipeline, condition, trouble):
-        pipeline.ledger.record(
+def _record(context: Context, condition: Condition, trouble: Trouble | None) -> None:
+    standing = _standing(context, condition)
+    if trouble and not _known(context, condition, trouble):
+        context.ledger.record(
             condition.begins,
             trouble.reason,
             actor=ACTOR,
@@ -110,32 +106,32 @@ def _record(pipeline: Pipeline, condition: Condition, trouble: Trouble | None) -
         )
     elif standing and not trouble:
         reason = f"it was not since {standing.at:%Y-%m-%d %H:%M} UTC"
-        pipeline.ledger.record(condition.ends, reason, actor=ACTOR, model_version=standing.model_version)
+        context.ledger.record(condition.ends, reason, actor=ACTOR, model_version=standing.model_version)
 
 
-def _known(pipeline: Pipeline, condition: Condition, trouble: Trouble) -> bool:
-    standing = _standing(pipeline, condition)
+def _known(context: Context, condition: Condition, trouble: Trouble) -> bool:
+    standing = _standing(context, condition)
     return standing is not None and standing.model_version == trouble.model_version
 
 
-def _standing(pipeline: Pipeline, condition: Condition) -> Entry | None:
+def _standing(context: Context, condition: Condition) -> Entry | None:
     """How it began, where it has not ended."""
     kinds = (condition.begins, condition.ends, *condition.settles)
-    said = [entry for kind in kinds for entry in pipeline.ledger.entries(kind=kind)]
+    said = [entry for kind in kinds for entry in context.ledger.entries(kind=kind)]
     last = max(said, key=lambda entry: entry.id, default=None)
     return last if last is not None and last.kind == condition.begins else None
 
 
-def silence(pipeline: Pipeline) -> Trouble | None:
+def silence(context: Context) -> Trouble | None:
     """Since the first promotion there is something to check."""
-    promoted = pipeline.ledger.entries(kind="promoted")
+    promoted = context.ledger.entries(kind="promoted")
     if not promoted:
         return None
-    checks = pipeline.checks.latest()
+    checks = context.checks.latest()
     since = max([promoted[0].at, *(check.checked_at for check in checks)])
-    interval_s, missed = pipeline.settings.drift.check_interval_s, pipeline.settings.alerts.missed_checks
+    interval_s, missed = context.settings.drift.check_interval_s, context.settings.alerts.missed_checks
     allowed = max(timedelta(seconds=interval_s * missed), LEAST_SILENCE)
-    quiet = pipeline.clock.now() - since
+    quiet = context.clock.now() - since
     if quiet <= allowed:
         return None
     last = "the last check was" if checks else "there has been no check since the first promotion,"
@@ -144,39 +140,39 @@ def silence(pipeline: Pipeline) -> Trouble | None:
     return Trouble(reason, evidence={"since": since.isoformat()})
 
 
-def staleness(pipeline: Pipeline) -> Trouble | None:
+def staleness(context: Context) -> Trouble | None:
     """Replicas that a setting pins to a version do not follow the champion; where no API ever was, none is missed."""
-    if pipeline.settings.serving.model_version != "champion":
+    if context.settings.serving.model_version != "champion":
         return None
-    champion, serves = pipeline.registry.by_alias(CHAMPION), serving_now(pipeline)
-    if champion is None or (not serves and not _was_there(pipeline)):
+    champion, serves = context.registry.by_alias(CHAMPION), serving_now(context)
+    if champion is None or (not serves and not _was_there(context)):
         return None
     reason = missing(champion.number, serves)
     return Trouble(reason, champion.number, {"instances": serves}) if reason else None
 
 
-def missing_labels(pipeline: Pipeline) -> Trouble | None:
+def missing_labels(context: Context) -> Trouble | None:
     """As the last check found them."""
-    checks = pipeline.checks.latest()
+    checks = context.checks.latest()
     coverage = checks[0].report.get("coverage") if checks else None
     return Trouble(coverage["told"], evidence=coverage) if coverage and coverage["missing"] else None
 
 
-def old_freeze(pipeline: Pipeline) -> Trouble | None:
-    held = frozen_by(pipeline.ledger)
+def old_freeze(context: Context) -> Trouble | None:
+    held = frozen_by(context.ledger)
     if held is None:
         return None
-    since = pipeline.clock.now() - held.at
-    if since <= timedelta(days=pipeline.settings.alerts.frozen_days):
+    since = context.clock.now() - held.at
+    if since <= timedelta(days=context.settings.alerts.frozen_days):
         return None
     reason = f"frozen by {held.actor} {duration(since.total_seconds())} ago: {held.reason}"
     return Trouble(reason, evidence={"since": held.at.isoformat()})
 
 
-def _was_there(pipeline: Pipeline) -> bool:
+def _was_there(context: Context) -> bool:
     """An API process left its trace, or was waited for."""
-    said = [entry for kind in ("served", "not served") for entry in pipeline.ledger.entries(kind=kind)]
-    return bool(said or pipeline.instances.serving(datetime(1970, 1, 1, tzinfo=UTC)))
+    said = [entry for kind in ("served", "not served") for entry in context.ledger.entries(kind=kind)]
+    return bool(said or context.instances.serving(datetime(1970, 1, 1, tzinfo=UTC)))
 
 
 def _hours(span: timedelta) -> str:

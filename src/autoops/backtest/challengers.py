@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autoops.backtest.fingerprint import TRAINING_CODE, code, fingerprint, training_settings
 from autoops.backtest.registry import LocalRegistry, copy_bundle
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.retrain import retraining
 from autoops.loop.retrain.retraining import Plan
 from autoops.months import parse_months
@@ -32,7 +32,7 @@ class Challengers:
         self._directory = directory
         self._code = code(TRAINING_CODE)
 
-    def train(self, pipeline: Pipeline, registry: LocalRegistry, plan: Plan) -> tuple[int, float]:
+    def train(self, context: Context, registry: LocalRegistry, plan: Plan) -> tuple[int, float]:
         """The retraining's own training step; returns the version's number, and the CPU seconds that it cost
         whoever trained it before, 0 where that is paid for now.
 
@@ -40,23 +40,23 @@ class Challengers:
         look trains none.
         """
         if plan["challenger"] is not None:
-            return retraining.train(pipeline, plan), 0.0
-        place = self._directory / self._key(pipeline, plan)
+            return retraining.train(context, plan), 0.0
+        place = self._directory / self._key(context, plan)
         with _locked(place):
             kept = _read(place)
             if kept is not None:
                 registry.adopt(kept.bundle, kept.tags | retraining.tags_of(plan))
             begun = time.process_time()
-            number = retraining.train(pipeline, plan)
+            number = retraining.train(context, plan)
             if kept is None:
                 tags = dict(registry.version(number).tags)
                 _keep(place, registry.bundle_of(number), tags, time.process_time() - begun)
         return number, kept.cpu_s if kept else 0.0
 
-    def _key(self, pipeline: Pipeline, plan: Plan) -> str:
-        months = [pipeline.store.get(month) for month in parse_months(plan["months"])]
+    def _key(self, context: Context, plan: Plan) -> str:
+        months = [context.store.get(month) for month in parse_months(plan["months"])]
         digests = [month and month.digest for month in months]
-        settings = training_settings(pipeline.settings)
+        settings = training_settings(context.settings)
         return fingerprint(plan["months"], plan["holds_from"], digests, settings, self._code)
 
 

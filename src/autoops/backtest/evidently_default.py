@@ -8,7 +8,7 @@ from evidently.presets import DataDriftPreset
 
 from autoops.drift.monitor import Reference
 from autoops.features import feature_matrix
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
@@ -17,12 +17,12 @@ from autoops.trips import TARGET, columns_of
 CATEGORIES = ("day_of_week", "month", "pickup_location_id", "dropoff_location_id")
 
 
-def drifted(pipeline: Pipeline, champion: ModelVersion, month: Month) -> bool:
+def drifted(context: Context, champion: ModelVersion, month: Month) -> bool:
     """Whether the preset calls the published month drifted: its own choice of tests, against the trips that the
     champion was fitted on, of all that the model takes in, its predictions and the ground truth."""
-    pipeline.store.ingest(pipeline.source, month)
-    scorer = load_version(pipeline.registry, champion, pipeline.model_cache)
-    reference, trips = Reference.read(scorer.directory).window, pipeline.store.load([month])
+    context.store.ingest(context.source, month)
+    scorer = load_version(context.registry, champion, context.model_cache)
+    reference, trips = Reference.read(scorer.directory).window, context.store.load([month])
     snapshot = Report([DataDriftPreset()]).run(_dataset(trips, scorer), _dataset(reference, scorer))
     counted: dict[str, Any] = snapshot.dict()["metrics"][0]
     return bool(counted["value"]["share"] >= counted["config"]["drift_share"])

@@ -14,7 +14,7 @@ from autoops.backtest.registry import LocalRegistry
 from autoops.errors import Conflict, DataError
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.checks import CheckLog
 from autoops.loop.records.ledger import Ledger
 from autoops.loop.retrain import retraining
@@ -26,7 +26,7 @@ from autoops.storage.instances import Instances
 from autoops.storage.predictions import PredictionLog
 
 ACTOR = "backtest"
-Judge = Callable[[Pipeline, Plan, int], Mapping[str, Any]]
+Judge = Callable[[Context, Plan, int], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Retraining:
 
 @dataclass
 class Installation:
-    pipeline: Pipeline
+    context: Context
     clock: MovedClock
     source: PublishedSoFar
     registry: LocalRegistry
@@ -66,29 +66,29 @@ class Installation:
         judge: Judge = retraining.gate,
     ) -> Retraining:
         """The steps of the retrain DAG, one after the other; `judge` stands in for the gate where a policy has none."""
-        pipeline, at, run_id = self.pipeline, self.clock.now().isoformat(), f"backtest-{next(self._runs)}"
-        kind = "manual" if incident_id is None else pipeline.ledger.incident(incident_id).kind
+        context, at, run_id = self.context, self.clock.now().isoformat(), f"backtest-{next(self._runs)}"
+        kind = "manual" if incident_id is None else context.ledger.incident(incident_id).kind
         try:
-            plan = retraining.begin(pipeline, run_id, incident_id=incident_id, reason=reason, force=force, actor=ACTOR)
+            plan = retraining.begin(context, run_id, incident_id=incident_id, reason=reason, force=force, actor=ACTOR)
         except (DataError, Conflict) as error:  # as the DAG: no month to use, or overtaken
             return Retraining(at, [], "failed", False, str(error), kind=kind, detected=detected)
-        incident = pipeline.ledger.incident(plan["incident_id"])
+        incident = context.ledger.incident(plan["incident_id"])
         until = incident.evidence_until.isoformat() if incident.evidence_until else None
         about = {"at": at, "months": plan["months"], "kind": kind, "detected": detected}
         try:
-            with retraining.failures_recorded(pipeline, plan):
+            with retraining.failures_recorded(context, plan):
                 done = self._run(plan, judge)
         except DataError as error:
             done = {"decision": "failed", "promoted": False, "reason": str(error)}
         return Retraining(**about, holds_from=plan["holds_from"], evidence_until=until, **done)
 
     def _run(self, plan: Plan, judge: Judge) -> dict[str, Any]:
-        retraining.ingest(self.pipeline, plan)
-        retraining.validate(self.pipeline, plan)
-        version, kept_cpu_s = self.challengers.train(self.pipeline, self.registry, plan)
-        verdict = judge(self.pipeline, plan, version)
-        promotion = retraining.promote(self.pipeline, plan, version, verdict)
-        retraining.close(self.pipeline, plan, promotion)
+        retraining.ingest(self.context, plan)
+        retraining.validate(self.context, plan)
+        version, kept_cpu_s = self.challengers.train(self.context, self.registry, plan)
+        verdict = judge(self.context, plan, version)
+        promotion = retraining.promote(self.context, plan, version, verdict)
+        retraining.close(self.context, plan, promotion)
         return {
             "decision": verdict["decision"],
             "promoted": promotion["promoted"],
@@ -109,7 +109,7 @@ def installed(
     registry = LocalRegistry(home / "registry")
     engine = database.connect(settings)
     database.upgrade(engine)
-    pipeline = Pipeline(
+    context = Context(
         settings=settings,
         clock=clock,
         source=source,
@@ -122,7 +122,7 @@ def installed(
         draws_pages=False,
     )
     try:
-        yield Installation(pipeline, clock, source, registry, challengers)
+        yield Installation(context, clock, source, registry, challengers)
     finally:
         engine.dispose()
         shutil.rmtree(home, ignore_errors=True)

@@ -22,7 +22,7 @@ from autoops.backtest.calendar import Step
 from autoops.backtest.installation import Installation, Retraining
 from autoops.backtest.served import Served
 from autoops.errors import InputError
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.loop.records.checks import JUDGED
 from autoops.loop.retrain.retraining import Plan
@@ -58,16 +58,16 @@ class AutoOps(Policy):
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
         done: list[Retraining] = []
         while True:
-            found = drift_check.check(installation.pipeline)
+            found = drift_check.check(installation.context)
             begun = [self._take_up(installation, incident) for incident in found["actionable"]]
             done += begun
             if found["verdict"] not in JUDGED and not any(one.version for one in begun):
                 return done
-            installation.clock.advance(installation.pipeline.settings.drift.check_interval_s)
+            installation.clock.advance(installation.context.settings.drift.check_interval_s)
 
     def _take_up(self, installation: Installation, incident_id: int) -> Retraining:
         """A refresh comes by the calendar, and a second look after a publication: neither has noticed anything."""
-        noticed = installation.pipeline.ledger.incident(incident_id).kind == "drift"
+        noticed = installation.context.ledger.incident(incident_id).kind == "drift"
         return installation.retrain(reason="", incident_id=incident_id, detected=noticed)
 
 
@@ -76,8 +76,8 @@ class EvidentlyDefault(Policy):
         from autoops.backtest.evidently_default import drifted  # it imports Evidently, which takes seconds
 
         assert step.published is not None
-        champion = champion_of(installation.pipeline.registry)
-        if not drifted(installation.pipeline, champion, step.published):
+        champion = champion_of(installation.context.registry)
+        if not drifted(installation.context, champion, step.published):
             return []
         return [installation.retrain(reason=f"Evidently: {step.published} drifted", detected=True)]
 
@@ -87,10 +87,10 @@ class Oracle(Policy):
     served: Served
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
-        def known_afterwards(pipeline: Pipeline, plan: Plan, number: int) -> Mapping[str, Any]:
-            champion, challenger = champion_of(pipeline.registry), pipeline.registry.version(number)
+        def known_afterwards(context: Context, plan: Plan, number: int) -> Mapping[str, Any]:
+            champion, challenger = champion_of(context.registry), context.registry.version(number)
             ahead = step.month.plus(1)
-            keep, retrain = (self.served.errors(pipeline, one, ahead).mae for one in (champion, challenger))
+            keep, retrain = (self.served.errors(context, one, ahead).mae for one in (champion, challenger))
             decision = "promote" if retrain < keep else "reject"
             reason = f"known afterwards: {retrain:.3f} against {keep:.3f} min in {ahead}"
             return {"decision": decision, "reason": reason, "champion": champion.number}

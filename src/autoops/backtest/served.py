@@ -10,7 +10,7 @@ import numpy as np
 from autoops.backtest.fingerprint import fingerprint
 from autoops.features import local_hours
 from autoops.ingestion.store import MonthStore
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import load_version
 from autoops.months import Month
@@ -37,21 +37,21 @@ class Served:
         self._store = store
         self._directory = directory
 
-    def errors(self, pipeline: Pipeline, version: ModelVersion, month: Month) -> DayErrors:
+    def errors(self, context: Context, version: ModelVersion, month: Month) -> DayErrors:
         """Kept by bundle and data: policies that serve the same version share them."""
         ingested = self._store.get(month)
         name = fingerprint(version.bundle_digest, ingested and ingested.digest)
         path = self._directory / f"{month}-{name}.json"
         if path.is_file():
             return DayErrors(**json.loads(path.read_text()))
-        errors = self._errors(pipeline, version, month)
+        errors = self._errors(context, version, month)
         write_whole(path, json.dumps(asdict(errors)))
         return errors
 
-    def _errors(self, pipeline: Pipeline, version: ModelVersion, month: Month) -> DayErrors:
+    def _errors(self, context: Context, version: ModelVersion, month: Month) -> DayErrors:
         frame = self._store.load([month])
         trips = columns_of(frame)
-        predicted = load_version(pipeline.registry, version, pipeline.model_cache).predict_trips(trips)
+        predicted = load_version(context.registry, version, context.model_cache).predict_trips(trips)
         off = np.abs(predicted - frame[TARGET].to_numpy())
         days, block = np.unique(local_hours(trips["pickup_at"]) // 24, return_inverse=True)
         return DayErrors(days.tolist(), np.bincount(block).tolist(), np.bincount(block, weights=off).tolist())

@@ -92,8 +92,8 @@ def _first_version(installation: Installation) -> None:
 
 
 def _step(installation: Installation, served: Served, policy: Policy, step: Step) -> dict[str, Any]:
-    champion = champion_of(installation.pipeline.registry)
-    errors = served.errors(installation.pipeline, champion, step.month)
+    champion = champion_of(installation.context.registry)
+    errors = served.errors(installation.context, champion, step.month)
     installation.clock.move_to(step.month.ends_at)
     begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
     retrainings = []
@@ -114,12 +114,12 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
 
 
 def _rollbacks(installation: Installation) -> int:
-    return len(installation.pipeline.ledger.entries(kind="rolled back"))
+    return len(installation.context.ledger.entries(kind="rolled back"))
 
 
 def _judged(installation: Installation) -> list[dict[str, Any]]:
     """What production's check has said so far, oldest first: why there was, or was not, an incident."""
-    checks = installation.pipeline.checks.latest(judged=True, limit=None)[::-1]
+    checks = installation.context.checks.latest(judged=True, limit=None)[::-1]
     return [
         {
             "version": check.model_version,

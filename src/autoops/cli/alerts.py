@@ -18,7 +18,7 @@ def send(json: Json = False) -> None:
     from autoops.bootstrap import alerts
 
     built = alerts(migrate=True)
-    wrong = watch.watch(built.pipeline)
+    wrong = watch.watch(built.context)
     delivered = rounds.tell(built)
     lines = [*wrong, f"{delivered.told} told, {delivered.waiting} wait", *delivered.failed.values()]
     console.show({"wrong": wrong, **delivered.to_json()}, json, "\n".join(lines))

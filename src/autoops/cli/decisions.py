@@ -18,33 +18,33 @@ def decide(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it, and write nothing.")] = False, json: Json = False
 ) -> None:
     """What is to be done now, and why; without --dry-run it is what check-drift does."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.monitor import drift_check, preview
 
     if dry_run:
-        found = preview.preview(pipeline())
+        found = preview.preview(context())
         console.show(found, json, "\n".join(preview.sentences(found)))
         return
-    found = drift_check.check(pipeline(migrate=True))
+    found = drift_check.check(context(migrate=True))
     console.show(found, json, f"{found['decision']}: {found['because']}")
 
 
 @verbs.command()
 def freeze(reason: Reason) -> None:
     """Stop what the loop does by itself; checks go on and are recorded."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.incidents import freeze
 
-    console.show(None, False, freeze.freeze(pipeline(migrate=True), reason=reason, actor=actor()))
+    console.show(None, False, freeze.freeze(context(migrate=True), reason=reason, actor=actor()))
 
 
 @verbs.command()
 def unfreeze(reason: Reason = "") -> None:
     """Let the loop act again; the next check takes up what waited."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.incidents import freeze
 
-    console.show(None, False, freeze.unfreeze(pipeline(migrate=True), reason=reason, actor=actor()))
+    console.show(None, False, freeze.unfreeze(context(migrate=True), reason=reason, actor=actor()))
 
 
 @verbs.command()
@@ -55,10 +55,10 @@ def approve(
     json: Json = False,
 ) -> None:
     """Promote the version of an incident that waits for approval."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.retrain import approval, retraining
 
-    built = pipeline(migrate=True)
+    built = context(migrate=True)
     done = approval.approve(built, incident, reason=reason, actor=actor())
     plan, promotion = done["plan"], done["promotion"]
     served = retraining.confirm(built, plan, promotion["version"]) if wait else {}
@@ -69,10 +69,10 @@ def approve(
 @verbs.command()
 def close(incident: Incident, reason: Reason) -> None:
     """Close an incident by hand, such as one whose version you do not approve."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.retrain import approval
 
-    outcome = approval.close_by_hand(pipeline(migrate=True), incident, reason=reason, actor=actor())
+    outcome = approval.close_by_hand(context(migrate=True), incident, reason=reason, actor=actor())
     console.show(None, False, f"incident {incident} {outcome}")
 
 
@@ -82,9 +82,9 @@ def incidents(
     json: Json = False,
 ) -> None:
     """All incidents, newest first."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
 
-    found = pipeline(migrate=True).ledger.incidents(unresolved=unresolved)
+    found = context(migrate=True).ledger.incidents(unresolved=unresolved)
     if json or not found:
         console.show(found, json, "no incidents")
         return
@@ -112,7 +112,7 @@ def explain(
     json: Json = False,
 ) -> None:
     """An incident as a report: what was noticed, what was done, and what came of it."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.reports import report
     from autoops.loop.reports.explain import explain as gathered
 
@@ -122,7 +122,7 @@ def explain(
         served_at(at, json)
         return
     assert incident is not None
-    found = gathered(pipeline(migrate=True), incident)
+    found = gathered(context(migrate=True), incident)
     console.show(found, json, report.page(found))
 
 
@@ -132,11 +132,11 @@ def served_at(
     json: Json = False,
 ) -> None:
     """Which version was champion at a time, and why."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.promote import tenures
 
     at = _moment(moment)
-    reign = tenures.reign_at(pipeline(migrate=True), at)
+    reign = tenures.reign_at(context(migrate=True), at)
     console.show({"at": at, "reign": reign}, json, "\n".join(tenures.sentences(at, reign)))
 
 
@@ -146,21 +146,21 @@ def why(
     json: Json = False,
 ) -> None:
     """One logged prediction, step by step: what the model was given, and what each of it did to the minutes."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.reports import breakdown
 
-    found = breakdown.break_down(pipeline(migrate=True), prediction)
+    found = breakdown.break_down(context(migrate=True), prediction)
     console.show(found, json, "\n".join(breakdown.sentences(found)))
 
 
 @verbs.command()
 def release(month: str, reason: Reason) -> None:
     """Say that a quarantined month is true: it is used from then on."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.data import validation
     from autoops.months import Month
 
-    validation.release(pipeline(migrate=True), Month.parse(month), reason, actor())
+    validation.release(context(migrate=True), Month.parse(month), reason, actor())
     console.show(None, False, f"{month} is released")
 
 

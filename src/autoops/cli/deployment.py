@@ -35,11 +35,11 @@ def bootstrap(
     json: Json = False,
 ) -> None:
     """Train and promote a first version; does nothing where a champion is."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.retrain.first_version import train_first_version
 
     made = train_first_version(
-        pipeline(migrate=True), months=",".join(months) if months else None, reason="first model", actor=actor()
+        context(migrate=True), months=",".join(months) if months else None, reason="first model", actor=actor()
     )
     console.show(made, json, made["outcome"])
 
@@ -52,12 +52,12 @@ def prune(
     json: Json = False,
 ) -> None:
     """Delete what is older than the settings under `storage` keep it; the DAG `prune` does so every day."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop import housekeeping
     from autoops.services import airflow_records
     from autoops.storage import database
 
-    built = pipeline(migrate=True)
+    built = context(migrate=True)
     swept = housekeeping.prune(built)
     if vacuum:
         database.compact(built.log.engine)

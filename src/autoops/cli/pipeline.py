@@ -16,9 +16,9 @@ verbs = typer.Typer()
 @verbs.command()
 def ingest(months: Months, refetch: bool = False, json: Json = False) -> None:
     """Fetch published months, clean them, and keep one parquet file each."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
 
-    store, source = (built := pipeline()).store, built.source
+    store, source = (built := context()).store, built.source
     done = []
     for month in parse_months(months):
         with console.progress(f"{month}") as report:
@@ -68,11 +68,11 @@ def sample(
 @verbs.command()
 def train(months: Months, reason: Reason = "trained by hand", json: Json = False) -> None:
     """Ingest, train and register a challenger; a first version that beats the baseline becomes champion."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.retrain import retraining
     from autoops.models.registry import CHAMPION
 
-    built = pipeline(migrate=True)
+    built = context(migrate=True)
     plan = retraining.begin(built, new_run_id(), months=",".join(months), reason=reason, actor=actor())
     with retraining.failures_recorded(built, plan):
         version = retraining.candidate(built, plan)
@@ -93,10 +93,10 @@ def retrain(
     json: Json = False,
 ) -> None:
     """The whole retraining, here and now: the steps that Airflow's `retrain` runs, but for the wait for the API."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.retrain import retraining
 
-    built, wanted = pipeline(migrate=True), ",".join(months) if months else None
+    built, wanted = context(migrate=True), ",".join(months) if months else None
     plan = retraining.begin(
         built,
         new_run_id(),
@@ -118,10 +118,10 @@ def retrain(
 @verbs.command()
 def score(months: Months, json: Json = False) -> None:
     """Put published months through the champion into the prediction log, with their ground truth."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.data.scored_months import score as score_month
 
-    built = pipeline(migrate=True)
+    built = context(migrate=True)
     done = []
     for month in parse_months(months):
         with console.progress(f"{month}") as report:
@@ -133,10 +133,10 @@ def score(months: Months, json: Json = False) -> None:
 @verbs.command(name="check-drift")
 def check_drift(json: Json = False) -> None:
     """Judge the newest window of logged predictions; exits with 10 on an alarm."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.monitor.drift_check import check
 
-    result = check(pipeline(migrate=True))
+    result = check(context(migrate=True))
     console.show(result, json, f"{result['verdict']}: {result['reason']}")
     if result["alarm"]:
         raise typer.Exit(10)
@@ -145,17 +145,17 @@ def check_drift(json: Json = False) -> None:
 @verbs.command()
 def promote(version: int, reason: Reason) -> None:
     """Make a version champion by hand; the ledger keeps who and why."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.promote.promotion import promote_version
 
-    promote_version(pipeline(migrate=True), version, reason=reason, actor=actor())
+    promote_version(context(migrate=True), version, reason=reason, actor=actor())
     console.show(None, False, f"version {version} is champion")
 
 
 @verbs.command()
 def rollback(reason: Reason) -> None:
     """Put the previous version back in charge."""
-    from autoops.bootstrap import pipeline
+    from autoops.bootstrap import context
     from autoops.loop.promote.promotion import roll_back
 
-    console.show(None, False, f"version {roll_back(pipeline(migrate=True), reason=reason, actor=actor())} is champion")
+    console.show(None, False, f"version {roll_back(context(migrate=True), reason=reason, actor=actor())} is champion")

@@ -85,7 +85,7 @@ def status(json: Json = False) -> None:
         lines = ["services   none of this home (autoops up starts them)"]
     telling = alerts(settings, migrate=True)
     try:
-        state = overview(telling.pipeline)
+        state = overview(telling.context)
         lines += ["", *sentences(state)]
     except RegistryUnavailable as error:
         state = {"error": str(error)}

@@ -15,7 +15,7 @@ from autoops.storage.predictions import PredictionLog
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class Context:
     settings: Settings
     clock: Clock
     source: Source

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import retention
 from autoops.loop.promote.promotion import MOVE
 from autoops.loop.retrain.steps import TRAINED
@@ -32,67 +32,67 @@ class Swept:
     keep: str
 
 
-def prune(pipeline: Pipeline) -> list[Swept]:
+def prune(context: Context) -> list[Swept]:
     """Delete what is older than its setting keeps it; nothing of a kind whose setting is null. May be interrupted at
     any moment and run again."""
-    return list(_swept(pipeline))
+    return list(_swept(context))
 
 
-def _swept(pipeline: Pipeline) -> Iterator[Swept]:
-    storage = pipeline.settings.storage
-    if (before := _before(pipeline, storage.retention_days)) is not None:
-        rows = retention.prune(pipeline, before)
+def _swept(context: Context) -> Iterator[Swept]:
+    storage = context.settings.storage
+    if (before := _before(context, storage.retention_days)) is not None:
+        rows = retention.prune(context, before)
         yield Swept("predictions", rows.predictions, "storage.retention_days")
         yield Swept("labels", rows.labels, "storage.retention_days")
-    if (before := _before(pipeline, storage.reports_days)) is not None:
-        yield Swept("checks that judged nothing", _checks(pipeline, before), "storage.reports_days")
-        yield Swept("reports here", _reports(pipeline, before), "storage.reports_days")
-        yield Swept("reports in MLflow", pipeline.registry.delete_checks(before), "storage.reports_days")
-        yield Swept("alerts", _alerts(pipeline, before), "storage.reports_days")
-        yield Swept("API instances", _instances(pipeline, before), "storage.reports_days")
-    if (before := _before(pipeline, storage.versions_days)) is not None:
-        yield Swept("model versions", _versions(pipeline, before), "storage.versions_days")
+    if (before := _before(context, storage.reports_days)) is not None:
+        yield Swept("checks that judged nothing", _checks(context, before), "storage.reports_days")
+        yield Swept("reports here", _reports(context, before), "storage.reports_days")
+        yield Swept("reports in MLflow", context.registry.delete_checks(before), "storage.reports_days")
+        yield Swept("alerts", _alerts(context, before), "storage.reports_days")
+        yield Swept("API instances", _instances(context, before), "storage.reports_days")
+    if (before := _before(context, storage.versions_days)) is not None:
+        yield Swept("model versions", _versions(context, before), "storage.versions_days")
     if storage.months_kept is not None:
-        yield Swept("months", _months(pipeline, storage.months_kept), "storage.months_kept")
+        yield Swept("months", _months(context, storage.months_kept), "storage.months_kept")
 
 
-def _before(pipeline: Pipeline, days: float | None) -> datetime | None:
-    return None if days is None else pipeline.clock.now() - timedelta(days=days)
+def _before(context: Context, days: float | None) -> datetime | None:
+    return None if days is None else context.clock.now() - timedelta(days=days)
 
 
-def _checks(pipeline: Pipeline, before: datetime) -> int:
+def _checks(context: Context, before: datetime) -> int:
     """The newest of each version stays: it says where the next window begins."""
     checks = tables.checks.c
     newest = sa.select(sa.func.max(checks.id)).group_by(checks.model_version)
     old = (checks.checked_at < before) & checks.verdict.in_(UNJUDGED) & checks.id.not_in(newest)
-    return _delete(pipeline, sa.delete(tables.checks).where(old))
+    return _delete(context, sa.delete(tables.checks).where(old))
 
 
-def _alerts(pipeline: Pipeline, before: datetime) -> int:
+def _alerts(context: Context, before: datetime) -> int:
     """Only those of ledger entries as old: a younger entry without an alert would be told again."""
     alerts, ledger = tables.alerts.c, tables.ledger.c
     entries = sa.select(ledger.id).where(ledger.at < before)
     old = sa.select(alerts.id).where(alerts.settled_at < before, alerts.ledger_id.in_(entries))
-    _delete(pipeline, sa.delete(tables.deliveries).where(tables.deliveries.c.alert_id.in_(old)))
-    return _delete(pipeline, sa.delete(tables.alerts).where(alerts.id.in_(old)))
+    _delete(context, sa.delete(tables.deliveries).where(tables.deliveries.c.alert_id.in_(old)))
+    return _delete(context, sa.delete(tables.alerts).where(alerts.id.in_(old)))
 
 
-def _instances(pipeline: Pipeline, before: datetime) -> int:
+def _instances(context: Context, before: datetime) -> int:
     """The newest stays: the watchdog misses an API only where there has been one."""
     instances = tables.instances.c
     newest = sa.select(sa.func.max(instances.seen_at)).scalar_subquery()
-    return _delete(pipeline, sa.delete(tables.instances).where(instances.seen_at < before, instances.seen_at < newest))
+    return _delete(context, sa.delete(tables.instances).where(instances.seen_at < before, instances.seen_at < newest))
 
 
-def _delete(pipeline: Pipeline, statement: sa.Delete) -> int:
-    with storage_errors(), pipeline.log.engine.begin() as connection:
+def _delete(context: Context, statement: sa.Delete) -> int:
+    with storage_errors(), context.log.engine.begin() as connection:
         return connection.execute(statement).rowcount
 
 
-def _reports(pipeline: Pipeline, before: datetime) -> int:
+def _reports(context: Context, before: datetime) -> int:
     """Folders are named after the time of their check."""
     deleted = 0
-    for folder in pipeline.reports.glob("check-v*"):
+    for folder in context.reports.glob("check-v*"):
         named = _NAME.match(folder.name)
         if named and datetime.strptime(named[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) < before:
             shutil.rmtree(folder)
@@ -100,12 +100,12 @@ def _reports(pipeline: Pipeline, before: datetime) -> int:
     return deleted
 
 
-def _versions(pipeline: Pipeline, before: datetime) -> int:
+def _versions(context: Context, before: datetime) -> int:
     """Those that the ledger saw trained before, and that are nobody's any more. No alias moves meanwhile."""
-    registry, settings = pipeline.registry, pipeline.settings
-    with pipeline.ledger.alone(MOVE):
-        trained = {entry.model_version: entry.at for entry in pipeline.ledger.entries(kind=TRAINED)}
-        needed = {settings.serving.model_version, *_in_work(pipeline), *_moved_since(pipeline, before)}
+    registry, settings = context.registry, context.settings
+    with context.ledger.alone(MOVE):
+        trained = {entry.model_version: entry.at for entry in context.ledger.entries(kind=TRAINED)}
+        needed = {settings.serving.model_version, *_in_work(context), *_moved_since(context, before)}
         for alias in (CHAMPION, PREVIOUS, CHALLENGER):
             holder = registry.by_alias(alias)
             needed |= {holder.number} if holder else set()
@@ -114,20 +114,20 @@ def _versions(pipeline: Pipeline, before: datetime) -> int:
         for number in old:
             registry.delete_version(number)
             reason = f"version {number}, trained {trained[number]:%Y-%m-%d}, is older than storage.versions_days"
-            pipeline.ledger.record(DELETED, reason, actor=ACTOR, model_version=number)
+            context.ledger.record(DELETED, reason, actor=ACTOR, model_version=number)
     return len(old)
 
 
-def _in_work(pipeline: Pipeline) -> Iterator[int | None]:
+def _in_work(context: Context) -> Iterator[int | None]:
     """Versions that an unresolved incident is about, or has trained."""
-    for incident in pipeline.ledger.incidents(unresolved=True):
+    for incident in context.ledger.incidents(unresolved=True):
         yield incident.model_version
-        yield from (entry.model_version for entry in pipeline.ledger.entries(incident_id=incident.id))
+        yield from (entry.model_version for entry in context.ledger.entries(incident_id=incident.id))
 
 
-def _moved_since(pipeline: Pipeline, before: datetime) -> Iterator[int | None]:
+def _moved_since(context: Context, before: datetime) -> Iterator[int | None]:
     """Versions that were champion since then: each move names the version that took over, and the one before it."""
-    moves = [entry for kind in ("promoted", "rolled back") for entry in pipeline.ledger.entries(kind=kind)]
+    moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
     moves.sort(key=lambda entry: entry.id)
     for number, move in enumerate(moves, 1):
         if number == len(moves) or moves[number].at >= before:
@@ -135,8 +135,8 @@ def _moved_since(pipeline: Pipeline, before: datetime) -> Iterator[int | None]:
             yield move.evidence.get("restored")
 
 
-def _months(pipeline: Pipeline, kept: int) -> int:
-    old = pipeline.store.months()[:-kept]
+def _months(context: Context, kept: int) -> int:
+    old = context.store.months()[:-kept]
     for month in old:
-        pipeline.store.delete(month.month)
+        context.store.delete(month.month)
     return len(old)

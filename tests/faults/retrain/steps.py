@@ -11,15 +11,15 @@ from autoops.telemetry import logs
 
 def main(run_id: str, incident: str = "") -> None:
     logs.configure("cli")
-    pipeline = bootstrap.pipeline(migrate=True)
+    context = bootstrap.context(migrate=True)
     asked = {"incident_id": int(incident)} if incident else {"force": True, "reason": "I insist"}
-    plan = retraining.begin(pipeline, run_id, **asked)  # type: ignore[arg-type]
-    retraining.ingest(pipeline, plan)
-    retraining.validate(pipeline, plan)
-    version = retraining.train(pipeline, plan)
-    verdict = retraining.gate(pipeline, plan, version)
-    promotion = retraining.promote(pipeline, plan, version, verdict)
-    closed = retraining.close(pipeline, plan, promotion)
+    plan = retraining.begin(context, run_id, **asked)  # type: ignore[arg-type]
+    retraining.ingest(context, plan)
+    retraining.validate(context, plan)
+    version = retraining.train(context, plan)
+    verdict = retraining.gate(context, plan, version)
+    promotion = retraining.promote(context, plan, version, verdict)
+    closed = retraining.close(context, plan, promotion)
     print(json.dumps({"incident": plan["incident_id"], **promotion, **closed}))
 
 

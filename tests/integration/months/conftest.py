@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.sample import write_sample
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.promote.promotion import promote_version
 from autoops.months import Month, parse_months
 from autoops.settings import Settings, Storage, load_settings
 from autoops.storage import database
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import SMALL, pipeline_in, publish, retrain
+from tests.integration.one_process import SMALL, context_in, publish, retrain
 
 
 @pytest.fixture(scope="session")
@@ -51,11 +51,11 @@ def trained(worlds: dict[str, Path], shipped: Settings, tmp_path_factory: pytest
     directory = tmp_path_factory.mktemp("trained")
     engine = database.connect(shipped)
     database.upgrade(engine)
-    pipeline = pipeline_in(directory, shipped, engine)
+    context = context_in(directory, shipped, engine)
     publish(worlds["steady"], directory, "2022-01..2022-03")
-    retrain(pipeline, "first")
+    retrain(context, "first")
     engine.dispose()
-    return pipeline.registry
+    return context.registry
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def engine(shipped: Settings, tmp_path: Path) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def pipeline(
+def context(
     worlds: dict[str, Path], shipped: Settings, trained: FakeRegistry, engine: sa.Engine, tmp_path: Path
-) -> Pipeline:
+) -> Context:
     """Version 1 is champion, and the months that it was trained on are published."""
     home = shipped.model_copy(update={"storage": Storage(home=tmp_path / "var")})
-    pipeline = pipeline_in(tmp_path, home, engine)
+    context = context_in(tmp_path, home, engine)
     publish(worlds["steady"], tmp_path, "2022-01..2022-03")
-    pipeline.registry.register(replace(trained.runs[1], bundle=trained.bundle_of(1)))
-    promote_version(pipeline, 1, reason="the first", actor="me")
-    return pipeline
+    context.registry.register(replace(trained.runs[1], bundle=trained.bundle_of(1)))
+    promote_version(context, 1, reason="the first", actor="me")
+    return context

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from autoops.ingestion.source import file_name
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.months import Month
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
@@ -21,9 +21,9 @@ def publish_part(world: Path, directory: Path, month: Month, days: int) -> None:
     pq.write_table(table.filter(early), directory / "published" / file_name(month))
 
 
-def spans(pipeline: Pipeline, month: Month) -> list[tuple[datetime, datetime, int]]:
+def spans(context: Context, month: Month) -> list[tuple[datetime, datetime, int]]:
     """What checks have judged of a month, oldest first."""
-    kept = [check.report for check in pipeline.checks.latest(judged=True, limit=100)[::-1]]
+    kept = [check.report for check in context.checks.latest(judged=True, limit=100)[::-1]]
     kept = [report["span"] for report in kept if report["source"] == str(month)]
     return [(datetime.fromisoformat(s["begin"]), datetime.fromisoformat(s["end"]), s["rows"]) for s in kept]
 

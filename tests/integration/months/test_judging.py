@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from autoops.drift.verdict import DriftVerdict
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.incidents.response import respond
 from autoops.loop.monitor import drift_check
 from autoops.loop.promote.promotion import promote_version, roll_back
@@ -18,46 +18,44 @@ from tests.integration.one_process import publish, retrain
 
 
 def test_a_steady_month_is_judged_in_thirds_that_share_no_trip_and_opens_no_incident(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert drift_check.check(pipeline)["verdict"] == "no new data"
+    assert drift_check.check(context)["verdict"] == "no new data"
     publish(worlds["steady"], tmp_path, "2022-04")
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert verdicts(found) == ["no drift"] * 3
     assert (found["verdict"], found["alarm"], found["actionable"]) == ("no drift", False, [])
-    assert pipeline.ledger.incidents() == []
+    assert context.ledger.incidents() == []
 
-    first, second, third = spans(pipeline, APRIL)
+    first, second, third = spans(context, APRIL)
     assert (first[1], second[1]) == (second[0], third[0])
     assert all(end - begin > timedelta(days=9) for begin, end, _ in (first, second, third))
-    assert first[2] + second[2] + third[2] == pipeline.log.count(Scope(1, "2022-04"))
-    assert drift_check.check(pipeline)["verdict"] == "no new data"
+    assert first[2] + second[2] + third[2] == context.log.count(Scope(1, "2022-04"))
+    assert drift_check.check(context)["verdict"] == "no new data"
 
 
 def test_several_months_are_caught_up_with_in_one_run_and_each_window_leaves_its_records(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["steady"], tmp_path, "2022-04..2022-06")
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert verdicts(found) == ["no drift"] * 9
-    checks = pipeline.checks.latest(judged=True, limit=100)[::-1]
+    checks = context.checks.latest(judged=True, limit=100)[::-1]
     assert [check.id for check in checks] == [window["check_id"] for window in found["windows"]]
     assert [check.report["source"] for check in checks] == ["2022-04"] * 3 + ["2022-05"] * 3 + ["2022-06"] * 3
     moments = [check.event_from for check in checks]
     assert moments == sorted(moments)
-    assert len({run["name"] for run in pipeline.registry.checks}) == 9
+    assert len({run["name"] for run in context.registry.checks}) == 9
     assert len({check.report["files"][0] for check in checks}) == 9
-    assert len(pipeline.ledger.entries(kind="check")) == 9
+    assert len(context.ledger.entries(kind="check")) == 9
     assert found["check_id"] == checks[-1].id
 
 
-def test_a_changed_month_opens_an_incident_by_itself(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_changed_month_opens_an_incident_by_itself(context: Context, worlds: dict[str, Path], tmp_path: Path) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert verdicts(found) == ["no drift"] * 3 + ["drift"] * 2
-    (incident,) = pipeline.ledger.incidents()
+    (incident,) = context.ledger.incidents()
     assert found["decision"] == "open incident"
     assert found["incident_id"] == incident.id
     assert found["actionable"] == [incident.id]
@@ -65,55 +63,55 @@ def test_a_changed_month_opens_an_incident_by_itself(
     assert abs(incident.holds_from - MAY.starts_at) < timedelta(days=1)
     assert incident.evidence_until < MAY.ends_at
 
-    after = drift_check.check(pipeline)
+    after = drift_check.check(context)
     assert verdicts(after) == ["drift"]
     assert (after["decision"], after["incident_id"], after["actionable"]) == ("incident stands", incident.id, [])
-    assert drift_check.check(pipeline)["verdict"] == "no new data"
-    assert len(pipeline.ledger.incidents()) == 1
+    assert drift_check.check(context)["verdict"] == "no new data"
+    assert len(context.ledger.incidents()) == 1
 
 
 def test_an_incident_keeps_later_months_for_the_version_that_it_leads_to(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    opened = drift_check.check(pipeline)
-    assert retrain(pipeline, "second", incident_id=opened["incident_id"])["promoted"]
-    assert drift_check.check(pipeline)["verdict"] == "no new data"
+    opened = drift_check.check(context)
+    assert retrain(context, "second", incident_id=opened["incident_id"])["promoted"]
+    assert drift_check.check(context)["verdict"] == "no new data"
 
     publish(worlds["speed"], tmp_path, "2022-06")
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert [window["model_version"] for window in found["windows"]] == [2] * 3
-    assert pipeline.ledger.incidents(unresolved=True) == [], "one window of three may alarm by chance"
-    assert pipeline.log.count(Scope(1, "2022-06")) == 0
+    assert context.ledger.incidents(unresolved=True) == [], "one window of three may alarm by chance"
+    assert context.log.count(Scope(1, "2022-06")) == 0
 
 
 def test_from_the_months_of_a_retraining_that_replaced_nothing_no_other_is_asked_for(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    first = drift_check.check(pipeline)["incident_id"]
-    plan = retraining.begin(pipeline, "refused", incident_id=first)
+    first = drift_check.check(context)["incident_id"]
+    plan = retraining.begin(context, "refused", incident_id=first)
     verdict = {"decision": "reject", "reason": "worse"}
-    pipeline.ledger.record("gate", "reject", actor="test", incident_id=first, model_version=2, evidence=verdict)
-    retraining.close(pipeline, plan, {"promoted": False, "version": 2, "reason": "worse"})
-    rest = drift_check.check(pipeline)
+    context.ledger.record("gate", "reject", actor="test", incident_id=first, model_version=2, evidence=verdict)
+    retraining.close(context, plan, {"promoted": False, "version": 2, "reason": "worse"})
+    rest = drift_check.check(context)
     assert (verdicts(rest), rest["decision"], rest["actionable"]) == (["drift"], "cool down", [])
 
     publish(worlds["speed"], tmp_path, "2022-06")
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert (verdicts(found), found["decision"]) == (["drift"], "open incident")
     assert found["actionable"] == [found["incident_id"]] != [first]
 
 
 def test_what_a_version_was_judged_on_stays_judged_when_it_comes_back(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-04..2022-05")
-    opened = drift_check.check(pipeline)["incident_id"]
-    retrain(pipeline, "second", incident_id=opened)
-    pipeline.clock.advance(hours=1)
-    roll_back(pipeline, reason="worse at night", actor="me")
-    back = drift_check.check(pipeline)
+    opened = drift_check.check(context)["incident_id"]
+    retrain(context, "second", incident_id=opened)
+    context.clock.advance(hours=1)
+    roll_back(context, reason="worse at night", actor="me")
+    back = drift_check.check(context)
     assert [(window["model_version"], window["decision"]) for window in back["windows"]] == [(1, "watch")]
 
 
@@ -126,41 +124,39 @@ class PromotingRegistry(FakeRegistry):
 
 
 def test_another_champion_ends_the_catching_up(
-    pipeline: Pipeline, trained: FakeRegistry, worlds: dict[str, Path], tmp_path: Path
+    context: Context, trained: FakeRegistry, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     registry = PromotingRegistry(tmp_path / "another")
     for _ in range(2):
         registry.register(replace(trained.runs[1], bundle=trained.bundle_of(1)))
-    overtaken = replace(pipeline, registry=registry)
+    overtaken = replace(context, registry=registry)
     promote_version(overtaken, 1, reason="the first", actor="me")
     publish(worlds["steady"], tmp_path, "2022-04")
     assert [window["model_version"] for window in drift_check.check(overtaken)["windows"]] == [1]
     assert [window["model_version"] for window in drift_check.check(overtaken)["windows"]] == [2] * 3
 
 
-def test_what_two_checks_judged_at_once_counts_once(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
-) -> None:
+def test_what_two_checks_judged_at_once_counts_once(context: Context, worlds: dict[str, Path], tmp_path: Path) -> None:
     publish_part(worlds["speed"], tmp_path, MAY, days=12)
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert (verdicts(found), found["decision"]) == (["drift"], "watch")
-    (judged,) = pipeline.checks.latest(judged=True)
+    (judged,) = context.checks.latest(judged=True)
     again = {name: getattr(judged, name) for name in judged.__dataclass_fields__ if name not in ("id", "checked_at")}
-    twice = pipeline.checks.append(**again)
+    twice = context.checks.append(**again)
     verdict = DriftVerdict("drift", True, "slower", 1_000, 1_000)
-    assert respond(pipeline, champion_of(pipeline.registry), verdict, twice)[:2] == ("watch", None)
+    assert respond(context, champion_of(context.registry), verdict, twice)[:2] == ("watch", None)
 
 
 def test_a_bad_promotion_is_rolled_back_by_the_first_third_of_the_next_month(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
     publish(worlds["speed"], tmp_path, "2022-05")
-    pipeline.clock.advance(hours=1)
-    assert retrain(pipeline, "mistake", months="2022-05", force=True)["promoted"]
+    context.clock.advance(hours=1)
+    assert retrain(context, "mistake", months="2022-05", force=True)["promoted"]
     publish(worlds["steady"], tmp_path, "2022-06")
-    found = drift_check.check(pipeline)
+    found = drift_check.check(context)
     assert (found["decision"], len(found["windows"])) == ("roll back", 1)
-    assert champion_of(pipeline.registry).number == 1
-    again = drift_check.check(pipeline)
+    assert champion_of(context.registry).number == 1
+    again = drift_check.check(context)
     assert {window["model_version"] for window in again["windows"]} == {1}
-    assert len(pipeline.ledger.entries(kind="rolled back")) == 1
+    assert len(context.ledger.entries(kind="rolled back")) == 1

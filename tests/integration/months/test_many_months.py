@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.store import IngestedMonth, MonthStore
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.months import Month
 from autoops.settings import Settings
-from tests.integration.one_process import pipeline_in
+from tests.integration.one_process import context_in
 
 FIRST = Month(2020, 1)
 COUNT = 24
@@ -47,9 +47,9 @@ work: Counter[str] = Counter()
 
 
 @pytest.fixture
-def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
+def context(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
     """With all months ingested."""
-    built = pipeline_in(tmp_path, settings, engine)
+    built = context_in(tmp_path, settings, engine)
     months = [FIRST.plus(number) for number in range(COUNT)]
     write_sample(tmp_path / "published", months, trips_per_month=100)
     for month in months:
@@ -57,23 +57,21 @@ def pipeline(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Pipeline:
     return replace(built, store=CountedStore(tmp_path / "months"))
 
 
-def work_for(pipeline: Pipeline, months: int) -> Counter[str]:
+def work_for(context: Context, months: int) -> Counter[str]:
     work.clear()
-    validation.usable(pipeline, [FIRST.plus(COUNT - 1 - number) for number in range(months)])
+    validation.usable(context, [FIRST.plus(COUNT - 1 - number) for number in range(months)])
     return Counter(work)
 
 
-def test_three_times_the_months_are_at_most_three_times_the_work(pipeline: Pipeline) -> None:
-    few, many = work_for(pipeline, COUNT // 3), work_for(pipeline, COUNT)
+def test_three_times_the_months_are_at_most_three_times_the_work(context: Context) -> None:
+    few, many = work_for(context, COUNT // 3), work_for(context, COUNT)
     assert few["rows of a profile"] > 0
     for kind, times in many.items():
         assert times <= 3 * few[kind], kind
 
 
-def test_what_was_found_of_a_month_is_found_again_once_an_earlier_one_changes(
-    pipeline: Pipeline, tmp_path: Path
-) -> None:
-    judge = validation.Judge(pipeline)
+def test_what_was_found_of_a_month_is_found_again_once_an_earlier_one_changes(context: Context, tmp_path: Path) -> None:
+    judge = validation.Judge(context)
     last = FIRST.plus(COUNT - 1)
     judge.ingest(last)
     before = work["rows of a profile"]

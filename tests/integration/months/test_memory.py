@@ -3,17 +3,17 @@
 from datetime import timedelta
 from pathlib import Path
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from tests.integration.months.published import APRIL
 from tests.integration.one_process import publish
 
 
 def test_an_error_of_the_window_before_counts_with_those_of_this_one(
-    pipeline: Pipeline, worlds: dict[str, Path], tmp_path: Path
+    context: Context, worlds: dict[str, Path], tmp_path: Path
 ) -> None:
-    pipeline.clock.advance(hours=1)
-    pipeline.checks.append(
+    context.clock.advance(hours=1)
+    context.checks.append(
         model_version=1,
         verdict="no drift",
         alarm=False,
@@ -23,6 +23,6 @@ def test_an_error_of_the_window_before_counts_with_those_of_this_one(
         report={"relative_error": 0.5},
     )
     publish(worlds["steady"], tmp_path, "2022-04")
-    first = drift_check.check(pipeline)["windows"][0]
+    first = drift_check.check(context)["windows"][0]
     assert "over the recent windows the typical trip takes" in first["reason"]
-    assert pipeline.checks.latest(judged=True, limit=9)[-2].report["relative_error"] < 0.1
+    assert context.checks.latest(judged=True, limit=9)[-2].report["relative_error"] < 0.1

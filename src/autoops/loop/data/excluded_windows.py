@@ -7,7 +7,7 @@ from typing import Any
 from autoops.drift.verdict import DriftVerdict
 from autoops.event_times import span_of, times_of
 from autoops.ingestion.quality import Quality
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import Window, promoted_at
 from autoops.loop.decide import policy
 from autoops.loop.records.checks import BROKEN, JUDGED, Check
@@ -48,16 +48,16 @@ def used_up(quality: Quality, window: Window) -> dict[str, Any]:
     }
 
 
-def page_once(pipeline: Pipeline, champion: ModelVersion, check_id: int, actor: str) -> None:
+def page_once(context: Context, champion: ModelVersion, check_id: int, actor: str) -> None:
     """For the recorded check: not again while the windows go on having the same findings."""
-    check, *earlier = pipeline.checks.latest(
+    check, *earlier = context.checks.latest(
         champion.number, since=promoted_at(champion), verdicts=(*JUDGED, BROKEN), limit=2
     )
     if earlier and _named(check) <= _named(earlier[0]):
         return
     reason = policy.unjudged(check.verdict, check.reason).reason
     evidence = {"check_id": check_id, "findings": check.report["findings"]}
-    pipeline.ledger.record(PAGE, reason, actor=actor, model_version=champion.number, evidence=evidence)
+    context.ledger.record(PAGE, reason, actor=actor, model_version=champion.number, evidence=evidence)
 
 
 def _named(check: Check) -> set[tuple[str, str]]:
@@ -81,9 +81,9 @@ class BrokenRows:
         )
 
 
-def broken_rows(pipeline: Pipeline, model_version: int) -> BrokenRows:
+def broken_rows(context: Context, model_version: int) -> BrokenRows:
     """What must never be trained on."""
-    checks = pipeline.checks.latest(model_version, verdicts=[BROKEN], limit=None)
+    checks = context.checks.latest(model_version, verdicts=[BROKEN], limit=None)
     found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
     predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
     labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
 from autoops.loop.data.retention import first_id_of
 from autoops.models.registry import ModelVersion
@@ -48,44 +48,44 @@ class Coverage:
         return f"labels are missing: {due}, {self.ordinary:.0%} ordinarily" if self.missing else due
 
 
-def coverage_of(pipeline: Pipeline, champion: ModelVersion) -> Coverage | None:
+def coverage_of(context: Context, champion: ModelVersion) -> Coverage | None:
     """Return the coverage of live traffic; None before there are enough predictions that labels are due for."""
-    before = _last(pipeline)
-    due_s = before["due_s"] if before and before["missing"] else _due_s(pipeline, champion)
+    before = _last(context)
+    due_s = before["due_s"] if before and before["missing"] else _due_s(context, champion)
     if due_s is None and before:
         due_s = before["due_s"]
     if due_s is None:
         return None
-    rows = _made_before(pipeline, pipeline.clock.now() - timedelta(seconds=due_s))
+    rows = _made_before(context, context.clock.now() - timedelta(seconds=due_s))
     if len(rows) < 2 * ROWS:
         return None
-    known = pipeline.log.labelled_at(rows)
+    known = context.log.labelled_at(rows)
     share, earlier = (sum(row.id in known for row in part) / ROWS for part in (rows[:ROWS], rows[ROWS:]))
     ordinary = before["ordinary"] if before and before["missing"] else earlier
-    least = pipeline.settings.alerts.least_label_share * ordinary
+    least = context.settings.alerts.least_label_share * ordinary
     return Coverage(share, ordinary, due_s, ordinary >= LEAST_ORDINARY and share < least)
 
 
-def _last(pipeline: Pipeline) -> Mapping[str, Any] | None:
+def _last(context: Context) -> Mapping[str, Any] | None:
     """What the last check found: while labels are missing, it knows what was ordinary."""
-    checks = pipeline.checks.latest()
+    checks = context.checks.latest()
     return checks[0].report.get("coverage") if checks else None
 
 
-def _due_s(pipeline: Pipeline, champion: ModelVersion) -> float | None:
-    after = pipeline.log.label_before(pipeline.clock.now()) - LOOKED_THROUGH
-    newest = pipeline.log.latest_labelled(Scope(champion.number, LIVE), ROWS, after)
-    known = pipeline.log.labelled_at([row.logged for row in newest])
+def _due_s(context: Context, champion: ModelVersion) -> float | None:
+    after = context.log.label_before(context.clock.now()) - LOOKED_THROUGH
+    newest = context.log.latest_labelled(Scope(champion.number, LIVE), ROWS, after)
+    known = context.log.labelled_at([row.logged for row in newest])
     delays = [
         (known[one.logged.id] - one.logged.predicted_at).total_seconds() for one in newest if one.logged.id in known
     ]
     return float(np.quantile(delays, DUE_QUANTILE)) if delays else None
 
 
-def _made_before(pipeline: Pipeline, moment: datetime) -> Sequence[LoggedPrediction]:
+def _made_before(context: Context, moment: datetime) -> Sequence[LoggedPrediction]:
     """The newest, of whichever version: a promotion changes nothing about labels."""
     made = tables.predictions.c
     columns = [made[name] for name in FIELDS]
     query = sa.select(*columns).where(made.id < first_id_of(moment), made.source == LIVE).order_by(made.id.desc())
-    with storage_errors(), pipeline.log.engine.connect() as connection:
+    with storage_errors(), context.log.engine.connect() as connection:
         return [LoggedPrediction(*row) for row in connection.execute(query.limit(2 * ROWS))]

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from autoops.event_times import newest_of, times_of
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import Window
 from autoops.trips import DURATION_MINUTES
 
@@ -42,12 +42,12 @@ class LabelLag:
         return "; ".join(parts)
 
 
-def lag_of(pipeline: Pipeline, window: Window) -> LabelLag | None:
+def lag_of(context: Context, window: Window) -> LabelLag | None:
     """Of a window of live traffic; None of one without rows, and of a published month, whose trips are all labelled."""
     logged, labelled = window.logged, [row.logged for row in window.with_any_label]
     if window.span is not None or not (logged or labelled):
         return None
-    known = pipeline.log.labelled_at([*logged, *labelled])
+    known = context.log.labelled_at([*logged, *labelled])
     delays = [(known[row.id] - row.predicted_at).total_seconds() for row in labelled or logged if row.id in known]
     truth = [row.event_at for row in (*labelled, *(row for row in logged if row.id in known))]
     newest, labelled_until = newest_of(times_of([row.event_at for row in logged])), newest_of(times_of(truth))

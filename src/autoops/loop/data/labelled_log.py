@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from autoops.event_times import aware, near, newest_of, plausible, strays_in
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.excluded_windows import broken_rows
 from autoops.loop.data.windows import labelled_frame_of
 from autoops.months import Month
@@ -32,25 +32,25 @@ _Labels = npt.NDArray[np.void]
 numbers, because a log may have millions of labels, and each check asks while an incident waits for them."""
 
 
-def logged_months(pipeline: Pipeline) -> list[Month]:
+def logged_months(context: Context) -> list[Month]:
     """Return those that labelled trips began in, in order; the newest is probably not over. A few trips make no
     month."""
-    times = _usable_times(pipeline)
+    times = _usable_times(context)
     rows: Counter[Month] = Counter()
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
         rows[Month.of(aware(hour))] += int(count)
     return sorted(month for month, count in rows.items() if count > strays_in(len(times)))
 
 
-def labelled_until(pipeline: Pipeline) -> datetime | None:
+def labelled_until(context: Context) -> datetime | None:
     """Return the event time that labelled trips reach."""
-    return newest_of(_usable_times(pipeline))
+    return newest_of(_usable_times(context))
 
 
-def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
+def trips_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
     """Return labelled trips of these months in event order, each with its latest label. The same log gives the same
     frame."""
-    frame = _frame_of(pipeline, _newest_labels(pipeline, months))
+    frame = _frame_of(context, _newest_labels(context, months))
     bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
     zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
     for bound, column in (*bounds, *zones):
@@ -58,9 +58,9 @@ def trips_of(pipeline: Pipeline, months: Sequence[Month]) -> pd.DataFrame:
     return frame[[*TRIP_COLUMNS, TARGET]].reset_index(drop=True)
 
 
-def _newest_labels(pipeline: Pipeline, months: Sequence[Month]) -> npt.NDArray[np.int64]:
+def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.int64]:
     """Return the ids of the labels that count for trips of these months, in order."""
-    labels = _labels(pipeline)
+    labels = _labels(context)
     newest = np.zeros(len(labels), dtype=bool)
     _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
     newest[len(labels) - 1 - from_the_end] = True
@@ -71,9 +71,9 @@ def _newest_labels(pipeline: Pipeline, months: Sequence[Month]) -> npt.NDArray[n
     return np.asarray(labels["label"][newest & labels["usable"] & wanted], np.int64)
 
 
-def _frame_of(pipeline: Pipeline, label_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
+def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
     """Return the trips with these labels in event order, those of one time with the newest label first."""
-    rows, frames = pipeline.log.labelled(LIVE), [labelled_frame_of([])]
+    rows, frames = context.log.labelled(LIVE), [labelled_frame_of([])]
     while some := list(islice(rows, _AT_ONCE)):
         ids = np.array([row.label_id for row in some])
         counts = np.searchsorted(label_ids, ids, "right") > np.searchsorted(label_ids, ids, "left")
@@ -86,27 +86,27 @@ def digest_of(trips: pd.DataFrame) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
 
 
-def _usable_times(pipeline: Pipeline) -> npt.NDArray[np.datetime64]:
+def _usable_times(context: Context) -> npt.NDArray[np.datetime64]:
     """Return the event times of trips whose labels may decide something, of all months."""
-    labels = _labels(pipeline)
+    labels = _labels(context)
     return np.asarray(labels["at"][labels["usable"]], "datetime64[us]")
 
 
-def _labels(pipeline: Pipeline) -> _Labels:
+def _labels(context: Context) -> _Labels:
     """Return all labels, in the order in which they came."""
     fields = [("label", np.int64), ("prediction", np.int64), ("at", "datetime64[us]"), ("usable", np.bool_)]
-    found = np.fromiter(_moments(pipeline), dtype=fields)
+    found = np.fromiter(_moments(context), dtype=fields)
     found = found[np.argsort(found["label"], kind="stable")]
     sound = found["usable"]
     times = found["at"][sound]
-    sound[sound] = near(times) & plausible(times, pipeline.clock.now())
+    sound[sound] = near(times) & plausible(times, context.clock.now())
     return found
 
 
-def _moments(pipeline: Pipeline) -> Iterator[tuple[int, int, int, bool]]:
+def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
     """Yield label id, hash of the prediction's id, event time in microseconds, and whether the data were sound."""
-    for version in pipeline.registry.versions():
-        broken = broken_rows(pipeline, version.number)
-        for prediction_id, label_id, moment in pipeline.log.labelled_moments(Scope(version.number, LIVE)):
+    for version in context.registry.versions():
+        broken = broken_rows(context, version.number)
+        for prediction_id, label_id, moment in context.log.labelled_moments(Scope(version.number, LIVE)):
             sound = not broken.contains(prediction_id, label_id)
             yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound

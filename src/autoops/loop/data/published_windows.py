@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from autoops.drift.distances import evenly
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.data.scored_months import predicted
 from autoops.loop.data.sub_windows import Attempt, Span, moment_of, unjudged
@@ -31,40 +31,38 @@ logger = logging.getLogger(__name__)
 NO_MONTH = "no new month"
 
 
-def published_windows(pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int) -> Iterator[Window]:
+def published_windows(context: Context, champion: ModelVersion, seen_until: datetime, size: int) -> Iterator[Window]:
     """The windows of `size` trips that no check of this version has judged, in order of time; an empty one where
     there are none. `seen_until` is the event time of the newest trip that the version knows from its training.
 
     What a version was judged on in an earlier reign stays judged: whoever rolls back to it knows that already.
     """
-    ends = ends_of(pipeline, champion)
-    windows = _windows(pipeline, champion, seen_until, size, ends)
+    ends = ends_of(context, champion)
+    windows = _windows(context, champion, seen_until, size, ends)
     yield next(windows, Window(NO_MONTH, [], [], ends, ends))
     yield from windows
 
 
-def _windows(
-    pipeline: Pipeline, champion: ModelVersion, seen_until: datetime, size: int, ends: Ends
-) -> Iterator[Window]:
-    checks = pipeline.checks.latest(champion.number, limit=None)
-    judge = validation.Judge(pipeline)
-    for month in pipeline.source.published():
+def _windows(context: Context, champion: ModelVersion, seen_until: datetime, size: int, ends: Ends) -> Iterator[Window]:
+    checks = context.checks.latest(champion.number, limit=None)
+    judge = validation.Judge(context)
+    for month in context.source.published():
         if month < Month.of(seen_until):
             continue
         quarantine = judge.ingest(month, ACTOR)
         if quarantine:
-            _note(pipeline, champion, quarantine, checks, ends)
+            _note(context, champion, quarantine, checks, ends)
             continue
-        trips = pipeline.store.load([month])
+        trips = context.store.load([month])
         spans = unjudged(columns_of(trips)["pickup_at"], seen_until, _attempts(checks, month), size)
         chosen = [_chosen(trips, span, size) for span in spans]
-        rows = _rows_at(set(chain.from_iterable(chosen)), pipeline, champion, month, trips) if spans else {}
+        rows = _rows_at(set(chain.from_iterable(chosen)), context, champion, month, trips) if spans else {}
         for span, positions in zip(spans, chosen, strict=True):
             yield _window(month, span, [rows[position] for position in positions], ends)
 
 
 def _note(
-    pipeline: Pipeline, champion: ModelVersion, quarantine: Quarantine, checks: Sequence[Check], ends: Ends
+    context: Context, champion: ModelVersion, quarantine: Quarantine, checks: Sequence[Check], ends: Ends
 ) -> None:
     """Once for each content of the month and each version; no alarm, because the model is not what is wrong, but a
     page, before the record that keeps it from being written again: what follows in this check may fail."""
@@ -74,8 +72,8 @@ def _note(
     reason = f"{month} is quarantined: {quarantine.reason}"
     logger.warning("%s", reason)
     told, repeats = policy.unjudged(BROKEN, reason).reason, {"repeats": validation.QUARANTINED}
-    pipeline.ledger.record(PAGE, told, actor=ACTOR, model_version=champion.number, evidence=repeats)
-    pipeline.checks.append(
+    context.ledger.record(PAGE, told, actor=ACTOR, model_version=champion.number, evidence=repeats)
+    context.checks.append(
         model_version=champion.number,
         verdict=BROKEN,
         alarm=False,
@@ -109,10 +107,10 @@ def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
 
 
 def _rows_at(
-    positions: set[int], pipeline: Pipeline, champion: ModelVersion, month: Month, trips: pd.DataFrame
+    positions: set[int], context: Context, champion: ModelVersion, month: Month, trips: pd.DataFrame
 ) -> dict[int, LabelledPrediction]:
     """All trips of the month are predicted, and these are kept: memory does not grow with the month."""
-    rows = enumerate(predicted(pipeline, champion, month, trips))
+    rows = enumerate(predicted(context, champion, month, trips))
     return {position: row for position, row in rows if position in positions}
 
 

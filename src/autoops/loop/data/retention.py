@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import ends_of, promoted_at
 from autoops.models.registry import CHAMPION
 from autoops.storage import database, tables
@@ -44,19 +44,19 @@ class Pruned:
     labels: int
 
 
-def prune(pipeline: Pipeline, before: datetime, pause: Pause = time.sleep) -> Pruned:
+def prune(context: Context, before: datetime, pause: Pause = time.sleep) -> Pruned:
     """Delete what was predicted before, but nothing that a window of the champion still needs: its live predictions
     and labels that have counted in none. Ground truth goes with its prediction, or when it has waited for one since
     before, but for the newest label of all. Gives the space back that SQLite has won. May be interrupted at any moment
     and run again."""
-    engine = pipeline.log.engine
+    engine = context.log.engine
     labels = predictions = told = 0
     # SQLite gives the greatest id that is there plus one. Without it ids would begin anew, below what checks have read
     # up to, and no window would see the labels that come next. One lookup is enough: while this one stays, no id falls
     # below it.
     with storage_errors(), engine.connect() as connection:
         newest = connection.scalar(sa.select(sa.func.max(_truth.id))) or 0
-    for rows in _paced(_old(pipeline, before), pause):
+    for rows in _paced(_old(context, before), pause):
         ids, request_ids = [row.id for row in rows], [row.request_id for row in rows if row.request_id is not None]
         with storage_errors(), engine.begin() as connection:
             of_them = _truth.prediction_id.in_(ids) | _truth.request_id.in_(request_ids)
@@ -65,7 +65,7 @@ def prune(pipeline: Pipeline, before: datetime, pause: Pause = time.sleep) -> Pr
         if predictions - told >= TOLD_EVERY:
             told = predictions
             logger.info("deleted %d predictions up to %s so far", predictions, rows[-1].predicted_at)
-    for label_ids in _paced(_labels_of_nothing(pipeline, before), pause):
+    for label_ids in _paced(_labels_of_nothing(context, before), pause):
         with storage_errors(), engine.begin() as connection:
             gone = sa.delete(tables.ground_truth).where(_truth.id.in_(label_ids), _truth.id != newest)
             labels += connection.execute(gone).rowcount
@@ -83,28 +83,28 @@ def _paced(steps: Iterator[Step], pause: Pause) -> Iterator[Step]:
         began = time.monotonic()
 
 
-def _old(pipeline: Pipeline, before: datetime) -> Iterator[list[LoggedPrediction]]:
+def _old(context: Context, before: datetime) -> Iterator[list[LoggedPrediction]]:
     """Oldest first. Ids are time-ordered, so this is a walk along the primary key."""
-    needed = _needed(pipeline)
+    needed = _needed(context)
     last, end = "", first_id_of(before)
-    while rows := pipeline.log.oldest(last, end, BATCH):
+    while rows := context.log.oldest(last, end, BATCH):
         kept = needed(rows)
         if gone := [row for row in rows if row.id not in kept]:
             yield gone
         last = rows[-1].id
 
 
-def _needed(pipeline: Pipeline) -> Needed:
+def _needed(context: Context) -> Needed:
     """Live predictions of the champion that no check has used, and those with ground truth that none has."""
-    champion = pipeline.registry.by_alias(CHAMPION)
-    if champion is None or pipeline.settings.drift.source != "log":
+    champion = context.registry.by_alias(CHAMPION)
+    if champion is None or context.settings.drift.source != "log":
         return lambda rows: set()
-    ends, scope = ends_of(pipeline, champion), Scope(champion.number, LIVE, promoted_at(champion))
+    ends, scope = ends_of(context, champion), Scope(champion.number, LIVE, promoted_at(champion))
 
     def needed(rows: list[LoggedPrediction]) -> set[str]:
         own = [row for row in rows if scope.contains(row)]
         unused = {row.id for row in own if row.id > (ends.prediction_id or "")}
-        return unused | pipeline.log.labelled_after([row for row in own if row.id not in unused], ends.label_id or 0)
+        return unused | context.log.labelled_after([row for row in own if row.id not in unused], ends.label_id or 0)
 
     return needed
 
@@ -115,18 +115,18 @@ def first_id_of(moment: datetime) -> str:
     return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"
 
 
-def _labels_of_nothing(pipeline: Pipeline, before: datetime) -> Iterator[list[int]]:
+def _labels_of_nothing(context: Context, before: datetime) -> Iterator[list[int]]:
     """Ids of labels from before whose prediction is not there, in the order in which they came."""
     columns = (_truth.id, _truth.labelled_at, _truth.prediction_id, _truth.request_id)
     query = sa.select(*columns).where(_truth.labelled_at < before)
     query = query.order_by(_truth.labelled_at, _truth.id).limit(BATCH)
     page = query
     while True:
-        with storage_errors(), pipeline.log.engine.connect() as connection:
+        with storage_errors(), context.log.engine.connect() as connection:
             rows = connection.execute(page).all()
         if not rows:
             return
-        known = pipeline.log.known([row.prediction_id for row in rows], [row.request_id for row in rows])
+        known = context.log.known([row.prediction_id for row in rows], [row.request_id for row in rows])
         if gone := [row.id for row in rows if not {row.prediction_id, row.request_id} & known]:
             yield gone
         at, last = rows[-1].labelled_at, rows[-1].id

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import uuid_utils
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.models.registry import ModelVersion, champion_of
 from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
@@ -20,18 +20,18 @@ Progress = Callable[[int, int], None]
 """Called with the trips that are done and the trips to do."""
 
 
-def score(pipeline: Pipeline, month: Month, progress: Progress | None = None) -> dict[str, Any]:
+def score(context: Context, month: Month, progress: Progress | None = None) -> dict[str, Any]:
     """Logs the champion's predictions for a published month with their ground truth; again is harmless."""
-    champion = champion_of(pipeline.registry)
-    pipeline.store.ingest(pipeline.source, month)
+    champion = champion_of(context.registry)
+    context.store.ingest(context.source, month)
     count, error = 0, 0.0
-    for row in predicted(pipeline, champion, month, pipeline.store.load([month]), progress):
+    for row in predicted(context, champion, month, context.store.load([month]), progress):
         count, error = count + 1, error + abs(row.logged.prediction - row.trip_duration_minutes)
     return {"month": str(month), "model_version": champion.number, "rows": count, "mae": error / count}
 
 
 def predicted(
-    pipeline: Pipeline, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
+    context: Context, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
 ) -> Iterator[LabelledPrediction]:
     """Yield what the log has of these trips of the month, in their order; those that it lacks are predicted first.
 
@@ -41,12 +41,12 @@ def predicted(
     scorer: Scorer | None = None
     for start in range(0, len(trips), CHUNK):
         part = slice(start, start + CHUNK)
-        standing = pipeline.log.labelled_by_request(ids[part])
+        standing = context.log.labelled_by_request(ids[part])
         missing = [position for position in range(len(ids))[part] if ids[position] not in standing]
         if missing:
-            scorer = scorer or load_version(pipeline.registry, version, pipeline.model_cache)
-            _log(pipeline, version.number, month, trips.iloc[missing], [ids[position] for position in missing], scorer)
-            standing |= pipeline.log.labelled_by_request([ids[position] for position in missing])
+            scorer = scorer or load_version(context.registry, version, context.model_cache)
+            _log(context, version.number, month, trips.iloc[missing], [ids[position] for position in missing], scorer)
+            standing |= context.log.labelled_by_request([ids[position] for position in missing])
         if progress:
             progress(min(start + CHUNK, len(trips)), len(trips))
         yield from (standing[request_id] for request_id in ids[part])
@@ -60,18 +60,16 @@ def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
     return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]
 
 
-def _log(
-    pipeline: Pipeline, version: int, month: Month, trips: pd.DataFrame, ids: Sequence[str], scorer: Scorer
-) -> None:
+def _log(context: Context, version: int, month: Month, trips: pd.DataFrame, ids: Sequence[str], scorer: Scorer) -> None:
     minutes = scorer.predict_trips(columns_of(trips))
-    now = pipeline.clock.now()
+    now = context.clock.now()
     rows = [
         _row(trip, request_id, float(predicted), version, month, now)
         for trip, request_id, predicted in zip(trips.itertuples(), ids, minutes, strict=True)
     ]
-    standing = pipeline.log.append(rows)
+    standing = context.log.append(rows)
     truth = trips[TARGET].tolist()
-    pipeline.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)
+    context.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)
 
 
 def _row(trip: Any, request_id: str, prediction: float, version: int, month: Month, now: datetime) -> LoggedPrediction:

@@ -13,7 +13,7 @@ Three clocks, and each rule uses one:
 from datetime import datetime
 
 from autoops.event_times import plausible, span_of, times_of
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import Window
 from autoops.loop.records.ledger import Incident
 
@@ -21,34 +21,34 @@ KEY = "traffic_until"
 _LOOKED_BACK = 10
 
 
-def of_window(pipeline: Pipeline, window: Window) -> str | None:
+def of_window(context: Context, window: Window) -> str | None:
     """Return what a check's record keeps: the traffic time at its end, that of the check before where it saw no new
     prediction."""
     times = times_of([row.event_at for row in window.logged])
-    times = times[plausible(times, pipeline.clock.now())]
+    times = times[plausible(times, context.clock.now())]
     if len(times):
         return span_of(times)[1].isoformat()
-    earlier = pipeline.checks.latest()
+    earlier = context.checks.latest()
     return earlier[0].report.get(KEY) if earlier else None
 
 
-def traffic_at(pipeline: Pipeline, moment: datetime) -> datetime | None:
+def traffic_at(context: Context, moment: datetime) -> datetime | None:
     """Return the traffic time at a moment of wall time, None before the first check. Of checks that kept none, because
     they are of an older release, what they judged stands for it."""
-    newest = pipeline.checks.latest(until=moment)
+    newest = context.checks.latest(until=moment)
     if not newest:
         return None
     kept = newest[0].report.get(KEY)
     if kept:
         return datetime.fromisoformat(kept)
-    judged = pipeline.checks.latest(until=moment, judged=True, limit=_LOOKED_BACK)
+    judged = context.checks.latest(until=moment, judged=True, limit=_LOOKED_BACK)
     return max((check.event_until for check in judged if check.event_until), default=None)
 
 
-def began_at(pipeline: Pipeline, incident: Incident) -> datetime | None:
+def began_at(context: Context, incident: Incident) -> datetime | None:
     """Return when an incident began: as long before it was opened as its evidence is long."""
     begin, end = incident.holds_from, incident.evidence_until
-    opened = traffic_at(pipeline, incident.opened_at)
+    opened = traffic_at(context, incident.opened_at)
     if begin is None or end is None or opened is None:
         return begin
     return opened - (end - begin)

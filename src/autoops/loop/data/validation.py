@@ -16,7 +16,7 @@ from autoops.ingestion import quality
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.quality import LEAST_HISTORY, MOST_HISTORY, Quality
 from autoops.ingestion.store import IngestedMonth
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.months import Month, parse_months
 
 logger = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ class Judge:
     months that are asked for in order cost one judgement each, however many there are.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._stored = {ingested.month: ingested for ingested in pipeline.store.months()}
-        self._contents = {kind: set(_contents(pipeline, kind)) for kind in (QUARANTINED, RELEASED, INGESTED)}
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stored = {ingested.month: ingested for ingested in context.store.months()}
+        self._contents = {kind: set(_contents(context, kind)) for kind in (QUARANTINED, RELEASED, INGESTED)}
         self._found: dict[Month, Quarantine | None] = {}
 
     def ingest(self, month: Month, actor: str = ACTOR) -> Quarantine | None:
@@ -64,9 +64,9 @@ class Judge:
         try:
             self._fetch(month)
         except DataError as error:
-            if isinstance(error, NotPublished) and month not in self._pipeline.source.published():
+            if isinstance(error, NotPublished) and month not in self._context.source.published():
                 raise
-            if self._pipeline.store.get(month) is None:
+            if self._context.store.get(month) is None:
                 return self._unreadable(month, error, actor)
             logger.warning("%s stays as it was ingested: %s", month, error)
         return self.quarantine_of(month, actor)
@@ -87,7 +87,7 @@ class Judge:
         return found
 
     def _fetch(self, month: Month) -> None:
-        ingested = self._pipeline.store.ingest(self._pipeline.source, month)
+        ingested = self._context.store.ingest(self._context.source, month)
         known = self._stored.get(month)
         self._stored[month] = ingested
         if known is None or known.content != ingested.content:
@@ -96,7 +96,7 @@ class Judge:
     def _ingest_history(self, month: Month) -> None:
         if sum(stored < month for stored in self._stored) >= LEAST_HISTORY:
             return
-        earlier = [published for published in self._pipeline.source.published() if published < month]
+        earlier = [published for published in self._context.source.published() if published < month]
         for published in earlier[-LEAST_HISTORY:]:
             with suppress(DataError):  # one month less to compare with
                 self._fetch(published)
@@ -114,14 +114,14 @@ class Judge:
         if (str(month), ingested.content) in self._contents[RELEASED]:
             return None
         if month not in self._found:
-            found = quality.judge(ingested.profile, history, self._pipeline.settings.data.min_kept_share)
+            found = quality.judge(ingested.profile, history, self._context.settings.data.min_kept_share)
             self._found[month] = _quarantine(month, ingested.content, found) if found.findings else None
         return self._found[month]
 
     def _unreadable(self, month: Month, error: DataError, actor: str) -> Quarantine:
         """Known by what the source says of the file, or by the error where it says nothing."""
         try:
-            stamp = json.dumps(asdict(self._pipeline.source.stamp(month)), sort_keys=True)
+            stamp = json.dumps(asdict(self._context.source.stamp(month)), sort_keys=True)
         except (DataError, SourceUnavailable):
             stamp = str(error)
         content = hashlib.sha256(stamp.encode()).hexdigest()[:16]
@@ -132,7 +132,7 @@ class Judge:
     def _record(self, found: Quarantine, actor: str, incident_id: int | None, ingested: bool = True) -> None:
         if self._is_new(QUARANTINED, found.month, found.content):
             reason, evidence = f"{found.month}: {found.reason}", found.to_json() | {"ingested": ingested}
-            self._pipeline.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=evidence)
+            self._context.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=evidence)
 
     def _note(self, ingested: IngestedMonth, actor: str) -> None:
         """What cleaning kept of a month and what it dropped, once for each of its contents: the files that say so are
@@ -142,7 +142,7 @@ class Judge:
             reason = f"{month}: {ingested.rows} of {ingested.rows_read} rows kept"
             counts = {"rows": ingested.rows, "rows_read": ingested.rows_read, "dropped": ingested.dropped}
             evidence = {"month": str(month), "content": content, **counts}
-            self._pipeline.ledger.record(INGESTED, reason, actor=actor, evidence=evidence)
+            self._context.ledger.record(INGESTED, reason, actor=actor, evidence=evidence)
 
     def _is_new(self, kind: str, month: Month, content: str) -> bool:
         """Whether the ledger has no entry of this kind for this content; from now on it has."""
@@ -153,19 +153,19 @@ class Judge:
         return True
 
 
-def usable(pipeline: Pipeline, months: Iterable[Month], actor: str = ACTOR) -> list[Month]:
+def usable(context: Context, months: Iterable[Month], actor: str = ACTOR) -> list[Month]:
     """Those of the months that are not quarantined, in order; all of them are ingested to find out."""
-    return _usable(Judge(pipeline), months, actor)
+    return _usable(Judge(context), months, actor)
 
 
 def _usable(judge: Judge, months: Iterable[Month], actor: str) -> list[Month]:
     return [month for month in sorted(months) if judge.ingest(month, actor) is None]
 
 
-def newest_usable(pipeline: Pipeline, months: Sequence[Month], count: int, actor: str = ACTOR) -> list[Month]:
+def newest_usable(context: Context, months: Sequence[Month], count: int, actor: str = ACTOR) -> list[Month]:
     """The newest `count` months that are not quarantined, older ones in the place of those that are."""
     found: list[Month] = []
-    judge = Judge(pipeline)
+    judge = Judge(context)
     while months and len(found) < count:
         missing = count - len(found)
         found = _usable(judge, months[-missing:], actor) + found
@@ -173,44 +173,44 @@ def newest_usable(pipeline: Pipeline, months: Sequence[Month], count: int, actor
     return found
 
 
-def usable_months(pipeline: Pipeline) -> list[Month]:
+def usable_months(context: Context) -> list[Month]:
     """Published months, but for those that are known to be quarantined; fetches none."""
-    stored = {ingested.month: ingested.content for ingested in pipeline.store.months()}
-    broken = _contents(pipeline, QUARANTINED) - _contents(pipeline, RELEASED)
-    return [month for month in pipeline.source.published() if (str(month), stored.get(month)) not in broken]
+    stored = {ingested.month: ingested.content for ingested in context.store.months()}
+    broken = _contents(context, QUARANTINED) - _contents(context, RELEASED)
+    return [month for month in context.source.published() if (str(month), stored.get(month)) not in broken]
 
 
-def validate(pipeline: Pipeline, plan: Mapping[str, Any]) -> dict[str, Any]:
+def validate(context: Context, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Raises BrokenData, naming the findings, where months of the plan are quarantined."""
     shares = {}
     broken: list[Quarantine] = []
-    judge = Judge(pipeline)
+    judge = Judge(context)
     for month in parse_months(plan["months"]):
         found = judge.quarantine_of(month, plan["actor"], plan["incident_id"])
         broken += [found] if found else []
-        ingested = pipeline.store.get(month)
+        ingested = context.store.get(month)
         shares[str(month)] = round(ingested.kept_share, 4) if ingested else 0.0
     if broken:
         raise BrokenData("; ".join(f"{one.month} is quarantined: {one.reason}" for one in broken))
     return {"kept_share": shares}
 
 
-def release(pipeline: Pipeline, month: Month, reason: str, actor: str) -> None:
+def release(context: Context, month: Month, reason: str, actor: str) -> None:
     """A person's word that a quarantined month is true: it is used from then on, and is history for later ones.
     Raises NotFound for a month that is not here and Conflict for one that is not quarantined."""
-    if pipeline.store.get(month) is None:
+    if context.store.get(month) is None:
         raise NotFound(f"{month} is not in the store: there is nothing that could be used")
-    found = Judge(pipeline).quarantine_of(month, actor)
+    found = Judge(context).quarantine_of(month, actor)
     if found is None:
         raise Conflict(f"{month} is not quarantined")
-    pipeline.ledger.record(RELEASED, f"{month}: {reason}", actor=actor, evidence=found.to_json())
+    context.ledger.record(RELEASED, f"{month}: {reason}", actor=actor, evidence=found.to_json())
 
 
 def _quarantine(month: Month, content: str, found: Quality) -> Quarantine:
     return Quarantine(month, content, found.reason, [finding.to_json() for finding in found.findings])
 
 
-def _contents(pipeline: Pipeline, kind: str) -> Contents:
+def _contents(context: Context, kind: str) -> Contents:
     """Of which the ledger has an entry of this kind."""
-    known = (entry.evidence for entry in pipeline.ledger.entries(kind=kind))
+    known = (entry.evidence for entry in context.ledger.entries(kind=kind))
     return frozenset((of["month"], of["content"]) for of in known if "content" in of)

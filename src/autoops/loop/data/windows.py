@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from autoops.event_times import is_plausible, near, times_of
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.sub_windows import Span
 from autoops.models.registry import PROMOTED_AT, ModelVersion
 from autoops.months import NEW_YORK
@@ -83,9 +83,9 @@ def promoted_at(version: ModelVersion) -> datetime | None:
     return datetime.fromisoformat(moment) if moment else None
 
 
-def ends_of(pipeline: Pipeline, champion: ModelVersion) -> Ends:
+def ends_of(context: Context, champion: ModelVersion) -> Ends:
     """How far the champion's live traffic has been used up."""
-    checks = pipeline.checks.latest(champion.number, since=promoted_at(champion))
+    checks = context.checks.latest(champion.number, since=promoted_at(champion))
     return Ends(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Ends()
 
 
@@ -104,14 +104,14 @@ def labelled_frame_of(rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
     return frame_of([row.logged for row in ordered]).assign(**{TARGET: truth}).astype({TARGET: float})
 
 
-def live_window(pipeline: Pipeline, champion: ModelVersion, size: int) -> Window:
+def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     """The last `size` of each; of labels those within the contract. Fewer are left for a later window to count."""
-    ends = _begin(pipeline, champion)
+    ends = _begin(context, champion)
     scope = Scope(champion.number, LIVE, promoted_at(champion))
-    logged = pipeline.log.latest(scope, size, ends.prediction_id)
-    found = pipeline.log.latest_labelled(scope, 2 * size, ends.label_id)
+    logged = context.log.latest(scope, size, ends.prediction_id)
+    found = context.log.latest_labelled(scope, 2 * size, ends.label_id)
     if len(found) < size:
-        ends = ends._replace(label_id=_passed_over(pipeline, ends.label_id, found))
+        ends = ends._replace(label_id=_passed_over(context, ends.label_id, found))
     labelled, outside = _by_contract(found, size)
     newest = max((row.label_id for row in (*labelled, *outside)), default=ends.label_id)
     prediction_id = max(row.id for row in logged) if len(logged) >= size else ends.prediction_id
@@ -134,17 +134,17 @@ def _by_contract(
     return [rows[position] for position in kept.tolist()], outside
 
 
-def _begin(pipeline: Pipeline, champion: ModelVersion) -> Ends:
+def _begin(context: Context, champion: ModelVersion) -> Ends:
     """Where the last check ended; the first of a reign begins with what came since the promotion."""
-    ends, since = ends_of(pipeline, champion), promoted_at(champion)
+    ends, since = ends_of(context, champion), promoted_at(champion)
     if ends.label_id is None and since is not None:
-        return ends._replace(label_id=pipeline.log.label_before(since))
+        return ends._replace(label_id=context.log.label_before(since))
     return ends
 
 
-def _passed_over(pipeline: Pipeline, after: int | None, labelled: Sequence[LabelledPrediction]) -> int | None:
+def _passed_over(context: Context, after: int | None, labelled: Sequence[LabelledPrediction]) -> int | None:
     """Return the label id from which the next check has to look on. Labels of other versions' predictions come for
     weeks after a promotion, and each check would look through all of them again."""
-    recent = pipeline.log.label_before(pipeline.clock.now() - STRAGGLERS)
+    recent = context.log.label_before(context.clock.now() - STRAGGLERS)
     first = min((row.label_id for row in labelled), default=recent + 1)
     return max(after or 0, min(recent, first - 1)) or after

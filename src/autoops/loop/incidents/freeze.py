@@ -3,16 +3,16 @@
 Its state is the last entry about it in the ledger, so that who threw it, when and why cannot get lost.
 """
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.decide.policy import Freeze
 from autoops.loop.records.ledger import Entry, Ledger
 
 FROZEN, UNFROZEN = "frozen", "unfrozen"
 
 
-def frozen(pipeline: Pipeline) -> Freeze | None:
+def frozen(context: Context) -> Freeze | None:
     """Who froze the loop and why; None where it runs."""
-    last = frozen_by(pipeline.ledger)
+    last = frozen_by(context.ledger)
     return Freeze(last.actor, last.reason) if last else None
 
 
@@ -23,15 +23,15 @@ def frozen_by(ledger: Ledger) -> Entry | None:
     return last if last is not None and last.kind == FROZEN else None
 
 
-def freeze(pipeline: Pipeline, *, reason: str, actor: str) -> str:
+def freeze(context: Context, *, reason: str, actor: str) -> str:
     """Checks go on and are recorded; nothing is retrained, promoted or rolled back by itself. Returns what holds."""
-    pipeline.ledger.record(FROZEN, reason, actor=actor)
+    context.ledger.record(FROZEN, reason, actor=actor)
     return Freeze(actor, reason).reason
 
 
-def unfreeze(pipeline: Pipeline, *, reason: str, actor: str) -> str:
+def unfreeze(context: Context, *, reason: str, actor: str) -> str:
     """What waited is taken up by the next check. Returns what holds; throws nothing where nothing was frozen."""
-    if frozen(pipeline) is None:
+    if frozen(context) is None:
         return "was not frozen"
-    pipeline.ledger.record(UNFROZEN, reason, actor=actor)
+    context.ledger.record(UNFROZEN, reason, actor=actor)
     return "no longer frozen: the next check takes up what waited"

@@ -7,7 +7,7 @@ predictions alone, and say nothing about loss.
 from collections.abc import Set
 
 from autoops.drift.verdict import findings_of, judged_findings
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import promoted_at
 from autoops.loop.decide.policy import JudgedWindow
 from autoops.loop.records.checks import Check
@@ -17,12 +17,12 @@ MOST_ERRORS = 20
 """Older windows hardly count in an exponentially weighted average."""
 
 
-def judged_windows(pipeline: Pipeline, champion: ModelVersion, findings: Set[str]) -> list[JudgedWindow]:
+def judged_windows(context: Context, champion: ModelVersion, findings: Set[str]) -> list[JudgedWindow]:
     """Return the windows of this version since its promotion, newest first, as far back as it takes for `alarms_of`
     of them to have looked for each of the findings. What two checks at a time have judged both counts once."""
     found: dict[JudgedWindow, None] = {}
-    missing = dict.fromkeys(findings, pipeline.settings.drift.alarms_of)
-    for check in pipeline.checks.judged(champion.number, promoted_at(champion)):
+    missing = dict.fromkeys(findings, context.settings.drift.alarms_of)
+    for check in context.checks.judged(champion.number, promoted_at(champion)):
         window = _window(check)
         if window is None or window in found:
             continue
@@ -33,11 +33,11 @@ def judged_windows(pipeline: Pipeline, champion: ModelVersion, findings: Set[str
     return list(found)
 
 
-def earlier_errors(pipeline: Pipeline, champion: ModelVersion) -> list[float]:
+def earlier_errors(context: Context, champion: ModelVersion) -> list[float]:
     """Return the relative errors of the windows whose ground truth was judged since the promotion, newest first: what
     accumulates over them is judged too. What two checks at a time have judged both counts once."""
     found: dict[tuple[object, object], float] = {}
-    for check in pipeline.checks.judged(champion.number, promoted_at(champion)):
+    for check in context.checks.judged(champion.number, promoted_at(champion)):
         error = check.report.get("relative_error")
         if error is not None:
             found.setdefault((check.event_from, check.event_until), error)

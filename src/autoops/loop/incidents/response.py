@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from autoops.drift.verdict import DriftVerdict, judged_findings
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.traffic_time import began_at, traffic_at
 from autoops.loop.decide import policy
 from autoops.loop.incidents.judged_windows import judged_windows
@@ -25,50 +25,50 @@ class Response(NamedTuple):
 
 
 def respond(
-    pipeline: Pipeline,
+    context: Context,
     champion: ModelVersion,
     verdict: DriftVerdict,
     check_id: int,
     cause: Callable[[], Mapping[str, Any]] = dict,
 ) -> Response:
     """Acts on what the policy decides about the verdict just recorded; asks for the cause of a new incident."""
-    decision = decision_on(pipeline, champion, verdict)
+    decision = decision_on(context, champion, verdict)
     if verdict.verdict not in JUDGED:
         return Response(decision.action, None, decision.reason)
     if decision.action == "nothing":
         return Response("nothing", None, decision.reason)
     if decision.action == "open incident":
         evidence = {"check_id": check_id, "verdict": verdict.to_json(), "cause": dict(cause())}
-        incident_id = _open(pipeline, champion, verdict, decision, evidence)
+        incident_id = _open(context, champion, verdict, decision, evidence)
         return Response("open incident", incident_id, decision.reason)
-    standing = _standing(pipeline.ledger.incidents(), champion)
+    standing = _standing(context.ledger.incidents(), champion)
     kind, version = f"policy: {decision.action}", champion.number
-    pipeline.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=version)
+    context.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=version)
     return Response(decision.action, standing if decision.action == "incident stands" else None, decision.reason)
 
 
 def decision_on(
-    pipeline: Pipeline, champion: ModelVersion, verdict: DriftVerdict, *, recorded: bool = True
+    context: Context, champion: ModelVersion, verdict: DriftVerdict, *, recorded: bool = True
 ) -> policy.Decision:
     """What the policy says to a verdict, which counts as the newest whether it is `recorded` or not; writes nothing."""
     if verdict.verdict not in JUDGED:
         return policy.unjudged(verdict.verdict, verdict.reason)
     if not verdict.findings:
-        return policy.decide([], None, None, pipeline.settings.drift)
-    windows = judged_windows(pipeline, champion, verdict.findings)
+        return policy.decide([], None, None, context.settings.drift)
+    windows = judged_windows(context, champion, verdict.findings)
     if not recorded and verdict.event_from and verdict.event_until:
         judged = judged_findings(verdict.to_json())
         windows = [policy.JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until, judged), *windows]
-    incidents = pipeline.ledger.incidents()
+    incidents = context.ledger.incidents()
     past = [incident for incident in incidents if incident.kind == "drift"]
     return policy.decide(
         windows,
         _standing(incidents, champion),
-        began_at(pipeline, past[0]) if past else None,
-        pipeline.settings.drift,
-        retrained_until=_retrained_until(pipeline, champion, past),
-        rolled_back_at=rolled_back_at(pipeline),
-        now=traffic_at(pipeline, pipeline.clock.now()),
+        began_at(context, past[0]) if past else None,
+        context.settings.drift,
+        retrained_until=_retrained_until(context, champion, past),
+        rolled_back_at=rolled_back_at(context),
+        now=traffic_at(context, context.clock.now()),
     )
 
 
@@ -79,13 +79,13 @@ def _standing(incidents: list[Incident], champion: ModelVersion) -> int | None:
 
 
 def _open(
-    pipeline: Pipeline,
+    context: Context,
     champion: ModelVersion,
     verdict: DriftVerdict,
     decision: policy.Decision,
     evidence: Mapping[str, Any],
 ) -> int:
-    return pipeline.ledger.open_incident(
+    return context.ledger.open_incident(
         "drift",
         f"{verdict.reason} ({decision.reason})",
         actor=ACTOR,
@@ -96,12 +96,12 @@ def _open(
     )
 
 
-def _retrained_until(pipeline: Pipeline, champion: ModelVersion, past: list[Incident]) -> datetime | None:
+def _retrained_until(context: Context, champion: ModelVersion, past: list[Incident]) -> datetime | None:
     """How far the trips reached that the last retraining for an incident of this champion was given; one that failed
     before the gate was given them in vain."""
     own = [incident.id for incident in past if incident.model_version == champion.number]
-    if not own or not pipeline.ledger.entries(incident_id=own[0], kind="gate"):
+    if not own or not context.ledger.entries(incident_id=own[0], kind="gate"):
         return None
-    given = pipeline.ledger.entries(incident_id=own[0], kind="retraining begun")[-1].evidence
+    given = context.ledger.entries(incident_id=own[0], kind="retraining begun")[-1].evidence
     known_until = given.get("known_until")
     return datetime.fromisoformat(known_until) if known_until else parse_months(given["months"])[-1].ends_at

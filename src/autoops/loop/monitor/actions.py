@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from autoops.errors import DataError, SourceUnavailable
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.decide import policy, reevaluation
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.incidents.recent_actions import lately
@@ -33,18 +33,18 @@ class Remedy:
     decision: policy.Decision
 
 
-def actionable(pipeline: Pipeline) -> list[int]:
+def actionable(context: Context) -> list[int]:
     """Incidents for which a retraining should start now, those that the calendar opens included; why the others wait
     is left in the ledger."""
-    open_due(pipeline)
-    return [remedy.incident.id for remedy in remedies(pipeline) if _starts(pipeline, remedy)]
+    open_due(context)
+    return [remedy.incident.id for remedy in remedies(context) if _starts(context, remedy)]
 
 
-def open_due(pipeline: Pipeline) -> None:
+def open_due(context: Context) -> None:
     """One at a time, a second look first. A source that does not answer, and a month that cannot be had, keep neither
     the check nor its verdict: a later check opens what is due."""
     try:
-        due = [one for one in calendar(pipeline) if one.decision.action == "open incident"]
+        due = [one for one in calendar(context) if one.decision.action == "open incident"]
         if due:
             due[0].open()
     except (SourceUnavailable, DataError) as error:
@@ -60,39 +60,39 @@ class Due:
     open: Callable[[], int | None]
 
 
-def calendar(pipeline: Pipeline) -> list[Due]:
+def calendar(context: Context) -> list[Due]:
     """A second look, where a challenger waits for one, and a refresh, where one may be due by the date; writes nothing,
     and asks the source in these cases alone."""
-    champion, verdict = pipeline.registry.by_alias(CHAMPION), interim.waiting(pipeline)
+    champion, verdict = context.registry.by_alias(CHAMPION), interim.waiting(context)
     if champion is None:
         return []
-    old = scheduled.may_be_due(pipeline, champion)
-    usable, found = known_months(pipeline) if old or verdict else [], []
+    old = scheduled.may_be_due(context, champion)
+    usable, found = known_months(context) if old or verdict else [], []
     if verdict:
-        decision = interim.due(pipeline, champion, verdict, usable)
-        opening = partial(interim.open_one, pipeline, verdict, decision, usable, ACTOR)
+        decision = interim.due(context, champion, verdict, usable)
+        opening = partial(interim.open_one, context, verdict, decision, usable, ACTOR)
         found.append(Due(interim.KIND, decision, opening))
     if old:
-        decision = scheduled.due(pipeline, champion, usable)
-        opening = partial(scheduled.open_one, pipeline, champion, decision, usable, ACTOR)
+        decision = scheduled.due(context, champion, usable)
+        opening = partial(scheduled.open_one, context, champion, decision, usable, ACTOR)
         found.append(Due(scheduled.KIND, decision, opening))
     return found
 
 
-def remedies(pipeline: Pipeline) -> list[Remedy]:
+def remedies(context: Context) -> list[Remedy]:
     """What each incident that the loop opened and nobody has taken up would get now, newest first; writes nothing."""
-    incidents = pipeline.ledger.incidents()
+    incidents = context.ledger.incidents()
     unclaimed = [
         incident
         for incident in incidents
         if incident.kind in BEGUN_BY_ITSELF
         and incident.status != "closed"
-        and pipeline.ledger.holder(incident.id, ACTION) is None
+        and context.ledger.holder(incident.id, ACTION) is None
     ]
     if not unclaimed:
         return []
-    world = _World.now(pipeline, incidents)
-    return [Remedy(incident, _remedy(pipeline, world, incident)) for incident in unclaimed]
+    world = _World.now(context, incidents)
+    return [Remedy(incident, _remedy(context, world, incident)) for incident in unclaimed]
 
 
 @dataclass(frozen=True)
@@ -105,20 +105,20 @@ class _World:
     lately: policy.Lately
 
     @classmethod
-    def now(cls, pipeline: Pipeline, incidents: list[Incident]) -> "_World":
-        champion = pipeline.registry.by_alias(CHAMPION)
+    def now(cls, context: Context, incidents: list[Incident]) -> "_World":
+        champion = context.registry.by_alias(CHAMPION)
         number = champion.number if champion else None
-        return cls(known_months(pipeline), number, frozen(pipeline), lately(pipeline, incidents))
+        return cls(known_months(context), number, frozen(context), lately(context, incidents))
 
 
-def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Decision:
-    cooldown_days, training = pipeline.settings.drift.cooldown_days, pipeline.settings.training
+def _remedy(context: Context, world: _World, incident: Incident) -> policy.Decision:
+    cooldown_days, training = context.settings.drift.cooldown_days, context.settings.training
     if incident.kind == interim.KIND:
-        one, newest = interim.about(pipeline, incident, world.usable)
+        one, newest = interim.about(context, incident, world.usable)
         return reevaluation.look_again(one, world.champion, newest, world.frozen, world.lately, cooldown_days)
     if incident.model_version not in (None, world.champion):
         return policy.Decision("void", f"version {incident.model_version} is champion no more")
-    published = answers(pipeline, incident.evidence_until)
+    published = answers(context, incident.evidence_until)
     decision = policy.remedy(published, world.frozen, world.lately, cooldown_days, training.most_per_week)
     if decision.action != "wait for data":
         return decision
@@ -129,34 +129,34 @@ def _remedy(pipeline: Pipeline, world: _World, incident: Incident) -> policy.Dec
     return policy.Decision(decision.action, reason)
 
 
-def _starts(pipeline: Pipeline, remedy: Remedy) -> bool:
+def _starts(context: Context, remedy: Remedy) -> bool:
     """Whether a retraining is asked for now; leaves in the ledger what else becomes of the incident."""
     incident, decision = remedy.incident, remedy.decision
     if decision.action == "void":
-        pipeline.ledger.close(incident.id, f"void: {decision.reason}", actor=ACTOR)
+        context.ledger.close(incident.id, f"void: {decision.reason}", actor=ACTOR)
         return False
     if decision.action == "wait for data":
-        pipeline.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
+        context.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
         return False
-    pipeline.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
+    context.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
     if decision.action not in ("retrain", "look again"):
         _say_once(
-            pipeline, incident.id, PAGE if decision.action == PAGE else f"policy: {decision.action}", decision.reason
+            context, incident.id, PAGE if decision.action == PAGE else f"policy: {decision.action}", decision.reason
         )
         return False
-    if _asked_lately(pipeline, incident.id):
+    if _asked_lately(context, incident.id):
         return False
-    pipeline.ledger.record("retraining asked for", incident.reason, actor=ACTOR, incident_id=incident.id)
+    context.ledger.record("retraining asked for", incident.reason, actor=ACTOR, incident_id=incident.id)
     return True
 
 
-def _say_once(pipeline: Pipeline, incident_id: int, kind: str, reason: str) -> None:
+def _say_once(context: Context, incident_id: int, kind: str, reason: str) -> None:
     """A page once per incident, everything else once per reason."""
-    said = pipeline.ledger.entries(incident_id=incident_id, kind=kind)
+    said = context.ledger.entries(incident_id=incident_id, kind=kind)
     if not said or (kind != PAGE and said[-1].reason != reason):
-        pipeline.ledger.record(kind, reason, actor=ACTOR, incident_id=incident_id)
+        context.ledger.record(kind, reason, actor=ACTOR, incident_id=incident_id)
 
 
-def _asked_lately(pipeline: Pipeline, incident_id: int) -> bool:
-    asked = pipeline.ledger.entries(incident_id=incident_id, kind="retraining asked for")
-    return bool(asked) and asked[-1].at > pipeline.clock.now() - ASK_AGAIN_AFTER
+def _asked_lately(context: Context, incident_id: int) -> bool:
+    asked = context.ledger.entries(incident_id=incident_id, kind="retraining asked for")
+    return bool(asked) and asked[-1].at > context.clock.now() - ASK_AGAIN_AFTER

@@ -9,13 +9,13 @@ import pandas as pd
 
 from autoops.drift.monitor import DriftVerdict, Reference
 from autoops.drift.verdict import findings_of
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import Window
 from autoops.models.registry import ModelVersion
 
 
 def publish(
-    pipeline: Pipeline,
+    context: Context,
     champion: ModelVersion,
     reference: Reference,
     window: Window,
@@ -24,12 +24,12 @@ def publish(
 ) -> dict[str, Any]:
     """Write the verdict and, once a day and for what alarms for the first time that day, the page; log both to MLflow.
     `current` are the window's predictions as a frame."""
-    name = _name(pipeline, champion, window)
-    directory = pipeline.reports / name
+    name = _name(context, champion, window)
+    directory = context.reports / name
     directory.mkdir(parents=True, exist_ok=True)
     files: list[Path] = [directory / "verdict.json"]
     files[0].write_text(json.dumps(verdict.to_json(), indent=2))
-    if pipeline.draws_pages and len(current) and wants_page(verdict, _judged_today(pipeline, champion)):
+    if context.draws_pages and len(current) and wants_page(verdict, _judged_today(context, champion)):
         from autoops.drift.page import write_page
 
         files.append(directory / "drift.html")
@@ -37,19 +37,19 @@ def publish(
     metrics = {f"distance_{result.feature}": result.distance for result in verdict.features}
     metrics |= {f"{result.name.replace(' ', '_')}_distance": result.distance for result in verdict.detectors}
     tags = {"model_version": str(champion.number), "verdict": verdict.verdict, "reason": verdict.reason}
-    run_id = pipeline.registry.log_check(name, metrics | {"alarm": float(verdict.alarm)}, tags, files)
+    run_id = context.registry.log_check(name, metrics | {"alarm": float(verdict.alarm)}, tags, files)
     return {"mlflow_run_id": run_id, "files": [str(file) for file in files]}
 
 
-def _name(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str:
+def _name(context: Context, champion: ModelVersion, window: Window) -> str:
     """Return a name of the window's own: several may be judged within a second."""
-    name = f"check-v{champion.number}-{pipeline.clock.now():%Y%m%dT%H%M%S}"
+    name = f"check-v{champion.number}-{context.clock.now():%Y%m%dT%H%M%S}"
     return name if window.days is None else f"{name}-{window.days.replace(' ', '-')}"
 
 
-def _judged_today(pipeline: Pipeline, champion: ModelVersion) -> list[Mapping[str, Any]]:
-    today = pipeline.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return [check.report for check in pipeline.checks.latest(champion.number, since=today, judged=True, limit=None)]
+def _judged_today(context: Context, champion: ModelVersion) -> list[Mapping[str, Any]]:
+    today = context.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    return [check.report for check in context.checks.latest(champion.number, since=today, judged=True, limit=None)]
 
 
 def wants_page(verdict: DriftVerdict, judged_today: Sequence[Mapping[str, Any]]) -> bool:

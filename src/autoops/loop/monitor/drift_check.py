@@ -8,7 +8,7 @@ from autoops import settings
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.quality import Quality
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
 from autoops.loop.data.excluded_windows import page_once, used_up, verdict_of
 from autoops.loop.data.label_coverage import coverage_of
@@ -46,8 +46,8 @@ class Watched:
     manifest: bundle.Manifest
 
     @classmethod
-    def fetch(cls, pipeline: Pipeline, version: ModelVersion) -> "Watched":
-        fetched = fetch_bundle(pipeline.registry, version, pipeline.model_cache)
+    def fetch(cls, context: Context, version: ModelVersion) -> "Watched":
+        fetched = fetch_bundle(context.registry, version, context.model_cache)
         thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
         return cls(version, Reference.read(fetched.directory), thresholds, fetched.manifest)
 
@@ -55,19 +55,19 @@ class Watched:
         """Rows that a window needs."""
         return max(drift.window_size, self.thresholds.window_size)
 
-    def windows(self, pipeline: Pipeline) -> Iterator[Window]:
+    def windows(self, context: Context) -> Iterator[Window]:
         """What has not been judged yet: the newest window of live traffic, or all windows of published months."""
-        drift = pipeline.settings.drift
+        drift = context.settings.drift
         size = self.window_size(drift)
         if drift.source == "months":
             seen_until = self.reference.holdout["pickup_at"].max().to_pydatetime()
-            yield from published_windows(pipeline, self.version, seen_until, size)
+            yield from published_windows(context, self.version, seen_until, size)
         else:
-            yield live_window(pipeline, self.version, size)
+            yield live_window(context, self.version, size)
 
 
 @tracing.span("drift_monitor.check")
-def check(pipeline: Pipeline) -> dict[str, Any]:
+def check(context: Context) -> dict[str, Any]:
     """Judges what has not been judged of the champion's predictions, window by window, decides after each, and leaves
     a record of both. An incident ends it: its remedy comes before further windows. So does another champion, such as
     the one that a rollback restores.
@@ -78,31 +78,31 @@ def check(pipeline: Pipeline) -> dict[str, Any]:
 
     Two checks at a time would count the same trips twice: the second waits for the first.
     """
-    with pipeline.ledger.alone("check"):
-        return _check_alone(pipeline)
+    with context.ledger.alone("check"):
+        return _check_alone(context)
 
 
-def _check_alone(pipeline: Pipeline) -> dict[str, Any]:
-    reconcile(pipeline, ACTOR)
-    champion = pipeline.registry.by_alias(CHAMPION)
+def _check_alone(context: Context) -> dict[str, Any]:
+    reconcile(context, ACTOR)
+    champion = context.registry.by_alias(CHAMPION)
     if champion is None:
-        return nothing_to_watch(pipeline)
-    watched = Watched.fetch(pipeline, champion)
+        return nothing_to_watch(context)
+    watched = Watched.fetch(context, champion)
     checked: list[dict[str, Any]] = []
-    after = _last_check(pipeline)
-    for window in watched.windows(pipeline):
-        if checked and pipeline.registry.by_alias(CHAMPION) != champion:
+    after = _last_check(context)
+    for window in watched.windows(context):
+        if checked and context.registry.by_alias(CHAMPION) != champion:
             break
-        checked.append(_check(pipeline, watched, window))
+        checked.append(_check(context, watched, window))
         if checked[-1]["decision"] in ("open incident", "roll back"):
             break
     telling = next((one for one in reversed(checked) if one["alarm"] or one["decision"] == "roll back"), checked[-1])
-    broken = _quarantined(pipeline, champion, after)
+    broken = _quarantined(context, champion, after)
     if broken and telling["decision"] in ("nothing", "not enough data"):
         telling = broken[-1]
     broken += [one for one in checked if one["verdict"] == BROKEN]
-    over = withdraw(pipeline, champion, ACTOR)
-    lists = {"windows": checked, "quarantined": broken, "recovered": over, "actionable": actionable(pipeline)}
+    over = withdraw(context, champion, ACTOR)
+    lists = {"windows": checked, "quarantined": broken, "recovered": over, "actionable": actionable(context)}
     return telling | lists
 
 
@@ -121,13 +121,13 @@ def verdict_on(
     return verdict, Quality()
 
 
-def _last_check(pipeline: Pipeline) -> int:
-    return max((check.id for check in pipeline.checks.latest()), default=0)
+def _last_check(context: Context) -> int:
+    return max((check.id for check in context.checks.latest()), default=0)
 
 
-def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
+def _quarantined(context: Context, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
     """Months whose data this check found broken."""
-    checks = pipeline.checks.latest(champion.number, verdicts=[BROKEN], limit=None)
+    checks = context.checks.latest(champion.number, verdicts=[BROKEN], limit=None)
     found = []
     for check in reversed([check for check in checks if check.id > after and check.report["source"] != LIVE]):
         decision = policy.unjudged(check.verdict, check.reason)
@@ -137,21 +137,21 @@ def _quarantined(pipeline: Pipeline, champion: ModelVersion, after: int) -> list
     return found
 
 
-def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, Any]:
+def _check(context: Context, watched: Watched, window: Window) -> dict[str, Any]:
     """Judges one window and records it."""
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict, quality = verdict_on(watched, window, pipeline.settings.drift, earlier_errors(pipeline, watched.version))
+    verdict, quality = verdict_on(watched, window, context.settings.drift, earlier_errors(context, watched.version))
     if window.days:
         verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
     champion, judged = watched.version, verdict.verdict in JUDGED
-    report = publish(pipeline, champion, watched.reference, window, current, verdict) if judged else {}
-    lag = lag_of(pipeline, window)
-    report |= {traffic_time.KEY: traffic_time.of_window(pipeline, window)}
+    report = publish(context, champion, watched.reference, window, current, verdict) if judged else {}
+    lag = lag_of(context, window)
+    report |= {traffic_time.KEY: traffic_time.of_window(context, window)}
     report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
-    covered = coverage_of(pipeline, champion) if window.span is None else None
+    covered = coverage_of(context, champion) if window.span is None else None
     report |= {"coverage": covered.to_json()} if covered else {}
     report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
-    check_id = _record(pipeline, champion, window, verdict, report)
+    check_id = _record(context, champion, window, verdict, report)
     found = {
         "check_id": check_id,
         "verdict": verdict.verdict,
@@ -161,47 +161,47 @@ def _check(pipeline: Pipeline, watched: Watched, window: Window) -> dict[str, An
         "labels": lag.told if lag else None,
     }
     if quality.findings:
-        page_once(pipeline, champion, check_id, ACTOR)
+        page_once(context, champion, check_id, ACTOR)
         found |= {"findings": report["findings"]}
-    if not _reigns(pipeline, champion):
+    if not _reigns(context, champion):
         because = f"version {champion.number} was replaced while it was judged"
         return found | {"decision": "nothing", "because": because, "incident_id": None}
-    regretted = None if verdict.verdict == BROKEN else _regret(pipeline, champion, window)
+    regretted = None if verdict.verdict == BROKEN else _regret(context, champion, window)
     if regretted is not None:
         return found | {"reason": regretted, "decision": "roll back", "because": regretted, "incident_id": None}
-    response = respond(pipeline, champion, verdict, check_id, lambda: root_cause(watched.reference, verdict, labelled))
+    response = respond(context, champion, verdict, check_id, lambda: root_cause(watched.reference, verdict, labelled))
     return found | {"decision": response.action, "because": response.reason, "incident_id": response.incident_id}
 
 
-def _reigns(pipeline: Pipeline, version: ModelVersion) -> bool:
+def _reigns(context: Context, version: ModelVersion) -> bool:
     """Judging takes seconds, in which a retraining may promote another version: what was found of this one is on
     record, and no reason to act any more."""
-    champion = pipeline.registry.by_alias(CHAMPION)
+    champion = context.registry.by_alias(CHAMPION)
     return champion is not None and champion.number == version.number
 
 
-def _regret(pipeline: Pipeline, champion: ModelVersion, window: Window) -> str | None:
+def _regret(context: Context, champion: ModelVersion, window: Window) -> str | None:
     """Rolls back a champion that does worse than the version that it replaced, and says why."""
-    watch = post_promotion.watch_of(pipeline, champion)
-    found = post_promotion.look(pipeline, watch, window) if watch else None
+    watch = post_promotion.watch_of(context, champion)
+    found = post_promotion.look(context, watch, window) if watch else None
     if found is None:
         return None
-    post_promotion.record(pipeline, found, actor=ACTOR)
+    post_promotion.record(context, found, actor=ACTOR)
     if found.decision.action != "roll back":
         return None
     assert found.verdict is not None
     evidence = {"verdict": found.verdict.to_json(), "event_until": found.event_until.isoformat()}
-    roll_back(pipeline, reason=found.decision.reason, actor=ACTOR, expected=champion.number, evidence=evidence)
+    roll_back(context, reason=found.decision.reason, actor=ACTOR, expected=champion.number, evidence=evidence)
     return found.decision.reason
 
 
 def _record(
-    pipeline: Pipeline, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
+    context: Context, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
 ) -> int:
     judged = verdict.verdict in JUDGED
     broken = verdict.verdict == BROKEN
     ends = (broken and window.ends_if_broken) or (window.ends_if_judged if judged or broken else window.ends)
-    check_id = pipeline.checks.append(
+    check_id = context.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,
         alarm=verdict.alarm,
@@ -215,5 +215,5 @@ def _record(
     if judged:
         reason = f"{verdict.verdict}: {verdict.reason}"
         evidence = {"check_id": check_id}
-        pipeline.ledger.record("check", reason, actor=ACTOR, model_version=champion.number, evidence=evidence)
+        context.ledger.record("check", reason, actor=ACTOR, model_version=champion.number, evidence=evidence)
     return check_id

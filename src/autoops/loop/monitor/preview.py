@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import live_window
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.incidents.judged_windows import earlier_errors
@@ -15,26 +15,26 @@ from autoops.models.registry import CHAMPION
 from autoops.months import Month
 
 
-def preview(pipeline: Pipeline) -> dict[str, Any]:
+def preview(context: Context) -> dict[str, Any]:
     """Writes nothing: no check, no decision, no score. What an incident would get is said of those that stand; one
     that would only be opened now is looked at by the next check."""
-    champion = pipeline.registry.by_alias(CHAMPION)
+    champion = context.registry.by_alias(CHAMPION)
     if champion is None:
         seen = _nothing("no version is champion yet: nothing to watch")
-    elif pipeline.settings.drift.source == "months":
-        seen = _months(pipeline, Watched.fetch(pipeline, champion))
+    elif context.settings.drift.source == "months":
+        seen = _months(context, Watched.fetch(context, champion))
     else:
-        seen = _live(pipeline, Watched.fetch(pipeline, champion))
-    held = frozen(pipeline)
+        seen = _live(context, Watched.fetch(context, champion))
+    held = frozen(context)
     return seen | {
         "frozen": held.reason if held else None,
         "incidents": [
             {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
-            for one in remedies(pipeline)
+            for one in remedies(context)
         ],
         "calendar": [
             {"kind": one.kind, "action": one.decision.action, "because": one.decision.reason}
-            for one in calendar(pipeline)
+            for one in calendar(context)
         ],
     }
 
@@ -52,13 +52,13 @@ def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
     return {"verdict": verdict, "reason": reason, "decision": "nothing", "because": reason}
 
 
-def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
-    champion, drift = watched.version, pipeline.settings.drift
-    window = live_window(pipeline, champion, watched.window_size(drift))
-    verdict, _ = verdict_on(watched, window, drift, earlier_errors(pipeline, champion))
-    watch = post_promotion.watch_of(pipeline, champion) if verdict.verdict != BROKEN else None
-    looked = post_promotion.look(pipeline, watch, window) if watch else None
-    decision = decision_on(pipeline, champion, verdict, recorded=False)
+def _live(context: Context, watched: Watched) -> dict[str, Any]:
+    champion, drift = watched.version, context.settings.drift
+    window = live_window(context, champion, watched.window_size(drift))
+    verdict, _ = verdict_on(watched, window, drift, earlier_errors(context, champion))
+    watch = post_promotion.watch_of(context, champion) if verdict.verdict != BROKEN else None
+    looked = post_promotion.look(context, watch, window) if watch else None
+    decision = decision_on(context, champion, verdict, recorded=False)
     if looked is not None and looked.decision.action in ("roll back", "frozen"):
         decision = looked.decision
     return {
@@ -69,13 +69,13 @@ def _live(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
     }
 
 
-def _months(pipeline: Pipeline, watched: Watched) -> dict[str, Any]:
+def _months(context: Context, watched: Watched) -> dict[str, Any]:
     """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
     more trips, is not seen from here."""
     seen_until = watched.reference.holdout["pickup_at"].max().to_pydatetime()
-    checks = pipeline.checks.latest(watched.version.number, limit=None)
+    checks = context.checks.latest(watched.version.number, limit=None)
     judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
-    published = pipeline.source.published()
+    published = context.source.published()
     ahead = [month for month in published if month > Month.of(seen_until) and str(month) not in judged]
     if not ahead:
         return _nothing(f"version {watched.version.number} has been judged on every month that is published")

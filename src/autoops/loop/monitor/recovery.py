@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import promoted_at
 from autoops.loop.records.checks import JUDGED, LOOKED_BACK, Check
 from autoops.loop.records.ledger import Incident
@@ -57,26 +57,26 @@ def _span(check: Check, detector: dict[str, Any]) -> tuple[datetime | None, date
     return datetime.fromisoformat(begin), datetime.fromisoformat(end)
 
 
-def withdraw(pipeline: Pipeline, champion: ModelVersion, actor: str) -> list[int]:
+def withdraw(context: Context, champion: ModelVersion, actor: str) -> list[int]:
     """Closes what is over of the incidents that wait for data and that no retraining has taken up."""
     waiting = [
         incident
-        for incident in pipeline.ledger.incidents(unresolved=True)
+        for incident in context.ledger.incidents(unresolved=True)
         if incident.kind == "drift"
         and incident.status == "waiting_for_data"
         and incident.model_version == champion.number
-        and pipeline.ledger.holder(incident.id, ACTION) is None
+        and context.ledger.holder(incident.id, ACTION) is None
     ]
     if not waiting:
         return []
     since = promoted_at(champion)
-    checks = pipeline.checks.latest(champion.number, since=since, verdicts=JUDGED, limit=LOOKED_BACK)
+    checks = context.checks.latest(champion.number, since=since, verdicts=JUDGED, limit=LOOKED_BACK)
     closed = []
     for incident in waiting:
-        evidence = pipeline.checks.behind(incident)
-        outcome = recovered([*checks, *evidence], incident, pipeline.settings.drift.alarms_of)
+        evidence = context.checks.behind(incident)
+        outcome = recovered([*checks, *evidence], incident, context.settings.drift.alarms_of)
         if outcome is not None:
-            pipeline.ledger.close(incident.id, outcome, actor=actor)
+            context.ledger.close(incident.id, outcome, actor=actor)
             closed.append(incident.id)
     return closed
 

@@ -17,7 +17,7 @@ import pandas as pd
 from autoops.errors import BundleError
 from autoops.event_times import near, span_of
 from autoops.features import local_hours
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.windows import Window, labelled_frame_of, promoted_at
 from autoops.loop.decide import policy
 from autoops.loop.decide.gate import GateVerdict
@@ -72,17 +72,17 @@ class Look:
     event_until: datetime
 
 
-def watch_of(pipeline: Pipeline, champion: ModelVersion) -> Watch | None:
+def watch_of(context: Context, champion: ModelVersion) -> Watch | None:
     """None where nobody is watched: a first version, one that was put back, or one whose watch is over."""
-    previous, began = pipeline.registry.by_alias(PREVIOUS), promoted_at(champion)
-    if not pipeline.settings.training.regret_looks or previous is None or began is None:
+    previous, began = context.registry.by_alias(PREVIOUS), promoted_at(champion)
+    if not context.settings.training.regret_looks or previous is None or began is None:
         return None
     if previous.number == champion.number or ROLLED_BACK in previous.tags:
         return None
     since = began.isoformat()
     known = [
         entry
-        for entry in pipeline.ledger.entries(model_version=champion.number)
+        for entry in context.ledger.entries(model_version=champion.number)
         if entry.kind in (COMPARED, OVER) and entry.evidence["since"] == since
     ]
     if any(entry.kind == OVER for entry in known):
@@ -101,29 +101,29 @@ def watch_of(pipeline: Pipeline, champion: ModelVersion) -> Watch | None:
     )
 
 
-def look(pipeline: Pipeline, watch: Watch, window: Window) -> Look | None:
+def look(context: Context, watch: Watch, window: Window) -> Look | None:
     """Compares on the window and decides; writes nothing. None for too few labelled trips, or trips that counted.
     A version that it replaced and that can no longer be scored ends the watch."""
     labelled = watch.new_in(window)
-    if len(labelled) < pipeline.settings.drift.window_size:
+    if len(labelled) < context.settings.drift.window_size:
         return None
-    trips, most = labelled_frame_of(labelled), pipeline.settings.training.regret_looks
+    trips, most = labelled_frame_of(labelled), context.settings.training.regret_looks
     _, until = span_of(columns_of(trips)["pickup_at"])
     try:
-        days = _paired(pipeline, watch, trips)
+        days = _paired(context, watch, trips)
     except BundleError as error:
         reason = f"version {watch.previous.number} can no longer be scored, so that nothing can be compared: {error}"
         return Look(watch, window, {}, None, policy.Decision("nothing", reason), until)
     watch = replace(watch, days=merged([watch.days, days]))
-    verdict = compare(watch.days, pipeline.settings.gate, most) if watch.rows >= 2 * watch.looked_at else None
+    verdict = compare(watch.days, context.settings.gate, most) if watch.rows >= 2 * watch.looked_at else None
     if verdict is not None and verdict.difference is None:
         reason = f"not compared with version {watch.previous.number} yet: {verdict.reason}"
         return Look(watch, window, days, None, policy.Decision("watch", reason), until)
-    decision = policy.after_promotion(verdict, watch.looks + 1, most, frozen(pipeline))
+    decision = policy.after_promotion(verdict, watch.looks + 1, most, frozen(context))
     return Look(watch, window, days, verdict, decision, until)
 
 
-def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
+def record(context: Context, found: Look, *, actor: str) -> None:
     """Leaves in the ledger what was compared, and that the watch is over where it is. A look does not count, and is
     taken again with the next window, where a freeze keeps it from acting or the rollback that follows fails."""
     watch, window = found.watch, found.window
@@ -136,18 +136,18 @@ def record(pipeline: Pipeline, found: Look, *, actor: str) -> None:
         "verdict": found.verdict.to_json() if found.verdict and found.decision.action not in HELD else None,
     }
     number, reason = watch.version.number, found.decision.reason
-    pipeline.ledger.record(COMPARED, reason, actor=actor, model_version=number, evidence=about | compared)
+    context.ledger.record(COMPARED, reason, actor=actor, model_version=number, evidence=about | compared)
     if found.decision.action == "nothing":
-        pipeline.ledger.record(OVER, reason, actor=actor, model_version=number, evidence=about)
+        context.ledger.record(OVER, reason, actor=actor, model_version=number, evidence=about)
 
 
-def _paired(pipeline: Pipeline, watch: Watch, trips: pd.DataFrame) -> dict[str, DayErrors]:
+def _paired(context: Context, watch: Watch, trips: pd.DataFrame) -> dict[str, DayErrors]:
     """On trips that neither version was fitted on. A stray would be a day of its own."""
     known_until = max(watch.version.trained_until, watch.previous.trained_until)
     unseen = trips[(trips["pickup_at"] > known_until) & near(columns_of(trips)["pickup_at"])]
     if unseen.empty:
         return {}
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
-    previous = load_version(pipeline.registry, watch.previous, pipeline.model_cache).predict_trips(columns)
+    previous = load_version(context.registry, watch.previous, context.model_cache).predict_trips(columns)
     days = local_hours(columns["pickup_at"]) // 24
     return by_day(days, np.abs(previous - truth), np.abs(unseen["prediction"].to_numpy() - truth))

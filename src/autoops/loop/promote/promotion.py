@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoops.errors import BundleError, Conflict, NotFound
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.ledger import PAGE
 from autoops.models.bundle_cache import fetch_bundle
 from autoops.models.registry import CHAMPION, PREVIOUS, PROMOTED_AT, ModelVersion, champion_of
@@ -29,7 +29,7 @@ MOVE = "champion-alias"
 
 
 def promote_version(
-    pipeline: Pipeline,
+    context: Context,
     number: int,
     *,
     reason: str,
@@ -41,33 +41,33 @@ def promote_version(
 
     `replaces` is the version that the gate compared with: where another is champion by now, Conflict.
     """
-    with pipeline.ledger.alone(MOVE):
-        _promote(pipeline, number, reason, actor, incident_id, replaces)
+    with context.ledger.alone(MOVE):
+        _promote(context, number, reason, actor, incident_id, replaces)
 
 
 def _promote(
-    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, replaces: int | None
+    context: Context, number: int, reason: str, actor: str, incident_id: int | None, replaces: int | None
 ) -> None:
-    champion = pipeline.registry.by_alias(CHAMPION)
+    champion = context.registry.by_alias(CHAMPION)
     if champion is not None and champion.number == number:
-        if last_recorded(pipeline) != number and not _finish_promotion(pipeline, champion):
-            _record_promotion(pipeline, number, reason, actor, incident_id, {"replaces": replaces})
+        if last_recorded(context) != number and not _finish_promotion(context, champion):
+            _record_promotion(context, number, reason, actor, incident_id, {"replaces": replaces})
         return
     if replaces is not None and (champion is None or champion.number != replaces):
         now = "nobody" if champion is None else f"version {champion.number}"
         raise Conflict(f"version {number} was compared with version {replaces}, but champion is {now} by now")
-    pipeline.registry.version(number)
-    now, replaced = pipeline.clock.now().isoformat(), champion.number if champion else None
+    context.registry.version(number)
+    now, replaced = context.clock.now().isoformat(), champion.number if champion else None
     told = {"reason": reason[:_LONGEST_REASON], "actor": actor, "incident_id": incident_id}
     told |= {"replaces": replaced, "at": now}
-    _move(pipeline, champion, number, {PROMOTED_AT: now, PROMOTION: json.dumps(told)})
-    _record_promotion(pipeline, number, reason, actor, incident_id, {"replaces": replaced, "began_at": now})
+    _move(context, champion, number, {PROMOTED_AT: now, PROMOTION: json.dumps(told)})
+    _record_promotion(context, number, reason, actor, incident_id, {"replaces": replaced, "began_at": now})
 
 
 def _record_promotion(
-    pipeline: Pipeline, number: int, reason: str, actor: str, incident_id: int | None, evidence: Mapping[str, Any]
+    context: Context, number: int, reason: str, actor: str, incident_id: int | None, evidence: Mapping[str, Any]
 ) -> None:
-    pipeline.ledger.record(
+    context.ledger.record(
         "promoted",
         reason,
         actor=actor,
@@ -77,9 +77,9 @@ def _record_promotion(
     )
 
 
-def last_recorded(pipeline: Pipeline) -> int | None:
+def last_recorded(context: Context) -> int | None:
     """The champion that the ledger knows of."""
-    moves = [entry for kind in ("promoted", "rolled back") for entry in pipeline.ledger.entries(kind=kind)]
+    moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
     last = max(moves, key=lambda entry: entry.id, default=None)
     if last is None:
         return None
@@ -88,7 +88,7 @@ def last_recorded(pipeline: Pipeline) -> int | None:
 
 @tracing.span("roll_back")
 def roll_back(
-    pipeline: Pipeline,
+    context: Context,
     *,
     reason: str,
     actor: str,
@@ -101,54 +101,54 @@ def roll_back(
     `expected` is the version that was found wrong: where another is champion by now, Conflict. `evidence` is what it
     was found wrong by, where no person said so: then somebody is paged.
     """
-    with pipeline.ledger.alone(MOVE):
-        if _finish(pipeline, actor):
-            return champion_of(pipeline.registry).number
-        return _roll_back(pipeline, reason, actor, expected, evidence or {})
+    with context.ledger.alone(MOVE):
+        if _finish(context, actor):
+            return champion_of(context.registry).number
+        return _roll_back(context, reason, actor, expected, evidence or {})
 
 
-def reconcile(pipeline: Pipeline, actor: str) -> None:
+def reconcile(context: Context, actor: str) -> None:
     """Record a move of the alias that the ledger does not know: a rollback or a promotion that broke off between the
     move and its record, or a move in MLflow."""
-    with pipeline.ledger.alone(MOVE):
-        champion = pipeline.registry.by_alias(CHAMPION)
-        if champion is None or last_recorded(pipeline) == champion.number:
+    with context.ledger.alone(MOVE):
+        champion = context.registry.by_alias(CHAMPION)
+        if champion is None or last_recorded(context) == champion.number:
             return
-        if not (_finish(pipeline, actor) or _finish_promotion(pipeline, champion)):
-            _note_foreign_move(pipeline, champion)
+        if not (_finish(context, actor) or _finish_promotion(context, champion)):
+            _note_foreign_move(context, champion)
 
 
-def _finish_promotion(pipeline: Pipeline, champion: ModelVersion) -> bool:
+def _finish_promotion(context: Context, champion: ModelVersion) -> bool:
     """Record the champion's promotion as it was begun; False where none broke off."""
     begun = json.loads(champion.tags.get(PROMOTION, "{}"))
-    if not begun or begun["at"] != champion.tags.get(PROMOTED_AT) or begun["replaces"] != last_recorded(pipeline):
+    if not begun or begun["at"] != champion.tags.get(PROMOTED_AT) or begun["replaces"] != last_recorded(context):
         return False
     number = champion.number
-    known = pipeline.ledger.entries(kind="promoted", model_version=number)
+    known = context.ledger.entries(kind="promoted", model_version=number)
     if any(entry.evidence.get("began_at") == begun["at"] for entry in known):
         return False
     evidence = {"replaces": begun["replaces"], "began_at": begun["at"]}
-    _record_promotion(pipeline, number, begun["reason"], begun["actor"], begun["incident_id"], evidence)
+    _record_promotion(context, number, begun["reason"], begun["actor"], begun["incident_id"], evidence)
     return True
 
 
-def _note_foreign_move(pipeline: Pipeline, champion: ModelVersion) -> None:
+def _note_foreign_move(context: Context, champion: ModelVersion) -> None:
     """Record a move that somebody made in MLflow, so that the version is watched as after any promotion: against the
     version that it replaced, on what it has predicted since the last check."""
-    left = last_recorded(pipeline)
-    number, before = champion.number, pipeline.checks.latest()
-    began_at = before[0].checked_at if before else pipeline.clock.now()
-    pipeline.registry.tag(number, {PROMOTED_AT: began_at.isoformat()})
+    left = last_recorded(context)
+    number, before = champion.number, context.checks.latest()
+    began_at = before[0].checked_at if before else context.clock.now()
+    context.registry.tag(number, {PROMOTED_AT: began_at.isoformat()})
     if left is not None:
-        pipeline.registry.set_alias(PREVIOUS, left)
-    doubts = _doubts(pipeline, champion)
+        context.registry.set_alias(PREVIOUS, left)
+    doubts = _doubts(context, champion)
     moved = f"from version {left} to version {number}" if left is not None else f"to version {number}"
     reason = f"the alias champion was moved {moved} in MLflow, not by Auto-Ops" + "".join(f"; {one}" for one in doubts)
     evidence = {"replaces": left, "outside": True, "doubts": doubts}
-    _record_promotion(pipeline, number, reason, UNKNOWN, None, evidence)
+    _record_promotion(context, number, reason, UNKNOWN, None, evidence)
 
 
-def _doubts(pipeline: Pipeline, champion: ModelVersion) -> list[str]:
+def _doubts(context: Context, champion: ModelVersion) -> list[str]:
     """Return what speaks against a version that was made champion in MLflow."""
     number, gate = champion.number, champion.tags.get(GATE_DECISION)
     found = []
@@ -157,57 +157,57 @@ def _doubts(pipeline: Pipeline, champion: ModelVersion) -> list[str]:
     if ROLLED_BACK in champion.tags:
         found.append(f"version {number} was rolled back before: {champion.tags[ROLLED_BACK]}")
     try:
-        fetch_bundle(pipeline.registry, champion, pipeline.model_cache)
+        fetch_bundle(context.registry, champion, context.model_cache)
     except BundleError as error:
         found.append(f"version {number} cannot be served, and is not watched: {error}")
     return found
 
 
-def _finish(pipeline: Pipeline, actor: str) -> bool:
-    champion, left = (pipeline.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
+def _finish(context: Context, actor: str) -> bool:
+    champion, left = (context.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
     if champion is None or left is None or champion.number == left.number or ROLLED_BACK not in left.tags:
         return False
-    if last_recorded(pipeline) != left.number:
+    if last_recorded(context) != left.number:
         return False
-    evidence = {"restored": champion.number, **_found_wrong(pipeline, left)}
-    _record_rollback(pipeline, left.number, left.tags[ROLLED_BACK], actor, evidence)
+    evidence = {"restored": champion.number, **_found_wrong(context, left)}
+    _record_rollback(context, left.number, left.tags[ROLLED_BACK], actor, evidence)
     return True
 
 
-def _found_wrong(pipeline: Pipeline, left: ModelVersion) -> dict[str, Any]:
+def _found_wrong(context: Context, left: ModelVersion) -> dict[str, Any]:
     """What a rollback by itself followed from; nothing of one by hand."""
-    compared = pipeline.ledger.entries(kind=COMPARED, model_version=left.number)
+    compared = context.ledger.entries(kind=COMPARED, model_version=left.number)
     wrong = [entry.evidence for entry in compared if entry.reason == left.tags[ROLLED_BACK]]
     return {"event_until": wrong[-1]["event_until"]} if wrong else {}
 
 
-def _roll_back(pipeline: Pipeline, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
-    champion = champion_of(pipeline.registry)
+def _roll_back(context: Context, reason: str, actor: str, expected: int | None, evidence: Mapping[str, Any]) -> int:
+    champion = champion_of(context.registry)
     if expected is not None and champion.number != expected:
         raise Conflict(f"version {expected} was to be rolled back, but champion is version {champion.number} by now")
-    previous = pipeline.registry.by_alias(PREVIOUS)
+    previous = context.registry.by_alias(PREVIOUS)
     if previous is None or previous.number == champion.number:
         raise NotFound(f"version {champion.number} replaced nothing: there is no previous version to roll back to")
     if ROLLED_BACK in previous.tags:
         raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
-    pipeline.registry.tag(champion.number, {ROLLED_BACK: reason})
-    _move(pipeline, champion, previous.number, {PROMOTED_AT: pipeline.clock.now().isoformat()})
-    _record_rollback(pipeline, champion.number, reason, actor, {"restored": previous.number, **evidence})
+    context.registry.tag(champion.number, {ROLLED_BACK: reason})
+    _move(context, champion, previous.number, {PROMOTED_AT: context.clock.now().isoformat()})
+    _record_rollback(context, champion.number, reason, actor, {"restored": previous.number, **evidence})
     return previous.number
 
 
-def _record_rollback(pipeline: Pipeline, left: int, reason: str, actor: str, evidence: Mapping[str, Any]) -> None:
-    pipeline.ledger.record("rolled back", reason, actor=actor, model_version=left, evidence=evidence)
-    for incident in pipeline.ledger.incidents(unresolved=True):
+def _record_rollback(context: Context, left: int, reason: str, actor: str, evidence: Mapping[str, Any]) -> None:
+    context.ledger.record("rolled back", reason, actor=actor, model_version=left, evidence=evidence)
+    for incident in context.ledger.incidents(unresolved=True):
         if incident.model_version == left:
-            pipeline.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)
+            context.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)
     if "event_until" in evidence:
         paged = f"version {left} was rolled back by itself: {reason}"
-        pipeline.ledger.record(PAGE, paged, actor=actor, model_version=left, evidence={"repeats": "rolled back"})
+        context.ledger.record(PAGE, paged, actor=actor, model_version=left, evidence={"repeats": "rolled back"})
 
 
-def _move(pipeline: Pipeline, champion: ModelVersion | None, number: int, tags: Mapping[str, str]) -> None:
-    pipeline.registry.tag(number, tags)
+def _move(context: Context, champion: ModelVersion | None, number: int, tags: Mapping[str, str]) -> None:
+    context.registry.tag(number, tags)
     if champion is not None:
-        pipeline.registry.set_alias(PREVIOUS, champion.number)
-    pipeline.registry.set_alias(CHAMPION, number)
+        context.registry.set_alias(PREVIOUS, champion.number)
+    context.registry.set_alias(CHAMPION, number)

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 
 HEARTBEAT_COUNTS_S = 10
 """An instance that has been silent for longer is gone."""
 
 
-def serving_now(pipeline: Pipeline) -> dict[str, int | None]:
+def serving_now(context: Context) -> dict[str, int | None]:
     """The version of each instance that is alive."""
-    alive = pipeline.instances.serving(pipeline.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
+    alive = context.instances.serving(context.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
     return {instance.name: instance.model_version for instance in alive}
 
 

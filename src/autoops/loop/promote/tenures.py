@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.records.ledger import Entry
 
 
@@ -22,10 +22,10 @@ class Reign:
     served_at: datetime | None = None
 
 
-def reigns(pipeline: Pipeline) -> list[Reign]:
+def reigns(context: Context) -> list[Reign]:
     """Oldest first."""
     moves = sorted(
-        (entry for kind in ("promoted", "rolled back", "served") for entry in pipeline.ledger.entries(kind=kind)),
+        (entry for kind in ("promoted", "rolled back", "served") for entry in context.ledger.entries(kind=kind)),
         key=lambda entry: entry.id,
     )
     found: list[Reign] = []
@@ -45,8 +45,8 @@ def _begun(entry: Entry) -> Reign:
     return Reign(int(version or 0), entry.at, entry.reason, entry.actor, entry.incident_id, restored)
 
 
-def reign_at(pipeline: Pipeline, moment: datetime) -> Reign | None:
-    return next((one for one in reversed(reigns(pipeline)) if one.began_at <= moment), None)
+def reign_at(context: Context, moment: datetime) -> Reign | None:
+    return next((one for one in reversed(reigns(context)) if one.began_at <= moment), None)
 
 
 def sentences(moment: datetime, reign: Reign | None) -> list[str]:

@@ -17,7 +17,7 @@ from autoops.drift.distances import evenly
 from autoops.drift.monitor import Reference
 from autoops.errors import NotFound
 from autoops.features import GROUPS, feature_matrix
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.models import bundle
 from autoops.models.scoring import Scorer, load_version
 from autoops.storage.logged import LoggedPrediction, as_sent
@@ -51,16 +51,16 @@ class Breakdown:
         return abs(self.recomputed - self.logged.prediction) <= bundle.GOLDEN_TOLERANCE
 
 
-def break_down(pipeline: Pipeline, name: str) -> Breakdown:
+def break_down(context: Context, name: str) -> Breakdown:
     """`name` is the prediction's id or the client's. Raises NotFound, and what loading its version raises."""
-    logged = pipeline.log.find(name)
+    logged = context.log.find(name)
     if logged is None:
         raise NotFound(
             f"no prediction in the log has the id or request_id {name!r}; of a client with an API key it is KEY/ID"
         )
     logged = replace(logged, request_id=logged.request_id and as_sent(logged.request_id))
-    version = pipeline.registry.version(logged.model_version)
-    scorer = load_version(pipeline.registry, version, pipeline.model_cache)
+    version = context.registry.version(logged.model_version)
+    scorer = load_version(context.registry, version, context.model_cache)
     trip = feature_matrix(_columns(logged), scorer.manifest.features)
     usual = feature_matrix(columns_of(_usual_trips(scorer)), scorer.manifest.features)
     return Breakdown(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoops.errors import NotFound
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.promote.post_promotion import OVER
 from autoops.loop.promote.promotion import COMPARED
 from autoops.loop.promote.tenures import Reign, reigns
@@ -18,13 +18,13 @@ TAKEN_UP = ("trained", "second look begun")
 """The versions that an incident is about."""
 
 
-def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
+def explain(context: Context, incident_id: int) -> dict[str, Any]:
     """All that is known of it, JSON-able but for moments. Raises NotFound."""
-    incident = pipeline.ledger.incident(incident_id)
-    entries = pipeline.ledger.entries(incident_id=incident_id)
+    incident = context.ledger.incident(incident_id)
+    entries = context.ledger.entries(incident_id=incident_id)
     opened = next((entry for entry in entries if entry.kind == "incident opened"), None)
     gates = [entry for entry in entries if entry.kind == "gate"]
-    checks = pipeline.checks.behind(incident)[::-1]
+    checks = context.checks.behind(incident)[::-1]
     trained = [entry.model_version for entry in entries if entry.kind in TAKEN_UP and entry.model_version is not None]
     return {
         "incident": incident,
@@ -37,9 +37,9 @@ def explain(pipeline: Pipeline, incident_id: int) -> dict[str, Any]:
         "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),
         "gate": gates[-1].evidence if gates else None,
         "versions": trained,
-        "reigns": _reigns(pipeline, incident, trained),
-        "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(pipeline, trained)],
-        "links": _links(pipeline, trained, checks, opened),
+        "reigns": _reigns(context, incident, trained),
+        "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
+        "links": _links(context, trained, checks, opened),
     }
 
 
@@ -49,19 +49,19 @@ def _alarm(check: Check) -> dict[str, Any]:
     return {"check_id": check.id, **about, "detectors": check.report.get("detectors", ())}
 
 
-def _reigns(pipeline: Pipeline, incident: Incident, trained: Sequence[int]) -> list[Reign]:
+def _reigns(context: Context, incident: Incident, trained: Sequence[int]) -> list[Reign]:
     """Of the version that the incident is about, when it was opened, and of what came of it."""
     return [
         reign
-        for reign in reigns(pipeline)
+        for reign in reigns(context)
         if reign.version in trained
         or (reign.began_at <= incident.opened_at and (reign.until is None or reign.until >= incident.opened_at))
     ]
 
 
-def _afterwards(pipeline: Pipeline, trained: Sequence[int]) -> list[Entry]:
+def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
     """How the promoted version did against the one that it replaced."""
-    known = [entry for number in trained for entry in pipeline.ledger.entries(model_version=number)]
+    known = [entry for number in trained for entry in context.ledger.entries(model_version=number)]
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [
         entry
@@ -72,15 +72,15 @@ def _afterwards(pipeline: Pipeline, trained: Sequence[int]) -> list[Entry]:
 
 
 def _links(
-    pipeline: Pipeline, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
+    context: Context, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
 ) -> list[tuple[str, str]]:
     """What it is and where: MLflow's pages, and the files of the check."""
-    settings = pipeline.settings
+    settings = context.settings
     base, versions = public_url(settings.mlflow.tracking_uri), public_url(settings.mlflow.versions_uri)
     pages = base.startswith("http")
     found: list[tuple[str, str]] = []
     for number in trained:
-        run_id = _run_id(pipeline, number)
+        run_id = _run_id(context, number)
         page = f"{versions}/#/models/{settings.model.name}/versions/{number}"
         found.append((f"version {number}", page if versions.startswith("http") else ""))
         if run_id:
@@ -94,8 +94,8 @@ def _links(
     return [(what, where) for what, where in found if where]
 
 
-def _run_id(pipeline: Pipeline, number: int) -> str | None:
+def _run_id(context: Context, number: int) -> str | None:
     try:
-        return pipeline.registry.version(number).run_id
+        return context.registry.version(number).run_id
     except NotFound:
         return None

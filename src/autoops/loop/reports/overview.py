@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import serving_now
@@ -11,12 +11,12 @@ from autoops.models.registry import CHAMPION, lost_champion, told_lost
 from autoops.storage.predictions import LIVE, Scope
 
 
-def overview(pipeline: Pipeline) -> dict[str, Any]:
+def overview(context: Context) -> dict[str, Any]:
     """Champion, who serves it, the last check, how far labels were behind in the last window that was judged, and the
     incidents that are not closed."""
-    champion = pipeline.registry.by_alias(CHAMPION)
-    checks = pipeline.checks.latest(limit=1)
-    telling = pipeline.checks.latest(verdicts=(*JUDGED, BROKEN))
+    champion = context.registry.by_alias(CHAMPION)
+    checks = context.checks.latest(limit=1)
+    telling = context.checks.latest(verdicts=(*JUDGED, BROKEN))
     return {
         "champion": None
         if champion is None
@@ -24,10 +24,10 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "version": champion.number,
             "trained_until": champion.trained_until.isoformat(),
             "training_months": champion.tags.get("training_months"),
-            "live_predictions": pipeline.log.count(Scope(champion.number, LIVE)),
+            "live_predictions": context.log.count(Scope(champion.number, LIVE)),
         },
-        "lost": told_lost(lost) if champion is None and (lost := lost_champion(pipeline.registry)) else None,
-        "instances": serving_now(pipeline),
+        "lost": told_lost(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
+        "instances": serving_now(context),
         "last_check": None
         if not checks
         else {
@@ -37,7 +37,7 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
             "reason": checks[0].reason,
         },
         "coverage": checks[0].report.get("coverage") if checks else None,
-        "frozen": _frozen(pipeline),
+        "frozen": _frozen(context),
         "labels": telling[0].report.get("labels") if telling else None,
         "strays": telling[0].report.get("strays", 0) if telling else 0,
         "incidents": [
@@ -46,18 +46,18 @@ def overview(pipeline: Pipeline) -> dict[str, Any]:
                 "status": incident.status,
                 "kind": incident.kind,
                 "reason": incident.reason,
-                "latest": pipeline.ledger.entries(incident_id=incident.id)[-1].reason,
+                "latest": context.ledger.entries(incident_id=incident.id)[-1].reason,
             }
-            for incident in pipeline.ledger.incidents(unresolved=True)
+            for incident in context.ledger.incidents(unresolved=True)
         ],
     }
 
 
-def _frozen(pipeline: Pipeline) -> str | None:
-    held = frozen_by(pipeline.ledger)
+def _frozen(context: Context) -> str | None:
+    held = frozen_by(context.ledger)
     if held is None:
         return None
-    since = duration((pipeline.clock.now() - held.at).total_seconds())
+    since = duration((context.clock.now() - held.at).total_seconds())
     return f"by {held.actor} {since} ago: {held.reason} (autoops unfreeze lets the loop act)"
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from autoops.errors import Conflict, NotFound
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.promote.promotion import ROLLED_BACK, promote_version
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import retraining
@@ -11,45 +11,45 @@ from autoops.telemetry import tracing
 
 
 @tracing.span("approve")
-def approve(pipeline: Pipeline, incident_id: int, *, reason: str, actor: str) -> dict[str, Any]:
+def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> dict[str, Any]:
     """Promotes what the gate let through; returns the plan of the run that trained it, and the promotion, for the
     steps that follow. Again by the same run is harmless. Raises Conflict where nothing waits, or where what the gate
     compared with is champion no more."""
-    incident = pipeline.ledger.incident(incident_id)
-    gate = _last(pipeline, incident, "gate")
+    incident = context.ledger.incident(incident_id)
+    gate = _last(context, incident, "gate")
     number, verdict = gate.model_version, gate.evidence
     assert number is not None
-    if ROLLED_BACK in pipeline.registry.version(number).tags:
+    if ROLLED_BACK in context.registry.version(number).tags:
         raise Conflict(f"version {number} was rolled back before: close incident {incident_id} instead")
     told = f"approved: {reason}; {verdict['decision']}: {verdict['reason']}"
-    if not _approved_before(pipeline, incident, actor, reason):
+    if not _approved_before(context, incident, actor, reason):
         if incident.status != retraining.WAITING:
             raise Conflict(f"incident {incident_id} is {incident.status.replace('_', ' ')}: nothing waits for approval")
-        pipeline.ledger.record("approved", reason, actor=actor, incident_id=incident_id, model_version=number)
-    promote_version(pipeline, number, reason=told, actor=actor, incident_id=incident_id, replaces=verdict["champion"])
-    pipeline.ledger.set_status(incident_id, "open", f"version {number} waits for no approval any more", actor=actor)
+        context.ledger.record("approved", reason, actor=actor, incident_id=incident_id, model_version=number)
+    promote_version(context, number, reason=told, actor=actor, incident_id=incident_id, replaces=verdict["champion"])
+    context.ledger.set_status(incident_id, "open", f"version {number} waits for no approval any more", actor=actor)
     plan = {"incident_id": incident_id, "run_id": f"approval of incident {incident_id}", "actor": actor}
     return {"plan": plan, "promotion": {"promoted": True, "version": number, "reason": told}}
 
 
-def close_by_hand(pipeline: Pipeline, incident_id: int, *, reason: str, actor: str) -> str:
+def close_by_hand(context: Context, incident_id: int, *, reason: str, actor: str) -> str:
     """Ends an incident whatever it waits for; returns its outcome."""
-    incident = pipeline.ledger.incident(incident_id)
+    incident = context.ledger.incident(incident_id)
     if incident.status == "closed":
         raise Conflict(f"incident {incident_id} is closed: {incident.outcome}")
     outcome = f"closed by hand: {reason}"
-    pipeline.ledger.close(incident_id, outcome, actor=actor)
+    context.ledger.close(incident_id, outcome, actor=actor)
     return outcome
 
 
-def _last(pipeline: Pipeline, incident: Incident, kind: str) -> Entry:
-    entries = pipeline.ledger.entries(incident_id=incident.id, kind=kind)
+def _last(context: Context, incident: Incident, kind: str) -> Entry:
+    entries = context.ledger.entries(incident_id=incident.id, kind=kind)
     if not entries:
         raise NotFound(f"incident {incident.id} has no version that a gate has judged: nothing to approve")
     return entries[-1]
 
 
-def _approved_before(pipeline: Pipeline, incident: Incident, actor: str, reason: str) -> bool:
+def _approved_before(context: Context, incident: Incident, actor: str, reason: str) -> bool:
     """By this very approval, which was broken off."""
-    approvals = pipeline.ledger.entries(incident_id=incident.id, kind="approved")
+    approvals = context.ledger.entries(incident_id=incident.id, kind="approved")
     return incident.status != "closed" and any((a.actor, a.reason) == (actor, reason) for a in approvals)

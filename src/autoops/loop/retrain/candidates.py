@@ -12,7 +12,7 @@ import pandas as pd
 from autoops import __version__
 from autoops.drift.calibration import calibrate
 from autoops.features import feature_matrix
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
 from autoops.models.registry import Dataset, ModelVersion, TrainingRun
@@ -22,15 +22,15 @@ from autoops.trips import columns_of
 
 
 def train_challenger(
-    pipeline: Pipeline, months: Months, holds_from: datetime | None, tags: Mapping[str, str]
+    context: Context, months: Months, holds_from: datetime | None, tags: Mapping[str, str]
 ) -> tuple[ModelVersion, Trained]:
     """Trains on the months, of which the published ones are ingested, and registers the result as `challenger`; `tags`
     say why it was trained."""
-    settings = pipeline.settings
-    trips = load(pipeline, months)
+    settings = context.settings
+    trips = load(context, months)
     trained = train(trips, settings.model, settings.training, holds_from)
     thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, settings.drift)
-    datasets = _datasets(pipeline, months, trips)
+    datasets = _datasets(context, months, trips)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
         directory.mkdir()
@@ -46,13 +46,13 @@ def train_challenger(
             "autoops_version": __version__,
             "git_commit": _git_commit(),
         }
-        version = pipeline.registry.register(_run(trained, directory, {**own, **tags}, datasets))
+        version = context.registry.register(_run(trained, directory, {**own, **tags}, datasets))
     return version, trained
 
 
-def _datasets(pipeline: Pipeline, months: Months, trips: pd.DataFrame) -> list[Dataset]:
+def _datasets(context: Context, months: Months, trips: pd.DataFrame) -> list[Dataset]:
     """One for each published month, and one for what came from the log, which is known by its rows."""
-    ingested = [month for month in map(pipeline.store.get, months.published) if month is not None]
+    ingested = [month for month in map(context.store.get, months.published) if month is not None]
     found = [Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested]
     if months.logged:
         first, last = months.logged[0], months.logged[-1]

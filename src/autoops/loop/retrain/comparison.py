@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from autoops.drift.monitor import Reference
 from autoops.features import local_hours
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.decide import gate
 from autoops.loop.decide.segments import segments_of
 from autoops.loop.retrain.training_window import Months, load
@@ -22,31 +22,31 @@ WARM_UP_TRIPS = 20
 """The first predictions of a session are its slowest."""
 
 
-def with_baseline(pipeline: Pipeline, challenger: ModelVersion) -> gate.GateVerdict:
+def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdict:
     """A first version against the median of what it was fitted on, on its own holdout."""
-    scorer = load_version(pipeline.registry, challenger, pipeline.model_cache)
+    scorer = load_version(context.registry, challenger, context.model_cache)
     reference = Reference.read(scorer.directory)
     trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy()
     baseline = np.abs(float(np.median(reference.window[TARGET])) - truth)
     errors = np.abs(scorer.predict_trips(trips) - truth)
-    return _decide(pipeline, scorer, trips, baseline, errors, against="median baseline")
+    return _decide(context, scorer, trips, baseline, errors, against="median baseline")
 
 
 def with_champion(
-    pipeline: Pipeline, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
+    context: Context, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
 ) -> gate.GateVerdict:
     """Both versions on the rows of `months` that are newer than either's training; `look` counts how often they have
     been compared, this time included."""
-    trips = load(pipeline, months)
+    trips = load(context, months)
     unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
-    old, new = (load_version(pipeline.registry, version, pipeline.model_cache) for version in (champion, challenger))
+    old, new = (load_version(context.registry, version, context.model_cache) for version in (champion, challenger))
     first, second = (np.abs(scorer.predict_trips(columns) - truth) for scorer in (old, new))
-    return _decide(pipeline, new, columns, first, second, against="champion", look=look)
+    return _decide(context, new, columns, first, second, against="champion", look=look)
 
 
 def _decide(
-    pipeline: Pipeline,
+    context: Context,
     challenger: Scorer,
     trips: Columns,
     champion_errors: npt.NDArray[np.float64],
@@ -54,7 +54,7 @@ def _decide(
     against: str,
     look: int = 1,
 ) -> gate.GateVerdict:
-    settings = gate.at_look(pipeline.settings.gate, look)
+    settings = gate.at_look(context.settings.gate, look)
     return gate.decide(
         champion_errors,
         challenger_errors,
@@ -62,7 +62,7 @@ def _decide(
         settings,
         segments=segments_of(trips, settings.segments),
         footprint=footprint(challenger),
-        max_model_mb=pipeline.settings.serving.max_model_mb,
+        max_model_mb=context.settings.serving.max_model_mb,
         against=against,
     )
 

@@ -4,34 +4,34 @@ from itertools import count
 from typing import Any
 
 from autoops.errors import NoChampion
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.retrain import retraining
 from autoops.models.registry import CHAMPION
 
 
-def train_first_version(pipeline: Pipeline, *, months: str | None, reason: str, actor: str) -> dict[str, Any]:
+def train_first_version(context: Context, *, months: str | None, reason: str, actor: str) -> dict[str, Any]:
     """Trains a version and promotes it where it beats the baseline; does nothing where a champion is.
     Raises NoChampion when the gate refuses it, and what the steps raise."""
-    champion = pipeline.registry.by_alias(CHAMPION)
+    champion = context.registry.by_alias(CHAMPION)
     if champion is not None:
         outcome = f"version {champion.number} is champion already"
         return {"promoted": False, "version": champion.number, "outcome": outcome}
-    plan = retraining.begin(pipeline, _attempt(pipeline), months=months, reason=reason, actor=actor)
-    with retraining.failures_recorded(pipeline, plan):
-        version = retraining.candidate(pipeline, plan)
-        promotion = retraining.promote(pipeline, plan, version, retraining.gate(pipeline, plan, version))
-        closed = retraining.close(pipeline, plan, promotion)
+    plan = retraining.begin(context, _attempt(context), months=months, reason=reason, actor=actor)
+    with retraining.failures_recorded(context, plan):
+        version = retraining.candidate(context, plan)
+        promotion = retraining.promote(context, plan, version, retraining.gate(context, plan, version))
+        closed = retraining.close(context, plan, promotion)
     if not promotion["promoted"]:
         raise NoChampion(f"still no version carries the alias champion: {closed['outcome']}")
     return promotion | closed
 
 
-def _attempt(pipeline: Pipeline) -> str:
+def _attempt(context: Context) -> str:
     """The run that was broken off, to go on with it instead of leaving an open incident behind at every restart;
     after one that came to its end, a new one."""
     for number in count(1):
         run_id = f"bootstrap-{number}"
-        incident_id = pipeline.ledger.claimed_by(run_id, retraining.ACTION)
-        if incident_id is None or pipeline.ledger.incident(incident_id).status != "closed":
+        incident_id = context.ledger.claimed_by(run_id, retraining.ACTION)
+        if incident_id is None or context.ledger.incident(incident_id).status != "closed":
             return run_id
     raise AssertionError("count has no end")

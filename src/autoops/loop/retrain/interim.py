@@ -5,7 +5,7 @@ the place of a new one. It is compared on all published trips that neither versi
 """
 
 from autoops.errors import Conflict, NotPublished
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.decide import reevaluation
 from autoops.loop.decide.policy import Decision
 from autoops.loop.promote.promotion import ROLLED_BACK
@@ -17,40 +17,40 @@ from autoops.months import Month, parse_months
 KIND = "second look"
 
 
-def waiting(pipeline: Pipeline) -> Entry | None:
+def waiting(context: Context) -> Entry | None:
     """The verdict that waits for more days: the gate's last on the newest version that it has judged, where that is
     inconclusive and its incident closed."""
-    gated = newest_gated(pipeline)
+    gated = newest_gated(context)
     if gated is None or gated.evidence["decision"] != "inconclusive" or gated.evidence.get("champion") is None:
         return None
     if gated.incident_id is None or "months" not in gated.evidence:  # of a ledger from before there were second looks
         return None
-    return gated if pipeline.ledger.incident(gated.incident_id).status == "closed" else None
+    return gated if context.ledger.incident(gated.incident_id).status == "closed" else None
 
 
-def newest_gated(pipeline: Pipeline) -> Entry | None:
-    verdicts = pipeline.ledger.entries(kind="gate")
+def newest_gated(context: Context) -> Entry | None:
+    verdicts = context.ledger.entries(kind="gate")
     return max(verdicts, key=lambda entry: (entry.model_version or 0, entry.id), default=None)
 
 
-def undecided(pipeline: Pipeline, verdict: Entry, usable: list[Month]) -> reevaluation.Undecided:
+def undecided(context: Context, verdict: Entry, usable: list[Month]) -> reevaluation.Undecided:
     """The challenger of an inconclusive verdict, with what happened to it since; `usable` months are published."""
     number = verdict.model_version
     assert number is not None
     return reevaluation.Undecided(
         version=number,
         compared_with=verdict.evidence["champion"],
-        looks=len(pipeline.ledger.entries(kind="gate", model_version=number)),
+        looks=len(context.ledger.entries(kind="gate", model_version=number)),
         days_needed=verdict.evidence["days_needed"],
         days_published=sum(month.days for month in _since(verdict, usable)),
-        rolled_back=ROLLED_BACK in pipeline.registry.version(number).tags,
-        promoted=bool(pipeline.ledger.entries(kind="promoted", model_version=number)),
+        rolled_back=ROLLED_BACK in context.registry.version(number).tags,
+        promoted=bool(context.ledger.entries(kind="promoted", model_version=number)),
     )
 
 
-def due(pipeline: Pipeline, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
+def due(context: Context, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
     """Whether a second look should be opened now; writes nothing."""
-    one, incidents = undecided(pipeline, verdict, usable), pipeline.ledger.incidents()
+    one, incidents = undecided(context, verdict, usable), context.ledger.incidents()
     asked = next((incident for incident in incidents if incident.key == _key(one)), None)
     if asked is not None:
         return Decision("incident stands", f"incident {asked.id}, {asked.status.replace('_', ' ')}, asks for it")
@@ -58,11 +58,11 @@ def due(pipeline: Pipeline, champion: ModelVersion, verdict: Entry, usable: list
     return reevaluation.second_look(one, champion.number, verdict.model_version or 0, standing)
 
 
-def open_one(pipeline: Pipeline, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
+def open_one(context: Context, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
     """None where another check has opened it."""
-    one = undecided(pipeline, verdict, usable)
+    one = undecided(context, verdict, usable)
     try:
-        return pipeline.ledger.open_incident(
+        return context.ledger.open_incident(
             KIND,
             decision.reason,
             actor=actor,
@@ -86,35 +86,35 @@ def _key(one: reevaluation.Undecided) -> str:
     return f"{KIND} {one.looks} of version {one.version}"
 
 
-def about(pipeline: Pipeline, incident: Incident, usable: list[Month]) -> tuple[reevaluation.Undecided, int]:
+def about(context: Context, incident: Incident, usable: list[Month]) -> tuple[reevaluation.Undecided, int]:
     """What an incident of this kind is about, and the newest version that the gate has judged by now."""
-    number, newest = challenger_of(pipeline, incident), newest_gated(pipeline)
-    verdict = pipeline.ledger.entries(kind="gate", model_version=number)[-1]
+    number, newest = challenger_of(context, incident), newest_gated(context)
+    verdict = context.ledger.entries(kind="gate", model_version=number)[-1]
     assert newest is not None
-    return undecided(pipeline, verdict, usable), newest.model_version or number
+    return undecided(context, verdict, usable), newest.model_version or number
 
 
-def challenger_of(pipeline: Pipeline, incident: Incident) -> int:
-    return int(opening(pipeline, incident).evidence["challenger"])
+def challenger_of(context: Context, incident: Incident) -> int:
+    return int(opening(context, incident).evidence["challenger"])
 
 
-def look_of(pipeline: Pipeline, incident: Incident) -> int:
+def look_of(context: Context, incident: Incident) -> int:
     """The first verdict on a challenger is look 1."""
-    return int(opening(pipeline, incident).evidence["look"])
+    return int(opening(context, incident).evidence["look"])
 
 
-def opening(pipeline: Pipeline, incident: Incident) -> Entry:
-    return pipeline.ledger.entries(incident_id=incident.id, kind="incident opened")[0]
+def opening(context: Context, incident: Incident) -> Entry:
+    return context.ledger.entries(incident_id=incident.id, kind="incident opened")[0]
 
 
-def months_of(pipeline: Pipeline, incident: Incident, actor: str) -> Months:
+def months_of(context: Context, incident: Incident, actor: str) -> Months:
     """All whole months with trips that neither version was trained on, but for quarantined ones. Raises Conflict
     where comparing would settle nothing any more, and NotPublished where what is left has too few days."""
-    number, champion = challenger_of(pipeline, incident), pipeline.registry.by_alias(CHAMPION)
+    number, champion = challenger_of(context, incident), context.registry.by_alias(CHAMPION)
     assert champion is not None
-    seen_until = max(champion.trained_until, pipeline.registry.version(number).trained_until)
-    chosen = months_since(pipeline, Month.of(seen_until), actor)
-    one, newest = about(pipeline, incident, chosen.all)
+    seen_until = max(champion.trained_until, context.registry.version(number).trained_until)
+    chosen = months_since(context, Month.of(seen_until), actor)
+    one, newest = about(context, incident, chosen.all)
     over = reevaluation.overtaken(one, champion.number, newest)
     if over is not None:
         raise Conflict(over)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autoops.errors import Conflict, InputError
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.no_champion import require_none_lost
 from autoops.loop.records.ledger import Incident
@@ -26,7 +26,7 @@ waits, None where one is trained, and the look's number. Where traces are on, wh
 
 @tracing.span("retrain.begin")
 def begin(
-    pipeline: Pipeline,
+    context: Context,
     run_id: str,
     *,
     incident_id: int | None = None,
@@ -44,43 +44,43 @@ def begin(
     InputError for force without a reason."""
     if force and not reason:
         raise InputError("force: say why, it stands in the ledger")
-    check_model(pipeline.settings.model)
-    pipeline.registry.require_usable()
-    require_none_lost(pipeline)
-    standing = _standing(pipeline, run_id, incident_id, by_hand)
-    chosen = _named(pipeline, months) if months else _months(pipeline, standing, actor)
-    incident = standing or _own_incident(pipeline, run_id, reason, actor)
-    _claim(pipeline, incident, run_id, by_hand)
+    check_model(context.settings.model)
+    context.registry.require_usable()
+    require_none_lost(context)
+    standing = _standing(context, run_id, incident_id, by_hand)
+    chosen = _named(context, months) if months else _months(context, standing, actor)
+    incident = standing or _own_incident(context, run_id, reason, actor)
+    _claim(context, incident, run_id, by_hand)
     plan: dict[str, Any] = {
         "incident_id": incident.id,
         "run_id": run_id,
         "months": [str(month) for month in chosen.all],
         "logged": [str(month) for month in chosen.logged],
-        "known_until": known_until(pipeline, chosen).isoformat(),
+        "known_until": known_until(context, chosen).isoformat(),
         "reason": reason or incident.reason,
         "force": force,
         "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
         "trigger": _trigger(standing),
         "automatic": standing is not None and not by_hand,
         "actor": actor,
-        **_look(pipeline, incident),
+        **_look(context, incident),
         **tracing.carried(),
     }
-    _record(pipeline, plan)
+    _record(context, plan)
     return plan
 
 
-def _named(pipeline: Pipeline, months: str) -> Months:
+def _named(context: Context, months: str) -> Months:
     """Raises NotPublished for a published month that neither the source nor this disk has."""
-    chosen = given(pipeline, parse_months(months))
+    chosen = given(context, parse_months(months))
     for month in chosen.published:
-        if pipeline.store.get(month) is None:
-            pipeline.source.stamp(month)
+        if context.store.get(month) is None:
+            context.source.stamp(month)
     return chosen
 
 
-def _record(pipeline: Pipeline, plan: Plan) -> None:
-    pipeline.ledger.record(
+def _record(context: Context, plan: Plan) -> None:
+    context.ledger.record(
         BEGUN[0] if plan["challenger"] is None else BEGUN[1],
         plan["reason"],
         actor=plan["actor"],
@@ -90,38 +90,38 @@ def _record(pipeline: Pipeline, plan: Plan) -> None:
     )
 
 
-def _claim(pipeline: Pipeline, incident: Incident, run_id: str, by_hand: bool) -> None:
+def _claim(context: Context, incident: Incident, run_id: str, by_hand: bool) -> None:
     """A run of the scheduler that failed goes on where it was; nobody else but a person takes its place."""
-    held = pipeline.ledger.holder(incident.id, ACTION)
-    failures = pipeline.ledger.entries(incident_id=incident.id, kind=FAILED) if by_hand else []
+    held = context.ledger.holder(incident.id, ACTION)
+    failures = context.ledger.entries(incident_id=incident.id, kind=FAILED) if by_hand else []
     if any(failure.evidence.get("run_id") == held for failure in failures):
-        pipeline.ledger.hand_over(incident.id, ACTION, str(held), run_id)
-    pipeline.ledger.claim(incident.id, ACTION, run_id)
+        context.ledger.hand_over(incident.id, ACTION, str(held), run_id)
+    context.ledger.claim(incident.id, ACTION, run_id)
 
 
-def _look(pipeline: Pipeline, incident: Incident) -> dict[str, Any]:
+def _look(context: Context, incident: Incident) -> dict[str, Any]:
     if incident.kind != interim.KIND:
         return {"challenger": None, "look": 1}
-    challenger, look = interim.challenger_of(pipeline, incident), interim.look_of(pipeline, incident)
+    challenger, look = interim.challenger_of(context, incident), interim.look_of(context, incident)
     return {"challenger": challenger, "look": look}
 
 
-def _standing(pipeline: Pipeline, run_id: str, incident_id: int | None, by_hand: bool) -> Incident | None:
+def _standing(context: Context, run_id: str, incident_id: int | None, by_hand: bool) -> Incident | None:
     """The incident of the run, where it may begin on one."""
     if incident_id is None:
         return None
-    standing, held = pipeline.ledger.incident(incident_id), frozen(pipeline)
+    standing, held = context.ledger.incident(incident_id), frozen(context)
     if standing.status == "closed":
         raise Conflict(f"incident {standing.id} is closed: {standing.outcome}")
-    if held and not by_hand and pipeline.ledger.claimed_by(run_id, ACTION) is None:
+    if held and not by_hand and context.ledger.claimed_by(run_id, ACTION) is None:
         raise Conflict(held.reason)
     return standing
 
 
-def _months(pipeline: Pipeline, standing: Incident | None, actor: str) -> Months:
+def _months(context: Context, standing: Incident | None, actor: str) -> Months:
     if standing is not None and standing.kind == interim.KIND:
-        return interim.months_of(pipeline, standing, actor)
-    return newest_window(pipeline, standing.evidence_until if standing else None, actor)
+        return interim.months_of(context, standing, actor)
+    return newest_window(context, standing.evidence_until if standing else None, actor)
 
 
 def _trigger(standing: Incident | None) -> str:
@@ -130,11 +130,11 @@ def _trigger(standing: Incident | None) -> str:
     return "incident" if standing.kind == "drift" else standing.kind
 
 
-def _own_incident(pipeline: Pipeline, run_id: str, reason: str, actor: str) -> Incident:
+def _own_incident(context: Context, run_id: str, reason: str, actor: str) -> Incident:
     """Of a run by hand; the one that this run opened before is found again, also where it was killed before its
     claim."""
     reason, key = reason or "retraining asked for by hand", f"run {zlib.crc32(run_id.encode()):08x} {run_id}"[:100]
-    opened = (incident for incident in pipeline.ledger.incidents() if incident.key == key)
-    return next(opened, None) or pipeline.ledger.incident(
-        pipeline.ledger.open_incident("manual", reason, actor=actor, key=key)
+    opened = (incident for incident in context.ledger.incidents() if incident.key == key)
+    return next(opened, None) or context.ledger.incident(
+        context.ledger.open_incident("manual", reason, actor=actor, key=key)
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.decide.reevaluation import MOST_SECOND_LOOKS
 from autoops.loop.incidents.freeze import frozen
@@ -38,33 +38,33 @@ WAITING: Status = "waiting_for_approval"
 
 
 @step
-def ingest(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
+def ingest(context: Context, plan: Plan) -> dict[str, Any]:
     """Fetches and cleans the plan's published months; says what became of each."""
-    ingested = [pipeline.store.ingest(pipeline.source, month) for month in _months(plan).published]
+    ingested = [context.store.ingest(context.source, month) for month in _months(plan).published]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
 
 
 @step
-def validate(pipeline: Pipeline, plan: Plan) -> dict[str, Any]:
+def validate(context: Context, plan: Plan) -> dict[str, Any]:
     """Raises BrokenData, naming the findings, where published months of the plan are quarantined. What the log has of
     broken data is left out of it from the start."""
     published = [str(month) for month in _months(plan).published]
-    return validation.validate(pipeline, {**plan, "months": published}) if published else {"kept_share": {}}
+    return validation.validate(context, {**plan, "months": published}) if published else {"kept_share": {}}
 
 
 @step
-def train(pipeline: Pipeline, plan: Plan) -> int:
+def train(context: Context, plan: Plan) -> int:
     """Trains, calibrates and registers a challenger; returns its version number. The version that this run
     registered before is found again. For a second look it is the challenger that waits."""
     if plan.get("challenger") is not None:
-        return pipeline.registry.version(plan["challenger"]).number
-    for known in pipeline.registry.versions():
+        return context.registry.version(plan["challenger"]).number
+    for known in context.registry.versions():
         if known.tags.get(RUN_TAG) == plan["run_id"]:
-            steps.complete(pipeline, plan, known)
+            steps.complete(context, plan, known)
             return known.number
     holds_from = datetime.fromisoformat(plan["holds_from"]) if plan["holds_from"] else None
-    version, made = train_challenger(pipeline, _months(plan), holds_from, tags_of(plan))
-    steps.record(pipeline, plan, version, made.window_choice, made.metrics)
+    version, made = train_challenger(context, _months(plan), holds_from, tags_of(plan))
+    steps.record(context, plan, version, made.window_choice, made.metrics)
     return version.number
 
 
@@ -74,28 +74,28 @@ def tags_of(plan: Plan) -> dict[str, str]:
     return about | {RUN_TAG: plan["run_id"]}
 
 
-def candidate(pipeline: Pipeline, plan: Plan) -> int:
+def candidate(context: Context, plan: Plan) -> int:
     """Ingest, validate and train in one go, for a run without a scheduler."""
-    ingest(pipeline, plan)
-    validate(pipeline, plan)
-    return train(pipeline, plan)
+    ingest(context, plan)
+    validate(context, plan)
+    return train(context, plan)
 
 
 @step
-def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
+def gate(context: Context, plan: Plan, version: int) -> dict[str, Any]:
     """Compares the challenger with the champion, or a first version with the median of what it was fitted on.
     The verdict, with the version compared with as `champion`, goes to the ledger and into MLflow."""
-    for entry in pipeline.ledger.entries(incident_id=plan["incident_id"], kind="gate"):
+    for entry in context.ledger.entries(incident_id=plan["incident_id"], kind="gate"):
         if entry.model_version == version:
             return dict(entry.evidence)
-    challenger = pipeline.registry.version(version)
-    champion, look = pipeline.registry.by_alias(CHAMPION), plan.get("look", 1)
+    challenger = context.registry.version(version)
+    champion, look = context.registry.by_alias(CHAMPION), plan.get("look", 1)
     if champion is None:
-        require_none_lost(pipeline)
+        require_none_lost(context)
     verdict = (
-        comparison.with_baseline(pipeline, challenger)
+        comparison.with_baseline(context, challenger)
         if champion is None
-        else comparison.with_champion(pipeline, champion, challenger, _months(plan), look)
+        else comparison.with_champion(context, champion, challenger, _months(plan), look)
     )
     content = verdict.to_json() | {
         "champion": champion.number if champion else None,
@@ -104,9 +104,9 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
         "logged": plan.get("logged", []),
         "look": look,
     }
-    pipeline.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
-    pipeline.registry.tag(version, {GATE_DECISION: verdict.decision})
-    pipeline.ledger.record(
+    context.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
+    context.registry.tag(version, {GATE_DECISION: verdict.decision})
+    context.ledger.record(
         "gate",
         f"{verdict.decision}: {verdict.reason}",
         actor=plan["actor"],
@@ -118,26 +118,26 @@ def gate(pipeline: Pipeline, plan: Plan, version: int) -> dict[str, Any]:
 
 
 @step
-def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, Any]) -> dict[str, Any]:
+def promote(context: Context, plan: Plan, version: int, verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Moves the alias where the gate says so, or `force` does; a rolled-back version stays out. Where a person has to
     say yes first, the incident waits for that."""
-    if ROLLED_BACK in pipeline.registry.version(version).tags:
+    if ROLLED_BACK in context.registry.version(version).tags:
         return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
     if verdict["decision"] != "promote" and not plan["force"]:
         reason = f"{verdict['decision']}: {verdict['reason']}{_condition(verdict)}"
         return {"promoted": False, "version": version, "reason": reason}
-    closed = _closed_meanwhile(pipeline, plan, version)
+    closed = _closed_meanwhile(context, plan, version)
     if closed is not None:
         return {"promoted": False, "version": version, "reason": closed}
     reason = verdict["reason"] if verdict["decision"] == "promote" else f"forced although {verdict['reason']}"
-    held = _held(pipeline, plan, verdict)
+    held = _held(context, plan, verdict)
     if held is not None:
         reason = f"version {version} waits for approval ({held}): {reason}"
-        pipeline.ledger.set_status(plan["incident_id"], WAITING, reason, actor=plan["actor"])
+        context.ledger.set_status(plan["incident_id"], WAITING, reason, actor=plan["actor"])
         return {"promoted": False, "waiting": True, "version": version, "reason": reason}
-    pipeline.ledger.claim(plan["incident_id"], "promote", plan["run_id"])
+    context.ledger.claim(plan["incident_id"], "promote", plan["run_id"])
     promote_version(
-        pipeline,
+        context,
         version,
         reason=reason,
         actor=plan["actor"],
@@ -147,9 +147,9 @@ def promote(pipeline: Pipeline, plan: Plan, version: int, verdict: Mapping[str, 
     return {"promoted": True, "version": version, "reason": reason}
 
 
-def _closed_meanwhile(pipeline: Pipeline, plan: Plan, version: int) -> str | None:
+def _closed_meanwhile(context: Context, plan: Plan, version: int) -> str | None:
     """What somebody, or ordinary windows, ended is over; but a promotion that was done before is found done."""
-    incident, champion = pipeline.ledger.incident(plan["incident_id"]), pipeline.registry.by_alias(CHAMPION)
+    incident, champion = context.ledger.incident(plan["incident_id"]), context.registry.by_alias(CHAMPION)
     if incident.status != "closed" or (champion is not None and champion.number == version):
         return None
     return f"incident {incident.id} was closed meanwhile: {incident.outcome}"
@@ -165,37 +165,37 @@ def _condition(verdict: Mapping[str, Any]) -> str:
     return f"; settled by {verdict['settled_by']}{later}"
 
 
-def _held(pipeline: Pipeline, plan: Plan, verdict: Mapping[str, Any]) -> str | None:
+def _held(context: Context, plan: Plan, verdict: Mapping[str, Any]) -> str | None:
     """Why a person has to say yes first; a first version replaces nothing, and force is a person's word."""
     if plan["force"] or verdict["champion"] is None:
         return None
-    if pipeline.settings.training.approval:
+    if context.settings.training.approval:
         return "training.approval is on"
-    held = frozen(pipeline)
+    held = frozen(context)
     return held.reason if held and plan["automatic"] else None
 
 
 @step
-def confirm(pipeline: Pipeline, plan: Plan, version: int, timeout_s: float = 120) -> dict[str, Any]:
+def confirm(context: Context, plan: Plan, version: int, timeout_s: float = 120) -> dict[str, Any]:
     """Waits until every live API instance serves the version. Raises ServiceUnavailable with who does not."""
     deadline = time.monotonic() + timeout_s
     while True:
-        serves = serving_now(pipeline)
+        serves = serving_now(context)
         reason = missing(version, serves)
         if reason is None:
             reason = f"{len(serves)} instance{' serves' if len(serves) == 1 else 's serve'} version {version}"
-            _record_serving(pipeline, plan, version, "served", reason, serves)
+            _record_serving(context, plan, version, "served", reason, serves)
             return {"instances": len(serves), "model_version": version}
         if time.monotonic() > deadline:
-            _record_serving(pipeline, plan, version, "not served", reason, serves)
+            _record_serving(context, plan, version, "not served", reason, serves)
             raise ServiceUnavailable(reason)
         time.sleep(0.5)
 
 
 def _record_serving(
-    pipeline: Pipeline, plan: Plan, version: int, kind: str, reason: str, serves: Mapping[str, int | None]
+    context: Context, plan: Plan, version: int, kind: str, reason: str, serves: Mapping[str, int | None]
 ) -> None:
-    pipeline.ledger.record(
+    context.ledger.record(
         kind,
         reason,
         actor=plan["actor"],
@@ -206,34 +206,34 @@ def _record_serving(
 
 
 @step
-def close(pipeline: Pipeline, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:
+def close(context: Context, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:
     """Closes the incident with what became of it; one that waits for approval stays."""
     if promotion.get("waiting"):
         return {"incident_id": plan["incident_id"], "outcome": promotion["reason"]}
     verb = "promoted" if promotion["promoted"] else "not promoted"
     outcome = f"version {promotion['version']} {verb}: {promotion['reason']}"
-    pipeline.ledger.close(plan["incident_id"], outcome, actor=plan["actor"])
+    context.ledger.close(plan["incident_id"], outcome, actor=plan["actor"])
     return {"incident_id": plan["incident_id"], "outcome": outcome}
 
 
-def record_failure(pipeline: Pipeline, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
+def record_failure(context: Context, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
     """The incident stays open and says so, and what a person can do about it."""
     next_step = (
         f'autoops retrain --incident {incident_id} takes it up, autoops close {incident_id} --reason "..." ends it'
     )
     reason = f"run {run_id} failed at {what}; the incident stays open: {next_step}"
-    pipeline.ledger.record(FAILED, reason, actor=actor, incident_id=incident_id, evidence={"run_id": run_id})
+    context.ledger.record(FAILED, reason, actor=actor, incident_id=incident_id, evidence={"run_id": run_id})
 
 
 @contextmanager
-def failures_recorded(pipeline: Pipeline, plan: Plan) -> Iterator[None]:
+def failures_recorded(context: Context, plan: Plan) -> Iterator[None]:
     """For a run without a scheduler: what ends it, whatever that is, stands in the ledger before it is raised again.
     Otherwise nobody could take up the incident that it has claimed."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
         told = str(error) if isinstance(error, AutoOpsError) else redact(f"{type(error).__name__} {error}".strip())
-        record_failure(pipeline, plan["incident_id"], plan["run_id"], told, plan["actor"])
+        record_failure(context, plan["incident_id"], plan["run_id"], told, plan["actor"])
         raise
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from autoops.errors import Conflict
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.decide import reevaluation
 from autoops.loop.decide.policy import Decision
@@ -15,20 +15,20 @@ from autoops.months import Month, parse_months
 KIND = "refresh"
 
 
-def may_be_due(pipeline: Pipeline, champion: ModelVersion) -> bool:
+def may_be_due(context: Context, champion: ModelVersion) -> bool:
     """By the calendar alone, so that the source is not asked in vain: no month is published before it has begun."""
-    every = pipeline.settings.training.refresh_months
-    return bool(every) and Month.of(pipeline.clock.now()) >= _trained(champion).plus(every)
+    every = context.settings.training.refresh_months
+    return bool(every) and Month.of(context.clock.now()) >= _trained(champion).plus(every)
 
 
-def due(pipeline: Pipeline, champion: ModelVersion, usable: list[Month]) -> Decision:
+def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decision:
     """Whether a refresh should be opened now; writes nothing."""
     if not usable:
         return Decision("nothing", "no published month may be used")
-    incidents, training = pipeline.ledger.incidents(), pipeline.settings.training
+    incidents, training = context.ledger.incidents(), context.settings.training
     stands = next((one.id for one in incidents if one.status != "closed"), None)
     own = [one.evidence_until for one in incidents if one.kind == KIND and one.model_version == champion.number]
-    begun = pipeline.ledger.entries(kind="retraining begun")
+    begun = context.ledger.entries(kind="retraining begun")
     age = reevaluation.Age(
         newest=usable[-1],
         trained=_trained(champion),
@@ -39,22 +39,22 @@ def due(pipeline: Pipeline, champion: ModelVersion, usable: list[Month]) -> Deci
         age,
         training.refresh_months,
         stands,
-        frozen(pipeline),
-        lately(pipeline, incidents),
-        pipeline.settings.drift.cooldown_days,
+        frozen(context),
+        lately(context, incidents),
+        context.settings.drift.cooldown_days,
         training.most_per_week,
     )
 
 
 def open_one(
-    pipeline: Pipeline, champion: ModelVersion, decision: Decision, usable: list[Month], actor: str
+    context: Context, champion: ModelVersion, decision: Decision, usable: list[Month], actor: str
 ) -> int | None:
     """None where another check has opened it, and where the newest month, now that it is fetched, is quarantined."""
     newest = usable[-1]
-    if newest in pipeline.source.published() and not validation.usable(pipeline, [newest], actor):
+    if newest in context.source.published() and not validation.usable(context, [newest], actor):
         return None
     try:
-        return pipeline.ledger.open_incident(
+        return context.ledger.open_incident(
             KIND,
             decision.reason,
             actor=actor,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.retrain.plan import Plan
 from autoops.models.registry import CHALLENGER, ModelVersion
 from autoops.telemetry import logs, tracing
@@ -13,25 +13,25 @@ from autoops.telemetry import logs, tracing
 TRAINED = "trained"
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
-Step = Callable[Concatenate[Pipeline, Plan, Given], Found]
+Step = Callable[Concatenate[Context, Plan, Given], Found]
 
 
 def step(use_case: Step[Given, Found]) -> Step[Given, Found]:
     name = f"retrain.{use_case.__name__}"
 
     @wraps(use_case)
-    def told(pipeline: Pipeline, plan: Plan, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
+    def told(context: Context, plan: Plan, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
         subject = {"incident_id": plan["incident_id"]}
         with logs.about(**subject), tracing.span(name, plan, run_id=plan.get("run_id"), **subject):
-            return use_case(pipeline, plan, *args, **kwargs)
+            return use_case(context, plan, *args, **kwargs)
 
     return told
 
 
 def record(
-    pipeline: Pipeline, plan: Plan, version: ModelVersion, rows: str, metrics: Mapping[str, float] | None = None
+    context: Context, plan: Plan, version: ModelVersion, rows: str, metrics: Mapping[str, float] | None = None
 ) -> None:
-    pipeline.ledger.record(
+    context.ledger.record(
         TRAINED,
         f"version {version.number} on {', '.join(plan['months'])}, rows: {rows}",
         actor=plan["actor"],
@@ -41,8 +41,8 @@ def record(
     )
 
 
-def complete(pipeline: Pipeline, plan: Plan, version: ModelVersion) -> None:
+def complete(context: Context, plan: Plan, version: ModelVersion) -> None:
     """Does what a run that was killed once its version was there has left undone."""
-    if not pipeline.ledger.entries(incident_id=plan["incident_id"], kind=TRAINED, model_version=version.number):
-        pipeline.registry.set_alias(CHALLENGER, version.number)
-        record(pipeline, plan, version, version.tags["training_rows"])
+    if not context.ledger.entries(incident_id=plan["incident_id"], kind=TRAINED, model_version=version.number):
+        context.registry.set_alias(CHALLENGER, version.number)
+        record(context, plan, version, version.tags["training_rows"])

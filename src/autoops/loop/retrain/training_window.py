@@ -7,7 +7,7 @@ from datetime import datetime
 import pandas as pd
 
 from autoops.errors import DataError, NotPublished
-from autoops.loop.context import Pipeline
+from autoops.loop.context import Context
 from autoops.loop.data import labelled_log
 from autoops.loop.data.validation import newest_usable, usable, usable_months
 from autoops.models.registry import CHAMPION
@@ -32,15 +32,15 @@ class Months:
         return [month for month in self.all if month not in self.logged]
 
 
-def source_of(pipeline: Pipeline) -> str:
+def source_of(context: Context) -> str:
     """`training.source`; a first version is trained on published months, because nobody has predicted anything yet."""
-    return pipeline.settings.training.source if pipeline.registry.by_alias(CHAMPION) else "months"
+    return context.settings.training.source if context.registry.by_alias(CHAMPION) else "months"
 
 
-def load(pipeline: Pipeline, months: Months) -> pd.DataFrame:
+def load(context: Context, months: Months) -> pd.DataFrame:
     """Their trips with ground truth, by event time."""
-    parts = [pipeline.store.load(months.published)] if months.published else []
-    parts += [labelled_log.trips_of(pipeline, months.logged)] if months.logged else []
+    parts = [context.store.load(months.published)] if months.published else []
+    parts += [labelled_log.trips_of(context, months.logged)] if months.logged else []
     return pd.concat(parts, ignore_index=True).sort_values("pickup_at", kind="stable", ignore_index=True)
 
 
@@ -49,80 +49,80 @@ def reaches(published: list[Month], evidence_until: datetime | None) -> bool:
     return evidence_until is None or any(evidence_until < month.ends_at for month in published)
 
 
-def known_months(pipeline: Pipeline) -> list[Month]:
+def known_months(context: Context) -> list[Month]:
     """Whole months that may be trained on, as far as that is known without fetching any. Of the log, a month is whole
     when labels of a later one are in."""
-    source = source_of(pipeline)
-    published = usable_months(pipeline) if source != "log" else []
-    return [*published, *_newer(published, _logged(pipeline)[:-1])]
+    source = source_of(context)
+    published = usable_months(context) if source != "log" else []
+    return [*published, *_newer(published, _logged(context)[:-1])]
 
 
-def answers(pipeline: Pipeline, evidence_until: datetime | None) -> bool:
+def answers(context: Context, evidence_until: datetime | None) -> bool:
     """Whether a retraining could begin that knows the whole evidence of an incident."""
-    source = source_of(pipeline)
-    published = usable_months(pipeline) if source != "log" else []
-    return reaches(published, evidence_until) or (source != "months" and _labelled_until(pipeline, evidence_until))
+    source = source_of(context)
+    published = usable_months(context) if source != "log" else []
+    return reaches(published, evidence_until) or (source != "months" and _labelled_until(context, evidence_until))
 
 
-def given(pipeline: Pipeline, months: list[Month]) -> Months:
+def given(context: Context, months: list[Month]) -> Months:
     """Months that somebody named: published ones, unless the log alone is trained on."""
-    return Months(months, months if source_of(pipeline) == "log" else [])
+    return Months(months, months if source_of(context) == "log" else [])
 
 
-def newest_window(pipeline: Pipeline, evidence_until: datetime | None, actor: str) -> Months:
+def newest_window(context: Context, evidence_until: datetime | None, actor: str) -> Months:
     """The newest months that `training.source` has. Raises NotPublished where they do not contain the evidence."""
-    count, source = pipeline.settings.training.window_months, source_of(pipeline)
+    count, source = context.settings.training.window_months, source_of(context)
     if source == "months":
-        return Months(_newest_published(pipeline, evidence_until, count, actor))
-    published = newest_usable(pipeline, pipeline.source.published(), count, actor) if source == "both" else []
-    logged = _newer(published, _logged(pipeline))
+        return Months(_newest_published(context, evidence_until, count, actor))
+    published = newest_usable(context, context.source.published(), count, actor) if source == "both" else []
+    logged = _newer(published, _logged(context))
     if not [*published, *logged]:
         raise NotPublished("the log holds no labelled trip to train on")
-    if not (reaches(published, evidence_until) or _labelled_until(pipeline, evidence_until)):
+    if not (reaches(published, evidence_until) or _labelled_until(context, evidence_until)):
         raise NotPublished(f"the labelled log does not reach {evidence_until}, to which the incident does")
     chosen = [*published, *logged][-count:]
     return Months(chosen, [month for month in logged if month in chosen])
 
 
-def known_until(pipeline: Pipeline, months: Months) -> datetime:
+def known_until(context: Context, months: Months) -> datetime:
     """Event time that their trips reach; the log's newest month is probably not over."""
-    labelled = labelled_log.labelled_until(pipeline) if months.logged else None
+    labelled = labelled_log.labelled_until(context) if months.logged else None
     return labelled or months.all[-1].ends_at
 
 
-def months_since(pipeline: Pipeline, first: Month, actor: str) -> Months:
+def months_since(context: Context, first: Month, actor: str) -> Months:
     """All whole months from `first` on that may be used."""
-    source = source_of(pipeline)
-    out = [month for month in pipeline.source.published() if month >= first] if source != "log" else []
-    published = usable(pipeline, out, actor)
-    logged = [month for month in _newer(published, _logged(pipeline)[:-1]) if month >= first]
+    source = source_of(context)
+    out = [month for month in context.source.published() if month >= first] if source != "log" else []
+    published = usable(context, out, actor)
+    logged = [month for month in _newer(published, _logged(context)[:-1]) if month >= first]
     return Months([*published, *logged], logged)
 
 
-def _logged(pipeline: Pipeline) -> list[Month]:
-    return labelled_log.logged_months(pipeline) if source_of(pipeline) != "months" else []
+def _logged(context: Context) -> list[Month]:
+    return labelled_log.logged_months(context) if source_of(context) != "months" else []
 
 
 def _newer(published: list[Month], logged: list[Month]) -> list[Month]:
     return [month for month in logged if not published or month > published[-1]]
 
 
-def _labelled_until(pipeline: Pipeline, evidence_until: datetime | None) -> bool:
+def _labelled_until(context: Context, evidence_until: datetime | None) -> bool:
     if evidence_until is None:
         return True
-    known_until = labelled_log.labelled_until(pipeline)
+    known_until = labelled_log.labelled_until(context)
     return known_until is not None and known_until >= evidence_until
 
 
-def _newest_published(pipeline: Pipeline, evidence_until: datetime | None, count: int, actor: str) -> list[Month]:
+def _newest_published(context: Context, evidence_until: datetime | None, count: int, actor: str) -> list[Month]:
     """Without months that are quarantined, unless there are no others: then the steps say what is wrong with them."""
-    published = pipeline.source.published()
+    published = context.source.published()
     if not published:
-        raise NotPublished(f"{pipeline.settings.data.source} holds no month to train on")
+        raise NotPublished(f"{context.settings.data.source} holds no month to train on")
     if not reaches(published, evidence_until):
         raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_until}")
     try:
-        found = newest_usable(pipeline, published, count, actor)
+        found = newest_usable(context, published, count, actor)
     except DataError as error:
         logger.warning("what is published cannot be looked through: %s", error)
         return published[-count:]

@@ -109,7 +109,7 @@ def _play(settings: Settings, world: World, options: DemoOptions, timeline: Time
         story = Story(settings, world, options.replayed, options.rate, timeline, witness, airflow, served)
         story.train_first_model()
         played = story.live_through_the_rest()
-    champion = champion_of(bootstrap.pipeline(settings).registry).number
+    champion = champion_of(bootstrap.context(settings).registry).number
     return sum_up(world.name, played, witness, champion, served(), timeline.elapsed_s, world.acts)
 
 
