@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,12 +42,12 @@ class Running:
     @property
     def memory_mb(self) -> float:
         """Of all its processes; a page that several share counts in parts."""
-        return sum(one.memory_full_info().pss for one in self._processes()) / 1e6
+        return self._sum(lambda one: one.memory_full_info().pss) / 1e6
 
     @property
     def cpu_s(self) -> float:
         """Of all its processes so far."""
-        return sum(sum(one.cpu_times()[:2]) for one in self._processes())
+        return self._sum(lambda one: sum(one.cpu_times()[:2]))
 
     def rest(self) -> None:
         """Stops all its processes where they are: what some servers do while nobody asks them takes the processor's
@@ -63,9 +63,14 @@ class Running:
         finally:
             self.rest()
 
-    def _processes(self) -> list[psutil.Process]:
+    def _sum(self, figure: Callable[[psutil.Process], float]) -> float:
+        """Over the server and its children; one that ends meanwhile, such as a trial of a version, counts no more."""
         first = psutil.Process(self.process.pid)
-        return [first, *first.children(recursive=True)]
+        total = figure(first)
+        for child in first.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                total += figure(child)
+        return total
 
 
 @contextmanager

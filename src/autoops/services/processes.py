@@ -32,12 +32,18 @@ def listens(pid: int, port: int) -> bool:
     """Tells whether the process `pid`, or one that it started, listens on `port`."""
     try:
         process = psutil.Process(pid)
+        return any(_listens(one, port) for one in (process, *process.children(recursive=True)))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
         return any(
             connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            for one in (process, *process.children(recursive=True))
-            for connection in one.net_connections("tcp")
+            for connection in process.net_connections("tcp")
         )
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # a child that has just ended says nothing of the others
         return False
 
 
