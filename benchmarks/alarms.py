@@ -101,7 +101,7 @@ def _incidents(windows: Sequence[JudgedWindow], drift: Drift) -> int:
         newest_first = windows[max(0, end - drift.alarms_of) : end][::-1]
         decision = decide(newest_first, None, opened[-1] if opened else None, drift)
         if decision.action == "open incident":
-            opened.append(decision.holds_from)
+            opened.append(decision.evidence_start)
     return len(opened)
 
 

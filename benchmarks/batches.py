@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from autoops.models.scoring import Cores as Threads
+from autoops.models.scoring import ScoringThreads as Threads
 from benchmarks.champion import Champion
 from benchmarks.client import ask
 from benchmarks.contestants import ROWS, ours
-from benchmarks.machine import Cores, pinned
+from benchmarks.machine import ScoringThreads, pinned
 from benchmarks.servers import Server, running
 
 KERNEL = "in process"
@@ -52,7 +52,12 @@ def _over_http(port: int, request: bytes, connections: int) -> float:
 
 
 def measure(
-    champion: Champion, peers: Sequence[Server], threads: int, cores: Cores, rounds: int, tell: Callable[[str], None]
+    champion: Champion,
+    peers: Sequence[Server],
+    threads: int,
+    cores: ScoringThreads,
+    rounds: int,
+    tell: Callable[[str], None],
 ) -> Rates:
     """Rows per second."""
     rates: Rates = {}

@@ -109,7 +109,7 @@ def incidents(verdicts: Sequence[DriftVerdict], drift: Drift) -> int:
         windows.insert(0, JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until))
         decision = decide(windows, None, opened[-1] if opened else None, drift)
         if decision.action == "open incident":
-            opened.append(decision.holds_from)
+            opened.append(decision.evidence_start)
     return len(opened)
 
 

@@ -81,7 +81,7 @@ def _played(case: Case, seed: int, installation: Installation, served: Served, d
         case=case.name,
         seed=seed,
         quarantined=[str(entry.evidence["month"]) for entry in ledger.entries(kind=QUARANTINED)],
-        incidents_until=sorted(one.evidence_until.isoformat() for one in own if one.evidence_until),
+        incidents_until=sorted(one.evidence_end.isoformat() for one in own if one.evidence_end),
         retrainings=[_told(one) for one in done],
         promoted=sum(one.promoted for one in done),
         rolled_back=len(ledger.entries(kind="rolled back")),

@@ -23,7 +23,7 @@ from autoops.models.registry import champion_of
 from autoops.settings import Settings, Storage
 from autoops.storage import database
 from autoops.storage.predictions import LIVE, Scope
-from tests.large_log import LABELLED, fill, context_on
+from tests.large_log import LABELLED, context_on, fill
 from tests.postgres import PostgresServer
 
 WINDOW = 1_000

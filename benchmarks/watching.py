@@ -59,8 +59,8 @@ class Watch:
         self.windows = [judged, *self.windows][: self.drift.alarms_of]
         decision = decide(self.windows, None, self.opened[-1][0] if self.opened else None, self.drift)
         if decision.action == "open incident":
-            assert decision.holds_from
-            self.opened.append((decision.holds_from, decision.reason.partition(" for ")[2].partition(",")[0]))
+            assert decision.evidence_start
+            self.opened.append((decision.evidence_start, decision.reason.partition(" for ")[2].partition(",")[0]))
         return decision.action
 
 

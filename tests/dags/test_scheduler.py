@@ -145,8 +145,8 @@ def test_the_monitors_incident_starts_a_retraining_whose_failure_leaves_it_open_
         "drift",
         "another planted alarm",
         actor="test",
-        holds_from=begins_at,
-        evidence_until=begins_at + timedelta(days=2),
+        evidence_start=begins_at,
+        evidence_end=begins_at + timedelta(days=2),
     )
     wait_for(lambda: len(airflow.runs("retrain")) == 4 and airflow.runs("retrain")[0].finished)
     run = airflow.runs("retrain")[0]

@@ -130,10 +130,10 @@ def assert_the_core_held(summary: dict[str, Any]) -> None:
 
 def assert_the_mistake_was_taken_back(summary: dict[str, Any]) -> None:
     """Version 3 was trained on months from before the change, and forced."""
-    regret = summary["acts"]["regret"]
-    assert (regret["forced_version"], regret["replaced_version"], regret["rolled_back_to"]) == (3, 2, 2)
-    assert (regret["windows"], summary["champion_version"] != 3) == (1, True)
-    assert 0 < regret["served_to_rolled_back_s"] < summary["wall_s"]
+    forced = summary["acts"]["bad_promotion"]
+    assert (forced["forced_version"], forced["replaced_version"], forced["rolled_back_to"]) == (3, 2, 2)
+    assert (forced["windows"], summary["champion_version"] != 3) == (1, True)
+    assert 0 < forced["served_to_rolled_back_s"] < summary["wall_s"]
     answered = {(step["month"], step["model_version"]): step for step in summary["acts"]["steps"]}
     assert answered["2023-07", 3]["mae"] > answered["2023-07", 2]["mae"]
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from autoops.alerts import rounds
 from autoops.alerts.addresses import addresses
-from autoops.alerts.delivery import Patience
+from autoops.alerts.delivery import RetryPolicy
 from autoops.alerts.queue import AlertQueue
 from autoops.alerts.receivers import AppriseReceiver
 from autoops.alerts.rounds import Alerts
@@ -35,7 +35,7 @@ from tests.ports import free_port
 from tests.receiver import DRIPS, HANGS, TOKEN, Webhook, listening
 
 OPERATIONS = CONFIG.parent / "docs" / "operations.md"
-AT_ONCE = Patience(attempts=2, pause_s=0)
+AT_ONCE = RetryPolicy(attempts=2, pause_s=0)
 Told = Callable[..., Alerts]
 
 

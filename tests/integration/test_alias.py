@@ -11,7 +11,7 @@ from autoops.loop.context import Context
 from autoops.loop.monitor.drift_check import check
 from autoops.loop.promote.post_promotion import watch_of
 from autoops.loop.promote.promotion import GATE_DECISION, UNKNOWN, promote_version, reconcile, roll_back
-from autoops.loop.promote.tenures import reign_at
+from autoops.loop.promote.tenures import tenure_at
 from autoops.loop.records.ledger import Entry
 from autoops.loop.retrain.approval import close_by_hand
 from autoops.models.registry import CHAMPION, PREVIOUS, PROMOTED_AT, champion_of
@@ -44,9 +44,9 @@ def test_a_move_in_mlflow_is_recorded_told_and_watched_as_any_promotion(context:
     moved = promotions(context)[-1]
     assert (moved.model_version, moved.actor, moved.evidence["replaces"]) == (2, UNKNOWN, 1)
     assert moved.reason == "the alias champion was moved from version 1 to version 2 in MLflow, not by Auto-Ops"
-    reign = reign_at(context, context.clock.now())
-    assert reign is not None
-    assert (reign.version, reign.actor) == (2, UNKNOWN)
+    tenure = tenure_at(context, context.clock.now())
+    assert tenure is not None
+    assert (tenure.version, tenure.actor) == (2, UNKNOWN)
     watched = watch_of(context, champion_of(context.registry))
     assert watched is not None
     assert (watched.version.number, watched.previous.number) == (2, 1)
@@ -109,9 +109,9 @@ def test_a_promotion_that_was_killed_before_its_record_is_finished_though_its_in
     for _ in range(2):
         reconcile(context, "drift_monitor")
     _, finished = promotions(context)
-    reign = reign_at(context, context.clock.now())
-    assert reign is not None
-    assert (reign.version, reign.actor) == (2, "airflow")
+    tenure = tenure_at(context, context.clock.now())
+    assert tenure is not None
+    assert (tenure.version, tenure.actor) == (2, "airflow")
     assert (finished.model_version, finished.actor, finished.reason) == (2, "airflow", "better")
     assert (finished.incident_id, finished.evidence["replaces"]) == (incident, 1)
     assert finished.evidence["began_at"] == champion_of(context.registry).tags[PROMOTED_AT]

@@ -133,7 +133,7 @@ def test_the_footprint_is_the_file_and_the_median_of_single_trips(tmp_path: Path
     registry = FakeRegistry(tmp_path / "registry")
     scorer = load_version(registry, register_small(registry, tmp_path / "made"), tmp_path / "cache")
     timed = Timed(scorer)
-    found = comparison.footprint(timed, clock=lambda: timed.now)
+    found = comparison.serving_cost(timed, clock=lambda: timed.now)
     assert found.latency_ms == pytest.approx(4.0)
     assert found.model_mb == (scorer.directory / bundle.MODEL).stat().st_size / 1e6
     assert timed.answered == comparison.WARM_UP_TRIPS + comparison.TIMED_TRIPS

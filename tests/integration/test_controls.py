@@ -194,7 +194,7 @@ def test_a_retraining_that_failed_answered_nothing_and_a_person_takes_it_up(
         retraining.begin(context, "another-asset-run", incident_id=incident_id)
 
     again = retraining.begin(context, "cli", incident_id=incident_id, by_hand=True)
-    assert again["holds_from"] == plan["holds_from"]
+    assert again["evidence_start"] == plan["evidence_start"]
     with pytest.raises(Conflict, match="claimed by cli"):
         retraining.begin(context, "asset-run", incident_id=incident_id)
     close_by_hand(context, incident_id, reason="no machine for it", actor="cli:ann")
@@ -219,7 +219,7 @@ def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(
     publish(world, tmp_path, str(CHANGE))
     earlier, later = (
         context.ledger.open_incident(
-            "drift", "planted", actor="test", evidence_until=CHANGE.starts_at + timedelta(days=days)
+            "drift", "planted", actor="test", evidence_end=CHANGE.starts_at + timedelta(days=days)
         )
         for days in (3, 4)
     )

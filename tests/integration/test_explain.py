@@ -133,17 +133,17 @@ def test_what_was_forced_in_and_rolled_back_says_both(context: Context) -> None:
 
 
 def test_what_served_when_and_why_has_an_answer(context: Context, healed: int) -> None:
-    first, second = tenures.reigns(context)
+    first, second = tenures.tenures_of(context)
     assert (first.version, second.version, second.incident_id) == (1, 2, healed)
     assert first.until == second.began_at
     assert second.served_at == second.began_at + timedelta(seconds=4)
     context.clock.advance(hours=1)
     roll_back(context, reason="worse at night", actor="cli:ann")
-    back = tenures.reigns(context)[-1]
+    back = tenures.tenures_of(context)[-1]
     assert (back.version, back.restored, back.until) == (1, True, None)
 
     def answer(moment: object) -> str:
-        return "\n".join(tenures.sentences(moment, tenures.reign_at(context, moment)))
+        return "\n".join(tenures.sentences(moment, tenures.tenure_at(context, moment)))
 
     assert "no version had been promoted" in answer(first.began_at - timedelta(seconds=1))
     assert "version 1 was champion" in answer(second.began_at - timedelta(seconds=1))

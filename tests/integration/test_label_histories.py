@@ -17,7 +17,7 @@ import uuid_utils
 from autoops.loop.context import Context
 from autoops.loop.data.retention import first_id_of, prune
 from autoops.models.registry import CHAMPION
-from autoops.serving.log.inbox import Arrivals
+from autoops.serving.log.inbox import Inbox
 from autoops.serving.log.outbox import Outbox
 from autoops.settings import Settings
 from autoops.storage import tables
@@ -100,8 +100,8 @@ class Model:
 class Replica:
     """One that writes through an outbox of its own, which sends what waits when it is told to."""
 
-    def __init__(self, file: Path, arrivals: Arrivals, model: Model) -> None:
-        self.outbox, self._arrivals, self._model = Outbox(file, 5), arrivals, model
+    def __init__(self, file: Path, inbox: Inbox, model: Model) -> None:
+        self.outbox, self._inbox, self._model = Outbox(file, 5), inbox, model
         self._predictions: list[LoggedPrediction] = []
         self._labels: list[tuple[Label, datetime]] = []
 
@@ -117,7 +117,7 @@ class Replica:
 
     def send(self) -> None:
         while self.outbox.rows:
-            self.outbox.arrive(self._arrivals.take(self.outbox.id, self.outbox.next(100)))
+            self.outbox.arrive(self._inbox.take(self.outbox.id, self.outbox.next(100)))
         for one in self._predictions:
             self._model.predict(one)
         for label, at in self._labels:
@@ -132,8 +132,8 @@ class History:
         self._cursors, self._minutes, self._now = {0.0: 0}, 0, BEGIN
         self._replicas: list[Replica] = []
         if context.log.engine.dialect.name != "sqlite":
-            self._arrivals = Arrivals(context.log.engine, context.clock)
-            self._replicas = [Replica(folder / f"{seed}-{n}.db", self._arrivals, self._model) for n in range(2)]
+            self._inbox = Inbox(context.log.engine, context.clock)
+            self._replicas = [Replica(folder / f"{seed}-{n}.db", self._inbox, self._model) for n in range(2)]
 
     def run(self) -> None:
         steps: list[Callable[[], None]] = [self._predict] * 6 + [self._label] * 6 + [self._send] * 2
@@ -145,7 +145,7 @@ class History:
         for replica in self._replicas:
             replica.outbox.close()
         if self._replicas:
-            self._arrivals.close()
+            self._inbox.close()
 
     def _request_id(self) -> str | None:
         name = self._chance.choice([None, None, "a", "b", "c", "d"])

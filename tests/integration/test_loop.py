@@ -25,7 +25,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
 from autoops.trips import TARGET, columns_of
 from tests.conftest import CONFIG
-from tests.integration.one_process import SMALL, drive, context_in, publish, retrain, with_champion
+from tests.integration.one_process import SMALL, context_in, drive, publish, retrain, with_champion
 
 CHANGE = Month(2022, 5)
 
@@ -184,7 +184,7 @@ def test_an_incident_in_a_quarantined_month_waits_for_another_one(
     april = Month(2022, 4)
     write_sample(tmp_path / "published", [april], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
     until = april.starts_at + timedelta(days=9)
-    incident_id = promoted.ledger.open_incident("drift", "odd", actor="test", evidence_until=until)
+    incident_id = promoted.ledger.open_incident("drift", "odd", actor="test", evidence_end=until)
     assert drift_check.check(promoted)["actionable"] == [incident_id], "nobody has looked into the month yet"
     with pytest.raises(NotPublished, match="quarantined"):
         retraining.begin(promoted, "run-1", incident_id=incident_id)

@@ -34,7 +34,7 @@ from autoops.settings import Settings
 from autoops.storage import database
 from autoops.storage.predictions import LIVE, Label, Scope
 from tests.conftest import configured, stored_at
-from tests.large_log import SPAN, LargeLog, fill, context_on
+from tests.large_log import SPAN, LargeLog, context_on, fill
 
 WINDOW = 1_000
 STEPS_PER_ROW = 15

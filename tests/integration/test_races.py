@@ -20,7 +20,7 @@ from autoops.months import Month
 from autoops.settings import Settings
 from tests.bundles import small_training_run
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import drive, context_in
+from tests.integration.one_process import context_in, drive
 
 CHANGE = Month(2022, 4)
 

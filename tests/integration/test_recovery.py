@@ -22,7 +22,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage import tables
 from autoops.storage.predictions import Label
-from tests.integration.one_process import drive, context_in, with_champion
+from tests.integration.one_process import context_in, drive, with_champion
 
 APRIL = Month(2022, 4)
 
@@ -83,7 +83,7 @@ def test_what_had_alarmed_is_not_forgotten_while_it_waits(
     """Without labels nobody knows that the error is what it was, however many windows there are."""
     context, begin = context_in(tmp_path, settings, engine), APRIL.starts_at
     incident = context.ledger.open_incident(
-        "drift", "loss", actor="test", model_version=1, holds_from=begin, evidence_until=begin + timedelta(hours=1)
+        "drift", "loss", actor="test", model_version=1, evidence_start=begin, evidence_end=begin + timedelta(hours=1)
     )
     context.ledger.set_status(incident, "waiting_for_data", "not out", actor="test")
     windows = [

@@ -24,7 +24,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
-from tests.integration.one_process import SMALL, drive, context_in, prepared, publish, retrain, with_champion
+from tests.integration.one_process import SMALL, context_in, drive, prepared, publish, retrain, with_champion
 
 APRIL, MAY = Month(2022, 4), Month(2022, 5)
 WINDOW = 1_000

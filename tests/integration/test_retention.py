@@ -12,7 +12,7 @@ from autoops.loop.context import Context
 from autoops.loop.data import retention
 from autoops.loop.data.retention import Pruned, first_id_of, prune
 from autoops.models.registry import CHAMPION
-from autoops.serving.log.inbox import Arrivals, Shipment
+from autoops.serving.log.inbox import Inbox, OutboxBatch
 from autoops.settings import Settings
 from autoops.storage import database, tables
 from autoops.storage.predictions import LIVE, Label, LoggedPrediction, Scope
@@ -117,10 +117,10 @@ def test_live_traffic_that_nobody_watches_is_needed_by_nobody(context: Context) 
 def test_labels_of_losing_answers_go_once_they_are_old(context: Context) -> None:
     first, other = of(OLD, "ride", version=2), of(OLD, "another ride", version=2)
     lost = [of(OLD + timedelta(seconds=1), one.request_id, version=2) for one in (first, other)]
-    arrivals = Arrivals(context.log.engine, context.clock)
-    arrivals.take("a", Shipment([(1, first), (2, other)]))
+    inbox = Inbox(context.log.engine, context.clock)
+    inbox.take("a", OutboxBatch([(1, first), (2, other)]))
     labels = [(n, OLD, Label(n, prediction_id=one.id)) for n, one in enumerate(lost, 1)]
-    arrivals.take("b", Shipment(list(enumerate(lost, 1)), labels))
+    inbox.take("b", OutboxBatch(list(enumerate(lost, 1)), labels))
     assert prune(context, BEFORE) == Pruned(0, 1)
     judged(context, max(first.id, other.id), None)
     assert prune(context, BEFORE) == Pruned(2, 0)

@@ -21,9 +21,9 @@ from autoops.loop.records.ledger import Ledger
 from autoops.models.registry import CHAMPION
 from autoops.months import Month, month_range
 from autoops.replay.client import served_version
-from autoops.replay.demo.observer import Witness
+from autoops.replay.demo.observer import Observer
 from autoops.replay.demo.outcome import sum_up
-from autoops.replay.demo.scenarios import regret
+from autoops.replay.demo.scenarios import forced_version
 from autoops.replay.demo.story import Story
 from autoops.replay.demo.timeline import Timeline
 from autoops.replay.demo.worlds import World
@@ -73,7 +73,7 @@ class ScriptedLoop:
             report={"detectors": [{"name": "loss", "distance": 1.0, "threshold": 1.0}]},
         )
         if alarm and not self.ledger.incidents():
-            span = {"holds_from": rows[0].event_at, "evidence_until": rows[-1].event_at}
+            span = {"evidence_start": rows[0].event_at, "evidence_end": rows[-1].event_at}
             self.ledger.open_incident("drift", "scripted", actor="test", model_version=version, **span)
 
     def _alarms(self, version: int, before: bool) -> bool:
@@ -81,7 +81,7 @@ class ScriptedLoop:
 
     def _heal(self) -> None:
         for incident in self.ledger.incidents(unresolved=True):
-            if Month.of(incident.evidence_until) not in self.source.published():
+            if Month.of(incident.evidence_end) not in self.source.published():
                 continue
             if self.fails:
                 self.ledger.record("retraining failed", "disk full", actor="test", incident_id=incident.id)
@@ -142,7 +142,7 @@ def story(served: Settings, engine: sa.Engine, tmp_path: Path, told: io.StringIO
         sample=TRIPS,
         rate=300,
         timeline=Timeline(Console(file=told, width=300)),
-        witness=Witness(engine),
+        observer=Observer(engine),
         airflow=AirflowClient("http://127.0.0.1:9", "admin", "secret"),
         served_version=lambda: served_version(served.api_url),
         quiet_s=0.5,
@@ -196,8 +196,8 @@ class RegretfulLoop(ScriptedLoop):
 
 @pytest.mark.parametrize("loop", [RegretfulLoop], indirect=True)
 def test_a_mistake_is_served_and_swapped_back_under_traffic(story, scripted, told):
-    airflow, act = ForcingAirflow(scripted.ledger, scripted.registry), regret(MAY, MONTHS[:3])
-    played = replace(story, airflow=airflow, world=replace(story.world, acts=[act])).live_through_the_rest()
+    airflow, scenario = ForcingAirflow(scripted.ledger, scripted.registry), forced_version(MAY, MONTHS[:3])
+    played = replace(story, airflow=airflow, world=replace(story.world, acts=[scenario])).live_through_the_rest()
     assert played.failed == 0
     parts = {(Month.of(p.event_at), p.model_version): p.rows for p in played.tally.by_month()}
     assert (parts[APRIL, 1], parts[MAY, 1] + parts[MAY, 2]) == (TRIPS, TRIPS)
@@ -210,14 +210,14 @@ def test_a_mistake_is_served_and_swapped_back_under_traffic(story, scripted, tol
 
 def test_every_window_is_judged_before_event_time_moves_on(story, scripted):
     played = story.live_through_the_rest()
-    judged = [check for check in story.witness.checks() if check.model_version == 1]
+    judged = [check for check in story.observer.checks() if check.model_version == 1]
     answered = sum(part.rows for part in played.tally.by_month() if part.model_version == 1)
     assert len(judged) >= answered // (2 * WINDOW)
 
 
 def test_the_figures_follow_from_what_was_left_on_record(story, scripted):
     played = story.live_through_the_rest()
-    summary = sum_up("months/", played, story.witness, 2, story.served_version(), 60.0).summary
+    summary = sum_up("months/", played, story.observer, 2, story.served_version(), 60.0).summary
     april, may = summary.steps
     assert (april.month, april.model_version, april.alarm, april.decision) == ("2023-04", 1, True, "promote")
     assert (may.month, may.model_version, may.alarm, may.verdict) == ("2023-05", 2, False, "no drift")

@@ -10,7 +10,7 @@ from autoops.drift.verdict import DetectorName, DetectorResult, DriftVerdict
 from autoops.loop.context import Context
 from autoops.loop.data.traffic_time import KEY, traffic_at
 from autoops.loop.decide import policy
-from autoops.loop.incidents.recent_actions import lately, rolled_back_at
+from autoops.loop.incidents.recent_actions import recent_actions, rolled_back_at
 from autoops.loop.incidents.response import decision_on
 from autoops.models.registry import ModelVersion
 from autoops.settings import Settings
@@ -54,7 +54,7 @@ def test_the_cool_down_after_another_incident_is_as_long_as_it_says(context: Con
     for day in (0, 1):
         decision = check(context, day, alarm(day, "data drift", "data drift"))
     assert decision.action == "open incident"
-    span = {"holds_from": decision.holds_from, "evidence_until": decision.evidence_until}
+    span = {"evidence_start": decision.evidence_start, "evidence_end": decision.evidence_end}
     incident = context.ledger.open_incident("drift", "moved", actor="test", model_version=1, **span)
     context.ledger.close(incident, "void", actor="test")
     decisions = {day: check(context, day, alarm(day, "loss", "trips take longer", late_days)) for day in range(2, 12)}
@@ -71,7 +71,7 @@ def test_a_rollback_holds_retrainings_up_for_the_cool_down(context: Context, lat
     held = {}
     for day in range(1, 9):
         check(context, day, alarm(day, "loss", "larger errors", late_days))
-        held[day] = policy.remedy(True, None, lately(context, context.ledger.incidents()), 7, 2).action
+        held[day] = policy.next_action(True, None, recent_actions(context, context.ledger.incidents()), 7, 2).action
     assert [day for day, action in held.items() if action == "cool down"] == [1, 2, 3, 4, 5, 6]
 
 
@@ -80,14 +80,14 @@ def test_retrainings_of_one_week_count_however_old_their_evidence_is(context: Co
     for day in (0, 1):
         check(context, day, alarm(day, "loss", "larger errors", late_days))
         until = BEGAN + (day + 1 - late_days) * DAY
-        incident = context.ledger.open_incident("drift", "slow", actor="test", model_version=1, evidence_until=until)
+        incident = context.ledger.open_incident("drift", "slow", actor="test", model_version=1, evidence_end=until)
         for _ in range(2):
             context.ledger.record(
                 "retraining begun", "slow", actor="test", incident_id=incident, evidence={"automatic": True}
             )
-    found = lately(context, context.ledger.incidents())
+    found = recent_actions(context, context.ledger.incidents())
     assert sorted(found.retrained_at) == [BEGAN + DAY, BEGAN + 2 * DAY]
-    assert policy.remedy(True, None, found, 7, 2).action == "page"
+    assert policy.next_action(True, None, found, 7, 2).action == "page"
 
 
 def test_a_check_without_its_traffic_time_is_of_an_older_release(context: Context) -> None:

@@ -88,7 +88,7 @@ def test_an_incident_beyond_the_labels_waits_for_them(context: Context, world: P
     drive(context, world, APRIL, WHOLE)
     newest = trips_of(context, [APRIL])["pickup_at"].iloc[-11].to_pydatetime()
     beyond, within = (
-        context.ledger.open_incident("drift", "odd", actor="test", evidence_until=newest + timedelta(hours=hours))
+        context.ledger.open_incident("drift", "odd", actor="test", evidence_end=newest + timedelta(hours=hours))
         for hours in (1, 0)
     )
     found = drift_check.check(context)

@@ -145,12 +145,12 @@ def stands_untouched(target: Path) -> bool:
 
 def test_fetch_streams_the_file_reports_progress_and_returns_the_servers_stamp(server, source, target):
     seen: list[tuple[int, int | None]] = []
-    stamp = source.fetch(MARCH, target, lambda done, of: seen.append((done, of)))
+    metadata = source.fetch(MARCH, target, lambda done, of: seen.append((done, of)))
 
     content = server.files[file_name(MARCH)]
     assert target.read_bytes() == content
-    assert (stamp.length, stamp.etag, stamp.last_modified) == (len(content), f'"{hash(content)}"', None)
-    assert stamp.matches(source.stamp(MARCH))
+    assert (metadata.length, metadata.etag, metadata.last_modified) == (len(content), f'"{hash(content)}"', None)
+    assert metadata.matches(source.metadata(MARCH))
     assert seen[-1] == (len(content), len(content))
     assert list(target.parent.iterdir()) == [target]
 
@@ -205,7 +205,7 @@ def test_a_server_that_is_not_there(target):
         url = closed.url
     source = UrlSource(url, timeout_s=0.5, attempts=2, backoff_s=0.01)
 
-    for ask in (source.published, lambda: source.stamp(MARCH), lambda: source.fetch(MARCH, target)):
+    for ask in (source.published, lambda: source.metadata(MARCH), lambda: source.fetch(MARCH, target)):
         with pytest.raises(SourceUnavailable, match="in the last of 2 attempts"):
             ask()
     assert stands_untouched(target)
@@ -218,7 +218,7 @@ def test_a_refused_month_is_not_published_while_another_month_is_there(server, s
     with pytest.raises(NotPublished, match="2022-02 is not published"):
         source.fetch(Month(2022, 2), target)
     with pytest.raises(NotPublished):
-        source.stamp(Month(2022, 2))
+        source.metadata(Month(2022, 2))
     assert server.asked["GET", file_name(Month(2022, 2))] == 1
     assert stands_untouched(target)
 
@@ -228,7 +228,7 @@ def test_a_server_that_refuses_every_month_is_unavailable(server, source, target
     server.missing = status
     server.files.clear()
 
-    for ask in (source.published, lambda: source.stamp(MARCH), lambda: source.fetch(MARCH, target)):
+    for ask in (source.published, lambda: source.metadata(MARCH), lambda: source.fetch(MARCH, target)):
         with pytest.raises(SourceUnavailable, match="has no month of 2009-01 to "):
             ask()
 

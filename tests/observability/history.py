@@ -15,7 +15,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.trips import TARGET, TRIP_COLUMNS
-from tests.integration.one_process import drive, context_in, publish, retrain
+from tests.integration.one_process import context_in, drive, publish, retrain
 
 BEFORE, CHANGE, AFTER = Month(2022, 3), Month(2022, 4), Month(2022, 5)
 

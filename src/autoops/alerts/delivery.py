@@ -28,14 +28,14 @@ URGENCY = ("failure", "warning", "success", "info")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Attempts of one round at one receiver, and the longest pause before the second; pauses double."""
 
     attempts: int = 3
     pause_s: float = 2
 
 
-USUAL = Patience()
+USUAL = RetryPolicy()
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Delivered:
 
 
 def deliver(
-    queue: AlertQueue, receivers: Sequence[Receiver], most_per_hour: int, now: datetime, patience: Patience
+    queue: AlertQueue, receivers: Sequence[Receiver], most_per_hour: int, now: datetime, retries: RetryPolicy
 ) -> Delivered:
     """One round. A receiver that fails is left alone until the next one; what it was not told waits for that."""
-    begun = _Round(queue, receivers, patience, most_per_hour, now)
+    begun = _Round(queue, receivers, retries, most_per_hour, now)
     for alert in sorted(queue.alerts(unsettled=True), key=lambda one: (URGENCY.index(one.urgency), one.id)):
         if alert.queued_at > now - NEWS_FOR:
             begun.tell(alert)
@@ -67,9 +67,9 @@ class _Round:
     """What is known of the receivers while it lasts."""
 
     def __init__(
-        self, queue: AlertQueue, receivers: Sequence[Receiver], patience: Patience, most_per_hour: int, now: datetime
+        self, queue: AlertQueue, receivers: Sequence[Receiver], retries: RetryPolicy, most_per_hour: int, now: datetime
     ) -> None:
-        self._queue, self._receivers, self._patience = queue, receivers, patience
+        self._queue, self._receivers, self._patience = queue, receivers, retries
         self._left = {one.name: most_per_hour - queue.told_since(one.name, now - HOUR) for one in receivers}
         self.failed: dict[str, str] = {}
         self.told = 0
@@ -96,11 +96,11 @@ class _Round:
         return {receiver.name}
 
 
-def _failure(receiver: Receiver, message: Message, patience: Patience) -> str | None:
+def _failure(receiver: Receiver, message: Message, retries: RetryPolicy) -> str | None:
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(ReceiverUnavailable),
-        stop=tenacity.stop_after_attempt(patience.attempts),
-        wait=tenacity.wait_random_exponential(multiplier=patience.pause_s, max=30),
+        stop=tenacity.stop_after_attempt(retries.attempts),
+        wait=tenacity.wait_random_exponential(multiplier=retries.pause_s, max=30),
         reraise=True,
     )
     try:

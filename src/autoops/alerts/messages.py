@@ -37,7 +37,7 @@ class Facts:
     forced: bool = False
 
 
-class Told(NamedTuple):
+class Wording(NamedTuple):
     event: AlertEvent
     urgency: Urgency
     happened: str
@@ -71,12 +71,12 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST_EVIDENCE else f"{line[: LONGEST_EVIDENCE - 1]}…"
 
 
-def _opened(facts: Facts) -> Told | None:
+def _opened(facts: Facts) -> Wording | None:
     """One that a person opened is no news to them."""
     incident = facts.incident
     if incident is None or incident.kind not in _ANSWERS:
         return None
-    return Told(
+    return Wording(
         "incident_opened",
         "warning",
         f"incident {incident.id} was opened ({incident.kind}{_of(incident.model_version)})",
@@ -97,23 +97,23 @@ _ANSWERS = {
 }
 
 
-def _promoted(facts: Facts) -> Told:
+def _promoted(facts: Facts) -> Wording:
     number, replaced = facts.entry.model_version, facts.entry.evidence.get("replaces")
     place = f", in place of version {replaced}" if replaced is not None else ""
     back = f'autoops rollback --reason "..." puts version {replaced} back.' if replaced is not None else "nothing."
     done = "The API takes it over without losing a request, and its predictions are watched from now on."
     if facts.entry.evidence.get("outside"):
         urgency: Urgency = "failure" if facts.entry.evidence.get("doubts") else "warning"
-        return Told("promoted", urgency, f"somebody made version {number} champion in MLflow{place}", done, back)
-    return Told("promoted", "success", f"version {number} is champion now{place}", done, back)
+        return Wording("promoted", urgency, f"somebody made version {number} champion in MLflow{place}", done, back)
+    return Wording("promoted", "success", f"version {number} is champion now{place}", done, back)
 
 
-def _rejected(facts: Facts) -> Told | None:
+def _rejected(facts: Facts) -> Wording | None:
     number, champion = facts.entry.model_version, facts.entry.evidence.get("champion")
     if facts.entry.evidence.get("decision") == "promote" or facts.forced:
         return None
     stays = f"Version {champion} stays champion." if champion is not None else "There is no champion yet."
-    return Told(
+    return Wording(
         "rejected",
         "info",
         f"the gate did not let version {number} in",
@@ -122,9 +122,9 @@ def _rejected(facts: Facts) -> Told | None:
     )
 
 
-def _rolled_back(facts: Facts) -> Told:
+def _rolled_back(facts: Facts) -> Wording:
     left, restored = facts.entry.model_version, facts.entry.evidence.get("restored")
-    return Told(
+    return Wording(
         "rolled_back",
         "failure",
         f"version {left} was rolled back, version {restored} is champion again",
@@ -133,12 +133,12 @@ def _rolled_back(facts: Facts) -> Told:
     )
 
 
-def _quarantined(facts: Facts) -> Told:
+def _quarantined(facts: Facts) -> Wording:
     month = facts.entry.evidence.get("month", "a month")
     may = f'autoops release {month} --reason "..." if what it says is true.'
     if not facts.entry.evidence.get("ingested", True):
         may = "correct the file at the source: nothing of it could be read, so that there is nothing to release."
-    return Told(
+    return Wording(
         "quarantined",
         "warning",
         f"{month} is quarantined: its data is broken",
@@ -147,24 +147,24 @@ def _quarantined(facts: Facts) -> Told:
     )
 
 
-def _page(facts: Facts) -> Told | None:
+def _page(facts: Facts) -> Wording | None:
     """One that only repeats another entry calls nobody a second time."""
     if facts.entry.evidence.get("repeats"):
         return None
     number = facts.entry.incident_id
     if number is None and "findings" not in facts.entry.evidence:
-        return Told(
+        return Wording(
             "page", "failure", "somebody is needed", "See the evidence.", "autoops status shows how things are."
         )
     if number is None:
-        return Told(
+        return Wording(
             "quarantined",
             "failure",
             "live traffic is broken data",
             "Its rows are kept from training and open no incident; the API goes on answering.",
             "look at what the clients send; autoops status shows what the next check says of it.",
         )
-    return Told(
+    return Wording(
         "page",
         "failure",
         f"incident {number} needs a person",
@@ -174,9 +174,9 @@ def _page(facts: Facts) -> Told | None:
     )
 
 
-def _failed(facts: Facts) -> Told:
+def _failed(facts: Facts) -> Wording:
     number = facts.entry.incident_id
-    return Told(
+    return Wording(
         "retraining_failed",
         "failure",
         f"a retraining for incident {number} failed",
@@ -185,12 +185,12 @@ def _failed(facts: Facts) -> Told:
     )
 
 
-def _waits(facts: Facts) -> Told | None:
+def _waits(facts: Facts) -> Wording | None:
     """Somebody may have answered already."""
     number = facts.entry.incident_id
     if facts.incident is None or facts.incident.status != "waiting_for_approval":
         return None
-    return Told(
+    return Wording(
         "waiting_for_approval",
         "warning",
         f"incident {number} waits for your approval",
@@ -200,8 +200,8 @@ def _waits(facts: Facts) -> Told | None:
     )
 
 
-def _silent(_facts: Facts) -> Told:
-    return Told(
+def _silent(_facts: Facts) -> Wording:
+    return Wording(
         "monitor_silent",
         "failure",
         "the monitor is silent",
@@ -210,13 +210,13 @@ def _silent(_facts: Facts) -> Told:
     )
 
 
-def _heard(_facts: Facts) -> Told:
-    return Told("monitor_silent", "success", "the monitor checks again", "Nothing was needed.", "nothing.")
+def _heard(_facts: Facts) -> Wording:
+    return Wording("monitor_silent", "success", "the monitor checks again", "Nothing was needed.", "nothing.")
 
 
-def _not_served(facts: Facts) -> Told:
+def _not_served(facts: Facts) -> Wording:
     number = facts.entry.model_version
-    return Told(
+    return Wording(
         "not_served",
         "failure",
         f"the API does not serve version {number}, which is champion",
@@ -226,13 +226,13 @@ def _not_served(facts: Facts) -> Told:
     )
 
 
-def _served(facts: Facts) -> Told:
+def _served(facts: Facts) -> Wording:
     happened = f"the API serves version {facts.entry.model_version}, the champion, again"
-    return Told("not_served", "success", happened, "Nothing was needed.", "nothing.")
+    return Wording("not_served", "success", happened, "Nothing was needed.", "nothing.")
 
 
-def _labels_missing(_facts: Facts) -> Told:
-    return Told(
+def _labels_missing(_facts: Facts) -> Wording:
+    return Wording(
         "labels_missing",
         "failure",
         "labels do not come any more",
@@ -241,12 +241,12 @@ def _labels_missing(_facts: Facts) -> Told:
     )
 
 
-def _labels_again(_facts: Facts) -> Told:
-    return Told("labels_missing", "success", "labels come again", "Nothing was needed.", "nothing.")
+def _labels_again(_facts: Facts) -> Wording:
+    return Wording("labels_missing", "success", "labels come again", "Nothing was needed.", "nothing.")
 
 
-def _frozen_long(_facts: Facts) -> Told:
-    return Told(
+def _frozen_long(_facts: Facts) -> Wording:
+    return Wording(
         "frozen_long",
         "warning",
         "the loop is still frozen",
@@ -255,7 +255,7 @@ def _frozen_long(_facts: Facts) -> Told:
     )
 
 
-WORDS: Mapping[str, Callable[[Facts], Told | None]] = {
+WORDS: Mapping[str, Callable[[Facts], Wording | None]] = {
     "incident opened": _opened,
     "promoted": _promoted,
     "gate": _rejected,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autoops.alerts.delivery import NEWS_FOR, USUAL, Delivered, Patience, deliver
+from autoops.alerts.delivery import NEWS_FOR, USUAL, Delivered, RetryPolicy, deliver
 from autoops.alerts.messages import WORDS, Facts, message, trial
 from autoops.alerts.queue import AlertQueue
 from autoops.alerts.receivers import Receiver
@@ -23,14 +23,14 @@ class Alerts:
     receivers: Sequence[Receiver]
 
 
-def tell(alerts: Alerts, patience: Patience = USUAL) -> Delivered:
+def tell(alerts: Alerts, retries: RetryPolicy = USUAL) -> Delivered:
     """One round at a time; where nobody is to be told, nothing is queued."""
     if not alerts.receivers:
         return Delivered(0, {}, 0)
     now, most_per_hour = alerts.context.clock.now(), alerts.context.settings.alerts.most_per_hour
-    with alerts.context.ledger.alone("alerts"):
+    with alerts.context.ledger.advisory_lock("alerts"):
         collect(alerts)
-        return deliver(alerts.queue, alerts.receivers, most_per_hour, now, patience)
+        return deliver(alerts.queue, alerts.receivers, most_per_hour, now, retries)
 
 
 def collect(alerts: Alerts) -> None:

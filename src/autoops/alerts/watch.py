@@ -54,7 +54,7 @@ class Condition:
 
 def watch(context: Context, patience_s: float = PATIENCE_S) -> list[str]:
     """Records what has gone wrong or is well again; returns what is wrong now."""
-    with context.ledger.alone("watch"):
+    with context.ledger.advisory_lock("watch"):
         overdue = fail_overdue(context)
         found = (_watched(context, one, patience_s) for one in CONDITIONS)
         return overdue + [trouble.reason for trouble in found if trouble]

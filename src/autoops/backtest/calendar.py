@@ -37,6 +37,6 @@ def _published(month: Month, lag_months: int, known: Month, last: Month) -> Mont
     return due if due > known and month < last else None
 
 
-def publications(walk: Sequence[Step]) -> list[Month]:
+def publications(steps: Sequence[Step]) -> list[Month]:
     """The months at whose end something comes out."""
-    return [step.month for step in walk if step.published]
+    return [step.month for step in steps if step.published]

@@ -57,7 +57,7 @@ class Challengers:
         months = [context.store.get(month) for month in parse_months(plan["months"])]
         digests = [month and month.digest for month in months]
         settings = training_settings(context.settings)
-        return fingerprint(plan["months"], plan["holds_from"], digests, settings, self._code)
+        return fingerprint(plan["months"], plan["evidence_start"], digests, settings, self._code)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ TRAINING_CODE = (
     *("training", "drift", "features.py", "trips.py", "models/bundle.py"),
     "loop/retrain/candidates.py",
 )
-WALK_CODE = (
+SIMULATION_CODE = (
     *TRAINING_CODE,
     *("loop", "ingestion", "models/scoring.py", "storage/predictions.py", "models/registry.py", "months.py"),
     *(f"backtest/{name}.py" for name in ("calendar", "challengers", "evidently_default", "installation")),
@@ -49,6 +49,6 @@ def training_settings(settings: Settings) -> dict[str, Any]:
     return dumped
 
 
-def walk_settings(settings: Settings) -> dict[str, Any]:
+def simulation_settings(settings: Settings) -> dict[str, Any]:
     when = {name: getattr(settings, name).model_dump(mode="json") for name in ("gate", "training")}
     return training_settings(settings) | when | {"min_kept_share": settings.data.min_kept_share}

@@ -31,7 +31,7 @@ Judge = Callable[[Context, Plan, int], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Retraining:
-    """`decision` is the gate's, or "failed"; `kind`, `holds_from` and `evidence_until` are those of the incident, if
+    """`decision` is the gate's, or "failed"; `kind`, `evidence_start` and `evidence_end` are those of the incident, if
     any. A second look trains nothing. `kept_cpu_s` are the CPU seconds of a training that another walk paid for."""
 
     at: str
@@ -42,8 +42,8 @@ class Retraining:
     version: int | None = None
     kind: str = "manual"
     detected: bool = False
-    holds_from: str | None = None
-    evidence_until: str | None = None
+    evidence_start: str | None = None
+    evidence_end: str | None = None
     kept_cpu_s: float = 0.0
 
 
@@ -73,14 +73,14 @@ class Installation:
         except (DataError, Conflict) as error:  # as the DAG: no month to use, or overtaken
             return Retraining(at, [], "failed", False, str(error), kind=kind, detected=detected)
         incident = context.ledger.incident(plan["incident_id"])
-        until = incident.evidence_until.isoformat() if incident.evidence_until else None
+        until = incident.evidence_end.isoformat() if incident.evidence_end else None
         about = {"at": at, "months": plan["months"], "kind": kind, "detected": detected}
         try:
             with retraining.failures_recorded(context, plan):
                 done = self._run(plan, judge)
         except DataError as error:
             done = {"decision": "failed", "promoted": False, "reason": str(error)}
-        return Retraining(**about, holds_from=plan["holds_from"], evidence_until=until, **done)
+        return Retraining(**about, evidence_start=plan["evidence_start"], evidence_end=until, **done)
 
     def _run(self, plan: Plan, judge: Judge) -> dict[str, Any]:
         retraining.ingest(self.context, plan)

@@ -12,12 +12,12 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import Queue
 from queue import Empty
 
-from autoops.backtest.simulation import Order, Walked, walk
+from autoops.backtest.simulation import Order, Simulated, simulate
 from autoops.errors import AutoOpsError
 from autoops.settings import Settings
 from autoops.telemetry import logs
 
-Done = Callable[[Order, Walked], Iterable[Order]]
+Done = Callable[[Order, Simulated], Iterable[Order]]
 """Called with each walk that is done; returns the walks that it makes possible."""
 
 Progress = Callable[[int], None]
@@ -34,29 +34,29 @@ def sharing_cores(settings: Settings, jobs: int) -> Settings:
     return settings.model_copy(update={"model": settings.model.model_copy(update={"parameters": parameters})})
 
 
-def walk_all(orders: Iterable[Order], jobs: int, done: Done, progress: Progress) -> None:
+def simulate_all(orders: Iterable[Order], jobs: int, done: Done, progress: Progress) -> None:
     """Raises what a walk raises; walks that have begun then come to their end, and are kept."""
     context = multiprocessing.get_context("spawn")
     beats: Queue[str] = context.Queue()
-    walked: Counter[str] = Counter()
+    simulated: Counter[str] = Counter()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_join, initargs=(beats,)) as pool:
-        running = {pool.submit(_walk, order): order for order in orders}
+        running = {pool.submit(_simulate, order): order for order in orders}
         try:
             while running:
                 ended, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-                walked.update(_drained(beats))
+                simulated.update(_drained(beats))
                 for future in ended:
                     order = running.pop(future)
                     result = _result(future, order)
-                    walked[order.name] = len(result["months"])
-                    running |= {pool.submit(_walk, more): more for more in done(order, result)}
-                progress(walked.total())
+                    simulated[order.name] = len(result["months"])
+                    running |= {pool.submit(_simulate, more): more for more in done(order, result)}
+                progress(simulated.total())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _result(future: Future[Walked], order: Order) -> Walked:
+def _result(future: Future[Simulated], order: Order) -> Simulated:
     try:
         return future.result()
     except BrokenProcessPool as error:
@@ -97,5 +97,5 @@ def _end_with_the_parent() -> None:
     os._exit(1)
 
 
-def _walk(order: Order) -> Walked:
-    return walk(order, lambda: _beats.put(order.name))
+def _simulate(order: Order) -> Simulated:
+    return simulate(order, lambda: _beats.put(order.name))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from autoops.clock import Clock
 from autoops.errors import NotPublished
-from autoops.ingestion.source import Progress, Source, Stamp
+from autoops.ingestion.source import Progress, Source, SourceMetadata
 from autoops.months import Month
 
 
@@ -39,11 +39,11 @@ class PublishedSoFar(Source):
     def published(self) -> list[Month]:
         return [month for month in self._whole.published() if self._is_out(month)]
 
-    def stamp(self, month: Month) -> Stamp:
+    def metadata(self, month: Month) -> SourceMetadata:
         self._refuse_what_is_not_out(month)
-        return self._whole.stamp(month)
+        return self._whole.metadata(month)
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
         self._refuse_what_is_not_out(month)
         return self._whole.fetch(month, target, progress)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from autoops.backtest.calendar import Step, publications, steps
 from autoops.backtest.challengers import Challengers
-from autoops.backtest.fingerprint import WALK_CODE, code, fingerprint, walk_settings
+from autoops.backtest.fingerprint import SIMULATION_CODE, code, fingerprint, simulation_settings
 from autoops.backtest.installation import Installation, installed
 from autoops.backtest.policies import Policy, draw, policy_named
 from autoops.backtest.served import Served, write_whole
@@ -20,7 +20,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.settings import Settings
 
-Walked = dict[str, Any]
+Simulated = dict[str, Any]
 """policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks and what was done."""
 
 
@@ -50,22 +50,22 @@ class Order:
         """Where the result is, once there is one: another place where anything that it depends on changes."""
         store = MonthStore(self.workspace / "months")
         digests = [ingested and ingested.digest for ingested in map(store.get, self.months)]
-        depends = [self.name, digests, walk_settings(self.settings), self.retrainings, code(WALK_CODE)]
+        depends = [self.name, digests, simulation_settings(self.settings), self.retrainings, code(SIMULATION_CODE)]
         return self.workspace / "walks" / f"{self.name}-{fingerprint(*depends)}.json"
 
 
-def walk(order: Order, progress: Progress) -> Walked:
+def simulate(order: Order, progress: Progress) -> Simulated:
     """The result that is kept, or a walk from the start: what a killed one has trained and scored is found again."""
     path = order.kept_at()
     if path.is_file():
-        kept: Walked = json.loads(path.read_text())
+        kept: Simulated = json.loads(path.read_text())
         return kept
-    walked = _walk(order, progress)
-    write_whole(path, json.dumps(walked))
-    return walked
+    simulated = _simulate(order, progress)
+    write_whole(path, json.dumps(simulated))
+    return simulated
 
 
-def _walk(order: Order, progress: Progress) -> Walked:
+def _simulate(order: Order, progress: Progress) -> Simulated:
     place, window = order.workspace, order.settings.training.window_months
     served = Served(MonthStore(place / "months"), place / "errors")
     ahead = steps(order.months, window, order.lag_months)

@@ -11,9 +11,9 @@ from typing import Any
 
 from autoops.backtest.calendar import steps
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, POLICIES
-from autoops.backtest.processes import sharing_cores, walk_all
+from autoops.backtest.processes import sharing_cores, simulate_all
 from autoops.backtest.results.summary import retrainings_of, summarise
-from autoops.backtest.simulation import Order, Walked
+from autoops.backtest.simulation import Order, Simulated
 from autoops.errors import Conflict, InputError
 from autoops.ingestion.source import Source, file_name
 from autoops.ingestion.store import MonthStore
@@ -23,7 +23,7 @@ from autoops.settings import Settings
 Progress = Callable[[int, int | None], None]
 """Called with the months walked so far, by all policies together, and the months to walk."""
 
-Told = Callable[[Order, Walked], None]
+OnResult = Callable[[Order, Simulated], None]
 """Called with each walk that is done."""
 
 
@@ -51,25 +51,26 @@ class Study:
         return tuple(name for name in POLICIES if name in needed)
 
 
-def run(study: Study, source: Source, progress: Progress, told: Told) -> dict[str, Any]:
+def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -> dict[str, Any]:
     """Raises what `Source` and cleaning raise, InputError for months, lags and policies that cannot be walked."""
     for lag in study.lags:
         steps(study.months, study.settings.training.window_months, lag)
     names = study.runs
-    with _alone_in(study.workspace):
+    with _locked(study.workspace):
         _fetch(study, source)
-        walks = _walks(study, names, progress, told)
+        simulations = _simulations(study, names, progress, on_result)
     gate = study.settings.gate
     return {
         "months": [str(month) for month in study.months],
         "runs": [
-            summarise(lag, {name: walks[name, lag] for name in names}, gate, study.changes_from) for lag in study.lags
+            summarise(lag, {name: simulations[name, lag] for name in names}, gate, study.changes_from)
+            for lag in study.lags
         ],
     }
 
 
 @contextmanager
-def _alone_in(workspace: Path) -> Iterator[None]:
+def _locked(workspace: Path) -> Iterator[None]:
     workspace.mkdir(parents=True, exist_ok=True)
     with (workspace / ".lock").open("w") as file:
         try:
@@ -85,27 +86,29 @@ def _fetch(study: Study, source: Source) -> None:
     raw, store = study.workspace / "raw", MonthStore(study.workspace / "months")
     for month in study.months:
         known, path = store.get(month), raw / file_name(month)
-        if not (known and path.is_file() and source.stamp(month).matches(known.stamp)):
+        if not (known and path.is_file() and source.metadata(month).matches(known.metadata)):
             source.fetch(month, path)
         store.ingest(source, month)
 
 
-def _walks(study: Study, names: Iterable[str], progress: Progress, told: Told) -> dict[tuple[str, int], list[Walked]]:
+def _simulations(
+    study: Study, names: Iterable[str], progress: Progress, on_result: OnResult
+) -> dict[tuple[str, int], list[Simulated]]:
     """By policy and lag. Those whose trainings others share go first; blind's wait for how often autoops retrains."""
-    walks: dict[tuple[str, int], list[Walked]] = {}
+    simulations: dict[tuple[str, int], list[Simulated]] = {}
     first = sorted(set(names) - {BLIND}, key=(AUTOOPS, "monthly", *POLICIES).index)
     settings = sharing_cores(on_history(study.settings), study.jobs)
     orders = [Order(name, lag, study.months, settings, study.workspace) for name in first for lag in study.lags]
     blind = study.seeds * len(study.lags) if BLIND in names else 0
     total = (len(orders) + blind) * (len(study.months) - settings.training.window_months)
 
-    def done(order: Order, walked: Walked) -> list[Order]:
-        walks.setdefault((order.policy, order.lag_months), []).append(walked)
-        told(order, walked)
-        return _blind(order, len(retrainings_of(walked)), study) if order.policy == AUTOOPS and blind else []
+    def done(order: Order, simulated: Simulated) -> list[Order]:
+        simulations.setdefault((order.policy, order.lag_months), []).append(simulated)
+        on_result(order, simulated)
+        return _blind(order, len(retrainings_of(simulated)), study) if order.policy == AUTOOPS and blind else []
 
-    walk_all(orders, study.jobs, done, lambda walked: progress(walked, total))
-    return {key: sorted(found, key=lambda walked: walked["seed"] or 0) for key, found in walks.items()}
+    simulate_all(orders, study.jobs, done, lambda simulated: progress(simulated, total))
+    return {key: sorted(found, key=lambda simulated: simulated["seed"] or 0) for key, found in simulations.items()}
 
 
 def _blind(order: Order, retrainings: int, study: Study) -> list[Order]:

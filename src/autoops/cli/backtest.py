@@ -52,7 +52,7 @@ def backtest(
     )
     raw = open_source(settings.data.model_copy(update={"source": source or settings.data.source}))
     with console.progress("walking") as report:
-        result = study.run(asked, raw, report, lambda order, walked: console.note(told(order, walked)))
+        result = study.run(asked, raw, report, lambda order, simulated: console.note(told(order, simulated)))
     (folder / "backtest.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     picture.draw(result, folder / "backtest.png")
     _show(result, json, folder)

@@ -136,8 +136,8 @@ def served_at(
     from autoops.loop.promote import tenures
 
     at = _moment(moment)
-    reign = tenures.reign_at(context(migrate=True), at)
-    console.show({"at": at, "reign": reign}, json, "\n".join(tenures.sentences(at, reign)))
+    tenure = tenures.tenure_at(context(migrate=True), at)
+    console.show({"at": at, "reign": tenure}, json, "\n".join(tenures.sentences(at, tenure)))
 
 
 @verbs.command()

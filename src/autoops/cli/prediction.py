@@ -71,7 +71,7 @@ def _champion(settings: Settings) -> "LocalModel":
     from autoops.errors import RegistryUnavailable
     from autoops.mlflow_registry import MlflowRegistry
     from autoops.models.registry import champion_of
-    from autoops.models.scoring import Cores, load_version
+    from autoops.models.scoring import ScoringThreads, load_version
     from autoops.serving.model.last_served import LastServed
     from autoops.serving.offline.parquet import LocalModel
 
@@ -87,4 +87,4 @@ def _champion(settings: Settings) -> "LocalModel":
         note = f"{error}: predicting with version {version.number}, which this machine served last"
         console.note(note)
     scorer = load_version(registry, version, last_served.cache)
-    return LocalModel(scorer, version.number, Cores(settings.serving.batch_threads))
+    return LocalModel(scorer, version.number, ScoringThreads(settings.serving.batch_threads))

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoops.drift.tails import Ordinary, Series, recent
+from autoops.drift.tails import Ordinary, Series, ewma
 from autoops.trips import DURATION_MINUTES
 
 Errors = npt.NDArray[np.float64]
 
 LONGER, SHORTER, LARGER = "trips take longer", "trips take less time", "larger errors"
-LATELY_LONGER, LATELY_SHORTER = "trips have taken longer lately", "trips have taken less time lately"
-FINDINGS = (LONGER, SHORTER, LARGER, LATELY_LONGER, LATELY_SHORTER)
+EWMA_LONGER, EWMA_SHORTER = "trips have taken longer lately", "trips have taken less time lately"
+FINDINGS = (LONGER, SHORTER, LARGER, EWMA_LONGER, EWMA_SHORTER)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def limits(
         relative_mean=float(relative.mean()),
         relative_low=-ordinary.upper_bound(-relative, rate),
         relative_high=ordinary.upper_bound(relative, rate),
-        recent_low=-ordinary.upper_bound_of_recent(-relative, rate),
-        recent_high=ordinary.upper_bound_of_recent(relative, rate),
+        recent_low=-ordinary.upper_bound_of_ewma(-relative, rate),
+        recent_high=ordinary.upper_bound_of_ewma(relative, rate),
         absolute_mean=float(absolute.mean()),
         absolute_high=ordinary.upper_bound(absolute, rate, held_out),
     )
@@ -113,23 +113,23 @@ def judge_errors(truth: Errors, prediction: Errors, allowed: ErrorLimits, earlie
     """Of one window, in minutes; `earlier` are the relative errors of the windows before it, newest first."""
     relative = float(np.median(relative_errors(truth, prediction)))
     absolute = float(np.abs(prediction - truth).mean())
-    lately = recent([relative, *earlier], allowed.relative_mean)
+    ewma_error = ewma([relative, *earlier], allowed.relative_mean)
     mean = allowed.relative_mean
     excesses = {
         LONGER: _excess(relative - mean, allowed.relative_high - mean),
         SHORTER: _excess(mean - relative, mean - allowed.relative_low),
         LARGER: _excess(absolute - allowed.absolute_mean, allowed.absolute_high - allowed.absolute_mean),
-        LATELY_LONGER: _excess(lately - mean, allowed.recent_high - mean),
-        LATELY_SHORTER: _excess(mean - lately, mean - allowed.recent_low),
+        EWMA_LONGER: _excess(ewma_error - mean, allowed.recent_high - mean),
+        EWMA_SHORTER: _excess(mean - ewma_error, mean - allowed.recent_low),
     }
     signed = float((prediction - truth).mean())
     level = f"{_told(relative)}, predictions are {abs(signed):.2f} minutes too {'long' if signed > 0 else 'short'} on "
     level += f"average; ordinary windows stay between {_percent(allowed.relative_low)} and "
     level += _percent(allowed.relative_high)
     size = f"the mean absolute error is {absolute:.2f} minutes; ordinary windows stay below {allowed.absolute_high:.2f}"
-    trend = f"over the recent windows {_told(lately)}; ordinary is between {_percent(allowed.recent_low)} and "
+    trend = f"over the recent windows {_told(ewma_error)}; ordinary is between {_percent(allowed.recent_low)} and "
     trend += _percent(allowed.recent_high)
-    sentences = {LONGER: level, SHORTER: level, LARGER: size, LATELY_LONGER: trend, LATELY_SHORTER: trend}
+    sentences = {LONGER: level, SHORTER: level, LARGER: size, EWMA_LONGER: trend, EWMA_SHORTER: trend}
     beyond = tuple(finding for finding in FINDINGS if excesses[finding] >= 1)
     worst = max(FINDINGS, key=lambda finding: excesses[finding])
     told = dict.fromkeys(sentences[finding] for finding in beyond or (worst,))

@@ -54,8 +54,8 @@ class Ordinary:
         logarithms = np.log(np.maximum(series, _SMALLEST_DISTANCE))
         return float(np.exp(min(self.upper_bound(logarithms, incidents_per_year), _BEYOND_ALL)))
 
-    def upper_bound_of_recent(self, series: Series, incidents_per_year: float) -> float:
-        """The same for the average of the recent windows, `recent`: an EWMA chart (Roberts 1959).
+    def upper_bound_of_ewma(self, series: Series, incidents_per_year: float) -> float:
+        """The same for the average of the recent windows, `ewma`: an EWMA chart (Roberts 1959).
 
         Of a series that is autoregressive with correlation r the average is so of second order, with roots r and
         1 - RECENT; hence its variance and its correlations.
@@ -75,7 +75,7 @@ class Ordinary:
         ]
 
 
-def recent(newest_first: list[float], mean: float) -> float:
+def ewma(newest_first: list[float], mean: float) -> float:
     """The exponentially weighted average of a statistic over windows, which begins at its ordinary mean."""
     average = mean
     for value in reversed(newest_first):

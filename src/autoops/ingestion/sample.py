@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from autoops.errors import InputError
+from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.dirt import soil
-from autoops.ingestion.landing import landing
 from autoops.ingestion.source import file_name
 from autoops.ingestion.tlc import raw_table
 from autoops.ingestion.traffic import Regime, Trips, trips_of
@@ -123,7 +123,7 @@ def _write_month(
     regime = _regime(scenario, strength, changed)
     trips = _break(trips_of(month, count, seed, unreported, regime), scenario, strength, rng)
     trips, refund = soil(trips, month, rng)
-    with landing(path) as file:
+    with atomic_write(path) as file:
         pq.write_table(raw_table(trips, refund, month, rng), file, compression="zstd")
 
 

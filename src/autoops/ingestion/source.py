@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from autoops.errors import CorruptFile, DataError, MonthError, NotPublished, SourceUnavailable
-from autoops.ingestion.landing import check_parquet, landing
+from autoops.ingestion.atomic_write import atomic_write, check_parquet
 from autoops.months import Month
 
 Progress = Callable[[int, int | None], None]
@@ -23,14 +23,14 @@ _OF_THE_FILE = (errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELO
 
 
 @dataclass(frozen=True)
-class Stamp:
+class SourceMetadata:
     """What a source says of a file without sending it."""
 
     length: int | None = None
     etag: str | None = None
     last_modified: str | None = None
 
-    def matches(self, other: "Stamp") -> bool:
+    def matches(self, other: "SourceMetadata") -> bool:
         """Equal in all that both of them know: a server may leave out the length of one answer."""
         pairs = zip(
             (self.length, self.etag, self.last_modified),
@@ -48,11 +48,11 @@ class Source(ABC):
         """The months that can be fetched, in order."""
 
     @abstractmethod
-    def stamp(self, month: Month) -> Stamp:
+    def metadata(self, month: Month) -> SourceMetadata:
         """Raises NotPublished for a month that the source does not hold."""
 
     @abstractmethod
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
         """Puts the month's raw file at `target`, whole and checked; otherwise `target` stays as it was.
 
         Raises NotPublished, CorruptFile, EmptyMonth, or StorageUnavailable when the disk does not take it.
@@ -74,23 +74,23 @@ class DirectorySource(Source):
         except OSError as error:
             raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
-    def stamp(self, month: Month) -> Stamp:
+    def metadata(self, month: Month) -> SourceMetadata:
         try:
             status = self._path(month).stat()
         except OSError as error:
             raise self._refusal(month, error) from None
         modified_at = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
-        return Stamp(length=status.st_size, last_modified=modified_at.isoformat())
+        return SourceMetadata(length=status.st_size, last_modified=modified_at.isoformat())
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
-        stamp = self.stamp(month)
-        with landing(target) as file:
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        metadata = self.metadata(month)
+        with atomic_write(target) as file:
             for chunk in self._chunks(month):
                 file.write(chunk)
                 if progress:
-                    progress(file.tell(), stamp.length)
+                    progress(file.tell(), metadata.length)
             check_parquet(file, str(self._path(month)))
-        return stamp
+        return metadata
 
     def _path(self, month: Month) -> Path:
         return self._directory / file_name(month)

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops.errors import CorruptFile, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
+from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.clean import Cleaned, clean
-from autoops.ingestion.landing import landing
 from autoops.ingestion.profile import Profile
-from autoops.ingestion.source import Progress, Source, Stamp, file_name
+from autoops.ingestion.source import Progress, Source, SourceMetadata, file_name
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ _KEY = b"autoops"
 
 @dataclass(frozen=True)
 class IngestedMonth:
-    """`digest` is the sha256 of the clean values, whatever wrote the file; `stamp` is the raw file's, and `profile` is
-    of its rows before cleaning."""
+    """`digest` is the sha256 of the clean values, whatever wrote the file; `metadata` is the raw file's, and `profile`
+    is of its rows before cleaning."""
 
     month: Month
     path: Path
@@ -45,7 +45,7 @@ class IngestedMonth:
     rows_read: int
     dropped: dict[str, int]
     digest: str
-    stamp: Stamp
+    metadata: SourceMetadata
     profile: Profile
     status: Status = "unchanged"
 
@@ -77,11 +77,11 @@ class MonthStore:
             return known
         raw = self._directory / f".raw-{uuid.uuid4().hex}" / file_name(month)
         try:
-            stamp = source.fetch(month, raw, progress)
+            metadata = source.fetch(month, raw, progress)
             cleaned = clean(raw, month)
         finally:
             shutil.rmtree(raw.parent, ignore_errors=True)
-        fresh = self._write(month, cleaned, stamp)
+        fresh = self._write(month, cleaned, metadata)
         return replace(fresh, status=_status(known, fresh))
 
     def months(self) -> list[IngestedMonth]:
@@ -95,9 +95,9 @@ class MonthStore:
             known = json.loads(pq.read_schema(path).metadata[_KEY])
             if known.pop("cleaning") != CLEANING:
                 return None
-            stamp = Stamp(**known.pop("stamp"))
+            metadata = SourceMetadata(**known.pop("stamp"))
             profile = Profile.from_json(known.pop("profile"))
-            return IngestedMonth(month, path, stamp=stamp, profile=profile, **known)
+            return IngestedMonth(month, path, metadata=metadata, profile=profile, **known)
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
@@ -132,12 +132,12 @@ class MonthStore:
 
     def _is_current(self, source: Source, known: IngestedMonth) -> bool:
         try:
-            return source.stamp(known.month).matches(known.stamp)
+            return source.metadata(known.month).matches(known.metadata)
         except (NotPublished, SourceUnavailable) as error:
             logger.warning("%s stays as it was ingested: %s", known.month, error)
             return True
 
-    def _write(self, month: Month, cleaned: Cleaned, stamp: Stamp) -> IngestedMonth:
+    def _write(self, month: Month, cleaned: Cleaned, metadata: SourceMetadata) -> IngestedMonth:
         facts = {
             "rows": len(cleaned.trips),
             "rows_read": cleaned.rows_read,
@@ -145,9 +145,9 @@ class MonthStore:
             "digest": _digest(cleaned.trips),
             "profile": cleaned.profile.to_json(),
         }
-        known = json.dumps(facts | {"stamp": asdict(stamp), "cleaning": CLEANING})
+        known = json.dumps(facts | {"stamp": asdict(metadata), "cleaning": CLEANING})
         table = pa.Table.from_pandas(cleaned.trips, preserve_index=False)
-        with landing(self._path(month)) as file:
+        with atomic_write(self._path(month)) as file:
             pq.write_table(
                 table.replace_schema_metadata({_KEY: known}), file, compression="zstd", write_page_checksum=True
             )

@@ -12,8 +12,8 @@ import tenacity
 
 from autoops.clock import Clock, SystemClock
 from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
-from autoops.ingestion.landing import check_parquet, landing
-from autoops.ingestion.source import CHUNK_BYTES, Progress, Source, Stamp, file_name
+from autoops.ingestion.atomic_write import atomic_write, check_parquet
+from autoops.ingestion.source import CHUNK_BYTES, Progress, Source, SourceMetadata, file_name
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
@@ -71,21 +71,21 @@ class UrlSource(Source):
         self._first_year = min(found).year
         return sorted(found)
 
-    def stamp(self, month: Month) -> Stamp:
+    def metadata(self, month: Month) -> SourceMetadata:
         with self._client() as client:
             return self._head(client, month) or self._refuse(client, month)
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
-        with self._client() as client, landing(target) as file:
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        with self._client() as client, atomic_write(target) as file:
             download = partial(self._download, client, month, file, progress)
             try:
-                stamp = self._attempt(download, month) or self._refuse(client, month)
+                metadata = self._attempt(download, month) or self._refuse(client, month)
             except _Failing as error:
                 if self._has_another(client, month):
                     raise CorruptFile(f"{error}, while other months are answered for") from error
                 raise
             check_parquet(file, self._url(month))
-        return stamp
+        return metadata
 
     def _url(self, month: Month) -> str:
         """A query of the base URL, such as the token of a store, stays behind the file's name."""
@@ -94,23 +94,25 @@ class UrlSource(Source):
     def _client(self) -> httpx.Client:
         return httpx.Client(timeout=self._timeout_s, follow_redirects=True, headers={"accept-encoding": "identity"})
 
-    def _head(self, client: httpx.Client, month: Month) -> Stamp | None:
-        return self._attempt(lambda: _stamp_of(client.head(self._url(month))), month)
+    def _head(self, client: httpx.Client, month: Month) -> SourceMetadata | None:
+        return self._attempt(lambda: _metadata_of(client.head(self._url(month))), month)
 
-    def _download(self, client: httpx.Client, month: Month, file: BinaryIO, progress: Progress | None) -> Stamp | None:
+    def _download(
+        self, client: httpx.Client, month: Month, file: BinaryIO, progress: Progress | None
+    ) -> SourceMetadata | None:
         file.seek(0)
         file.truncate()
         with client.stream("GET", self._url(month)) as response:
-            stamp = _stamp_of(response)
-            if stamp is None:
+            metadata = _metadata_of(response)
+            if metadata is None:
                 return None
             for chunk in response.iter_raw(CHUNK_BYTES):
                 file.write(chunk)
                 if progress:
-                    progress(file.tell(), stamp.length)
-        if stamp.length not in (None, file.tell()):
-            raise _Again(f"{file.tell()} of {stamp.length} bytes arrived")
-        return stamp
+                    progress(file.tell(), metadata.length)
+        if metadata.length not in (None, file.tell()):
+            raise _Again(f"{file.tell()} of {metadata.length} bytes arrived")
+        return metadata
 
     def _attempt(self, request: Callable[[], T], month: Month) -> T:
         attempts = tenacity.Retrying(
@@ -141,11 +143,11 @@ class UrlSource(Source):
             raise failures[0]
         for failure in failures:
             logger.warning("left out: %s", failure)
-        found = [month for month, outcome in zip(months, outcomes, strict=True) if isinstance(outcome, Stamp)]
+        found = [month for month, outcome in zip(months, outcomes, strict=True) if isinstance(outcome, SourceMetadata)]
         self._answered = found[-1] if found else self._answered
         return found
 
-    def _probe(self, client: httpx.Client, month: Month) -> Stamp | SourceUnavailable | None:
+    def _probe(self, client: httpx.Client, month: Month) -> SourceMetadata | SourceUnavailable | None:
         try:
             return self._head(client, month)
         except SourceUnavailable as error:
@@ -156,7 +158,7 @@ class UrlSource(Source):
             return True
         return any(other != month for year in self._years() for other in self._answering(client, year))
 
-    def _refuse(self, client: httpx.Client, month: Month) -> Stamp:
+    def _refuse(self, client: httpx.Client, month: Month) -> SourceMetadata:
         """Not published, where the server has any month; one that refuses everything is unavailable."""
         answers = self._answered is not None and self._head(client, self._answered) is not None
         if not answers and not any(self._answering(client, year) for year in self._years()):
@@ -171,7 +173,7 @@ class UrlSource(Source):
         )
 
 
-def _stamp_of(response: httpx.Response) -> Stamp | None:
+def _metadata_of(response: httpx.Response) -> SourceMetadata | None:
     """None where the server does not have the file, or says so by refusing it."""
     status = response.status_code
     if status in _MISSING:
@@ -183,7 +185,7 @@ def _stamp_of(response: httpx.Response) -> Stamp | None:
     if not response.is_success:
         raise SourceUnavailable(f"{response.url}: HTTP {status}")
     length = response.headers.get("content-length", "")
-    return Stamp(
+    return SourceMetadata(
         length=int(length) if length.isdecimal() else None,
         etag=response.headers.get("etag"),
         last_modified=response.headers.get("last-modified"),

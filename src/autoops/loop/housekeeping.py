@@ -103,7 +103,7 @@ def _reports(context: Context, before: datetime) -> int:
 def _versions(context: Context, before: datetime) -> int:
     """Those that the ledger saw trained before, and that are nobody's any more. No alias moves meanwhile."""
     registry, settings = context.registry, context.settings
-    with context.ledger.alone(MOVE):
+    with context.ledger.advisory_lock(MOVE):
         trained = {entry.model_version: entry.at for entry in context.ledger.entries(kind=TRAINED)}
         needed = {settings.serving.model_version, *_in_work(context), *_moved_since(context, before)}
         for alias in (CHAMPION, PREVIOUS, CHALLENGER):

@@ -42,7 +42,7 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: 
     place = cache / f"{version.number}-{version.bundle_digest[:12]}"
     found = _verified(place, version)
     if found is None:
-        with _alone(cache):
+        with _locked(cache):
             found = _verified(place, version) or _download(registry, version, place, admit)
             touch(place)
             _prune(cache)
@@ -60,7 +60,7 @@ def touch(place: Path) -> None:
 
 def sweep(cache: Path) -> None:
     """Removes what killed downloads left, unless one is running now, which does so itself."""
-    with contextlib.suppress(OSError), _alone(cache, wait=False):
+    with contextlib.suppress(OSError), _locked(cache, wait=False):
         _remove_leftovers(cache)
 
 
@@ -85,7 +85,7 @@ def _download(registry: Registry, version: ModelVersion, place: Path, admit: Adm
 
 
 @contextlib.contextmanager
-def _alone(cache: Path, wait: bool = True) -> Iterator[None]:
+def _locked(cache: Path, wait: bool = True) -> Iterator[None]:
     """The only process that changes the cache; raises OSError when it does not `wait` and there is another. The system
     releases the lock of a process that is killed."""
     cache.mkdir(parents=True, exist_ok=True)

@@ -123,7 +123,7 @@ def champion_of(registry: Registry) -> ModelVersion:
     if champion is None:
         lost = lost_champion(registry)
         if lost is not None:
-            raise NoChampion(told_lost(lost))
+            raise NoChampion(lost_champion_message(lost))
         raise NoChampion("no version carries the alias champion yet: train and promote one (autoops retrain)")
     return champion
 
@@ -137,7 +137,7 @@ def lost_champion(registry: Registry) -> ModelVersion | None:
     return max(promoted, key=lambda version: version.tags[PROMOTED_AT], default=None)
 
 
-def told_lost(lost: ModelVersion) -> str:
+def lost_champion_message(lost: ModelVersion) -> str:
     """Say so, with what puts it back."""
     return (
         f"version {lost.number} was promoted last, and no version in MLflow has the alias champion: "

@@ -91,7 +91,7 @@ _PART_ROWS = (256, 1024)
 threads have work, parts are as large as they may be: each begins and ends with a wait for the interpreter."""
 
 
-class Cores:
+class ScoringThreads:
     """Threads that share the rows of a large batch.
 
     They run one session together, which costs no memory: a session with threads of its own is another copy of the

@@ -57,7 +57,7 @@ def up(
     wanted = programs(settings, without)
     check_model(settings.model)
     supervisor = Supervisor(settings.storage.home)
-    with _alone(settings):
+    with _locked(settings):
         if running := supervisor.states():
             _require_same(running, wanted)
             _wait_until_healthy(settings, supervisor, wanted, None, progress, timeout_s)
@@ -75,7 +75,7 @@ def up(
 
 def down(settings: Settings) -> bool:
     """Stops every process of this home, whoever its parent is by now; False when there was none."""
-    with _alone(settings):
+    with _locked(settings):
         return _stop(settings)
 
 
@@ -179,7 +179,7 @@ def _tail(supervisor: Supervisor, name: str, lines: int = 15) -> str:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def _locked(settings: Settings) -> Iterator[None]:
     """One `up` or `down` of a home at a time; the kernel lets go when the holder dies."""
     with (credentials.run_directory(settings) / "lock").open("w") as file:
         try:

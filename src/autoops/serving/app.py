@@ -16,7 +16,7 @@ from autoops.models.registry import Registry
 from autoops.serving.auth import keys
 from autoops.serving.http import docs_page, openapi, problems
 from autoops.serving.http.direct import direct
-from autoops.serving.http.middleware import Admission, Refusal, RequestLayer
+from autoops.serving.http.middleware import LoadShedding, Refusal, RequestLayer
 from autoops.serving.http.traces import trace
 from autoops.serving.log.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.log.writer import Writer
@@ -32,7 +32,7 @@ from autoops.serving.periodic import Periodic, stop_all
 from autoops.serving.predict.batches import Batches
 from autoops.serving.predict.predictor import Predictor
 from autoops.serving.routes import NEEDED_SCOPES, Endpoints, router
-from autoops.serving.shutdown import Patience, ends_within_s, sign_off
+from autoops.serving.shutdown import ShutdownTimeouts, deregister, ends_within_s
 from autoops.settings import Settings
 from autoops.storage.instances import Instances
 from autoops.storage.predictions import PredictionLog
@@ -87,7 +87,7 @@ def create_app(
     endpoints = Endpoints(predictor, look_again, metrics, batches, serving.max_batch, follows, instance_id, started_at)
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
-    lifespan = _lifespan(holder, writer, outbox, batches, periodics, leave, Patience.of(settings))
+    lifespan = _lifespan(holder, writer, outbox, batches, periodics, leave, ShutdownTimeouts.of(settings))
     app = _http(endpoints, metrics, lifespan, settings, known)
     app.state.ends_within_s = ends_within_s(settings)
     return app
@@ -104,12 +104,12 @@ def _outbox(log: PredictionLog, settings: Settings, clock: Clock, metrics: Metri
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _guard(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> Refusal:
+def _auth(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> Refusal:
     """Imported where keys are configured, as the library that counts is."""
-    from autoops.serving.auth.guard import Guard, Rates, declare
+    from autoops.serving.auth.guard import Auth, Rates, declare
 
     openapi.complete(app, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
-    return Guard(known, NEEDED_SCOPES, Rates(rate_limit)).refusal
+    return Auth(known, NEEDED_SCOPES, Rates(rate_limit)).refusal
 
 
 def _http(
@@ -138,11 +138,11 @@ def _http(
     if known is None:
         openapi.complete(app)
     else:
-        refusal = _guard(app, known, settings.security.rate_limit)
+        refusal = _auth(app, known, settings.security.rate_limit)
     app.add_middleware(
         RequestLayer,
         metrics=metrics,
-        admission=Admission(_REQUESTS_IN_WORK, largest, _BATCHES_IN_WORK * largest),
+        load_shedding=LoadShedding(_REQUESTS_IN_WORK, largest, _BATCHES_IN_WORK * largest),
         routes=paths,
         hot=direct(app.routes),
         refusal=refusal,
@@ -161,7 +161,7 @@ def _lifespan(
     batches: Batches,
     periodics: Sequence[Periodic],
     leave: Callable[[], None],
-    patience: Patience,
+    timeouts: ShutdownTimeouts,
 ) -> Lifespan:
     def end() -> None:
         if outbox is not None:
@@ -178,10 +178,10 @@ def _lifespan(
             periodic.start()
         yield
         holder.stop()
-        await writer.stop(patience.commit_s)
+        await writer.stop(timeouts.commit_s)
         batches.stop()
         await asyncio.to_thread(stop_all, periodics)
-        await asyncio.to_thread(sign_off, end, patience.sign_off_s)
+        await asyncio.to_thread(deregister, end, timeouts.deregister_s)
 
     return lifespan
 

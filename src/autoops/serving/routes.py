@@ -91,7 +91,7 @@ class Endpoints:
             last_error_at=failure.at if failure else None,
             failed_version=failure.version if failure else None,
             quarantined=[
-                schemas.Quarantined(model_version=broken.version, reason=broken.reason, since=broken.at)
+                schemas.BlockedVersion(model_version=broken.version, reason=broken.reason, since=broken.at)
                 for broken in holder.quarantine.broken
             ],
             instance_id=self.instance_id,

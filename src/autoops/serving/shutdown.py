@@ -37,14 +37,14 @@ _BY_FORCE = 70
 
 
 @dataclass(frozen=True)
-class Patience:
+class ShutdownTimeouts:
     """With the last commit, and with what is said to the database at the very end."""
 
     commit_s: float
-    sign_off_s: float
+    deregister_s: float
 
     @classmethod
-    def of(cls, settings: Settings) -> "Patience":
+    def of(cls, settings: Settings) -> "ShutdownTimeouts":
         return cls(settings.storage.timeout_s, SEND_ON_S + settings.storage.timeout_s)
 
 
@@ -55,8 +55,8 @@ def stops_within_s(settings: Settings) -> int:
 
 def ends_within_s(settings: Settings) -> float:
     """From the end of the last request to that of the process."""
-    patience = Patience.of(settings)
-    return patience.commit_s + _PERIODICS * LAST_ACTION_S + patience.sign_off_s + _END_S
+    timeouts = ShutdownTimeouts.of(settings)
+    return timeouts.commit_s + _PERIODICS * LAST_ACTION_S + timeouts.deregister_s + _END_S
 
 
 def ends_in_time(app: ASGIApp, within_s: float) -> ASGIApp:
@@ -82,7 +82,7 @@ def _end_by_force(after_s: float) -> None:
     os._exit(_BY_FORCE)
 
 
-def sign_off(action: Callable[[], None], within_s: float) -> None:
+def deregister(action: Callable[[], None], within_s: float) -> None:
     """Does it, or leaves it undone: an instance that goes without a word is forgotten, and its outbox adopted."""
 
     def attempt() -> None:

@@ -38,17 +38,17 @@ class Trained:
 
 
 def train(
-    trips: pd.DataFrame, model: settings.Model, training: settings.Training, holds_from: datetime | None = None
+    trips: pd.DataFrame, model: settings.Model, training: settings.Training, evidence_start: datetime | None = None
 ) -> Trained:
     """Fits `model` on all trips but the last `training.holdout_days` days in New York.
 
-    `holds_from` is the event time since which the world is different, if that is known: where enough rows are
+    `evidence_start` is the event time since which the world is different, if that is known: where enough rows are
     newer, the model is fitted on these alone if that does better on a validation span before the holdout.
     Raises EmptyMonth or DataError where there is too little to fit, SettingsError for the model's settings.
     """
     estimator.check_model(model)
     earlier, holdout = window.hold_out(trips, training)
-    chosen = window.choose(earlier, model, training, holds_from)
+    chosen = window.choose(earlier, model, training, evidence_start)
     rows = window.capped(chosen.trips, training.max_rows)
     fitted = estimator.fit(model, rows)
     history = _with_predictions(chosen.trips, fitted, model)

@@ -48,12 +48,12 @@ def capped(trips: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
     return trips.iloc[np.arange(max_rows) * len(trips) // max_rows]
 
 
-def choose(earlier: pd.DataFrame, model: Model, training: Training, holds_from: datetime | None) -> Window:
+def choose(earlier: pd.DataFrame, model: Model, training: Training, evidence_start: datetime | None) -> Window:
     """Compares both choices on a validation span at the end of `earlier`; without enough rows since the change
     there is no choice."""
-    if holds_from is None:
+    if evidence_start is None:
         return Window(earlier)
-    before, since = split_at(earlier, holds_from)
+    before, since = split_at(earlier, evidence_start)
     if before.empty or len(since) < training.min_rows:
         return Window(earlier)
     validation_begins_at = _validation_begins_at(since, training.holdout_days)

@@ -116,7 +116,7 @@ def test_a_source_that_breaks_fails_the_run_in_a_line_and_the_incident_stays_one
 ) -> None:
     assert "no champion" in installation.run("autoops.cli", "check-drift").stdout
     name, until = file_name(MONTHS[-1]), MONTHS[-1].starts_at + timedelta(days=9)
-    incident = installation.ledger.open_incident("drift", "planted", actor="test", evidence_until=until)
+    incident = installation.ledger.open_incident("drift", "planted", actor="test", evidence_end=until)
     for trouble, code in TROUBLES:
         source.queued[name] = [file_only(trouble)] * 20
         failed = installation.run("autoops.cli", "retrain", "--incident", str(incident))

@@ -60,8 +60,8 @@ def test_a_changed_month_opens_an_incident_by_itself(context: Context, worlds: d
     assert found["incident_id"] == incident.id
     assert found["actionable"] == [incident.id]
     assert found["reason"].startswith("2022-05-11 to 2022-05-21: ")
-    assert abs(incident.holds_from - MAY.starts_at) < timedelta(days=1)
-    assert incident.evidence_until < MAY.ends_at
+    assert abs(incident.evidence_start - MAY.starts_at) < timedelta(days=1)
+    assert incident.evidence_end < MAY.ends_at
 
     after = drift_check.check(context)
     assert verdicts(after) == ["drift"]

@@ -13,7 +13,7 @@ import uuid_utils
 
 from autoops.errors import SourceUnavailable, StorageUnavailable
 from autoops.ingestion.sample import write_sample
-from autoops.ingestion.source import DirectorySource, Progress, Stamp, file_name
+from autoops.ingestion.source import DirectorySource, Progress, SourceMetadata, file_name
 from autoops.loop.context import Context
 from autoops.loop.data.scored_months import predicted, score
 from autoops.loop.monitor import drift_check
@@ -63,7 +63,7 @@ def test_a_month_in_which_nothing_is_left_keeps_no_later_one_waiting(
 class Short(DirectorySource):
     """A source that goes away after its first months."""
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
         if month > APRIL:
             raise SourceUnavailable("no answer")
         return super().fetch(month, target, progress)

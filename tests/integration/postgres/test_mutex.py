@@ -19,7 +19,7 @@ from autoops.storage import database
 from autoops.clock import SystemClock
 from autoops.loop.records.ledger import Ledger
 from autoops.settings import load_settings
-with Ledger(database.connect(load_settings()), SystemClock()).alone("check"):
+with Ledger(database.connect(load_settings()), SystemClock()).advisory_lock("check"):
     print("held", flush=True)
     input()
 """
@@ -35,13 +35,13 @@ def test_who_comes_later_waits_and_is_let_in_when_the_first_is_killed(
     assert first.stdout.readline() == "held\n"
 
     def second() -> None:
-        with ledger.alone("check"):
+        with ledger.advisory_lock("check"):
             said.append("let in")
 
     waiting = threading.Thread(target=second)
     waiting.start()
     eventually(lambda: "another process is at the check" in caplog.text)
-    with ledger.alone("something-else"):
+    with ledger.advisory_lock("something-else"):
         said.append("not held up")
     said.append("killed")
     first.kill()
@@ -58,7 +58,10 @@ def test_nobody_waits_without_limit_for_a_suspended_process_and_is_told_which_it
     assert first.stdout.readline() == "held\n"
     first.send_signal(signal.SIGSTOP)
     try:
-        with pytest.raises(Conflict) as refused, Ledger(each_engine, SystemClock(), lock_timeout_s=0.3).alone("check"):
+        with (
+            pytest.raises(Conflict) as refused,
+            Ledger(each_engine, SystemClock(), lock_timeout_s=0.3).advisory_lock("check"),
+        ):
             pytest.fail("the lock is held")
     finally:
         first.send_signal(signal.SIGCONT)

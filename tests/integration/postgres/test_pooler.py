@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
-from autoops.loop.records.advisory_lock import alone
+from autoops.loop.records.advisory_lock import advisory_lock
 from autoops.settings import Settings
 from autoops.storage import database
 from autoops.storage.predictions import Label, PredictionLog, Scope
@@ -73,7 +73,7 @@ def test_the_log_works_through_a_pooler(pooled: Settings) -> None:
     assert [one.trip_duration_minutes for one in log.latest_labelled(Scope(1), 20)] == list(range(10))
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
-    with alone(engine, "gate", wait_s=5):
+    with advisory_lock(engine, "gate", wait_s=5):
         pass
     engine.dispose()
 

@@ -9,7 +9,7 @@ from autoops.months import parse_months
 YEAR = parse_months("2022-01..2022-12")
 
 
-def walked(lag: int, months: str = "2022-01..2022-12") -> list[tuple[str, str | None]]:
+def simulated(lag: int, months: str = "2022-01..2022-12") -> list[tuple[str, str | None]]:
     return [
         (str(step.month), str(step.published) if step.published else None)
         for step in steps(parse_months(months), 3, lag)
@@ -17,11 +17,11 @@ def walked(lag: int, months: str = "2022-01..2022-12") -> list[tuple[str, str | 
 
 
 def test_without_a_lag_a_month_comes_out_at_its_own_end() -> None:
-    assert walked(0, "2022-01..2022-06") == [("2022-04", "2022-04"), ("2022-05", "2022-05"), ("2022-06", None)]
+    assert simulated(0, "2022-01..2022-06") == [("2022-04", "2022-04"), ("2022-05", "2022-05"), ("2022-06", None)]
 
 
 def test_two_months_late_the_months_of_version_1_come_out_no_second_time() -> None:
-    assert walked(2, "2022-01..2022-07") == [
+    assert simulated(2, "2022-01..2022-07") == [
         ("2022-04", None),
         ("2022-05", None),
         ("2022-06", "2022-04"),
@@ -30,11 +30,11 @@ def test_two_months_late_the_months_of_version_1_come_out_no_second_time() -> No
 
 
 def test_every_lag_is_judged_on_the_same_months() -> None:
-    assert [month for month, _ in walked(0)] == [month for month, _ in walked(2)]
+    assert [month for month, _ in simulated(0)] == [month for month, _ in simulated(2)]
 
 
 def test_a_month_comes_out_once_and_in_order_across_a_new_year() -> None:
-    out = [published for _, published in walked(2, "2022-10..2023-09") if published]
+    out = [published for _, published in simulated(2, "2022-10..2023-09") if published]
     assert out == ["2023-01", "2023-02", "2023-03", "2023-04", "2023-05", "2023-06"]
 
 

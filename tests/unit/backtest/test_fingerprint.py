@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from autoops.backtest.fingerprint import PACKAGE, TRAINING_CODE, WALK_CODE, code, training_settings, walk_settings
+from autoops.backtest.fingerprint import (
+    PACKAGE,
+    SIMULATION_CODE,
+    TRAINING_CODE,
+    code,
+    simulation_settings,
+    training_settings,
+)
 from autoops.backtest.processes import sharing_cores
 from autoops.backtest.study import on_history
 from autoops.settings import Settings
@@ -36,23 +43,23 @@ def test_an_estimator_without_n_jobs_gets_none(settings: Settings) -> None:
     ],
 )
 def test_another_setting_is_another_walk(section: str, values: dict, settings: Settings) -> None:
-    assert walk_settings(changed(settings, section, **values)) != walk_settings(settings)
+    assert simulation_settings(changed(settings, section, **values)) != simulation_settings(settings)
 
 
 def test_the_gate_and_where_things_are_stored_train_nothing(settings: Settings) -> None:
     assert training_settings(changed(settings, "gate", confidence=0.9)) == training_settings(settings)
     assert training_settings(changed(settings, "training", refresh_months=0)) == training_settings(settings)
-    assert walk_settings(changed(settings, "storage", home=Path("/elsewhere"))) == walk_settings(settings)
+    assert simulation_settings(changed(settings, "storage", home=Path("/elsewhere"))) == simulation_settings(settings)
 
 
 def test_the_code_that_counts_is_there_and_counts() -> None:
-    assert all((PACKAGE / name).exists() for name in WALK_CODE)
+    assert all((PACKAGE / name).exists() for name in SIMULATION_CODE)
     assert code(TRAINING_CODE) == code(TRAINING_CODE)
-    assert len({code(TRAINING_CODE), code(WALK_CODE), code(TRAINING_CODE[:1])}) == 3
+    assert len({code(TRAINING_CODE), code(SIMULATION_CODE), code(TRAINING_CODE[:1])}) == 3
 
 
 def test_on_history_nobody_is_there_to_wait_for_and_no_clock_decides(settings: Settings) -> None:
-    walked = on_history(changed(settings, "training", approval=True))
-    assert not walked.training.approval
-    assert walked.drift.source == "months"
-    assert walked.gate.max_latency_ms > 1e9
+    simulated = on_history(changed(settings, "training", approval=True))
+    assert not simulated.training.approval
+    assert simulated.drift.source == "months"
+    assert simulated.gate.max_latency_ms > 1e9

@@ -9,16 +9,18 @@ from autoops.backtest.results import picture
 from autoops.backtest.results.summary import summarise
 from autoops.backtest.results.table import tables
 from autoops.settings import Gate
-from tests.unit.backtest.walks import month, retraining, walked
+from tests.unit.backtest.walks import month, retraining, simulated
 
 
 @pytest.fixture
 def result() -> dict:
     look = retraining("inconclusive", kind="second look")
     walks = {
-        "frozen": [walked("frozen", month("2022-04", 3.0), month("2022-05", 4.0))],
-        "blind": [walked("blind", month("2022-04", 3.0), month("2022-05", 3.8 + seed), seed=seed) for seed in (0, 1)],
-        "autoops": [walked("autoops", month("2022-04", 3.0, retraining()), month("2022-05", 3.5, look))],
+        "frozen": [simulated("frozen", month("2022-04", 3.0), month("2022-05", 4.0))],
+        "blind": [
+            simulated("blind", month("2022-04", 3.0), month("2022-05", 3.8 + seed), seed=seed) for seed in (0, 1)
+        ],
+        "autoops": [simulated("autoops", month("2022-04", 3.0, retraining()), month("2022-05", 3.5, look))],
     }
     runs = [summarise(lag, walks, Gate()) for lag in (0, 2)]
     return {"months": ["2022-01", "2022-02", "2022-03", "2022-04", "2022-05"], "runs": runs}

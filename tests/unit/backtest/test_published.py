@@ -24,7 +24,7 @@ def test_only_what_is_out_is_there(source: PublishedSoFar, tmp_path: Path) -> No
     assert source.published() == [FEBRUARY, MARCH]
     for month in (Month(2022, 1), APRIL):
         with pytest.raises(NotPublished, match=str(month)):
-            source.stamp(month)
+            source.metadata(month)
         with pytest.raises(NotPublished, match=str(month)):
             source.fetch(month, tmp_path / "fetched.parquet")
     assert not (tmp_path / "fetched.parquet").exists()
@@ -34,7 +34,7 @@ def test_what_comes_out_can_be_fetched_and_stays(source: PublishedSoFar, tmp_pat
     source.publish(APRIL)
     source.publish(MARCH)
     assert source.published() == [FEBRUARY, MARCH, APRIL]
-    assert source.fetch(APRIL, tmp_path / "fetched.parquet") == source.stamp(APRIL)
+    assert source.fetch(APRIL, tmp_path / "fetched.parquet") == source.metadata(APRIL)
     assert (tmp_path / "fetched.parquet").exists()
 
 

@@ -5,10 +5,10 @@ import pytest
 from autoops.backtest.results.summary import summarise
 from autoops.months import Month
 from autoops.settings import Gate
-from tests.unit.backtest.walks import month, retraining, walked
+from tests.unit.backtest.walks import month, retraining, simulated
 
 GATE = Gate()
-FROZEN = walked("frozen", month("2022-04", 3.0), month("2022-05", 4.0))
+FROZEN = simulated("frozen", month("2022-04", 3.0), month("2022-05", 4.0))
 
 
 def run(**walks: object) -> dict:
@@ -28,7 +28,7 @@ def test_errors_are_over_all_trips_and_by_month() -> None:
 
 def test_each_challenger_counts_for_what_became_of_it() -> None:
     outcomes = [retraining(decision) for decision in ("promote", "promote", "reject", "inconclusive", "failed")]
-    policy = run(autoops=[walked("autoops", month("2022-04", 3.0), month("2022-05", 3.0, *outcomes))])["policies"][
+    policy = run(autoops=[simulated("autoops", month("2022-04", 3.0), month("2022-05", 3.0, *outcomes))])["policies"][
         "autoops"
     ]
     names = ("retrainings", "promoted", "rejected", "inconclusive", "failed")
@@ -41,27 +41,27 @@ def test_a_second_look_is_no_retraining_and_its_verdict_is_the_one_that_counts()
     looks = [retraining(said, version=number, kind="second look") for number, said in ((2, "promote"), (3, "reject"))]
     again = retraining("inconclusive", version=None, kind="second look")
     refresh = retraining("promote", version=5, kind="refresh")
-    walk = walked("autoops", month("2022-04", 3.0, *first), month("2022-05", 3.0, *looks, again, refresh))
+    walk = simulated("autoops", month("2022-04", 3.0, *first), month("2022-05", 3.0, *looks, again, refresh))
     policy = run(autoops=[walk])["policies"]["autoops"]
     names = ("retrainings", "refreshes", "second_looks", "promoted", "rejected", "inconclusive")
     assert [policy[name] for name in names] == [4, 1, 3, 2, 1, 1]
 
 
 def test_rollbacks_are_counted_by_walk() -> None:
-    walk = walked("autoops", month("2022-04", 3.0), month("2022-05", 3.0) | {"rolled_back": 1})
+    walk = simulated("autoops", month("2022-04", 3.0), month("2022-05", 3.0) | {"rolled_back": 1})
     assert run(autoops=[walk])["policies"]["autoops"]["rolled_back"] == 1
 
 
 def test_what_was_promoted_by_force_was_not_rejected() -> None:
     forced = retraining("reject", promoted=True)
-    policy = run(monthly=[walked("monthly", month("2022-04", 3.0, forced), month("2022-05", 3.0))])["policies"]
+    policy = run(monthly=[simulated("monthly", month("2022-04", 3.0, forced), month("2022-05", 3.0))])["policies"]
     assert (policy["monthly"]["promoted"], policy["monthly"]["rejected"]) == (1, 0)
 
 
 def test_blind_is_the_mean_of_its_draws_with_their_spread() -> None:
     draws = [
-        walked("blind", month("2022-04", 3.0, retraining()), month("2022-05", 3.0), seed=0),
-        walked("blind", month("2022-04", 3.0), month("2022-05", 4.0), seed=1),
+        simulated("blind", month("2022-04", 3.0, retraining()), month("2022-05", 3.0), seed=0),
+        simulated("blind", month("2022-04", 3.0), month("2022-05", 4.0), seed=1),
     ]
     policy = run(blind=draws)["policies"]["blind"]
     assert policy["mae"] == pytest.approx(3.25)
@@ -73,8 +73,8 @@ def test_blind_is_the_mean_of_its_draws_with_their_spread() -> None:
 
 def test_degradation_is_held_against_the_gate() -> None:
     better = {
-        "monthly+gate": [walked("monthly+gate", month("2022-04", 3.0), month("2022-05", 3.0))],
-        "autoops": [walked("autoops", month("2022-04", 3.0), month("2022-05", 3.5))],
+        "monthly+gate": [simulated("monthly+gate", month("2022-04", 3.0), month("2022-05", 3.0))],
+        "autoops": [simulated("autoops", month("2022-04", 3.0), month("2022-05", 3.5))],
     }
     found = run(**better)
     assert found["policies"]["autoops"]["degradation_avoided"]["estimate"] == pytest.approx(0.5)
@@ -96,8 +96,8 @@ def test_degradation_is_held_against_the_gate() -> None:
 def test_a_change_is_found_by_what_looks_for_it_and_after_it_was(
     detected: bool, at: str, days: tuple[float | None, float | None]
 ) -> None:
-    found = retraining(detected=detected, at=at, evidence_until="2022-05-11T04:00:00+00:00")
-    walk = walked("autoops", month("2022-04", 3.0), month("2022-05", 3.0, found))
+    found = retraining(detected=detected, at=at, evidence_end="2022-05-11T04:00:00+00:00")
+    walk = simulated("autoops", month("2022-04", 3.0), month("2022-05", 3.0, found))
     policy = summarise(0, {"frozen": [FROZEN], "autoops": [walk]}, GATE, Month(2022, 5))["policies"]["autoops"]
     assert (policy["detection_delay_days"], policy["evidence_days"]) == days
 

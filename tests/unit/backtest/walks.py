@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autoops.backtest.simulation import Walked
+from autoops.backtest.simulation import Simulated
 
 DAYS = 10
 ROWS = 100
@@ -10,7 +10,7 @@ ROWS = 100
 
 def retraining(decision: str = "promote", **also: Any) -> dict[str, Any]:
     about = {"at": "2022-05-01T04:00:00+00:00", "months": ["2022-04"], "reason": "", "promoted": decision == "promote"}
-    known = {"kind": "drift", "version": None, "detected": False, "holds_from": None, "evidence_until": None}
+    known = {"kind": "drift", "version": None, "detected": False, "evidence_start": None, "evidence_end": None}
     return about | {"decision": decision} | known | also
 
 
@@ -29,6 +29,6 @@ def month(name: str, mae: float, *retrainings: dict[str, Any], swing: float = 0.
     }
 
 
-def walked(policy: str, *months: dict[str, Any], seed: int | None = None) -> Walked:
+def simulated(policy: str, *months: dict[str, Any], seed: int | None = None) -> Simulated:
     about = {"policy": policy, "lag": 0, "seed": seed, "cpu_seconds": sum(each["cpu_seconds"] for each in months)}
     return about | {"months": list(months)}

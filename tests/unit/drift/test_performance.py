@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.drift.performance import (
+    EWMA_LONGER,
+    EWMA_SHORTER,
     LARGER,
-    LATELY_LONGER,
-    LATELY_SHORTER,
     LONGER,
     SHORTER,
     ErrorLimits,
@@ -47,8 +47,8 @@ def loss(factor: float, *earlier: float, scattered: float = 0.0) -> Loss:
         (1.11, 0, (LONGER,), "ordinary windows stay between -9.5% and +10.5%"),
         (0.90, 0, (SHORTER,), "takes 10.0% less than predicted, predictions are 1.00 minutes too long on average"),
         (1.0, 7, (LARGER,), "the mean absolute error is 3.50 minutes; ordinary windows stay below 3.00"),
-        (1.14, 0, (LONGER, LATELY_LONGER), "over the recent windows the typical trip takes 5.4% longer"),
-        (0.87, 0, (SHORTER, LATELY_SHORTER), "ordinary is between -4.9% and +5.1%"),
+        (1.14, 0, (LONGER, EWMA_LONGER), "over the recent windows the typical trip takes 5.4% longer"),
+        (0.87, 0, (SHORTER, EWMA_SHORTER), "ordinary is between -4.9% and +5.1%"),
     ],
 )
 def test_what_counts_as_loss(factor: float, scattered: float, findings: tuple[str, ...], says: str) -> None:
@@ -68,13 +68,13 @@ def test_two_findings_are_both_told_and_each_once() -> None:
 def test_what_no_window_shows_their_average_does() -> None:
     assert loss(1.07).findings == ()
     assert loss(1.07, 0.068).findings == ()
-    assert loss(1.07, 0.068, 0.068).findings == (LATELY_LONGER,)
-    assert loss(0.93, -0.073, -0.073).findings == (LATELY_SHORTER,)
-    assert loss(1.0, 0.3, 0.3).findings == (LATELY_LONGER,)
+    assert loss(1.07, 0.068, 0.068).findings == (EWMA_LONGER,)
+    assert loss(0.93, -0.073, -0.073).findings == (EWMA_SHORTER,)
+    assert loss(1.0, 0.3, 0.3).findings == (EWMA_LONGER,)
 
 
 def test_the_newest_of_the_earlier_windows_counts_most() -> None:
-    assert loss(1.0, 0.25, 0.0).findings == (LATELY_LONGER,)
+    assert loss(1.0, 0.25, 0.0).findings == (EWMA_LONGER,)
     assert loss(1.0, 0.0, 0.25).findings == ()
 
 
@@ -107,8 +107,8 @@ def test_deviations_are_from_what_is_ordinary_for_the_version(factor: float, fin
 def test_so_are_those_of_the_recent_windows() -> None:
     slower = replace(ALLOWED, relative_mean=0.05, relative_low=-1, relative_high=1, recent_low=0.02, recent_high=0.07)
     assert loss_against(slower, 1.08) == ()
-    assert loss_against(slower, 1.11) == (LATELY_LONGER,)
-    assert loss_against(slower, 0.97) == (LATELY_SHORTER,)
+    assert loss_against(slower, 1.11) == (EWMA_LONGER,)
+    assert loss_against(slower, 0.97) == (EWMA_SHORTER,)
 
 
 def loss_against(allowed: ErrorLimits, factor: float) -> tuple[str, ...]:

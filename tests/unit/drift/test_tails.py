@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from autoops.drift.schedule import Schedule
-from autoops.drift.tails import RECENT, Ordinary, autocorrelation, independent, recent
+from autoops.drift.tails import RECENT, Ordinary, autocorrelation, ewma, independent
 
 ONE_IN_THREE = Schedule(windows_per_year=1_000, needed=1, of=3)
 DAILY = Schedule(windows_per_year=365, needed=2, of=3)
@@ -57,14 +57,14 @@ def test_of_independent_windows_the_bound_is_that_of_one_more_normal_value(windo
     of_recent = series.mean() + beyond * (RECENT / (2 - RECENT) + 1 / windows) ** 0.5
     assert once.upper_bound(series, 1) == pytest.approx(of_mean[windows], rel=1e-3)
     assert once.upper_bound(series, 1, levelled=0.5) == pytest.approx(of_mean[windows / 2], rel=1e-3)
-    assert once.upper_bound_of_recent(series, 1) == pytest.approx(of_recent, rel=1e-3)
+    assert once.upper_bound_of_ewma(series, 1) == pytest.approx(of_recent, rel=1e-3)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.7])
 def test_the_bound_of_the_recent_average_is_that_of_a_series_of_averages(correlation: float) -> None:
     series, five = autoregressive(correlation, 3_000, seed=1), Ordinary(Schedule(365, 2, 5))
-    averages = [recent(list(series[max(0, last - 50) : last][::-1]), 0.0) for last in range(1, 3_001)]
-    assert five.upper_bound_of_recent(series, 1) == pytest.approx(five.upper_bound(np.array(averages), 1), rel=0.01)
+    averages = [ewma(list(series[max(0, last - 50) : last][::-1]), 0.0) for last in range(1, 3_001)]
+    assert five.upper_bound_of_ewma(series, 1) == pytest.approx(five.upper_bound(np.array(averages), 1), rel=0.01)
 
 
 @pytest.mark.study
@@ -102,7 +102,7 @@ def test_a_mean_that_few_values_tell_keeps_to_the_same_rate_where_that_is_said()
 def test_the_average_of_recent_windows_keeps_to_the_same_rate(correlation: float) -> None:
     wanted = 2.0
     years = many(correlation, 90 + 60 + 365)
-    bounds = np.array([Ordinary(DAILY).upper_bound_of_recent(history, wanted) for history in years[:, :90]])
+    bounds = np.array([Ordinary(DAILY).upper_bound_of_ewma(history, wanted) for history in years[:, :90]])
     means = years[:, :90].mean(axis=1)
     averages = [means]
     for value in years[:, -365:].T:
@@ -114,10 +114,10 @@ def test_the_average_of_recent_windows_keeps_to_the_same_rate(correlation: float
 
 
 def test_the_recent_average_is_weighted_towards_the_newest_window() -> None:
-    assert recent([], 0.5) == 0.5
-    assert recent([1.0], 0.0) == pytest.approx(0.4)
-    assert recent([1.0, 0.0], 0.0) == pytest.approx(0.4)
-    assert recent([0.0, 1.0], 0.0) == pytest.approx(0.4 * 0.6)
+    assert ewma([], 0.5) == 0.5
+    assert ewma([1.0], 0.0) == pytest.approx(0.4)
+    assert ewma([1.0, 0.0], 0.0) == pytest.approx(0.4)
+    assert ewma([0.0, 1.0], 0.0) == pytest.approx(0.4 * 0.6)
 
 
 def test_windows_that_resemble_each_other_need_a_wider_bound() -> None:
@@ -128,7 +128,7 @@ def test_windows_that_resemble_each_other_need_a_wider_bound() -> None:
 
 def test_windows_further_apart_resemble_each_other_as_those_of_a_series_of_their_own() -> None:
     series = autoregressive(0.8, 20_000, seed=1)
-    for bound in (Ordinary.upper_bound, Ordinary.upper_bound_of_recent):
+    for bound in (Ordinary.upper_bound, Ordinary.upper_bound_of_ewma):
         every, near = (bound(Ordinary(DAILY, step), series, 1) for step in (3, 1))
         assert every == pytest.approx(bound(Ordinary(DAILY), series[::3], 1), rel=0.02)
         assert every < near * 0.95

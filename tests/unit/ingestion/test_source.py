@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from autoops.errors import CorruptFile, EmptyMonth, NotPublished, SettingsError, SourceUnavailable, StorageUnavailable
-from autoops.ingestion.landing import landing
-from autoops.ingestion.source import DirectorySource, Stamp, file_name
+from autoops.ingestion.atomic_write import atomic_write
+from autoops.ingestion.source import DirectorySource, SourceMetadata, file_name
 from autoops.ingestion.sources import open_source
 from autoops.ingestion.url_source import UrlSource
 from autoops.months import Month, parse_months
@@ -53,12 +53,12 @@ def test_fetch_copies_the_file_reports_progress_and_returns_the_stamp(directory,
     seen: list[tuple[int, int | None]] = []
     source = DirectorySource(directory)
 
-    stamp = source.fetch(MARCH, target, lambda done, of: seen.append((done, of)))
+    metadata = source.fetch(MARCH, target, lambda done, of: seen.append((done, of)))
 
     content = (directory / file_name(MARCH)).read_bytes()
     assert target.read_bytes() == content
-    assert stamp == source.stamp(MARCH)
-    assert (seen[-1], stamp.length) == ((len(content), len(content)), len(content))
+    assert metadata == source.metadata(MARCH)
+    assert (seen[-1], metadata.length) == ((len(content), len(content)), len(content))
     assert list(target.parent.iterdir()) == [target]
 
 
@@ -70,7 +70,7 @@ def test_fetch_makes_the_folders_that_its_target_needs(directory, tmp_path):
 
 def test_a_month_that_is_not_there_is_not_published(directory, target):
     with pytest.raises(NotPublished, match="2022-04 is not published"):
-        DirectorySource(directory).stamp(Month(2022, 4))
+        DirectorySource(directory).metadata(Month(2022, 4))
     with pytest.raises(NotPublished):
         DirectorySource(directory).fetch(Month(2022, 4), target)
     assert target.read_text() == "older"
@@ -78,7 +78,7 @@ def test_a_month_that_is_not_there_is_not_published(directory, target):
 
 def test_a_directory_that_is_not_there_is_an_unavailable_source(tmp_path):
     source = DirectorySource(tmp_path / "none")
-    for ask in (source.published, lambda: source.stamp(MARCH), lambda: source.fetch(MARCH, tmp_path / "x")):
+    for ask in (source.published, lambda: source.metadata(MARCH), lambda: source.fetch(MARCH, tmp_path / "x")):
         with pytest.raises(SourceUnavailable, match="is not a directory"):
             ask()
 
@@ -147,7 +147,7 @@ def test_a_disk_that_fills_up_leaves_the_older_file_and_nothing_else(directory, 
 
 
 def test_a_block_that_fails_lands_nothing(target):
-    with pytest.raises(TypeError), landing(target) as file:
+    with pytest.raises(TypeError), atomic_write(target) as file:
         file.write("newer")
 
     assert target.read_text() == "older"
@@ -155,7 +155,7 @@ def test_a_block_that_fails_lands_nothing(target):
 
 
 def test_a_landing_is_seen_only_when_it_is_whole(target):
-    with landing(target) as file:
+    with atomic_write(target) as file:
         file.write(b"newer")
         file.flush()
         assert target.read_text() == "older"
@@ -165,11 +165,11 @@ def test_a_landing_is_seen_only_when_it_is_whole(target):
 @pytest.mark.parametrize(
     ("mine", "theirs", "match"),
     [
-        (Stamp(5, '"a"', "Mon"), Stamp(5, '"a"', "Mon"), True),
-        (Stamp(5, '"a"', "Mon"), Stamp(6, '"a"', "Mon"), False),
-        (Stamp(5, '"a"', "Mon"), Stamp(5, '"b"', "Mon"), False),
-        (Stamp(5, '"a"', "Mon"), Stamp(5, '"a"', "Tue"), False),
-        (Stamp(None, '"a"', None), Stamp(5, '"a"', "Mon"), True),
+        (SourceMetadata(5, '"a"', "Mon"), SourceMetadata(5, '"a"', "Mon"), True),
+        (SourceMetadata(5, '"a"', "Mon"), SourceMetadata(6, '"a"', "Mon"), False),
+        (SourceMetadata(5, '"a"', "Mon"), SourceMetadata(5, '"b"', "Mon"), False),
+        (SourceMetadata(5, '"a"', "Mon"), SourceMetadata(5, '"a"', "Tue"), False),
+        (SourceMetadata(None, '"a"', None), SourceMetadata(5, '"a"', "Mon"), True),
     ],
 )
 def test_stamps_match_in_what_both_know(mine, theirs, match):
@@ -178,11 +178,11 @@ def test_stamps_match_in_what_both_know(mine, theirs, match):
 
 def test_a_republished_file_has_another_stamp(directory):
     source = DirectorySource(directory)
-    before = source.stamp(MARCH)
+    before = source.metadata(MARCH)
     path = write_month(directory, [{}] * 3)
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000_000))
 
-    assert not source.stamp(MARCH).matches(before)
+    assert not source.metadata(MARCH).matches(before)
 
 
 def test_what_data_source_names_decides_the_kind_of_source(directory, monkeypatch):

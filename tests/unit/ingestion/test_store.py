@@ -10,7 +10,7 @@ import pytest
 
 from autoops.errors import CorruptFile, EmptyMonth, NotFound
 from autoops.ingestion.clean import clean
-from autoops.ingestion.source import DirectorySource, Progress, Stamp, file_name
+from autoops.ingestion.source import DirectorySource, Progress, SourceMetadata, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.months import Month, parse_months
 from tests.unit.ingestion.raw import MARCH, write_month
@@ -24,7 +24,7 @@ class CountingSource(DirectorySource):
 
     fetched = 0
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> Stamp:
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
         self.fetched += 1
         return super().fetch(month, target, progress)
 
@@ -51,7 +51,7 @@ def test_an_ingested_month_tells_what_was_kept_and_what_was_dropped(source, stor
 
     assert (month.month, month.rows, month.rows_read, month.dropped) == (MARCH, 2, 3, {"no_distance": 1})
     assert month.kept_share == pytest.approx(2 / 3)
-    assert (month.status, month.stamp) == ("ingested", source.stamp(MARCH))
+    assert (month.status, month.metadata) == ("ingested", source.metadata(MARCH))
     assert month.path == tmp_path / "months" / "2022-03.parquet"
     assert len(month.digest) == 64
     assert [path.name for path in (tmp_path / "months").iterdir()] == ["2022-03.parquet"]
@@ -89,7 +89,7 @@ def test_a_file_published_again_as_it_was_is_no_republication(source, store, tmp
     second = store.ingest(source, MARCH)
 
     assert (second.status, second.digest, source.fetched) == ("unchanged", first.digest, 2)
-    assert second.stamp == source.stamp(MARCH)
+    assert second.metadata == source.metadata(MARCH)
 
 
 @pytest.mark.parametrize("rows", [[{"trip_distance": 0.0}], None])

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.loop.decide.day_blocks import MIN_DAYS
-from autoops.loop.decide.gate import Footprint, GateVerdict, at_look, decide
+from autoops.loop.decide.gate import GateVerdict, ServingCost, at_look, decide
 from autoops.settings import Gate
 
 GATE = Gate(resamples=400)
 MOST_MB = 200.0
-SMALL = Footprint(model_mb=MOST_MB, latency_ms=GATE.max_latency_ms)
+SMALL = ServingCost(model_mb=MOST_MB, latency_ms=GATE.max_latency_ms)
 """Just within both budgets."""
 
 
@@ -260,24 +260,24 @@ SLOW = "one trip takes 2.01 ms, gate.max_latency_ms is 2"
 
 
 @pytest.mark.parametrize(
-    ("footprint", "reasons"),
+    ("serving_cost", "reasons"),
     [
         (SMALL, []),
-        (Footprint(0.1, 0.1), []),
+        (ServingCost(0.1, 0.1), []),
         (replace(SMALL, model_mb=200.1), [LARGE]),
         (replace(SMALL, latency_ms=2.01), [SLOW]),
-        (Footprint(200.1, 2.01), [LARGE, SLOW]),
+        (ServingCost(200.1, 2.01), [LARGE, SLOW]),
     ],
 )
 @pytest.mark.parametrize("difference", [-0.5, 0.5, 0.0])
 def test_over_budget_is_rejected_whatever_the_errors_say(
-    footprint: Footprint, reasons: list[str], difference: float
+    serving_cost: ServingCost, reasons: list[str], difference: float
 ) -> None:
     errors = flat(difference)
-    alone, verdict = decide(*errors, GATE), decide(*errors, GATE, footprint=footprint, max_model_mb=MOST_MB)
-    assert (verdict.model_mb, verdict.latency_ms) == (footprint.model_mb, footprint.latency_ms)
+    alone, verdict = decide(*errors, GATE), decide(*errors, GATE, serving_cost=serving_cost, max_model_mb=MOST_MB)
+    assert (verdict.model_mb, verdict.latency_ms) == (serving_cost.model_mb, serving_cost.latency_ms)
     if not reasons:
-        assert verdict == replace(alone, model_mb=footprint.model_mb, latency_ms=footprint.latency_ms)
+        assert verdict == replace(alone, model_mb=serving_cost.model_mb, latency_ms=serving_cost.latency_ms)
         return
     assert verdict.decision == "reject"
     assert verdict.reason == "; ".join([*reasons, alone.reason])
@@ -287,14 +287,14 @@ def test_over_budget_is_rejected_whatever_the_errors_say(
 
 def test_over_budget_no_rows_are_waited_for() -> None:
     nothing = np.array([])
-    verdict = decide(nothing, nothing, nothing, GATE, footprint=replace(SMALL, model_mb=201), max_model_mb=MOST_MB)
+    verdict = decide(nothing, nothing, nothing, GATE, serving_cost=replace(SMALL, model_mb=201), max_model_mb=MOST_MB)
     assert verdict.decision == "reject"
     assert (verdict.settled_by, verdict.days_needed) == (None, None)
 
 
 def test_the_verdict_is_flat_json_with_a_list_of_segments() -> None:
     errors, segments = in_part([-0.5, -0.5, +0.3])
-    content = decide(*errors, GATE, segments=segments, footprint=SMALL).to_json()
+    content = decide(*errors, GATE, segments=segments, serving_cost=SMALL).to_json()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert content.keys() >= {
         *("decision", "reason", "rows", "days", "champion_mae", "challenger_mae", "difference", "low", "high"),

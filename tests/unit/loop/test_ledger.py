@@ -20,10 +20,12 @@ def ledger(each_engine: sa.Engine, clock: HeldClock) -> Ledger:
 
 
 def test_an_incident_keeps_its_event_times_and_why_it_was_opened(ledger: Ledger) -> None:
-    holds_from = datetime(2022, 5, 3, 14, tzinfo=UTC)
-    number = ledger.open_incident("drift", "slower", actor="monitor", holds_from=holds_from, evidence={"mae": 4.2})
+    evidence_start = datetime(2022, 5, 3, 14, tzinfo=UTC)
+    number = ledger.open_incident(
+        "drift", "slower", actor="monitor", evidence_start=evidence_start, evidence={"mae": 4.2}
+    )
     incident = ledger.incident(number)
-    assert (incident.status, incident.holds_from, incident.reason) == ("open", holds_from, "slower")
+    assert (incident.status, incident.evidence_start, incident.reason) == ("open", evidence_start, "slower")
     (entry,) = ledger.entries(incident_id=number)
     assert (entry.kind, entry.actor, entry.evidence) == ("incident opened", "monitor", {"mae": 4.2})
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from autoops.loop.data.live_quality import quality_of
-from autoops.loop.data.windows import Ends, Window
+from autoops.loop.data.windows import Cursor, Window
 from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction
 from autoops.trips import TARGET
 
@@ -52,7 +52,7 @@ REFERENCE = reference()
 
 
 def window(rows: list[LabelledPrediction], labelled: list[LabelledPrediction] | None = None) -> Window:
-    return Window(LIVE, [row.logged for row in rows], rows if labelled is None else labelled, Ends(), Ends())
+    return Window(LIVE, [row.logged for row in rows], rows if labelled is None else labelled, Cursor(), Cursor())
 
 
 def found(judged: Window, size: int = 1_000) -> set[tuple[str, str]]:

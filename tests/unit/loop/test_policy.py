@@ -3,7 +3,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autoops.loop.decide.gate import GateDecision, GateVerdict
-from autoops.loop.decide.policy import Freeze, JudgedWindow, Lately, after_promotion, decide, remedy, unjudged
+from autoops.loop.decide.policy import (
+    Freeze,
+    JudgedWindow,
+    RecentActions,
+    after_promotion,
+    decide,
+    next_action,
+    unjudged,
+)
 from autoops.settings import Drift
 
 DRIFT = Drift(alarms_needed=2, alarms_of=3, cooldown_days=7)
@@ -72,8 +80,8 @@ def test_persistence_is_counted_over_the_windows_that_judged_the_finding(history
 def test_an_incident_holds_over_the_windows_that_alarmed() -> None:
     history = windows("A.A")
     decision = decide(history, None, None, DRIFT)
-    assert decision.holds_from == history[2].event_from
-    assert decision.evidence_until == history[0].event_until
+    assert decision.evidence_start == history[2].event_from
+    assert decision.evidence_end == history[0].event_until
 
 
 def test_an_incident_holds_over_the_windows_that_share_a_finding() -> None:
@@ -81,10 +89,10 @@ def test_an_incident_holds_over_the_windows_that_share_a_finding() -> None:
     both = JudgedWindow(frozenset("AB"), newest.event_from, newest.event_until)
     unlike = JudgedWindow(frozenset("C"), other.event_from, other.event_until)
     decision = decide([both, unlike, oldest], None, None, DRIFT)
-    assert decision.holds_from == oldest.event_from
+    assert decision.evidence_start == oldest.event_from
     assert "2 of the last 3 windows alarmed for A, 2 of 3 needed" in decision.reason
     third = JudgedWindow(frozenset("B"), oldest.event_from, oldest.event_until)
-    assert decide([both, unlike, third], None, None, DRIFT).holds_from == third.event_from
+    assert decide([both, unlike, third], None, None, DRIFT).evidence_start == third.event_from
 
 
 def test_a_standing_incident_covers_further_alarms() -> None:
@@ -148,27 +156,29 @@ def ago(days: float) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("published", "frozen", "lately", "action"),
+    ("published", "frozen", "recent_actions", "action"),
     [
-        (True, None, Lately(NOW), "retrain"),
-        (True, None, Lately(), "retrain"),
-        (True, None, Lately(None, [ago(1)] * 9, ago(1)), "retrain"),
-        (False, None, Lately(NOW), "wait for data"),
-        (False, ANN, Lately(NOW), "wait for data"),
-        (True, ANN, Lately(NOW), "frozen"),
-        (True, ANN, Lately(NOW, [ago(1)] * 9, ago(1)), "frozen"),
-        (True, None, Lately(NOW, [ago(1), ago(2)]), "page"),
-        (True, None, Lately(NOW, [ago(1), ago(2), ago(3)]), "page"),
-        (True, None, Lately(NOW, [ago(1), ago(7)]), "retrain"),
-        (True, None, Lately(NOW, [ago(1), ago(6.9)]), "page"),
-        (True, None, Lately(NOW, [ago(1)]), "retrain"),
-        (True, None, Lately(NOW, [], ago(6.9)), "cool down"),
-        (True, None, Lately(NOW, [], ago(7)), "retrain"),
-        (True, None, Lately(NOW, [ago(1), ago(2)], ago(6.9)), "cool down"),
+        (True, None, RecentActions(NOW), "retrain"),
+        (True, None, RecentActions(), "retrain"),
+        (True, None, RecentActions(None, [ago(1)] * 9, ago(1)), "retrain"),
+        (False, None, RecentActions(NOW), "wait for data"),
+        (False, ANN, RecentActions(NOW), "wait for data"),
+        (True, ANN, RecentActions(NOW), "frozen"),
+        (True, ANN, RecentActions(NOW, [ago(1)] * 9, ago(1)), "frozen"),
+        (True, None, RecentActions(NOW, [ago(1), ago(2)]), "page"),
+        (True, None, RecentActions(NOW, [ago(1), ago(2), ago(3)]), "page"),
+        (True, None, RecentActions(NOW, [ago(1), ago(7)]), "retrain"),
+        (True, None, RecentActions(NOW, [ago(1), ago(6.9)]), "page"),
+        (True, None, RecentActions(NOW, [ago(1)]), "retrain"),
+        (True, None, RecentActions(NOW, [], ago(6.9)), "cool down"),
+        (True, None, RecentActions(NOW, [], ago(7)), "retrain"),
+        (True, None, RecentActions(NOW, [ago(1), ago(2)], ago(6.9)), "cool down"),
     ],
 )
-def test_what_becomes_of_an_incident(published: bool, frozen: Freeze | None, lately: Lately, action: str) -> None:
-    decision = remedy(published, frozen, lately, cooldown_days=7, most_per_week=2)
+def test_what_becomes_of_an_incident(
+    published: bool, frozen: Freeze | None, recent_actions: RecentActions, action: str
+) -> None:
+    decision = next_action(published, frozen, recent_actions, cooldown_days=7, most_per_week=2)
     assert decision.action == action
     assert decision.reason
     if action == "frozen":
@@ -176,7 +186,7 @@ def test_what_becomes_of_an_incident(published: bool, frozen: Freeze | None, lat
 
 
 def test_without_a_budget_every_retraining_is_a_persons() -> None:
-    assert remedy(True, None, Lately(NOW), cooldown_days=7, most_per_week=0).action == "page"
+    assert next_action(True, None, RecentActions(NOW), cooldown_days=7, most_per_week=0).action == "page"
 
 
 def test_a_freeze_keeps_a_bad_version_and_says_what_it_holds_up() -> None:

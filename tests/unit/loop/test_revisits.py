@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoops.loop.decide.policy import Freeze, Lately
+from autoops.loop.decide.policy import Freeze, RecentActions
 from autoops.loop.decide.reevaluation import Age, Undecided, look_again, overtaken, refresh, second_look
 from autoops.months import Month
 
@@ -59,8 +59,8 @@ def test_what_becomes_of_a_second_look(
     changes: dict, champion: int | None, newest: int, frozen: Freeze | None, back_days_ago: float | None, action: str
 ) -> None:
     back = None if back_days_ago is None else NOW - timedelta(days=back_days_ago)
-    lately = Lately(NOW, [NOW] * 9, back)
-    assert look_again(replace(WAITS, **changes), champion, newest, frozen, lately, 7).action == action
+    recent_actions = RecentActions(NOW, [NOW] * 9, back)
+    assert look_again(replace(WAITS, **changes), champion, newest, frozen, recent_actions, 7).action == action
 
 
 def test_what_overtook_a_challenger_is_named() -> None:
@@ -83,7 +83,7 @@ def test_an_incident_that_stands_comes_before_a_second_look() -> None:
 def test_a_second_look_says_what_it_waits_for() -> None:
     reason = second_look(replace(WAITS, days_published=0), 3, 4, None).reason
     assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have come in since")
-    assert "otherwise the gate would look again at version 4" in look_again(WAITS, 3, 4, ANN, Lately(), 7).reason
+    assert "otherwise the gate would look again at version 4" in look_again(WAITS, 3, 4, ANN, RecentActions(), 7).reason
 
 
 MARCH = Month(2022, 3)
@@ -100,27 +100,27 @@ def age(newest: int, refreshed: int | None = None, retrained: int | None = None)
 
 
 @pytest.mark.parametrize(
-    ("aged", "every", "standing", "frozen", "lately", "most_per_week", "action"),
+    ("aged", "every", "standing", "frozen", "recent_actions", "most_per_week", "action"),
     [
-        (age(6), 3, None, None, Lately(NOW), 2, "open incident"),
-        (age(9), 3, None, None, Lately(), 2, "open incident"),
-        (age(5), 3, None, None, Lately(NOW), 2, "nothing"),
-        (age(4), 1, None, None, Lately(NOW), 2, "open incident"),
-        (age(6), 0, None, None, Lately(NOW), 2, "nothing"),
-        (age(6), 3, 8, None, Lately(NOW), 2, "incident stands"),
-        (age(5), 3, 8, None, Lately(NOW), 2, "nothing"),
-        (age(8, refreshed=6), 3, None, None, Lately(NOW), 2, "nothing"),
-        (age(9, refreshed=6), 3, None, None, Lately(NOW), 2, "open incident"),
-        (age(6, refreshed=2), 3, None, None, Lately(NOW), 2, "open incident"),
-        (age(6, retrained=6), 3, None, None, Lately(NOW), 2, "nothing"),
-        (age(6, retrained=7), 3, None, None, Lately(NOW), 2, "nothing"),
-        (age(6, retrained=5), 3, None, None, Lately(NOW), 2, "open incident"),
-        (age(6), 3, None, ANN, Lately(NOW), 2, "frozen"),
-        (age(6), 3, None, None, Lately(NOW, [], NOW - timedelta(days=6.9)), 2, "cool down"),
-        (age(6), 3, None, None, Lately(NOW, [], NOW - timedelta(days=7)), 2, "open incident"),
-        (age(6), 3, None, None, Lately(NOW, [NOW, NOW]), 2, "cool down"),
-        (age(6), 3, None, None, Lately(NOW, [NOW]), 2, "open incident"),
-        (age(6), 3, None, None, Lately(NOW), 0, "cool down"),
+        (age(6), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(9), 3, None, None, RecentActions(), 2, "open incident"),
+        (age(5), 3, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(4), 1, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(6), 0, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(6), 3, 8, None, RecentActions(NOW), 2, "incident stands"),
+        (age(5), 3, 8, None, RecentActions(NOW), 2, "nothing"),
+        (age(8, refreshed=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(9, refreshed=6), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(6, refreshed=2), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(6, retrained=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(6, retrained=7), 3, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(6, retrained=5), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(6), 3, None, ANN, RecentActions(NOW), 2, "frozen"),
+        (age(6), 3, None, None, RecentActions(NOW, [], NOW - timedelta(days=6.9)), 2, "cool down"),
+        (age(6), 3, None, None, RecentActions(NOW, [], NOW - timedelta(days=7)), 2, "open incident"),
+        (age(6), 3, None, None, RecentActions(NOW, [NOW, NOW]), 2, "cool down"),
+        (age(6), 3, None, None, RecentActions(NOW, [NOW]), 2, "open incident"),
+        (age(6), 3, None, None, RecentActions(NOW), 0, "cool down"),
     ],
 )
 def test_when_a_champion_is_refreshed(
@@ -128,18 +128,18 @@ def test_when_a_champion_is_refreshed(
     every: int,
     standing: int | None,
     frozen: Freeze | None,
-    lately: Lately,
+    recent_actions: RecentActions,
     most_per_week: int,
     action: str,
 ) -> None:
-    decision = refresh(aged, every, standing, frozen, lately, 7, most_per_week)
+    decision = refresh(aged, every, standing, frozen, recent_actions, 7, most_per_week)
     assert decision.action == action
     assert decision.reason
 
 
 def test_a_refresh_says_why_it_comes_or_when() -> None:
     def told(aged: Age) -> str:
-        return refresh(aged, 3, None, None, Lately(), 7, 2).reason
+        return refresh(aged, 3, None, None, RecentActions(), 7, 2).reason
 
     assert told(age(6)) == "the champion was trained until 2022-03, and 2022-06 is at hand"
     assert "the last refresh was tried with 2022-06, and 2022-09 is at hand" in told(age(9, refreshed=6))

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoops.loop.data.sub_windows import Attempt, Moments, Span, split, unjudged
+from autoops.loop.data.sub_windows import Attempt, Span, Timestamps, split, unjudged
 
 MAY = datetime(2022, 5, 1, 4, tzinfo=UTC)
 TRAINED = MAY - timedelta(days=1)
 SIZE = 100
 
 
-def trips(days: float, rows: int, begin: datetime = MAY) -> Moments:
+def trips(days: float, rows: int, begin: datetime = MAY) -> Timestamps:
     """Evenly over `days` from `begin` on."""
     first = np.datetime64(begin.replace(tzinfo=None), "us")
     return first + (np.arange(rows) * days * 86_400e6 / rows).astype("timedelta64[us]")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from autoops.loop.records.checks import Check
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
-from autoops.replay.demo.scenarios import broken_data, regret
+from autoops.replay.demo.scenarios import bad_promotion, broken_data
 from autoops.replay.tally import Answer, Tally
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -51,8 +51,8 @@ CHECKS = [
 
 
 def incident(kind: str = "drift") -> Incident:
-    holds_from, until = (at("2023-05-01"), at("2023-05-20")) if kind == "drift" else (None, None)
-    return Incident(2, wall(30), holds_from, until, kind, "loss: worse", 1, "closed", "promoted", wall(90))
+    evidence_start, until = (at("2023-05-01"), at("2023-05-20")) if kind == "drift" else (None, None)
+    return Incident(2, wall(30), evidence_start, until, kind, "loss: worse", 1, "closed", "promoted", wall(90))
 
 
 def entry(number: int, kind: str, seconds: float, version: int | None = None, **evidence: object) -> Entry:
@@ -68,7 +68,7 @@ ENTRIES = [
 
 
 JULY, AUGUST = Month(2023, 7), Month(2023, 8)
-ACTS = [regret(JULY, [Month(2023, 1), Month(2023, 3)]), broken_data(AUGUST)]
+ACTS = [bad_promotion(JULY, [Month(2023, 1), Month(2023, 3)]), broken_data(AUGUST)]
 
 
 def broken_check(number: int, begins: str, ends: str) -> Check:

@@ -5,7 +5,7 @@ import pytest
 
 from autoops.errors import InputError
 from autoops.months import Month
-from autoops.replay.demo.scenarios import Prompter, broken_data, parse_choice, regret
+from autoops.replay.demo.scenarios import Driver, bad_promotion, broken_data, parse_choice
 from autoops.services.airflow import AirflowClient, DagRun
 
 FIRST = [Month(2023, 1), Month(2023, 2), Month(2023, 3)]
@@ -40,45 +40,45 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-def prompter(airflow: OpenEndedAirflow, told: list[str]) -> Prompter:
-    acts = [regret(JULY, FIRST), broken_data(AUGUST)]
-    return Prompter(acts, airflow, lambda what, text: told.append(f"{what}: {text}"))
+def driver(airflow: OpenEndedAirflow, told: list[str]) -> Driver:
+    acts = [bad_promotion(JULY, FIRST), broken_data(AUGUST)]
+    return Driver(acts, airflow, lambda what, text: told.append(f"{what}: {text}"))
 
 
-def test_nothing_happens_before_the_month_of_an_act(prompter, airflow, told):
+def test_nothing_happens_before_the_month_of_an_act(driver, airflow, told):
     for playing in (None, JUNE):
-        prompter.look(playing, [JUNE])
-    assert (airflow.triggered, told, prompter.under_way) == ([], [], False)
+        driver.look(playing, [JUNE])
+    assert (airflow.triggered, told, driver.under_way) == ([], [], False)
 
 
-def test_the_bad_model_is_asked_for_once_as_its_month_begins(prompter, airflow, told):
+def test_the_bad_model_is_asked_for_once_as_its_month_begins(driver, airflow, told):
     for _ in range(3):
-        prompter.look(JULY, [JUNE])
+        driver.look(JULY, [JUNE])
     (form,) = airflow.triggered
     assert (form["months"], form["force"]) == ("2023-01..2023-03", True)
     assert told == [
-        "act 2: regret: somebody retrains on 2023-01..2023-03, before traffic changed, and forces the result in",
-        "act 2: regret: asked Airflow for a retraining: 2023-01..2023-03, force",
+        "act 2: bad promotion: somebody retrains on 2023-01..2023-03, before traffic changed, and forces the result in",
+        "act 2: bad promotion: asked Airflow for a retraining: 2023-01..2023-03, force",
     ]
 
 
-def test_a_rollback_is_expected_of_the_bad_model_while_its_run_goes_on(prompter, airflow):
-    prompter.look(JULY, [JUNE])
-    assert (prompter.under_way, prompter.expects_rollback) == (True, True)
+def test_a_rollback_is_expected_of_the_bad_model_while_its_run_goes_on(driver, airflow):
+    driver.look(JULY, [JUNE])
+    assert (driver.under_way, driver.expects_rollback) == (True, True)
     airflow.state = "success"
-    prompter.look(JULY, [JUNE])
-    assert (prompter.under_way, prompter.expects_rollback) == (False, False)
+    driver.look(JULY, [JUNE])
+    assert (driver.under_way, driver.expects_rollback) == (False, False)
 
 
-def test_the_broken_month_is_told_when_it_begins_and_retrained_after_when_it_is_published(prompter, airflow, told):
-    prompter.look(AUGUST, [JUNE, JULY])
+def test_the_broken_month_is_told_when_it_begins_and_retrained_after_when_it_is_published(driver, airflow, told):
+    driver.look(AUGUST, [JUNE, JULY])
     assert airflow.triggered == []
     assert "kilometres" in told[-1]
-    prompter.look(AUGUST, [JUNE, JULY, AUGUST])
+    driver.look(AUGUST, [JUNE, JULY, AUGUST])
     (form,) = airflow.triggered
     assert "months" not in form
     assert not form.get("force")
-    assert (prompter.under_way, prompter.expects_rollback) == (True, False)
+    assert (driver.under_way, driver.expects_rollback) == (True, False)
 
 
 def test_what_acts_there_are_is_said_to_who_asks_for_others():

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from autoops.replay.demo.scenario_summary import ActsSummary, BrokenMonth, Regret, acts_summary
+from autoops.replay.demo.scenario_summary import BadPromotion, BrokenMonth, ScenarioSummary, scenario_summary
 from tests.unit.replay.records import (
     ACTS,
     ACTS_CHECKS,
@@ -18,18 +18,18 @@ from tests.unit.replay.records import (
 )
 
 
-def summed_up(entries=ACTS_ENTRIES, checks=ACTS_CHECKS, incidents=()) -> ActsSummary:
-    found = acts_summary(ACTS, acts_tally(), checks, [incident(), *incidents], entries)
+def summed_up(entries=ACTS_ENTRIES, checks=ACTS_CHECKS, incidents=()) -> ScenarioSummary:
+    found = scenario_summary(ACTS, acts_tally(), checks, [incident(), *incidents], entries)
     assert found is not None
     return found
 
 
 def test_the_core_alone_has_none():
-    assert acts_summary([], acts_tally(), ACTS_CHECKS, [incident()], ACTS_ENTRIES) is None
+    assert scenario_summary([], acts_tally(), ACTS_CHECKS, [incident()], ACTS_ENTRIES) is None
 
 
 def test_a_mistake_is_told_from_its_first_answer_to_its_rollback():
-    assert summed_up().regret == Regret(
+    assert summed_up().bad_promotion == BadPromotion(
         month="2023-07",
         forced_version=3,
         forced_because="<promoted>",
@@ -61,7 +61,7 @@ def test_acts_that_held_have_no_complaints_and_are_json():
 TWICE = dataclasses.replace(BACK[0], id=20)
 WRONG = dataclasses.replace(BACK[1], evidence={"restored": 1})
 ON_IT = dataclasses.replace(AFTER[0], evidence={"force": False, "months": ["2023-07", "2023-08"]})
-OPENED = dataclasses.replace(incident(), evidence_until=ACTS_CHECKS[-1].event_until)
+OPENED = dataclasses.replace(incident(), evidence_end=ACTS_CHECKS[-1].event_until)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_each_part_of_an_act_that_did_not_hold_is_named(changed, complaint):
 
 
 def test_a_mistake_that_answered_nobody_shows_nothing():
-    regret = dataclasses.replace(summed_up().regret, served_to_rolled_back_s=None)
-    assert list(regret.complaints()) == ["version 3 answered nobody before it was rolled back"]
+    bad = dataclasses.replace(summed_up().bad_promotion, served_to_rolled_back_s=None)
+    assert list(bad.complaints()) == ["version 3 answered nobody before it was rolled back"]
 
 
 def test_the_acts_are_told_in_a_sentence_each():
@@ -95,4 +95,4 @@ def test_the_acts_are_told_in_a_sentence_each():
     assert "<quarantined>" in published
     assert "version 4" in trained
     assert "2023-05, 2023-06, 2023-07" in trained
-    assert ActsSummary(Regret("2023-07"), BrokenMonth("2023-08")).sentences() == []
+    assert ScenarioSummary(BadPromotion("2023-07"), BrokenMonth("2023-08")).sentences() == []

@@ -56,7 +56,9 @@ def test_the_end_of_all_acts_shows_their_months_and_what_became_of_them(home, ca
     assert [line.split("│")[1].strip() for line in said.splitlines() if "│ 2023" in line][-2:] == [
         *("2023-07", "2023-08"),
     ]
-    assert "regret: version 3 was forced in over version 2 and rolled back by itself after 1 watch window" in said
+    assert (
+        "bad promotion: version 3 was forced in over version 2 and rolled back by itself after 1 watch window" in said
+    )
     assert "broken data: published and quarantined: <quarantined>" in said
     assert "error, after: 3.00 min (version 2)" in said
 

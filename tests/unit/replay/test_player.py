@@ -97,7 +97,7 @@ def test_a_month_is_published_when_event_time_passes_its_end(world, tmp_path):
 
     seen: list[tuple[str, list[str]]] = []
 
-    class Witness(Listener):
+    class Observer(Listener):
         def month_began(self, month: Month, trips: int) -> None:
             seen.append((f"{month} began", names()))
 
@@ -107,7 +107,7 @@ def test_a_month_is_published_when_event_time_passes_its_end(world, tmp_path):
     def names() -> list[str]:
         return sorted(path.name for path in published.glob("*"))
 
-    play(options(world, publish_to=published), listeners=[Witness()], transport=AnsweringApi())
+    play(options(world, publish_to=published), listeners=[Observer()], transport=AnsweringApi())
     january, february = "green_tripdata_2023-01.parquet", "green_tripdata_2023-02.parquet"
     assert seen == [
         ("2023-01 began", []),

@@ -13,7 +13,7 @@ from autoops.errors import ServiceUnavailable
 from autoops.ingestion.source import DirectorySource
 from autoops.loop.records.ledger import Ledger
 from autoops.months import Month, month_range
-from autoops.replay.demo.observer import Witness
+from autoops.replay.demo.observer import Observer
 from autoops.replay.demo.story import Story
 from autoops.replay.demo.timeline import Timeline
 from autoops.replay.demo.worlds import World
@@ -68,7 +68,7 @@ class Stand:
             sample=60,
             rate=100,
             timeline=Timeline(Console(file=self.told, width=200)),
-            witness=Witness(engine),
+            observer=Observer(engine),
             airflow=self.airflow,
             served_version=lambda: self.served,
             quiet_s=0.1,

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from autoops.replay.demo.scenario_summary import acts_summary
+from autoops.replay.demo.scenario_summary import scenario_summary
 from autoops.replay.demo.summary import SAMPLE, Step, Summary, alarm_to_served_s, incident_months, parts_of
 from tests.unit.replay.records import (
     ACTS,
@@ -20,10 +20,10 @@ CHANGED = Step("2023-05", 240, 1, 5.0, True, "drift", "promote")
 WAITING = Step("2023-06", 60, 1, 5.0, False, "not enough data", None)
 HEALED = Step("2023-06", 240, 2, 3.0, False, "no drift", None)
 HELD = Summary(SAMPLE, (STEADY, CHANGED, WAITING, HEALED), 2, 2, 900, 0, 55.0, 300.0)
-ACTS_HELD = acts_summary(ACTS, acts_tally(), ACTS_CHECKS, [], ACTS_ENTRIES)
+ACTS_HELD = scenario_summary(ACTS, acts_tally(), ACTS_CHECKS, [], ACTS_ENTRIES)
 IN_KILOMETRES = Step("2023-08", 27, 2, 3.0, False, "broken data", None)
 FORCED_IN = Step("2023-07", 11, 3, 3.0, True, "drift", None)
-WITH_ACTS = dataclasses.replace(HELD, acts=ACTS_HELD, acts_parts=(FORCED_IN, IN_KILOMETRES))
+WITH_ACTS = dataclasses.replace(HELD, acts=ACTS_HELD, scenario_parts=(FORCED_IN, IN_KILOMETRES))
 
 
 def test_parts_hold_errors_verdicts_and_the_gates_decision_where_they_belong():
@@ -47,7 +47,7 @@ def test_summary_json_of_all_acts_adds_one_key_and_changes_no_other():
     told, core = WITH_ACTS.to_json(), HELD.to_json()
     assert list(told) == [*core, "acts"]
     assert {name: told[name] for name in core} == core
-    assert list(told["acts"]) == ["regret", "broken_data", "steps"]
+    assert list(told["acts"]) == ["bad_promotion", "broken_data", "steps"]
     assert [(step["month"], step["model_version"]) for step in told["acts"]["steps"]] == [
         ("2023-07", 3),
         ("2023-08", 2),
@@ -61,8 +61,8 @@ def test_the_core_is_held_against_the_version_that_healed_whatever_came_after():
 
 
 def test_an_act_that_did_not_hold_is_named():
-    kept = dataclasses.replace(ACTS_HELD.regret, rolled_back_to=None)
-    failed = dataclasses.replace(WITH_ACTS, acts=dataclasses.replace(ACTS_HELD, regret=kept))
+    kept = dataclasses.replace(ACTS_HELD.bad_promotion, rolled_back_to=None)
+    failed = dataclasses.replace(WITH_ACTS, acts=dataclasses.replace(ACTS_HELD, bad_promotion=kept))
     assert failed.complaints() == ["version 3, which was forced in, was not rolled back"]
 
 

@@ -46,7 +46,7 @@ def test_the_made_up_world_is_the_same_each_time(tmp_path: Path):
 
 def test_the_further_acts_go_on_from_the_core_and_end_in_kilometres(tmp_path: Path):
     core, world = worlds.made_up(tmp_path / "core", 2_000), worlds.made_up(tmp_path / "all", 2_000, "all")
-    assert [act.month for act in world.acts] == list(world.later[3:]) == [worlds.REGRET, worlds.BROKEN]
+    assert [act.month for act in world.acts] == list(world.later[3:]) == [worlds.BAD_PROMOTION, worlds.BROKEN]
     for month in (*core.first, *core.later):
         assert (tmp_path / "core" / file_name(month)).read_bytes() == (tmp_path / "all" / file_name(month)).read_bytes()
     assert core.acts == ()

@@ -8,7 +8,7 @@ import pytest
 
 from autoops.features import feature_matrix
 from autoops.models import bundle
-from autoops.models.scoring import Cores, Scorer
+from autoops.models.scoring import Scorer, ScoringThreads
 from autoops.serving.payloads.batch import of_columns
 from autoops.serving.payloads.schemas import TripColumns
 from autoops.serving.payloads.validation_errors import InvalidTrips
@@ -27,7 +27,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
 @pytest.mark.parametrize("rows", [1, 255, 256, 257, 1000, 5000])
 def test_on_many_cores_the_answer_is_the_same_to_the_bit(scorer: Scorer, threads: int, rows: int) -> None:
     matrix = feature_matrix(columns_of(synthetic_trips(rows=rows, seed=5)), FEATURES)
-    cores = Cores(threads)
+    cores = ScoringThreads(threads)
     assert np.array_equal(cores.predict(scorer, matrix), scorer.predict(matrix))
     cores.stop()
 
@@ -41,7 +41,7 @@ def test_several_threads_of_batches_give_way_and_no_others(threads: int, nicer_b
             return np.array([os.getpriority(os.PRIO_PROCESS, threading.get_native_id())])
 
     mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    cores = Cores(threads)
+    cores = ScoringThreads(threads)
     assert cores.predict(Asked(), np.zeros((1, 1), dtype=np.float32))[0] == min(mine + nicer_by, 19)  # type: ignore[arg-type]
     cores.stop()
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
@@ -102,7 +102,7 @@ def test_a_moment_that_is_none_is_named_by_its_row() -> None:
 
 def test_many_threads_may_share_the_cores(scorer: Scorer) -> None:
     matrix = feature_matrix(columns_of(synthetic_trips(rows=600, seed=5)), FEATURES)
-    cores = Cores(2)
+    cores = ScoringThreads(2)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: cores.predict(scorer, matrix), range(24)))
     cores.stop()
@@ -119,7 +119,7 @@ def test_a_batch_is_cut_up_for_threads_without_work_and_for_no_others(scorer: Sc
             assert go_on.wait(10)
             return scorer.predict(rows)
 
-    cores = Cores(2)
+    cores = ScoringThreads(2)
     first = cores.submit(Slow(), matrix)  # type: ignore[arg-type]
     assert all(begun.acquire(timeout=120) for _ in first)
     second = cores.submit(Slow(), matrix)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoops.errors import ServiceUnavailable
-from autoops.serving.http.middleware import STOPPING, Admission, RequestLayer, path_of
+from autoops.serving.http.middleware import STOPPING, LoadShedding, RequestLayer, path_of
 from autoops.serving.metrics import Metrics
 
 POST: Scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "headers": []}
@@ -26,10 +26,10 @@ class Reader:
 
 
 def layer(app: ASGIApp, metrics: Metrics | None = None, **limits: int) -> RequestLayer:
-    return RequestLayer(app, metrics or Metrics(), Admission(**limits), ["/predict", "/defect"])
+    return RequestLayer(app, metrics or Metrics(), LoadShedding(**limits), ["/predict", "/defect"])
 
 
-async def ask(admission: RequestLayer, size: int, scope: Scope = POST) -> list[Message]:
+async def ask(load_shedding: RequestLayer, size: int, scope: Scope = POST) -> list[Message]:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -38,26 +38,26 @@ async def ask(admission: RequestLayer, size: int, scope: Scope = POST) -> list[M
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await admission(scope, receive, send)
+    await load_shedding(scope, receive, send)
     return sent
 
 
 def test_bodies_that_are_held_count_until_their_requests_end() -> None:
     async def main() -> None:
         reader = Reader()
-        admission = layer(reader, requests=10, body_bytes=250, all_bytes=100)
+        load_shedding = layer(reader, requests=10, body_bytes=250, all_bytes=100)
         for sizes, one_more in (([250], 1), ([60, 40], 1), ([60], 41)):
             reader.go_on.clear()
-            held = [asyncio.create_task(ask(admission, size)) for size in sizes]
+            held = [asyncio.create_task(ask(load_shedding, size)) for size in sizes]
             await asyncio.sleep(0)
             assert reader.held == len(sizes)
             with pytest.raises(ServiceUnavailable, match="large"):
-                await ask(admission, one_more)
+                await ask(load_shedding, one_more)
             reader.go_on.set()
             await asyncio.gather(*held)
         with pytest.raises(HTTPException, match="at most 250 bytes"):
-            await ask(admission, 251)
-        await ask(admission, 250)
+            await ask(load_shedding, 251)
+        await ask(load_shedding, 250)
 
     asyncio.run(main())
 
@@ -66,18 +66,18 @@ def test_beyond_so_many_requests_only_those_that_read_are_let_in() -> None:
     async def main() -> None:
         reader = Reader()
         metrics = Metrics()
-        admission = layer(reader, metrics, requests=2, body_bytes=10, all_bytes=100)
-        held = [asyncio.create_task(ask(admission, 1)) for _ in range(2)]
+        load_shedding = layer(reader, metrics, requests=2, body_bytes=10, all_bytes=100)
+        held = [asyncio.create_task(ask(load_shedding, 1)) for _ in range(2)]
         await asyncio.sleep(0)
-        start, _ = await ask(admission, 1)
+        start, _ = await ask(load_shedding, 1)
         assert (start["status"], dict(start["headers"])[b"retry-after"]) == (503, b"1")
-        held.append(asyncio.create_task(ask(admission, 1, POST | {"method": "GET"})))
+        held.append(asyncio.create_task(ask(load_shedding, 1, POST | {"method": "GET"})))
         await asyncio.sleep(0)
         assert reader.held == 3
         assert b"\nautoops_http_requests_in_flight 2.0\n" in metrics.text()
         reader.go_on.set()
         await asyncio.gather(*held)
-        assert await ask(admission, 1) == []
+        assert await ask(load_shedding, 1) == []
         assert b"\nautoops_http_requests_in_flight 0.0\n" in metrics.text()
 
     asyncio.run(main())
@@ -123,8 +123,8 @@ def test_answers_are_counted_and_timed_by_route_and_status() -> None:
 
 def test_what_is_no_request_is_let_in_whatever_is_in_work() -> None:
     async def main() -> None:
-        admission = layer(answering, requests=0, body_bytes=10, all_bytes=10)
-        assert [message["type"] for message in await ask(admission, 1, {"type": "lifespan", "path": ""})] == [
+        load_shedding = layer(answering, requests=0, body_bytes=10, all_bytes=10)
+        assert [message["type"] for message in await ask(load_shedding, 1, {"type": "lifespan", "path": ""})] == [
             "http.response.start",
             "http.response.body",
         ]
@@ -141,8 +141,8 @@ def test_an_answer_that_nobody_reads_keeps_nobody_out() -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await stuck.wait()
 
-        admission = layer(answers, requests=2, body_bytes=250, all_bytes=300)
-        unread = [asyncio.create_task(ask(admission, 250)) for _ in range(5)]
+        load_shedding = layer(answers, requests=2, body_bytes=250, all_bytes=300)
+        unread = [asyncio.create_task(ask(load_shedding, 250)) for _ in range(5)]
         await asyncio.sleep(0)
         stuck.set()
         assert [answer["status"] for (answer,) in await asyncio.gather(*unread)] == [200] * 5
@@ -169,7 +169,7 @@ def test_a_hot_route_is_asked_past_the_application_and_its_errors_are_answered()
     async def hot(scope: Scope, receive: Receive, send: Send) -> None:
         raise error
 
-    asked = RequestLayer(answering, Metrics(), Admission(1, 1, 1), hot={("POST", "/predict"): hot})
+    asked = RequestLayer(answering, Metrics(), LoadShedding(1, 1, 1), hot={("POST", "/predict"): hot})
     for known, status in ((ServiceUnavailable("busy"), 503), (HTTPException(413, "large"), 413)):
         error = known
         (start, _) = asyncio.run(ask(asked, 1))
@@ -188,8 +188,8 @@ def test_what_a_stop_cuts_off_is_answered_unless_its_answer_has_begun() -> None:
             await asyncio.sleep(60)
 
         for app, raised in ((Reader(), False), (begins, True)):
-            admission = Admission(requests=2, body_bytes=10, all_bytes=100)
-            request = asyncio.create_task(ask(RequestLayer(app, Metrics(), admission), 1))
+            load_shedding = LoadShedding(requests=2, body_bytes=10, all_bytes=100)
+            request = asyncio.create_task(ask(RequestLayer(app, Metrics(), load_shedding), 1))
             await asyncio.sleep(0)
             request.cancel("the time for a stop is over")
             if raised:
@@ -199,6 +199,6 @@ def test_what_a_stop_cuts_off_is_answered_unless_its_answer_has_begun() -> None:
                 start, body = await request
                 assert start["status"] == 503
                 assert STOPPING.encode() in body["body"]
-            assert (admission.in_work, admission.held_bytes) == (0, 0)
+            assert (load_shedding.in_work, load_shedding.held_bytes) == (0, 0)
 
     asyncio.run(main())

@@ -49,9 +49,9 @@ def test_a_number_is_never_given_twice(outbox: Outbox, file: Path, monkeypatch: 
     for number in range(3):
         outbox.append([row(number)])
         outbox.put([Label(5, request_id="ride")], MOMENT)
-        shipment = outbox.next(10)
-        assert shipment.end == Mark(number + 1, number + 1)
-        outbox.arrive(Receipt(shipment.end))
+        batch = outbox.next(10)
+        assert batch.end == Mark(number + 1, number + 1)
+        outbox.arrive(Receipt(batch.end))
         outbox.close()
         outbox = Outbox(file, timeout_s=1)
         assert (outbox.rows, outbox.mark) == (0, Mark(number + 1, number + 1))
@@ -63,9 +63,9 @@ def test_what_was_committed_is_there_for_who_opens_the_file_next(outbox: Outbox,
     outbox.put([Label(5, prediction_id=rows[0].id), Label(6, request_id="ride")], MOMENT)
     again = Outbox(file, timeout_s=1)
     assert again.rows == 7
-    shipment = again.next(10)
-    assert [sent for _, sent in shipment.predictions] == rows
-    assert [(at, label) for _, at, label in shipment.labels] == [
+    batch = again.next(10)
+    assert [sent for _, sent in batch.predictions] == rows
+    assert [(at, label) for _, at, label in batch.labels] == [
         (MOMENT, Label(5, prediction_id=rows[0].id)),
         (MOMENT, Label(6, request_id="ride")),
     ]
@@ -96,14 +96,14 @@ def test_what_is_held_in_memory_leaves_before_what_is_only_in_the_file(outbox: O
         outbox.append(rows[start : start + 200])
         outbox.append(rows[start : start + 1])
         outbox.put([Label(5, request_id="ride")], MOMENT)
-        shipment = outbox.next(90)
-        left += shipment.predictions
-        outbox.arrive(Receipt(shipment.end))
+        batch = outbox.next(90)
+        left += batch.predictions
+        outbox.arrive(Receipt(batch.end))
     while outbox.rows:
-        shipment = outbox.next(90)
-        left += shipment.predictions
-        assert not shipment.labels or len(left) == len(rows)
-        outbox.arrive(Receipt(shipment.end))
+        batch = outbox.next(90)
+        left += batch.predictions
+        assert not batch.labels or len(left) == len(rows)
+        outbox.arrive(Receipt(batch.end))
     assert [sent for _, sent in left] == rows
     numbers = [number for number, _ in left]
     assert numbers == sorted(set(numbers))

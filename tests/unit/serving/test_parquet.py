@@ -10,7 +10,7 @@ import pytest
 
 from autoops.errors import AutoOpsError, CorruptFile, InputError, ServiceUnavailable
 from autoops.models import bundle
-from autoops.models.scoring import Cores, Scorer
+from autoops.models.scoring import Scorer, ScoringThreads
 from autoops.serving.offline.parquet import LocalModel, Scored, score
 from autoops.serving.payloads.batch import Batch
 from autoops.serving.payloads.validation_errors import InvalidTrips
@@ -51,7 +51,7 @@ def run(source: Path, target: Path, model: Any = None, rows: int = 100) -> Score
 def test_rows_come_out_as_they_were_with_the_versions_predictions(tmp_path: Path, scorer: Scorer) -> None:
     trips = synthetic_trips(rows=1050, seed=4)
     trips.to_parquet(tmp_path / "in.parquet")
-    done = run(tmp_path / "in.parquet", tmp_path / "out.parquet", LocalModel(scorer, 7, Cores(2)), rows=256)
+    done = run(tmp_path / "in.parquet", tmp_path / "out.parquet", LocalModel(scorer, 7, ScoringThreads(2)), rows=256)
     assert done == Scored(1050, (7,))
     out = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(out[list(trips.columns)], trips)

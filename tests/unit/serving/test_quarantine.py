@@ -6,7 +6,7 @@ import pytest
 
 from autoops.errors import BundleError, RegistryUnavailable
 from autoops.models.registry import ModelVersion
-from autoops.serving.model.blocked import INTERRUPTED, LONGEST, RETRY, Failure, Quarantine
+from autoops.serving.model.blocked import INTERRUPTED, LONGEST, RETRY, BlockedVersions, Failure
 from tests.fakes import HeldClock
 
 BROKEN, FULL_DISK, BROKEN_OFF = BundleError("broken"), OSError(28, "No space left"), RegistryUnavailable("broken off")
@@ -18,8 +18,8 @@ def clock() -> HeldClock:
 
 
 @pytest.fixture
-def quarantine(clock: HeldClock) -> Quarantine:
-    return Quarantine(clock)
+def quarantine(clock: HeldClock) -> BlockedVersions:
+    return BlockedVersions(clock)
 
 
 def version(number: int, digest: str = "abc") -> ModelVersion:
@@ -31,7 +31,7 @@ def failure(number: int, clock: HeldClock) -> Failure:
 
 
 def test_a_broken_version_is_held_with_its_digest_until_it_is_released(
-    quarantine: Quarantine, clock: HeldClock
+    quarantine: BlockedVersions, clock: HeldClock
 ) -> None:
     quarantine.add(version(1), failure(1, clock), BROKEN)
     clock.advance(days=365)
@@ -45,7 +45,7 @@ def test_a_broken_version_is_held_with_its_digest_until_it_is_released(
 
 @pytest.mark.parametrize(("error", "first"), [(FULL_DISK, RETRY), (BROKEN_OFF, INTERRUPTED)])
 def test_what_may_pass_is_held_twice_as_long_each_time_up_to_a_bound(
-    quarantine: Quarantine, clock: HeldClock, error: Exception, first: timedelta
+    quarantine: BlockedVersions, clock: HeldClock, error: Exception, first: timedelta
 ) -> None:
     pause = first
     for _ in range(12):
@@ -63,7 +63,7 @@ def test_what_may_pass_is_held_twice_as_long_each_time_up_to_a_bound(
     assert quarantine.broken == []
 
 
-def test_of_many_the_oldest_is_forgotten(quarantine: Quarantine, clock: HeldClock) -> None:
+def test_of_many_the_oldest_is_forgotten(quarantine: BlockedVersions, clock: HeldClock) -> None:
     for number in (*range(1, 21), 1, 21):
         quarantine.add(version(number), failure(number, clock), BROKEN)
     assert [broken.version for broken in quarantine.broken] == [*range(3, 21), 1, 21]

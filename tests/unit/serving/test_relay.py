@@ -8,8 +8,8 @@ import pytest
 
 from autoops.errors import StorageUnavailable
 from autoops.serving.log import forwarder as module
-from autoops.serving.log.forwarder import Relay
-from autoops.serving.log.inbox import Arrivals, Receipt, Shipment
+from autoops.serving.log.forwarder import Forwarder
+from autoops.serving.log.inbox import Inbox, OutboxBatch, Receipt
 from autoops.serving.log.outbox import HeldOutbox, Outbox, OutboxFolder
 from autoops.storage.predictions import Label, LoggedPrediction
 from tests.eventually import eventually
@@ -18,7 +18,7 @@ from tests.unit.serving.test_prediction_log import MOMENT, row
 FOR_EVER_S = 3600
 
 
-class Database(Arrivals):
+class Database(Inbox):
     """Takes what it is sent; fails with `failure`, and does not answer while `gate` is closed."""
 
     def __init__(self) -> None:
@@ -30,14 +30,14 @@ class Database(Arrivals):
         self.labels: list[Label] = []
         self.retired: list[str] = []
 
-    def take(self, outbox_id: str, shipment: Shipment) -> Receipt:
+    def take(self, outbox_id: str, batch: OutboxBatch) -> Receipt:
         self.asked += 1
         assert self.gate.wait(30)
         if self.failure is not None:
             raise self.failure
-        self.rows += [logged for _, logged in shipment.predictions]
-        self.labels += [label for _, _, label in shipment.labels]
-        return Receipt(shipment.end)
+        self.rows += [logged for _, logged in batch.predictions]
+        self.labels += [label for _, _, label in batch.labels]
+        return Receipt(batch.end)
 
     def retire(self, outbox_id: str) -> None:
         self.retired.append(outbox_id)
@@ -64,38 +64,40 @@ def outbox(mine: HeldOutbox) -> Outbox:
 
 
 @pytest.fixture
-def relay(outbox: Outbox, folder: OutboxFolder, database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+def forwarder(
+    outbox: Outbox, folder: OutboxFolder, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Forwarder]:
     monkeypatch.setattr(module, "_RETRY_S", 0.01)
-    relay = Relay(outbox, folder, database)
-    yield relay
+    forwarder = Forwarder(outbox, folder, database)
+    yield forwarder
     database.gate.set()
-    relay.stop()
+    forwarder.stop()
 
 
 def test_who_waits_goes_on_once_all_rows_have_arrived(
-    relay: Relay, outbox: Outbox, database: Database, mine: HeldOutbox, monkeypatch: pytest.MonkeyPatch
+    forwarder: Forwarder, outbox: Outbox, database: Database, mine: HeldOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS", 3)
-    relay.start()
+    forwarder.start()
     for first in (0, 3):
         rows = [row(number) for number in range(first, first + 2)]
         outbox.append(rows)
         outbox.put([Label(first, request_id="ride")], MOMENT)
-        assert relay.deliver(FOR_EVER_S)
+        assert forwarder.deliver(FOR_EVER_S)
         assert (outbox.rows, database.rows[-2:]) == (0, rows)
     assert [label.trip_duration_minutes for label in database.labels] == [0, 3]
     eventually(lambda: Outbox(mine.file, timeout_s=1).rows == 0)
 
 
 def test_nobody_waits_for_more_than_arrives_at_once(
-    relay: Relay, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+    forwarder: Forwarder, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS", 2)
     database.gate.clear()
-    relay.start()
+    forwarder.start()
     outbox.append([row(number) for number in range(3)])
-    assert not relay.deliver(FOR_EVER_S)
-    assert not relay.away
+    assert not forwarder.deliver(FOR_EVER_S)
+    assert not forwarder.away
     database.gate.set()
     eventually(lambda: not outbox.rows)
     assert len(database.rows) == 3
@@ -103,76 +105,80 @@ def test_nobody_waits_for_more_than_arrives_at_once(
 
 @pytest.mark.parametrize("failure", [StorageUnavailable("gone"), ValueError("whatever")])
 def test_rows_stay_while_the_database_fails_and_go_on_when_it_is_back(
-    relay: Relay, outbox: Outbox, database: Database, failure: Exception
+    forwarder: Forwarder, outbox: Outbox, database: Database, failure: Exception
 ) -> None:
     database.failure = failure
-    relay.start()
+    forwarder.start()
     rows = [row(number) for number in range(2)]
     outbox.append(rows[:1])
-    assert not relay.deliver(FOR_EVER_S)
-    assert relay.away
+    assert not forwarder.deliver(FOR_EVER_S)
+    assert forwarder.away
     outbox.append(rows[1:])
-    assert not relay.deliver(FOR_EVER_S), "at once: it is known to be away"
+    assert not forwarder.deliver(FOR_EVER_S), "at once: it is known to be away"
     assert outbox.rows == 2
     asked = database.asked
     eventually(lambda: database.asked > asked + 2)
     database.failure = None
-    eventually(lambda: not relay.away)
+    eventually(lambda: not forwarder.away)
     assert (outbox.rows, database.rows) == (0, rows)
     outbox.append([row(2)])
-    assert relay.deliver(FOR_EVER_S)
+    assert forwarder.deliver(FOR_EVER_S)
 
 
 def test_that_the_database_is_away_or_back_is_logged_once(
-    relay: Relay, outbox: Outbox, database: Database, caplog: pytest.LogCaptureFixture
+    forwarder: Forwarder, outbox: Outbox, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     database.failure = StorageUnavailable("gone")
-    relay.start()
+    forwarder.start()
     outbox.append([row(1)])
     eventually(lambda: database.asked > 3)
     database.failure = None
-    eventually(lambda: not relay.away)
-    assert relay.stop()
+    eventually(lambda: not forwarder.away)
+    assert forwarder.stop()
     away, back = (record.message for record in caplog.records)
     assert away == "rows wait in the outbox: gone"
     assert back.startswith("the database is back")
 
 
-def test_a_database_that_does_not_answer_counts_as_away(relay: Relay, outbox: Outbox, database: Database) -> None:
+def test_a_database_that_does_not_answer_counts_as_away(
+    forwarder: Forwarder, outbox: Outbox, database: Database
+) -> None:
     database.gate.clear()
-    relay.start()
+    forwarder.start()
     outbox.append([row(1)])
-    assert not relay.deliver(patience_s=0.01)
-    assert relay.away
+    assert not forwarder.deliver(patience_s=0.01)
+    assert forwarder.away
     database.gate.set()
-    eventually(lambda: not relay.away)
+    eventually(lambda: not forwarder.away)
     assert (outbox.rows, len(database.rows)) == (0, 1)
 
 
 def test_a_stop_moves_all_that_waits(
-    relay: Relay, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
+    forwarder: Forwarder, outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS", 2)
     outbox.append([row(number) for number in range(7)])
-    relay.start()
-    assert relay.stop()
+    forwarder.start()
+    assert forwarder.stop()
     assert (outbox.rows, len(database.rows)) == (0, 7)
 
 
-def test_a_stop_leaves_what_the_database_does_not_take(relay: Relay, outbox: Outbox, database: Database) -> None:
+def test_a_stop_leaves_what_the_database_does_not_take(
+    forwarder: Forwarder, outbox: Outbox, database: Database
+) -> None:
     database.failure = StorageUnavailable("gone")
     outbox.append([row(1)])
-    relay.start()
-    assert relay.stop()
+    forwarder.start()
+    assert forwarder.stop()
     assert outbox.rows == 1
 
 
-def test_a_stop_waits_no_longer_than_it_is_told(relay: Relay, outbox: Outbox, database: Database) -> None:
+def test_a_stop_waits_no_longer_than_it_is_told(forwarder: Forwarder, outbox: Outbox, database: Database) -> None:
     database.gate.clear()
     outbox.append([row(1)])
-    relay.start()
+    forwarder.start()
     eventually(lambda: database.asked)
-    assert not relay.stop(timeout_s=0.01)
+    assert not forwarder.stop(timeout_s=0.01)
 
 
 @pytest.fixture
@@ -187,7 +193,7 @@ def abandoned(mine: HeldOutbox, folder: OutboxFolder) -> list[str]:
 
 
 def test_what_processes_left_that_are_gone_arrives_and_their_files_go(
-    relay: Relay,
+    forwarder: Forwarder,
     outbox: Outbox,
     database: Database,
     mine: HeldOutbox,
@@ -195,7 +201,7 @@ def test_what_processes_left_that_are_gone_arrives_and_their_files_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "ROWS", 2)
-    relay.start()
+    forwarder.start()
     eventually(lambda: len(database.retired) == 2)
     assert sorted(database.retired) == abandoned
     assert sorted(logged.prediction for logged in database.rows) == sorted(
@@ -206,15 +212,19 @@ def test_what_processes_left_that_are_gone_arrives_and_their_files_go(
 
 
 def test_a_stop_leaves_to_others_what_was_not_emptied(
-    relay: Relay, database: Database, abandoned: list[str], folder: OutboxFolder, monkeypatch: pytest.MonkeyPatch
+    forwarder: Forwarder,
+    database: Database,
+    abandoned: list[str],
+    folder: OutboxFolder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "ROWS", 2)
     database.gate.clear()
-    relay.start()
+    forwarder.start()
     eventually(lambda: database.asked)
-    assert not relay.stop(timeout_s=0)
+    assert not forwarder.stop(timeout_s=0)
     database.gate.set()
-    assert relay.stop()
+    assert forwarder.stop()
     assert database.retired == []
     left = list(folder.abandoned())
     assert sorted(held.outbox.id for held in left) == abandoned
@@ -223,22 +233,22 @@ def test_a_stop_leaves_to_others_what_was_not_emptied(
 
 
 def test_what_was_left_is_not_forgotten_while_nothing_of_ones_own_waits(
-    relay: Relay, database: Database, abandoned: list[str], folder: OutboxFolder
+    forwarder: Forwarder, database: Database, abandoned: list[str], folder: OutboxFolder
 ) -> None:
     database.failure = StorageUnavailable("gone")
-    relay.start()
-    eventually(lambda: relay.away)
+    forwarder.start()
+    eventually(lambda: forwarder.away)
     database.failure = None
     eventually(lambda: sorted(database.retired) == abandoned)
-    eventually(lambda: not relay.away)
+    eventually(lambda: not forwarder.away)
 
 
 def test_an_outbox_that_cannot_be_emptied_is_left_to_others(
-    relay: Relay, database: Database, abandoned: list[str], folder: OutboxFolder
+    forwarder: Forwarder, database: Database, abandoned: list[str], folder: OutboxFolder
 ) -> None:
     database.failure = StorageUnavailable("gone")
-    relay.start()
-    eventually(lambda: relay.away)
+    forwarder.start()
+    eventually(lambda: forwarder.away)
     taken: list[HeldOutbox] = []
     eventually(lambda: taken.extend(folder.abandoned()) or len(taken) == 2)
     for held in taken:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from autoops.serving.http.middleware import Admission, RequestLayer
-from autoops.serving.http.request_ids import HEADER, Identified
+from autoops.serving.http.middleware import LoadShedding, RequestLayer
+from autoops.serving.http.request_ids import HEADER, WithRequestId
 from autoops.serving.metrics import Metrics
 
 REQUEST: Scope = {"type": "http", "method": "POST", "path": "/a b", "raw_path": b"/a%20b", "headers": []}
@@ -27,7 +27,7 @@ async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def layer(app: ASGIApp) -> ASGIApp:
-    return RequestLayer(app, Metrics(), Admission(1, 1, 1), log_requests=True)
+    return RequestLayer(app, Metrics(), LoadShedding(1, 1, 1), log_requests=True)
 
 
 def ask(app: ASGIApp, scope: Scope) -> list[Message]:
@@ -54,7 +54,7 @@ def answered_id(given: bytes | None, kind: Callable[[ASGIApp], ASGIApp] = layer)
 @pytest.mark.parametrize("given", [b"a", b"ride/7:retry=1", b"!~", b"x" * 128])
 def test_the_clients_id_stands_in_the_answer(given: bytes) -> None:
     assert answered_id(given) == given
-    assert answered_id(given, Identified) == given
+    assert answered_id(given, WithRequestId) == given
 
 
 @pytest.mark.parametrize("given", [None, b"", b"a b", b"x" * 129, b"\xc3\xbc", b"a\x7f", b"a\n"])

@@ -6,7 +6,7 @@ import threading
 import time
 
 from autoops.errors import StorageUnavailable
-from autoops.serving.shutdown import DRAIN_S, LAST_ACTION_S, SEND_ON_S, sign_off, stops_within_s
+from autoops.serving.shutdown import DRAIN_S, LAST_ACTION_S, SEND_ON_S, deregister, stops_within_s
 from autoops.settings import Settings
 
 PATIENT_S = 60
@@ -19,7 +19,7 @@ def test_what_is_said_at_the_end_is_done_before_it_ends() -> None:
         time.sleep(0.05)
         done.append(True)
 
-    sign_off(takes_a_while, PATIENT_S)
+    deregister(takes_a_while, PATIENT_S)
     assert done == [True]
 
 
@@ -27,7 +27,7 @@ def test_a_database_that_is_away_at_the_end_is_nothing_to_speak_of() -> None:
     def refused() -> None:
         raise StorageUnavailable("gone")
 
-    sign_off(refused, PATIENT_S)
+    deregister(refused, PATIENT_S)
 
 
 def test_a_database_that_does_not_answer_at_the_end_is_left() -> None:
@@ -36,7 +36,7 @@ def test_a_database_that_does_not_answer_at_the_end_is_left() -> None:
     def waits() -> None:
         answers.wait(PATIENT_S)
 
-    sign_off(waits, 0.01)
+    deregister(waits, 0.01)
     answers.set()
 
 

@@ -98,7 +98,7 @@ def test_an_action_that_is_done_alone_has_its_own_result() -> None:
 
     async def body(writer: Writer) -> None:
         first = await occupy(writer, database)
-        alone = [asyncio.create_task(writer.do_alone(lambda: {3: database.store([3])}, 2)) for _ in range(2)]
+        alone = [asyncio.create_task(writer.run_exclusively(lambda: {3: database.store([3])}, 2)) for _ in range(2)]
         await asyncio.sleep(0)
         assert writer.queued == 5
         database.gate.set()
@@ -152,7 +152,7 @@ def test_nobody_waits_for_ever_and_what_had_not_begun_is_not_done_later() -> Non
     async def body(writer: Writer) -> None:
         begun = await occupy(writer, database)
         waiting = asyncio.create_task(writer.do(database.store, [1]))
-        alone = asyncio.create_task(writer.do_alone(lambda: database.store([2]), 1))
+        alone = asyncio.create_task(writer.run_exclusively(lambda: database.store([2]), 1))
         with pytest.raises(ServiceUnavailable, match="may be stored or not"):
             await begun
         for task in (waiting, alone):

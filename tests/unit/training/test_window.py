@@ -67,12 +67,12 @@ def test_all_trips_are_used_where_the_alleged_change_was_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "holds_from",
+    "evidence_start",
     [CHANGES_AT + timedelta(days=13), datetime(2030, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC)],
     ids=["too few since", "none since", "all since"],
 )
-def test_there_is_no_choice_without_enough_on_both_sides(holds_from: datetime) -> None:
-    chosen = window.choose(two_worlds(), MODEL, TRAINING, holds_from)
+def test_there_is_no_choice_without_enough_on_both_sides(evidence_start: datetime) -> None:
+    chosen = window.choose(two_worlds(), MODEL, TRAINING, evidence_start)
     assert (chosen.choice, chosen.errors) == (window.ALL, {})
 
 

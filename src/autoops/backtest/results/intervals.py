@@ -34,9 +34,9 @@ class Interval:
         return asdict(self)
 
 
-def averaged(walks: Sequence[Days]) -> Days:
+def averaged(simulations: Sequence[Days]) -> Days:
     """Of several walks over the same trips: the error to expect of one of them."""
-    return Days(walks[0].rows, np.mean([walk.minutes for walk in walks], axis=0))
+    return Days(simulations[0].rows, np.mean([simulated.minutes for simulated in simulations], axis=0))
 
 
 def difference(policy: Days, other: Days, gate: Gate) -> Interval:

@@ -6,16 +6,16 @@ from typing import Any
 from autoops.backtest.policies import BLIND, FROZEN
 from autoops.backtest.results.intervals import days_of
 from autoops.backtest.results.summary import begun_in, retrainings_of
-from autoops.backtest.simulation import Order, Walked
+from autoops.backtest.simulation import Order, Simulated
 
 Table = tuple[str, list[str], list[list[str]]]
 """Title, columns, rows."""
 
 
-def told(order: Order, walked: Walked) -> str:
-    done = retrainings_of(walked)
-    promoted = sum(one["promoted"] for one in begun_in(walked))
-    mae = days_of(walked["months"]).mae
+def told(order: Order, simulated: Simulated) -> str:
+    done = retrainings_of(simulated)
+    promoted = sum(one["promoted"] for one in begun_in(simulated))
+    mae = days_of(simulated["months"]).mae
     return f"{order.name}: MAE {mae:.3f} min, {len(done)} retrained, {promoted} promoted"
 
 

@@ -34,11 +34,11 @@ def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
     )
 
 
-def used_up(quality: Quality, window: Window) -> dict[str, Any]:
+def consumed(quality: Quality, window: Window) -> dict[str, Any]:
     """What the check's record keeps where there are findings: these, and the rows that they hold for."""
     if not quality.findings:
         return {}
-    before, after = window.ends, window.ends_if_broken or window.ends_if_judged
+    before, after = window.cursor, window.cursor_if_broken or window.next_cursor
     return {
         "findings": [finding.to_json() for finding in quality.findings],
         "broken": {

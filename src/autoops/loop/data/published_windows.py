@@ -16,8 +16,8 @@ from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.data.scored_months import predicted
 from autoops.loop.data.sub_windows import Attempt, Span, moment_of, unjudged
-from autoops.loop.data.validation import Quarantine
-from autoops.loop.data.windows import Ends, Window, ends_of
+from autoops.loop.data.validation import MonthQuarantine
+from autoops.loop.data.windows import Cursor, Window, cursor_of
 from autoops.loop.decide import policy
 from autoops.loop.records.checks import ACTOR, BROKEN, JUDGED, Check
 from autoops.loop.records.ledger import PAGE
@@ -31,38 +31,40 @@ logger = logging.getLogger(__name__)
 NO_MONTH = "no new month"
 
 
-def published_windows(context: Context, champion: ModelVersion, seen_until: datetime, size: int) -> Iterator[Window]:
+def published_windows(context: Context, champion: ModelVersion, watermark: datetime, size: int) -> Iterator[Window]:
     """The windows of `size` trips that no check of this version has judged, in order of time; an empty one where
-    there are none. `seen_until` is the event time of the newest trip that the version knows from its training.
+    there are none. `watermark` is the event time of the newest trip that the version knows from its training.
 
     What a version was judged on in an earlier reign stays judged: whoever rolls back to it knows that already.
     """
-    ends = ends_of(context, champion)
-    windows = _windows(context, champion, seen_until, size, ends)
-    yield next(windows, Window(NO_MONTH, [], [], ends, ends))
+    cursor = cursor_of(context, champion)
+    windows = _windows(context, champion, watermark, size, cursor)
+    yield next(windows, Window(NO_MONTH, [], [], cursor, cursor))
     yield from windows
 
 
-def _windows(context: Context, champion: ModelVersion, seen_until: datetime, size: int, ends: Ends) -> Iterator[Window]:
+def _windows(
+    context: Context, champion: ModelVersion, watermark: datetime, size: int, cursor: Cursor
+) -> Iterator[Window]:
     checks = context.checks.latest(champion.number, limit=None)
     judge = validation.Judge(context)
     for month in context.source.published():
-        if month < Month.of(seen_until):
+        if month < Month.of(watermark):
             continue
         quarantine = judge.ingest(month, ACTOR)
         if quarantine:
-            _note(context, champion, quarantine, checks, ends)
+            _note(context, champion, quarantine, checks, cursor)
             continue
         trips = context.store.load([month])
-        spans = unjudged(columns_of(trips)["pickup_at"], seen_until, _attempts(checks, month), size)
+        spans = unjudged(columns_of(trips)["pickup_at"], watermark, _attempts(checks, month), size)
         chosen = [_chosen(trips, span, size) for span in spans]
         rows = _rows_at(set(chain.from_iterable(chosen)), context, champion, month, trips) if spans else {}
         for span, positions in zip(spans, chosen, strict=True):
-            yield _window(month, span, [rows[position] for position in positions], ends)
+            yield _window(month, span, [rows[position] for position in positions], cursor)
 
 
 def _note(
-    context: Context, champion: ModelVersion, quarantine: Quarantine, checks: Sequence[Check], ends: Ends
+    context: Context, champion: ModelVersion, quarantine: MonthQuarantine, checks: Sequence[Check], cursor: Cursor
 ) -> None:
     """Once for each content of the month and each version; no alarm, because the model is not what is wrong, but a
     page, before the record that keeps it from being written again: what follows in this check may fail."""
@@ -80,8 +82,8 @@ def _note(
         reason=reason,
         event_from=month.starts_at,
         event_until=month.ends_at,
-        last_prediction_id=ends.prediction_id,
-        last_label_id=ends.label_id,
+        last_prediction_id=cursor.prediction_id,
+        last_label_id=cursor.label_id,
         report={"source": str(month), "content": content, "findings": list(quarantine.findings)},
     )
 
@@ -114,5 +116,5 @@ def _rows_at(
     return {position: row for position, row in rows if position in positions}
 
 
-def _window(month: Month, span: Span, rows: Sequence[LabelledPrediction], ends: Ends) -> Window:
-    return Window(str(month), [row.logged for row in rows], rows, ends, ends, span)
+def _window(month: Month, span: Span, rows: Sequence[LabelledPrediction], cursor: Cursor) -> Window:
+    return Window(str(month), [row.logged for row in rows], rows, cursor, cursor, span)

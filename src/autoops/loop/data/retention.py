@@ -13,7 +13,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from autoops.loop.context import Context
-from autoops.loop.data.windows import ends_of, promoted_at
+from autoops.loop.data.windows import cursor_of, promoted_at
 from autoops.models.registry import CHAMPION
 from autoops.storage import database, tables
 from autoops.storage.database import storage_errors
@@ -99,12 +99,12 @@ def _needed(context: Context) -> Needed:
     champion = context.registry.by_alias(CHAMPION)
     if champion is None or context.settings.drift.source != "log":
         return lambda rows: set()
-    ends, scope = ends_of(context, champion), Scope(champion.number, LIVE, promoted_at(champion))
+    cursor, scope = cursor_of(context, champion), Scope(champion.number, LIVE, promoted_at(champion))
 
     def needed(rows: list[LoggedPrediction]) -> set[str]:
         own = [row for row in rows if scope.contains(row)]
-        unused = {row.id for row in own if row.id > (ends.prediction_id or "")}
-        return unused | context.log.labelled_after([row for row in own if row.id not in unused], ends.label_id or 0)
+        unused = {row.id for row in own if row.id > (cursor.prediction_id or "")}
+        return unused | context.log.labelled_after([row for row in own if row.id not in unused], cursor.label_id or 0)
 
     return needed
 

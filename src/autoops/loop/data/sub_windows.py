@@ -17,7 +17,7 @@ MOST = 3
 LEAST = timedelta(days=WEEK_DAYS)
 """The longest span that thresholds are calibrated for: a shorter window varies more than these allow."""
 
-Moments = npt.NDArray[np.datetime64]
+Timestamps = npt.NDArray[np.datetime64]
 """Event times in UTC, in order, to the microsecond."""
 
 
@@ -38,20 +38,20 @@ class Attempt:
     judged: bool
 
 
-def unjudged(moments: Moments, seen_until: datetime, attempts: Sequence[Attempt], size: int) -> list[Span]:
+def unjudged(moments: Timestamps, watermark: datetime, attempts: Sequence[Attempt], size: int) -> list[Span]:
     """The windows of a month's trips that have not been judged yet, in order.
 
-    Only trips after `seen_until`, the newest that the version knows from its training, and after the last judged
+    Only trips after `watermark`, the newest that the version knows from its training, and after the last judged
     window of the month count: so no trip counts twice, and what a republished month has more is a window of its own.
     What was too little is looked at again when it has changed.
     """
-    judged_until = max((attempt.span.end for attempt in attempts if attempt.judged), default=seen_until)
-    rest = moments[(moments > moment_of(seen_until)) & (moments >= moment_of(judged_until))]
+    judged_until = max((attempt.span.end for attempt in attempts if attempt.judged), default=watermark)
+    rest = moments[(moments > moment_of(watermark)) & (moments >= moment_of(judged_until))]
     tried = {attempt.span for attempt in attempts}
     return [span for span in split(rest, size) if span not in tried]
 
 
-def split(moments: Moments, size: int) -> list[Span]:
+def split(moments: Timestamps, size: int) -> list[Span]:
     """Equal parts of the time that the trips cover: as many as MOST while each is LEAST long and holds `size` trips,
     otherwise fewer; at last all of it as one, however short or small."""
     if not len(moments):
@@ -64,13 +64,13 @@ def split(moments: Moments, size: int) -> list[Span]:
     return _equal(moments, 1)
 
 
-def _equal(moments: Moments, count: int) -> list[Span]:
+def _equal(moments: Timestamps, count: int) -> list[Span]:
     ticks = moments.astype("datetime64[us]").astype(np.int64)
     first, stop = ticks[0], ticks[-1] + 1
     edges = first + (stop - first) * np.arange(count + 1) // count
     rows = np.diff(np.searchsorted(ticks, edges))
-    ends = [_aware(edge) for edge in edges]
-    return [Span(ends[part], ends[part + 1], int(rows[part])) for part in range(count)]
+    bounds = [_aware(edge) for edge in edges]
+    return [Span(bounds[part], bounds[part + 1], int(rows[part])) for part in range(count)]
 
 
 def _aware(tick: np.int64) -> datetime:

@@ -47,7 +47,7 @@ def traffic_at(context: Context, moment: datetime) -> datetime | None:
 
 def began_at(context: Context, incident: Incident) -> datetime | None:
     """Return when an incident began: as long before it was opened as its evidence is long."""
-    begin, end = incident.holds_from, incident.evidence_until
+    begin, end = incident.evidence_start, incident.evidence_end
     opened = traffic_at(context, incident.opened_at)
     if begin is None or end is None or opened is None:
         return begin

@@ -29,7 +29,7 @@ Contents = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Quarantine:
+class MonthQuarantine:
     """Why a month is not used."""
 
     month: Month
@@ -52,9 +52,9 @@ class Judge:
         self._context = context
         self._stored = {ingested.month: ingested for ingested in context.store.months()}
         self._contents = {kind: set(_contents(context, kind)) for kind in (QUARANTINED, RELEASED, INGESTED)}
-        self._found: dict[Month, Quarantine | None] = {}
+        self._found: dict[Month, MonthQuarantine | None] = {}
 
-    def ingest(self, month: Month, actor: str = ACTOR) -> Quarantine | None:
+    def ingest(self, month: Month, actor: str = ACTOR) -> MonthQuarantine | None:
         """Fetch and clean the month, and those before it that a comparison needs; return why it is quarantined.
 
         A published month that cannot be read (a folder, a broken file), that holds no trips, or of which nothing is
@@ -71,7 +71,7 @@ class Judge:
             logger.warning("%s stays as it was ingested: %s", month, error)
         return self.quarantine_of(month, actor)
 
-    def quarantine_of(self, month: Month, actor: str = ACTOR, incident_id: int | None = None) -> Quarantine | None:
+    def quarantine_of(self, month: Month, actor: str = ACTOR, incident_id: int | None = None) -> MonthQuarantine | None:
         """Return why an ingested month is not used, None if it may be used, and record it the first time.
 
         Raises:
@@ -109,7 +109,7 @@ class Judge:
                 good = [*good[1 - MOST_HISTORY :], self._stored[month].profile]
         return good
 
-    def _judged(self, ingested: IngestedMonth, history: Sequence[Profile]) -> Quarantine | None:
+    def _judged(self, ingested: IngestedMonth, history: Sequence[Profile]) -> MonthQuarantine | None:
         month = ingested.month
         if (str(month), ingested.content) in self._contents[RELEASED]:
             return None
@@ -118,18 +118,18 @@ class Judge:
             self._found[month] = _quarantine(month, ingested.content, found) if found.findings else None
         return self._found[month]
 
-    def _unreadable(self, month: Month, error: DataError, actor: str) -> Quarantine:
+    def _unreadable(self, month: Month, error: DataError, actor: str) -> MonthQuarantine:
         """Known by what the source says of the file, or by the error where it says nothing."""
         try:
-            stamp = json.dumps(asdict(self._context.source.stamp(month)), sort_keys=True)
+            metadata = json.dumps(asdict(self._context.source.metadata(month)), sort_keys=True)
         except (DataError, SourceUnavailable):
-            stamp = str(error)
-        content = hashlib.sha256(stamp.encode()).hexdigest()[:16]
+            metadata = str(error)
+        content = hashlib.sha256(metadata.encode()).hexdigest()[:16]
         found = _quarantine(month, content, Quality((quality.unreadable(error),), LEAST_HISTORY))
         self._record(found, actor, None, ingested=False)
         return found
 
-    def _record(self, found: Quarantine, actor: str, incident_id: int | None, ingested: bool = True) -> None:
+    def _record(self, found: MonthQuarantine, actor: str, incident_id: int | None, ingested: bool = True) -> None:
         if self._is_new(QUARANTINED, found.month, found.content):
             reason, evidence = f"{found.month}: {found.reason}", found.to_json() | {"ingested": ingested}
             self._context.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=evidence)
@@ -183,7 +183,7 @@ def usable_months(context: Context) -> list[Month]:
 def validate(context: Context, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Raises BrokenData, naming the findings, where months of the plan are quarantined."""
     shares = {}
-    broken: list[Quarantine] = []
+    broken: list[MonthQuarantine] = []
     judge = Judge(context)
     for month in parse_months(plan["months"]):
         found = judge.quarantine_of(month, plan["actor"], plan["incident_id"])
@@ -206,8 +206,8 @@ def release(context: Context, month: Month, reason: str, actor: str) -> None:
     context.ledger.record(RELEASED, f"{month}: {reason}", actor=actor, evidence=found.to_json())
 
 
-def _quarantine(month: Month, content: str, found: Quality) -> Quarantine:
-    return Quarantine(month, content, found.reason, [finding.to_json() for finding in found.findings])
+def _quarantine(month: Month, content: str, found: Quality) -> MonthQuarantine:
+    return MonthQuarantine(month, content, found.reason, [finding.to_json() for finding in found.findings])
 
 
 def _contents(context: Context, kind: str) -> Contents:

@@ -23,7 +23,7 @@ STRAGGLERS = timedelta(days=1)
 """A label may be stored before its prediction, which waits in another outbox; after so long it is passed over."""
 
 
-class Ends(NamedTuple):
+class Cursor(NamedTuple):
     """The last live prediction and label of a version's reign that have counted in a window."""
 
     prediction_id: str | None = None
@@ -33,17 +33,17 @@ class Ends(NamedTuple):
 @dataclass(frozen=True)
 class Window:
     """Rows that have counted in no window before. `labelled` are within the contract of training, `outside` those that
-    came with them and are not. `ends` are those of live traffic as they stand, `ends_if_judged` as they will, or
-    `ends_if_broken`; a window of a published month has its `span`, and leaves live traffic alone."""
+    came with them and are not. `cursor` are those of live traffic as they stand, `next_cursor` as they will, or
+    `cursor_if_broken`; a window of a published month has its `span`, and leaves live traffic alone."""
 
     source: str
     logged: Sequence[LoggedPrediction]
     labelled: Sequence[LabelledPrediction]
-    ends: Ends
-    ends_if_judged: Ends
+    cursor: Cursor
+    next_cursor: Cursor
     span: Span | None = None
     outside: Sequence[LabelledPrediction] = ()
-    ends_if_broken: Ends | None = None
+    cursor_if_broken: Cursor | None = None
 
     @property
     def with_any_label(self) -> Sequence[LabelledPrediction]:
@@ -83,10 +83,10 @@ def promoted_at(version: ModelVersion) -> datetime | None:
     return datetime.fromisoformat(moment) if moment else None
 
 
-def ends_of(context: Context, champion: ModelVersion) -> Ends:
+def cursor_of(context: Context, champion: ModelVersion) -> Cursor:
     """How far the champion's live traffic has been used up."""
     checks = context.checks.latest(champion.number, since=promoted_at(champion))
-    return Ends(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Ends()
+    return Cursor(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Cursor()
 
 
 def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
@@ -106,20 +106,20 @@ def labelled_frame_of(rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
 
 def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     """The last `size` of each; of labels those within the contract. Fewer are left for a later window to count."""
-    ends = _begin(context, champion)
+    cursor = _begin(context, champion)
     scope = Scope(champion.number, LIVE, promoted_at(champion))
-    logged = context.log.latest(scope, size, ends.prediction_id)
-    found = context.log.latest_labelled(scope, 2 * size, ends.label_id)
+    logged = context.log.latest(scope, size, cursor.prediction_id)
+    found = context.log.latest_labelled(scope, 2 * size, cursor.label_id)
     if len(found) < size:
-        ends = ends._replace(label_id=_passed_over(context, ends.label_id, found))
+        cursor = cursor._replace(label_id=_passed_over(context, cursor.label_id, found))
     labelled, outside = _by_contract(found, size)
-    newest = max((row.label_id for row in (*labelled, *outside)), default=ends.label_id)
-    prediction_id = max(row.id for row in logged) if len(logged) >= size else ends.prediction_id
+    newest = max((row.label_id for row in (*labelled, *outside)), default=cursor.label_id)
+    prediction_id = max(row.id for row in logged) if len(logged) >= size else cursor.prediction_id
     if_judged, if_broken = (
-        Ends(prediction_id, newest if rows >= size else ends.label_id)
+        Cursor(prediction_id, newest if rows >= size else cursor.label_id)
         for rows in (len(labelled), len(labelled) + len(outside))
     )
-    return Window(LIVE, logged, labelled, ends, if_judged, outside=outside, ends_if_broken=if_broken)
+    return Window(LIVE, logged, labelled, cursor, if_judged, outside=outside, cursor_if_broken=if_broken)
 
 
 def _by_contract(
@@ -134,12 +134,12 @@ def _by_contract(
     return [rows[position] for position in kept.tolist()], outside
 
 
-def _begin(context: Context, champion: ModelVersion) -> Ends:
+def _begin(context: Context, champion: ModelVersion) -> Cursor:
     """Where the last check ended; the first of a reign begins with what came since the promotion."""
-    ends, since = ends_of(context, champion), promoted_at(champion)
-    if ends.label_id is None and since is not None:
-        return ends._replace(label_id=context.log.label_before(since))
-    return ends
+    cursor, since = cursor_of(context, champion), promoted_at(champion)
+    if cursor.label_id is None and since is not None:
+        return cursor._replace(label_id=context.log.label_before(since))
+    return cursor
 
 
 def _passed_over(context: Context, after: int | None, labelled: Sequence[LabelledPrediction]) -> int | None:

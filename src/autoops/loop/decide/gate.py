@@ -44,7 +44,7 @@ def at_look(gate: Gate, look: int) -> Gate:
 
 
 @dataclass(frozen=True)
-class Footprint:
+class ServingCost:
     """What the challenger takes to serve: the size of its file, and the median time for one trip."""
 
     model_mb: float
@@ -86,7 +86,7 @@ def decide(
     gate: Gate,
     *,
     segments: Mapping[str, Rows] | None = None,
-    footprint: Footprint | None = None,
+    serving_cost: ServingCost | None = None,
     max_model_mb: float = inf,
     against: str = "champion",
 ) -> GateVerdict:
@@ -96,22 +96,22 @@ def decide(
     `max_model_mb` is the largest model that a replica of the API loads.
     """
     verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against)
-    if footprint is None:
+    if serving_cost is None:
         return verdict
-    verdict = replace(verdict, model_mb=footprint.model_mb, latency_ms=footprint.latency_ms)
-    excess = _over_budget(footprint, gate, max_model_mb)
+    verdict = replace(verdict, model_mb=serving_cost.model_mb, latency_ms=serving_cost.latency_ms)
+    excess = _over_budget(serving_cost, gate, max_model_mb)
     if not excess:
         return verdict
     reason = "; ".join([*excess, verdict.reason])
     return replace(verdict, decision="reject", reason=reason, settled_by=None, days_needed=None)
 
 
-def _over_budget(footprint: Footprint, gate: Gate, max_model_mb: float) -> list[str]:
+def _over_budget(serving_cost: ServingCost, gate: Gate, max_model_mb: float) -> list[str]:
     found = []
-    if footprint.model_mb > max_model_mb:
-        found.append(f"the model has {footprint.model_mb:.1f} MB, serving.max_model_mb is {max_model_mb:g}")
-    if footprint.latency_ms > gate.max_latency_ms:
-        found.append(f"one trip takes {footprint.latency_ms:.2f} ms, gate.max_latency_ms is {gate.max_latency_ms:g}")
+    if serving_cost.model_mb > max_model_mb:
+        found.append(f"the model has {serving_cost.model_mb:.1f} MB, serving.max_model_mb is {max_model_mb:g}")
+    if serving_cost.latency_ms > gate.max_latency_ms:
+        found.append(f"one trip takes {serving_cost.latency_ms:.2f} ms, gate.max_latency_ms is {gate.max_latency_ms:g}")
     return found
 
 

@@ -56,12 +56,12 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Decision:
-    """`holds_from` and `evidence_until` bound, in event time, the windows that alarmed."""
+    """`evidence_start` and `evidence_end` bound, in event time, the windows that alarmed."""
 
     action: Action
     reason: str
-    holds_from: datetime | None = None
-    evidence_until: datetime | None = None
+    evidence_start: datetime | None = None
+    evidence_end: datetime | None = None
 
 
 def decide(
@@ -106,8 +106,8 @@ def decide(
     return Decision(
         "open incident",
         count,
-        holds_from=min(window.event_from for window in alarmed),
-        evidence_until=max(window.event_until for window in alarmed),
+        evidence_start=min(window.event_from for window in alarmed),
+        evidence_end=max(window.event_until for window in alarmed),
     )
 
 
@@ -140,7 +140,7 @@ def unjudged(verdict: str, reason: str) -> Decision:
 
 
 @dataclass(frozen=True)
-class Lately:
+class RecentActions:
     """What the loop has done by itself, in traffic time: `now`, `retrained_at` when retrainings began, `rolled_back_at`
     when the last version was rolled back."""
 
@@ -149,27 +149,29 @@ class Lately:
     rolled_back_at: datetime | None = None
 
 
-def remedy(
-    published: bool, frozen: Freeze | None, lately: Lately, cooldown_days: float, most_per_week: int
+def next_action(
+    published: bool, frozen: Freeze | None, recent_actions: RecentActions, cooldown_days: float, most_per_week: int
 ) -> Decision:
     """What becomes of an incident that nobody has taken up. `published` says whether what can be trained on
     contains its evidence."""
     if not published:
         return Decision("wait for data", "nothing that can be trained on contains its evidence yet")
-    held = held_up(frozen, lately, cooldown_days, "a retraining would begin")
+    held = held_up(frozen, recent_actions, cooldown_days, "a retraining would begin")
     if held is not None:
         return held
-    now = lately.now
-    week = [moment for moment in lately.retrained_at if now is not None and now - WEEK < moment]
+    now = recent_actions.now
+    week = [moment for moment in recent_actions.retrained_at if now is not None and now - WEEK < moment]
     if len(week) >= most_per_week:
         count = f"{len(week)} retraining{'' if len(week) == 1 else 's'} within a week"
         return Decision("page", f"{count}, training.most_per_week is {most_per_week}: somebody has to look into it")
     return Decision("retrain", "what can be trained on contains its evidence")
 
 
-def held_up(frozen: Freeze | None, lately: Lately, cooldown_days: float, otherwise: str) -> Decision | None:
+def held_up(
+    frozen: Freeze | None, recent_actions: RecentActions, cooldown_days: float, otherwise: str
+) -> Decision | None:
     """Why nothing is begun by itself now, None where nothing stands against it."""
-    now, back = lately.now, lately.rolled_back_at
+    now, back = recent_actions.now, recent_actions.rolled_back_at
     if frozen is not None:
         return Decision("frozen", f"{frozen.reason}; otherwise {otherwise}")
     if now is not None and back is not None and now < back + timedelta(days=cooldown_days):

@@ -4,7 +4,7 @@ that has grown old. Pure, as `policy` is.
 
 from dataclasses import dataclass
 
-from autoops.loop.decide.policy import Decision, Freeze, Lately, held_up, remedy
+from autoops.loop.decide.policy import Decision, Freeze, RecentActions, held_up, next_action
 from autoops.months import Month
 
 MOST_SECOND_LOOKS = 2
@@ -63,7 +63,12 @@ def second_look(one: Undecided, champion: int | None, newest_gated: int, standin
 
 
 def look_again(
-    one: Undecided, champion: int | None, newest_gated: int, frozen: Freeze | None, lately: Lately, cooldown_days: float
+    one: Undecided,
+    champion: int | None,
+    newest_gated: int,
+    frozen: Freeze | None,
+    recent_actions: RecentActions,
+    cooldown_days: float,
 ) -> Decision:
     """What becomes of an incident that asks for a second look. It is no retraining, and none is counted."""
     over = overtaken(one, champion, newest_gated)
@@ -71,7 +76,7 @@ def look_again(
         return Decision("void", over)
     if not _enough(one):
         return Decision("wait for data", _days(one))
-    held = held_up(frozen, lately, cooldown_days, f"the gate would look again at version {one.version}")
+    held = held_up(frozen, recent_actions, cooldown_days, f"the gate would look again at version {one.version}")
     return held or Decision("look again", _days(one))
 
 
@@ -102,7 +107,7 @@ def refresh(
     every_months: int,
     standing: int | None,
     frozen: Freeze | None,
-    lately: Lately,
+    recent_actions: RecentActions,
     cooldown_days: float,
     most_per_week: int,
 ) -> Decision:
@@ -122,7 +127,7 @@ def refresh(
         return Decision("incident stands", f"a refresh is due, and incident {standing} comes first")
     if age.retrained is not None and age.retrained >= age.newest:
         return Decision("nothing", f"a retraining was given {age.retrained} already")
-    held = remedy(True, frozen, lately, cooldown_days, most_per_week)
+    held = next_action(True, frozen, recent_actions, cooldown_days, most_per_week)
     if held.action != "retrain":
         return Decision("cool down" if held.action == "page" else held.action, held.reason)
     tried = "" if last == age.trained else f", the last refresh was tried with {last}"

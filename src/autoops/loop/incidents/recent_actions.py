@@ -8,9 +8,9 @@ from autoops.loop.decide import policy
 from autoops.loop.records.ledger import Incident
 
 
-def lately(context: Context, incidents: list[Incident]) -> policy.Lately:
+def recent_actions(context: Context, incidents: list[Incident]) -> policy.RecentActions:
     now = traffic_at(context, context.clock.now())
-    return policy.Lately(now, _retrained_at(context, incidents), rolled_back_at(context))
+    return policy.RecentActions(now, _retrained_at(context, incidents), rolled_back_at(context))
 
 
 def rolled_back_at(context: Context) -> datetime | None:
@@ -31,5 +31,5 @@ def _retrained_at(context: Context, incidents: list[Incident]) -> list[datetime]
     }
     most = max(1, context.settings.training.most_per_week)
     some = [incident for incident in incidents if incident.id in begun][:most]
-    moments = [traffic_at(context, begun[incident.id]) or incident.evidence_until for incident in some]
+    moments = [traffic_at(context, begun[incident.id]) or incident.evidence_end for incident in some]
     return [moment for moment in moments if moment]

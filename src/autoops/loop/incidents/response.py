@@ -90,8 +90,8 @@ def _open(
         f"{verdict.reason} ({decision.reason})",
         actor=ACTOR,
         model_version=champion.number,
-        holds_from=decision.holds_from,
-        evidence_until=decision.evidence_until,
+        evidence_start=decision.evidence_start,
+        evidence_end=decision.evidence_end,
         evidence=evidence,
     )
 

@@ -10,7 +10,7 @@ from autoops.errors import DataError, SourceUnavailable
 from autoops.loop.context import Context
 from autoops.loop.decide import policy, reevaluation
 from autoops.loop.incidents.freeze import frozen
-from autoops.loop.incidents.recent_actions import lately
+from autoops.loop.incidents.recent_actions import recent_actions
 from autoops.loop.records.checks import ACTOR
 from autoops.loop.records.ledger import PAGE as PAGE
 from autoops.loop.records.ledger import Incident
@@ -28,7 +28,7 @@ ASK_AGAIN_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Remedy:
+class PlannedAction:
     incident: Incident
     decision: policy.Decision
 
@@ -37,7 +37,7 @@ def actionable(context: Context) -> list[int]:
     """Incidents for which a retraining should start now, those that the calendar opens included; why the others wait
     is left in the ledger."""
     open_due(context)
-    return [remedy.incident.id for remedy in remedies(context) if _starts(context, remedy)]
+    return [planned.incident.id for planned in planned_actions(context) if _starts(context, planned)]
 
 
 def open_due(context: Context) -> None:
@@ -79,7 +79,7 @@ def calendar(context: Context) -> list[Due]:
     return found
 
 
-def remedies(context: Context) -> list[Remedy]:
+def planned_actions(context: Context) -> list[PlannedAction]:
     """What each incident that the loop opened and nobody has taken up would get now, newest first; writes nothing."""
     incidents = context.ledger.incidents()
     unclaimed = [
@@ -92,7 +92,7 @@ def remedies(context: Context) -> list[Remedy]:
     if not unclaimed:
         return []
     world = _World.now(context, incidents)
-    return [Remedy(incident, _remedy(context, world, incident)) for incident in unclaimed]
+    return [PlannedAction(incident, _planned(context, world, incident)) for incident in unclaimed]
 
 
 @dataclass(frozen=True)
@@ -102,36 +102,36 @@ class _World:
     usable: list[Month]
     champion: int | None
     frozen: policy.Freeze | None
-    lately: policy.Lately
+    recent_actions: policy.RecentActions
 
     @classmethod
     def now(cls, context: Context, incidents: list[Incident]) -> "_World":
         champion = context.registry.by_alias(CHAMPION)
         number = champion.number if champion else None
-        return cls(known_months(context), number, frozen(context), lately(context, incidents))
+        return cls(known_months(context), number, frozen(context), recent_actions(context, incidents))
 
 
-def _remedy(context: Context, world: _World, incident: Incident) -> policy.Decision:
+def _planned(context: Context, world: _World, incident: Incident) -> policy.Decision:
     cooldown_days, training = context.settings.drift.cooldown_days, context.settings.training
     if incident.kind == interim.KIND:
         one, newest = interim.about(context, incident, world.usable)
-        return reevaluation.look_again(one, world.champion, newest, world.frozen, world.lately, cooldown_days)
+        return reevaluation.look_again(one, world.champion, newest, world.frozen, world.recent_actions, cooldown_days)
     if incident.model_version not in (None, world.champion):
         return policy.Decision("void", f"version {incident.model_version} is champion no more")
-    published = answers(context, incident.evidence_until)
-    decision = policy.remedy(published, world.frozen, world.lately, cooldown_days, training.most_per_week)
+    published = answers(context, incident.evidence_end)
+    decision = policy.next_action(published, world.frozen, world.recent_actions, cooldown_days, training.most_per_week)
     if decision.action != "wait for data":
         return decision
     newest_month = str(world.usable[-1]) if world.usable else "none"
-    assert incident.evidence_until
-    reach = f"evidence reaches {incident.evidence_until.astimezone(NEW_YORK):%Y-%m-%d}"
+    assert incident.evidence_end
+    reach = f"evidence reaches {incident.evidence_end.astimezone(NEW_YORK):%Y-%m-%d}"
     reason = f"{reach}, the newest month that may be used is {newest_month}"
     return policy.Decision(decision.action, reason)
 
 
-def _starts(context: Context, remedy: Remedy) -> bool:
+def _starts(context: Context, planned: PlannedAction) -> bool:
     """Whether a retraining is asked for now; leaves in the ledger what else becomes of the incident."""
-    incident, decision = remedy.incident, remedy.decision
+    incident, decision = planned.incident, planned.decision
     if decision.action == "void":
         context.ledger.close(incident.id, f"void: {decision.reason}", actor=ACTOR)
         return False

@@ -10,7 +10,7 @@ from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.quality import Quality
 from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
-from autoops.loop.data.excluded_windows import page_once, used_up, verdict_of
+from autoops.loop.data.excluded_windows import consumed, page_once, verdict_of
 from autoops.loop.data.label_coverage import coverage_of
 from autoops.loop.data.label_lag import lag_of
 from autoops.loop.data.live_quality import quality_of
@@ -60,8 +60,8 @@ class Watched:
         drift = context.settings.drift
         size = self.window_size(drift)
         if drift.source == "months":
-            seen_until = self.reference.holdout["pickup_at"].max().to_pydatetime()
-            yield from published_windows(context, self.version, seen_until, size)
+            watermark = self.reference.holdout["pickup_at"].max().to_pydatetime()
+            yield from published_windows(context, self.version, watermark, size)
         else:
             yield live_window(context, self.version, size)
 
@@ -78,11 +78,11 @@ def check(context: Context) -> dict[str, Any]:
 
     Two checks at a time would count the same trips twice: the second waits for the first.
     """
-    with context.ledger.alone("check"):
-        return _check_alone(context)
+    with context.ledger.advisory_lock("check"):
+        return _check_under_lock(context)
 
 
-def _check_alone(context: Context) -> dict[str, Any]:
+def _check_under_lock(context: Context) -> dict[str, Any]:
     reconcile(context, ACTOR)
     champion = context.registry.by_alias(CHAMPION)
     if champion is None:
@@ -147,7 +147,7 @@ def _check(context: Context, watched: Watched, window: Window) -> dict[str, Any]
     report = publish(context, champion, watched.reference, window, current, verdict) if judged else {}
     lag = lag_of(context, window)
     report |= {traffic_time.KEY: traffic_time.of_window(context, window)}
-    report |= used_up(quality, window) | ({"labels": lag.to_json()} if lag else {})
+    report |= consumed(quality, window) | ({"labels": lag.to_json()} if lag else {})
     covered = coverage_of(context, champion) if window.span is None else None
     report |= {"coverage": covered.to_json()} if covered else {}
     report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
@@ -163,24 +163,24 @@ def _check(context: Context, watched: Watched, window: Window) -> dict[str, Any]
     if quality.findings:
         page_once(context, champion, check_id, ACTOR)
         found |= {"findings": report["findings"]}
-    if not _reigns(context, champion):
+    if not _is_champion(context, champion):
         because = f"version {champion.number} was replaced while it was judged"
         return found | {"decision": "nothing", "because": because, "incident_id": None}
-    regretted = None if verdict.verdict == BROKEN else _regret(context, champion, window)
-    if regretted is not None:
-        return found | {"reason": regretted, "decision": "roll back", "because": regretted, "incident_id": None}
+    mistaken = None if verdict.verdict == BROKEN else _post_promotion_check(context, champion, window)
+    if mistaken is not None:
+        return found | {"reason": mistaken, "decision": "roll back", "because": mistaken, "incident_id": None}
     response = respond(context, champion, verdict, check_id, lambda: root_cause(watched.reference, verdict, labelled))
     return found | {"decision": response.action, "because": response.reason, "incident_id": response.incident_id}
 
 
-def _reigns(context: Context, version: ModelVersion) -> bool:
+def _is_champion(context: Context, version: ModelVersion) -> bool:
     """Judging takes seconds, in which a retraining may promote another version: what was found of this one is on
     record, and no reason to act any more."""
     champion = context.registry.by_alias(CHAMPION)
     return champion is not None and champion.number == version.number
 
 
-def _regret(context: Context, champion: ModelVersion, window: Window) -> str | None:
+def _post_promotion_check(context: Context, champion: ModelVersion, window: Window) -> str | None:
     """Rolls back a champion that does worse than the version that it replaced, and says why."""
     watch = post_promotion.watch_of(context, champion)
     found = post_promotion.look(context, watch, window) if watch else None
@@ -200,7 +200,7 @@ def _record(
 ) -> int:
     judged = verdict.verdict in JUDGED
     broken = verdict.verdict == BROKEN
-    ends = (broken and window.ends_if_broken) or (window.ends_if_judged if judged or broken else window.ends)
+    cursor = (broken and window.cursor_if_broken) or (window.next_cursor if judged or broken else window.cursor)
     check_id = context.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,
@@ -208,8 +208,8 @@ def _record(
         reason=verdict.reason,
         event_from=verdict.event_from,
         event_until=verdict.event_until,
-        last_prediction_id=ends.prediction_id,
-        last_label_id=ends.label_id,
+        last_prediction_id=cursor.prediction_id,
+        last_label_id=cursor.label_id,
         report=verdict.to_json() | report | window.to_json(),
     )
     if judged:

@@ -7,7 +7,7 @@ from autoops.loop.data.windows import live_window
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.incidents.judged_windows import earlier_errors
 from autoops.loop.incidents.response import decision_on
-from autoops.loop.monitor.actions import calendar, remedies
+from autoops.loop.monitor.actions import calendar, planned_actions
 from autoops.loop.monitor.drift_check import Watched, verdict_on
 from autoops.loop.promote import post_promotion
 from autoops.loop.records.checks import BROKEN, JUDGED
@@ -30,7 +30,7 @@ def preview(context: Context) -> dict[str, Any]:
         "frozen": held.reason if held else None,
         "incidents": [
             {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
-            for one in remedies(context)
+            for one in planned_actions(context)
         ],
         "calendar": [
             {"kind": one.kind, "action": one.decision.action, "because": one.decision.reason}
@@ -72,11 +72,11 @@ def _live(context: Context, watched: Watched) -> dict[str, Any]:
 def _months(context: Context, watched: Watched) -> dict[str, Any]:
     """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
     more trips, is not seen from here."""
-    seen_until = watched.reference.holdout["pickup_at"].max().to_pydatetime()
+    watermark = watched.reference.holdout["pickup_at"].max().to_pydatetime()
     checks = context.checks.latest(watched.version.number, limit=None)
     judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
     published = context.source.published()
-    ahead = [month for month in published if month > Month.of(seen_until) and str(month) not in judged]
+    ahead = [month for month in published if month > Month.of(watermark) and str(month) not in judged]
     if not ahead:
         return _nothing(f"version {watched.version.number} has been judged on every month that is published")
     names = ", ".join(map(str, ahead))

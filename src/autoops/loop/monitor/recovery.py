@@ -21,7 +21,7 @@ def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> st
     incident included. Each detector that had alarmed must have found nothing in its own last `alarms_of` windows, on
     trips after the evidence: without labels, nobody knows that the error is what it was. Meanwhile no other detector
     may have alarmed."""
-    since, until = incident.holds_from, incident.evidence_until
+    since, until = incident.evidence_start, incident.evidence_end
     if since is None or until is None:
         return None
     checks = sorted({check.id: check for check in checks}.values(), key=lambda check: check.id, reverse=True)

@@ -6,14 +6,14 @@ from autoops.errors import Conflict
 from autoops.loop.context import Context
 from autoops.loop.records.checks import ACTOR
 from autoops.loop.records.ledger import PAGE
-from autoops.models.registry import ModelVersion, lost_champion, told_lost
+from autoops.models.registry import ModelVersion, lost_champion, lost_champion_message
 
 
 def nothing_to_watch(context: Context) -> dict[str, Any]:
     """What a check returns. Somebody is paged where the alias was deleted: what serves goes on, but nobody watches it,
     and no other process could begin to serve."""
     lost = lost_champion(context.registry)
-    reason = "no version is champion yet: nothing to watch" if lost is None else told_lost(lost)
+    reason = "no version is champion yet: nothing to watch" if lost is None else lost_champion_message(lost)
     if lost is not None:
         _page_once(context, lost, reason)
     found = {"check_id": None, "verdict": "no champion", "alarm": False, "reason": reason}
@@ -26,7 +26,7 @@ def require_none_lost(context: Context) -> None:
     there is nothing to compare it with."""
     lost = lost_champion(context.registry)
     if lost is not None:
-        raise Conflict(told_lost(lost))
+        raise Conflict(lost_champion_message(lost))
 
 
 def _page_once(context: Context, lost: ModelVersion, reason: str) -> None:

@@ -41,7 +41,7 @@ def promote_version(
 
     `replaces` is the version that the gate compared with: where another is champion by now, Conflict.
     """
-    with context.ledger.alone(MOVE):
+    with context.ledger.advisory_lock(MOVE):
         _promote(context, number, reason, actor, incident_id, replaces)
 
 
@@ -101,7 +101,7 @@ def roll_back(
     `expected` is the version that was found wrong: where another is champion by now, Conflict. `evidence` is what it
     was found wrong by, where no person said so: then somebody is paged.
     """
-    with context.ledger.alone(MOVE):
+    with context.ledger.advisory_lock(MOVE):
         if _finish(context, actor):
             return champion_of(context.registry).number
         return _roll_back(context, reason, actor, expected, evidence or {})
@@ -110,7 +110,7 @@ def roll_back(
 def reconcile(context: Context, actor: str) -> None:
     """Record a move of the alias that the ledger does not know: a rollback or a promotion that broke off between the
     move and its record, or a move in MLflow."""
-    with context.ledger.alone(MOVE):
+    with context.ledger.advisory_lock(MOVE):
         champion = context.registry.by_alias(CHAMPION)
         if champion is None or last_recorded(context) == champion.number:
             return

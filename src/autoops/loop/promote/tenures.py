@@ -8,7 +8,7 @@ from autoops.loop.records.ledger import Entry
 
 
 @dataclass(frozen=True)
-class Reign:
+class Tenure:
     """`began_at` is the move of the alias, `served_at` when every instance had confirmed the version, where somebody
     asked. `until` is None for the version in charge."""
 
@@ -22,13 +22,13 @@ class Reign:
     served_at: datetime | None = None
 
 
-def reigns(context: Context) -> list[Reign]:
+def tenures_of(context: Context) -> list[Tenure]:
     """Oldest first."""
     moves = sorted(
         (entry for kind in ("promoted", "rolled back", "served") for entry in context.ledger.entries(kind=kind)),
         key=lambda entry: entry.id,
     )
-    found: list[Reign] = []
+    found: list[Tenure] = []
     for entry in moves:
         if entry.kind != "served":
             if found:
@@ -39,29 +39,31 @@ def reigns(context: Context) -> list[Reign]:
     return found
 
 
-def _begun(entry: Entry) -> Reign:
+def _begun(entry: Entry) -> Tenure:
     restored = entry.kind == "rolled back"
     version = entry.evidence["restored"] if restored else entry.model_version
-    return Reign(int(version or 0), entry.at, entry.reason, entry.actor, entry.incident_id, restored)
+    return Tenure(int(version or 0), entry.at, entry.reason, entry.actor, entry.incident_id, restored)
 
 
-def reign_at(context: Context, moment: datetime) -> Reign | None:
-    return next((one for one in reversed(reigns(context)) if one.began_at <= moment), None)
+def tenure_at(context: Context, moment: datetime) -> Tenure | None:
+    return next((one for one in reversed(tenures_of(context)) if one.began_at <= moment), None)
 
 
-def sentences(moment: datetime, reign: Reign | None) -> list[str]:
+def sentences(moment: datetime, tenure: Tenure | None) -> list[str]:
     """What served then, and why, for people."""
     asked = f"{moment:%Y-%m-%d %H:%M} UTC"
-    if reign is None:
+    if tenure is None:
         return [f"At {asked} no version had been promoted yet."]
-    until = f"until {reign.until:%Y-%m-%d %H:%M:%S} UTC" if reign.until else "and still is"
-    lines = [f"At {asked} version {reign.version} was champion, since {reign.began_at:%Y-%m-%d %H:%M:%S} UTC {until}."]
-    if reign.restored:
-        lines.append(f"{reign.actor} put it back in charge when its successor was rolled back: {reign.because}.")
+    until = f"until {tenure.until:%Y-%m-%d %H:%M:%S} UTC" if tenure.until else "and still is"
+    lines = [
+        f"At {asked} version {tenure.version} was champion, since {tenure.began_at:%Y-%m-%d %H:%M:%S} UTC {until}."
+    ]
+    if tenure.restored:
+        lines.append(f"{tenure.actor} put it back in charge when its successor was rolled back: {tenure.because}.")
     else:
-        incident = f" for incident {reign.incident_id}" if reign.incident_id else ""
-        lines.append(f"{reign.actor} promoted it{incident}: {reign.because}.")
-    if reign.served_at:
-        early = " (after the moment you ask about)" if reign.served_at > moment else ""
-        lines.append(f"Every instance had confirmed it by {reign.served_at:%Y-%m-%d %H:%M:%S} UTC{early}.")
+        incident = f" for incident {tenure.incident_id}" if tenure.incident_id else ""
+        lines.append(f"{tenure.actor} promoted it{incident}: {tenure.because}.")
+    if tenure.served_at:
+        early = " (after the moment you ask about)" if tenure.served_at > moment else ""
+        lines.append(f"Every instance had confirmed it by {tenure.served_at:%Y-%m-%d %H:%M:%S} UTC{early}.")
     return lines

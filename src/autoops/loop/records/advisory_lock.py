@@ -36,7 +36,7 @@ _LOOK_EVERY_S = 0.2
 
 
 @contextmanager
-def alone(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
+def advisory_lock(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
     """Hold the lock named `what` among all who work on this database.
 
     Raises:

@@ -106,7 +106,7 @@ class CheckLog:
 
     def behind(self, incident: Incident) -> list[Check]:
         """Those that judged the time that the incident is about, however long ago; newest first."""
-        if incident.holds_from is None or incident.evidence_until is None or incident.model_version is None:
+        if incident.evidence_start is None or incident.evidence_end is None or incident.model_version is None:
             return []
-        within = incident.holds_from, incident.evidence_until
+        within = incident.evidence_start, incident.evidence_end
         return self.latest(incident.model_version, within=within, judged=True, limit=None)

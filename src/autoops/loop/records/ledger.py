@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from autoops.clock import Clock
 from autoops.errors import Conflict, NotFound
-from autoops.loop.records.advisory_lock import alone
+from autoops.loop.records.advisory_lock import advisory_lock
 from autoops.storage import tables
 from autoops.storage.database import storage_errors
 from autoops.telemetry import logs
@@ -28,13 +28,13 @@ Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
 @dataclass(frozen=True)
 class Incident:
-    """`holds_from` and `evidence_until` are event times; `kind` is drift, second look, refresh or manual. No two
+    """`evidence_start` and `evidence_end` are event times; `kind` is drift, second look, refresh or manual. No two
     incidents share a `key`, where they have one."""
 
     id: int
     opened_at: datetime
-    holds_from: datetime | None
-    evidence_until: datetime | None
+    evidence_start: datetime | None
+    evidence_end: datetime | None
     kind: str
     reason: str
     model_version: int | None
@@ -120,8 +120,8 @@ class Ledger:
         *,
         actor: str,
         model_version: int | None = None,
-        holds_from: datetime | None = None,
-        evidence_until: datetime | None = None,
+        evidence_start: datetime | None = None,
+        evidence_end: datetime | None = None,
         evidence: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> int:
@@ -129,8 +129,8 @@ class Ledger:
         key was opened before, such as by another check at the same time."""
         values = {
             "opened_at": self._clock.now(),
-            "holds_from": holds_from,
-            "evidence_until": evidence_until,
+            "evidence_start": evidence_start,
+            "evidence_end": evidence_end,
             "kind": kind,
             "reason": reason,
             "model_version": model_version,
@@ -161,7 +161,8 @@ class Ledger:
         return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true())
 
     def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
-        query = sa.select(tables.incidents).where(condition).order_by(tables.incidents.c.id.desc())
+        columns = [column.label(column.key) for column in tables.incidents.c]
+        query = sa.select(*columns).where(condition).order_by(tables.incidents.c.id.desc())
         with storage_errors(), self._engine.connect() as connection:
             return [Incident(**row) for row in connection.execute(query).mappings()]
 
@@ -186,10 +187,10 @@ class Ledger:
         if changed:
             _tell(entry)
 
-    def alone(self, what: str) -> AbstractContextManager[None]:
+    def advisory_lock(self, what: str) -> AbstractContextManager[None]:
         """For what reads the ledger, decides and then writes: of several processes one does so at a time. Raises
         Conflict, which names the holder, where another one is at it for longer than anybody waits."""
-        return alone(self._engine, what, self._lock_timeout_s)
+        return advisory_lock(self._engine, what, self._lock_timeout_s)
 
     def claim(self, incident_id: int, action: str, holder: str) -> None:
         """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.

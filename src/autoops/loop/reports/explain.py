@@ -7,7 +7,7 @@ from autoops.errors import NotFound
 from autoops.loop.context import Context
 from autoops.loop.promote.post_promotion import OVER
 from autoops.loop.promote.promotion import COMPARED
-from autoops.loop.promote.tenures import Reign, reigns
+from autoops.loop.promote.tenures import Tenure, tenures_of
 from autoops.loop.records.checks import Check
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import interim
@@ -37,7 +37,7 @@ def explain(context: Context, incident_id: int) -> dict[str, Any]:
         "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),
         "gate": gates[-1].evidence if gates else None,
         "versions": trained,
-        "reigns": _reigns(context, incident, trained),
+        "reigns": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
         "links": _links(context, trained, checks, opened),
     }
@@ -49,13 +49,13 @@ def _alarm(check: Check) -> dict[str, Any]:
     return {"check_id": check.id, **about, "detectors": check.report.get("detectors", ())}
 
 
-def _reigns(context: Context, incident: Incident, trained: Sequence[int]) -> list[Reign]:
+def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> list[Tenure]:
     """Of the version that the incident is about, when it was opened, and of what came of it."""
     return [
-        reign
-        for reign in reigns(context)
-        if reign.version in trained
-        or (reign.began_at <= incident.opened_at and (reign.until is None or reign.until >= incident.opened_at))
+        tenure
+        for tenure in tenures_of(context)
+        if tenure.version in trained
+        or (tenure.began_at <= incident.opened_at and (tenure.until is None or tenure.until >= incident.opened_at))
     ]
 
 

@@ -7,7 +7,7 @@ from autoops.loop.data.label_lag import duration
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import serving_now
 from autoops.loop.records.checks import BROKEN, JUDGED
-from autoops.models.registry import CHAMPION, lost_champion, told_lost
+from autoops.models.registry import CHAMPION, lost_champion, lost_champion_message
 from autoops.storage.predictions import LIVE, Scope
 
 
@@ -26,7 +26,7 @@ def overview(context: Context) -> dict[str, Any]:
             "training_months": champion.tags.get("training_months"),
             "live_predictions": context.log.count(Scope(champion.number, LIVE)),
         },
-        "lost": told_lost(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
+        "lost": lost_champion_message(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
         "instances": serving_now(context),
         "last_check": None
         if not checks

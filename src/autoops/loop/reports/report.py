@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from autoops.loop.promote.tenures import Reign
+from autoops.loop.promote.tenures import Tenure
 from autoops.loop.retrain import interim, scheduled
 from autoops.months import NEW_YORK
 
@@ -43,7 +43,7 @@ def _noticed(found: Mapping[str, Any]) -> Lines:
     alarms = [check for check in checks if check["alarm"]]
     lines = [
         f"{len(alarms)} of {len(checks)} window{'s' if len(checks) > 1 else ''} of trips between "
-        f"{day(incident.holds_from)} and {day(incident.evidence_until)} alarmed:"
+        f"{day(incident.evidence_start)} and {day(incident.evidence_end)} alarmed:"
     ]
     for check in alarms:
         span = f"{check['event_from']:%Y-%m-%d %H:%M} to {check['event_until']:%Y-%m-%d %H:%M}"
@@ -193,13 +193,13 @@ def _gate(verdict: Mapping[str, Any] | None) -> Lines:
     return lines
 
 
-def _served(reigns: Sequence[Reign]) -> Lines:
+def _served(tenures_of: Sequence[Tenure]) -> Lines:
     lines = []
-    for reign in reigns:
-        until = f"until {reign.until:%Y-%m-%d %H:%M:%S} UTC" if reign.until else "to this day"
-        seen = f", confirmed by every instance at {reign.served_at:%H:%M:%S}" if reign.served_at else ""
-        back = ", put back" if reign.restored else ""
-        lines.append(f"- version {reign.version} from {reign.began_at:%Y-%m-%d %H:%M:%S} UTC {until}{back}{seen}")
+    for tenure in tenures_of:
+        until = f"until {tenure.until:%Y-%m-%d %H:%M:%S} UTC" if tenure.until else "to this day"
+        seen = f", confirmed by every instance at {tenure.served_at:%H:%M:%S}" if tenure.served_at else ""
+        back = ", put back" if tenure.restored else ""
+        lines.append(f"- version {tenure.version} from {tenure.began_at:%Y-%m-%d %H:%M:%S} UTC {until}{back}{seen}")
     return lines
 
 
@@ -287,7 +287,7 @@ def _asked_by_hand(found: Mapping[str, Any]) -> str:
 
 
 def _ending(found: Mapping[str, Any], done: str) -> str:
-    replaced = [reign for reign in found["reigns"] if reign.version in found["versions"] and not reign.restored]
+    replaced = [tenure for tenure in found["reigns"] if tenure.version in found["versions"] and not tenure.restored]
     if replaced:
         return f"it was {done}, and version {replaced[-1].version} took over {at(replaced[-1].began_at)}"
     if found["versions"] and found["second_look"]:
@@ -298,4 +298,4 @@ def _ending(found: Mapping[str, Any], done: str) -> str:
 
 
 def _since(incident: Any) -> str:
-    return f" from about {day(incident.holds_from)} on" if incident.holds_from else ""
+    return f" from about {day(incident.evidence_start)} on" if incident.evidence_start else ""

@@ -22,13 +22,13 @@ from autoops.trips import columns_of
 
 
 def train_challenger(
-    context: Context, months: Months, holds_from: datetime | None, tags: Mapping[str, str]
+    context: Context, months: Months, evidence_start: datetime | None, tags: Mapping[str, str]
 ) -> tuple[ModelVersion, Trained]:
     """Trains on the months, of which the published ones are ingested, and registers the result as `challenger`; `tags`
     say why it was trained."""
     settings = context.settings
     trips = load(context, months)
-    trained = train(trips, settings.model, settings.training, holds_from)
+    trained = train(trips, settings.model, settings.training, evidence_start)
     thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, settings.drift)
     datasets = _datasets(context, months, trips)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:

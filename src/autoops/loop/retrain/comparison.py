@@ -61,13 +61,13 @@ def _decide(
         _days(trips),
         settings,
         segments=segments_of(trips, settings.segments),
-        footprint=footprint(challenger),
+        serving_cost=serving_cost(challenger),
         max_model_mb=context.settings.serving.max_model_mb,
         against=against,
     )
 
 
-def footprint(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> gate.Footprint:
+def serving_cost(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> gate.ServingCost:
     """Trips of the version's own training window are predicted one by one, as requests bring them; `clock` tells
     seconds."""
     trips = columns_of(Reference.read(scorer.directory).window.head(TIMED_TRIPS))
@@ -80,7 +80,7 @@ def footprint(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> gate
         scorer.predict_trips(trip)
         seconds.append(clock() - started)
     size = (scorer.directory / bundle.MODEL).stat().st_size
-    return gate.Footprint(size / 1e6, float(np.median(seconds)) * 1e3)
+    return gate.ServingCost(size / 1e6, float(np.median(seconds)) * 1e3)
 
 
 def _days(trips: Columns) -> npt.NDArray[np.int64]:

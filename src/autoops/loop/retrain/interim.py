@@ -112,8 +112,8 @@ def months_of(context: Context, incident: Incident, actor: str) -> Months:
     where comparing would settle nothing any more, and NotPublished where what is left has too few days."""
     number, champion = challenger_of(context, incident), context.registry.by_alias(CHAMPION)
     assert champion is not None
-    seen_until = max(champion.trained_until, context.registry.version(number).trained_until)
-    chosen = months_since(context, Month.of(seen_until), actor)
+    watermark = max(champion.trained_until, context.registry.version(number).trained_until)
+    chosen = months_since(context, Month.of(watermark), actor)
     one, newest = about(context, incident, chosen.all)
     over = reevaluation.overtaken(one, champion.number, newest)
     if over is not None:

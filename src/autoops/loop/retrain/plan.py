@@ -20,7 +20,7 @@ BEGUN = ("retraining begun", "second look begun")
 
 Plan = Mapping[str, Any]
 """incident_id, run_id, months, logged (those of the months whose trips come from the log), known_until (the event time
-that their trips reach), reason, force, holds_from, trigger, automatic, actor; and of a second look the challenger that
+that their trips reach), reason, force, evidence_start, trigger, automatic, actor; and of a second look the challenger that
 waits, None where one is trained, and the look's number. Where traces are on, what the other steps' spans belong to."""
 
 
@@ -59,7 +59,7 @@ def begin(
         "known_until": known_until(context, chosen).isoformat(),
         "reason": reason or incident.reason,
         "force": force,
-        "holds_from": incident.holds_from.isoformat() if incident.holds_from else None,
+        "evidence_start": incident.evidence_start.isoformat() if incident.evidence_start else None,
         "trigger": _trigger(standing),
         "automatic": standing is not None and not by_hand,
         "actor": actor,
@@ -75,7 +75,7 @@ def _named(context: Context, months: str) -> Months:
     chosen = given(context, parse_months(months))
     for month in chosen.published:
         if context.store.get(month) is None:
-            context.source.stamp(month)
+            context.source.metadata(month)
     return chosen
 
 
@@ -121,7 +121,7 @@ def _standing(context: Context, run_id: str, incident_id: int | None, by_hand: b
 def _months(context: Context, standing: Incident | None, actor: str) -> Months:
     if standing is not None and standing.kind == interim.KIND:
         return interim.months_of(context, standing, actor)
-    return newest_window(context, standing.evidence_until if standing else None, actor)
+    return newest_window(context, standing.evidence_end if standing else None, actor)
 
 
 def _trigger(standing: Incident | None) -> str:

@@ -62,8 +62,8 @@ def train(context: Context, plan: Plan) -> int:
         if known.tags.get(RUN_TAG) == plan["run_id"]:
             steps.complete(context, plan, known)
             return known.number
-    holds_from = datetime.fromisoformat(plan["holds_from"]) if plan["holds_from"] else None
-    version, made = train_challenger(context, _months(plan), holds_from, tags_of(plan))
+    evidence_start = datetime.fromisoformat(plan["evidence_start"]) if plan["evidence_start"] else None
+    version, made = train_challenger(context, _months(plan), evidence_start, tags_of(plan))
     steps.record(context, plan, version, made.window_choice, made.metrics)
     return version.number
 

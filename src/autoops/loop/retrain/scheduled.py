@@ -8,7 +8,7 @@ from autoops.loop.data import validation
 from autoops.loop.decide import reevaluation
 from autoops.loop.decide.policy import Decision
 from autoops.loop.incidents.freeze import frozen
-from autoops.loop.incidents.recent_actions import lately
+from autoops.loop.incidents.recent_actions import recent_actions
 from autoops.models.registry import ModelVersion
 from autoops.months import Month, parse_months
 
@@ -27,7 +27,7 @@ def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decisi
         return Decision("nothing", "no published month may be used")
     incidents, training = context.ledger.incidents(), context.settings.training
     stands = next((one.id for one in incidents if one.status != "closed"), None)
-    own = [one.evidence_until for one in incidents if one.kind == KIND and one.model_version == champion.number]
+    own = [one.evidence_end for one in incidents if one.kind == KIND and one.model_version == champion.number]
     begun = context.ledger.entries(kind="retraining begun")
     age = reevaluation.Age(
         newest=usable[-1],
@@ -40,7 +40,7 @@ def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decisi
         training.refresh_months,
         stands,
         frozen(context),
-        lately(context, incidents),
+        recent_actions(context, incidents),
         context.settings.drift.cooldown_days,
         training.most_per_week,
     )
@@ -59,7 +59,7 @@ def open_one(
             decision.reason,
             actor=actor,
             model_version=champion.number,
-            evidence_until=newest.ends_at - timedelta(microseconds=1),
+            evidence_end=newest.ends_at - timedelta(microseconds=1),
             evidence={"trained": str(_trained(champion)), "newest": str(newest)},
             key=f"{KIND} of version {champion.number} with {newest}",
         )

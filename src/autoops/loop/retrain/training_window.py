@@ -44,9 +44,9 @@ def load(context: Context, months: Months) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).sort_values("pickup_at", kind="stable", ignore_index=True)
 
 
-def reaches(published: list[Month], evidence_until: datetime | None) -> bool:
+def reaches(published: list[Month], evidence_end: datetime | None) -> bool:
     """Whether the months that are out contain the whole evidence of an incident."""
-    return evidence_until is None or any(evidence_until < month.ends_at for month in published)
+    return evidence_end is None or any(evidence_end < month.ends_at for month in published)
 
 
 def known_months(context: Context) -> list[Month]:
@@ -57,11 +57,11 @@ def known_months(context: Context) -> list[Month]:
     return [*published, *_newer(published, _logged(context)[:-1])]
 
 
-def answers(context: Context, evidence_until: datetime | None) -> bool:
+def answers(context: Context, evidence_end: datetime | None) -> bool:
     """Whether a retraining could begin that knows the whole evidence of an incident."""
     source = source_of(context)
     published = usable_months(context) if source != "log" else []
-    return reaches(published, evidence_until) or (source != "months" and _labelled_until(context, evidence_until))
+    return reaches(published, evidence_end) or (source != "months" and _labelled_until(context, evidence_end))
 
 
 def given(context: Context, months: list[Month]) -> Months:
@@ -69,17 +69,17 @@ def given(context: Context, months: list[Month]) -> Months:
     return Months(months, months if source_of(context) == "log" else [])
 
 
-def newest_window(context: Context, evidence_until: datetime | None, actor: str) -> Months:
+def newest_window(context: Context, evidence_end: datetime | None, actor: str) -> Months:
     """The newest months that `training.source` has. Raises NotPublished where they do not contain the evidence."""
     count, source = context.settings.training.window_months, source_of(context)
     if source == "months":
-        return Months(_newest_published(context, evidence_until, count, actor))
+        return Months(_newest_published(context, evidence_end, count, actor))
     published = newest_usable(context, context.source.published(), count, actor) if source == "both" else []
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
         raise NotPublished("the log holds no labelled trip to train on")
-    if not (reaches(published, evidence_until) or _labelled_until(context, evidence_until)):
-        raise NotPublished(f"the labelled log does not reach {evidence_until}, to which the incident does")
+    if not (reaches(published, evidence_end) or _labelled_until(context, evidence_end)):
+        raise NotPublished(f"the labelled log does not reach {evidence_end}, to which the incident does")
     chosen = [*published, *logged][-count:]
     return Months(chosen, [month for month in logged if month in chosen])
 
@@ -107,25 +107,25 @@ def _newer(published: list[Month], logged: list[Month]) -> list[Month]:
     return [month for month in logged if not published or month > published[-1]]
 
 
-def _labelled_until(context: Context, evidence_until: datetime | None) -> bool:
-    if evidence_until is None:
+def _labelled_until(context: Context, evidence_end: datetime | None) -> bool:
+    if evidence_end is None:
         return True
     known_until = labelled_log.labelled_until(context)
-    return known_until is not None and known_until >= evidence_until
+    return known_until is not None and known_until >= evidence_end
 
 
-def _newest_published(context: Context, evidence_until: datetime | None, count: int, actor: str) -> list[Month]:
+def _newest_published(context: Context, evidence_end: datetime | None, count: int, actor: str) -> list[Month]:
     """Without months that are quarantined, unless there are no others: then the steps say what is wrong with them."""
     published = context.source.published()
     if not published:
         raise NotPublished(f"{context.settings.data.source} holds no month to train on")
-    if not reaches(published, evidence_until):
-        raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_until}")
+    if not reaches(published, evidence_end):
+        raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_end}")
     try:
         found = newest_usable(context, published, count, actor)
     except DataError as error:
         logger.warning("what is published cannot be looked through: %s", error)
         return published[-count:]
-    if found and not reaches(found, evidence_until):
-        raise NotPublished(f"the month that the incident reaches, {evidence_until}, is quarantined")
+    if found and not reaches(found, evidence_end):
+        raise NotPublished(f"the month that the incident reaches, {evidence_end}, is quarantined")
     return found or published[-count:]

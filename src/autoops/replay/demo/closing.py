@@ -14,7 +14,7 @@ COLUMNS = ["month", "version", "trips", "MAE, min", "alarm", "verdict", "gate"]
 
 def show(outcome: Outcome, home: Path) -> None:
     summary = outcome.summary
-    rows = [_row(part) for part in (*summary.parts, *summary.acts_parts)]
+    rows = [_row(part) for part in (*summary.parts, *summary.scenario_parts)]
     console.table("What the API answered, by month and version", COLUMNS, rows)
     for line in [*figures(summary), *outcome.failures, *_paths(home), *_verdict(summary)]:
         console.show(None, False, line)

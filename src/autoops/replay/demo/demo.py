@@ -16,7 +16,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.replay.client import served_version
 from autoops.replay.demo import closing, stage, worlds
-from autoops.replay.demo.observer import Witness
+from autoops.replay.demo.observer import Observer
 from autoops.replay.demo.outcome import REPORT, SUMMARY, Outcome, sum_up
 from autoops.replay.demo.report import write_report
 from autoops.replay.demo.scenarios import Choice
@@ -103,14 +103,14 @@ def overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dic
 
 
 def _play(settings: Settings, world: World, options: DemoOptions, timeline: Timeline) -> Outcome:
-    witness = Witness(database.connect(settings))
+    observer = Observer(database.connect(settings))
     served = partial(served_version, settings.api_url)
     with airflow_client(settings) as airflow:
-        story = Story(settings, world, options.replayed, options.rate, timeline, witness, airflow, served)
+        story = Story(settings, world, options.replayed, options.rate, timeline, observer, airflow, served)
         story.train_first_model()
         played = story.live_through_the_rest()
     champion = champion_of(bootstrap.context(settings).registry).number
-    return sum_up(world.name, played, witness, champion, served(), timeline.elapsed_s, world.acts)
+    return sum_up(world.name, played, observer, champion, served(), timeline.elapsed_s, world.acts)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ TELLING = (*JUDGED, BROKEN)
 """Verdicts of checks that had enough to say something."""
 
 
-class Witness:
+class Observer:
     def __init__(self, engine: sa.Engine) -> None:
         self._ledger = Ledger(engine, SystemClock())
         self._checks = CheckLog(engine, SystemClock())
@@ -50,7 +50,7 @@ class Witness:
         until = max(month.ends_at for month in published)
         incidents = self._ledger.incidents(unresolved=True)
         standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
-        return any(incident.evidence_until is None or incident.evidence_until < until for incident in standing)
+        return any(incident.evidence_end is None or incident.evidence_end < until for incident in standing)
 
 
 def _telling(checks: Sequence[Check]) -> list[Check]:

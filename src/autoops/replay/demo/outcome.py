@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from autoops.loop.records.checks import Check
 from autoops.loop.records.ledger import Entry, Incident
-from autoops.replay.demo.observer import Witness
-from autoops.replay.demo.scenario_summary import acts_summary
-from autoops.replay.demo.scenarios import Act
+from autoops.replay.demo.observer import Observer
+from autoops.replay.demo.scenario_summary import scenario_summary
+from autoops.replay.demo.scenarios import Scenario
 from autoops.replay.demo.summary import Summary, alarm_to_served_s, incident_months, parts_of
 from autoops.replay.player import Played
 from autoops.replay.tally import Tally
@@ -28,14 +28,17 @@ class Outcome:
 def sum_up(
     source: str,
     played: Played,
-    witness: Witness,
+    observer: Observer,
     champion: int,
     served: int | None,
     wall_s: float,
-    acts: Sequence[Act] = (),
+    acts: Sequence[Scenario] = (),
 ) -> Outcome:
-    checks, incidents, entries = witness.checks(), witness.incidents(), witness.entries()
-    parts, further = parts_of(played.tally.by_month(), checks, incidents, entries), {str(act.month) for act in acts}
+    checks, incidents, entries = observer.checks(), observer.incidents(), observer.entries()
+    parts, further = (
+        parts_of(played.tally.by_month(), checks, incidents, entries),
+        {str(scenario.month) for scenario in acts},
+    )
     summary = Summary(
         source=source,
         parts=tuple(part for part in parts if part.month not in further),
@@ -46,8 +49,8 @@ def sum_up(
         alarm_to_served_s=alarm_to_served_s(played.tally, checks, incidents, entries),
         wall_s=round(wall_s, 1),
         incident_months=incident_months(incidents),
-        acts=acts_summary(acts, played.tally, checks, incidents, entries),
-        acts_parts=tuple(part for part in parts if part.month in further),
+        acts=scenario_summary(acts, played.tally, checks, incidents, entries),
+        scenario_parts=tuple(part for part in parts if part.month in further),
     )
     failures = [f"{count} × {what}" for what, count in played.failures.items()]
     return Outcome(summary, played.tally, checks, incidents, entries, failures)

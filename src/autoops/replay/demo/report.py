@@ -7,7 +7,7 @@ from pathlib import Path
 from autoops.loop.records.checks import BROKEN
 from autoops.replay.demo.charts import figure, marks_of
 from autoops.replay.demo.outcome import Outcome
-from autoops.replay.demo.scenario_summary import ActsSummary
+from autoops.replay.demo.scenario_summary import ScenarioSummary
 from autoops.replay.demo.summary import SAMPLE, Step, Summary
 
 STYLE = """
@@ -47,7 +47,7 @@ def write_report(path: Path, outcome: Outcome) -> None:
 <p>{escape(_lead(outcome.summary))}</p>
 <div class="cards">{"".join(_cards(outcome.summary))}</div>
 <section>{charts}</section>
-<section><h2>What the API answered</h2>{_steps((*outcome.summary.parts, *outcome.summary.acts_parts))}</section>
+<section><h2>What the API answered</h2>{_steps((*outcome.summary.parts, *outcome.summary.scenario_parts))}</section>
 {_acts(outcome.summary)}
 <section><h2>What was decided, and why</h2>{_chronicle(outcome)}</section>
 </main></body></html>
@@ -62,7 +62,7 @@ def _title(summary: Summary) -> str:
 
 
 def _lead(summary: Summary) -> str:
-    months = [step.month for step in (*summary.steps, *summary.acts_parts)]
+    months = [step.month for step in (*summary.steps, *summary.scenario_parts)]
     told = (
         f"Trips of {months[0]} to {months[-1]} were sent to the API over HTTP in event order; what they really took "
         "followed a day of event time later, and each month's file was published at its end. Airflow's scheduled "
@@ -74,9 +74,9 @@ def _lead(summary: Summary) -> str:
     return f"{told} The trips are those of {summary.source}."
 
 
-def _further(acts: ActsSummary) -> str:
+def _further(acts: ScenarioSummary) -> str:
     return (
-        f"In {acts.regret.month} somebody forces in a model that learnt from the months before, and from "
+        f"In {acts.bad_promotion.month} somebody forces in a model that learnt from the months before, and from "
         f"{acts.broken_data.month} on distances are in kilometres, live and in the published month."
     )
 
@@ -97,7 +97,7 @@ def _cards(summary: Summary) -> Iterable[str]:
         yield _card(f"{last.mae:.2f} min", f"error of v{last.model_version} after")
     served = summary.alarm_to_served_s
     yield _card("–" if served is None else f"{served:.0f} s", "from alarm to served")
-    back = summary.acts.regret.served_to_rolled_back_s if summary.acts else None
+    back = summary.acts.bad_promotion.served_to_rolled_back_s if summary.acts else None
     if back is not None:
         yield _card(f"{back:.0f} s", "from the mistake's first answer to its rollback")
     yield _card(f"{summary.requests:,}", "requests sent")

@@ -10,12 +10,12 @@ from autoops.loop.promote.promotion import COMPARED
 from autoops.loop.records.checks import BROKEN, Check
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
-from autoops.replay.demo.scenarios import Act
+from autoops.replay.demo.scenarios import Scenario
 from autoops.replay.tally import Tally
 
 
 @dataclass(frozen=True)
-class Regret:
+class BadPromotion:
     """Of the version that was forced in, None where none was. `windows` of its labelled trips were compared before it
     was rolled back; `served_to_rolled_back_s` runs from its first answer, in wall time."""
 
@@ -87,41 +87,47 @@ class BrokenMonth:
 
 
 @dataclass(frozen=True)
-class ActsSummary:
-    regret: Regret
+class ScenarioSummary:
+    bad_promotion: BadPromotion
     broken_data: BrokenMonth
 
     def complaints(self) -> list[str]:
-        return [*self.regret.complaints(), *self.broken_data.complaints()]
+        return [*self.bad_promotion.complaints(), *self.broken_data.complaints()]
 
     def sentences(self) -> list[str]:
-        told = (("regret", self.regret), ("broken data", self.broken_data))
-        return [f"{title}: {sentence}" for title, act in told for sentence in act.sentences()]
+        told = (("bad promotion", self.bad_promotion), ("broken data", self.broken_data))
+        return [f"{title}: {sentence}" for title, scenario in told for sentence in scenario.sentences()]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def acts_summary(
-    acts: Sequence[Act], tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
-) -> ActsSummary | None:
+def scenario_summary(
+    acts: Sequence[Scenario],
+    tally: Tally,
+    checks: Sequence[Check],
+    incidents: Sequence[Incident],
+    entries: Sequence[Entry],
+) -> ScenarioSummary | None:
     """None where only the core was played."""
     if not acts:
         return None
-    forced = next(act for act in acts if act.rolled_back)
-    broken = next(act for act in acts if not act.rolled_back)
-    return ActsSummary(_regret(forced.month, tally, entries), _broken(broken.month, checks, incidents, entries))
+    forced = next(scenario for scenario in acts if scenario.rolled_back)
+    broken = next(scenario for scenario in acts if not scenario.rolled_back)
+    return ScenarioSummary(
+        _bad_promotion(forced.month, tally, entries), _broken(broken.month, checks, incidents, entries)
+    )
 
 
-def _regret(month: Month, tally: Tally, entries: Sequence[Entry]) -> Regret:
+def _bad_promotion(month: Month, tally: Tally, entries: Sequence[Entry]) -> BadPromotion:
     """In a demo nothing else is forced."""
     by_force = {e.incident_id for e in entries if e.kind == "retraining begun" and e.evidence.get("force")}
     promoted = next((e for e in entries if e.kind == "promoted" and e.incident_id in by_force), None)
     if promoted is None or promoted.model_version is None:
-        return Regret(str(month))
+        return BadPromotion(str(month))
     own = [entry for entry in entries if entry.model_version == promoted.model_version]
     back = next((entry for entry in own if entry.kind == "rolled back"), None)
-    return Regret(
+    return BadPromotion(
         str(month),
         forced_version=promoted.model_version,
         forced_because=promoted.reason,
@@ -142,7 +148,7 @@ def _broken(
     month: Month, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> BrokenMonth:
     found = [c for c in checks if c.verdict == BROKEN and c.event_until and Month.of(c.event_until) == month]
-    opened = [i for i in incidents if i.kind == "drift" and i.evidence_until and i.evidence_until >= month.starts_at]
+    opened = [i for i in incidents if i.kind == "drift" and i.evidence_end and i.evidence_end >= month.starts_at]
     kept_out = next((e for e in entries if e.kind == QUARANTINED and e.evidence.get("month") == str(month)), None)
     return BrokenMonth(
         str(month),

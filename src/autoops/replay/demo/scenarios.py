@@ -17,7 +17,7 @@ CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 
 @dataclass(frozen=True)
-class Act:
+class Scenario:
     """`told` is what happens in the month. `form` is what `retrain` is triggered with, when the month begins or, of an
     act that waits for it, when it is published. `rolled_back` says that the loop should take back what it promotes."""
 
@@ -37,11 +37,11 @@ def parse_choice(text: str) -> Choice:
     raise InputError(f"acts {text!r}: expected one of {', '.join(CHOICES)}")
 
 
-def regret(month: Month, old_months: Sequence[Month]) -> Act:
+def bad_promotion(month: Month, old_months: Sequence[Month]) -> Scenario:
     """Version 3 learns from months in which traffic was another."""
     months = f"{old_months[0]}..{old_months[-1]}"
-    return Act(
-        "act 2: regret",
+    return Scenario(
+        "act 2: bad promotion",
         month,
         f"somebody retrains on {months}, before traffic changed, and forces the result in",
         {"months": months, "force": True, "reason": "back to what worked in spring"},
@@ -49,9 +49,9 @@ def regret(month: Month, old_months: Sequence[Month]) -> Act:
     )
 
 
-def broken_data(month: Month) -> Act:
+def broken_data(month: Month) -> Scenario:
     """The form is left empty, so that the loop chooses the months itself."""
-    return Act(
+    return Scenario(
         "act 3: broken data",
         month,
         "from here on distances are in kilometres, live and in the month that is published at its end",
@@ -61,27 +61,27 @@ def broken_data(month: Month) -> Act:
 
 
 @dataclass
-class Prompter:
+class Driver:
     """Gives each act its cue, once."""
 
-    acts: Sequence[Act]
+    acts: Sequence[Scenario]
     airflow: AirflowClient
     say: Callable[[str, str], None]
-    _told: list[Act] = field(default_factory=list)
-    _asked: list[Act] = field(default_factory=list)
+    _told: list[Scenario] = field(default_factory=list)
+    _asked: list[Scenario] = field(default_factory=list)
     _run_id: str | None = None
 
     def look(self, playing: Month | None, published: Sequence[Month]) -> None:
         """Called every moment. `playing` is the month whose trips are sent."""
-        for act in self.acts:
-            if act not in self._told and playing == act.month:
-                self._told.append(act)
-                self.say(act.title, act.told)
-            due = act.month in published if act.when_published else act in self._told
-            if due and act not in self._asked:
-                self._asked.append(act)
-                self._run_id = self.airflow.trigger("retrain", act.form)
-                self.say(act.title, f"asked Airflow for a retraining: {_shown(act.form)}")
+        for scenario in self.acts:
+            if scenario not in self._told and playing == scenario.month:
+                self._told.append(scenario)
+                self.say(scenario.title, scenario.told)
+            due = scenario.month in published if scenario.when_published else scenario in self._told
+            if due and scenario not in self._asked:
+                self._asked.append(scenario)
+                self._run_id = self.airflow.trigger("retrain", scenario.form)
+                self.say(scenario.title, f"asked Airflow for a retraining: {_shown(scenario.form)}")
         if self._run_id is not None and self.airflow.run("retrain", self._run_id).finished:
             self._run_id = None
 

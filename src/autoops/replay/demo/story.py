@@ -12,8 +12,8 @@ from autoops.errors import ServiceUnavailable
 from autoops.ingestion.source import file_name
 from autoops.loop.records.ledger import Entry
 from autoops.months import Month
-from autoops.replay.demo.observer import Witness, settles
-from autoops.replay.demo.scenarios import Prompter
+from autoops.replay.demo.observer import Observer, settles
+from autoops.replay.demo.scenarios import Driver
 from autoops.replay.demo.stage import newest_tails
 from autoops.replay.demo.timeline import DEMO, Timeline
 from autoops.replay.demo.worlds import World
@@ -37,7 +37,7 @@ class Story:
     sample: int
     rate: float
     timeline: Timeline
-    witness: Witness
+    observer: Observer
     airflow: AirflowClient
     served_version: Callable[[], int | None]
     quiet_s: float = 3
@@ -45,7 +45,7 @@ class Story:
     version: int = 0
 
     def __post_init__(self) -> None:
-        self.prompter = Prompter(self.world.acts, self.airflow, self.timeline.say)
+        self.driver = Driver(self.world.acts, self.airflow, self.timeline.say)
 
     def train_first_model(self) -> None:
         """Publishes the first months and has Airflow train on them; a version is served then."""
@@ -87,8 +87,8 @@ class Story:
         while True:
             self._look(director)
             self._tell(director, board)
-            self.prompter.look(board.month, self.published)
-            due = self.prompter.under_way or self.witness.retraining_is_due(self.published)
+            self.driver.look(board.month, self.published)
+            due = self.driver.under_way or self.observer.retraining_is_due(self.published)
             director.steer(due)
             if playing.under_way or director.waits or due:
                 busy_at = time.monotonic()
@@ -119,20 +119,20 @@ class Story:
 
     def _look(self, director: Director | None = None) -> None:
         """Tells what is new in the ledger. Raises ServiceUnavailable when a retraining failed for good."""
-        for entry in self.witness.news():
+        for entry in self.observer.news():
             self.timeline.entry(entry)
             if entry.kind == "retraining failed":
                 raise ServiceUnavailable(f"{entry.reason}; see {self._logs}")
             if director is not None:
                 self._direct(director, entry)
-        for check in self.witness.new_checks():
+        for check in self.observer.new_checks():
             if director is not None and settles(check):
                 director.judged(check.model_version)
 
     def _direct(self, director: Director, entry: Entry) -> None:
         if entry.model_version is None:
             return
-        if entry.kind == "promoted" and self.prompter.expects_rollback:
+        if entry.kind == "promoted" and self.driver.expects_rollback:
             director.expect_rollback(entry.model_version)
         if entry.kind == "rolled back":
             director.rolled_back(entry.model_version)

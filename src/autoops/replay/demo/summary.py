@@ -7,7 +7,7 @@ from typing import Any
 from autoops.loop.records.checks import BROKEN, Check
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
-from autoops.replay.demo.scenario_summary import ActsSummary
+from autoops.replay.demo.scenario_summary import ScenarioSummary
 from autoops.replay.tally import Segment, Tally
 
 SAMPLE = "sample"
@@ -31,7 +31,7 @@ class Step:
 @dataclass(frozen=True)
 class Summary:
     """`steps` has one step per month: that of the version which answered most of it. `parts` has them all, and
-    `acts_parts` those of the months of the further acts.
+    `scenario_parts` those of the months of the further acts.
     `alarm_to_served_s` runs from the first alarm of the first incident that led to a promotion to the first answer
     of the promoted version. `incident_months` are those whose trips opened an incident."""
 
@@ -44,8 +44,8 @@ class Summary:
     alarm_to_served_s: float | None
     wall_s: float
     incident_months: tuple[str, ...] = ()
-    acts: ActsSummary | None = None
-    acts_parts: tuple[Step, ...] = ()
+    acts: ScenarioSummary | None = None
+    scenario_parts: tuple[Step, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -55,13 +55,15 @@ class Summary:
     @property
     def healed_version(self) -> int:
         """Champion at the end of the core."""
-        replaced = self.acts.regret.replaced_version if self.acts else None
+        replaced = self.acts.bad_promotion.replaced_version if self.acts else None
         return self.champion_version if replaced is None else replaced
 
     def to_json(self) -> dict[str, Any]:
         """The contract of summary.json."""
         told = (
-            {"acts": self.acts.to_json() | {"steps": [asdict(part) for part in self.acts_parts]}} if self.acts else {}
+            {"acts": self.acts.to_json() | {"steps": [asdict(part) for part in self.scenario_parts]}}
+            if self.acts
+            else {}
         )
         return {
             "source": self.source,
@@ -104,7 +106,7 @@ def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Seq
 
 def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
     """Where the evidence of drift ends."""
-    until = (incident.evidence_until for incident in incidents if incident.kind == "drift")
+    until = (incident.evidence_end for incident in incidents if incident.kind == "drift")
     return tuple(sorted({str(Month.of(moment)) for moment in until if moment is not None}))
 
 
@@ -117,9 +119,7 @@ def parts_of(
     for segment in segments:
         month = Month.of(segment.event_at)
         judged = [c for c in checks if c.model_version == segment.model_version and _ends_in(c.event_until, month)]
-        opened = [
-            i for i in incidents if i.model_version == segment.model_version and _ends_in(i.evidence_until, month)
-        ]
+        opened = [i for i in incidents if i.model_version == segment.model_version and _ends_in(i.evidence_end, month)]
         alarm = any(check.alarm for check in judged)
         parts.append(
             Step(
@@ -161,7 +161,9 @@ def alarm_to_served_s(
 
 def _behind(check: Check, incident: Incident) -> bool:
     """An incident spans the windows of the alarms that opened it."""
-    if not (check.alarm and check.event_from and check.event_until and incident.holds_from and incident.evidence_until):
+    if not (
+        check.alarm and check.event_from and check.event_until and incident.evidence_start and incident.evidence_end
+    ):
         return False
-    inside = incident.holds_from <= check.event_from and check.event_until <= incident.evidence_until
+    inside = incident.evidence_start <= check.event_from and check.event_until <= incident.evidence_end
     return inside and check.model_version == incident.model_version

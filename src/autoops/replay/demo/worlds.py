@@ -14,7 +14,7 @@ from autoops.ingestion.source import DirectorySource, Source, file_name
 from autoops.ingestion.sources import open_source
 from autoops.months import Month, month_range
 from autoops.replay.demo import scenarios
-from autoops.replay.demo.scenarios import Act
+from autoops.replay.demo.scenarios import Scenario
 from autoops.replay.demo.summary import SAMPLE
 from autoops.settings import Data
 
@@ -23,7 +23,7 @@ MADE_UP_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))
 CHANGES_FROM = Month(2023, 5)
 """Three months to train on, a steady one, and two in which everybody drives a quarter slower."""
 
-REGRET, BROKEN = Month(2023, 7), Month(2023, 8)
+BAD_PROMOTION, BROKEN = Month(2023, 7), Month(2023, 8)
 """The months of the further acts; traffic stays slow."""
 
 KILOMETRES = 1.609344
@@ -42,14 +42,14 @@ class World:
     source: Source
     first: Sequence[Month]
     later: Sequence[Month]
-    acts: Sequence[Act] = ()
+    acts: Sequence[Scenario] = ()
 
 
 def made_up(directory: Path, trips_per_month: int, choice: scenarios.Choice = "core") -> World:
     """Writes the months into `directory`; the same ones each time."""
     first = MADE_UP_MONTHS[:FIRST_MONTHS]
-    further = (scenarios.regret(REGRET, first), scenarios.broken_data(BROKEN)) if choice == "all" else ()
-    months = (*MADE_UP_MONTHS, *(act.month for act in further))
+    further = (scenarios.bad_promotion(BAD_PROMOTION, first), scenarios.broken_data(BROKEN)) if choice == "all" else ()
+    months = (*MADE_UP_MONTHS, *(scenario.month for scenario in further))
     write_sample(
         directory, months, trips_per_month=trips_per_month, seed=SEED, scenario="speed", changes_from=CHANGES_FROM
     )
@@ -72,7 +72,7 @@ def real(source: str, months: Sequence[Month]) -> World:
     check_months(months)
     opened = open_source(Data(source=source))
     for month in months:
-        opened.stamp(month)
+        opened.metadata(month)
     return World(source, opened, months[:FIRST_MONTHS], months[FIRST_MONTHS:])
 
 

@@ -51,7 +51,7 @@ class Rates:
         return max(1, math.ceil(self._limiter.get_window_stats(item, key.name).reset_time - time.time()))
 
 
-class Guard:
+class Auth:
     """`needed` has the scope that each path asks for. Of the others every key may read; anything more is for admin, so
     that a path which somebody forgot to name is not open."""
 

@@ -75,7 +75,7 @@ def complaints(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
 
 
-Stamp = tuple[int, int, int]
+FileState = tuple[int, int, int]
 
 
 class Keys:
@@ -84,16 +84,16 @@ class Keys:
     def __init__(self, path: Path) -> None:
         """Raises SettingsError for a file that is not there or does not read."""
         self._path = path
-        self._stamp: Stamp | None = (0, 0, 0)
+        self._file_state: FileState | None = (0, 0, 0)
         self._keys: Sequence[tuple[str, Key]] = ()
         self.look()
 
     def look(self) -> None:
         """Costs a `stat` where nothing has changed. Raises SettingsError, once for each change."""
-        stamp = _stamp_of(self._path)
-        if stamp == self._stamp:
+        stamp = _file_state_of(self._path)
+        if stamp == self._file_state:
             return
-        self._stamp = stamp
+        self._file_state = stamp
         keys = read_keys(self._path)
         self._keys = [(key.sha256, key) for key in keys]
         logger.info("keys of %s: %s", self._path, ", ".join(key.name for key in keys) or "nobody's")
@@ -107,7 +107,7 @@ class Keys:
         return found
 
 
-def _stamp_of(path: Path) -> Stamp | None:
+def _file_state_of(path: Path) -> FileState | None:
     try:
         status = path.stat()
     except OSError:

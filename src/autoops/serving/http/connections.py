@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from autoops.serving.http import problems
-from autoops.serving.http.request_ids import Identified
+from autoops.serving.http.request_ids import WithRequestId
 
 SEND_S = 30.0
 """How long a client may take from a request's first byte to its last, and from connecting to its first request."""
@@ -203,5 +203,5 @@ _CLOSE = {"Connection": "close"}
 _TOO_SLOW = _raw(b"408 Request Timeout", problems.problem(408, "the request did not arrive in time"))
 _LARGE_HEAD = f"the request line and headers may have {HEADERS} headers and {HEAD_BYTES} bytes together"
 _TOO_LARGE = _raw(b"431 Request Header Fields Too Large", problems.problem(431, _LARGE_HEAD))
-_HEAD_TOO_LARGE: Any = Identified(problems.problem(431, _LARGE_HEAD, headers=_CLOSE))
-_FULL: Any = Identified(problems.busy("too many connections are open", _CLOSE))
+_HEAD_TOO_LARGE: Any = WithRequestId(problems.problem(431, _LARGE_HEAD, headers=_CLOSE))
+_FULL: Any = WithRequestId(problems.busy("too many connections are open", _CLOSE))

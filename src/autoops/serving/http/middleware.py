@@ -29,7 +29,7 @@ Refusal = Callable[[Scope, str], Response | None]
 
 
 @dataclass
-class Admission:
+class LoadShedding:
     """Keeps what is in work within bounds: a request is refused when there are `requests` in work already, when its
     body has more than `body_bytes`, or when the bodies of all have more than `all_bytes`.
 
@@ -46,31 +46,31 @@ class Admission:
 class Work:
     """A request in work, and as much of its body as was read."""
 
-    def __init__(self, admission: Admission, receive: Receive) -> None:
-        self._admission, self._receive = admission, receive
+    def __init__(self, load_shedding: LoadShedding, receive: Receive) -> None:
+        self._load_shedding, self._receive = load_shedding, receive
         self._read = 0
         self._released = False
-        admission.in_work += 1
+        load_shedding.in_work += 1
 
     async def receive(self) -> Message:
         """Raises HTTPException for too large a body, and ServiceUnavailable where all bodies together are."""
-        admission, message = self._admission, await self._receive()
+        load_shedding, message = self._load_shedding, await self._receive()
         if self._released:
             return message
         size = len(message.get("body", b""))
         self._read += size
-        admission.held_bytes += size
-        if self._read > admission.body_bytes:
-            raise HTTPException(413, f"a body may have at most {admission.body_bytes} bytes")
-        if admission.held_bytes > max(admission.all_bytes, self._read):
+        load_shedding.held_bytes += size
+        if self._read > load_shedding.body_bytes:
+            raise HTTPException(413, f"a body may have at most {load_shedding.body_bytes} bytes")
+        if load_shedding.held_bytes > max(load_shedding.all_bytes, self._read):
             raise ServiceUnavailable("too many large requests are in work")
         return message
 
     def release(self) -> None:
         if not self._released:
             self._released = True
-            self._admission.in_work -= 1
-            self._admission.held_bytes -= self._read
+            self._load_shedding.in_work -= 1
+            self._load_shedding.held_bytes -= self._read
 
 
 class RequestLayer:
@@ -84,7 +84,7 @@ class RequestLayer:
         self,
         app: ASGIApp,
         metrics: Metrics,
-        admission: Admission,
+        load_shedding: LoadShedding,
         routes: Collection[str] = (),
         hot: Mapping[tuple[str, str], ASGIApp] | None = None,
         refusal: Refusal | None = None,
@@ -92,9 +92,9 @@ class RequestLayer:
     ) -> None:
         self._app, self._hot = app, hot or {}
         self._metrics, self._routes, self._log_requests = metrics, routes, log_requests
-        self._admission, self._refusal = admission, refusal
+        self._load_shedding, self._refusal = load_shedding, refusal
         in_flight = "autoops_http_requests_in_flight", "Requests in work, those that only read left out"
-        metrics.gauge(*in_flight, lambda: admission.in_work)
+        metrics.gauge(*in_flight, lambda: load_shedding.in_work)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -125,7 +125,7 @@ class RequestLayer:
             elif scope["method"] in READING:
                 await self._ask(scope, path, receive, answer)
             else:
-                work = Work(self._admission, receive)
+                work = Work(self._load_shedding, receive)
                 await self._ask(scope, path, work.receive, answer)
         except asyncio.CancelledError:
             # uvicorn cancels what is still in work when the time for a stop is over.
@@ -143,7 +143,7 @@ class RequestLayer:
         # A route's `$` matches before a line's end, too: such a path would be another for keys and metrics.
         if not path.isprintable():
             return problems.problem(404, "Not Found")
-        if self._admission.in_work >= self._admission.requests and scope["method"] not in READING:
+        if self._load_shedding.in_work >= self._load_shedding.requests and scope["method"] not in READING:
             return problems.busy("too many requests are in work")
         return None
 

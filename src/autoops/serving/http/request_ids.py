@@ -40,7 +40,7 @@ def log(scope: Scope, status: int, duration_ns: int) -> None:
     logger.info("%s %s %d in %.1f ms", method, path, status, duration_ns / 1e6, extra=fields)
 
 
-class Identified:
+class WithRequestId:
     """An answer that the server gives before the application is asked, with an id."""
 
     def __init__(self, app: ASGIApp) -> None:

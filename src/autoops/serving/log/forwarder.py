@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from autoops.errors import AutoOpsError
-from autoops.serving.log.inbox import Arrivals
+from autoops.serving.log.inbox import Inbox
 from autoops.serving.log.outbox import HeldOutbox, Outbox, OutboxFolder
 from autoops.serving.shutdown import SEND_ON_S
 
@@ -26,13 +26,13 @@ _RETRY_S = 0.5
 _ADOPT_S = 5.0
 
 
-class Relay:
+class Forwarder:
     """Of one process: for its own outbox, and for those in `folder` whose process is gone."""
 
-    def __init__(self, outbox: Outbox, folder: OutboxFolder, arrivals: Arrivals) -> None:
+    def __init__(self, outbox: Outbox, folder: OutboxFolder, inbox: Inbox) -> None:
         self._outbox = outbox
         self._folder = folder
-        self._arrivals = arrivals
+        self._inbox = inbox
         self._changed = threading.Condition()
         self._urgent = self._stopping = False
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -115,7 +115,7 @@ class Relay:
         if self._adopted is None:
             return asked
         if not self._move(self._adopted.outbox):
-            self._arrivals.retire(self._adopted.outbox.id)
+            self._inbox.retire(self._adopted.outbox.id)
             self._adopted.remove()
             self._adopted = None
         return True
@@ -131,7 +131,7 @@ class Relay:
         if not outbox.rows:
             outbox.note()
             return False
-        outbox.arrive(self._arrivals.take(outbox.id, outbox.next(ROWS)))
+        outbox.arrive(self._inbox.take(outbox.id, outbox.next(ROWS)))
         with self._changed:
             self._changed.notify_all()
         return True

@@ -30,7 +30,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Shipment:
+class OutboxBatch:
     """Rows with their numbers in the outbox, in order; a label with the moment at which it was taken in. `after`: what
     arrived last, as far as the outbox knows."""
 
@@ -58,7 +58,7 @@ _COLUMNS = [tables.predictions.c[each.name] for each in fields(LoggedPrediction)
 _TRUTH = [column for column in tables.ground_truth.c if column.name != "id"]
 
 
-class Arrivals:
+class Inbox:
     """On PostgreSQL. Raises StorageUnavailable when the database fails; nothing has arrived then."""
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
@@ -66,11 +66,11 @@ class Arrivals:
         self._clock = clock
         self._kept: sa.Connection | None = None
 
-    def take(self, outbox_id: str, shipment: Shipment) -> Receipt:
+    def take(self, outbox_id: str, batch: OutboxBatch) -> Receipt:
         """Commits what is new of the shipment."""
-        if self._take_at_once(outbox_id, shipment):
-            return Receipt(shipment.end)
-        return self._take_new(outbox_id, shipment)
+        if self._take_at_once(outbox_id, batch):
+            return Receipt(batch.end)
+        return self._take_new(outbox_id, batch)
 
     def close(self) -> None:
         """Gives the connection up; another shipment would open one again."""
@@ -78,16 +78,16 @@ class Arrivals:
         if kept is not None:
             kept.close()
 
-    def _take_at_once(self, outbox_id: str, shipment: Shipment) -> bool:
+    def _take_at_once(self, outbox_id: str, batch: OutboxBatch) -> bool:
         """In one statement, on a connection that stays open. False, and nothing has arrived, where it takes more than
         that: not all is new, another answer to one of the requests is there, or the connection is lost."""
         with storage_errors():
             try:
                 if self._kept is None:
                     self._kept = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                values = _values_at_once(outbox_id, shipment, self._clock.now())
-                arriving = {row.request_id for _, row in shipment.predictions}
-                labels = _labelled(self._kept, [(at, label) for _, at, label in shipment.labels], arriving)
+                values = _values_at_once(outbox_id, batch, self._clock.now())
+                arriving = {row.request_id for _, row in batch.predictions}
+                labels = _labelled(self._kept, [(at, label) for _, at, label in batch.labels], arriving)
                 values |= _arrays(_TRUTH, labels)
                 moved: int = self._kept.execute(_AT_ONCE, values).scalar_one()
                 return moved == 1
@@ -97,15 +97,15 @@ class Arrivals:
                     return False
                 raise
 
-    def _take_new(self, outbox_id: str, shipment: Shipment) -> Receipt:
+    def _take_new(self, outbox_id: str, batch: OutboxBatch) -> Receipt:
         with storage_errors(), self._engine.begin() as connection:
             before = self._enter(connection, outbox_id)
-            new = [row for number, row in shipment.predictions if number > before.predictions]
+            new = [row for number, row in batch.predictions if number > before.predictions]
             inserted = _insert_predictions(connection, new)
-            standing = _standing(connection, [row for _, row in shipment.predictions if row.id not in inserted])
-            labels = [(at, label) for number, at, label in shipment.labels if number > before.labels]
+            standing = _standing(connection, [row for _, row in batch.predictions if row.id not in inserted])
+            labels = [(at, label) for number, at, label in batch.labels if number > before.labels]
             _insert_labels(connection, labels)
-            end = shipment.end
+            end = batch.end
             mark = Mark(max(before.predictions, end.predictions), max(before.labels, end.labels))
             through = {"predictions_through": mark.predictions, "labels_through": mark.labels}
             table = tables.outboxes
@@ -210,14 +210,14 @@ def _at_once() -> sa.Select[Any]:
 _AT_ONCE = _at_once()
 
 
-def _values_at_once(outbox_id: str, shipment: Shipment, now: datetime) -> dict[str, Any]:
-    predictions = [asdict(row) for row in _ordered(row for _, row in shipment.predictions)]
+def _values_at_once(outbox_id: str, batch: OutboxBatch, now: datetime) -> dict[str, Any]:
+    predictions = [asdict(row) for row in _ordered(row for _, row in batch.predictions)]
     return {
         "outbox_id": outbox_id,
-        "after_predictions": shipment.after.predictions,
-        "after_labels": shipment.after.labels,
-        "predictions": shipment.end.predictions,
-        "labels": shipment.end.labels,
+        "after_predictions": batch.after.predictions,
+        "after_labels": batch.after.labels,
+        "predictions": batch.end.predictions,
+        "labels": batch.end.labels,
         "now": now,
         **_arrays(_COLUMNS, predictions),
     }

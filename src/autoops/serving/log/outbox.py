@@ -28,7 +28,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
-from autoops.serving.log.inbox import Mark, Receipt, Shipment
+from autoops.serving.log.inbox import Mark, OutboxBatch, Receipt
 from autoops.storage import database, tables
 from autoops.storage.appender import SqliteAppender
 from autoops.storage.database import storage_errors
@@ -102,7 +102,7 @@ class Outbox:
         self._writing = threading.Lock()
         self._appender = SqliteAppender(self._engine, [predictions.c.number, *_COLUMNS], unique="request_id")
         self._held: deque[tuple[int, LoggedPrediction]] = deque()
-        self._sent = Shipment()
+        self._sent = OutboxBatch()
         self.replaced = 0
         with storage_errors(), self._engine.begin() as connection:
             create(connection)
@@ -196,7 +196,7 @@ class Outbox:
                 since += list(connection.scalars(oldest))
         return Waiting(self.rows, min(since, default=None))
 
-    def next(self, most: int) -> Shipment:
+    def next(self, most: int) -> OutboxBatch:
         """The oldest rows that have not arrived. Labels follow their predictions: they are read first and sent once
         no prediction is left behind."""
         labels = self._next_labels(most) if self._labels else []
@@ -206,7 +206,7 @@ class Outbox:
         if not rows and left_behind:
             rows = self._next_in_file(most)
             left_behind = len(rows) == most
-        self._sent = Shipment(rows, [] if left_behind else labels, self.mark)
+        self._sent = OutboxBatch(rows, [] if left_behind else labels, self.mark)
         return self._sent
 
     def _next_in_file(self, most: int) -> list[tuple[int, LoggedPrediction]]:

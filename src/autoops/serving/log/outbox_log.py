@@ -6,8 +6,8 @@ from pathlib import Path
 
 from autoops.clock import Clock
 from autoops.errors import StorageUnavailable
-from autoops.serving.log.forwarder import Relay
-from autoops.serving.log.inbox import Arrivals
+from autoops.serving.log.forwarder import Forwarder
+from autoops.serving.log.inbox import Inbox
 from autoops.serving.log.outbox import OutboxFolder
 from autoops.serving.metrics import Metrics
 from autoops.settings import Settings
@@ -33,25 +33,25 @@ class OutboxLog(PredictionLog):
         self._clock = clock
         self._most = settings.serving.outbox_max_rows
         self._folder = OutboxFolder(outboxes(settings), settings.storage.timeout_s)
-        self._arrivals = Arrivals(log.engine, clock)
+        self._inbox = Inbox(log.engine, clock)
 
     def start(self) -> None:
         """Opens the outbox. Raises StorageUnavailable when that fails."""
         self._held = self._folder.take()
         self._outbox = self._held.outbox
-        self._relay = Relay(self._outbox, self._folder, self._arrivals)
-        self._relay.start()
+        self._forwarder = Forwarder(self._outbox, self._folder, self._inbox)
+        self._forwarder.start()
 
     def stop(self) -> None:
         """Once nothing is appended any more: what waits goes to the database, or stays for who comes next."""
-        if not self._relay.stop():
+        if not self._forwarder.stop():
             return
-        self._arrivals.close()
+        self._inbox.close()
         if self._outbox.rows:
             self._held.release()
             return
         self._held.remove()
-        self._arrivals.retire(self._outbox.id)
+        self._inbox.retire(self._outbox.id)
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         if not rows:
@@ -73,11 +73,11 @@ class OutboxLog(PredictionLog):
 
     def _replaced_since(self, replaced: int) -> bool:
         """Once what was appended has arrived: whether the database had answers of other instances."""
-        return self._relay.deliver() and self._outbox.replaced > replaced
+        return self._forwarder.deliver() and self._outbox.replaced > replaced
 
     def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
         here = self._outbox.known_requests(request_ids)
-        if self._relay.away:
+        if self._forwarder.away:
             return here
         try:
             return super().standing(request_ids) | here
@@ -90,7 +90,7 @@ class OutboxLog(PredictionLog):
         self._make_sure_of_room(len(labels))
         self._outbox.put(labels, labelled_at)
         known = self._outbox.known(labels)
-        if self._relay.deliver():
+        if self._forwarder.deliver():
             known |= self._known_there(labels)
         return ["attached" if {label.prediction_id, label.request_id} & known else "pending" for label in labels]
 
@@ -113,7 +113,7 @@ class OutboxLog(PredictionLog):
         metrics.gauge(*waiting, lambda: self._outbox.rows)
         metrics.gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", self._oldest_s)
         away = "autoops_outbox_database_away", "1: the database did not take the last rows"
-        metrics.gauge(*away, lambda: int(self._relay.away))
+        metrics.gauge(*away, lambda: int(self._forwarder.away))
 
     def _oldest_s(self) -> float:
         since = self._outbox.waiting().since

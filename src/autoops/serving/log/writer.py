@@ -86,7 +86,7 @@ class Writer:
         results: Sequence[Result] = await self._ask(action, items, len(items))
         return results
 
-    async def do_alone(self, action: Callable[[], Result], size: int) -> Result:
+    async def run_exclusively(self, action: Callable[[], Result], size: int) -> Result:
         """`action`, which is a transaction of its own, of so many rows. Raises as `do` does."""
         result: Result = await self._ask(action, None, size)
         return result

@@ -36,7 +36,7 @@ class _Refusal:
     pause: timedelta
 
 
-class Quarantine:
+class BlockedVersions:
     """By number and content: a version is itself again only with the digest that it failed with."""
 
     def __init__(self, clock: Clock) -> None:

@@ -18,7 +18,7 @@ from autoops.models.registry import ModelVersion, Registry, champion_of
 from autoops.models.scoring import Scorer
 from autoops.redaction import redact
 from autoops.serving.metrics import Metrics
-from autoops.serving.model.blocked import Failure, Quarantine, identity
+from autoops.serving.model.blocked import BlockedVersions, Failure, identity
 from autoops.serving.model.last_served import LastServed
 from autoops.serving.model.loading import Loading, return_memory
 from autoops.serving.model.trial import Cancellation
@@ -86,7 +86,7 @@ class Holder:
         self._swept = self._stopped = False
         self._load: _Load | None = None
         self._ready: Loaded | None = None
-        self.quarantine = Quarantine(clock)
+        self.quarantine = BlockedVersions(clock)
         self.current: Loaded | None = None
         self.previous: Loaded | None = None
         self.failure: Failure | None = None

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 from autoops.errors import CorruptFile, InputError
 from autoops.features import feature_matrix
-from autoops.models.scoring import Cores, Scorer
+from autoops.models.scoring import Scorer, ScoringThreads
 from autoops.serving.payloads import arrow_columns
 from autoops.serving.payloads.batch import Batch
-from autoops.serving.payloads.validation_errors import Refusals, Skipped
+from autoops.serving.payloads.validation_errors import Skipped, ValidationErrors
 
 ADDED = {"prediction": pa.float64(), "model_version": pa.int32()}
 _REQUIRED = ("pickup_at", *arrow_columns.REQUIRED)
@@ -51,7 +51,7 @@ class LocalModel:
 
     scorer: Scorer
     number: int
-    cores: Cores
+    cores: ScoringThreads
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
         matrix = feature_matrix(batch.columns(), self.scorer.manifest.features)
@@ -91,11 +91,11 @@ def _open(source: Path) -> pq.ParquetFile:
 
 
 def _check(schema: pa.Schema) -> None:
-    refusals = Refusals()
+    errors = ValidationErrors()
     for name in ADDED:
         if name in schema.names:
-            refusals.column(name, "the file has this column already")
-    refusals.check()
+            errors.column(name, "the file has this column already")
+    errors.check()
     arrow_columns.check_schema(_contract(schema), required=_REQUIRED, file=True)
 
 
@@ -161,10 +161,10 @@ Added = tuple[list[pa.Array], set[int]]
 
 def _predict(trips: pa.Table, first_row: int, model: Model) -> Added:
     """Raises InvalidTrips with positions in the file."""
-    refusals = Refusals(first_row=first_row)
-    batch = arrow_columns.batch_of(trips, refusals)
-    refusals.rows("pickup_at", np.isnat(batch.pickup_at), arrow_columns.NO_VALUE)
-    refusals.check()
+    errors = ValidationErrors(first_row=first_row)
+    batch = arrow_columns.batch_of(trips, errors)
+    errors.rows("pickup_at", np.isnat(batch.pickup_at), arrow_columns.NO_VALUE)
+    errors.check()
     minutes, numbers = model.predict(batch)
     return [pa.array(minutes), pa.array(numbers)], set(np.unique(numbers).tolist())
 

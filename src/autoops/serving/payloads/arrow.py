@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from autoops.serving.payloads import arrow_columns
 from autoops.serving.payloads.batch import Batch
-from autoops.serving.payloads.validation_errors import BrokenStream, Refusals, TooManyRows
+from autoops.serving.payloads.validation_errors import BrokenStream, TooManyRows, ValidationErrors
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
@@ -30,11 +30,11 @@ def read(body: bytes, max_rows: int) -> Batch:
         table = _table(body, max_rows)
     except _BROKEN:
         raise BrokenStream(_NO_STREAM) from None
-    refusals = Refusals()
+    errors = ValidationErrors()
     if not table.num_rows:
-        refusals.column("body", "expected at least one trip")
-        refusals.check()
-    return arrow_columns.batch_of(table, refusals)
+        errors.column("body", "expected at least one trip")
+        errors.check()
+    return arrow_columns.batch_of(table, errors)
 
 
 def write(table: pa.Table) -> bytes:

@@ -13,7 +13,7 @@ from autoops.arrow_values import is_number, is_text, longest_text, numbers
 from autoops.serving.payloads import timestamps
 from autoops.serving.payloads.batch import Batch
 from autoops.serving.payloads.timestamps import OUT_OF_RANGE
-from autoops.serving.payloads.validation_errors import UNKNOWN_FIELD, Refusals
+from autoops.serving.payloads.validation_errors import UNKNOWN_FIELD, ValidationErrors
 from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
 NO_VALUE = "expected a value, got null"
@@ -43,43 +43,43 @@ _LONGEST_TEXT = 1000
 def check_schema(schema: pa.Schema, required: tuple[str, ...] = REQUIRED, file: bool = False) -> None:
     """Raises InvalidTrips that names each column which is missing, there twice or of the wrong type; and, where it is
     of no `file`, one that is not ours or in a dictionary."""
-    refusals = Refusals()
+    errors = ValidationErrors()
     for name in required:
         if name not in schema.names:
-            refusals.column(name, "Field required")
+            errors.column(name, "Field required")
     for name in dict.fromkeys(schema.names):
-        _check_column(schema, name, file, refusals)
-    refusals.check()
+        _check_column(schema, name, file, errors)
+    errors.check()
 
 
-def _check_column(schema: pa.Schema, name: str, file: bool, refusals: Refusals) -> None:
+def _check_column(schema: pa.Schema, name: str, file: bool, errors: ValidationErrors) -> None:
     if name not in COLUMNS:
         if not file:
-            refusals.column(name, UNKNOWN_FIELD)
+            errors.column(name, UNKNOWN_FIELD)
         return
     positions = schema.get_all_field_indices(name)
     if len(positions) > 1:
-        refusals.column(name, f"expected one column of this name, got {len(positions)}")
+        errors.column(name, f"expected one column of this name, got {len(positions)}")
         return
     fits, expected = COLUMNS[name]
     kind = schema.field(positions[0]).type
     if pa.types.is_dictionary(kind) and not file:
-        refusals.column(name, f"expected {expected} as they are, got {kind}")
+        errors.column(name, f"expected {expected} as they are, got {kind}")
     elif not (fits(kind) or (pa.types.is_null(kind) and name in _OPTIONAL)):
-        refusals.column(name, f"expected {expected}, got {kind}")
+        errors.column(name, f"expected {expected}, got {kind}")
 
 
-def batch_of(table: pa.Table, refusals: Refusals) -> Batch:
+def batch_of(table: pa.Table, errors: ValidationErrors) -> Batch:
     """The trips of a table whose schema is checked. Raises InvalidTrips."""
     batch = Batch(
-        _moments(table, refusals),
-        _numbers(table, "trip_distance", DISTANCE_MILES, refusals),
-        _whole_numbers(table, "passenger_count", PASSENGER_COUNT, refusals),
-        _whole_numbers(table, "pickup_location_id", LOCATION_ID, refusals),
-        _whole_numbers(table, "dropoff_location_id", LOCATION_ID, refusals),
-        _request_ids(table, refusals),
+        _moments(table, errors),
+        _numbers(table, "trip_distance", DISTANCE_MILES, errors),
+        _whole_numbers(table, "passenger_count", PASSENGER_COUNT, errors),
+        _whole_numbers(table, "pickup_location_id", LOCATION_ID, errors),
+        _whole_numbers(table, "dropoff_location_id", LOCATION_ID, errors),
+        _request_ids(table, errors),
     )
-    refusals.check()
+    errors.check()
     return batch
 
 
@@ -94,27 +94,27 @@ def _nulls(column: Any) -> npt.NDArray[np.bool_]:
     return np.asarray(column.is_null().to_numpy(zero_copy_only=False))
 
 
-def _numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[np.float64]:
+def _numbers(table: pa.Table, name: str, bounds: Bounds, errors: ValidationErrors) -> npt.NDArray[np.float64]:
     """Return the values, 0 where one is missing or refused."""
     column = _column(table, name)
     optional = name in _OPTIONAL
     if column is None:
         if not optional:
-            refusals.rows(name, np.ones(table.num_rows, dtype=bool), NO_VALUE)
+            errors.rows(name, np.ones(table.num_rows, dtype=bool), NO_VALUE)
         return np.zeros(table.num_rows)
     values = numbers(column)
     # A tool that has no integers with nulls, such as pandas, writes NaN for them.
     missing = np.isnan(values) if optional else _nulls(column)
     if not optional:
-        refusals.rows(name, missing, NO_VALUE)
+        errors.rows(name, missing, NO_VALUE)
     fine = bounds.contains(values)
-    refusals.rows(name, ~fine & ~missing, _expected(bounds))
+    errors.rows(name, ~fine & ~missing, _expected(bounds))
     return np.where(fine, values, 0)
 
 
-def _whole_numbers(table: pa.Table, name: str, bounds: Bounds, refusals: Refusals) -> npt.NDArray[np.int16]:
-    values = _numbers(table, name, bounds, refusals)
-    refusals.rows(name, values != np.trunc(values), "expected a whole number")
+def _whole_numbers(table: pa.Table, name: str, bounds: Bounds, errors: ValidationErrors) -> npt.NDArray[np.int16]:
+    values = _numbers(table, name, bounds, errors)
+    errors.rows(name, values != np.trunc(values), "expected a whole number")
     return values.astype(np.int16)
 
 
@@ -124,35 +124,35 @@ def _expected(bounds: Bounds) -> str:
     return f"expected {low} and {high}"
 
 
-def _moments(table: pa.Table, refusals: Refusals) -> timestamps.Moments:
+def _moments(table: pa.Table, errors: ValidationErrors) -> timestamps.Timestamps:
     column = _column(table, "pickup_at")
     if column is None:
         return np.full(table.num_rows, "NaT", dtype="datetime64[us]")
     if not pa.types.is_timestamp(column.type):
-        at, refused = timestamps.of_texts(_texts(column, "pickup_at", refusals))
-        refusals.each("pickup_at", refused)
+        at, refused = timestamps.parse_texts(_texts(column, "pickup_at", errors))
+        errors.each("pickup_at", refused)
         return at
     missing = _nulls(column)
     counts = pc.cast(column, pa.int64()).fill_null(0).to_numpy()
-    at, fine = timestamps.of_timestamps(counts, column.type.unit, naive=column.type.tz is None)
-    refusals.rows("pickup_at", ~fine & ~missing, OUT_OF_RANGE)
+    at, fine = timestamps.from_arrow(counts, column.type.unit, naive=column.type.tz is None)
+    errors.rows("pickup_at", ~fine & ~missing, OUT_OF_RANGE)
     return np.where(missing, np.datetime64("NaT"), at)
 
 
-def _request_ids(table: pa.Table, refusals: Refusals) -> list[str | None] | None:
+def _request_ids(table: pa.Table, errors: ValidationErrors) -> list[str | None] | None:
     column = _column(table, "request_id")
     if column is None:
         return None
-    names = _texts(column, "request_id", refusals)
+    names = _texts(column, "request_id", errors)
     bad = [name is not None and _REQUEST_ID.fullmatch(name) is None for name in names]
-    refusals.rows("request_id", np.array(bad), "expected 1 to 200 printable characters")
+    errors.rows("request_id", np.array(bad), "expected 1 to 200 printable characters")
     return names
 
 
-def _texts(column: Any, name: str, refusals: Refusals) -> list[str | None]:
+def _texts(column: Any, name: str, errors: ValidationErrors) -> list[str | None]:
     """Raises InvalidTrips before texts become objects that are longer than the bytes that came."""
     if pa.types.is_string_view(column.type) and (longest := longest_text(column)) > _LONGEST_TEXT:
-        refusals.column(name, f"expected at most {_LONGEST_TEXT} bytes, got {longest}")
-        refusals.check()
+        errors.column(name, f"expected at most {_LONGEST_TEXT} bytes, got {longest}")
+        errors.check()
     found: list[str | None] = column.to_pylist()
     return found

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from autoops.serving.payloads import timestamps
 from autoops.serving.payloads.schemas import Trip, TripColumns
-from autoops.serving.payloads.validation_errors import Refusals
+from autoops.serving.payloads.validation_errors import ValidationErrors
 from autoops.storage.logged import owned
 from autoops.trips import Columns
 
@@ -24,7 +24,7 @@ class Batch:
     `id_field` names the field of a row's request_id as the client sent it.
     """
 
-    pickup_at: timestamps.Moments
+    pickup_at: timestamps.Timestamps
     trip_distance: npt.NDArray[np.float64]
     passenger_count: npt.NDArray[np.int16]
     pickup_location_id: npt.NDArray[np.int16]
@@ -72,7 +72,7 @@ class Batch:
 
 def of_rows(trips: Sequence[Trip]) -> Batch:
     return Batch(
-        timestamps.of_datetimes(trip.pickup_at for trip in trips),
+        timestamps.from_datetimes(trip.pickup_at for trip in trips),
         np.array([trip.trip_distance for trip in trips]),
         _small([trip.passenger_count or 0 for trip in trips]),
         _small([trip.pickup_location_id for trip in trips]),
@@ -84,14 +84,14 @@ def of_rows(trips: Sequence[Trip]) -> Batch:
 
 def of_columns(columns: TripColumns) -> Batch:
     """Raises InvalidTrips for what the schema cannot say: columns of one length, moments that are."""
-    refusals, rows = Refusals("columns."), len(columns.trip_distance)
+    errors, rows = ValidationErrors("columns."), len(columns.trip_distance)
     for name in columns.model_fields_set:
         values = getattr(columns, name)
         if values is not None and len(values) != rows:
-            refusals.column(name, f"expected {rows} values as in trip_distance, got {len(values)}")
-    at, refused = timestamps.of_texts(columns.pickup_at or [None] * rows)
-    refusals.each("pickup_at", refused)
-    refusals.check()
+            errors.column(name, f"expected {rows} values as in trip_distance, got {len(values)}")
+    at, refused = timestamps.parse_texts(columns.pickup_at or [None] * rows)
+    errors.each("pickup_at", refused)
+    errors.check()
     return Batch(
         at,
         np.array(columns.trip_distance),

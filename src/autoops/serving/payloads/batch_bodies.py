@@ -13,7 +13,7 @@ from autoops.serving.payloads.batch import ID_OF_ROWS, Batch, of_columns, of_row
 from autoops.serving.payloads.bodies import JSON, loads, media_type_of
 from autoops.serving.payloads.responses import Form
 from autoops.serving.payloads.schemas import STRICT, Trip, TripColumns
-from autoops.serving.payloads.validation_errors import InvalidTrips, Refusals, TooManyRows
+from autoops.serving.payloads.validation_errors import InvalidTrips, TooManyRows, ValidationErrors
 
 Kind = Literal["json", "arrow"]
 MEDIA_TYPES: dict[str, Kind] = {JSON: "json", arrow.MEDIA_TYPE: "arrow"}
@@ -59,9 +59,9 @@ def _form_of(content: Any) -> tuple[Form, Any]:
     """Return which form it is, and what is in it."""
     if not isinstance(content, dict):
         raise _refused("body", _NO_OBJECT)
-    refusals = Refusals()
-    refusals.unknown(content, ("trips", "columns"))
-    refusals.check()
+    errors = ValidationErrors()
+    errors.unknown(content, ("trips", "columns"))
+    errors.check()
     trips, columns = content.get("trips"), content.get("columns")
     if (trips is None) == (columns is None):
         raise _refused("body", "expected exactly one of trips and columns")
@@ -94,18 +94,18 @@ def _quick_rows(trips: Sequence[Any]) -> Batch | None:
 
 def _checked_rows(trips: Sequence[Any]) -> Batch:
     """Return what `_quick_rows` would, or raise InvalidTrips."""
-    refusals, taken = Refusals("trips."), list[Trip]()
+    errors, taken = ValidationErrors("trips."), list[Trip]()
     for row, trip in enumerate(trips):
         if not isinstance(trip, dict):
-            refusals.column(f"{row}", _NO_OBJECT)
+            errors.column(f"{row}", _NO_OBJECT)
             continue
-        refusals.unknown(trip, _FIELDS, row)
+        errors.unknown(trip, _FIELDS, row)
         try:
             taken.append(Trip.model_validate({name: trip[name] for name in _FIELDS & trip.keys()}))
         except ValidationError as error:
             for one in error.errors(include_url=False, include_input=False):
-                refusals.column(f"{row}.{one['loc'][0]}", one["msg"])
-    refusals.check()
+                errors.column(f"{row}.{one['loc'][0]}", one["msg"])
+    errors.check()
     return of_rows(taken)
 
 
@@ -125,33 +125,33 @@ def _columns(columns: Any, max_rows: int) -> Batch:
 
 def _wrong_columns(columns: Mapping[str, Any]) -> InvalidTrips:
     """Return what is wrong with columns of which something is."""
-    refusals = Refusals("columns.")
-    refusals.unknown(columns, _LISTS)
+    errors = ValidationErrors("columns.")
+    errors.unknown(columns, _LISTS)
     for name, adapter in _LISTS.items():
         if name not in columns:
             if name in _REQUIRED:
-                refusals.column(name, "Field required")
+                errors.column(name, "Field required")
             continue
         values = columns[name]
         if not isinstance(values, list):
             if values is not None or name in _REQUIRED:
-                refusals.column(name, _NO_LIST)
+                errors.column(name, _NO_LIST)
             continue
         if not values and name == _REQUIRED[0]:
-            refusals.column(name, _EMPTY)
+            errors.column(name, _EMPTY)
         for first in range(0, len(values), _VALUES_AT_ONCE):
             try:
                 adapter.validate_python(values[first : first + _VALUES_AT_ONCE])
             except ValidationError as error:
                 found = error.errors(include_url=False, include_input=False)
-                refusals.each(name, ((first + int(one["loc"][0]), one["msg"]) for one in found))
-    return refusals.found()
+                errors.each(name, ((first + int(one["loc"][0]), one["msg"]) for one in found))
+    return errors.found()
 
 
 def _refused(field: str, message: str) -> InvalidTrips:
-    refusals = Refusals()
-    refusals.column(field, message)
-    return refusals.found()
+    errors = ValidationErrors()
+    errors.column(field, message)
+    return errors.found()
 
 
 def _limit(count: int, what: str, most: int) -> None:

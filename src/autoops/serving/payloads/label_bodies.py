@@ -8,7 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from autoops.serving.payloads.bodies import loads
 from autoops.serving.payloads.schemas import STRICT, GroundTruth, PredictionId, Refused, RequestId, TripMinutes
-from autoops.serving.payloads.validation_errors import MOST_LISTED, InvalidTrips, Refusals, TooManyRows, field_problem
+from autoops.serving.payloads.validation_errors import (
+    MOST_LISTED,
+    InvalidTrips,
+    TooManyRows,
+    ValidationErrors,
+    field_problem,
+)
 from autoops.storage.logged import owned
 from autoops.storage.predictions import Label
 
@@ -43,19 +49,19 @@ def read(body: bytes, max_rows: int, key: str | None = None) -> Labels:
 
     Raises NotJson, TooManyRows, and InvalidTrips where it is no list of labels.
     """
-    content, refusals = loads(body, max_rows), Refusals()
+    content, errors = loads(body, max_rows), ValidationErrors()
     if not isinstance(content, dict):
-        refusals.column("body", "Input should be an object")
-        raise refusals.found()
-    refusals.unknown(content, ("labels",))
+        errors.column("body", "Input should be an object")
+        raise errors.found()
+    errors.unknown(content, ("labels",))
     labels: Any = content.get("labels")
     if "labels" not in content:
-        refusals.column("labels", "Field required")
+        errors.column("labels", "Field required")
     elif not isinstance(labels, list):
-        refusals.column("labels", "Input should be a valid list")
+        errors.column("labels", "Input should be a valid list")
     elif not labels:
-        refusals.column("labels", "List should have at least 1 item")
-    refusals.check()
+        errors.column("labels", "List should have at least 1 item")
+    errors.check()
     if len(labels) > max_rows:
         raise TooManyRows(f"labels: at most {max_rows} in one request, got {len(labels)}")
     return sort_out(labels).owned_by(key)
@@ -106,9 +112,9 @@ def _one_by_one(items: Sequence[Any], first: int, sorted_out: Labels) -> None:
 def _checked(item: Any) -> GroundTruth:
     """Raise InvalidTrips unless it is a label."""
     if isinstance(item, dict):
-        refusals = Refusals()
-        refusals.unknown(item, _FIELDS)
-        refusals.check()
+        errors = ValidationErrors()
+        errors.unknown(item, _FIELDS)
+        errors.check()
     try:
         return GroundTruth.model_validate(item)
     except ValidationError as error:

@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 
 from autoops.serving.payloads import arrow
-from autoops.serving.payloads.timestamps import Moments
+from autoops.serving.payloads.timestamps import Timestamps
 
 Form = Literal["rows", "columns", "arrow"]
 
@@ -34,7 +34,7 @@ class BatchAnswer:
     prediction_id: list[str]
     trip_duration_minutes: npt.NDArray[np.float64]
     model_version: npt.NDArray[np.int32]
-    event_at: Moments
+    event_at: Timestamps
     known_zones: npt.NDArray[np.bool_]
     repeated: npt.NDArray[np.bool_]
 

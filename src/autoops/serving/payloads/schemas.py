@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from autoops.serving.payloads.timestamps import Moment, MomentText
+from autoops.serving.payloads.timestamps import Timestamp, TimestampText
 from autoops.trips import DISTANCE_MILES, LABEL_MINUTES, LOCATION_ID, PASSENGER_COUNT, Bounds
 
 _UUID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -49,7 +49,7 @@ class Trip(Request):
     """One trip, as known when it begins."""
 
     pickup_at: Annotated[
-        Moment | None, Field(description="ISO 8601; without an offset New York time; now when left out")
+        Timestamp | None, Field(description="ISO 8601; without an offset New York time; now when left out")
     ] = None
     trip_distance: Annotated[float, _within(DISTANCE_MILES, "miles")]
     passenger_count: Annotated[int | None, _within(PASSENGER_COUNT, "0 or left out: not reported", kind=int)] = None
@@ -72,7 +72,7 @@ class TripColumns(Request):
     of what reading them costs."""
 
     pickup_at: Annotated[
-        list[MomentText | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
+        list[TimestampText | None] | None, Field(description="ISO 8601; without an offset New York time; null: now")
     ] = None
     trip_distance: Annotated[list[Annotated[float, _within(DISTANCE_MILES, "miles")]], Field(min_length=1)]
     passenger_count: (
@@ -162,7 +162,7 @@ class GroundTruthReceipt(BaseModel):
     refused: list[Refused]
 
 
-class Quarantined(BaseModel):
+class BlockedVersion(BaseModel):
     model_version: int | None
     reason: str
     since: datetime
@@ -181,7 +181,8 @@ class ModelInfo(BaseModel):
     last_error_at: datetime | None
     failed_version: int | None
     quarantined: Annotated[
-        list[Quarantined], Field(description="Do not verify or load; POST /model/reload tries the followed one again")
+        list[BlockedVersion],
+        Field(description="Do not verify or load; POST /model/reload tries the followed one again"),
     ]
     instance_id: str
     started_at: datetime

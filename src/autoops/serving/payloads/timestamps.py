@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from autoops.months import NEW_YORK, Month
 
-Moments = npt.NDArray[np.datetime64]
+Timestamps = npt.NDArray[np.datetime64]
 """datetime64[us]; NaT where there is none."""
 
 EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
@@ -36,7 +36,7 @@ _PLAIN = re.compile(r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?\n)+", r
 _UTC_ENDINGS = ("Z", "+00:00")
 
 
-def parse_moment(value: object) -> datetime:
+def parse_timestamp(value: object) -> datetime:
     """ISO 8601 to UTC. Without an offset it is New York's wall clock: of an hour that occurs twice the first,
     and a time that the spring change skips is as many minutes after the change as it is into the gap."""
     if not isinstance(value, str) or len(value) < len("2023-01-15T09"):
@@ -54,11 +54,11 @@ def parse_moment(value: object) -> datetime:
     raise PydanticCustomError("moment_range", OUT_OF_RANGE)
 
 
-_MOMENT = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
+_TIMESTAMP = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
 """As nearly as JSON Schema can say it: the first and the last day of the range begin and end in New York."""
 
-Moment = Annotated[datetime, BeforeValidator(parse_moment), _MOMENT]
-MomentText = Annotated[str, _MOMENT]
+Timestamp = Annotated[datetime, BeforeValidator(parse_timestamp), _TIMESTAMP]
+TimestampText = Annotated[str, _TIMESTAMP]
 """One that is parsed later, with the others of its column."""
 
 
@@ -71,18 +71,18 @@ def _offset_hours(local_hour: int) -> int:
     return round(offset / timedelta(hours=1))
 
 
-def to_utc(wall_clock: Moments) -> Moments:
+def to_utc(wall_clock: Timestamps) -> Timestamps:
     """From New York's wall clock."""
     hours, position = np.unique(wall_clock.astype("datetime64[h]").astype(np.int64), return_inverse=True)
     offsets = np.array([_offset_hours(int(hour)) for hour in hours], dtype="timedelta64[h]")
     return np.asarray(wall_clock - offsets[position], dtype="datetime64[us]")
 
 
-def _in_range(moments: Moments) -> npt.NDArray[np.bool_]:
+def _in_range(moments: Timestamps) -> npt.NDArray[np.bool_]:
     return (moments >= _EARLIEST) & (moments < _LATEST)
 
 
-def of_texts(texts: Sequence[str | None]) -> tuple[Moments, list[tuple[int, str]]]:
+def parse_texts(texts: Sequence[str | None]) -> tuple[Timestamps, list[tuple[int, str]]]:
     """The moments, and which texts are none by position and why."""
     quick = _of_plain_texts(texts)
     if quick is not None and _in_range(quick).all():
@@ -92,13 +92,13 @@ def of_texts(texts: Sequence[str | None]) -> tuple[Moments, list[tuple[int, str]
     for position, text in enumerate(texts):
         if text is not None:
             try:
-                moments[position] = parse_moment(text).replace(tzinfo=None)
+                moments[position] = parse_timestamp(text).replace(tzinfo=None)
             except PydanticCustomError as error:
                 refused.append((position, error.message()))
     return moments, refused
 
 
-def _of_plain_texts(texts: Sequence[str | None]) -> Moments | None:
+def _of_plain_texts(texts: Sequence[str | None]) -> Timestamps | None:
     """All of them at once where all are of one plain form, as a program writes them; range not checked."""
     first = texts[0] if texts else None
     if first is None or None in texts:
@@ -119,13 +119,13 @@ def _of_plain_texts(texts: Sequence[str | None]) -> Moments | None:
     return to_utc(moments) if near.all() else None
 
 
-def of_datetimes(given: Iterable[datetime | None]) -> Moments:
+def from_datetimes(given: Iterable[datetime | None]) -> Timestamps:
     """Exactly, and in an eighth of the time in which numpy reads them."""
     counts = [_NOT_A_TIME if at is None else (at - _EPOCH) // _MICROSECOND for at in given]
     return np.array(counts, dtype=np.int64).view("datetime64[us]")
 
 
-def of_timestamps(counts: npt.NDArray[np.int64], unit: str, naive: bool) -> tuple[Moments, npt.NDArray[np.bool_]]:
+def from_arrow(counts: npt.NDArray[np.int64], unit: str, naive: bool) -> tuple[Timestamps, npt.NDArray[np.bool_]]:
     """The moments of Arrow timestamps, and which are in range. Whatever the counts are, nothing overflows; what is
     finer than a microsecond is cut off."""
     low, high = (int(edge.astype(np.int64)) for edge in (_EARLIEST - _DAY, _LATEST + _DAY))

@@ -62,7 +62,7 @@ def _name(part: object) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
-class Refusals:
+class ValidationErrors:
     """Collects problems. `first_row` is added to the positions, for a part of something larger."""
 
     def __init__(self, prefix: str = "", first_row: int = 0) -> None:
@@ -105,7 +105,7 @@ class Refusals:
         return InvalidTrips(self._listed, self._total)
 
 
-class Skipped(Refusals):
+class Skipped(ValidationErrors):
     """Marks the rows that have a problem, and goes on with the others."""
 
     def __init__(self, rows: int) -> None:

@@ -16,7 +16,7 @@ from autoops.serving.metrics import Metrics
 from autoops.serving.model.holder import Loaded
 from autoops.serving.payloads.batch import Batch
 from autoops.serving.payloads.responses import BatchAnswer
-from autoops.serving.payloads.validation_errors import TAKEN, Refusals
+from autoops.serving.payloads.validation_errors import TAKEN, ValidationErrors
 from autoops.serving.predict.batches import Batches
 from autoops.storage.predictions import LIVE, LoggedColumns, LoggedPrediction, PredictionLog
 
@@ -47,7 +47,7 @@ class BatchPredictor:
         asked = await self._batches.run(_asked, loaded, batch, key, now)
         rows = asked.rows(await self._batches.score(loaded.scorer, asked.inputs))
         append = self._log.append_columns if batch.request_ids is None else partial(self._append_named, asked.id_field)
-        others = await self._writer.do_alone(partial(append, rows), len(batch))
+        others = await self._writer.run_exclusively(partial(append, rows), len(batch))
         answer = await self._batches.run(_answer, loaded, rows, asked.known_zones, others)
         new = ~answer.repeated
         unknown, strange = new & ~answer.known_zones, new & ~plausible(rows.event_at, now)
@@ -71,11 +71,11 @@ class BatchPredictor:
 
 
 def _refuse_other_trips(rows: LoggedColumns, standing: Mapping[str, LoggedPrediction], id_field: str) -> None:
-    first, refusals = dict(standing), Refusals()
+    first, errors = dict(standing), ValidationErrors()
     for position, row in enumerate(rows.rows()):
         if row.request_id is not None and not row.is_for_trip_of(first.setdefault(row.request_id, row)):
-            refusals.column(id_field.format(row=position), TAKEN)
-    refusals.check()
+            errors.column(id_field.format(row=position), TAKEN)
+    errors.check()
 
 
 def _asked(loaded: Loaded, batch: Batch, key: str | None, now: datetime) -> _Asked:

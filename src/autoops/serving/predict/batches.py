@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from autoops.models.scoring import Cores, Scorer
+from autoops.models.scoring import Scorer, ScoringThreads
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ class Batches:
 
     def __init__(self, threads: int | None) -> None:
         self._workers = ThreadPoolExecutor(_WORKERS, "batch")
-        self._cores = Cores(threads)
+        self._cores = ScoringThreads(threads)
 
     async def run(self, action: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs) -> Result:
         """In a worker."""
@@ -30,7 +30,7 @@ class Batches:
         return await loop.run_in_executor(self._workers, lambda: action(*args, **kwargs))
 
     async def score(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """As `Cores.predict`, and no worker waits for it."""
+        """As `ScoringThreads.predict`, and no worker waits for it."""
         return np.concatenate(await asyncio.gather(*map(asyncio.wrap_future, self._cores.submit(scorer, matrix))))
 
     def stop(self) -> None:

@@ -132,7 +132,7 @@ def _score(loaded: Loaded, asked: Sequence[tuple[Trip, str | None]], now: dateti
 
 def _columns(trips: Sequence[Trip], event_at: Sequence[datetime]) -> Columns:
     return {
-        "pickup_at": timestamps.of_datetimes(event_at),
+        "pickup_at": timestamps.from_datetimes(event_at),
         "trip_distance": np.array([trip.trip_distance for trip in trips]),
         "passenger_count": np.array([trip.passenger_count or 0 for trip in trips], dtype=np.int16),
         "pickup_location_id": np.array([trip.pickup_location_id for trip in trips], dtype=np.int16),

@@ -14,7 +14,7 @@ from autoops.errors import CorruptFile, EmptyMonth, StorageUnavailable
 
 
 @contextmanager
-def landing(target: Path) -> Iterator[BinaryIO]:
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """A temporary file in the target's folder that takes the target's place when the block ends well.
 
     When it does not, the temporary file is gone and an older target stands as it was. An OSError of the block is
