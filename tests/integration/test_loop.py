@@ -244,7 +244,7 @@ def test_the_status_tells_what_each_instance_serves(context: Context) -> None:
 
 
 def test_confirm_waits_for_every_instance(context: Context) -> None:
-    plan = {"incident_id": None, "actor": "me"}
+    plan = {"incident_id": None, "run_id": "by-hand", "actor": "me"}
     now = context.clock.now()
     with pytest.raises(ServiceUnavailable, match="no instance"):
         retraining.confirm(context, plan, 2, timeout_s=0)

@@ -91,13 +91,13 @@ def test_a_bad_promotion_is_rolled_back_by_the_first_window_that_can_tell(
 def test_a_version_that_is_replaced_while_it_is_judged_is_not_rolled_back(
     mistaken: Context, worlds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = drift_check.verdict_on
+    judge = drift_check.judge_window
 
     def replaced_meanwhile(*judged: Any) -> Any:
         assert retrain(mistaken, "meanwhile", months="2022-01..2022-03", force=True)["promoted"]
         return judge(*judged)
 
-    monkeypatch.setattr(drift_check, "verdict_on", replaced_meanwhile)
+    monkeypatch.setattr(drift_check, "judge_window", replaced_meanwhile)
     found = window(mistaken, worlds["steady"], 0)
     assert (found["model_version"], found["decision"]) == (2, "nothing")
     assert found["because"] == "version 2 was replaced while it was judged"

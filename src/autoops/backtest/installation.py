@@ -1,12 +1,11 @@
 """A walk's own installation of Auto-Ops: production's adapters, at a time and with months that the walk sets."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from autoops.backtest.challengers import Challengers
 from autoops.backtest.published import MovedClock, PublishedSoFar
@@ -18,7 +17,7 @@ from autoops.loop.context import Context
 from autoops.loop.records.checks import CheckLog
 from autoops.loop.records.ledger import Ledger
 from autoops.loop.retrain import retraining
-from autoops.loop.retrain.retraining import Plan
+from autoops.loop.retrain.retraining import GateRecord, Plan
 from autoops.months import Month
 from autoops.settings import Settings, Storage
 from autoops.storage import database
@@ -26,7 +25,7 @@ from autoops.storage.instances import Instances
 from autoops.storage.predictions import PredictionLog
 
 ACTOR = "backtest"
-Judge = Callable[[Context, Plan, int], Mapping[str, Any]]
+Judge = Callable[[Context, Plan, int], GateRecord]
 
 
 @dataclass(frozen=True)
@@ -73,29 +72,38 @@ class Installation:
         except (DataError, Conflict) as error:  # as the DAG: no month to use, or overtaken
             return Retraining(at, [], "failed", False, str(error), kind=kind, detected=detected)
         incident = context.ledger.incident(plan["incident_id"])
-        until = incident.evidence_end.isoformat() if incident.evidence_end else None
-        about = {"at": at, "months": plan["months"], "kind": kind, "detected": detected}
+        begun = Retraining(
+            at,
+            plan["months"],
+            "failed",
+            False,
+            "",
+            kind=kind,
+            detected=detected,
+            evidence_start=plan["evidence_start"],
+            evidence_end=incident.evidence_end.isoformat() if incident.evidence_end else None,
+        )
         try:
             with retraining.failures_recorded(context, plan):
-                done = self._run(plan, judge)
+                return self._run(plan, judge, begun)
         except DataError as error:
-            done = {"decision": "failed", "promoted": False, "reason": str(error)}
-        return Retraining(**about, evidence_start=plan["evidence_start"], evidence_end=until, **done)
+            return replace(begun, reason=str(error))
 
-    def _run(self, plan: Plan, judge: Judge) -> dict[str, Any]:
+    def _run(self, plan: Plan, judge: Judge, begun: Retraining) -> Retraining:
         retraining.ingest(self.context, plan)
         retraining.validate(self.context, plan)
         version, kept_cpu_s = self.challengers.train(self.context, self.registry, plan)
         verdict = judge(self.context, plan, version)
         promotion = retraining.promote(self.context, plan, version, verdict)
         retraining.close(self.context, plan, promotion)
-        return {
-            "decision": verdict["decision"],
-            "promoted": promotion["promoted"],
-            "reason": promotion["reason"],
-            "version": version,
-            "kept_cpu_s": kept_cpu_s,
-        }
+        return replace(
+            begun,
+            decision=verdict["decision"],
+            promoted=promotion["promoted"],
+            reason=promotion["reason"],
+            version=version,
+            kept_cpu_s=kept_cpu_s,
+        )
 
 
 @contextmanager

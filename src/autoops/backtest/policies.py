@@ -12,9 +12,9 @@ oracle             a challenger whenever a month comes out, promoted where it se
                    the next month's trips in hand, which nobody has
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from autoops.backtest.installation import Installation, Retraining
 from autoops.backtest.served import Served
 from autoops.errors import InputError
 from autoops.loop.context import Context
+from autoops.loop.decide.gate import GateVerdict
 from autoops.loop.monitor import drift_check
 from autoops.loop.records.checks import JUDGED
-from autoops.loop.retrain.retraining import Plan
+from autoops.loop.retrain.retraining import GateRecord, Plan
 from autoops.models.registry import champion_of
 from autoops.months import Month
 
@@ -87,13 +88,21 @@ class Oracle(Policy):
     served: Served
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
-        def known_afterwards(context: Context, plan: Plan, number: int) -> Mapping[str, Any]:
+        def known_afterwards(context: Context, plan: Plan, number: int) -> GateRecord:
             champion, challenger = champion_of(context.registry), context.registry.version(number)
             ahead = step.month.plus(1)
             keep, retrain = (self.served.errors(context, one, ahead).mae for one in (champion, challenger))
-            decision = "promote" if retrain < keep else "reject"
             reason = f"known afterwards: {retrain:.3f} against {keep:.3f} min in {ahead}"
-            return {"decision": decision, "reason": reason, "champion": champion.number}
+            verdict = GateVerdict("promote" if retrain < keep else "reject", reason, rows=0, days=0)
+            compared: GateRecord = {
+                **verdict.to_json(),
+                "champion": champion.number,
+                "challenger": number,
+                "months": [str(ahead)],
+                "logged": [],
+                "look": 1,
+            }
+            return compared
 
         return [installation.retrain(reason=f"{step.published} is published", judge=known_afterwards)]
 

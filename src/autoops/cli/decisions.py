@@ -22,8 +22,8 @@ def decide(
     from autoops.loop.monitor import drift_check, preview
 
     if dry_run:
-        found = preview.preview(context())
-        console.show(found, json, "\n".join(preview.sentences(found)))
+        previewed = preview.preview(context())
+        console.show(previewed, json, "\n".join(preview.sentences(previewed)))
         return
     found = drift_check.check(context(migrate=True))
     console.show(found, json, f"{found['decision']}: {found['because']}")
@@ -60,10 +60,10 @@ def approve(
 
     built = context(migrate=True)
     done = approval.approve(built, incident, reason=reason, actor=actor())
-    plan, promotion = done["plan"], done["promotion"]
-    served = retraining.confirm(built, plan, promotion["version"]) if wait else {}
-    closed = retraining.close(built, plan, promotion)
-    console.show(promotion | served | closed, json, closed["outcome"])
+    run, promotion = done["plan"], done["promotion"]
+    served = retraining.confirm(built, run, promotion["version"]) if wait else None
+    closed = retraining.close(built, run, promotion)
+    console.show({**promotion, **(served or {}), **closed}, json, closed["outcome"])
 
 
 @verbs.command()
@@ -137,7 +137,7 @@ def served_at(
 
     at = _moment(moment)
     tenure = tenures.tenure_at(context(migrate=True), at)
-    console.show({"at": at, "reign": tenure}, json, "\n".join(tenures.sentences(at, tenure)))
+    console.show({"at": at, "tenure": tenure}, json, "\n".join(tenures.sentences(at, tenure)))
 
 
 @verbs.command()

@@ -79,9 +79,10 @@ def train(months: Months, reason: Reason = "trained by hand", json: Json = False
         if built.registry.by_alias(CHAMPION) is None:
             outcome = retraining.promote(built, plan, version, retraining.gate(built, plan, version))
         else:
-            outcome = {"promoted": False, "version": version, "reason": "registered as challenger, not gated"}
+            reason = "registered as challenger, not gated"
+            outcome = {"promoted": False, "version": version, "reason": reason}
         closed = retraining.close(built, plan, outcome)
-    console.show(outcome | closed, json, closed["outcome"])
+    console.show({**outcome, **closed}, json, closed["outcome"])
 
 
 @verbs.command()
@@ -112,7 +113,7 @@ def retrain(
         verdict = retraining.gate(built, plan, version)
         outcome = retraining.promote(built, plan, version, verdict)
         closed = retraining.close(built, plan, outcome)
-    console.show(outcome | closed | {"gate": verdict}, json, closed["outcome"])
+    console.show({**outcome, **closed, "gate": verdict}, json, closed["outcome"])
 
 
 @verbs.command()

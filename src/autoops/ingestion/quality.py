@@ -7,8 +7,8 @@ them, other trips take place on other ones, and neither moves it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -60,6 +60,16 @@ UNITS = {
 }
 
 
+class FindingRecord(TypedDict):
+    """A finding as JSON."""
+
+    name: str
+    column: str
+    measured: float
+    usual: list[float | None] | None
+    reason: str
+
+
 @dataclass(frozen=True)
 class Finding:
     """`usual` is the range that would have passed, where one is known, open where an end is None."""
@@ -70,8 +80,15 @@ class Finding:
     usual: tuple[float | None, float | None] | None
     reason: str
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"usual": list(self.usual) if self.usual else None}
+    def to_json(self) -> FindingRecord:
+        """Return what records keep of it."""
+        return {
+            "name": self.name,
+            "column": self.column,
+            "measured": self.measured,
+            "usual": list(self.usual) if self.usual else None,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from autoops.errors import SettingsError
 from autoops.redaction import redact
@@ -113,12 +113,18 @@ def ids() -> dict[str, str]:
     return {"trace.id": trace.format_trace_id(current.trace_id), "span.id": trace.format_span_id(current.span_id)}
 
 
-def carried() -> dict[str, str]:
-    """What makes spans of another process parts of this trace."""
-    carrier: dict[str, str] = {}
+class Carrier(TypedDict, total=False):
+    """What makes spans of another process parts of this trace (W3C Trace Context)."""
+
+    traceparent: str
+
+
+def carried() -> Carrier:
+    """Return what another process needs to go on with this trace; nothing where traces are off."""
+    found: dict[str, str] = {}
     if _provider is not None:
-        _propagator().inject(carrier)
-    return carrier
+        _propagator().inject(found)
+    return {"traceparent": found[_PARENT]} if _PARENT in found else {}
 
 
 def _context(parent: Mapping[str, Any] | None) -> Any:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from autoops.errors import BrokenData, Conflict, DataError, NotFound, NotPublished, SourceUnavailable
 from autoops.ingestion import quality
@@ -17,7 +17,7 @@ from autoops.ingestion.profile import Profile
 from autoops.ingestion.quality import LEAST_HISTORY, MOST_HISTORY, Quality
 from autoops.ingestion.store import IngestedMonth
 from autoops.loop.context import Context
-from autoops.months import Month, parse_months
+from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
@@ -180,13 +180,23 @@ def usable_months(context: Context) -> list[Month]:
     return [month for month in context.source.published() if (str(month), stored.get(month)) not in broken]
 
 
-def validate(context: Context, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises BrokenData, naming the findings, where months of the plan are quarantined."""
+class KeptShares(TypedDict):
+    """What cleaning kept of each month's rows."""
+
+    kept_share: dict[str, float]
+
+
+def validate(context: Context, months: Sequence[Month], actor: str, incident_id: int) -> KeptShares:
+    """Require that none of the months is quarantined.
+
+    Raises:
+        BrokenData: some are; the message names their findings.
+    """
     shares = {}
     broken: list[MonthQuarantine] = []
     judge = Judge(context)
-    for month in parse_months(plan["months"]):
-        found = judge.quarantine_of(month, plan["actor"], plan["incident_id"])
+    for month in months:
+        found = judge.quarantine_of(month, actor, incident_id)
         broken += [found] if found else []
         ingested = context.store.get(month)
         shares[str(month)] = round(ingested.kept_share, 4) if ingested else 0.0

@@ -8,7 +8,7 @@ for the rest the verdict is inconclusive and says what would settle it.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, inf
-from typing import Any, Literal
+from typing import Literal, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from autoops.loop.decide.day_blocks import (
     Values,
     further_days,
 )
-from autoops.loop.decide.segment_verdicts import SegmentVerdict, judge_segments
+from autoops.loop.decide.segment_verdicts import SegmentDecision, SegmentVerdict, judge_segments
 from autoops.settings import Gate
 
 GateDecision = Literal["promote", "reject", "inconclusive"]
@@ -49,6 +49,39 @@ class ServingCost:
 
     model_mb: float
     latency_ms: float
+
+
+class SegmentRecord(TypedDict):
+    """A `SegmentVerdict` as JSON."""
+
+    name: str
+    decision: SegmentDecision
+    rows: int
+    days: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    days_needed: int | None
+
+
+class VerdictRecord(TypedDict):
+    """A `GateVerdict` as JSON."""
+
+    decision: GateDecision
+    reason: str
+    rows: int
+    days: int
+    champion_mae: float | None
+    challenger_mae: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    segments: list[SegmentRecord]
+    model_mb: float | None
+    latency_ms: float | None
+    settled_by: str | None
+    days_needed: int | None
 
 
 @dataclass(frozen=True)
@@ -75,8 +108,9 @@ class GateVerdict:
     settled_by: str | None = None
     days_needed: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"segments": [asdict(segment) for segment in self.segments]}
+    def to_json(self) -> VerdictRecord:
+        """Return what records keep of it."""
+        return cast(VerdictRecord, asdict(self) | {"segments": [asdict(segment) for segment in self.segments]})
 
 
 def decide(
@@ -181,28 +215,24 @@ def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, ag
     if worse:
         return replace(verdict, decision="reject")
     if alone == "promote" and doubtful:
-        return replace(verdict, decision="inconclusive", **_until_certain(doubtful))
-    return replace(verdict, **_until_distinguishable(overall)) if alone == "inconclusive" else verdict
+        # The first segment that turns out to be worse settles it.
+        first = min(doubtful, key=lambda segment: segment.days_needed or inf)
+        difference = f"{first.difference:+.3f} min in {first.name}"
+        return _waiting(replace(verdict, decision="inconclusive"), first.days_needed, difference, "rejected")
+    if alone == "inconclusive":
+        then = "promoted" if overall.mean < 0 else "rejected"
+        return _waiting(verdict, further_days(overall), f"{overall.mean:+.3f} min", then)
+    return verdict
 
 
-def _until_certain(doubtful: Sequence[SegmentVerdict]) -> dict[str, Any]:
-    """The first segment that turns out to be worse settles it."""
-    first = min(doubtful, key=lambda segment: segment.days_needed or inf)
-    return _waiting(first.days_needed, f"{first.difference:+.3f} min in {first.name}", "rejected")
-
-
-def _until_distinguishable(overall: Estimate) -> dict[str, Any]:
-    then = "promoted" if overall.mean < 0 else "rejected"
-    return _waiting(further_days(overall), f"{overall.mean:+.3f} min", then)
-
-
-def _waiting(days: int | None, difference: str, then: str) -> dict[str, Any]:
+def _waiting(verdict: GateVerdict, days: int | None, difference: str, then: str) -> GateVerdict:
+    """Return the verdict with what would settle it."""
     settled_by = (
         f"no realistic number of days: a difference of {difference} would take more than {LONGEST_WAIT_DAYS} to show"
         if days is None
         else f"{_unseen(days)}: if the difference stays at {difference}, the challenger is then {then}"
     )
-    return {"settled_by": settled_by, "days_needed": days}
+    return replace(verdict, settled_by=settled_by, days_needed=days)
 
 
 def _unseen(days: int) -> str:

@@ -1,8 +1,16 @@
-"""Watching the champion: what the `drift_monitor` DAG and `autoops check-drift` run."""
+"""One check of the champion: what the `drift_monitor` DAG and `autoops check-drift` run.
+
+fetch    `Monitored.windows`: what no check has judged yet
+judge    `_judge`: is the window broken data; has it drifted; has the error grown
+record   `_record`: a row in `checks`, a page in MLflow
+decide   `_decide`: roll back, open an incident, or nothing; `decide/policy.py` has the rules
+act      `actions.actionable`: incidents for which a retraining should start now
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+import pandas as pd
 
 from autoops import settings
 from autoops.drift.monitor import DriftVerdict, Reference, judge
@@ -12,20 +20,21 @@ from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
 from autoops.loop.data.excluded_windows import consumed, page_once, verdict_of
 from autoops.loop.data.label_coverage import coverage_of
-from autoops.loop.data.label_lag import lag_of
+from autoops.loop.data.label_lag import LabelLag, lag_of
 from autoops.loop.data.live_quality import quality_of
 from autoops.loop.data.published_windows import published_windows
-from autoops.loop.data.windows import Window, frame_of, labelled_frame_of, live_window
+from autoops.loop.data.windows import Cursor, Window, frame_of, labelled_frame_of, live_window
 from autoops.loop.decide import policy
 from autoops.loop.incidents.judged_windows import earlier_errors
-from autoops.loop.incidents.response import respond
+from autoops.loop.incidents.response import Response, respond
 from autoops.loop.monitor.actions import actionable
 from autoops.loop.monitor.check_report import publish
 from autoops.loop.monitor.recovery import withdraw
+from autoops.loop.monitor.results import CheckResult, WindowResult
 from autoops.loop.monitor.slice_analysis import root_cause
 from autoops.loop.monitor.window_errors import errors_of
 from autoops.loop.promote import post_promotion
-from autoops.loop.promote.no_champion import nothing_to_watch
+from autoops.loop.promote.no_champion import page_if_lost
 from autoops.loop.promote.promotion import reconcile, roll_back
 from autoops.loop.records.checks import ACTOR as ACTOR
 from autoops.loop.records.checks import BROKEN, JUDGED
@@ -37,8 +46,8 @@ from autoops.telemetry import tracing
 
 
 @dataclass(frozen=True)
-class Watched:
-    """The champion with what its predictions are held against."""
+class Monitored:
+    """The champion with what its predictions are compared with."""
 
     version: ModelVersion
     reference: Reference
@@ -46,17 +55,17 @@ class Watched:
     manifest: bundle.Manifest
 
     @classmethod
-    def fetch(cls, context: Context, version: ModelVersion) -> "Watched":
+    def fetch(cls, context: Context, version: ModelVersion) -> "Monitored":
         fetched = fetch_bundle(context.registry, version, context.model_cache)
         thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
         return cls(version, Reference.read(fetched.directory), thresholds, fetched.manifest)
 
     def window_size(self, drift: settings.Drift) -> int:
-        """Rows that a window needs."""
+        """Return how many rows a window needs."""
         return max(drift.window_size, self.thresholds.window_size)
 
     def windows(self, context: Context) -> Iterator[Window]:
-        """What has not been judged yet: the newest window of live traffic, or all windows of published months."""
+        """Yield what has not been judged yet: the newest window of live traffic, or all windows of published months."""
         drift = context.settings.drift
         size = self.window_size(drift)
         if drift.source == "months":
@@ -66,111 +75,160 @@ class Watched:
             yield live_window(context, self.version, size)
 
 
-@tracing.span("drift_monitor.check")
-def check(context: Context) -> dict[str, Any]:
-    """Judges what has not been judged of the champion's predictions, window by window, decides after each, and leaves
-    a record of both. An incident ends it: its remedy comes before further windows. So does another champion, such as
-    the one that a rollback restores.
+@dataclass(frozen=True)
+class Judged:
+    """A window with its verdict. `current` and `labelled` are its predictions and labels as frames of trips; `quality`
+    has findings where the window is broken data."""
 
-    The result is about a rollback, otherwise about the last window that alarmed, otherwise about the last; `windows`
-    has them all. `quarantined` lists what was found to be broken data, `recovered` the incidents that are over by
-    themselves, `actionable` those for which a retraining should start now.
+    window: Window
+    current: pd.DataFrame
+    labelled: pd.DataFrame
+    verdict: DriftVerdict
+    quality: Quality
+
+
+@tracing.span("drift_monitor.check")
+def check(context: Context) -> CheckResult:
+    """Judge what has not been judged of the champion's predictions, window by window; record and decide after each.
+
+    An incident ends the check: its retraining comes before further windows. So does another champion, such as the one
+    that a rollback restores. The result is about a rollback, otherwise about the last window that alarmed, otherwise
+    about the last window.
 
     Two checks at a time would count the same trips twice: the second waits for the first.
+
+    Raises:
+        Conflict: another check has been running for longer than `storage.lock_timeout_s`.
     """
     with context.ledger.advisory_lock("check"):
         return _check_under_lock(context)
 
 
-def _check_under_lock(context: Context) -> dict[str, Any]:
+def _check_under_lock(context: Context) -> CheckResult:
     reconcile(context, ACTOR)
     champion = context.registry.by_alias(CHAMPION)
     if champion is None:
-        return nothing_to_watch(context)
-    watched = Watched.fetch(context, champion)
-    checked: list[dict[str, Any]] = []
-    after = _last_check(context)
-    for window in watched.windows(context):
+        return _no_champion(context)
+    monitored = Monitored.fetch(context, champion)
+    last_check = max((check.id for check in context.checks.latest()), default=0)
+    checked: list[WindowResult] = []
+    for window in monitored.windows(context):
         if checked and context.registry.by_alias(CHAMPION) != champion:
             break
-        checked.append(_check(context, watched, window))
+        checked.append(_check(context, monitored, window))
         if checked[-1]["decision"] in ("open incident", "roll back"):
             break
-    telling = next((one for one in reversed(checked) if one["alarm"] or one["decision"] == "roll back"), checked[-1])
-    broken = _quarantined(context, champion, after)
-    if broken and telling["decision"] in ("nothing", "not enough data"):
-        telling = broken[-1]
-    broken += [one for one in checked if one["verdict"] == BROKEN]
-    over = withdraw(context, champion, ACTOR)
-    lists = {"windows": checked, "quarantined": broken, "recovered": over, "actionable": actionable(context)}
-    return telling | lists
+    months = _broken_months(context, champion, after=last_check)
+    return {
+        **_first_to_read(checked, months),
+        "windows": checked,
+        "quarantined": [*months, *(one for one in checked if one["verdict"] == BROKEN)],
+        "recovered": withdraw(context, champion, ACTOR),
+        "actionable": actionable(context),
+    }
 
 
-def verdict_on(
-    watched: Watched, window: Window, drift: settings.Drift, earlier: Sequence[float]
-) -> tuple[DriftVerdict, Quality]:
-    """What is to be said of a window; of live traffic, whether it is broken data comes first. A month's contents were
-    judged before it was scored."""
-    if window.span is None:
-        size = watched.window_size(drift)
-        quality = quality_of(watched.reference.window, window, size)
-        if quality.findings:
-            return verdict_of(quality, window, size), quality
-    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict = judge(watched.reference, watched.thresholds, watched.manifest, current, labelled, drift, earlier)
-    return verdict, Quality()
-
-
-def _last_check(context: Context) -> int:
-    return max((check.id for check in context.checks.latest()), default=0)
-
-
-def _quarantined(context: Context, champion: ModelVersion, after: int) -> list[dict[str, Any]]:
-    """Months whose data this check found broken."""
-    checks = context.checks.latest(champion.number, verdicts=[BROKEN], limit=None)
-    found = []
-    for check in reversed([check for check in checks if check.id > after and check.report["source"] != LIVE]):
-        decision = policy.unjudged(check.verdict, check.reason)
-        about = {"check_id": check.id, "verdict": check.verdict, "alarm": False, "reason": check.reason}
-        decided = {"decision": decision.action, "because": decision.reason, "incident_id": None}
-        found.append(about | {"model_version": champion.number} | decided)
-    return found
-
-
-def _check(context: Context, watched: Watched, window: Window) -> dict[str, Any]:
-    """Judges one window and records it."""
-    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
-    verdict, quality = verdict_on(watched, window, context.settings.drift, earlier_errors(context, watched.version))
-    if window.days:
-        verdict = replace(verdict, reason=f"{window.days}: {verdict.reason}")
-    champion, judged = watched.version, verdict.verdict in JUDGED
-    report = publish(context, champion, watched.reference, window, current, verdict) if judged else {}
+def _check(context: Context, monitored: Monitored, window: Window) -> WindowResult:
+    """Judge one window, record the verdict and decide what to do about it."""
+    judged = _judge(context, monitored, window)
     lag = lag_of(context, window)
-    report |= {traffic_time.KEY: traffic_time.of_window(context, window)}
-    report |= consumed(quality, window) | ({"labels": lag.to_json()} if lag else {})
-    covered = coverage_of(context, champion) if window.span is None else None
-    report |= {"coverage": covered.to_json()} if covered else {}
-    report |= {"errors": errors_of(labelled)} if verdict.relative_error is not None else {}
-    check_id = _record(context, champion, window, verdict, report)
-    found = {
+    check_id = _record(context, monitored, judged, lag)
+    decided = _decide(context, monitored, judged, check_id)
+    verdict = judged.verdict
+    result: WindowResult = {
         "check_id": check_id,
         "verdict": verdict.verdict,
         "alarm": verdict.alarm,
-        "reason": verdict.reason,
-        "model_version": champion.number,
+        "reason": decided.reason if decided.action == "roll back" else verdict.reason,
+        "model_version": monitored.version.number,
         "labels": lag.told if lag else None,
+        "decision": decided.action,
+        "because": decided.reason,
+        "incident_id": decided.incident_id,
     }
-    if quality.findings:
+    if judged.quality.findings:
+        result["findings"] = [finding.to_json() for finding in judged.quality.findings]
+    return result
+
+
+def _judge(context: Context, monitored: Monitored, window: Window) -> Judged:
+    earlier = earlier_errors(context, monitored.version)
+    judged = judge_window(monitored, window, context.settings.drift, earlier)
+    if not window.days:
+        return judged
+    return replace(judged, verdict=replace(judged.verdict, reason=f"{window.days}: {judged.verdict.reason}"))
+
+
+def judge_window(
+    monitored: Monitored, window: Window, drift: settings.Drift, earlier_errors: Sequence[float]
+) -> Judged:
+    """Return the verdict on a window; of live traffic, whether it is broken data comes first. A month's content was
+    judged before it was scored. `earlier_errors` are the relative errors of the windows before, newest first."""
+    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    if window.span is None:
+        size = monitored.window_size(drift)
+        quality = quality_of(monitored.reference.window, window, size)
+        if quality.findings:
+            return Judged(window, current, labelled, verdict_of(quality, window, size), quality)
+    verdict = judge(
+        monitored.reference, monitored.thresholds, monitored.manifest, current, labelled, drift, earlier_errors
+    )
+    return Judged(window, current, labelled, verdict, Quality())
+
+
+def _record(context: Context, monitored: Monitored, judged: Judged, lag: LabelLag | None) -> int:
+    """Write the check with all that explains it, and return its id; page once for broken data."""
+    champion, window, verdict = monitored.version, judged.window, judged.verdict
+    report: dict[str, object] = {**verdict.to_json()}
+    if verdict.verdict in JUDGED:
+        report |= publish(context, champion, monitored.reference, window, judged.current, verdict)
+    report |= {traffic_time.KEY: traffic_time.of_window(context, window)}
+    report |= consumed(judged.quality, window)
+    if lag:
+        report |= {"labels": lag.to_json()}
+    if window.span is None and (coverage := coverage_of(context, champion)):
+        report |= {"coverage": coverage.to_json()}
+    if verdict.relative_error is not None:
+        report |= {"errors": errors_of(judged.labelled)}
+    cursor = _cursor_after(window, verdict)
+    check_id = context.checks.append(
+        model_version=champion.number,
+        verdict=verdict.verdict,
+        alarm=verdict.alarm,
+        reason=verdict.reason,
+        event_from=verdict.event_from,
+        event_until=verdict.event_until,
+        last_prediction_id=cursor.prediction_id,
+        last_label_id=cursor.label_id,
+        report=report | window.to_json(),
+    )
+    if verdict.verdict in JUDGED:
+        reason, evidence = f"{verdict.verdict}: {verdict.reason}", {"check_id": check_id}
+        context.ledger.record("check", reason, actor=ACTOR, model_version=champion.number, evidence=evidence)
+    if judged.quality.findings:
         page_once(context, champion, check_id, ACTOR)
-        found |= {"findings": report["findings"]}
+    return check_id
+
+
+def _cursor_after(window: Window, verdict: DriftVerdict) -> Cursor:
+    """Return up to where live traffic is consumed: a window that could not be judged is looked at again."""
+    if verdict.verdict == BROKEN:
+        return window.cursor_if_broken or window.next_cursor
+    return window.next_cursor if verdict.verdict in JUDGED else window.cursor
+
+
+def _decide(context: Context, monitored: Monitored, judged: Judged, check_id: int) -> Response:
+    """Roll a mistaken promotion back, or respond to the verdict as the policy says."""
+    champion, verdict = monitored.version, judged.verdict
     if not _is_champion(context, champion):
-        because = f"version {champion.number} was replaced while it was judged"
-        return found | {"decision": "nothing", "because": because, "incident_id": None}
-    mistaken = None if verdict.verdict == BROKEN else _post_promotion_check(context, champion, window)
-    if mistaken is not None:
-        return found | {"reason": mistaken, "decision": "roll back", "because": mistaken, "incident_id": None}
-    response = respond(context, champion, verdict, check_id, lambda: root_cause(watched.reference, verdict, labelled))
-    return found | {"decision": response.action, "because": response.reason, "incident_id": response.incident_id}
+        return Response("nothing", None, f"version {champion.number} was replaced while it was judged")
+    if verdict.verdict != BROKEN:
+        mistake = _mistaken_promotion(context, champion, judged.window)
+        if mistake is not None:
+            return Response("roll back", None, mistake)
+    return respond(
+        context, champion, verdict, check_id, lambda: root_cause(monitored.reference, verdict, judged.labelled)
+    )
 
 
 def _is_champion(context: Context, version: ModelVersion) -> bool:
@@ -180,8 +238,8 @@ def _is_champion(context: Context, version: ModelVersion) -> bool:
     return champion is not None and champion.number == version.number
 
 
-def _post_promotion_check(context: Context, champion: ModelVersion, window: Window) -> str | None:
-    """Rolls back a champion that does worse than the version that it replaced, and says why."""
+def _mistaken_promotion(context: Context, champion: ModelVersion, window: Window) -> str | None:
+    """Roll back a champion that does worse than the version that it replaced, and return why; None otherwise."""
     watch = post_promotion.watch_of(context, champion)
     found = post_promotion.look(context, watch, window) if watch else None
     if found is None:
@@ -195,25 +253,46 @@ def _post_promotion_check(context: Context, champion: ModelVersion, window: Wind
     return found.decision.reason
 
 
-def _record(
-    context: Context, champion: ModelVersion, window: Window, verdict: DriftVerdict, report: dict[str, Any]
-) -> int:
-    judged = verdict.verdict in JUDGED
-    broken = verdict.verdict == BROKEN
-    cursor = (broken and window.cursor_if_broken) or (window.next_cursor if judged or broken else window.cursor)
-    check_id = context.checks.append(
-        model_version=champion.number,
-        verdict=verdict.verdict,
-        alarm=verdict.alarm,
-        reason=verdict.reason,
-        event_from=verdict.event_from,
-        event_until=verdict.event_until,
-        last_prediction_id=cursor.prediction_id,
-        last_label_id=cursor.label_id,
-        report=verdict.to_json() | report | window.to_json(),
-    )
-    if judged:
-        reason = f"{verdict.verdict}: {verdict.reason}"
-        evidence = {"check_id": check_id}
-        context.ledger.record("check", reason, actor=ACTOR, model_version=champion.number, evidence=evidence)
-    return check_id
+def _first_to_read(checked: Sequence[WindowResult], months: Sequence[WindowResult]) -> WindowResult:
+    """Return a rollback, else the last alarm, else a broken month if nothing else was found, else the last window."""
+    first = next((one for one in reversed(checked) if one["alarm"] or one["decision"] == "roll back"), checked[-1])
+    return months[-1] if months and first["decision"] in ("nothing", "not enough data") else first
+
+
+def _broken_months(context: Context, champion: ModelVersion, after: int) -> list[WindowResult]:
+    """Return the months whose data this check found broken: checks with ids above `after`, oldest first."""
+    checks = context.checks.latest(champion.number, verdicts=[BROKEN], limit=None)
+    found: list[WindowResult] = []
+    for check in reversed([check for check in checks if check.id > after and check.report["source"] != LIVE]):
+        decision = policy.unjudged(check.verdict, check.reason)
+        result: WindowResult = {
+            "check_id": check.id,
+            "verdict": check.verdict,
+            "alarm": False,
+            "reason": check.reason,
+            "model_version": champion.number,
+            "decision": decision.action,
+            "because": decision.reason,
+            "incident_id": None,
+        }
+        found.append(result)
+    return found
+
+
+def _no_champion(context: Context) -> CheckResult:
+    """Return that there is nothing to check, and page where somebody deleted the alias: what serves goes on, but nobody
+    monitors it, and no other process could begin to serve."""
+    lost = page_if_lost(context, ACTOR)
+    reason = lost or "no version is champion yet: nothing to watch"
+    return {
+        "check_id": None,
+        "verdict": "no champion",
+        "alarm": False,
+        "reason": reason,
+        "decision": "page" if lost else "nothing",
+        "because": reason,
+        "windows": [],
+        "quarantined": [],
+        "recovered": [],
+        "actionable": [],
+    }

@@ -1,6 +1,6 @@
 """What the loop would do now, and why: the check's own code up to the point where it would write."""
 
-from typing import Any
+from typing import TypedDict
 
 from autoops.loop.context import Context
 from autoops.loop.data.windows import live_window
@@ -8,25 +8,59 @@ from autoops.loop.incidents.freeze import frozen
 from autoops.loop.incidents.judged_windows import earlier_errors
 from autoops.loop.incidents.response import decision_on
 from autoops.loop.monitor.actions import calendar, planned_actions
-from autoops.loop.monitor.drift_check import Watched, verdict_on
+from autoops.loop.monitor.drift_check import Monitored, judge_window
 from autoops.loop.promote import post_promotion
 from autoops.loop.records.checks import BROKEN, JUDGED
 from autoops.models.registry import CHAMPION
 from autoops.months import Month
 
 
-def preview(context: Context) -> dict[str, Any]:
+class Seen(TypedDict):
+    """What a check would find now, and decide about it."""
+
+    verdict: str
+    reason: str
+    decision: str
+    because: str
+
+
+class IncidentAction(TypedDict):
+    """What an incident that stands would get."""
+
+    incident_id: int
+    action: str
+    because: str
+
+
+class CalendarAction(TypedDict):
+    """What the calendar would open."""
+
+    kind: str
+    action: str
+    because: str
+
+
+class Preview(Seen):
+    """`frozen` says by whom and why, None where nobody froze the loop."""
+
+    frozen: str | None
+    incidents: list[IncidentAction]
+    calendar: list[CalendarAction]
+
+
+def preview(context: Context) -> Preview:
     """Writes nothing: no check, no decision, no score. What an incident would get is said of those that stand; one
     that would only be opened now is looked at by the next check."""
     champion = context.registry.by_alias(CHAMPION)
     if champion is None:
         seen = _nothing("no version is champion yet: nothing to watch")
     elif context.settings.drift.source == "months":
-        seen = _months(context, Watched.fetch(context, champion))
+        seen = _months(context, Monitored.fetch(context, champion))
     else:
-        seen = _live(context, Watched.fetch(context, champion))
+        seen = _live(context, Monitored.fetch(context, champion))
     held = frozen(context)
-    return seen | {
+    return {
+        **seen,
         "frozen": held.reason if held else None,
         "incidents": [
             {"incident_id": one.incident.id, "action": one.decision.action, "because": one.decision.reason}
@@ -39,7 +73,7 @@ def preview(context: Context) -> dict[str, Any]:
     }
 
 
-def sentences(found: dict[str, Any]) -> list[str]:
+def sentences(found: Preview) -> list[str]:
     lines = [found["frozen"]] if found["frozen"] else []
     lines += [f"now: {found['decision']}: {found['because']}"]
     if found["reason"] not in found["because"]:
@@ -48,14 +82,14 @@ def sentences(found: dict[str, Any]) -> list[str]:
     return lines + [f"{one['kind']}: {one['action']}: {one['because']}" for one in found["calendar"]]
 
 
-def _nothing(reason: str, verdict: str = "no new data") -> dict[str, Any]:
+def _nothing(reason: str, verdict: str = "no new data") -> Seen:
     return {"verdict": verdict, "reason": reason, "decision": "nothing", "because": reason}
 
 
-def _live(context: Context, watched: Watched) -> dict[str, Any]:
-    champion, drift = watched.version, context.settings.drift
-    window = live_window(context, champion, watched.window_size(drift))
-    verdict, _ = verdict_on(watched, window, drift, earlier_errors(context, champion))
+def _live(context: Context, monitored: Monitored) -> Seen:
+    champion, drift = monitored.version, context.settings.drift
+    window = live_window(context, champion, monitored.window_size(drift))
+    verdict = judge_window(monitored, window, drift, earlier_errors(context, champion)).verdict
     watch = post_promotion.watch_of(context, champion) if verdict.verdict != BROKEN else None
     looked = post_promotion.look(context, watch, window) if watch else None
     decision = decision_on(context, champion, verdict, recorded=False)
@@ -69,16 +103,16 @@ def _live(context: Context, watched: Watched) -> dict[str, Any]:
     }
 
 
-def _months(context: Context, watched: Watched) -> dict[str, Any]:
+def _months(context: Context, monitored: Monitored) -> Seen:
     """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
     more trips, is not seen from here."""
-    watermark = watched.reference.holdout["pickup_at"].max().to_pydatetime()
-    checks = context.checks.latest(watched.version.number, limit=None)
+    watermark = monitored.reference.holdout["pickup_at"].max().to_pydatetime()
+    checks = context.checks.latest(monitored.version.number, limit=None)
     judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
     published = context.source.published()
     ahead = [month for month in published if month > Month.of(watermark) and str(month) not in judged]
     if not ahead:
-        return _nothing(f"version {watched.version.number} has been judged on every month that is published")
+        return _nothing(f"version {monitored.version.number} has been judged on every month that is published")
     names = ", ".join(map(str, ahead))
-    reason = f"version {watched.version.number} has not been judged on {names}: a check would score that first"
-    return _nothing(reason, "not scored yet") | {"decision": "not enough data"}
+    reason = f"version {monitored.version.number} has not been judged on {names}: a check would score that first"
+    return {**_nothing(reason, "not scored yet"), "decision": "not enough data"}

@@ -1,20 +1,31 @@
 """What a person says to a promotion that waits for one, or to an incident that should not stand any longer."""
 
-from typing import Any
+from typing import TypedDict
 
 from autoops.errors import Conflict, NotFound
 from autoops.loop.context import Context
 from autoops.loop.promote.promotion import ROLLED_BACK, promote_version
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import retraining
+from autoops.loop.retrain.plan import Run
 from autoops.telemetry import tracing
 
 
+class Approved(TypedDict):
+    """What the steps that follow need: who works on which incident, and the promotion."""
+
+    plan: Run
+    promotion: retraining.Promotion
+
+
 @tracing.span("approve")
-def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> dict[str, Any]:
-    """Promotes what the gate let through; returns the plan of the run that trained it, and the promotion, for the
-    steps that follow. Again by the same run is harmless. Raises Conflict where nothing waits, or where what the gate
-    compared with is champion no more."""
+def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> Approved:
+    """Promote what the gate let through. A repeat by the same run is harmless.
+
+    Raises:
+        Conflict: nothing waits, or what the gate compared with is champion no more.
+        NotFound: there is no such incident, or no version that a gate has judged.
+    """
     incident = context.ledger.incident(incident_id)
     gate = _last(context, incident, "gate")
     number, verdict = gate.model_version, gate.evidence
@@ -28,8 +39,8 @@ def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> d
         context.ledger.record("approved", reason, actor=actor, incident_id=incident_id, model_version=number)
     promote_version(context, number, reason=told, actor=actor, incident_id=incident_id, replaces=verdict["champion"])
     context.ledger.set_status(incident_id, "open", f"version {number} waits for no approval any more", actor=actor)
-    plan = {"incident_id": incident_id, "run_id": f"approval of incident {incident_id}", "actor": actor}
-    return {"plan": plan, "promotion": {"promoted": True, "version": number, "reason": told}}
+    run: Run = {"incident_id": incident_id, "run_id": f"approval of incident {incident_id}", "actor": actor}
+    return {"plan": run, "promotion": {"promoted": True, "version": number, "reason": told}}
 
 
 def close_by_hand(context: Context, incident_id: int, *, reason: str, actor: str) -> str:

@@ -1,7 +1,7 @@
 """The first champion of an installation, for whoever sets one up and may have to try again."""
 
 from itertools import count
-from typing import Any
+from typing import TypedDict
 
 from autoops.errors import NoChampion
 from autoops.loop.context import Context
@@ -9,9 +9,21 @@ from autoops.loop.retrain import retraining
 from autoops.models.registry import CHAMPION
 
 
-def train_first_version(context: Context, *, months: str | None, reason: str, actor: str) -> dict[str, Any]:
-    """Trains a version and promotes it where it beats the baseline; does nothing where a champion is.
-    Raises NoChampion when the gate refuses it, and what the steps raise."""
+class FirstVersion(TypedDict):
+    """Whether a version was promoted, and what became of it."""
+
+    promoted: bool
+    version: int
+    outcome: str
+
+
+def train_first_version(context: Context, *, months: str | None, reason: str, actor: str) -> FirstVersion:
+    """Train a version and promote it where it beats the baseline; do nothing where there is a champion.
+
+    Raises:
+        NoChampion: the gate refuses it.
+        AutoOpsError: what the steps raise.
+    """
     champion = context.registry.by_alias(CHAMPION)
     if champion is not None:
         outcome = f"version {champion.number} is champion already"
@@ -23,7 +35,7 @@ def train_first_version(context: Context, *, months: str | None, reason: str, ac
         closed = retraining.close(context, plan, promotion)
     if not promotion["promoted"]:
         raise NoChampion(f"still no version carries the alias champion: {closed['outcome']}")
-    return promotion | closed
+    return {"promoted": True, "version": promotion["version"], "outcome": closed["outcome"]}
 
 
 def _attempt(context: Context) -> str:

@@ -1,8 +1,6 @@
 """What a run of the retraining is to do, decided once when it begins: the plan that all steps are given."""
 
 import zlib
-from collections.abc import Mapping
-from typing import Any
 
 from autoops.errors import Conflict, InputError
 from autoops.loop.context import Context
@@ -18,10 +16,34 @@ from autoops.training.estimator import check_model
 ACTION, FAILED = "retrain", "retraining failed"
 BEGUN = ("retraining begun", "second look begun")
 
-Plan = Mapping[str, Any]
-"""incident_id, run_id, months, logged (those of the months whose trips come from the log), known_until (the event time
-that their trips reach), reason, force, evidence_start, trigger, automatic, actor; and of a second look the challenger that
-waits, None where one is trained, and the look's number. Where traces are on, what the other steps' spans belong to."""
+
+class Run(tracing.Carrier):
+    """Who works on which incident; the trace goes on in the tasks where traces are on."""
+
+    incident_id: int
+    run_id: str
+    actor: str
+
+
+class Plan(Run):
+    """What a run does, as plain JSON: it goes from task to task.
+
+    `logged` are those of the `months` whose trips come from the log; `known_until` is the event time that the trips of
+    all months reach, `evidence_start` that at which the incident's evidence begins. `automatic` says that no person
+    asked for the run. In an interim re-evaluation `challenger` is the version that waits, None where one is trained,
+    and `look` is the number of the evaluation.
+    """
+
+    months: list[str]
+    logged: list[str]
+    known_until: str
+    reason: str
+    force: bool
+    evidence_start: str | None
+    trigger: str
+    automatic: bool
+    challenger: int | None
+    look: int
 
 
 @tracing.span("retrain.begin")
@@ -35,13 +57,18 @@ def begin(
     force: bool = False,
     actor: str = "airflow",
     by_hand: bool = False,
-) -> dict[str, Any]:
-    """Claims the incident for this run (a manual run opens one of its own) and chooses the months. `by_hand` says that
+) -> Plan:
+    """Claim the incident for this run (a manual run opens one of its own) and choose the months. `by_hand` says that
     a person asked for a run on an incident, and may take one up that another run has failed at.
+
     Whatever is wrong with the settings of the model or the months is raised before an incident is opened.
-    Raises Conflict when another run has claimed it, a freeze keeps the loop from beginning one by itself or a second
-    look would settle nothing any more, NotPublished when there is nothing to train on or to compare with, and
-    InputError for force without a reason."""
+
+    Raises:
+        Conflict: another run has claimed the incident, a freeze keeps the loop from beginning one by itself, or an
+            interim re-evaluation would settle nothing any more.
+        NotPublished: there is nothing to train on or to compare with.
+        InputError: `force` without a reason.
+    """
     if force and not reason:
         raise InputError("force: say why, it stands in the ledger")
     check_model(context.settings.model)
@@ -51,7 +78,8 @@ def begin(
     chosen = _named(context, months) if months else _months(context, standing, actor)
     incident = standing or _own_incident(context, run_id, reason, actor)
     _claim(context, incident, run_id, by_hand)
-    plan: dict[str, Any] = {
+    challenger, look = _challenger(context, incident)
+    plan: Plan = {
         "incident_id": incident.id,
         "run_id": run_id,
         "months": [str(month) for month in chosen.all],
@@ -63,7 +91,8 @@ def begin(
         "trigger": _trigger(standing),
         "automatic": standing is not None and not by_hand,
         "actor": actor,
-        **_look(context, incident),
+        "challenger": challenger,
+        "look": look,
         **tracing.carried(),
     }
     _record(context, plan)
@@ -86,7 +115,14 @@ def _record(context: Context, plan: Plan) -> None:
         actor=plan["actor"],
         incident_id=plan["incident_id"],
         model_version=plan["challenger"],
-        evidence={name: plan[name] for name in ("run_id", "months", "logged", "known_until", "force", "automatic")},
+        evidence={
+            "run_id": plan["run_id"],
+            "months": plan["months"],
+            "logged": plan["logged"],
+            "known_until": plan["known_until"],
+            "force": plan["force"],
+            "automatic": plan["automatic"],
+        },
     )
 
 
@@ -99,11 +135,12 @@ def _claim(context: Context, incident: Incident, run_id: str, by_hand: bool) -> 
     context.ledger.claim(incident.id, ACTION, run_id)
 
 
-def _look(context: Context, incident: Incident) -> dict[str, Any]:
+def _challenger(context: Context, incident: Incident) -> tuple[int | None, int]:
+    """Return the version that waits for an interim re-evaluation, None where one is trained, and the evaluation's
+    number."""
     if incident.kind != interim.KIND:
-        return {"challenger": None, "look": 1}
-    challenger, look = interim.challenger_of(context, incident), interim.look_of(context, incident)
-    return {"challenger": challenger, "look": look}
+        return None, 1
+    return interim.challenger_of(context, incident), interim.look_of(context, incident)
 
 
 def _standing(context: Context, run_id: str, incident_id: int | None, by_hand: bool) -> Incident | None:

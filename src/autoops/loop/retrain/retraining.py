@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
 from autoops.loop.context import Context
 from autoops.loop.data import validation
+from autoops.loop.decide.gate import VerdictRecord
 from autoops.loop.decide.reevaluation import MOST_SECOND_LOOKS
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.no_champion import require_none_lost
@@ -22,7 +23,7 @@ from autoops.loop.records.ledger import Status
 from autoops.loop.retrain import comparison, steps
 from autoops.loop.retrain.candidates import train_challenger
 from autoops.loop.retrain.plan import ACTION as ACTION
-from autoops.loop.retrain.plan import FAILED
+from autoops.loop.retrain.plan import FAILED, Run
 from autoops.loop.retrain.plan import Plan as Plan
 from autoops.loop.retrain.plan import begin as begin
 from autoops.loop.retrain.steps import step
@@ -37,27 +38,71 @@ RUN_TAG = "retrain_run"
 WAITING: Status = "waiting_for_approval"
 
 
+class MonthResult(TypedDict):
+    """What became of a published month."""
+
+    rows: int
+    status: str
+
+
+class GateRecord(VerdictRecord):
+    """The verdict, with who was compared and on what; `champion` is None for a first version."""
+
+    champion: int | None
+    challenger: int
+    months: list[str]
+    logged: list[str]
+    look: int
+
+
+class Promotion(TypedDict):
+    """Whether the alias moved, and why; `waiting` is True where a person has to approve first."""
+
+    promoted: bool
+    version: int
+    reason: str
+    waiting: NotRequired[bool]
+
+
+class Serving(TypedDict):
+    """How many live API instances serve the version."""
+
+    instances: int
+    model_version: int
+
+
+class Closed(TypedDict):
+    """What became of the incident."""
+
+    incident_id: int
+    outcome: str
+
+
 @step
-def ingest(context: Context, plan: Plan) -> dict[str, Any]:
-    """Fetches and cleans the plan's published months; says what became of each."""
+def ingest(context: Context, plan: Plan) -> dict[str, MonthResult]:
+    """Fetch and clean the plan's published months; return what became of each, by month."""
     ingested = [context.store.ingest(context.source, month) for month in _months(plan).published]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
 
 
 @step
-def validate(context: Context, plan: Plan) -> dict[str, Any]:
-    """Raises BrokenData, naming the findings, where published months of the plan are quarantined. What the log has of
-    broken data is left out of it from the start."""
-    published = [str(month) for month in _months(plan).published]
-    return validation.validate(context, {**plan, "months": published}) if published else {"kept_share": {}}
+def validate(context: Context, plan: Plan) -> validation.KeptShares:
+    """Require that no published month of the plan is quarantined. What the log has of broken data is left out of it
+    from the start.
+
+    Raises:
+        BrokenData: some are; the message names their findings.
+    """
+    return validation.validate(context, _months(plan).published, plan["actor"], plan["incident_id"])
 
 
 @step
 def train(context: Context, plan: Plan) -> int:
-    """Trains, calibrates and registers a challenger; returns its version number. The version that this run
-    registered before is found again. For a second look it is the challenger that waits."""
-    if plan.get("challenger") is not None:
-        return context.registry.version(plan["challenger"]).number
+    """Train, calibrate and register a challenger; return its version number. The version that this run registered
+    before is found again. In an interim re-evaluation it is the challenger that waits."""
+    waiting = plan["challenger"]
+    if waiting is not None:
+        return context.registry.version(waiting).number
     for known in context.registry.versions():
         if known.tags.get(RUN_TAG) == plan["run_id"]:
             steps.complete(context, plan, known)
@@ -82,12 +127,12 @@ def candidate(context: Context, plan: Plan) -> int:
 
 
 @step
-def gate(context: Context, plan: Plan, version: int) -> dict[str, Any]:
-    """Compares the challenger with the champion, or a first version with the median of what it was fitted on.
-    The verdict, with the version compared with as `champion`, goes to the ledger and into MLflow."""
+def gate(context: Context, plan: Plan, version: int) -> GateRecord:
+    """Compare the challenger with the champion, or a first version with the median of what it was fitted on. The
+    verdict goes to the ledger and into MLflow."""
     for entry in context.ledger.entries(incident_id=plan["incident_id"], kind="gate"):
         if entry.model_version == version:
-            return dict(entry.evidence)
+            return cast(GateRecord, dict(entry.evidence))
     challenger = context.registry.version(version)
     champion, look = context.registry.by_alias(CHAMPION), plan.get("look", 1)
     if champion is None:
@@ -97,7 +142,8 @@ def gate(context: Context, plan: Plan, version: int) -> dict[str, Any]:
         if champion is None
         else comparison.with_champion(context, champion, challenger, _months(plan), look)
     )
-    content = verdict.to_json() | {
+    content: GateRecord = {
+        **verdict.to_json(),
         "champion": champion.number if champion else None,
         "challenger": version,
         "months": plan["months"],
@@ -118,9 +164,9 @@ def gate(context: Context, plan: Plan, version: int) -> dict[str, Any]:
 
 
 @step
-def promote(context: Context, plan: Plan, version: int, verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Moves the alias where the gate says so, or `force` does; a rolled-back version stays out. Where a person has to
-    say yes first, the incident waits for that."""
+def promote(context: Context, plan: Plan, version: int, verdict: GateRecord) -> Promotion:
+    """Move the alias where the gate says so, or `force` does; a rolled-back version stays out. Where a person has to
+    approve first, the incident waits for that."""
     if ROLLED_BACK in context.registry.version(version).tags:
         return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
     if verdict["decision"] != "promote" and not plan["force"]:
@@ -155,7 +201,7 @@ def _closed_meanwhile(context: Context, plan: Plan, version: int) -> str | None:
     return f"incident {incident.id} was closed meanwhile: {incident.outcome}"
 
 
-def _condition(verdict: Mapping[str, Any]) -> str:
+def _condition(verdict: GateRecord) -> str:
     """What would settle an inconclusive verdict, and whether the loop comes back to it."""
     if not verdict.get("settled_by"):
         return ""
@@ -165,7 +211,7 @@ def _condition(verdict: Mapping[str, Any]) -> str:
     return f"; settled by {verdict['settled_by']}{later}"
 
 
-def _held(context: Context, plan: Plan, verdict: Mapping[str, Any]) -> str | None:
+def _held(context: Context, plan: Plan, verdict: GateRecord) -> str | None:
     """Why a person has to say yes first; a first version replaces nothing, and force is a person's word."""
     if plan["force"] or verdict["champion"] is None:
         return None
@@ -176,44 +222,48 @@ def _held(context: Context, plan: Plan, verdict: Mapping[str, Any]) -> str | Non
 
 
 @step
-def confirm(context: Context, plan: Plan, version: int, timeout_s: float = 120) -> dict[str, Any]:
-    """Waits until every live API instance serves the version. Raises ServiceUnavailable with who does not."""
+def confirm(context: Context, run: Run, version: int, timeout_s: float = 120) -> Serving:
+    """Wait until every live API instance serves the version.
+
+    Raises:
+        ServiceUnavailable: some do not after `timeout_s`; the message says which.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         serves = serving_now(context)
         reason = missing(version, serves)
         if reason is None:
             reason = f"{len(serves)} instance{' serves' if len(serves) == 1 else 's serve'} version {version}"
-            _record_serving(context, plan, version, "served", reason, serves)
+            _record_serving(context, run, version, "served", reason, serves)
             return {"instances": len(serves), "model_version": version}
         if time.monotonic() > deadline:
-            _record_serving(context, plan, version, "not served", reason, serves)
+            _record_serving(context, run, version, "not served", reason, serves)
             raise ServiceUnavailable(reason)
         time.sleep(0.5)
 
 
 def _record_serving(
-    context: Context, plan: Plan, version: int, kind: str, reason: str, serves: Mapping[str, int | None]
+    context: Context, run: Run, version: int, kind: str, reason: str, serves: Mapping[str, int | None]
 ) -> None:
     context.ledger.record(
         kind,
         reason,
-        actor=plan["actor"],
-        incident_id=plan["incident_id"],
+        actor=run["actor"],
+        incident_id=run["incident_id"],
         model_version=version,
         evidence={"instances": serves},
     )
 
 
 @step
-def close(context: Context, plan: Plan, promotion: Mapping[str, Any]) -> dict[str, Any]:
-    """Closes the incident with what became of it; one that waits for approval stays."""
+def close(context: Context, run: Run, promotion: Promotion) -> Closed:
+    """Close the incident with what became of it; one that waits for approval stays."""
     if promotion.get("waiting"):
-        return {"incident_id": plan["incident_id"], "outcome": promotion["reason"]}
+        return {"incident_id": run["incident_id"], "outcome": promotion["reason"]}
     verb = "promoted" if promotion["promoted"] else "not promoted"
     outcome = f"version {promotion['version']} {verb}: {promotion['reason']}"
-    context.ledger.close(plan["incident_id"], outcome, actor=plan["actor"])
-    return {"incident_id": plan["incident_id"], "outcome": outcome}
+    context.ledger.close(run["incident_id"], outcome, actor=run["actor"])
+    return {"incident_id": run["incident_id"], "outcome": outcome}
 
 
 def record_failure(context: Context, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
@@ -226,14 +276,14 @@ def record_failure(context: Context, incident_id: int, run_id: str, what: str, a
 
 
 @contextmanager
-def failures_recorded(context: Context, plan: Plan) -> Iterator[None]:
+def failures_recorded(context: Context, run: Run) -> Iterator[None]:
     """For a run without a scheduler: what ends it, whatever that is, stands in the ledger before it is raised again.
     Otherwise nobody could take up the incident that it has claimed."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
         told = str(error) if isinstance(error, AutoOpsError) else redact(f"{type(error).__name__} {error}".strip())
-        record_failure(context, plan["incident_id"], plan["run_id"], told, plan["actor"])
+        record_failure(context, run["incident_id"], run["run_id"], told, run["actor"])
         raise
 
 

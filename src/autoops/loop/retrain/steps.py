@@ -6,24 +6,25 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from autoops.loop.context import Context
-from autoops.loop.retrain.plan import Plan
+from autoops.loop.retrain.plan import Plan, Run
 from autoops.models.registry import CHALLENGER, ModelVersion
 from autoops.telemetry import logs, tracing
 
 TRAINED = "trained"
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
-Step = Callable[Concatenate[Context, Plan, Given], Found]
+OfRun = TypeVar("OfRun", bound=Run)
+Step = Callable[Concatenate[Context, OfRun, Given], Found]
 
 
-def step(use_case: Step[Given, Found]) -> Step[Given, Found]:
+def step(use_case: Step[OfRun, Given, Found]) -> Step[OfRun, Given, Found]:
     name = f"retrain.{use_case.__name__}"
 
     @wraps(use_case)
-    def told(context: Context, plan: Plan, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
-        subject = {"incident_id": plan["incident_id"]}
-        with logs.about(**subject), tracing.span(name, plan, run_id=plan.get("run_id"), **subject):
-            return use_case(context, plan, *args, **kwargs)
+    def told(context: Context, run: OfRun, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
+        subject = {"incident_id": run["incident_id"]}
+        with logs.about(**subject), tracing.span(name, run, run_id=run["run_id"], **subject):
+            return use_case(context, run, *args, **kwargs)
 
     return told
 
