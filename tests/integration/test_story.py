@@ -23,7 +23,7 @@ from autoops.months import Month, month_range
 from autoops.replay.client import served_version
 from autoops.replay.demo.observer import Observer
 from autoops.replay.demo.outcome import sum_up
-from autoops.replay.demo.scenarios import forced_version
+from autoops.replay.demo.scenarios import bad_promotion
 from autoops.replay.demo.story import Story
 from autoops.replay.demo.timeline import Timeline
 from autoops.replay.demo.worlds import World
@@ -196,7 +196,7 @@ class RegretfulLoop(ScriptedLoop):
 
 @pytest.mark.parametrize("loop", [RegretfulLoop], indirect=True)
 def test_a_mistake_is_served_and_swapped_back_under_traffic(story, scripted, told):
-    airflow, scenario = ForcingAirflow(scripted.ledger, scripted.registry), forced_version(MAY, MONTHS[:3])
+    airflow, scenario = ForcingAirflow(scripted.ledger, scripted.registry), bad_promotion(MAY, MONTHS[:3])
     played = replace(story, airflow=airflow, world=replace(story.world, acts=[scenario])).live_through_the_rest()
     assert played.failed == 0
     parts = {(Month.of(p.event_at), p.model_version): p.rows for p in played.tally.by_month()}

@@ -6,10 +6,9 @@ the receiver is told a second time rather than not at all.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import tenacity
 
@@ -46,7 +45,7 @@ class Delivered:
     failed: dict[str, str]
     waiting: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         return asdict(self)
 
 

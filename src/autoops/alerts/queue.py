@@ -4,10 +4,9 @@ The ledger is the source: an entry that no alert stands for yet is found by that
 of transactions beside each other become visible in any order.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -61,7 +60,7 @@ class AlertQueue:
 
     def add(self, ledger_id: int, message: Message) -> bool:
         """False where an alert stands for the entry already."""
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "ledger_id": ledger_id,
             "queued_at": self._clock.now(),
             "event": message.event,
@@ -112,6 +111,6 @@ class AlertQueue:
     def give_up(self, alert_id: int, reason: str) -> None:
         self._change(alert_id, {"settled_at": self._clock.now(), "last_failure": reason})
 
-    def _change(self, alert_id: int, values: dict[str, Any]) -> None:
+    def _change(self, alert_id: int, values: Mapping[str, object]) -> None:
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(sa.update(tables.alerts).where(TABLE.id == alert_id).values(values))

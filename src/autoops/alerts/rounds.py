@@ -1,8 +1,8 @@
 """A round of telling: from the ledger into the queue, and from there to the receivers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from autoops.alerts.delivery import NEWS_FOR, USUAL, Delivered, RetryPolicy, deliver
 from autoops.alerts.messages import WORDS, Facts, message, trial
@@ -56,8 +56,17 @@ def try_all(alerts: Alerts) -> dict[str, str | None]:
     return outcomes
 
 
-def overview(alerts: Alerts) -> dict[str, Any]:
-    """For `autoops status`."""
+class AlertsOverview(TypedDict):
+    """Who is told, and how many alerts still wait to be delivered."""
+
+    receivers: list[str]
+    waiting: int
+    waiting_since: str | None
+    last_failure: str | None
+
+
+def overview(alerts: Alerts) -> AlertsOverview:
+    """Return what `autoops status` says of alerts."""
     waiting = alerts.queue.alerts(unsettled=True)
     return {
         "receivers": [receiver.name for receiver in alerts.receivers],
@@ -67,15 +76,16 @@ def overview(alerts: Alerts) -> dict[str, Any]:
     }
 
 
-def sentence(state: Mapping[str, Any]) -> str:
-    """The same in plain words."""
+def sentence(state: AlertsOverview) -> str:
+    """Return the same in plain words."""
     who = ", ".join(state["receivers"])
     if not who:
         return "alerts     nobody is told: alerts.urls is empty"
     if not state["waiting"]:
         return f"alerts     {who}: told everything"
     why = f"; {state['last_failure']}" if state["last_failure"] else ""
-    return f"alerts     {who}: {state['waiting']} not told to everybody yet, since {state['waiting_since'][:16]}{why}"
+    since = (state["waiting_since"] or "")[:16]
+    return f"alerts     {who}: {state['waiting']} not told to everybody yet, since {since}{why}"
 
 
 def _facts(context: Context, entry: Entry) -> Facts:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def _files(place: Path) -> list[Path]:
     return list(place.rglob("*.py")) if place.is_dir() else [place]
 
 
-def training_settings(settings: Settings) -> dict[str, Any]:
-    """What a trained version depends on; how many cores fit it, and when one is trained or replaced, is none of it."""
+def training_settings(settings: Settings) -> Mapping[str, object]:
+    """Return what a trained version depends on; how many cores fit it, and when it is trained or replaced, is none of
+    it."""
     parts = {"model": settings.model, "training": settings.training, "drift": settings.drift}
     dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
     dumped["model"]["parameters"].pop("n_jobs", None)
@@ -49,6 +51,7 @@ def training_settings(settings: Settings) -> dict[str, Any]:
     return dumped
 
 
-def simulation_settings(settings: Settings) -> dict[str, Any]:
+def simulation_settings(settings: Settings) -> Mapping[str, object]:
+    """Return what a simulation depends on."""
     when = {name: getattr(settings, name).model_dump(mode="json") for name in ("gate", "training")}
-    return training_settings(settings) | when | {"min_kept_share": settings.data.min_kept_share}
+    return {**training_settings(settings), **when, "min_kept_share": settings.data.min_kept_share}

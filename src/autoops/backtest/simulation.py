@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from autoops.backtest.calendar import Step, publications, steps
 from autoops.backtest.challengers import Challengers
@@ -20,8 +20,57 @@ from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.settings import Settings
 
-Simulated = dict[str, Any]
-"""policy, lag, seed, cpu_seconds and, by month, errors, version, training_months, checks and what was done."""
+JudgedWindow = TypedDict(
+    "JudgedWindow", {"version": int, "from": str | None, "until": str | None, "alarm": bool, "reason": str}
+)
+"""What a check said of a window; times are event times."""
+
+
+class RetrainingRecord(TypedDict):
+    """A `Retraining` as JSON."""
+
+    at: str
+    months: list[str]
+    decision: str
+    promoted: bool
+    reason: str
+    version: int | None
+    kind: str
+    detected: bool
+    evidence_start: str | None
+    evidence_end: str | None
+    kept_cpu_s: float
+
+
+class Errors(TypedDict):
+    """By day since the epoch: trips, and the sum of their absolute errors in minutes."""
+
+    days: list[int]
+    rows: list[int]
+    minutes: list[float]
+
+
+class SimulatedMonth(TypedDict):
+    """What was served in a month, how far off it was, and what the policy did when the month was over."""
+
+    month: str
+    errors: Errors
+    version: int
+    training_months: list[str]
+    cpu_seconds: float
+    rolled_back: int
+    checks: list[JudgedWindow]
+    retrainings: list[RetrainingRecord]
+
+
+class Simulated(TypedDict):
+    """One policy at one label lag, with one seed where its months are drawn."""
+
+    policy: str
+    lag: int
+    seed: int | None
+    cpu_seconds: float
+    months: list[SimulatedMonth]
 
 
 Progress = Callable[[], None]
@@ -73,7 +122,7 @@ def _simulate(order: Order, progress: Progress) -> Simulated:
     drawn = [] if order.seed is None else draw(out, order.retrainings, order.seed)
     policy = policy_named(order.policy, out, served, drawn)
     raw, home = DirectorySource(place / "raw"), place / "homes" / order.name
-    months: list[dict[str, Any]] = []
+    months: list[SimulatedMonth] = []
     with installed(
         order.settings, home, raw, order.months[0], order.months[window - 1], Challengers(place / "challengers")
     ) as installation:
@@ -81,8 +130,13 @@ def _simulate(order: Order, progress: Progress) -> Simulated:
         for step in ahead:
             months.append(_step(installation, served, policy, step))
             progress()
-    about = {"policy": order.policy, "lag": order.lag_months, "seed": order.seed}
-    return about | {"cpu_seconds": sum(month["cpu_seconds"] for month in months), "months": months}
+    return {
+        "policy": order.policy,
+        "lag": order.lag_months,
+        "seed": order.seed,
+        "cpu_seconds": sum(month["cpu_seconds"] for month in months),
+        "months": months,
+    }
 
 
 def _first_version(installation: Installation) -> None:
@@ -91,7 +145,7 @@ def _first_version(installation: Installation) -> None:
         raise NoChampion(f"the first version is not promoted: {first.reason}")
 
 
-def _step(installation: Installation, served: Served, policy: Policy, step: Step) -> dict[str, Any]:
+def _step(installation: Installation, served: Served, policy: Policy, step: Step) -> SimulatedMonth:
     champion = champion_of(installation.context.registry)
     errors = served.errors(installation.context, champion, step.month)
     installation.clock.move_to(step.month.ends_at)
@@ -103,13 +157,13 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
     kept = sum(retraining.kept_cpu_s for retraining in retrainings)
     return {
         "month": str(step.month),
-        "errors": asdict(errors),
+        "errors": cast(Errors, asdict(errors)),
         "version": champion.number,
         "training_months": champion.tags["training_months"].split(","),
         "cpu_seconds": time.process_time() - begun + kept,
         "rolled_back": _rollbacks(installation) - undone,
         "checks": _judged(installation)[judged:],
-        "retrainings": [asdict(retraining) for retraining in retrainings],
+        "retrainings": [cast(RetrainingRecord, asdict(retraining)) for retraining in retrainings],
     }
 
 
@@ -117,14 +171,14 @@ def _rollbacks(installation: Installation) -> int:
     return len(installation.context.ledger.entries(kind="rolled back"))
 
 
-def _judged(installation: Installation) -> list[dict[str, Any]]:
+def _judged(installation: Installation) -> list[JudgedWindow]:
     """What production's check has said so far, oldest first: why there was, or was not, an incident."""
     checks = installation.context.checks.latest(judged=True, limit=None)[::-1]
     return [
         {
             "version": check.model_version,
-            "from": check.event_from and check.event_from.isoformat(),
-            "until": check.event_until and check.event_until.isoformat(),
+            "from": check.event_from.isoformat() if check.event_from else None,
+            "until": check.event_until.isoformat() if check.event_until else None,
             "alarm": check.alarm,
             "reason": check.reason,
         }

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any
 
 from autoops.backtest.calendar import steps
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, POLICIES
 from autoops.backtest.processes import sharing_cores, simulate_all
-from autoops.backtest.results.summary import retrainings_of, summarise
+from autoops.backtest.results.summary import Result, retrainings_of, summarise
 from autoops.backtest.simulation import Order, Simulated
 from autoops.errors import Conflict, InputError
 from autoops.ingestion.source import Source, file_name
@@ -51,7 +50,7 @@ class Study:
         return tuple(name for name in POLICIES if name in needed)
 
 
-def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -> dict[str, Any]:
+def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -> Result:
     """Raises what `Source` and cleaning raise, InputError for months, lags and policies that cannot be walked."""
     for lag in study.lags:
         steps(study.months, study.settings.training.window_months, lag)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -10,6 +10,9 @@ import typer
 from autoops import console
 from autoops.cli.options import Json, Months
 from autoops.errors import InputError
+
+if TYPE_CHECKING:
+    from autoops.backtest.results.summary import Result
 
 verbs = typer.Typer()
 
@@ -66,7 +69,7 @@ def _lags(text: str) -> tuple[int, ...]:
         raise InputError(f"--label-lag-months {text!r}: expected whole months, such as 0,2") from None
 
 
-def _show(result: dict[str, Any], json: bool, folder: Path) -> None:
+def _show(result: "Result", json: bool, folder: Path) -> None:
     from autoops.backtest.results.table import tables
 
     if json:

@@ -1,5 +1,6 @@
 """Verbs on services: up, down, status, serve, exporter, replay, demo."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,14 +87,15 @@ def status(json: Json = False) -> None:
     telling = alerts(settings, migrate=True)
     try:
         state = overview(telling.context)
+        model: Mapping[str, object] = {**state}
         lines += ["", *sentences(state)]
     except RegistryUnavailable as error:
-        state = {"error": str(error)}
+        model = {"error": str(error)}
         lines += ["", f"model      unknown: {error}"]
-    state["alerts"] = rounds.overview(telling)
-    lines.append(rounds.sentence(state["alerts"]))
-    value = state | {"services": {row.service: row.complaint or "healthy" for row in running}}
-    console.show(value, json, "\n".join(lines))
+    told = rounds.overview(telling)
+    lines.append(rounds.sentence(told))
+    healthy = {row.service: row.complaint or "healthy" for row in running}
+    console.show({**model, "alerts": told, "services": healthy}, json, "\n".join(lines))
 
 
 @verbs.command()

@@ -49,7 +49,7 @@ class Profile:
     days: tuple[int, ...] = ()
     weekday: int = 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         routes = {name: [route.trips, route.miles, route.minutes] for name, route in self.routes.items()}
         return {**vars(self), "routes": routes, "days": list(self.days)}
 

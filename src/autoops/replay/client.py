@@ -37,19 +37,19 @@ class ApiClient:
     ) -> None:
         await self._http.aclose()
 
-    async def predict(self, trip: dict[str, Any]) -> tuple[float, int] | None:
+    async def predict(self, trip: Mapping[str, object]) -> tuple[float, int] | None:
         """Minutes and the version that said so; None when the request failed."""
         answer = await self._post("/predict", trip)
         return None if answer is None else (answer["trip_duration_minutes"], answer["model_version"])
 
-    async def send_labels(self, labels: Sequence[dict[str, Any]]) -> bool:
+    async def send_labels(self, labels: Sequence[Mapping[str, object]]) -> bool:
         """Whether the API took them; labels that it refuses by position count as failures, too."""
         answer = await self._post("/ground-truth", {"labels": labels})
         if answer is not None and answer["refused"]:
             self.failures["label refused"] += len(answer["refused"])
         return answer is not None
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    async def _post(self, path: str, body: Mapping[str, object]) -> dict[str, Any] | None:
         self.requests += 1
         try:
             response = await self._http.post(

@@ -2,11 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ class Departure:
     """One trip about to begin: the body of its `/predict`, and its duration in minutes."""
 
     event_at: datetime
-    request: dict[str, Any]
+    request: Mapping[str, object]
     truth: float
 
     @property

@@ -132,7 +132,7 @@ class _Replay:
     clock: Clock
     client: ApiClient
     tally: Tally = field(default_factory=Tally)
-    labels: deque[tuple[datetime, dict[str, Any]]] = field(default_factory=deque)
+    labels: deque[tuple[datetime, Mapping[str, object]]] = field(default_factory=deque)
     labels_sent: int = 0
     labels_went_at: float = 0.0
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
@@ -226,12 +226,12 @@ class _Replay:
             full = len(self.labels) >= LABELS_PER_REQUEST and self.labels[LABELS_PER_REQUEST - 1][0] <= event_at
             if not (full or waited or everything):
                 return
-            batch: list[dict[str, Any]] = []
+            batch: list[Mapping[str, object]] = []
             while self.labels and self.labels[0][0] <= event_at and len(batch) < LABELS_PER_REQUEST:
                 batch.append(self.labels.popleft()[1])
             self.labels_went_at = time.monotonic()
             await self._launch(self._label(batch))
 
-    async def _label(self, batch: list[dict[str, Any]]) -> None:
+    async def _label(self, batch: list[Mapping[str, object]]) -> None:
         if await self.client.send_labels(batch):
             self.labels_sent += len(batch)

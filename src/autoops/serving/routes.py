@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from autoops.serving.auth.keys import KEY, Scope
 from autoops.serving.http.direct import Direct
-from autoops.serving.http.openapi import batch_answers, batch_body, body_of, problems
+from autoops.serving.http.openapi import JsonSchema, batch_answers, batch_body, body_of, problems
 from autoops.serving.metrics import Metrics
 from autoops.serving.model.holder import Outcome
 from autoops.serving.payloads import label_bodies, schemas
@@ -161,12 +161,12 @@ def router(endpoints: Endpoints) -> APIRouter:
     made.add_api_route("/model/reload", endpoints.reload, methods=["POST"], tags=["model"], responses=problems(503))
     get("/health", endpoints.health, tags=["operations"])
     get("/ready", endpoints.ready, tags=["operations"], responses=problems(503))
-    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    text: dict[int | str, JsonSchema] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     get("/metrics", endpoints.metrics, tags=["operations"], response_class=Response, responses=text)
     return made
 
 
-def _prediction(answer: Answer) -> dict[str, Any]:
+def _prediction(answer: Answer) -> Mapping[str, object]:
     logged = answer.logged
     return {
         "prediction_id": logged.id,
@@ -178,6 +178,6 @@ def _prediction(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _json(content: dict[str, Any]) -> Response:
+def _json(content: Mapping[str, object]) -> Response:
     """Past FastAPI's own serialisation, which would validate every row once more; a test holds it to the schema."""
     return Response(orjson.dumps(content, option=orjson.OPT_UTC_Z), media_type=JSON)

@@ -6,7 +6,7 @@ import pytest
 
 from autoops.drift.monitor import Reference
 from autoops.drift.verdict import DriftVerdict, FeatureResult
-from autoops.loop.monitor.slice_analysis import root_cause
+from autoops.loop.monitor.slice_analysis import analyse
 from autoops.trips import TARGET
 
 ORDINARY = DriftVerdict("drift", True, "slower", 2_000, 2_000)
@@ -34,7 +34,7 @@ def slower(frame: pd.DataFrame, where: pd.Series, minutes: float) -> pd.DataFram
 
 
 def cause(labelled: pd.DataFrame, verdict: DriftVerdict = ORDINARY) -> dict[str, object]:
-    return root_cause(Reference(trips(1), trips(2)), verdict, labelled)
+    return analyse(Reference(trips(1), trips(2)), verdict, labelled)
 
 
 @pytest.mark.parametrize("seed", range(3, 8))

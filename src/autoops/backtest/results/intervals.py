@@ -1,12 +1,13 @@
 """Errors of a policy and how they differ from another's on the same trips, with intervals from resampled days."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from autoops.backtest.simulation import SimulatedMonth
 from autoops.settings import Gate
 
 Array = npt.NDArray[np.float64]
@@ -24,14 +25,23 @@ class Days:
         return float(self.minutes.sum() / self.rows.sum())
 
 
+class IntervalRecord(TypedDict):
+    """An interval as JSON."""
+
+    estimate: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Interval:
     estimate: float
     low: float
     high: float
 
-    def to_json(self) -> dict[str, float]:
-        return asdict(self)
+    def to_json(self) -> IntervalRecord:
+        """Return the interval as JSON."""
+        return {"estimate": self.estimate, "low": self.low, "high": self.high}
 
 
 def averaged(simulations: Sequence[Days]) -> Days:
@@ -74,8 +84,8 @@ def _interval(estimate: float, resampled: Array, gate: Gate) -> Interval:
     return Interval(float(estimate), float(low), float(high))
 
 
-def days_of(months: Sequence[dict[str, Any]]) -> Days:
-    """Of a walk's months."""
+def days_of(months: Sequence[SimulatedMonth]) -> Days:
+    """Return the errors of a simulation's months, by day."""
     rows = [count for month in months for count in month["errors"]["rows"]]
     minutes = [total for month in months for total in month["errors"]["minutes"]]
     return Days(np.array(rows, dtype=float), np.array(minutes, dtype=float))

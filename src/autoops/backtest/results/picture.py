@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from autoops.backtest.results.summary import LagSummary, MonthSummary, PolicySummary, Result
 
 INK, GRID = "#1f2937", "#e5e7eb"
 PROMOTED = "policy (retrained, promoted)"
@@ -21,7 +22,7 @@ STYLES: Mapping[str, tuple[str, float, str]] = {
 }
 
 
-def draw(result: Mapping[str, Any], path: Path) -> None:
+def draw(result: Result, path: Path) -> None:
     """One panel for each label lag; the file's ending says the format."""
     runs = result["runs"]
     figure = Figure(figsize=(13, 0.8 + 4.2 * len(runs)), layout="constrained", facecolor="white")
@@ -38,7 +39,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=144)
 
 
-def _panel(axes: Axes, run: Mapping[str, Any]) -> None:
+def _panel(axes: Axes, run: LagSummary) -> None:
     policies = run["policies"]
     frozen = policies["frozen"]["per_month"]
     ticks = range(len(frozen))
@@ -60,21 +61,21 @@ def _panel(axes: Axes, run: Mapping[str, Any]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _percent(maes: list[float], frozen: list[dict[str, Any]]) -> list[float]:
+def _percent(maes: list[float], frozen: list[MonthSummary]) -> list[float]:
     return [100 * (mae / month["mae"] - 1) for mae, month in zip(maes, frozen, strict=True)]
 
 
-def _label(name: str, policy: Mapping[str, Any]) -> str:
+def _label(name: str, policy: PolicySummary) -> str:
     return f"{name} ({policy['retrainings']:.3g}, {policy['promoted']:.3g})"
 
 
-def _spread(axes: Axes, months: list[dict[str, Any]], frozen: list[dict[str, Any]], color: str) -> None:
+def _spread(axes: Axes, months: list[MonthSummary], frozen: list[MonthSummary], color: str) -> None:
     """From the best seed to the worst."""
     low, high = (_percent([pick(month["maes"]) for month in months], frozen) for pick in (min, max))
     axes.fill_between(range(len(months)), low, high, color=color, alpha=0.12, linewidth=0)
 
 
-def _marks(axes: Axes, months: list[dict[str, Any]], gains: list[float], color: str) -> None:
+def _marks(axes: Axes, months: list[MonthSummary], gains: list[float], color: str) -> None:
     """Full where the challenger was promoted, hollow where it was not; between the month that led to it and the
     first one that it could serve."""
     for position, month in enumerate(months):

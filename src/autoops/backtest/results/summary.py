@@ -1,29 +1,111 @@
 """From walks to what is said of each policy: one run for each label lag, with the controls beside every claim."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, GATED
-from autoops.backtest.results.intervals import Days, averaged, days_of, degradation_avoided, difference
-from autoops.backtest.simulation import Simulated
+from autoops.backtest.results.intervals import Days, IntervalRecord, averaged, days_of, degradation_avoided, difference
+from autoops.backtest.simulation import JudgedWindow, RetrainingRecord, Simulated, SimulatedMonth
 from autoops.loop.retrain.interim import KIND as SECOND_LOOK
 from autoops.months import Month
 from autoops.settings import Gate
 
 ByPolicy = Mapping[str, Sequence[Simulated]]
-"""One walk for each policy; of blind, one for each seed."""
+"""One simulation for each policy; of blind, one for each seed."""
 
 
-def summarise(lag_months: int, simulations: ByPolicy, gate: Gate, changes_from: Month | None = None) -> dict[str, Any]:
-    """The run of one label lag. `mae` is over all trips served, `low` and `high` bound its difference to frozen's."""
+class RetrainedMonth(TypedDict):
+    """A retraining that the month led to."""
+
+    at: str
+    kind: str
+    version: int | None
+    months: list[str]
+    evidence_start: str | None
+    decision: str
+    promoted: bool
+    reason: str
+
+
+class MonthSummary(TypedDict):
+    """A month: of blind the mean over seeds, with each in `maes`; of the others what was served and done."""
+
+    month: str
+    mae: float
+    rows: int
+    maes: NotRequired[list[float]]
+    version: NotRequired[int]
+    training_months: NotRequired[list[str]]
+    checks: NotRequired[list[JudgedWindow]]
+    rolled_back: NotRequired[int]
+    retrained_after: NotRequired[list[RetrainedMonth]]
+
+
+class SeedSummary(TypedDict):
+    """One draw of blind's months."""
+
+    seed: int | None
+    mae: float
+    retrained_after: list[str]
+    promoted: int
+
+
+class PolicySummary(TypedDict):
+    """A policy at one label lag; counts are means over seeds, `low` and `high` bound the difference to frozen's."""
+
+    mae: float
+    difference_to_frozen: float
+    low: float
+    high: float
+    retrainings: float
+    refreshes: float
+    second_looks: float
+    promoted: float
+    rejected: float
+    inconclusive: float
+    rolled_back: float
+    failed: float
+    degradation_avoided: IntervalRecord | None
+    cpu_seconds: float
+    detection_delay_days: NotRequired[float | None]
+    evidence_days: NotRequired[float | None]
+    seeds: NotRequired[list[SeedSummary]]
+    per_month: list[MonthSummary]
+
+
+class Comparison(IntervalRecord):
+    """The difference in mean absolute error, minutes."""
+
+    policy: str
+    against: str
+
+
+class LagSummary(TypedDict):
+    """All policies at one label lag."""
+
+    label_lag_months: int
+    policies: dict[str, PolicySummary]
+    comparisons: list[Comparison]
+
+
+class Result(TypedDict):
+    """A backtest."""
+
+    months: list[str]
+    runs: list[LagSummary]
+
+
+def summarise(lag_months: int, simulations: ByPolicy, gate: Gate, changes_from: Month | None = None) -> LagSummary:
+    """Return the run of one label lag. `mae` is over all trips served; `low` and `high` bound its difference to
+    frozen's."""
     days = {
         name: averaged([days_of(simulated["months"]) for simulated in found]) for name, found in simulations.items()
     }
     policies = {name: _policy(name, simulations[name], days, gate, changes_from) for name in simulations}
-    compared = [
+    compared: list[Comparison] = [
         {"policy": AUTOOPS, "against": other, **difference(days[AUTOOPS], days[other], gate).to_json()}
         for other in (FROZEN, GATED, BLIND)
         if AUTOOPS in days and other in days
@@ -33,10 +115,10 @@ def summarise(lag_months: int, simulations: ByPolicy, gate: Gate, changes_from: 
 
 def _policy(
     name: str, simulations: Sequence[Simulated], days: Mapping[str, Days], gate: Gate, changes_from: Month | None
-) -> dict[str, Any]:
+) -> PolicySummary:
     against = difference(days[name], days[FROZEN], gate)
     avoided = degradation_avoided(days[name], days[FROZEN], days[GATED], gate) if GATED in days else None
-    about: dict[str, Any] = {
+    about: PolicySummary = {
         "mae": days[name].mae,
         "difference_to_frozen": against.estimate,
         "low": against.low,
@@ -51,17 +133,18 @@ def _policy(
         "failed": _each(simulations, lambda one: one["decision"] == "failed"),
         "degradation_avoided": avoided.to_json() if avoided else None,
         "cpu_seconds": round(float(np.mean([simulated["cpu_seconds"] for simulated in simulations])), 1),
+        "per_month": _per_month(simulations),
     }
     if changes_from is not None:
-        about |= _detection(simulations[0], changes_from)
+        about["detection_delay_days"], about["evidence_days"] = _detection(simulations[0], changes_from)
     if simulations[0]["seed"] is not None:
         about["seeds"] = [_seed(simulated) for simulated in simulations]
-    return about | {"per_month": _per_month(simulations)}
+    return about
 
 
-def _each(simulations: Sequence[Simulated], counts: Any) -> float:
+def _each(simulations: Sequence[Simulated], counts: Callable[[RetrainingRecord], bool]) -> float:
     """By walk: a whole number but for blind's mean over seeds."""
-    return _mean(sum(bool(counts(one)) for one in _ended(simulated)) for simulated in simulations)
+    return _mean(sum(counts(one) for one in _ended(simulated)) for simulated in simulations)
 
 
 def _mean(numbers: Iterable[int]) -> float:
@@ -70,27 +153,30 @@ def _mean(numbers: Iterable[int]) -> float:
     return int(mean) if mean == int(mean) else mean
 
 
-def begun_in(simulated: Simulated) -> list[dict[str, Any]]:
+def begun_in(simulated: Simulated) -> list[RetrainingRecord]:
     return [one for month in simulated["months"] for one in month["retrainings"]]
 
 
-def retrainings_of(simulated: Simulated) -> list[dict[str, Any]]:
+def retrainings_of(simulated: Simulated) -> list[RetrainingRecord]:
     """A second look trains nothing, and is none."""
     return [one for one in begun_in(simulated) if one["kind"] != SECOND_LOOK]
 
 
-def second_looks_of(simulated: Simulated) -> list[dict[str, Any]]:
+def second_looks_of(simulated: Simulated) -> list[RetrainingRecord]:
     return [one for one in begun_in(simulated) if one["kind"] == SECOND_LOOK]
 
 
-def _ended(simulated: Simulated) -> list[dict[str, Any]]:
+def _ended(simulated: Simulated) -> list[RetrainingRecord]:
     """Each retraining with what became of its version in the end, second looks included."""
     last = {one["version"]: one for one in second_looks_of(simulated) if one["version"] is not None}
-    kept = ("decision", "promoted")
-    return [one | {key: last.get(one["version"], one)[key] for key in kept} for one in retrainings_of(simulated)]
+    ended: list[RetrainingRecord] = []
+    for one in retrainings_of(simulated):
+        end = one if one["version"] is None else last.get(one["version"], one)
+        ended.append({**one, "decision": end["decision"], "promoted": end["promoted"]})
+    return ended
 
 
-def _seed(simulated: Simulated) -> dict[str, Any]:
+def _seed(simulated: Simulated) -> SeedSummary:
     at = [month["month"] for month in simulated["months"] if month["retrainings"]]
     promoted = sum(one["promoted"] for one in _ended(simulated))
     return {
@@ -101,17 +187,15 @@ def _seed(simulated: Simulated) -> dict[str, Any]:
     }
 
 
-def _detection(simulated: Simulated, changes_from: Month) -> dict[str, float | None]:
+def _detection(simulated: Simulated, changes_from: Month) -> tuple[float | None, float | None]:
     """Days from the change until the policy noticed by itself: on the calendar, which waits for publications, and in
     the event time that its evidence covers."""
     found = [one for one in retrainings_of(simulated) if one["detected"] and _moment(one["at"]) >= changes_from.ends_at]
     if not found:
-        return {"detection_delay_days": None, "evidence_days": None}
+        return None, None
     until = found[0]["evidence_end"]
-    return {
-        "detection_delay_days": _days(_moment(found[0]["at"]) - changes_from.starts_at),
-        "evidence_days": _days(_moment(until) - changes_from.starts_at) if until else None,
-    }
+    noticed = _days(_moment(found[0]["at"]) - changes_from.starts_at)
+    return noticed, _days(_moment(until) - changes_from.starts_at) if until else None
 
 
 def _moment(text: str) -> datetime:
@@ -122,24 +206,34 @@ def _days(delay: timedelta) -> float:
     return round(delay / timedelta(days=1), 1)
 
 
-def _per_month(simulations: Sequence[Simulated]) -> list[dict[str, Any]]:
+def _per_month(simulations: Sequence[Simulated]) -> list[MonthSummary]:
     return [
         _month([simulated["months"][position] for simulated in simulations])
         for position in range(len(simulations[0]["months"]))
     ]
 
 
-def _month(months: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _month(months: Sequence[SimulatedMonth]) -> MonthSummary:
     """Of blind, the mean over seeds, and no version: each seed has its own."""
     days = averaged([days_of([month]) for month in months])
-    about = {"month": months[0]["month"], "mae": days.mae, "rows": int(days.rows.sum())}
+    summary: MonthSummary = {"month": months[0]["month"], "mae": days.mae, "rows": int(days.rows.sum())}
     if len(months) > 1:
-        return about | {"maes": [days_of([month]).mae for month in months]}
+        summary["maes"] = [days_of([month]).mae for month in months]
+        return summary
     alone = months[0]
-    kept = ("at", "kind", "version", "months", "evidence_start", "decision", "promoted", "reason")
-    retrained = [{key: one[key] for key in kept} for one in alone["retrainings"]]
-    return (
-        about
-        | {key: alone[key] for key in ("version", "training_months", "checks", "rolled_back")}
-        | {"retrained_after": retrained}
-    )
+    summary["version"], summary["training_months"] = alone["version"], alone["training_months"]
+    summary["checks"], summary["rolled_back"] = alone["checks"], alone["rolled_back"]
+    summary["retrained_after"] = [
+        {
+            "at": one["at"],
+            "kind": one["kind"],
+            "version": one["version"],
+            "months": one["months"],
+            "evidence_start": one["evidence_start"],
+            "decision": one["decision"],
+            "promoted": one["promoted"],
+            "reason": one["reason"],
+        }
+        for one in alone["retrainings"]
+    ]
+    return summary

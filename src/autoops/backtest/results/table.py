@@ -1,13 +1,19 @@
 """The result as lines and tables for people."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 from autoops.backtest.policies import BLIND, FROZEN
-from autoops.backtest.results.intervals import days_of
-from autoops.backtest.results.summary import begun_in, retrainings_of
+from autoops.backtest.results.intervals import IntervalRecord, days_of
+from autoops.backtest.results.summary import LagSummary, PolicySummary, Result, begun_in, retrainings_of
 from autoops.backtest.simulation import Order, Simulated
 
+OUTCOMES: Sequence[Literal["promoted", "rejected", "inconclusive", "rolled_back"]] = (
+    "promoted",
+    "rejected",
+    "inconclusive",
+    "rolled_back",
+)
 Table = tuple[str, list[str], list[list[str]]]
 """Title, columns, rows."""
 
@@ -19,12 +25,12 @@ def told(order: Order, simulated: Simulated) -> str:
     return f"{order.name}: MAE {mae:.3f} min, {len(done)} retrained, {promoted} promoted"
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
+def tables(result: Result) -> list[Table]:
     """For each label lag: errors, what was done for them, and autoops against its controls."""
     return [table for run in result["runs"] for table in (_errors(run), _efforts(run), _comparisons(run)) if table[2]]
 
 
-def _errors(run: Mapping[str, Any]) -> Table:
+def _errors(run: LagSummary) -> Table:
     months = next(iter(run["policies"].values()))["per_month"]
     trips = sum(month["rows"] for month in months)
     title = f"{_lag(run)}: minutes of error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
@@ -40,13 +46,12 @@ def _errors(run: Mapping[str, Any]) -> Table:
     return title, ["policy", "MAE", "against frozen", "degradation avoided"], rows
 
 
-def _efforts(run: Mapping[str, Any]) -> Table:
-    outcomes = ["promoted", "rejected", "inconclusive", "rolled_back"]
+def _efforts(run: LagSummary) -> Table:
     rows = [
         [
             name,
             _retrained(policy),
-            ", ".join(f"{policy[outcome]:.3g}" for outcome in outcomes),
+            ", ".join(f"{policy[outcome]:.3g}" for outcome in OUTCOMES),
             f"{policy['cpu_seconds']:.0f}",
             _delay(policy),
         ]
@@ -56,32 +61,33 @@ def _efforts(run: Mapping[str, Any]) -> Table:
     return f"{_lag(run)}: what was done", columns, rows
 
 
-def _retrained(policy: Mapping[str, Any]) -> str:
+def _retrained(policy: PolicySummary) -> str:
     """Second looks stand apart: they train nothing."""
     looks = policy["second_looks"]
     return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
 
 
-def _comparisons(run: Mapping[str, Any]) -> Table:
+def _comparisons(run: LagSummary) -> Table:
     rows = [
         [f"{one['policy']} − {one['against']}", interval(one["estimate"], one["low"], one["high"])]
         for one in run["comparisons"]
     ]
-    maes = [seed["mae"] for seed in run["policies"].get(BLIND, {}).get("seeds", [])]
+    blind = run["policies"].get(BLIND)
+    maes = [seed["mae"] for seed in blind.get("seeds", [])] if blind else []
     if maes:
         rows.append([f"MAE of {len(maes)} draws of blind", f"{min(maes):.3f} to {max(maes):.3f}"])
     return f"{_lag(run)}: autoops and its controls, minutes", ["", ""], rows
 
 
-def _lag(run: Mapping[str, Any]) -> str:
+def _lag(run: LagSummary) -> str:
     return f"Label lag {run['label_lag_months']} months"
 
 
-def _share(avoided: Mapping[str, float] | None) -> str:
+def _share(avoided: IntervalRecord | None) -> str:
     return "–" if avoided is None else f"{avoided['estimate']:.0%} [{avoided['low']:.0%}, {avoided['high']:.0%}]"
 
 
-def _delay(policy: Mapping[str, Any]) -> str:
+def _delay(policy: PolicySummary) -> str:
     """Of a change that is known, until the policy found it by itself."""
     delay = policy.get("detection_delay_days")
     return "–" if delay is None else f"{delay:g}"

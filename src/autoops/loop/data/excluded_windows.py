@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TypedDict
 
 from autoops.drift.verdict import DriftVerdict
 from autoops.event_times import span_of, times_of
-from autoops.ingestion.quality import Quality
+from autoops.ingestion.quality import FindingRecord, Quality
 from autoops.loop.context import Context
 from autoops.loop.data.windows import Window, promoted_at
 from autoops.loop.decide import policy
@@ -34,8 +34,22 @@ def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
     )
 
 
-def consumed(quality: Quality, window: Window) -> dict[str, Any]:
-    """What the check's record keeps where there are findings: these, and the rows that they hold for."""
+class IdRanges(TypedDict):
+    """From which id, excluded, to which, included; None where there is none."""
+
+    predictions: list[str | None]
+    labels: list[int | None]
+
+
+class Consumed(TypedDict, total=False):
+    """What the check's record keeps of a window that is broken data."""
+
+    findings: list[FindingRecord]
+    broken: IdRanges
+
+
+def consumed(quality: Quality, window: Window) -> Consumed:
+    """Return the findings and the rows that they hold for; nothing where there are none."""
     if not quality.findings:
         return {}
     before, after = window.cursor, window.cursor_if_broken or window.next_cursor

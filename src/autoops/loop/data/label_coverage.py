@@ -39,7 +39,8 @@ class Coverage:
     due_s: float
     missing: bool
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
+        """Return what the check's record keeps of it; the next check reads it back."""
         return vars(self) | {"told": self.told}
 
     @property

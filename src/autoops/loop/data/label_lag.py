@@ -1,9 +1,9 @@
 """How far ground truth is behind the predictions: loss speaks of trips that are as old as that."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
-from typing import Any
 
 from autoops.event_times import newest_of, times_of
 from autoops.loop.context import Context
@@ -24,7 +24,8 @@ class LabelLag:
     behind_s: float | None
     outside: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
+        """Return what the check's record keeps of it."""
         return vars(self) | {"told": self.told}
 
     @property

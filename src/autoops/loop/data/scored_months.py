@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 import uuid_utils
@@ -20,8 +20,17 @@ Progress = Callable[[int, int], None]
 """Called with the trips that are done and the trips to do."""
 
 
-def score(context: Context, month: Month, progress: Progress | None = None) -> dict[str, Any]:
-    """Logs the champion's predictions for a published month with their ground truth; again is harmless."""
+class ScoredMonth(TypedDict):
+    """How the champion did on a month; `mae` is its mean absolute error in minutes."""
+
+    month: str
+    model_version: int
+    rows: int
+    mae: float
+
+
+def score(context: Context, month: Month, progress: Progress | None = None) -> ScoredMonth:
+    """Log the champion's predictions for a published month with their ground truth; a repeat is harmless."""
     champion = champion_of(context.registry)
     context.store.ingest(context.source, month)
     count, error = 0, 0.0

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from autoops.errors import BrokenData, Conflict, DataError, NotFound, NotPublished, SourceUnavailable
 from autoops.ingestion import quality
 from autoops.ingestion.profile import Profile
-from autoops.ingestion.quality import LEAST_HISTORY, MOST_HISTORY, Quality
+from autoops.ingestion.quality import LEAST_HISTORY, MOST_HISTORY, FindingRecord, Quality
 from autoops.ingestion.store import IngestedMonth
 from autoops.loop.context import Context
 from autoops.months import Month
@@ -35,9 +35,10 @@ class MonthQuarantine:
     month: Month
     content: str
     reason: str
-    findings: Sequence[Mapping[str, Any]]
+    findings: Sequence[FindingRecord]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
+        """Return what the ledger keeps of it."""
         return asdict(self) | {"month": str(self.month)}
 
 
@@ -131,7 +132,7 @@ class Judge:
 
     def _record(self, found: MonthQuarantine, actor: str, incident_id: int | None, ingested: bool = True) -> None:
         if self._is_new(QUARANTINED, found.month, found.content):
-            reason, evidence = f"{found.month}: {found.reason}", found.to_json() | {"ingested": ingested}
+            reason, evidence = f"{found.month}: {found.reason}", {**found.to_json(), "ingested": ingested}
             self._context.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=evidence)
 
     def _note(self, ingested: IngestedMonth, actor: str) -> None:

@@ -6,7 +6,7 @@ judged by the contract of training: a label outside it, such as of a trip of two
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,22 @@ class Cursor(NamedTuple):
 
     prediction_id: str | None = None
     label_id: int | None = None
+
+
+class SpanRecord(TypedDict):
+    """A span of event time as JSON."""
+
+    begin: str
+    end: str
+    rows: int
+
+
+class WindowRecord(TypedDict):
+    """A window as JSON: of live traffic with its strays, of a published month with its span."""
+
+    source: str
+    strays: NotRequired[int]
+    span: NotRequired[SpanRecord]
 
 
 @dataclass(frozen=True)
@@ -69,8 +85,8 @@ class Window:
             found |= {row.id for row, ok in pairs if not (ok and is_plausible(row.event_at, row.predicted_at))}
         return len(found)
 
-    def to_json(self) -> dict[str, Any]:
-        """What the check's record keeps of it; `published_windows` reads it back."""
+    def to_json(self) -> WindowRecord:
+        """Return what the check's record keeps of it; `published_windows` reads it back."""
         if self.span is None:
             return {"source": self.source, "strays": self.strays}
         begin, end = self.span.begin.isoformat(), self.span.end.isoformat()

@@ -29,7 +29,7 @@ def respond(
     champion: ModelVersion,
     verdict: DriftVerdict,
     check_id: int,
-    cause: Callable[[], Mapping[str, Any]] = dict,
+    cause: Callable[[], Mapping[str, object]] = dict,
 ) -> Response:
     """Acts on what the policy decides about the verdict just recorded; asks for the cause of a new incident."""
     decision = decision_on(context, champion, verdict)

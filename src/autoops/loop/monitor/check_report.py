@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -14,6 +14,13 @@ from autoops.loop.data.windows import Window
 from autoops.models.registry import ModelVersion
 
 
+class Published(TypedDict):
+    """Where a check can be looked at: its run in MLflow and files on this machine."""
+
+    mlflow_run_id: str
+    files: list[str]
+
+
 def publish(
     context: Context,
     champion: ModelVersion,
@@ -21,7 +28,7 @@ def publish(
     window: Window,
     current: pd.DataFrame,
     verdict: DriftVerdict,
-) -> dict[str, Any]:
+) -> Published:
     """Write the verdict and, once a day and for what alarms for the first time that day, the page; log both to MLflow.
     `current` are the window's predictions as a frame."""
     name = _name(context, champion, window)

@@ -31,7 +31,7 @@ from autoops.loop.monitor.actions import actionable
 from autoops.loop.monitor.check_report import publish
 from autoops.loop.monitor.recovery import withdraw
 from autoops.loop.monitor.results import CheckResult, WindowResult
-from autoops.loop.monitor.slice_analysis import root_cause
+from autoops.loop.monitor.slice_analysis import analyse
 from autoops.loop.monitor.window_errors import errors_of
 from autoops.loop.promote import post_promotion
 from autoops.loop.promote.no_champion import page_if_lost
@@ -226,9 +226,7 @@ def _decide(context: Context, monitored: Monitored, judged: Judged, check_id: in
         mistake = _mistaken_promotion(context, champion, judged.window)
         if mistake is not None:
             return Response("roll back", None, mistake)
-    return respond(
-        context, champion, verdict, check_id, lambda: root_cause(monitored.reference, verdict, judged.labelled)
-    )
+    return respond(context, champion, verdict, check_id, lambda: analyse(monitored.reference, verdict, judged.labelled))
 
 
 def _is_champion(context: Context, version: ModelVersion) -> bool:

@@ -4,7 +4,7 @@ So an incident is opened by k alarms of m windows and withdrawn by m windows wit
 goes with the hours does neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -49,7 +49,7 @@ def _later(checks: Sequence[Check], detector: str, until: datetime) -> list[tupl
     return found
 
 
-def _span(check: Check, detector: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+def _span(check: Check, detector: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
     """Return the detector's own span; a record from before detectors had one has that of the check."""
     begin, end = detector.get("event_from"), detector.get("event_until")
     if begin is None or end is None:
@@ -81,7 +81,7 @@ def withdraw(context: Context, champion: ModelVersion, actor: str) -> list[int]:
     return closed
 
 
-def _detectors(check: Check) -> Sequence[dict[str, Any]]:
+def _detectors(check: Check) -> Sequence[Mapping[str, Any]]:
     """Return the results of the detectors that judged."""
-    found: Sequence[dict[str, Any]] = check.report.get("detectors", ())
+    found: Sequence[Mapping[str, Any]] = check.report.get("detectors", ())
     return found

@@ -5,7 +5,7 @@ stands out where its error grew by a larger factor than that of all trips, by mo
 factor's logarithm: of the dozens of zones, some exceed two by chance.
 """
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,50 @@ Errors = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
 
 
-def root_cause(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame) -> dict[str, Any]:
-    """JSON-able. `error` is None where no ground truth is in; errors are minutes, prediction - truth where signed."""
-    drifted = [
+class MovedFeature(TypedDict):
+    """A feature that is beyond its threshold."""
+
+    feature: str
+    distance: float
+    threshold: float
+    importance: float
+
+
+class Slice(TypedDict):
+    """A group of trips: mean absolute errors in minutes, now and on the holdout; `stands_out` where the error grew by
+    more than that of all trips."""
+
+    name: str
+    rows: int
+    absolute: float
+    absolute_before: float
+    stands_out: bool
+
+
+class ErrorGrowth(TypedDict):
+    """Errors of all trips in minutes, prediction - truth where `signed`, with the groups of trips and the zones that
+    stand out."""
+
+    rows: int
+    signed: float
+    signed_before: float
+    absolute: float
+    absolute_before: float
+    groups: list[Slice]
+    zones: list[Slice]
+
+
+class SliceAnalysis(TypedDict):
+    """The features that moved, most important first, and where the error grew; None without ground truth."""
+
+    features: list[MovedFeature]
+    error: ErrorGrowth | None
+
+
+def analyse(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame) -> SliceAnalysis:
+    """Return which inputs moved and on which trips the error grew, as JSON. `labelled` are trips of the window with
+    `prediction` and the target in minutes."""
+    drifted: list[MovedFeature] = [
         {
             "feature": result.feature,
             "distance": result.distance,
@@ -41,7 +82,7 @@ def root_cause(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFra
     return {"features": drifted, "error": _error(reference.holdout, labelled) if len(labelled) else None}
 
 
-def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> dict[str, Any]:
+def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> ErrorGrowth:
     before, now = (rows[PREDICTION].to_numpy() - rows[TARGET].to_numpy() for rows in (holdout, labelled))
     trips = columns_of(holdout), columns_of(labelled)
     bands = zip(segments_of(trips[0], GROUPS).items(), segments_of(trips[1], GROUPS).values(), strict=True)
@@ -58,13 +99,13 @@ def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _zones(trips: tuple[Columns, Columns], before: Errors, now: Errors) -> list[dict[str, Any]]:
+def _zones(trips: tuple[Columns, Columns], before: Errors, now: Errors) -> list[Slice]:
     then, later = (columns["pickup_location_id"] for columns in trips)
     found = [_group(f"pickup zone {zone}", before, then == zone, now, later == zone) for zone in np.unique(later)]
     return [group for group in found if group is not None]
 
 
-def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) -> dict[str, Any] | None:
+def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) -> Slice | None:
     """None for too few trips on either side."""
     if min(first.sum(), second.sum()) < FEWEST_ROWS:
         return None
@@ -80,5 +121,5 @@ def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) ->
     }
 
 
-def _growth(group: dict[str, Any]) -> float:
+def _growth(group: Slice) -> float:
     return float(group["absolute"] / group["absolute_before"])

@@ -1,7 +1,7 @@
 """How wrong the model was in a window, in minutes and with an interval: for figures and people. The detectors judge by
 limits of their own."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,30 @@ CONFIDENCE = 0.95
 RESAMPLES = 2_000
 
 
-def errors_of(labelled: pd.DataFrame) -> dict[str, Any] | None:
-    """`signed` is prediction less truth, `absolute` its size; each has `mean`, `low` and `high`. Errors of one hour
-    share its traffic: whole days are resampled, and of a window of fewer than five days whole hours. The bounds are
-    None where these are too few to say how they differ. None without rows."""
+class Bounds(TypedDict):
+    """Minutes."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class WindowErrors(TypedDict):
+    """Errors of `rows` labelled trips."""
+
+    rows: int
+    confidence: float
+    signed: Bounds
+    absolute: Bounds
+
+
+def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
+    """Return the errors of labelled trips, a frame with `prediction` and the target in minutes; None without rows.
+
+    `signed` is prediction less truth, `absolute` its size; each has `mean`, `low` and `high`. Errors of one hour share
+    its traffic: whole days are resampled, and of a window of fewer than five days whole hours. The bounds are None
+    where these are too few to say how they differ.
+    """
     if not len(labelled):
         return None
     error = (labelled["prediction"] - labelled[TARGET]).to_numpy(dtype=np.float64)
@@ -38,7 +58,7 @@ def _blocks(moments: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
     return np.asarray(days if full_days(counts) >= MIN_DAYS else hours, dtype=np.int64)
 
 
-def _interval(blocks: DayBlocks, values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+def _interval(blocks: DayBlocks, values: npt.NDArray[np.float64]) -> Bounds:
     every = np.ones(len(values), dtype=bool)
     if blocks.spread(every).effective_days < MIN_EFFECTIVE_DAYS:
         return {"mean": float(values.mean()), "low": None, "high": None}

@@ -174,7 +174,7 @@ def _finish(context: Context, actor: str) -> bool:
     return True
 
 
-def _found_wrong(context: Context, left: ModelVersion) -> dict[str, Any]:
+def _found_wrong(context: Context, left: ModelVersion) -> Mapping[str, str]:
     """What a rollback by itself followed from; nothing of one by hand."""
     compared = context.ledger.entries(kind=COMPARED, model_version=left.number)
     wrong = [entry.evidence for entry in compared if entry.reason == left.tags[ROLLED_BACK]]

@@ -1,7 +1,8 @@
 """An incident as a report: gathered from the ledger, the checks and the registry. `report` puts it into words."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict
 
 from autoops.errors import NotFound
 from autoops.loop.context import Context
@@ -18,8 +19,44 @@ TAKEN_UP = ("trained", "second look begun")
 """The versions that an incident is about."""
 
 
-def explain(context: Context, incident_id: int) -> dict[str, Any]:
-    """All that is known of it, JSON-able but for moments. Raises NotFound."""
+class Alarm(TypedDict):
+    """A check that judged the incident's evidence."""
+
+    check_id: int
+    checked_at: datetime
+    event_from: datetime | None
+    event_until: datetime | None
+    alarm: bool
+    reason: str
+    detectors: Sequence[Mapping[str, Any]]
+
+
+class Explanation(TypedDict):
+    """All that is known of an incident. `verdict`, `cause`, `second_look`, `begun` and `gate` are as the ledger has
+    them; `history` has time, actor, kind, version and reason of each entry, `afterwards` time, kind and reason;
+    `versions` were trained for it; `links` say what is where."""
+
+    incident: Incident
+    opened_by: str | None
+    verdict: Mapping[str, Any] | None
+    cause: Mapping[str, Any] | None
+    second_look: Mapping[str, Any] | None
+    alarms: list[Alarm]
+    history: list[tuple[datetime, str, str, int | None, str]]
+    begun: Mapping[str, Any] | None
+    gate: Mapping[str, Any] | None
+    versions: list[int]
+    tenures: list[Tenure]
+    afterwards: list[tuple[datetime, str, str]]
+    links: list[tuple[str, str]]
+
+
+def explain(context: Context, incident_id: int) -> Explanation:
+    """Gather all that is known of the incident.
+
+    Raises:
+        NotFound: there is no such incident.
+    """
     incident = context.ledger.incident(incident_id)
     entries = context.ledger.entries(incident_id=incident_id)
     opened = next((entry for entry in entries if entry.kind == "incident opened"), None)
@@ -37,16 +74,22 @@ def explain(context: Context, incident_id: int) -> dict[str, Any]:
         "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),
         "gate": gates[-1].evidence if gates else None,
         "versions": trained,
-        "reigns": _tenures(context, incident, trained),
+        "tenures": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
         "links": _links(context, trained, checks, opened),
     }
 
 
-def _alarm(check: Check) -> dict[str, Any]:
-    kept = ("checked_at", "event_from", "event_until", "alarm", "reason")
-    about = {name: getattr(check, name) for name in kept}
-    return {"check_id": check.id, **about, "detectors": check.report.get("detectors", ())}
+def _alarm(check: Check) -> Alarm:
+    return {
+        "check_id": check.id,
+        "checked_at": check.checked_at,
+        "event_from": check.event_from,
+        "event_until": check.event_until,
+        "alarm": check.alarm,
+        "reason": check.reason,
+        "detectors": check.report.get("detectors", ()),
+    }
 
 
 def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> list[Tenure]:

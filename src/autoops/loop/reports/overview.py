@@ -1,6 +1,7 @@
 """How the model is, on one screen."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
@@ -11,9 +12,52 @@ from autoops.models.registry import CHAMPION, lost_champion, lost_champion_messa
 from autoops.storage.predictions import LIVE, Scope
 
 
-def overview(context: Context) -> dict[str, Any]:
-    """Champion, who serves it, the last check, how far labels were behind in the last window that was judged, and the
-    incidents that are not closed."""
+class Champion(TypedDict):
+    """The version in charge."""
+
+    version: int
+    trained_until: str
+    training_months: str | None
+    live_predictions: int
+
+
+class LastCheck(TypedDict):
+    """What the last check said."""
+
+    checked_at: str
+    model_version: int
+    verdict: str
+    reason: str
+
+
+class OpenIncident(TypedDict):
+    """An incident that is not closed, with the reason of its latest entry."""
+
+    id: int
+    status: str
+    kind: str
+    reason: str
+    latest: str
+
+
+class Overview(TypedDict):
+    """`lost` says what to do where the alias is gone, `frozen` by whom the loop is frozen; `coverage` and `labels` are
+    as the check's record has them."""
+
+    champion: Champion | None
+    lost: str | None
+    instances: Mapping[str, int | None]
+    last_check: LastCheck | None
+    coverage: Mapping[str, Any] | None
+    frozen: str | None
+    labels: Mapping[str, Any] | None
+    strays: int
+    incidents: list[OpenIncident]
+
+
+def overview(context: Context) -> Overview:
+    """Return champion, who serves it, the last check, how far labels were behind in the last window that was judged,
+    and the incidents that are not closed."""
     champion = context.registry.by_alias(CHAMPION)
     checks = context.checks.latest(limit=1)
     telling = context.checks.latest(verdicts=(*JUDGED, BROKEN))
@@ -61,7 +105,7 @@ def _frozen(context: Context) -> str | None:
     return f"by {held.actor} {since} ago: {held.reason} (autoops unfreeze lets the loop act)"
 
 
-def sentences(state: dict[str, Any]) -> list[str]:
+def sentences(state: Overview) -> list[str]:
     """The same in plain words."""
     champion, check = state["champion"], state["last_check"]
     lines = []

@@ -22,7 +22,7 @@ def page(found: Mapping[str, Any]) -> str:
         ("Where the error grew", _grew(found)),
         ("What was done", _done(found)),
         ("The gate", _gate(found["gate"])),
-        ("What served", _served(found["reigns"])),
+        ("What served", _served(found["tenures"])),
         ("Since then", [f"- {at(moment)}  {AFTER[kind]}: {reason}" for moment, kind, reason in found["afterwards"]]),
         ("Outcome", _outcome(found)),
         ("Links", [f"- {what}: {where}" for what, where in found["links"]]),
@@ -287,7 +287,7 @@ def _asked_by_hand(found: Mapping[str, Any]) -> str:
 
 
 def _ending(found: Mapping[str, Any], done: str) -> str:
-    replaced = [tenure for tenure in found["reigns"] if tenure.version in found["versions"] and not tenure.restored]
+    replaced = [tenure for tenure in found["tenures"] if tenure.version in found["versions"] and not tenure.restored]
     if replaced:
         return f"it was {done}, and version {replaced[-1].version} took over {at(replaced[-1].began_at)}"
     if found["versions"] and found["second_look"]:

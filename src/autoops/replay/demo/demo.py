@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from autoops import bootstrap, console, services
 from autoops.errors import InputError
@@ -88,7 +87,7 @@ def _world(options: DemoOptions, home: Path) -> World:
     return worlds.real(options.source, options.months)
 
 
-def overrides(base: Settings, options: DemoOptions, home: Path) -> dict[str, dict[str, Any]]:
+def overrides(base: Settings, options: DemoOptions, home: Path) -> stage.Overrides:
     """What the demo changes about the configuration, by section. In a made-up world no refresh by the calendar comes
     between what the story is about."""
     published = home / "published"

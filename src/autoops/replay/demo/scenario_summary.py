@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
 
 from autoops.loop.data.validation import QUARANTINED
 from autoops.loop.promote.promotion import COMPARED
@@ -98,7 +97,7 @@ class ScenarioSummary:
         told = (("bad promotion", self.bad_promotion), ("broken data", self.broken_data))
         return [f"{title}: {sentence}" for title, scenario in told for sentence in scenario.sentences()]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         return asdict(self)
 
 

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -32,6 +31,10 @@ def reserved(home: Path) -> Iterator[None]:
         yield
 
 
+Overrides = dict[str, dict[str, object]]
+"""Settings by section and key."""
+
+
 def check_home(home: Path) -> None:
     """Raises Conflict for a folder that no demo made: it is about to be wiped."""
     if home.is_dir() and any(home.iterdir()) and not (home / MARKER).exists():
@@ -47,7 +50,7 @@ def cleared(home: Path) -> Path:
     return home
 
 
-def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> Settings:
+def enter(home: Path, base: Settings, overrides: Overrides) -> Settings:
     """Writes the demo's configuration, makes it this process's and thereby that of the services, and loads it.
 
     AUTOOPS__ variables are in `base` already and leave the environment, where they would win over the overrides.
@@ -65,7 +68,7 @@ def enter(home: Path, base: Settings, overrides: dict[str, dict[str, Any]]) -> S
     return load_settings(path)
 
 
-def own_overrides(base: Settings, published: Path) -> dict[str, dict[str, Any]]:
+def own_overrides(base: Settings, published: Path) -> Overrides:
     """What every demo changes: its state, its ports, where months appear, and a monitor that looks often. Its API
     is for this machine and asks for no keys."""
     preferred = urlsplit(base.mlflow.tracking_uri).port or 5000

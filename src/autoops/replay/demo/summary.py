@@ -1,6 +1,6 @@
 """The figures of a demo: what summary.json, the closing table and the page all show. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,10 +58,10 @@ class Summary:
         replaced = self.acts.bad_promotion.replaced_version if self.acts else None
         return self.champion_version if replaced is None else replaced
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """The contract of summary.json."""
         told = (
-            {"acts": self.acts.to_json() | {"steps": [asdict(part) for part in self.scenario_parts]}}
+            {"acts": {**self.acts.to_json(), "steps": [asdict(part) for part in self.scenario_parts]}}
             if self.acts
             else {}
         )

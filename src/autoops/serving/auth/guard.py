@@ -17,6 +17,7 @@ from starlette.types import Scope as HttpScope
 from autoops.serving.auth.keys import KEY, Key, Keys, Scope
 from autoops.serving.http import docs_page
 from autoops.serving.http.middleware import READING
+from autoops.serving.http.openapi import JsonSchema
 from autoops.serving.http.problems import problem
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def _password(encoded: bytes) -> bytes:
         return b""
 
 
-def declare(document: dict[str, Any], needed: Mapping[str, Scope], refusals: Mapping[int | str, Any]) -> None:
+def declare(document: JsonSchema, needed: Mapping[str, Scope], refusals: Mapping[int | str, Any]) -> None:
     """Says in an OpenAPI document what a Guard asks for; `refusals` are the answers of one."""
     described = "A key of `autoops keys add`"
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": described}}

@@ -30,7 +30,10 @@ _TAKEN = (Trip, TripBatch, TripColumnBatch, GroundTruthBatch)
 _GIVEN = (PredictionBatch, PredictionColumnBatch, Problem)
 
 
-TAGS: list[dict[str, Any]] = [
+JsonSchema = dict[str, Any]
+"""A part of an OpenAPI document."""
+
+TAGS: list[JsonSchema] = [
     {"name": "predictions", "description": "Predict trips, and report what they really took."},
     {"name": "model", "description": "The model version that answers."},
     {"name": "operations", "description": "For load balancers and Prometheus."},
@@ -42,7 +45,7 @@ _TRIP = {"trip_distance": 2.3, "passenger_count": 1, "pickup_location_id": 74, "
 _COLUMNS = {name: [value, value] for name, value in _TRIP.items()}
 _OWN_ID = "docs-example-1"
 _LABEL = {"request_id": _OWN_ID, "trip_duration_minutes": 11.5}
-_EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
+_EXAMPLES: dict[type[BaseModel], JsonSchema] = {
     Trip: {
         "trip": {"summary": "A trip that begins now", "value": _TRIP},
         "own_id": {"summary": "The same with an id of your own", "value": _TRIP | {"request_id": _OWN_ID}},
@@ -53,13 +56,13 @@ _EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
 }
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def body_of(model: type[BaseModel]) -> JsonSchema:
     """The `openapi_extra` of a route that takes this model."""
     content = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}, "examples": _EXAMPLES[model]}
     return {"requestBody": {"required": True, "content": {JSON: content}}}
 
 
-def batch_body() -> dict[str, Any]:
+def batch_body() -> JsonSchema:
     """The `openapi_extra` of the route that takes batches."""
     examples = _EXAMPLES[TripBatch] | _EXAMPLES[TripColumnBatch]
     json = {"schema": _one_of(TripBatch, TripColumnBatch), "examples": examples}
@@ -67,7 +70,7 @@ def batch_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def batch_answers() -> dict[int | str, dict[str, Any]]:
+def batch_answers() -> dict[int | str, JsonSchema]:
     """The `responses` of that route where it went well."""
     columns = ", ".join(f"{name}: {kind}" for name, kind in ARROW_FIELDS)
     told = f"One record batch of {columns}. The schema's metadata has {ANSWERED_BY}, of all that is not repeated."
@@ -78,11 +81,11 @@ def batch_answers() -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "In the kind of the request, or as Accept says", "content": content}}
 
 
-def _one_of(*models: type[BaseModel]) -> dict[str, Any]:
+def _one_of(*models: type[BaseModel]) -> JsonSchema:
     return {"oneOf": [{"$ref": _REFERENCE.format(model=model.__name__)} for model in models]}
 
 
-def _stream(description: str) -> dict[str, Any]:
+def _stream(description: str) -> JsonSchema:
     return {"schema": {"type": "string", "format": "binary", "description": description}}
 
 
@@ -97,17 +100,17 @@ def _taken_columns() -> str:
     )
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, JsonSchema]:
     """The `responses` of a route that may answer with these."""
     content = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-def complete(app: FastAPI, finish: Callable[[dict[str, Any]], None] = lambda document: None) -> None:
+def complete(app: FastAPI, finish: Callable[[JsonSchema], None] = lambda document: None) -> None:
     """Adds the schemas that the two above refer to; `finish` has the last word."""
     generate = app.openapi
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> JsonSchema:
         document = generate()
         _, taken = models_json_schema([(model, "validation") for model in _TAKEN], ref_template=_REFERENCE)
         _, given = models_json_schema([(model, "serialization") for model in _GIVEN], ref_template=_REFERENCE)
@@ -137,7 +140,7 @@ def bound(app: FastAPI, most: int) -> None:
     """Says how long the lists of a body may be, which is a setting; columns are none of them shorter than another."""
     generate = app.openapi
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> JsonSchema:
         document = generate()
         for model in (TripBatch, TripColumns, GroundTruthBatch):
             for field in document["components"]["schemas"][model.__name__]["properties"].values():

@@ -4,7 +4,7 @@ How far an outbox has been taken in is written in the same transaction as its ro
 noted an arrival sends the same rows again, and they are left out.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -85,7 +85,7 @@ class Inbox:
             try:
                 if self._kept is None:
                     self._kept = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                values = _values_at_once(outbox_id, batch, self._clock.now())
+                values = {**_values_at_once(outbox_id, batch, self._clock.now())}
                 arriving = {row.request_id for _, row in batch.predictions}
                 labels = _labelled(self._kept, [(at, label) for _, at, label in batch.labels], arriving)
                 values |= _arrays(_TRUTH, labels)
@@ -161,7 +161,7 @@ def _insert_labels(connection: sa.Connection, labels: Sequence[tuple[datetime, L
 
 def _labelled(
     connection: sa.Connection, labels: Sequence[tuple[datetime, Label]], arriving: Collection[str | None] = ()
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, object]]:
     named = as_logged(connection, [label for _, label in labels], arriving)
     return [
         {
@@ -187,7 +187,7 @@ def _array(column: sa.Column[Any]) -> str:
     return f"{column.table.name}_{column.name}"
 
 
-def _arrays(columns: Sequence[sa.Column[Any]], rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _arrays(columns: Sequence[sa.Column[Any]], rows: Sequence[Mapping[str, object]]) -> dict[str, list[Any]]:
     return {_array(column): [row[column.name] for row in rows] for column in columns}
 
 
@@ -210,7 +210,7 @@ def _at_once() -> sa.Select[Any]:
 _AT_ONCE = _at_once()
 
 
-def _values_at_once(outbox_id: str, batch: OutboxBatch, now: datetime) -> dict[str, Any]:
+def _values_at_once(outbox_id: str, batch: OutboxBatch, now: datetime) -> Mapping[str, object]:
     predictions = [asdict(row) for row in _ordered(row for _, row in batch.predictions)]
     return {
         "outbox_id": outbox_id,

@@ -1,5 +1,6 @@
 """What a batch gets back: as rows, as columns, or as an Arrow IPC stream."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,7 +39,7 @@ class BatchAnswer:
     known_zones: npt.NDArray[np.bool_]
     repeated: npt.NDArray[np.bool_]
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> Mapping[str, Any]:
         return {name: getattr(self, name) for name, _ in ARROW_FIELDS}
 
     def lists(self) -> list[list[Any]]:
