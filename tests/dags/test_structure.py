@@ -34,6 +34,7 @@ def test_parsing_is_quick_and_loads_nothing_heavy(parsed: dict[str, Any]) -> Non
     assert set(parsed["ours"]) <= {
         "autoops.settings",
         "autoops.settings.file",
+        "autoops.settings.schema",
         "autoops.settings.types",
         "autoops.errors",
         "autoops.redaction",

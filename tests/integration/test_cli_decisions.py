@@ -61,7 +61,7 @@ def test_what_served_is_told_at_any_time(ledger: Ledger) -> None:
     assert "no version had been promoted yet" in said("served-at", "2023-05-02 14:05")
     assert json.loads(run("served-at", "2023-05-02T14:05-04:00", "--json").stdout) == {
         "at": "2023-05-02T14:05:00-04:00",
-        "reign": None,
+        "tenure": None,
     }
 
 

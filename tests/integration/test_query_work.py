@@ -150,8 +150,8 @@ def test_the_first_check_after_a_promotion_reads_what_came_since(filled: Databas
     read = filled.read_by(lambda: live_window(promoted, champion, 10 * WINDOW))
     assert read < 15 * since + 20 * WINDOW
     assert filled.read_by(lambda: coverage_of(promoted, champion)) < 12 * LOOKED_THROUGH
-    assert window.ends.label_id is not None
-    record(promoted, window.ends.prediction_id, window.ends.label_id)
+    assert window.cursor.label_id is not None
+    record(promoted, window.cursor.prediction_id, window.cursor.label_id)
     again = filled.read_by(lambda: live_window(promoted, champion, WINDOW))
     assert again < 15 * filled.log.rows / 115 + 20 * WINDOW, "no more than a day's labels"
 

@@ -103,7 +103,7 @@ def test_an_installation_without_an_api_misses_none(context: Context) -> None:
 
 def test_what_a_retraining_has_said_is_not_said_again(context: Context) -> None:
     beat(context, None)
-    plan = {"incident_id": None, "actor": "airflow"}
+    plan = {"incident_id": None, "run_id": "by-hand", "actor": "airflow"}
     with pytest.raises(ServiceUnavailable):
         retraining.confirm(context, plan, 1, timeout_s=0)
     assert watch(context, patience_s=0)
