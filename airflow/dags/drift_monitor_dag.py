@@ -14,15 +14,15 @@ from autoops_conventions import INCIDENT, ROUTINE
 
 DOC = """
 ### Is the champion still right?
-Judges the newest window of the champion's predictions, every `drift.check_interval_s` seconds, and leaves the verdict
-in the ledger and in MLflow.
+Judge the newest window of the champion's predictions every `drift.check_interval_s` seconds, and record the verdict in
+the ledger and in MLflow.
 
-* **check** judges, decides and records. Too little data, or nothing new, is a verdict of its own. Newly published
-  months open incidents without an alarm: a *second look* at a challenger that the gate could not tell from the
-  champion, when the days that it asked for are out, and a *refresh* of a champion whose months lie
-  `training.refresh_months` back.
+* **check** judges, decides and records. Too little data, or no new data, is a verdict of its own. Newly published
+  months open incidents without an alarm: an *interim re-evaluation* (kind `second look`) of a challenger that the gate
+  could not tell from the champion, when the days that it asked for are published, and a *scheduled retraining* (kind
+  `refresh`) when the champion's months are `training.refresh_months` old.
 * **incident_to_act_on** ends the run here, unless an incident is ready for `retrain`: one whose evidence the
-  published months contain. Others wait for data and are looked at again on each run.
+  published months contain. Others wait for data; each run checks them.
 * **emit** sends one `autoops_incident` event per incident, which starts `retrain`. It is a task of its own because an
   outlet fires on every success of its task.
 """

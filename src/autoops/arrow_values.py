@@ -1,7 +1,7 @@
 """Numbers and texts of Arrow columns, in whichever type a tool writes them.
 
-pandas writes counts that may be missing as floats, DuckDB decimals, Polars texts as views or dictionaries. Whatever
-reads tables here, months as well as trips, takes them by these functions.
+pandas writes counts that may be missing as floats, DuckDB writes decimals, Polars writes texts as views or
+dictionaries. All code that reads tables, of months as well as of trips, reads their columns through these functions.
 """
 
 from typing import Any
@@ -13,24 +13,27 @@ import pyarrow.compute as pc
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Tell integers, floats and decimals from the rest."""
+    """Return whether the type is an integer, a float or a decimal."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tell strings from the rest, as views and in dictionaries too."""
+    """Return whether the type is a string, also as a view or in a dictionary."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def numbers(column: Any) -> npt.NDArray[np.float64]:
-    """Return a column of numbers as floats, NaN where there is none."""
+    """Return a column of numbers as an array of shape (rows,), NaN for nulls."""
     return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def longest_text(column: Any) -> int:
-    """Return the bytes of the longest string of an array of views, of which a few bytes may stand for gigabytes."""
+    """Return the length in bytes of the longest string in an array of string views, 0 without any.
+
+    Views may share their bytes, so that a few bytes in a file may stand for gigabytes of text.
+    """
     views = np.frombuffer(column.buffers()[1], dtype=np.int32)[4 * column.offset :: 4][: len(column)]
     valid = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False))
     return int(views[valid].max(initial=0))

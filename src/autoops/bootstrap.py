@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 
 def context(settings: Settings | None = None, *, migrate: bool = False) -> "Context":
-    """Everything that the steps of the loop need; connects lazily, but for a migration when one is asked for."""
+    """Return everything that the steps of the loop need. Connects lazily, except to migrate the database."""
     settings = _begun(settings)
     return _context_on(settings, _engine(settings, migrate))
 
 
 def alerts(settings: Settings | None = None, *, migrate: bool = False) -> "Alerts":
-    """What telling people needs. Raises SettingsError where `alerts.urls` names nobody that could be told."""
+    """Return what the delivery of alerts needs. Connects lazily, except to migrate the database.
+
+    Raises:
+        SettingsError: an entry of `alerts.urls` is no URL, or `alerts.urls_file` cannot be read.
+    """
     from autoops.alerts.addresses import addresses
     from autoops.alerts.queue import AlertQueue
     from autoops.alerts.receivers import AppriseReceiver
@@ -44,7 +48,7 @@ def alerts(settings: Settings | None = None, *, migrate: bool = False) -> "Alert
 
 
 def _begun(settings: Settings | None) -> Settings:
-    """The settings, in a process whose clients leave proxies out of what is on this machine."""
+    """Return the settings, after setting NO_PROXY for the services on this machine."""
     settings = settings or load_settings()
     loopback.spare(os.environ, settings.service_urls)
     return settings
@@ -83,7 +87,7 @@ def _context_on(settings: Settings, engine: "sa.Engine") -> "Context":
 
 
 def figures(settings: Settings | None = None) -> "CollectorRegistry":
-    """What the exporter says of the loop; connects when it is asked, and needs none of the pipeline's libraries."""
+    """Return the exporter's metrics. Connects when they are collected, and needs none of the pipeline's libraries."""
     from autoops.loop.metrics.collector import LoopFigures, registry_of
 
     settings = _begun(settings)
@@ -91,7 +95,7 @@ def figures(settings: Settings | None = None) -> "CollectorRegistry":
 
 
 def api(settings: Settings | None = None) -> "FastAPI":
-    """The serving application."""
+    """Return the serving application."""
     from autoops.mlflow_registry import MlflowRegistry
 
     settings = _begun(settings)
@@ -99,8 +103,11 @@ def api(settings: Settings | None = None) -> "FastAPI":
 
 
 def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
-    """The same on a given registry, and on a migrated database. Where one has served before, a server that is away is
-    no reason not to start: the outbox takes predictions in until it is back."""
+    """Return the serving application on a given registry, after migrating the database.
+
+    An API that has served from this home before also starts while the database server is away: the outbox keeps
+    predictions until it is back.
+    """
     from autoops.serving.app import create_app
     from autoops.serving.http.traces import INSTRUMENTATION
     from autoops.serving.log.outbox_log import needs_outbox, outboxes

@@ -1,4 +1,4 @@
-"""Wall time, as a port: operations ask a clock, so that a replay or a test can hold it."""
+"""Wall time, as a port: operations ask a clock, so that a replay or a test can control it."""
 
 from datetime import UTC, datetime
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The current wall time, UTC-aware."""
+        """Return the current wall time, UTC-aware."""
 
 
 class SystemClock(Clock):

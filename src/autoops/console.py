@@ -1,4 +1,4 @@
-"""What the CLI shows: JSON for machines, a progress bar on a terminal, plain lines elsewhere."""
+"""Output of the CLI: JSON for machines, a progress bar on a terminal, plain lines elsewhere."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ err = Console(stderr=True)
 
 
 def show(value: Any, as_json: bool, plain: str) -> None:
-    """Prints the value as JSON, or the sentence that says the same."""
+    """Print the value as JSON if `as_json`, else `plain`; secrets are masked."""
     if as_json:
         sys.stdout.write(redact(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()) + "\n")
     else:
@@ -36,7 +36,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def note(line: str, style: str | None = None, level: int = logging.INFO) -> None:
-    """Beside the answer, on stderr; a line of the log where that is JSON."""
+    """Print a line beside the result, on stderr; where logs are JSON, log it instead."""
     if logs.as_json():
         logger.log(level, "%s", line)
     else:
@@ -45,7 +45,7 @@ def note(line: str, style: str | None = None, level: int = logging.INFO) -> None
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A callback for (done, total): a bar on a terminal, one line at the end elsewhere."""
+    """Yield a callback for (done, total): a bar on a terminal; elsewhere only one line at the end."""
     if not err.is_terminal:
         yield lambda done, total: None
         note(f"{label}: done")

@@ -13,7 +13,7 @@
     ├── NotFound              a version, alias, incident or prediction that is not there
     │   └── NoChampion        nothing has been promoted yet
     ├── BundleError           a model version's artifacts are missing, broken or do not verify
-    ├── Conflict              somebody else holds it: a claimed action, a taken port
+    ├── Conflict              another person or process holds it: a claimed action, a taken port
     └── Unavailable           an outside system does not answer
         ├── SourceUnavailable
         ├── RegistryUnavailable
@@ -21,15 +21,15 @@
         ├── ServiceUnavailable
         └── ReceiverUnavailable   of alerts
 
-Each class carries what the edges need: the process exit code for the CLI and the status for HTTP. A message may quote
-another library's, which may quote a URL with its password: as text it is redacted.
+Each class carries the exit code of the CLI's process and the status for HTTP. A message may quote another library's
+message, which may quote a URL with its password: `str(error)` is redacted.
 """
 
 from autoops.redaction import redact
 
 
 class AutoOpsError(Exception):
-    """Base of all errors with a message meant for people."""
+    """Base of all errors with a message for people."""
 
     exit_code = 1
     http_status = 500
@@ -65,7 +65,7 @@ class CorruptFile(DataError):
 
 
 class SchemaError(DataError):
-    """A column is missing or has a type that cannot be read as ours."""
+    """A column is missing or has a type that cannot be converted."""
 
 
 class EmptyMonth(DataError):
@@ -92,7 +92,7 @@ class BundleError(AutoOpsError):
 
 
 class Conflict(AutoOpsError):
-    """Somebody else holds what was asked for."""
+    """Another person or process holds what was asked for."""
 
     exit_code = 5
     http_status = 409
@@ -120,4 +120,4 @@ class ServiceUnavailable(Unavailable):
 
 
 class ReceiverUnavailable(Unavailable):
-    """Whoever is to be told something does not take it."""
+    """A receiver of alerts does not accept a message."""

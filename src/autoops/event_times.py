@@ -1,7 +1,7 @@
 """Spans of event time that no single row decides: a client whose clock is wrong sends a trip of 2090.
 
-A span leaves out a few rows at either end, and rows far from those that were logged with them are strays. Both hold
-whatever the calendar says, so that a replay of old months is judged as live traffic is.
+A span leaves out a few rows at either end, and rows far from those that were logged with them are strays. Neither rule
+depends on today's date, so a replay of old months is judged like live traffic.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ Times = npt.NDArray[np.datetime64]
 """Event times in UTC, datetime64[us], in any order."""
 
 TRIMMED_SHARE = 0.01
-"""Rows at either end of a window that decide nothing about its span."""
+"""Share of a window's rows at either end that its span leaves out."""
 
 _STRAYS, _STRAY_SHARE = 10, 0.01
-"""Rows of a whole log, beyond its end or in a month of their own, that decide nothing."""
+"""Most rows, and share of rows, of a whole log that are strays: beyond its end, or in a month of their own."""
 
 EARLIEST, LATEST = timedelta(days=3_650), timedelta(days=1)
-"""How long before and after its prediction a trip may begin; ten years let published months be replayed."""
+"""How long before and after its prediction a trip may begin. Ten years allow a replay of published months."""
 
 _BLOCK_ROWS = 250
 _NEAR = np.timedelta64(7, "D")
@@ -27,8 +27,10 @@ _SPREADS = 5
 
 
 def span_of(times: Times) -> tuple[datetime, datetime]:
-    """Return the first and last event time without `TRIMMED_SHARE` of the rows at either end, one at least where there
-    are three; both are times of rows. At least one row."""
+    """Return the first and last event time without `TRIMMED_SHARE` of the rows at either end; both are times of rows.
+
+    `times` has at least one row. Of three rows or more, at least one is left out at either end.
+    """
     count = len(times)
     trimmed = min(max(1, int(np.ceil(count * TRIMMED_SHARE))), (count - 1) // 2)
     ordered = np.sort(times)
@@ -36,7 +38,7 @@ def span_of(times: Times) -> tuple[datetime, datetime]:
 
 
 def newest_of(times: Times) -> datetime | None:
-    """Return the newest event time but for as many rows as `strays_in` allows; None of no rows."""
+    """Return the newest event time without the `strays_in` newest rows; None without rows."""
     if not len(times):
         return None
     last = len(times) - 1 - strays_in(len(times))
@@ -44,15 +46,15 @@ def newest_of(times: Times) -> datetime | None:
 
 
 def strays_in(rows: int) -> int:
-    """Return how many of so many rows decide nothing."""
+    """Return how many of so many rows are left out as strays."""
     return min(_STRAYS, int(rows * _STRAY_SHARE))
 
 
 def near(times: Times) -> npt.NDArray[np.bool_]:
-    """Return which rows lie near those that arrived with them; `times` are in the order of arrival.
+    """Return a mask, shape (rows,), of the rows near those that arrived with them; `times` are in the order of arrival.
 
-    Rows of a block of consecutive ones are near within a week of its median, or within five times the block's middle
-    80 %, so that a month that is sent in any order at once is near as a whole.
+    A row is near within a week of the median of its block of consecutive rows, or within five times the width of the
+    block's middle 80 %. So all rows of a month that is sent at once, in any order, are near.
     """
     ticks = times.astype("datetime64[us]").astype(np.int64)
     kept = np.ones(len(ticks), dtype=bool)
@@ -65,17 +67,17 @@ def near(times: Times) -> npt.NDArray[np.bool_]:
 
 
 def plausible(times: Times, now: datetime) -> npt.NDArray[np.bool_]:
-    """Return which rows are of trips that a prediction made `now` can be about."""
+    """Return a mask, shape (rows,), of the trips that a prediction made `now` can be about."""
     return np.asarray((times >= _naive(now - EARLIEST)) & (times <= _naive(now + LATEST)))
 
 
 def is_plausible(event_at: datetime, now: datetime) -> bool:
-    """Return the same of one row."""
+    """Return whether a prediction made `now` can be about a trip at `event_at`."""
     return now - EARLIEST <= event_at <= now + LATEST
 
 
 def times_of(moments: "list[datetime]") -> Times:
-    """Return aware datetimes as an array."""
+    """Return aware datetimes as an array of shape (rows,)."""
     return np.array([at.astimezone(UTC).replace(tzinfo=None) for at in moments], dtype="datetime64[us]")
 
 

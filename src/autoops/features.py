@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 @lru_cache(maxsize=65536)
 def _offset_hours(hour_since_epoch: int) -> int:
-    """New York's UTC offset; its changes fall on full UTC hours, so one look-up serves the hour."""
+    """Return New York's UTC offset in hours. It changes on full UTC hours only, so one look-up serves the hour."""
     moment = datetime.fromtimestamp(hour_since_epoch * 3600, UTC).astimezone(NEW_YORK)
     offset = moment.utcoffset()
     assert offset is not None
@@ -29,7 +29,7 @@ def _offset_hours(hour_since_epoch: int) -> int:
 
 
 def local_hours(pickup_at: Array) -> npt.NDArray[np.int64]:
-    """Hours since the epoch on a New York wall clock, from datetime64 in UTC."""
+    """Return hours since the epoch on a New York wall clock, shape (rows,), from datetime64 in UTC."""
     utc = pickup_at.astype("datetime64[h]").astype(np.int64)
     if utc.size == 1:
         return utc + _offset_hours(int(utc[0]))
@@ -43,12 +43,12 @@ def hour_of_day(pickup_at: Array) -> npt.NDArray[np.int64]:
 
 
 def day_of_week(pickup_at: Array) -> npt.NDArray[np.int64]:
-    """0 = Monday; the epoch was a Thursday."""
+    """Return 0 for Monday to 6 for Sunday, shape (rows,); the epoch was a Thursday."""
     return (local_hours(pickup_at) // 24 + 3) % 7
 
 
 def hour_of_week(pickup_at: Array) -> npt.NDArray[np.int64]:
-    """0 = Monday 00:00 to 01:00, up to 167."""
+    """Return 0 for Monday 00:00 to 01:00, up to 167, shape (rows,)."""
     return (local_hours(pickup_at) + 3 * 24) % 168
 
 
@@ -67,15 +67,19 @@ FEATURES: dict[str, Callable[[Columns], Array]] = {
     "dropoff_location_id": lambda trips: trips["dropoff_location_id"],
 }
 CALENDAR = frozenset({"hour", "day_of_week", "month"})
-"""Drift by construction, and therefore not counted in drift."""
+"""Features that drift by construction, and therefore count in no drift."""
 
 CATEGORICAL = frozenset({"pickup_location_id", "dropoff_location_id", "passenger_count"})
 GROUPS = {"pickup_location_id": "zones", "dropoff_location_id": "zones"}
-"""Features that permutation importance moves together, because either tells much of the other."""
+"""Features that permutation importance permutes together, because each predicts much of the other."""
 
 
 def check_features(names: Sequence[str]) -> None:
-    """Raises SettingsError for a name that is no feature, or is listed twice."""
+    """Require a list of at least one known feature.
+
+    Raises:
+        SettingsError: a name is no feature, a name is listed twice, or there is none.
+    """
     for name in names:
         if name not in FEATURES:
             near = difflib.get_close_matches(name, FEATURES, n=1)
@@ -86,7 +90,7 @@ def check_features(names: Sequence[str]) -> None:
 
 
 def feature_matrix(trips: Columns, names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Model inputs, shape (rows, len(names)), in the order of `names`."""
+    """Return model inputs, shape (rows, len(names)), in the order of `names`."""
     matrix = np.empty((len(trips["pickup_at"]), len(names)), dtype=np.float32)
     for position, name in enumerate(names):
         matrix[:, position] = FEATURES[name](trips)

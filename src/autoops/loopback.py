@@ -1,6 +1,6 @@
-"""Keeps an HTTP proxy away from the services of this machine.
+"""NO_PROXY for the services of this machine, so that requests to them take no HTTP proxy.
 
-requests (and with it MLflow's client), httpx and urllib all take proxies from the environment, and ask them for
+requests (and with it MLflow's client), httpx and urllib all read proxies from the environment, and use them for
 127.0.0.1 as well unless NO_PROXY names it.
 """
 
@@ -12,7 +12,7 @@ _NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def spare(environment: MutableMapping[str, str], urls: Iterable[str] = ()) -> None:
-    """Add this machine's own addresses, those of `urls` too, to NO_PROXY where a proxy is set."""
+    """Add this machine's own addresses, those among `urls` too, to NO_PROXY if the environment sets a proxy."""
     if not any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in environment):
         return
     named = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
@@ -20,7 +20,7 @@ def spare(environment: MutableMapping[str, str], urls: Iterable[str] = ()) -> No
     if "*" in listed:
         return
     hosts = dict.fromkeys([*listed, *_NAMES, *filter(_is_own, map(_host, urls))])
-    # Both spellings: of two, urllib and requests take the lower one.
+    # Both spellings: if both are set, urllib and requests read the lower-case one.
     environment["NO_PROXY"] = environment["no_proxy"] = ",".join(hosts)
 
 

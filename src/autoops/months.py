@@ -23,7 +23,11 @@ class Month:
 
     @classmethod
     def parse(cls, text: str) -> "Month":
-        """Raises MonthError unless `text` is `YYYY-MM` with a real month in 2009..2099."""
+        """Return the month that `text` names.
+
+        Raises:
+            MonthError: `text` is not `YYYY-MM` with a month from 2009-01 to 2099-12.
+        """
         match = _PATTERN.fullmatch(text.strip())
         if match is None:
             raise MonthError(f"month {text!r}: expected YYYY-MM, such as 2023-01")
@@ -34,7 +38,7 @@ class Month:
 
     @classmethod
     def of(cls, moment: datetime) -> "Month":
-        """The New York month that contains an aware moment."""
+        """Return the New York month that contains an aware timestamp."""
         local = moment.astimezone(NEW_YORK)
         return cls(local.year, local.month)
 
@@ -51,27 +55,30 @@ class Month:
 
     @property
     def ends_at(self) -> datetime:
-        """The first moment after the month."""
+        """Return the first instant after the month, in UTC."""
         return self.plus(1).starts_at
 
     @property
     def days(self) -> int:
-        """On the calendar: March is an hour short of them."""
+        """Return the calendar days; in hours, March is one hour shorter."""
         return monthrange(self.year, self.month)[1]
 
 
 def month_range(first: Month, last: Month) -> Iterator[Month]:
-    """`first` to `last`, both included."""
+    """Yield the months from `first` to `last`, both included."""
     while first <= last:
         yield first
         first = first.plus(1)
 
 
 def parse_months(texts: str | Iterable[str]) -> list[Month]:
-    """Months from any mix of `2023-01`, `2022-11..2023-01` and comma lists: sorted, each once.
+    """Return the months of any mix of `2023-01`, `2022-11..2023-01` and comma lists: sorted, each once.
 
     >>> [str(m) for m in parse_months("2022-11..2023-01,2023-03")]
     ['2022-11', '2022-12', '2023-01', '2023-03']
+
+    Raises:
+        MonthError: a month does not parse, a range ends before it begins, or no month is given.
     """
     found: set[Month] = set()
     for text in [texts] if isinstance(texts, str) else texts:

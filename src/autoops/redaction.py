@@ -1,8 +1,8 @@
-"""Keeps secrets out of text.
+"""Redaction of secrets in text.
 
-What turns an error, a log line, a span or the answer of a verb into text passes it through `redact`. It masks what
-looks like a secret (credentials and tokens in a URL), and every value that `remember` was given: those of all settings,
-and of the environment variables that clients of databases, registries and proxies read.
+All code that turns an error, a log line, a span or the output of a verb into text passes it through `redact`. It masks
+what looks like a secret (credentials and tokens in a URL), and every value passed to `remember`: the secrets of all
+settings, and of the environment variables that clients of databases, registries and proxies read.
 """
 
 import json
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 MASK = "***"
 
 _SHORTEST = 8
-"""Characters; a shorter value could be part of any word, and is masked only where a URL or a password stands."""
+"""Characters. A shorter value could be part of any word, and is masked only where `_PATTERNS` match."""
 
 _SECRET_NAME = r"(?:sig|code|[\w.~%-]*(?:signature|token|key|secret|passw|pwd|credential|auth)[\w.~%-]*)"
 _PATTERNS = (
@@ -39,7 +39,7 @@ def redact(text: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """Return the URL without credentials, query and fragment, for links and for whoever opens it."""
+    """Return the URL without credentials, query and fragment, as a link to show to people."""
     scheme, separator, rest = url.partition("://")
     userinfo = _userinfo(rest) if separator else ""
     place = re.split(r"[?#]", rest.removeprefix(f"{userinfo}@"), maxsplit=1)[0]
@@ -47,12 +47,12 @@ def public_url(url: str) -> str:
 
 
 def remember(secrets: Iterable[str]) -> None:
-    """Mask these values from now on, in this process, as they stand and as URLs, JSON and Python write them."""
+    """Mask these values from now on in this process, as given and as URLs, JSON and Python encode them."""
     global _known
     fresh = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST} - set(_known)
     if not fresh:
         return
-    # The longest first: a secret may contain another.
+    # The longest first, because a secret may contain another.
     _known = tuple(sorted({*_known, *fresh}, key=lambda secret: (-len(secret), secret)))
     if "airflow.sdk.log" in sys.modules:  # a task of Airflow, whose log has handlers of its own
         for secret in fresh:
@@ -60,7 +60,7 @@ def remember(secrets: Iterable[str]) -> None:
 
 
 def secrets_in_url(url: str) -> set[str]:
-    """Return what a URL of the settings must not show: its password, a user name without one, tokens of its query."""
+    """Return the secrets of a URL: its password, or its user name if it has no password, and tokens of its query."""
     _, separator, rest = url.partition("://")
     if not separator:
         return set()
@@ -71,8 +71,11 @@ def secrets_in_url(url: str) -> set[str]:
 
 
 def secrets_in(value: str) -> set[str]:
-    """Return what a setting must not show that is a secret as a whole: its words, and of words that are URLs the parts
-    that could be tokens, which a host or a plain word such as `services` is not."""
+    """Return the secrets of a setting that is secret as a whole.
+
+    These are its words and, of words that are URLs, the parts that could be tokens: neither a host with a domain nor a
+    plain word such as `services`.
+    """
     found = {value.strip(), *value.split()}
     for word in value.split():
         scheme, separator, rest = word.partition("://")
@@ -87,7 +90,7 @@ def secrets_in(value: str) -> set[str]:
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> set[str]:
-    """Return what the variables of this process must not show."""
+    """Return the secrets in these environment variables."""
     found: set[str] = set()
     for name, value in environment.items():
         if _VARIABLE.search(name):
@@ -98,8 +101,11 @@ def secrets_of_environment(environment: Mapping[str, str]) -> set[str]:
 
 
 def _userinfo(rest: str) -> str:
-    """Of what follows `://`. A password with a slash in it ends the host too early, where something that is no port
-    stands."""
+    """Return the userinfo in what follows `://`, empty without one.
+
+    A password may contain a slash, which ends the host too early. Then the text after the host's colon is no port
+    number, and the userinfo reaches to the last `@`.
+    """
     netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in netloc:
         return netloc.rpartition("@")[0]

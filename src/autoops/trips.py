@@ -23,7 +23,7 @@ TRIP_COLUMNS = (
 
 @dataclass(frozen=True)
 class Bounds:
-    """A closed interval, or one open at the bottom, of a trip's field."""
+    """An interval of values of a trip's field, closed unless `low_open` or `high_open`."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Bounds:
     high_open: bool = False
 
     def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Element-wise; NaN is outside."""
+        """Return a mask of the shape of `values`; NaN is outside."""
         above = values > self.low if self.low_open else values >= self.low
         below = values < self.high if self.high_open else values <= self.high
         return np.asarray(above & below)
@@ -39,19 +39,19 @@ class Bounds:
 
 DISTANCE_MILES = Bounds(0, 100, low_open=True, high_open=True)
 DURATION_MINUTES = Bounds(1, 60)
-"""Of a trip that is trained on, and on which a model is judged."""
+"""Durations of trips that models are trained and judged on."""
 LABEL_MINUTES = Bounds(0, 24 * 60, low_open=True)
-"""Of ground truth that is taken in and kept; what lies outside DURATION_MINUTES counts in no error."""
+"""Ground truth that is accepted and stored. A label outside DURATION_MINUTES counts in no error."""
 LOCATION_ID = Bounds(1, 265)
 PASSENGER_COUNT = Bounds(0, 9)
 """0 means: not reported."""
 
 Columns = Mapping[str, npt.NDArray[Any]]
-"""Trips as arrays of one length, by column; `pickup_at` as datetime64[us] in UTC."""
+"""Trips by column, arrays of shape (rows,); `pickup_at` as datetime64[us] in UTC."""
 
 
 def columns_of(frame: Any) -> Columns:
-    """The trip columns of a DataFrame as numpy arrays."""
+    """Return the trip columns of a DataFrame as numpy arrays of shape (rows,)."""
     moments = frame["pickup_at"].dt.tz_localize(None)
     columns = {name: frame[name].to_numpy() for name in TRIP_COLUMNS if name != "pickup_at"}
     return columns | {"pickup_at": moments.to_numpy(dtype="datetime64[us]")}

@@ -54,7 +54,7 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Context
     assert preview(thrifty)["calendar"][0]["action"] == "open incident"
     (incident_id,) = drift_check.check(thrifty)["actionable"]
     assert drift_check.check(thrifty)["actionable"] == []
-    assert any(f"incident {incident_id}: look again" in line for line in sentences(preview(thrifty)))
+    assert any(f"incident {incident_id}: re-evaluate" in line for line in sentences(preview(thrifty)))
 
     plan = retraining.begin(thrifty, "look", incident_id=incident_id)
     assert retraining.begin(thrifty, "look", incident_id=incident_id) == plan

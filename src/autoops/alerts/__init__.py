@@ -1,1 +1,1 @@
-"""Being told: what the ledger says, sent to people through Apprise."""
+"""Alerts: entries of the ledger, sent to people through Apprise."""

@@ -1,4 +1,4 @@
-"""Whom to tell, from the settings: secrets, which nothing prints."""
+"""Addresses of receivers, from the settings. They are secrets, which nothing prints."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,15 +11,21 @@ from autoops.settings import Alerts
 
 @dataclass(frozen=True)
 class Address:
-    """`name` is all that anybody is shown of it: its service, numbered where there are several of one kind. It stays
-    when a token is replaced."""
+    """An address of a receiver. Only its `name` is ever shown: the service, numbered if there are several of one kind.
+
+    The name stays the same when a token is replaced.
+    """
 
     name: str
     url: SecretStr
 
 
 def addresses(settings: Alerts) -> list[Address]:
-    """In their order. Raises SettingsError, which tells their place and not their text."""
+    """Return the addresses in the order of the settings.
+
+    Raises:
+        SettingsError: an address is no URL (the message has its position and not its text), or the file does not read.
+    """
     urls = [*_of_variable(settings), *_of_file(settings)]
     found: list[Address] = []
     seen: Counter[str] = Counter()

@@ -1,8 +1,7 @@
-"""Telling: each receiver once, what is urgent first, so much in an hour, and in a time that is bounded whatever the
-receivers do.
+"""Delivery of alerts: to each receiver once, the most urgent first, limited per hour, in bounded time.
 
-A delivery is recorded when the receiver has taken it. Where the process ends, or the answer is lost, between these two,
-the receiver is told a second time rather than not at all.
+A delivery is recorded after the receiver has accepted it. If the process ends, or the response is lost, between the
+two, the receiver gets the alert a second time rather than not at all.
 """
 
 import logging
@@ -21,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
 NEWS_FOR = timedelta(days=7)
-"""What is older is not told any more."""
+"""Older alerts and ledger entries are not delivered any more."""
 
 URGENCY = ("failure", "warning", "success", "info")
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Attempts of one round at one receiver, and the longest pause before the second; pauses double."""
+    """Attempts to deliver an alert to a receiver, and the longest pause in seconds before the second; pauses double."""
 
     attempts: int = 3
     pause_s: float = 2
@@ -39,7 +38,7 @@ USUAL = RetryPolicy()
 
 @dataclass(frozen=True)
 class Delivered:
-    """What a round did: deliveries, why receivers failed, and how many alerts are not settled yet."""
+    """Result of a round: the number of deliveries, why receivers failed, and how many alerts are not settled yet."""
 
     told: int
     failed: dict[str, str]
@@ -52,7 +51,7 @@ class Delivered:
 def deliver(
     queue: AlertQueue, receivers: Sequence[Receiver], most_per_hour: int, now: datetime, retries: RetryPolicy
 ) -> Delivered:
-    """One round. A receiver that fails is left alone until the next one; what it was not told waits for that."""
+    """Run one round. A receiver that fails gets nothing more in it; its other alerts wait for the next round."""
     begun = _Round(queue, receivers, retries, most_per_hour, now)
     for alert in sorted(queue.alerts(unsettled=True), key=lambda one: (URGENCY.index(one.urgency), one.id)):
         if alert.queued_at > now - NEWS_FOR:
@@ -63,7 +62,7 @@ def deliver(
 
 
 class _Round:
-    """What is known of the receivers while it lasts."""
+    """State of the receivers during one round."""
 
     def __init__(
         self, queue: AlertQueue, receivers: Sequence[Receiver], retries: RetryPolicy, most_per_hour: int, now: datetime
@@ -82,7 +81,7 @@ class _Round:
             self._queue.settle(alert.id)
 
     def _told(self, alert: Alert, receiver: Receiver) -> set[str]:
-        """Its name where it took the alert."""
+        """Return the receiver's name if it accepted the alert, else nothing."""
         reason = _failure(receiver, alert.message, self._patience)
         if reason is not None:
             self.failed[receiver.name] = reason

@@ -1,4 +1,4 @@
-"""The words of an alert: what happened, why, what was done about it and what the reader may do. Pure."""
+"""The text of an alert: what happened, why, what was done about it and what the reader may do. Pure functions."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from autoops.loop.records.ledger import Entry, Incident
 
 Urgency = Literal["info", "success", "warning", "failure"]
-"""Apprise's words for it."""
+"""Apprise's names of the types of a notification."""
 
 LONGEST_EVIDENCE = 300
-"""Characters: a whole alert fits into the 1,024 that PagerDuty takes."""
+"""Characters. With it, a whole alert fits into the 1,024 that PagerDuty accepts."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Facts:
-    """A ledger entry and what its words depend on; `report` is an address, and `forced` says that whatever the gate
-    says is promoted."""
+    """A ledger entry and what its text depends on.
+
+    `report` is a URL. If `forced`, the retraining promotes its version whatever the gate decides.
+    """
 
     entry: "Entry"
     incident: "Incident | None"
@@ -46,7 +48,7 @@ class Wording(NamedTuple):
 
 
 def message(facts: Facts) -> Message | None:
-    """None for an entry of which nobody needs to be told."""
+    """Return the alert of an entry, None for an entry that needs none."""
     told = WORDS[facts.entry.kind](facts) if facts.entry.kind in WORDS else None
     if told is None:
         return None
@@ -66,13 +68,13 @@ def trial(model: str) -> Message:
 
 
 def one_line(text: str) -> str:
-    """Without what stands in front of the host of an address, which may be a password."""
+    """Return the text as one shortened line, without the userinfo of URLs, which may hold a password."""
     line = re.sub(r"://[^/\s@]+@", "://", " ".join(text.split()))
     return line if len(line) <= LONGEST_EVIDENCE else f"{line[: LONGEST_EVIDENCE - 1]}…"
 
 
 def _opened(facts: Facts) -> Wording | None:
-    """One that a person opened is no news to them."""
+    """Return None for an incident that a person opened, who knows of it."""
     incident = facts.incident
     if incident is None or incident.kind not in _ANSWERS:
         return None
@@ -148,7 +150,7 @@ def _quarantined(facts: Facts) -> Wording:
 
 
 def _page(facts: Facts) -> Wording | None:
-    """One that only repeats another entry calls nobody a second time."""
+    """Return None for an entry that only repeats another, which had its alert."""
     if facts.entry.evidence.get("repeats"):
         return None
     number = facts.entry.incident_id
@@ -186,7 +188,7 @@ def _failed(facts: Facts) -> Wording:
 
 
 def _waits(facts: Facts) -> Wording | None:
-    """Somebody may have answered already."""
+    """Return None if the incident no longer waits: a person may have answered already."""
     number = facts.entry.incident_id
     if facts.incident is None or facts.incident.status != "waiting_for_approval":
         return None
@@ -272,4 +274,4 @@ WORDS: Mapping[str, Callable[[Facts], Wording | None]] = {
     "labels come again": _labels_again,
     "frozen long": _frozen_long,
 }
-"""By the kind of the ledger entry."""
+"""Wordings by the kind of the ledger entry."""

@@ -1,7 +1,7 @@
-"""What people are to be told, and who has been told it.
+"""Alerts to deliver, and their deliveries to receivers.
 
-The ledger is the source: an entry that no alert stands for yet is found by that, not by its position, because entries
-of transactions beside each other become visible in any order.
+The ledger is the source. A new entry is one without an alert, and not one after a position, because entries of
+concurrent transactions become visible in any order.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ TABLE, DELIVERIES, LEDGER = tables.alerts.c, tables.deliveries.c, tables.ledger.
 
 @dataclass(frozen=True)
 class Alert:
-    """`settled_at` is when the last of those who are to be told was told, or when that was given up."""
+    """An alert in the queue; `settled_at` is the time of its delivery to the last receiver, or when it was given up."""
 
     id: int
     ledger_id: int
@@ -40,14 +40,14 @@ class Alert:
 
 
 class AlertQueue:
-    """Every method is one transaction and raises StorageUnavailable when it fails."""
+    """Every method is one transaction and raises StorageUnavailable if the database is away."""
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
 
     def new_entries(self, kinds: Collection[str], since: datetime) -> list[Entry]:
-        """Ledger entries of these kinds that no alert stands for, oldest first."""
+        """Return the ledger entries of these kinds since `since` that have no alert, oldest first."""
         of_alerts = tables.ledger.outerjoin(tables.alerts, TABLE.ledger_id == LEDGER.id)
         query = (
             sa.select(tables.ledger)
@@ -59,7 +59,7 @@ class AlertQueue:
             return [Entry(**row) for row in connection.execute(query).mappings()]
 
     def add(self, ledger_id: int, message: Message) -> bool:
-        """False where an alert stands for the entry already."""
+        """Queue an alert for the entry; return False if the entry has one already."""
         values: dict[str, object] = {
             "ledger_id": ledger_id,
             "queued_at": self._clock.now(),
@@ -77,7 +77,7 @@ class AlertQueue:
         return True
 
     def alerts(self, *, unsettled: bool = False, limit: int | None = None) -> list[Alert]:
-        """Newest first."""
+        """Return alerts, newest first."""
         query = sa.select(tables.alerts).order_by(TABLE.id.desc()).limit(limit)
         if unsettled:
             query = query.where(TABLE.settled_at.is_(None))
@@ -85,13 +85,13 @@ class AlertQueue:
             return [Alert(**row) for row in connection.execute(query).mappings()]
 
     def told(self, alert_id: int) -> set[str]:
-        """The receivers that took it."""
+        """Return the names of the receivers that accepted the alert."""
         query = sa.select(DELIVERIES.receiver).where(DELIVERIES.alert_id == alert_id)
         with storage_errors(), self._engine.connect() as connection:
             return set(connection.scalars(query))
 
     def told_since(self, receiver: str, moment: datetime) -> int:
-        """How much the receiver has taken."""
+        """Return how many alerts the receiver has accepted after `moment`."""
         mine = (DELIVERIES.receiver == receiver) & (DELIVERIES.told_at > moment)
         with storage_errors(), self._engine.connect() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.deliveries).where(mine)) or 0

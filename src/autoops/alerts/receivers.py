@@ -1,4 +1,4 @@
-"""One receiver, through Apprise: told within bounds, and with nothing of its address in any message or log."""
+"""A receiver of alerts through Apprise, with a time limit and without any part of its address in messages and logs."""
 
 import logging
 import queue
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from apprise import Apprise
 
 ANSWERS_WITHIN_S = 30
-"""Apprise bounds each wait for a byte (`?cto=` and `?rto=` of a URL change that); this bounds all of it."""
+"""Apprise limits each wait for a byte (`?cto=` and `?rto=` of a URL change that); this limits the whole delivery."""
 
 
 class Receiver(Protocol):
@@ -22,11 +22,16 @@ class Receiver(Protocol):
     def name(self) -> str: ...
 
     def tell(self, message: Message) -> None:
-        """Returns when it was taken. Raises ReceiverUnavailable, or SettingsError for an address of no known kind."""
+        """Deliver the message; return when the receiver has accepted it.
+
+        Raises:
+            ReceiverUnavailable: the receiver did not accept it, or not in time.
+            SettingsError: Apprise does not know this kind of address.
+        """
 
 
 class AppriseReceiver:
-    """Apprise's own log goes nowhere, because some of its services repeat the tokens of an address there."""
+    """Discards Apprise's own log, because some of its services log the tokens of an address."""
 
     def __init__(self, address: Address, timeout_s: float = ANSWERS_WITHIN_S) -> None:
         self._address = address
@@ -39,7 +44,7 @@ class AppriseReceiver:
     def tell(self, message: Message) -> None:
         sender = self.sender()
         answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        # What hangs is left behind, and ends with the process.
+        # A thread that hangs is abandoned, and ends with the process.
         threading.Thread(target=lambda: answer.put(_complaint(sender, message)), daemon=True).start()
         try:
             complaint = answer.get(timeout=self._timeout_s)
@@ -49,7 +54,11 @@ class AppriseReceiver:
             raise ReceiverUnavailable(f"{self.name} {complaint}")
 
     def sender(self) -> "Apprise":
-        """Made before the receiver's time runs: the import alone takes a second. Raises SettingsError."""
+        """Return Apprise with this address. Not part of the time limit, because the import alone takes a second.
+
+        Raises:
+            SettingsError: Apprise does not know this kind of address.
+        """
         import apprise
 
         logging.getLogger("apprise").propagate = False

@@ -1,4 +1,4 @@
-"""A round of telling: from the ledger into the queue, and from there to the receivers."""
+"""A round of alerts: from the ledger into the queue, and from there to the receivers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from autoops.redaction import public_url
 
 @dataclass(frozen=True)
 class Alerts:
-    """What telling works on; built by `bootstrap`."""
+    """Dependencies of a round; built by `bootstrap`."""
 
     context: Context
     queue: AlertQueue
@@ -24,7 +24,7 @@ class Alerts:
 
 
 def tell(alerts: Alerts, retries: RetryPolicy = USUAL) -> Delivered:
-    """One round at a time; where nobody is to be told, nothing is queued."""
+    """Run a round, one at a time; without receivers nothing is queued."""
     if not alerts.receivers:
         return Delivered(0, {}, 0)
     now, most_per_hour = alerts.context.clock.now(), alerts.context.settings.alerts.most_per_hour
@@ -34,7 +34,7 @@ def tell(alerts: Alerts, retries: RetryPolicy = USUAL) -> Delivered:
 
 
 def collect(alerts: Alerts) -> None:
-    """Queues what the ledger has that nobody was told of. Of what lies longer back than a week nobody is told."""
+    """Queue alerts for new ledger entries of the events in the settings, none for entries older than `NEWS_FOR`."""
     events = alerts.context.settings.alerts.events
     for entry in alerts.queue.new_entries(list(WORDS), alerts.context.clock.now() - NEWS_FOR):
         told = message(_facts(alerts.context, entry))
@@ -43,7 +43,11 @@ def collect(alerts: Alerts) -> None:
 
 
 def try_all(alerts: Alerts) -> dict[str, str | None]:
-    """Tells each receiver that this is a test; why it failed by its name, or None."""
+    """Send a test message to each receiver; return by its name why it failed, or None.
+
+    Raises:
+        SettingsError: there is no receiver.
+    """
     if not alerts.receivers:
         raise SettingsError("alerts.urls: nobody is to be told; set AUTOOPS__ALERTS__URLS")
     outcomes: dict[str, str | None] = {}
@@ -57,7 +61,7 @@ def try_all(alerts: Alerts) -> dict[str, str | None]:
 
 
 class AlertsOverview(TypedDict):
-    """Who is told, and how many alerts still wait to be delivered."""
+    """The receivers, and the alerts that wait for delivery."""
 
     receivers: list[str]
     waiting: int
@@ -66,7 +70,7 @@ class AlertsOverview(TypedDict):
 
 
 def overview(alerts: Alerts) -> AlertsOverview:
-    """Return what `autoops status` says of alerts."""
+    """Return what `autoops status` shows of alerts."""
     waiting = alerts.queue.alerts(unsettled=True)
     return {
         "receivers": [receiver.name for receiver in alerts.receivers],
@@ -77,7 +81,7 @@ def overview(alerts: Alerts) -> AlertsOverview:
 
 
 def sentence(state: AlertsOverview) -> str:
-    """Return the same in plain words."""
+    """Return the overview as a line of text."""
     who = ", ".join(state["receivers"])
     if not who:
         return "alerts     nobody is told: alerts.urls is empty"
@@ -97,7 +101,7 @@ def _facts(context: Context, entry: Entry) -> Facts:
 
 
 def _report(context: Context, entry: Entry) -> str | None:
-    """MLflow's page of the check or the version; known without asking MLflow, which may be what is away."""
+    """Return the URL of MLflow's page of the check or version, without a request to MLflow, which may be away."""
     settings = context.settings
     check_id = entry.evidence.get("check_id")
     place = settings.mlflow.versions_uri if check_id is None else settings.mlflow.tracking_uri

@@ -1,7 +1,7 @@
-"""What nobody else could tell: a monitor that does not check any more, and an API that does not serve the champion.
+"""Conditions that no other process reports, such as a silent monitor and an API that does not serve the champion.
 
-Both are put in the ledger when they begin and when they end, and so told once each time. Something that is not the
-monitor has to look: the DAG `watchdog`, and `autoops alerts send` where Airflow itself may be what is silent.
+A condition is recorded in the ledger when it begins and when it ends, and causes one alert each time. The monitor
+cannot watch itself. The DAG `watchdog` watches it, and `autoops alerts send` does where Airflow itself may be down.
 """
 
 import logging
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "watchdog"
 PATIENCE_S = 120
-"""What is just starting, or just loading a new version, is no news."""
+"""Grace period for a process that is starting or loading a new version, before the condition is recorded."""
 
 PAUSE_S = 2
 LEAST_SILENCE = timedelta(minutes=15)
-"""A check that judges many windows may take so long."""
+"""A check of many windows may take so long."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,22 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Condition:
-    """`begins` and `ends` are kinds of ledger entries; `settles` are others that end it, such as a retraining's own
-    confirmation."""
+    """A condition to watch.
+
+    `begins` and `ends` are kinds of ledger entries; those in `settles` end it too, such as a retraining's own
+    confirmation.
+    """
 
     begins: str
     ends: str
     look: Callable[[Context], Trouble | None]
     settles: tuple[str, ...] = ()
     passing: bool = True
-    """It may pass by itself within moments, and is looked at again before it is recorded."""
+    """Whether it may pass by itself within seconds. Then it is only recorded if it persists."""
 
 
 def watch(context: Context, patience_s: float = PATIENCE_S) -> list[str]:
-    """Records what has gone wrong or is well again; returns what is wrong now."""
+    """Record in the ledger the conditions that began or ended; return the reasons of those that hold now."""
     with context.ledger.advisory_lock("watch"):
         overdue = fail_overdue(context)
         found = (_watched(context, one, patience_s) for one in CONDITIONS)
@@ -61,8 +64,11 @@ def watch(context: Context, patience_s: float = PATIENCE_S) -> list[str]:
 
 
 def fail_overdue(context: Context) -> list[str]:
-    """Record as failed the retrainings that took longer than they may, and return what is said of them: their process
-    may hang, or was ended with its task, and can tell nobody. Their incidents stay open, for somebody to take up."""
+    """Record as failed the retrainings that exceeded their time limit, and return a sentence on each.
+
+    Their process may hang, or have been killed with its task, and cannot record it. Their incidents stay open, so that
+    a person can take them up.
+    """
     found = []
     allowed = timedelta(seconds=context.settings.training.run_timeout_s)
     for incident in context.ledger.incidents(unresolved=True):
@@ -115,7 +121,7 @@ def _known(context: Context, condition: Condition, trouble: Trouble) -> bool:
 
 
 def _standing(context: Context, condition: Condition) -> Entry | None:
-    """How it began, where it has not ended."""
+    """Return the ledger entry with which the condition began, None if it does not hold."""
     kinds = (condition.begins, condition.ends, *condition.settles)
     said = [entry for kind in kinds for entry in context.ledger.entries(kind=kind)]
     last = max(said, key=lambda entry: entry.id, default=None)
@@ -123,7 +129,7 @@ def _standing(context: Context, condition: Condition) -> Entry | None:
 
 
 def silence(context: Context) -> Trouble | None:
-    """Since the first promotion there is something to check."""
+    """Return the trouble if no check ran for too long, counted from the first promotion at the earliest."""
     promoted = context.ledger.entries(kind="promoted")
     if not promoted:
         return None
@@ -141,7 +147,10 @@ def silence(context: Context) -> Trouble | None:
 
 
 def staleness(context: Context) -> Trouble | None:
-    """Replicas that a setting pins to a version do not follow the champion; where no API ever was, none is missed."""
+    """Return the trouble if not every replica serves the champion, or no replica is alive.
+
+    None if a setting pins replicas to a version, because they do not follow the champion, and None if no API ever ran.
+    """
     if context.settings.serving.model_version != "champion":
         return None
     champion, serves = context.registry.by_alias(CHAMPION), serving_now(context)
@@ -152,7 +161,7 @@ def staleness(context: Context) -> Trouble | None:
 
 
 def missing_labels(context: Context) -> Trouble | None:
-    """As the last check found them."""
+    """Return the trouble if labels were missing in the last check."""
     checks = context.checks.latest()
     coverage = checks[0].report.get("coverage") if checks else None
     return Trouble(coverage["told"], evidence=coverage) if coverage and coverage["missing"] else None
@@ -170,7 +179,7 @@ def old_freeze(context: Context) -> Trouble | None:
 
 
 def _was_there(context: Context) -> bool:
-    """An API process left its trace, or was waited for."""
+    """Return whether an API process ever sent a heartbeat, or a retraining waited for one."""
     said = [entry for kind in ("served", "not served") for entry in context.ledger.entries(kind=kind)]
     return bool(said or context.instances.serving(datetime(1970, 1, 1, tzinfo=UTC)))
 

@@ -1,1 +1,4 @@
-"""History walked forward with production's own code: what would this policy have done, and what would it have cost?"""
+"""Backtest: simulate retraining policies over past months with production's own code.
+
+The question is what a policy would have done, and what it would have cost.
+"""

@@ -1,4 +1,4 @@
-"""Which month is served when, and which month is known by then."""
+"""The months of a simulation: when each is served, and when it is published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,23 @@ from autoops.months import Month, month_range
 
 @dataclass(frozen=True)
 class Step:
-    """`month` is served by the champion; at its end `published` comes out, where any month does."""
+    """One month of a simulation.
+
+    The champion serves `month`. At its end `published` comes out, None where no month does.
+    """
 
     month: Month
     published: Month | None
 
 
 def steps(months: Sequence[Month], window_months: int, lag_months: int) -> list[Step]:
-    """The walk over consecutive months of which the first `window_months` train version 1.
+    """Return the steps of a simulation over consecutive months, of which the first `window_months` train version 1.
 
-    A month comes out `lag_months` after its end, labels and all; those of the first version are out from the start.
-    What would come out after the last month decides nothing that is served, and does not come out.
-    Raises InputError where there is nothing to walk over.
+    A month is published `lag_months` after its end, labels included; the months of version 1 are published from the
+    start. Nothing is published at the end of the last month, because no served month could depend on it.
+
+    Raises:
+        InputError: the months are not consecutive, none is left to serve, or the lag is negative.
     """
     if list(months) != list(month_range(months[0], months[-1])):
         raise InputError(f"months: expected consecutive ones, got {', '.join(map(str, months))}")
@@ -38,5 +43,5 @@ def _published(month: Month, lag_months: int, known: Month, last: Month) -> Mont
 
 
 def publications(steps: Sequence[Step]) -> list[Month]:
-    """The months at whose end something comes out."""
+    """Return the months at whose end a month is published."""
     return [step.month for step in steps if step.published]

@@ -1,4 +1,4 @@
-"""Trained challengers, kept by what they were trained from: training is deterministic, so policies share them."""
+"""Trained challengers, cached by what they were trained from: training is deterministic, so policies share them."""
 
 import fcntl
 import json
@@ -20,24 +20,26 @@ from autoops.months import parse_months
 
 @dataclass(frozen=True)
 class Kept:
+    """A cached challenger: its bundle, its tags, and the CPU seconds of its training."""
+
     bundle: Path
     tags: dict[str, str]
     cpu_s: float
 
 
 class Challengers:
-    """A folder of them, which several processes share."""
+    """A folder of cached challengers, which several processes share."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._code = code(TRAINING_CODE)
 
     def train(self, context: Context, registry: LocalRegistry, plan: Plan) -> tuple[int, float]:
-        """The retraining's own training step; returns the version's number, and the CPU seconds that it cost
-        whoever trained it before, 0 where that is paid for now.
+        """Run the retraining's training step; return the version's number and the CPU seconds of an earlier training.
 
-        A version that is kept is registered as this run's own, and the step finds it as it does after a crash. A second
-        look trains none.
+        The seconds are those that the training of a cached challenger took, 0 where this call trains it. A cached
+        version is registered with this run's tags, so that the step finds it as after a crash. An interim re-evaluation
+        trains nothing.
         """
         if plan["challenger"] is not None:
             return retraining.train(context, plan), 0.0
@@ -62,7 +64,7 @@ class Challengers:
 
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    """Whoever wants the same challenger waits until it is trained."""
+    """Lock a challenger: another process that needs it waits until it is trained."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -77,7 +79,7 @@ def _read(place: Path) -> Kept | None:
 
 
 def _keep(place: Path, bundle: Path, tags: dict[str, str], cpu_s: float) -> None:
-    """All of it or nothing."""
+    """Write a challenger to the cache atomically: all of it or nothing."""
     temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     try:
         copy_bundle(bundle, temporary / "bundle")

@@ -1,4 +1,4 @@
-"""Drift as Evidently's preset finds it with everything left at its default: what many would set up first."""
+"""Evidently's drift preset with all settings at their defaults: the baseline that many would set up first."""
 
 from typing import Any
 
@@ -18,8 +18,11 @@ CATEGORIES = ("day_of_week", "month", "pickup_location_id", "dropoff_location_id
 
 
 def drifted(context: Context, champion: ModelVersion, month: Month) -> bool:
-    """Whether the preset calls the published month drifted: its own choice of tests, against the trips that the
-    champion was fitted on, of all that the model takes in, its predictions and the ground truth."""
+    """Return whether Evidently's preset calls the published month drifted.
+
+    The preset chooses its own tests. It compares the month with a sample of the trips that the champion was fitted on,
+    in all model features, the predictions and the ground truth.
+    """
     context.store.ingest(context.source, month)
     scorer = load_version(context.registry, champion, context.model_cache)
     reference, trips = Reference.read(scorer.directory).window, context.store.load([month])

@@ -1,4 +1,4 @@
-"""What a kept result depends on, as a name: another name where any of it changes."""
+"""Fingerprints of what a cached result depends on: another one where any of it changes."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ LIBRARIES = ("numpy", "pandas", "scikit-learn", "skl2onnx", "onnxruntime", "evid
 
 
 def fingerprint(*parts: Any) -> str:
-    """Of anything that becomes JSON."""
+    """Return the first 24 hex digits of the SHA-256 of the parts as JSON; other objects count by their text."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def code(names: tuple[str, ...]) -> str:
-    """Of these modules and packages of Auto-Ops as they stand on disk, and of the libraries behind them."""
+    """Return a fingerprint of these modules and packages of Auto-Ops on disk, and of the versions of `LIBRARIES`."""
     files = sorted({file for name in names for file in _files(PACKAGE / name)})
     content = [(str(file.relative_to(PACKAGE)), file.read_text()) for file in files]
     return fingerprint(content, [version(library) for library in LIBRARIES])
@@ -41,8 +41,10 @@ def _files(place: Path) -> list[Path]:
 
 
 def training_settings(settings: Settings) -> Mapping[str, object]:
-    """Return what a trained version depends on; how many cores fit it, and when it is trained or replaced, is none of
-    it."""
+    """Return the settings that a trained version depends on.
+
+    It depends neither on the number of cores that fit it, nor on when it is trained or replaced.
+    """
     parts = {"model": settings.model, "training": settings.training, "drift": settings.drift}
     dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
     dumped["model"]["parameters"].pop("n_jobs", None)
@@ -52,6 +54,6 @@ def training_settings(settings: Settings) -> Mapping[str, object]:
 
 
 def simulation_settings(settings: Settings) -> Mapping[str, object]:
-    """Return what a simulation depends on."""
+    """Return the settings that a simulation depends on."""
     when = {name: getattr(settings, name).model_dump(mode="json") for name in ("gate", "training")}
     return {**training_settings(settings), **when, "min_kept_share": settings.data.min_kept_share}

@@ -1,4 +1,4 @@
-"""A walk's own installation of Auto-Ops: production's adapters, at a time and with months that the walk sets."""
+"""An installation of Auto-Ops for one simulation: production's adapters, with the simulation's clock and months."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -30,8 +30,12 @@ Judge = Callable[[Context, Plan, int], GateRecord]
 
 @dataclass(frozen=True)
 class Retraining:
-    """`decision` is the gate's, or "failed"; `kind`, `evidence_start` and `evidence_end` are those of the incident, if
-    any. A second look trains nothing. `kept_cpu_s` are the CPU seconds of a training that another walk paid for."""
+    """A retraining and its outcome.
+
+    `decision` is the gate's, or "failed". `kind`, `evidence_start` and `evidence_end` (event times) are those of the
+    incident, if any. `detected` says that the policy noticed a change by itself. An interim re-evaluation trains
+    nothing. `kept_cpu_s` are the CPU seconds of a training that another simulation paid for.
+    """
 
     at: str
     months: list[str]
@@ -64,12 +68,16 @@ class Installation:
         detected: bool = False,
         judge: Judge = retraining.gate,
     ) -> Retraining:
-        """The steps of the retrain DAG, one after the other; `judge` stands in for the gate where a policy has none."""
+        """Run the steps of the retrain DAG one after the other, and return the outcome.
+
+        `judge` gives the verdict on the challenger, by default the gate's. The outcome is "failed" where the data
+        cannot be used, or the run cannot begin because of a conflict.
+        """
         context, at, run_id = self.context, self.clock.now().isoformat(), f"backtest-{next(self._runs)}"
         kind = "manual" if incident_id is None else context.ledger.incident(incident_id).kind
         try:
             plan = retraining.begin(context, run_id, incident_id=incident_id, reason=reason, force=force, actor=ACTOR)
-        except (DataError, Conflict) as error:  # as the DAG: no month to use, or overtaken
+        except (DataError, Conflict) as error:  # as in the DAG: no usable month, or nothing left to decide
             return Retraining(at, [], "failed", False, str(error), kind=kind, detected=detected)
         incident = context.ledger.incident(plan["incident_id"])
         begun = Retraining(
@@ -110,7 +118,10 @@ class Installation:
 def installed(
     settings: Settings, home: Path, whole: Source, first: Month, until: Month, challengers: Challengers
 ) -> Iterator[Installation]:
-    """Yield one on an empty home, which goes when the block ends; `until` is the last month that is out so far."""
+    """Yield an installation in an empty home, which is removed when the block ends.
+
+    The months from `first` to `until` are published at the start.
+    """
     shutil.rmtree(home, ignore_errors=True)
     settings = settings.model_copy(update={"storage": Storage(home=home)})
     clock, source = MovedClock(until.ends_at), PublishedSoFar(whole, first, until)

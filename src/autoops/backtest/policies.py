@@ -1,15 +1,15 @@
-"""When to retrain, and whether to ask the gate: what the loop does by itself, and what it has to be compared with.
+"""Policies: when to retrain, and whether to ask the gate. What the loop does by itself, and what it is compared with.
 
 frozen             never: version 1 serves all along
-monthly            whenever a month comes out, promoted whatever the gate says
-monthly+gate       whenever a month comes out, promoted where the gate says so
-every-2-months+gate  every other time
-blind              as often as autoops did, at publications drawn at random, through the same gate
+monthly            whenever a month is published; promoted whatever the gate says
+monthly+gate       whenever a month is published; promoted where the gate says so
+every-2-months+gate  at every other publication, through the same gate
+blind              as often as autoops, at publications drawn at random, through the same gate
 evidently-default  when Evidently's drift preset calls the new month drifted, through the same gate
-autoops            when production's own check leads to an incident, alarm or refresh, through the same gate; and the
-                   gate looks again at what it could not tell
-oracle             a challenger whenever a month comes out, promoted where it serves the next month better: with
-                   the next month's trips in hand, which nobody has
+autoops            when production's own check leads to an incident (an alarm or a scheduled retraining), through the
+                   same gate; an inconclusive verdict gets interim re-evaluations
+oracle             a challenger whenever a month is published, promoted where it serves the next month better: it
+                   knows the next month's trips, which no real policy does
 """
 
 from collections.abc import Collection, Sequence
@@ -36,12 +36,12 @@ POLICIES = (FROZEN, "monthly", GATED, "every-2-months+gate", BLIND, "evidently-d
 
 class Policy(Protocol):
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
-        """What it does when a month comes out; returns the retrainings and second looks that it began."""
+        """Act when a month is published; return the retrainings and interim re-evaluations that this began."""
 
 
 @dataclass(frozen=True)
 class At(Policy):
-    """Retrains at the end of these months."""
+    """A policy that retrains at the end of these months."""
 
     months: Collection[Month]
     force: bool = False
@@ -53,8 +53,10 @@ class At(Policy):
 
 
 class AutoOps(Policy):
-    """Checks as often as the schedule does, until nothing is left to judge or to take up, and retrains as Airflow
-    would."""
+    """Production's own policy.
+
+    It checks at the scheduled interval until nothing is left to judge or to act on, and retrains as Airflow would.
+    """
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
         done: list[Retraining] = []
@@ -67,14 +69,17 @@ class AutoOps(Policy):
             installation.clock.advance(installation.context.settings.drift.check_interval_s)
 
     def _take_up(self, installation: Installation, incident_id: int) -> Retraining:
-        """A refresh comes by the calendar, and a second look after a publication: neither has noticed anything."""
+        """Retrain for an incident, which counts as detected only where it is about drift.
+
+        A scheduled retraining follows the calendar, and an interim re-evaluation follows a publication.
+        """
         noticed = installation.context.ledger.incident(incident_id).kind == "drift"
         return installation.retrain(reason="", incident_id=incident_id, detected=noticed)
 
 
 class EvidentlyDefault(Policy):
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
-        from autoops.backtest.evidently_default import drifted  # it imports Evidently, which takes seconds
+        from autoops.backtest.evidently_default import drifted  # importing Evidently takes seconds
 
         assert step.published is not None
         champion = champion_of(installation.context.registry)
@@ -108,7 +113,11 @@ class Oracle(Policy):
 
 
 def policy_named(name: str, publications: Sequence[Month], served: Served, drawn: Collection[Month] = ()) -> Policy:
-    """Raises InputError that names the policies there are. `drawn` are blind's months."""
+    """Return the policy of this name; `drawn` are the months of the random-date baseline, `blind`.
+
+    Raises:
+        InputError: there is no such policy; the message names the existing ones.
+    """
     made: dict[str, Policy] = {
         FROZEN: At(()),
         "monthly": At(publications, force=True),
@@ -125,6 +134,6 @@ def policy_named(name: str, publications: Sequence[Month], served: Served, drawn
 
 
 def draw(publications: Sequence[Month], count: int, seed: int) -> list[Month]:
-    """So many of them at random, each at most once."""
+    """Return `count` random months in order, each at most once; all of them where there are fewer."""
     chosen = np.random.default_rng(seed).choice(len(publications), min(count, len(publications)), replace=False)
     return sorted(publications[position] for position in chosen)

@@ -1,4 +1,4 @@
-"""Walks beside each other, each in a process, with the cores shared between them."""
+"""Simulations side by side, each in a process, with the cores shared between them."""
 
 import logging
 import multiprocessing
@@ -18,16 +18,19 @@ from autoops.settings import Settings
 from autoops.telemetry import logs
 
 Done = Callable[[Order, Simulated], Iterable[Order]]
-"""Called with each walk that is done; returns the walks that it makes possible."""
+"""Called with each finished simulation; returns the simulations that it makes possible."""
 
 Progress = Callable[[int], None]
-"""Called with the months walked so far, by all walks together."""
+"""Called with the months simulated so far, by all simulations together."""
 
 POLL_S = 0.5
 
 
 def sharing_cores(settings: Settings, jobs: int) -> Settings:
-    """With a forest for each of so many processes that takes its share of the cores; the model is the same."""
+    """Return the settings with `n_jobs`, where the model has it, cut to one process's share of the cores.
+
+    The fitted model is the same.
+    """
     if "n_jobs" not in settings.model.parameters:
         return settings
     parameters = settings.model.parameters | {"n_jobs": max(1, (os.cpu_count() or 1) // jobs)}
@@ -35,7 +38,14 @@ def sharing_cores(settings: Settings, jobs: int) -> Settings:
 
 
 def simulate_all(orders: Iterable[Order], jobs: int, done: Done, progress: Progress) -> None:
-    """Raises what a walk raises; walks that have begun then come to their end, and are kept."""
+    """Run the orders in `jobs` processes, and those that `done` returns.
+
+    The first error of a simulation is raised as it is. Simulations that have begun then run to their end, and their
+    results are cached.
+
+    Raises:
+        AutoOpsError: a process of the pool died.
+    """
     context = multiprocessing.get_context("spawn")
     beats: Queue[str] = context.Queue()
     simulated: Counter[str] = Counter()
@@ -76,21 +86,26 @@ _beats: "Queue[str]"
 
 
 def _join(beats: "Queue[str]") -> None:
-    """In each process at its start."""
+    """Prepare a process of the pool at its start."""
     global _beats
     _beats = beats
     serve_the_parent()
 
 
 def serve_the_parent() -> None:
-    """For a process of a pool, at its start: warnings of single runs would drown what the command says, and a parent
-    that dies takes it along."""
+    """Prepare a process of a pool at its start: log errors only, and exit when the parent dies.
+
+    Warnings of single simulations would drown the command's own output.
+    """
     logs.configure("cli", logging.ERROR)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
 def _end_with_the_parent() -> None:
-    """A parent that is killed tells nobody, and whoever starts again must find the workspace at rest."""
+    """Wait until the parent dies, then exit.
+
+    A killed parent cannot stop its processes, and the next backtest must find the workspace unused.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])

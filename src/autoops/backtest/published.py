@@ -1,4 +1,4 @@
-"""A source that shows what was out by then, and the time of day that goes with it."""
+"""A source that shows only the months published so far, and a clock that the simulation sets."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from autoops.months import Month
 
 
 class MovedClock(Clock):
-    """Stands still until the walk moves it."""
+    """A clock that stands still until the simulation moves it."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -26,7 +26,7 @@ class MovedClock(Clock):
 
 
 class PublishedSoFar(Source):
-    """The months from `first` up to the last one that was published, and not one more."""
+    """The months from `first` up to the last published one, and no later one."""
 
     def __init__(self, whole: Source, first: Month, until: Month) -> None:
         self._whole = whole

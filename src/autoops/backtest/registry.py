@@ -13,7 +13,7 @@ from autoops.models.registry import CHALLENGER, ModelVersion, Registry, Training
 
 
 class LocalRegistry(Registry):
-    """Bundles stand in `directory`; nobody writes into one, so that copies of it may be hard links."""
+    """A registry with its bundles in `directory`; no process writes into a bundle, so that copies may be hard links."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -28,7 +28,7 @@ class LocalRegistry(Registry):
         return self.adopt(training.bundle, training.tags)
 
     def adopt(self, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
-        """Registers a bundle that was trained before."""
+        """Register a bundle that was trained before, and make it the challenger."""
         number = max(self._tags, default=0) + 1
         copy_bundle(bundle, self.bundle_of(number))
         self._tags[number] = dict(tags)
@@ -83,7 +83,7 @@ def copy_bundle(bundle: Path, target: Path) -> Path:
 
 
 def _link(source: str, target: str) -> str:
-    """A hard link; a copy where the file system has none, or the two are on different ones."""
+    """Make a hard link, or a copy where the file system has no links or the two are on different ones."""
     try:
         os.link(source, target)
     except OSError:

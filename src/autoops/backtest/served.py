@@ -1,4 +1,4 @@
-"""What would have been served, and how far off it was: every clean trip of a month through the champion's bundle."""
+"""What would have been served, and its errors: every clean trip of a month through the bundle of a version."""
 
 import json
 import uuid
@@ -19,7 +19,7 @@ from autoops.trips import TARGET, columns_of
 
 @dataclass(frozen=True)
 class DayErrors:
-    """By New York day, since the epoch: its trips, and the sum of their absolute errors in minutes."""
+    """Errors by New York day: days since the epoch, trips, and the sums of their absolute errors in minutes."""
 
     days: list[int]
     rows: list[int]
@@ -27,18 +27,22 @@ class DayErrors:
 
     @property
     def mae(self) -> float:
+        """Return the mean absolute error in minutes."""
         return sum(self.minutes) / sum(self.rows)
 
 
 class Served:
-    """Looks at whole months, published or not: for judging a policy, never for deciding in its place."""
+    """Errors on whole months, published or not, for judging policies; only `oracle` decides with them."""
 
     def __init__(self, store: MonthStore, directory: Path) -> None:
         self._store = store
         self._directory = directory
 
     def errors(self, context: Context, version: ModelVersion, month: Month) -> DayErrors:
-        """Kept by bundle and data: policies that serve the same version share them."""
+        """Return a version's errors on a month.
+
+        They are cached by bundle and data: policies that serve the same version share them.
+        """
         ingested = self._store.get(month)
         name = fingerprint(version.bundle_digest, ingested and ingested.digest)
         path = self._directory / f"{month}-{name}.json"
@@ -58,7 +62,7 @@ class Served:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """The file is there with all of the text, or as it was."""
+    """Write a file atomically: it has all of the text, or stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     temporary.write_text(text)

@@ -1,4 +1,4 @@
-"""One policy at one label lag through all months."""
+"""The simulation of one policy at one label lag through all months."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from autoops.settings import Settings
 JudgedWindow = TypedDict(
     "JudgedWindow", {"version": int, "from": str | None, "until": str | None, "alarm": bool, "reason": str}
 )
-"""What a check said of a window; times are event times."""
+"""A check's verdict on a window; `from` and `until` are event times."""
 
 
 class RetrainingRecord(TypedDict):
@@ -43,7 +43,7 @@ class RetrainingRecord(TypedDict):
 
 
 class Errors(TypedDict):
-    """By day since the epoch: trips, and the sum of their absolute errors in minutes."""
+    """Errors by day since the epoch: trips, and the sums of their absolute errors in minutes."""
 
     days: list[int]
     rows: list[int]
@@ -51,7 +51,7 @@ class Errors(TypedDict):
 
 
 class SimulatedMonth(TypedDict):
-    """What was served in a month, how far off it was, and what the policy did when the month was over."""
+    """The version that served a month, its errors, and what the policy did at the month's end."""
 
     month: str
     errors: Errors
@@ -64,7 +64,7 @@ class SimulatedMonth(TypedDict):
 
 
 class Simulated(TypedDict):
-    """One policy at one label lag, with one seed where its months are drawn."""
+    """The simulation of one policy at one label lag, with one seed where its months are drawn."""
 
     policy: str
     lag: int
@@ -79,8 +79,11 @@ Progress = Callable[[], None]
 
 @dataclass(frozen=True)
 class Order:
-    """`retrainings` is how many autoops made, `seed` draws their months: blind's alone. `workspace` holds `raw` and
-    clean `months`, and what is kept between walks."""
+    """A simulation to run.
+
+    `retrainings` is the number that autoops made, and `seed` draws their months: for the random-date baseline (`blind`)
+    alone. `workspace` holds the `raw` and the clean `months`, and what is cached between simulations.
+    """
 
     policy: str
     lag_months: int
@@ -96,7 +99,7 @@ class Order:
         return f"{self.policy}-lag-{self.lag_months}{seed}"
 
     def kept_at(self) -> Path:
-        """Where the result is, once there is one: another place where anything that it depends on changes."""
+        """Return the path of the cached result: another path where anything changes that the result depends on."""
         store = MonthStore(self.workspace / "months")
         digests = [ingested and ingested.digest for ingested in map(store.get, self.months)]
         depends = [self.name, digests, simulation_settings(self.settings), self.retrainings, code(SIMULATION_CODE)]
@@ -104,7 +107,10 @@ class Order:
 
 
 def simulate(order: Order, progress: Progress) -> Simulated:
-    """The result that is kept, or a walk from the start: what a killed one has trained and scored is found again."""
+    """Return the cached result, or simulate from the start.
+
+    What a killed simulation has trained and scored is used again.
+    """
     path = order.kept_at()
     if path.is_file():
         kept: Simulated = json.loads(path.read_text())
@@ -172,7 +178,7 @@ def _rollbacks(installation: Installation) -> int:
 
 
 def _judged(installation: Installation) -> list[JudgedWindow]:
-    """What production's check has said so far, oldest first: why there was, or was not, an incident."""
+    """Return the verdicts of the checks so far, oldest first: they explain why there was an incident, or none."""
     checks = installation.context.checks.latest(judged=True, limit=None)[::-1]
     return [
         {

@@ -1,4 +1,4 @@
-"""All policies at all lags over the same months: what they need is fetched once, and walks run beside each other."""
+"""All policies at all label lags over the same months: the data is fetched once, and simulations run side by side."""
 
 import fcntl
 import shutil
@@ -20,15 +20,15 @@ from autoops.months import Month
 from autoops.settings import Settings
 
 Progress = Callable[[int, int | None], None]
-"""Called with the months walked so far, by all policies together, and the months to walk."""
+"""Called with the months simulated so far, by all policies together, and the months to simulate."""
 
 OnResult = Callable[[Order, Simulated], None]
-"""Called with each walk that is done."""
+"""Called with each finished simulation."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """`workspace` is what a broken-off study goes on from; nobody else may work in it."""
+    """What to simulate. An interrupted study goes on from its `workspace`; no other process may work there."""
 
     settings: Settings
     months: tuple[Month, ...]
@@ -41,7 +41,11 @@ class Study:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The policies asked for and the controls without which they say nothing, in the order of the table."""
+        """Return the policies asked for, and the controls that they are compared with, in the order of the table.
+
+        Raises:
+            InputError: a policy is unknown; the message names the existing ones.
+        """
         unknown = set(self.policies) - set(POLICIES)
         if unknown:
             raise InputError(f"policy {sorted(unknown)[0]!r}: expected one of {', '.join(POLICIES)}")
@@ -51,7 +55,15 @@ class Study:
 
 
 def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -> Result:
-    """Raises what `Source` and cleaning raise, InputError for months, lags and policies that cannot be walked."""
+    """Simulate all policies at all lags, and return the result.
+
+    Raises:
+        InputError: the months, the lags or the policies cannot be simulated.
+        Conflict: another backtest is at work in the workspace.
+        DataError: a month is not published, or cannot be read or cleaned.
+        SourceUnavailable: the source does not answer.
+        StorageUnavailable: a month cannot be written.
+    """
     for lag in study.lags:
         steps(study.months, study.settings.training.window_months, lag)
     names = study.runs
@@ -81,7 +93,7 @@ def _locked(workspace: Path) -> Iterator[None]:
 
 
 def _fetch(study: Study, source: Source) -> None:
-    """The raw months, for the walks to publish, and clean ones to judge them on."""
+    """Fetch the raw months, which the simulations publish, and the clean ones, on which they are judged."""
     raw, store = study.workspace / "raw", MonthStore(study.workspace / "months")
     for month in study.months:
         known, path = store.get(month), raw / file_name(month)
@@ -93,7 +105,10 @@ def _fetch(study: Study, source: Source) -> None:
 def _simulations(
     study: Study, names: Iterable[str], progress: Progress, on_result: OnResult
 ) -> dict[tuple[str, int], list[Simulated]]:
-    """By policy and lag. Those whose trainings others share go first; blind's wait for how often autoops retrains."""
+    """Return the simulations by policy and lag.
+
+    Policies whose trainings others share run first; `blind` waits for the number of autoops' retrainings.
+    """
     simulations: dict[tuple[str, int], list[Simulated]] = {}
     first = sorted(set(names) - {BLIND}, key=(AUTOOPS, "monthly", *POLICIES).index)
     settings = sharing_cores(on_history(study.settings), study.jobs)
@@ -111,13 +126,16 @@ def _simulations(
 
 
 def _blind(order: Order, retrainings: int, study: Study) -> list[Order]:
-    """As often as autoops at the same lag, once for each seed."""
+    """Return the orders of the random-date baseline, one for each seed, with as many retrainings as `order` had."""
     return [replace(order, policy=BLIND, retrainings=retrainings, seed=seed) for seed in range(study.seeds)]
 
 
 def on_history(settings: Settings) -> Settings:
-    """A walk has no live traffic: what is watched are the months that come out. Nobody is there to approve of anything,
-    and no decision depends on how busy the machine is on which it is walked."""
+    """Return the settings of a simulation.
+
+    There is no live traffic, so checks judge the published months. No person is there to approve of promotions, and no
+    decision depends on how busy the simulating machine is.
+    """
     drift = settings.drift.model_copy(update={"source": "months"})
     training = settings.training.model_copy(update={"approval": False, "source": "months"})
     gate = settings.gate.model_copy(update={"max_latency_ms": inf})

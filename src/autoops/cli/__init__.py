@@ -1,4 +1,4 @@
-"""The verbs. Each parses, calls one use case and says what came of it; its code is imported when it is called."""
+"""The verbs. Each parses, calls one use case and prints its result; its code is imported when it is called."""
 
 import logging
 import os
@@ -27,7 +27,11 @@ app.add_typer(keys.verbs, name="keys")
 
 
 def main() -> None:
-    """Entry point: errors that are meant for people become one line and an exit code."""
+    """Run the CLI; print an error that is meant for people as one line and exit with its code.
+
+    Raises:
+        ModuleNotFoundError: a module of Auto-Ops or of the standard library is missing, which is a defect.
+    """
     loopback.spare(os.environ)
     logs.configure("cli")
     try:

@@ -1,4 +1,4 @@
-"""Verbs on being told: alerts send, alerts test, alerts list."""
+"""Verbs on alerts: alerts send, alerts test, alerts list."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ def try_out(json: Json = False) -> None:
 
 @verbs.command(name="list")
 def show(limit: Annotated[int, typer.Option(help="The newest so many.")] = 20, json: Json = False) -> None:
-    """The newest alerts, and whether everybody has been told."""
+    """List the newest alerts, and whether everybody has been told."""
     from autoops.bootstrap import alerts
 
     built = alerts(migrate=True)

@@ -62,7 +62,11 @@ def backtest(
 
 
 def _lags(text: str) -> tuple[int, ...]:
-    """Each once, in order."""
+    """Return the lags in months, each once, in order.
+
+    Raises:
+        InputError: `text` is no comma list of whole numbers.
+    """
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:

@@ -17,7 +17,7 @@ verbs = typer.Typer()
 def decide(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it, and write nothing.")] = False, json: Json = False
 ) -> None:
-    """What is to be done now, and why; without --dry-run it is what check-drift does."""
+    """Say what is to be done now, and why; without --dry-run it is what check-drift does."""
     from autoops.bootstrap import context
     from autoops.loop.monitor import drift_check, preview
 
@@ -111,7 +111,7 @@ def explain(
     at: Annotated[str | None, typer.Option(help="Instead: what served at this time, as served-at.")] = None,
     json: Json = False,
 ) -> None:
-    """An incident as a report: what was noticed, what was done, and what came of it."""
+    """Show an incident as a report: what was noticed, what was done, and what came of it."""
     from autoops.bootstrap import context
     from autoops.loop.reports import report
     from autoops.loop.reports.explain import explain as gathered

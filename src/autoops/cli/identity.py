@@ -1,4 +1,4 @@
-"""Who runs a verb, for the ledger, and as what."""
+"""The actor and the run id of a verb, for the ledger."""
 
 import getpass
 import os
@@ -10,7 +10,7 @@ def new_run_id() -> str:
 
 
 def actor() -> str:
-    """The user's name; a container's user may have none, and is a number then."""
+    """Return the user as `cli:NAME`; a user without a name, as in a container, is `cli:uid NUMBER`."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

@@ -93,7 +93,7 @@ def retrain(
     force: Annotated[bool, typer.Option(help="Promote whatever the gate says.")] = False,
     json: Json = False,
 ) -> None:
-    """The whole retraining, here and now: the steps that Airflow's `retrain` runs, but for the wait for the API."""
+    """Run the whole retraining here and now: the steps of Airflow's `retrain`, but for the wait for the API."""
     from autoops.bootstrap import context
     from autoops.loop.retrain import retraining
 

@@ -67,7 +67,11 @@ def _check(url: str | None) -> None:
 
 
 def _champion(settings: Settings) -> "LocalModel":
-    """The champion, or while the registry does not answer what this machine served last."""
+    """Return the champion, or the version that this machine served last if the registry does not answer.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer, and this machine has served no version.
+    """
     from autoops.errors import RegistryUnavailable
     from autoops.mlflow_registry import MlflowRegistry
     from autoops.models.registry import champion_of

@@ -157,7 +157,7 @@ def demo(
         str, typer.Option(help="core, or all: with a forced bad model that is rolled back, and a month of broken data.")
     ] = "core",
 ) -> None:
-    """A model degrades and heals itself: the whole loop on this machine, told as it happens."""
+    """Show how a model degrades and heals itself: the whole loop on this machine, told as it happens."""
     from autoops.replay.demo.demo import DemoOptions, run
     from autoops.replay.demo.scenarios import parse_choice
 

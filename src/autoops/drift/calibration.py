@@ -1,15 +1,15 @@
-"""Thresholds from the version's own history: what ordinary windows of it looked like.
+"""Thresholds from the version's own history: how far its ordinary windows deviate.
 
 Consecutive windows of history are compared with the reference exactly as the monitor compares live ones, except that
-the reference leaves out the window's own time: a window must not be measured against itself. The incidents that
-steady traffic may open in a year are split evenly over all findings (Bonferroni). Within data drift each feature's
-windows may alarm
+the reference leaves out the window's own time: a window must not be compared with itself. The incidents that steady
+traffic may open in a year are split evenly over all alarm types (Bonferroni). Within data drift each feature's windows
+may alarm
 
     max(drift.threshold, 1 / groups) / members of its group
 
-times as often as they might alone, for if every group drifts by chance with probability p, then the drifted share of
-importance has expectation p, and reaches `drift.threshold` with probability p / drift.threshold at most (Markov), and
-anything at all does so with p * groups at most.
+times as often as they might alone. The reason: if every group drifts by chance with probability p, the drifted share of
+importance has expectation p. It reaches `drift.threshold` with probability p / drift.threshold at most (Markov), and
+any group at all drifts with probability p * groups at most.
 """
 
 from collections import Counter
@@ -42,10 +42,10 @@ from autoops.trips import TARGET, columns_of
 
 FINDINGS = (DATA_DRIFT, PREDICTION_DRIFT, *performance.FINDINGS)
 WEEKS_BEGIN_DAYS = 2
-"""Between the beginnings of the weeks of history that calibrate."""
+"""Days between the beginnings of the weeks of history that calibrate."""
 
 CHECKED_AT = (0.0, 0.25, 0.5, 0.75)
-"""Times of the day, as shares of it, at which checks may come that are too few for all the traffic."""
+"""Times of day, as shares of a day, at which checks may come that are too few for all the traffic."""
 
 Positions = npt.NDArray[np.intp]
 Days = npt.NDArray[np.float64]
@@ -53,9 +53,12 @@ Days = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Measured:
-    """Series over windows in order of time; `span_days` is that of the shortest window, `every_days` lies between
-    the beginnings of two, `held_out` is the share of the trips that the model never saw, 1 where there are
-    none to tell the level from."""
+    """Statistics of windows in order of time, each series of shape (windows,).
+
+    `distances` are by column, `relative` are median log ratios, `absolute` mean absolute errors in minutes. `span_days`
+    is that of the shortest window, and `every_days` the mean time between the beginnings of two. `held_out` is the
+    share of the trips that the model never saw, 1 where there are none to estimate the level from.
+    """
 
     span_days: float
     every_days: float
@@ -67,8 +70,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class History:
-    """What ordinary windows of a version were like: short ones, as seen by checks at different times of the day where
-    these cannot see all traffic, and such as span a week."""
+    """Statistics of a version's ordinary windows.
+
+    `short` are consecutive windows, or, where checks cannot judge all traffic, windows as checks at different times of
+    the day see them. `weekly` are windows that span a week.
+    """
 
     rows_per_year: float
     short: tuple[Measured, ...]
@@ -82,7 +88,11 @@ def calibrate(
     features: Sequence[str],
     drift: settings.Drift,
 ) -> Thresholds:
-    """Frames as `training.train` returns them: trips in event order with prediction and target."""
+    """Return the thresholds of a version.
+
+    All frames are as `training.train` returns them: one row per trip in event order, with prediction and target in
+    minutes.
+    """
     return thresholds_from(measure(history, holdout, reference, features, drift), drift)
 
 
@@ -93,7 +103,10 @@ def measure(
     features: Sequence[str],
     drift: settings.Drift,
 ) -> History:
-    """Takes what `calibrate` takes; of `drift` what makes a window."""
+    """Return the statistics of ordinary windows; the arguments are those of `calibrate`.
+
+    Of `drift`, only the settings that define windows and checks matter.
+    """
     trips, size = _with_errors(history, holdout), drift.window_size
     rows = reference[reference["part"] == "window"]
     days = _days(trips)
@@ -108,7 +121,7 @@ def measure(
 
 
 def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
-    """For the yearly rate and the persistence in `drift`."""
+    """Return the thresholds for the yearly rate and the persistence of alarms in `drift`."""
     schedule = Schedule.expected(drift, history.rows_per_year)
     limits: list[Limits] = []
     for kind in (history.short, history.weekly):
@@ -123,8 +136,10 @@ def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
 
 
 def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
-    """With errors as large as on trips that the model never saw: `error` in minutes, and `relative_error`; `held_out`
-    are those trips."""
+    """Return all trips with `error` in minutes, `relative_error`, and `held_out` for trips that the model never saw.
+
+    Errors on fitted trips are scaled to the size of those on trips that the model never saw.
+    """
     parts = [
         (part[TARGET].to_numpy(dtype=float), part[PREDICTION].to_numpy(dtype=float)) for part in (history, holdout)
     ]
@@ -138,7 +153,7 @@ def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
 
 
 def _days(trips: pd.DataFrame) -> Days:
-    """Since the first trip."""
+    """Return the days since the first trip, shape (rows,)."""
     since = trips["pickup_at"] - trips["pickup_at"].min()
     return np.asarray(since.to_numpy() / np.timedelta64(1, "D"), dtype=np.float64)
 
@@ -148,7 +163,7 @@ def _consecutive(rows: int, size: int) -> list[Positions]:
 
 
 def _daily(days: Days, size: int, phase: float) -> list[Positions]:
-    """The last rows before the same time of every day."""
+    """Return windows of the last rows before the same time of every day, which share no rows."""
     windows, seen = [], 0
     for stop in np.searchsorted(days, np.arange(phase, days[-1])):
         if stop - size >= seen:
@@ -158,7 +173,7 @@ def _daily(days: Days, size: int, phase: float) -> list[Positions]:
 
 
 def _weekly(days: Days, size: int) -> list[Positions]:
-    """Windows thinned evenly out of whole weeks, which overlap: `tails` allows for that."""
+    """Return windows thinned evenly out of whole weeks, which overlap: `tails` allows for that."""
     windows = []
     for begin in np.arange(0, days[-1] - WEEK_DAYS, WEEKS_BEGIN_DAYS):
         first, last = np.searchsorted(days, [begin, begin + WEEK_DAYS])
@@ -209,7 +224,7 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift) -> Li
 
 
 def _shares(features: Sequence[str], drift: settings.Drift) -> dict[str, float]:
-    """Of the alarms that data drift may raise, by feature."""
+    """Return by feature how often its windows may alarm, as a share of data drift's alarms."""
     members = Counter(GROUPS.get(feature, feature) for feature in features)
     return {
         feature: max(drift.threshold, 1 / len(members)) / members[GROUPS.get(feature, feature)] for feature in features
@@ -217,13 +232,13 @@ def _shares(features: Sequence[str], drift: settings.Drift) -> dict[str, float]:
 
 
 def _widest(one: Limits, other: Limits) -> Limits:
-    """Nobody knows yet at which hour of the day checks will come: what holds at all of them."""
+    """Return the wider of both limits: at which hours of the day checks will come is unknown, so it holds at all."""
     distances = {name: max(limit, other.distances[name]) for name, limit in one.distances.items()}
     span_days, windows = min(one.span_days, other.span_days), max(one.windows, other.windows)
     return Limits(span_days, windows, distances, one.errors.beyond(other.errors))
 
 
 def _no_wider(longer: Limits, shorter: Limits) -> Limits:
-    """A longer window varies less, but fewer of them calibrate it: the narrower limit of both holds."""
+    """Return the narrower of both limits: a longer window varies less, but fewer of them calibrate it."""
     distances = {name: min(limit, shorter.distances[name]) for name, limit in longer.distances.items()}
     return Limits(longer.span_days, longer.windows, distances, longer.errors.within(shorter.errors))

@@ -1,7 +1,7 @@
-"""How far a window of trips is from the reference: pure functions of arrays.
+"""Distances between a window of trips and the reference: pure functions of arrays.
 
-A thousand consecutive trips are half a day, and a Monday morning is no Saturday night. So a window is compared with
-reference rows of the same hours of the week, drawn by `matched`; the drift page is given the very same rows, and
+A thousand consecutive trips are half a day, and a Monday morning differs from a Saturday night. So a window is compared
+with reference rows of the same hours of the week, which `matched` chooses. The drift page gets the same rows, and
 computes the same distances.
 """
 
@@ -21,50 +21,59 @@ Positions = npt.NDArray[np.intp]
 
 HOURS_OF_WEEK = 168
 MULTIPLE = 5
-"""Reference rows per row of a window: more narrow the noise of the reference's share no further."""
+"""Reference rows per row of a window; more do not reduce the noise of the reference's share any further."""
 
 _SMALLEST_NORM = 0.001
 
 
 def wasserstein(reference: Array, current: Array) -> float:
-    """First Wasserstein distance in standard deviations of the reference, as Evidently's `wasserstein`."""
+    """Return the first Wasserstein distance in standard deviations of the reference, as Evidently's `wasserstein`.
+
+    Both arguments are samples of a number, of shape (rows,).
+    """
     norm = max(float(np.std(reference)), _SMALLEST_NORM)
     return float(wasserstein_distance(reference, current)) / norm
 
 
 def jensen_shannon(reference: Array, current: Array) -> float:
-    """Jensen-Shannon distance (natural logarithm) of two samples of categories, as Evidently's `jensenshannon`.
-    Categories are whole numbers from 0."""
+    """Return the Jensen-Shannon distance (natural logarithm) of two samples, as Evidently's `jensenshannon`.
+
+    Both arguments are samples of categories, whole numbers from 0, of shape (rows,).
+    """
     samples = [sample.astype(np.intp) for sample in (reference, current)]
     categories = max(int(sample.max()) for sample in samples) + 1
     return float(distance.jensenshannon(*(np.bincount(sample, minlength=categories) for sample in samples)))
 
 
 def method(column: str) -> str:
-    """The distance that suits a column, by the name Evidently gives it."""
+    """Return the distance that suits a column, by the name that Evidently gives it."""
     return "jensenshannon" if column in CATEGORICAL else "wasserstein"
 
 
 def distance_of(column: str, reference: Array, current: Array) -> float:
+    """Return the distance of two samples of a column, by the method that suits it."""
     return (jensen_shannon if column in CATEGORICAL else wasserstein)(reference, current)
 
 
 def compare(reference: pd.DataFrame, window: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
-    """Distance by column; `reference` are the rows that match the window."""
+    """Return the distance by column.
+
+    Both frames have one row per trip; those of `reference` match the window.
+    """
     return {name: distance_of(name, reference[name].to_numpy(), window[name].to_numpy()) for name in columns}
 
 
 def evenly(rows: int, wanted: int) -> Positions:
-    """`wanted` positions spread evenly over `rows`; each row once at most while `wanted <= rows`."""
+    """Return `wanted` positions spread evenly over `rows`; each row once at most while `wanted <= rows`."""
     return ((np.arange(wanted) + 0.5) * rows / wanted).astype(np.intp)
 
 
 def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[np.int64]) -> Positions:
-    """Positions of reference rows with the window's own mix of hours of the week, MULTIPLE per row of it.
+    """Return positions of reference rows with the window's own mix of hours of the week, MULTIPLE per row of it.
 
-    Within an hour they are spread evenly over the reference in its order, which is time: every week of it has its
-    share, and nothing is left to chance. An hour in which the reference has fewer rows than the window is joined by
-    the hours around it. Both arguments: `features.hour_of_week` of each row.
+    Both arguments are `features.hour_of_week` of each row, of shape (rows,). Within an hour the positions are spread
+    evenly over the reference in its order, which is time: every week has its share, and nothing is random. An hour in
+    which the reference has fewer rows than the window is joined by the hours around it.
     """
     order = np.argsort(reference_hours, kind="stable")
     ends = np.cumsum(np.bincount(reference_hours, minlength=HOURS_OF_WEEK))
@@ -78,7 +87,7 @@ def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[n
 
 
 def _around(rows_of: list[Positions], hour: int, least: int) -> Positions:
-    """Positions, ascending, of the rows of an hour, widened on both sides until there are `least` or all."""
+    """Return the positions, ascending, of the rows of an hour, widened on both sides until there are `least` or all."""
     rows = rows_of[hour]
     for reach in range(1, HOURS_OF_WEEK // 2 + 1):
         if len(rows) >= least:

@@ -1,4 +1,4 @@
-"""The check itself: a pure function from reference, thresholds and a window to a verdict."""
+"""The drift check: a pure function from reference, thresholds and a window to a verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,19 +24,22 @@ __all__ = ["DetectorResult", "DriftVerdict", "FeatureResult", "Reference", "judg
 
 @dataclass(frozen=True)
 class Reference:
-    """A version's own trips with prediction and target: `window` is a sample of what it was fitted on, `holdout`
-    what it never saw."""
+    """A version's own trips, one row per trip, with prediction and target in minutes.
+
+    `window` is a sample of what the model was fitted on, `holdout` what it never saw.
+    """
 
     window: pd.DataFrame
     holdout: pd.DataFrame
 
     @classmethod
     def read(cls, directory: Path) -> "Reference":
+        """Read the reference from a bundle's directory."""
         rows = pd.read_parquet(directory / bundle.REFERENCE)
         return cls(rows[rows["part"] == "window"], rows[rows["part"] == "holdout"])
 
     def matching(self, window: pd.DataFrame) -> pd.DataFrame:
-        """Fitted rows with the window's mix of hours of the week."""
+        """Return fitted rows with the window's mix of hours of the week."""
         return self.window.iloc[matched(self._hours, hour_of_week(columns_of(window)["pickup_at"]))]
 
     @cached_property
@@ -44,6 +47,7 @@ class Reference:
         return hour_of_week(columns_of(self.window)["pickup_at"])
 
     def distances(self, window: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+        """Return the distance between the window and the matching rows, by column."""
         return compare(self.matching(window), window, columns)
 
 
@@ -56,11 +60,12 @@ def judge(
     drift: settings.Drift,
     earlier: Sequence[float] = (),
 ) -> DriftVerdict:
-    """Judges the predictions in `current` and the errors of `labelled`; each alone where the other has too few rows.
+    """Judge the predictions in `current` and the errors of `labelled`; each alone where the other has too few rows.
 
-    Of more rows than the thresholds' window size, as many as that are judged, spread evenly over event time.
-    `earlier` are the `relative_error`s of this reign's verdicts so far, newest first: what is too small for any one
-    window shows in their average.
+    Both are frames with one row per trip and its prediction; `labelled` has the target, too, in minutes. Of more rows
+    than the thresholds' window size, as many as that are judged, spread evenly over event time. `earlier` are the
+    `relative_error`s of the verdicts in this champion tenure so far, newest first: their EWMA shows changes that are
+    too small for any single window.
     """
     needed = max(drift.window_size, thresholds.window_size)
     too_little = _too_little(current, labelled, needed, thresholds)
@@ -90,7 +95,7 @@ def _spanning(found: DetectorResult, window: pd.DataFrame) -> tuple[DetectorResu
 
 
 def thinned(rows: pd.DataFrame, size: int) -> pd.DataFrame:
-    """In event order, `size` of the rows where there are more."""
+    """Return the rows in event order; where there are more than `size`, that many, spread evenly."""
     ordered = rows.sort_values("pickup_at", kind="stable")
     return ordered if len(ordered) <= size else ordered.iloc[evenly(len(ordered), size)]
 
@@ -147,7 +152,7 @@ def _prediction_drift(found: float, limits: Limits, rows: int) -> DetectorResult
 
 
 def _loss(window: pd.DataFrame, limits: Limits, earlier: Sequence[float]) -> tuple[DetectorResult, float]:
-    """With the window's relative error."""
+    """Return the loss detector's result, and the window's relative error."""
     truth, predicted = (window[name].to_numpy(dtype=np.float64) for name in (TARGET, PREDICTION))
     loss = judge_errors(truth, predicted, limits.errors, earlier)
     alarm = bool(loss.findings)

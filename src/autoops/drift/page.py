@@ -1,7 +1,7 @@
-"""A check as a page to look at: our verdict, above Evidently's view of the very rows that were compared.
+"""A check as a page to look at: the verdict, above Evidently's view of the same rows.
 
 Evidently gets the matched reference, our methods and our thresholds, so that the page never contradicts the verdict.
-Importing it takes seconds and 277 MB: only what draws a page imports this module.
+Importing this module takes seconds and 277 MB: only code that draws a page imports it.
 """
 
 from html import escape
@@ -21,8 +21,10 @@ _STYLE = "font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto 0;
 
 
 def write_page(path: Path, reference: Reference, current: pd.DataFrame, verdict: DriftVerdict) -> None:
-    """`reference`, `current` and `verdict` as `monitor.judge` took and gave them. Where only labels were judged, the
-    page has no distributions."""
+    """Write the page of a check; `reference`, `current` and `verdict` are what `monitor.judge` took and returned.
+
+    Where only labels were judged, the page has no distributions.
+    """
     summary = _summary(verdict)
     if verdict.features:
         page = compared(reference, current, verdict).get_html_str(as_iframe=False)
@@ -33,7 +35,7 @@ def write_page(path: Path, reference: Reference, current: pd.DataFrame, verdict:
 
 
 def compared(reference: Reference, current: pd.DataFrame, verdict: DriftVerdict) -> Any:
-    """Evidently's snapshot of the columns that the verdict judged."""
+    """Return Evidently's snapshot of the columns that the verdict judged."""
     window = thinned(current, verdict.rows)
     thresholds = {result.feature: result.threshold for result in verdict.features}
     prediction = verdict.detector("prediction drift")
@@ -46,7 +48,10 @@ def compared(reference: Reference, current: pd.DataFrame, verdict: DriftVerdict)
 
 
 def _dataset(rows: pd.DataFrame, columns: list[str]) -> Dataset:
-    """With types that Evidently takes: it fails on nullable integers, and guesses that few numbers are categories."""
+    """Return the rows with types that Evidently takes.
+
+    It fails on nullable integers, and takes a column of few distinct numbers for categories.
+    """
     categories = [name for name in columns if method(name) == "jensenshannon"]
     numbers = [name for name in columns if name not in categories]
     types = dict.fromkeys(numbers, "float64") | dict.fromkeys(categories, "int64")

@@ -1,9 +1,9 @@
 """Loss: are the errors on labelled rows beyond those of ordinary windows?
 
-The relative error says how much longer the typical trip takes than predicted: the median, over a window, of
-log(truth / prediction). It shows a change of level, such as slower streets, long before the mean absolute error does,
-and a few broken rows do not move it. Averaged over the recent windows it shows what is too small for any one of them.
-The absolute error shows what levels average away.
+The relative error says how much longer the typical trip takes than predicted: the median, over a window, of log(truth /
+prediction). It shows a change of level, such as slower streets, long before the mean absolute error does, and a few
+broken rows do not move it. Its EWMA over windows shows changes that are too small for any single window. The mean
+absolute error shows errors in both directions, which cancel out in a level.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,11 @@ FINDINGS = (LONGER, SHORTER, LARGER, EWMA_LONGER, EWMA_SHORTER)
 
 @dataclass(frozen=True)
 class ErrorLimits:
-    """Of ordinary windows: the mean of their relative errors, the bounds that these and their recent average stay
-    within, and the same of their mean absolute errors in minutes."""
+    """Limits of ordinary windows.
+
+    They are the mean of relative errors, the bounds of relative errors and of their EWMA (`recent_low`, `recent_high`),
+    and the mean and the upper bound of mean absolute errors in minutes.
+    """
 
     relative_mean: float
     relative_low: float
@@ -36,7 +39,7 @@ class ErrorLimits:
     absolute_high: float
 
     def within(self, wider: "ErrorLimits") -> "ErrorLimits":
-        """These limits, none of them further out than the wider ones."""
+        """Return these limits, none of them further out than the wider ones."""
         return ErrorLimits(
             self.relative_mean,
             max(self.relative_low, wider.relative_low),
@@ -48,7 +51,7 @@ class ErrorLimits:
         )
 
     def beyond(self, other: "ErrorLimits") -> "ErrorLimits":
-        """The wider of both limits, about the middle of both means."""
+        """Return the wider of both limits, about the middle of both means."""
         return ErrorLimits(
             (self.relative_mean + other.relative_mean) / 2,
             min(self.relative_low, other.relative_low),
@@ -62,8 +65,10 @@ class ErrorLimits:
 
 @dataclass(frozen=True)
 class Loss:
-    """`relative` and `absolute` are the window's; `excess` is the worst of all deviations, 1 where it reaches its
-    limit, and `findings` those that do."""
+    """The errors of a window: `relative` is a log ratio, `absolute` is in minutes.
+
+    `excess` is the largest deviation as a multiple of its limit, and `findings` are the alarm types that reach theirs.
+    """
 
     relative: float
     absolute: float
@@ -73,17 +78,20 @@ class Loss:
 
 
 def relative_errors(truth: Errors, prediction: Errors) -> Errors:
-    """log(truth / prediction), positive where a trip took longer; neither counts as shorter than a trip can be."""
+    """Return log(truth / prediction) of each row, positive where a trip took longer.
+
+    Both arguments are minutes, of shape (rows,); neither counts as shorter than a trip can be.
+    """
     shortest = DURATION_MINUTES.low
     return np.asarray(np.log(np.maximum(truth, shortest) / np.maximum(prediction, shortest)), dtype=np.float64)
 
 
 def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
-    """Errors on fitted rows, widened to the mean size that errors on rows the model never saw have.
+    """Return errors on fitted rows, widened to the mean size of errors on rows that the model never saw.
 
-    A model follows its own rows, and each day's level, part of the way: its errors on them are drawn towards nought,
-    and understate how far windows differ, and where their middle lies, by the same factor as they understate single
-    errors. Measured against blocked cross-fitting, and on days that were never seen.
+    A model follows its own rows, and each day's level, part of the way: its errors on them are drawn towards zero. They
+    understate how far windows differ, and where their middle lies, by the same factor as they understate single errors.
+    This was measured against blocked cross-fitting, and on days that the model never saw.
     """
     inside, outside = (float(np.abs(errors).mean()) if len(errors) else 0.0 for errors in (fitted, held_out))
     return fitted * max(1.0, outside / inside) if inside > 0 else fitted
@@ -92,10 +100,10 @@ def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
 def limits(
     relative: Series, absolute: Series, ordinary: Ordinary, incidents_per_year: float, held_out: float
 ) -> ErrorLimits:
-    """From the errors of ordinary windows in time order; `incidents_per_year` is what each finding may open.
+    """Return the limits from the errors of ordinary windows in time order, two series of shape (windows,).
 
-    `held_out` is the share of the trips that the model never saw: `out_of_sample` knows the level of absolute errors
-    from these alone, and what it is wrong by all later windows share.
+    `incidents_per_year` is what each alarm type may open. `held_out` is the share of the trips that the model never
+    saw: `out_of_sample` estimates the level of absolute errors from these alone, and all later windows share its error.
     """
     rate = incidents_per_year
     return ErrorLimits(
@@ -110,7 +118,10 @@ def limits(
 
 
 def judge_errors(truth: Errors, prediction: Errors, allowed: ErrorLimits, earlier: Sequence[float] = ()) -> Loss:
-    """Of one window, in minutes; `earlier` are the relative errors of the windows before it, newest first."""
+    """Judge the errors of one window; `truth` and `prediction` are minutes, of shape (rows,).
+
+    `earlier` are the relative errors of the windows before it, newest first.
+    """
     relative = float(np.median(relative_errors(truth, prediction)))
     absolute = float(np.abs(prediction - truth).mean())
     ewma_error = ewma([relative, *earlier], allowed.relative_mean)

@@ -1,7 +1,7 @@
 """A year of checks: how many windows are judged, and how many alarms open an incident.
 
-What wakes a person is an incident, which takes k alarms of one finding among the last m windows. So a single window
-may alarm far more often than a person may be woken. How often depends on how much one window resembles the next.
+People act on incidents, and an incident takes k alarms of one type among the last m windows. So a single window may
+alarm far more often than an incident may open. How often depends on the correlation between windows.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,28 @@ from autoops import settings
 
 DAYS_PER_YEAR = 365.25
 WINDOW_A_DAY = DAYS_PER_YEAR
-"""Fewer windows than this a year get no narrower limits for it: one in five of them would alarm, and nobody would
-believe the next."""
+"""Schedules with fewer windows a year than this get the limits of this many.
+
+With narrower limits one in five windows would alarm, and people would not believe the next alarm.
+"""
 
 MONTHS_SOURCE_WINDOWS = 36
-"""A published month is judged in thirds."""
+"""Windows a year of published months, each of which is judged in three period sub-windows."""
 
 _SECONDS_PER_YEAR = DAYS_PER_YEAR * 86_400
 _FARTHEST = 1e6
-"""In standard deviations: of no use to any window. Where hardly two windows tell a variance, no distance is far enough
-for rare incidents."""
+"""Largest distance in standard deviations, of no use to any window.
+
+Where hardly two windows estimate a variance, no distance is far enough for rare incidents.
+"""
 
 _SHARED, _SHARED_WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 _ROOTS, _ROOT_WEIGHTS = np.polynomial.legendre.leggauss(40)
 _ROOTS = (_ROOTS + 1) / 2
-"""Square roots of the quantiles at which the estimated variance is looked at: most of them are low ones, for it is
-underestimated variances that open incidents."""
+"""Square roots of the quantiles at which the estimated variance is evaluated.
+
+Most of them are low, because underestimated variances open incidents.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`needed` alarms among the last `of` windows open an incident."""
+    """The windows judged in a year; `needed` alarms among the last `of` windows open an incident."""
 
     windows_per_year: float
     needed: int
@@ -54,7 +60,11 @@ class Schedule:
 
     @classmethod
     def expected(cls, drift: settings.Drift, rows_per_year: float) -> "Schedule":
-        """Windows share no rows, and a check judges one at most: as many checks as it takes to fill one judge one."""
+        """Return the schedule that the settings lead to.
+
+        Windows share no rows, and a check judges one window at most: a window takes as many checks as it takes to fill
+        it.
+        """
         checks = _SECONDS_PER_YEAR / drift.check_interval_s
         windows = checks / ceil(drift.window_size * checks / rows_per_year)
         if drift.source == "months":
@@ -71,22 +81,22 @@ class Schedule:
 
     @property
     def lags(self) -> range:
-        """Between two windows of which both may count towards one incident."""
+        """Return the lags between two windows of which both may count towards one incident."""
         return range(1, max(2, self.of))
 
     def budget(self, share: float) -> float:
-        """The share of an incident's probability that leaves `share` of the probability of each of its alarms."""
+        """Return the share of an incident's probability that leaves `share` of that of each of its alarms."""
         return float(share**self.needed)
 
     def reach(
         self, incidents_per_year: float, correlations: Sequence[float], known: Uncertainty, variance: float = 1.0
     ) -> float:
-        """Standard deviations above the mean beyond which windows may lie to open so many incidents, on the average
-        of all versions whose mean and deviation were estimated from as much history.
+        """Return the standard deviations above the mean beyond which windows open `incidents_per_year` incidents.
 
-        `correlations` are those at `lags`; `variance` is that of the statistic, in variances of a single window.
-        An incident is counted wherever a window and needed - 1 of the of - 1 before it are beyond: too often, as
-        incidents come in clusters and the cool-down keeps them apart, so that the figure is an upper bound.
+        The rate holds on the average of all versions whose mean and deviation were estimated from as much history.
+        `correlations` are those at `lags`; `variance` is that of the statistic, in variances of a single window. An
+        incident is counted wherever a window and needed - 1 of the of - 1 before it are beyond. This counts too many,
+        as incidents come in clusters and the cool-down keeps them apart, so that the rate is an upper bound.
         """
         ways = max(self.windows_per_year, WINDOW_A_DAY) * comb(self.of - 1, self.needed - 1)
 
@@ -106,10 +116,10 @@ def _estimated(windows: float) -> npt.NDArray[np.float64]:
 
 
 def _all_beyond(distance: float, count: int, correlation: float, known: Uncertainty, variance: float) -> float:
-    """The probability that `count` windows all lie more than `distance` estimated deviations above an estimated mean.
+    """Return the probability that `count` windows all exceed the estimated mean by `distance` estimated deviations.
 
-    Deviations from the estimated mean are normal, and share that mean's error besides their own correlation; given
-    what they share they are independent (Dunnett and Sobel 1955). The estimated variance is a chi-squared one.
+    Deviations from the estimated mean are normal, and share that mean's error besides their own correlation; given what
+    they share they are independent (Dunnett and Sobel 1955). The estimated variance is a chi-squared one.
     """
     off_centre = 1 / known.for_mean
     total = variance + off_centre

@@ -1,7 +1,7 @@
-"""What chance alone allows: upper bounds of an ordinary, autocorrelated series of windows.
+"""Upper bounds that chance alone allows an ordinary, autocorrelated series of windows.
 
-A few hundred windows, of which one resembles the next, hold no empirical quantile far out. So the tail is a normal
-one, as far out as the schedule of checks allows and as the number of *independent* windows warrants: the yearly rate
+A few hundred windows, of which one resembles the next, hold no empirical quantile far out. So the tail is taken as
+normal, as far out as the schedule of checks allows and as the number of *independent* windows warrants: the yearly rate
 of incidents is kept on the average of years and versions.
 """
 
@@ -16,49 +16,54 @@ from autoops.drift.schedule import DAYS_PER_YEAR, Schedule, Uncertainty
 Series = npt.NDArray[np.float64]
 
 FEWEST_WINDOWS = 3
-"""Below this there is no spread to speak of, and no bound."""
+"""Fewest windows from which a spread, and thereby a bound, is estimated."""
 
 RECENT = 0.4
-"""Weight of the newest window in the average of the recent ones: half of it lies on the last one and a half."""
+"""Weight of the newest window in the EWMA: half of the weight lies on the last one and a half."""
 
 _SMALLEST_DISTANCE = 0.001
 _BEYOND_ALL = 10.0
-"""The logarithm of a distance that none has: three windows that hardly resemble each other allow anything."""
+"""The logarithm of a distance that no window has: three windows that hardly resemble each other allow anything."""
 _HIGHEST_CORRELATION = 0.95
 
 
 @dataclass(frozen=True)
 class Ordinary:
-    """A year of checks as it meets a series: windows judged one after the other lie `step` values apart in it."""
+    """A year of checks applied to a series: windows judged one after the other lie `step` values apart in it."""
 
     schedule: Schedule
     step: int = 1
 
     @classmethod
     def of(cls, schedule: Schedule, every_days: float, window_days: float) -> "Ordinary":
-        """Of a series with a value every so many days, each of a window that spans `window_days`: windows of that
-        length, which share no rows, follow no more often than one fills."""
+        """Return the year of checks for a series with a value every `every_days`, each of a window of `window_days`.
+
+        Windows of that length, which share no rows, follow no more often than one fills.
+        """
         schedule = schedule.at_most(DAYS_PER_YEAR / max(every_days, window_days))
         return cls(schedule, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days))
 
     def upper_bound(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
-        """What ordinary values exceed so persistently that `incidents_per_year` are opened; `series` is in time order
-        and has at least FEWEST_WINDOWS values, of which the share `levelled` tells its mean."""
+        """Return what ordinary values exceed so persistently that `incidents_per_year` incidents open.
+
+        `series` is in time order, of shape (windows,), and has at least FEWEST_WINDOWS values; the share `levelled` of
+        them estimates its mean.
+        """
         for_mean, for_variance = independent(series)
         known = Uncertainty(for_mean * levelled, for_variance)
         reach = self.schedule.reach(incidents_per_year, self._correlations(series), known)
         return float(series.mean() + reach * _spread(series))
 
     def upper_bound_of_distances(self, series: Series, incidents_per_year: float) -> float:
-        """The same for distances, of which the logarithm is near normal."""
+        """Return the same bound for distances, of which the logarithm is near normal."""
         logarithms = np.log(np.maximum(series, _SMALLEST_DISTANCE))
         return float(np.exp(min(self.upper_bound(logarithms, incidents_per_year), _BEYOND_ALL)))
 
     def upper_bound_of_ewma(self, series: Series, incidents_per_year: float) -> float:
-        """The same for the average of the recent windows, `ewma`: an EWMA chart (Roberts 1959).
+        """Return the same bound for the series' `ewma`: an EWMA chart (Roberts 1959).
 
-        Of a series that is autoregressive with correlation r the average is so of second order, with roots r and
-        1 - RECENT; hence its variance and its correlations.
+        Of a series that is autoregressive with correlation r the EWMA is so of second order, with roots r and 1 -
+        RECENT; hence its variance and its correlations.
         """
         root, correlation = 1 - RECENT, self._correlations(series)[0]
         variance = RECENT / (2 - RECENT) * (1 + correlation * root) / (1 - correlation * root)
@@ -76,7 +81,7 @@ class Ordinary:
 
 
 def ewma(newest_first: list[float], mean: float) -> float:
-    """The exponentially weighted average of a statistic over windows, which begins at its ordinary mean."""
+    """Return the exponentially weighted moving average of a statistic over windows; it begins at the ordinary mean."""
     average = mean
     for value in reversed(newest_first):
         average += RECENT * (value - average)
@@ -84,8 +89,10 @@ def ewma(newest_first: list[float], mean: float) -> float:
 
 
 def autocorrelation(series: Series, lag: int) -> float:
-    """0 where the series is too short to tell. An estimate is too low by (1 + 4 r) / n (Kendall 1954), which is put
-    back."""
+    """Return the autocorrelation at a lag, 0 where the series is too short to estimate it.
+
+    An estimate is too low by (1 + 4 r) / n (Kendall 1954), which is added back.
+    """
     deviations = series - series.mean()
     variance = float(deviations @ deviations)
     if lag >= len(series) // 2 or variance <= 0:
@@ -95,10 +102,10 @@ def autocorrelation(series: Series, lag: int) -> float:
 
 
 def independent(series: Series) -> tuple[float, float]:
-    """How many independent values the series is worth for its mean, and for its variance.
+    """Return how many independent values the series is worth for its mean, and for its variance.
 
-    n / (1 + 2 sum r) and n / (1 + 2 sum r²) over the autocorrelations r up to the first that is not positive
-    (Bayley and Hammersley 1946; Geyer 1992 for the cut), at least 2.
+    n / (1 + 2 sum r) and n / (1 + 2 sum r²) over the autocorrelations r up to the first that is not positive (Bayley
+    and Hammersley 1946; Geyer 1992 for the cut), at least 2.
     """
     alike = list(takewhile(lambda found: found > 0, (autocorrelation(series, lag) for lag in count(1))))
     linear, squared = sum(alike), sum(found**2 for found in alike)
@@ -106,6 +113,6 @@ def independent(series: Series) -> tuple[float, float]:
 
 
 def _spread(series: Series) -> float:
-    """The standard deviation of single windows; the mean has taken some of it away."""
+    """Return the standard deviation of single windows, corrected for what the estimated mean has taken away."""
     for_mean, _ = independent(series)
     return float(series.std() * np.sqrt(for_mean / (for_mean - 1)))

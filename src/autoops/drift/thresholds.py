@@ -1,4 +1,4 @@
-"""Thresholds of a version, which travel with it: beyond what a window is not ordinary any more."""
+"""Thresholds of a version, kept in its bundle: a window beyond them is not ordinary."""
 
 import json
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ _MICROSECONDS_PER_DAY = 86_400e6
 
 @dataclass(frozen=True)
 class Limits:
-    """For windows that span `span_days` or more: of distances by column, and of errors. Behind them stand
-    `windows` ordinary windows, none of them shorter."""
+    """Limits for windows that span `span_days` or more: of distances by column, and of errors.
+
+    They were calibrated on `windows` ordinary windows, none of them shorter.
+    """
 
     span_days: float
     windows: int
@@ -33,8 +35,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """`limits` by growing span; empty when the history was too short to calibrate on. They hold for a year in which
-    `windows_per_year` are judged."""
+    """Thresholds of a version, for a year in which `windows_per_year` windows are judged.
+
+    `limits` are by growing span, and empty when the history was too short to calibrate on.
+    """
 
     window_size: int
     false_alarms_per_year: float
@@ -42,8 +46,10 @@ class Thresholds:
     limits: tuple[Limits, ...]
 
     def for_span(self, days: float) -> Limits:
-        """Those of the longest calibrated span that a window fills: shorter spans vary more. A window shorter than
-        all of them gets the shortest's."""
+        """Return the limits of the longest calibrated span that a window of so many days fills.
+
+        Shorter spans vary more. A window shorter than all of them gets the shortest's.
+        """
         filled = [limits for limits in self.limits if limits.span_days <= days]
         return (filled or self.limits[:1])[-1]
 
@@ -52,7 +58,11 @@ class Thresholds:
 
     @classmethod
     def from_json(cls, text: str) -> "Thresholds":
-        """Raises BundleError for anything that `to_json` did not write."""
+        """Return the thresholds from their JSON.
+
+        Raises:
+            BundleError: `to_json` did not write the text.
+        """
         try:
             content = json.loads(text)
             limits = tuple(Limits(**{**each, "errors": ErrorLimits(**each["errors"])}) for each in content["limits"])
@@ -62,11 +72,11 @@ class Thresholds:
 
 
 def watched(features: Sequence[str]) -> tuple[str, ...]:
-    """The features that count in drift."""
+    """Return the features that count in drift."""
     return tuple(feature for feature in features if feature not in CALENDAR)
 
 
 def span_days(moments: "pd.Series[Any]") -> float:
-    """Days that a window covers, from its middle 80 %: a straggler makes no window long."""
+    """Return the days that a window covers, from the middle 80 % of its timestamps: a straggler does not count."""
     early, late = np.quantile(moments.to_numpy(dtype="datetime64[us]").astype(np.int64), [0.1, 0.9])
     return float(late - early) / 0.8 / _MICROSECONDS_PER_DAY

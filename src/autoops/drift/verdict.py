@@ -1,4 +1,4 @@
-"""What a check finds, each result with its figures and its reason in plain words."""
+"""The result of a check: its parts, each with figures and a reason in plain words."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -53,8 +53,10 @@ class DriftRecord(TypedDict):
 
 @dataclass(frozen=True)
 class FeatureResult:
-    """One feature's distance from the reference. `importance` is the share of its group among the features that
-    are watched; `drifted` means `distance >= threshold`."""
+    """One feature's distance from the reference.
+
+    `importance` is the share of its group among the features that are watched; `drifted` means `distance >= threshold`.
+    """
 
     feature: str
     method: str
@@ -66,10 +68,13 @@ class FeatureResult:
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """`distance` is, for data drift, the importance of the drifted features; for prediction drift, the Wasserstein
-    distance in standard deviations; for loss, the worst of its deviations as a multiple of what is allowed.
-    `findings` name what alarms: the same thing in several windows is what becomes an incident. `event_from` and
-    `event_until` span the rows that this detector judged: labels are of older trips than predictions."""
+    """One detector's result.
+
+    `distance` is, for data drift, the importance of the drifted features; for prediction drift, the Wasserstein
+    distance in standard deviations; for loss, the largest of its deviations as a multiple of what is allowed.
+    `findings` are the alarm types: an incident takes the same type in several windows. `event_from` and `event_until`
+    span the rows that this detector judged: labels are of older trips than predictions.
+    """
 
     name: DetectorName
     alarm: bool
@@ -84,9 +89,12 @@ class DetectorResult:
 
 @dataclass(frozen=True)
 class DriftVerdict:
-    """`rows` and `labelled_rows` were judged, or, where they were too few, were there. Event times span the rows
-    behind the alarms, or all that were judged. A detector without enough rows of its own is left out.
-    `relative_error` is that of the labelled rows, if they were judged: the next window's verdict asks for it."""
+    """The verdict on a window.
+
+    `rows` and `labelled_rows` are the rows judged, or, where they were too few, the rows there were. Event times span
+    the rows behind the alarms, or all that were judged. A detector without enough rows of its own is left out.
+    `relative_error` is that of the labelled rows, if they were judged: the next window's verdict takes it as `earlier`.
+    """
 
     verdict: Judgement
     alarm: bool
@@ -101,13 +109,14 @@ class DriftVerdict:
 
     @property
     def findings(self) -> frozenset[str]:
+        """Return the alarm types."""
         return findings_of(self.to_json())
 
     def detector(self, name: DetectorName) -> DetectorResult | None:
         return next((result for result in self.detectors if result.name == name), None)
 
     def to_json(self) -> DriftRecord:
-        """Return what records keep of it."""
+        """Return the verdict as records keep it."""
         content = asdict(self)
         for part in (content, *content["detectors"]):
             for name in ("event_from", "event_until"):
@@ -116,15 +125,19 @@ class DriftVerdict:
 
 
 def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:
-    """What alarmed, from a verdict as `to_json` writes it. An alarm that names no finding counts as its detector's,
-    and one without detectors as one of its own kind."""
+    """Return the alarm types of a verdict, given as `to_json` writes it.
+
+    An alarm that names no alarm type counts by its detector's name, and one without detectors as "drift".
+    """
     alarmed = [detector for detector in verdict.get("detectors", ()) if detector["alarm"]]
     named = {name for detector in alarmed for name in detector.get("findings") or (detector["name"],)}
     return frozenset(named or ({"drift"} if verdict.get("alarm") else ()))
 
 
 def judged_findings(verdict: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return every finding that the detectors of a verdict looked for, whether it alarmed or not; None where the
-    verdict does not name its detectors. A detector of an older record may stand for its findings."""
+    """Return all alarm types that the detectors of a verdict looked for; None where it does not name its detectors.
+
+    Names of detectors are among them: a detector of an older record may stand for its alarm types.
+    """
     detectors = {detector["name"] for detector in verdict.get("detectors", ())}
     return frozenset(detectors | (set(LOSS_FINDINGS) if "loss" in detectors else set())) or None

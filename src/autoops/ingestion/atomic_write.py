@@ -1,4 +1,4 @@
-"""How a file comes into being: whole, or not at all."""
+"""Atomic writes: a file comes into being whole, or not at all."""
 
 import os
 import uuid
@@ -15,10 +15,12 @@ from autoops.errors import CorruptFile, EmptyMonth, StorageUnavailable
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[BinaryIO]:
-    """A temporary file in the target's folder that takes the target's place when the block ends well.
+    """Yield a temporary file in the target's folder, which takes the target's place when the block ends well.
 
-    When it does not, the temporary file is gone and an older target stands as it was. An OSError of the block is
-    taken for one of writing, a full disk say, and becomes StorageUnavailable.
+    When it does not, the temporary file is removed, and an older target stays as it was.
+
+    Raises:
+        StorageUnavailable: the file cannot be written; an OSError of the block is taken for that, a full disk say.
     """
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
@@ -36,9 +38,13 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 
 def check_parquet(file: BinaryIO, name: str) -> None:
-    """Raises CorruptFile unless the written file ends in a parquet footer, EmptyMonth when that counts no rows.
+    """Require that the written file is a whole parquet file with rows.
 
-    The footer is a parquet file's last part: one still being copied does not have it.
+    The footer is a parquet file's last part: a file that is still being copied does not have it.
+
+    Raises:
+        CorruptFile: the file does not end in a parquet footer.
+        EmptyMonth: the footer counts no rows.
     """
     file.flush()
     try:

@@ -1,7 +1,7 @@
 """A made-up city for sampled trips: 263 taxi zones with places, popularity and pace.
 
 It is the same for every seed, so that samples of different seeds are different days in one city. Zone numbers and the
-popularity of the busiest follow the green taxis of 2022 and 2023; where a zone lies is invented.
+popularity of the busiest zones follow the green taxis of 2022 and 2023; the places of the zones are invented.
 """
 
 from dataclasses import dataclass
@@ -24,19 +24,20 @@ _BUSIEST = (
 _HUB_AT = np.array([[0.0, 0.0], [6.0, -4.5], [1.0, -8.5]])
 _HUB_SHARE = (0.56, 0.28, 0.16)
 _TAIL_SHARE = 0.13
-"""Of pickups outside the busiest zones."""
+"""Share of pickups outside the busiest zones."""
 
 REACH_MILES = (1.0, 2.4, 6.0)
-"""How quickly the wish to go somewhere fades with distance: errands, ordinary trips, long ones."""
+"""Miles over which the attraction of a destination falls to 1 / e: errands, ordinary trips, long ones."""
 
 
 @dataclass(frozen=True)
 class City:
-    """Arrays by zone; zone number z stands at z - 1.
+    """Arrays by zone, of shape (263,) unless said otherwise; zone number z stands at z - 1.
 
-    `pickups` are shares; `nightlife` and `weekend` tilt them by the time; `pace` multiplies speed at either end;
-    `miles` are road miles between zones; `going[reach]` holds, row after row, the cumulative shares of dropoff zones.
-    `like` is the position of another zone, as fast and of the same kind: one of the busiest for one of the busiest.
+    `pickups` are shares; `nightlife` and `weekend` tilt them by the time; `pace` multiplies speed at either end.
+    `miles`, of shape (263, 263), are road miles between zones. `going[reach]` holds, row after row, the cumulative
+    shares of dropoff zones. `like` is the position of another zone, about as fast and of the same kind: one of the
+    busiest for one of the busiest.
     """
 
     pickups: Array
@@ -75,7 +76,7 @@ def the_city() -> City:
 
 
 def _popularity(rng: np.random.Generator) -> Array:
-    """Shares of pickups: within a hub they fall with rank, and every other zone has a little."""
+    """Return the shares of pickups: within a hub they fall with rank, and every other zone has a little."""
     shares = rng.pareto(1.5, ZONES) + 0.05
     shares *= _TAIL_SHARE / shares.sum()
     for zones, share in zip(_BUSIEST, _HUB_SHARE, strict=True):
@@ -85,7 +86,10 @@ def _popularity(rng: np.random.Generator) -> Array:
 
 
 def _alike(pace: Array) -> Array:
-    """The busiest zones and all others, each in order of pace, in twos that change places; an odd one stays."""
+    """Return the position of each zone's partner.
+
+    The busiest zones and all others, each in order of pace, make pairs that change places; an odd one stays.
+    """
     busiest = np.isin(np.arange(ZONES), np.concatenate(_BUSIEST) - 1)
     like = np.arange(ZONES)
     for kind in (np.flatnonzero(busiest), np.flatnonzero(~busiest)):
@@ -95,9 +99,10 @@ def _alike(pace: Array) -> Array:
 
 
 def _going(pickups: Array, miles: Array, reach: float) -> Array:
-    """Destinations draw by what they offer and repel by distance: cumulative shares plus the pickup's row number.
+    """Return the cumulative shares of destinations plus the pickup's row number, row after row.
 
-    With the row number added the whole is one ascending array, and one search finds the zones of all trips.
+    Destinations attract by their popularity and less with distance. With the row number added, the whole is one
+    ascending array, and one search finds the zones of all trips.
     """
     draw = np.sqrt(pickups)[None] * np.exp(-miles / reach) * np.where(np.eye(ZONES), 0.4, 1)
     cumulative = np.cumsum(draw, axis=1)

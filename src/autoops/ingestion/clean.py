@@ -1,7 +1,7 @@
-"""From a raw TLC month to trips as `autoops.trips` defines them, with every dropped row counted by reason.
+"""Cleaning: from a raw TLC month to trips as `autoops.trips` defines them, with every dropped row counted by reason.
 
-The TLC changes column types between months (ids int64 or int32, counts double or int64, all-null columns of type
-null); whatever holds the same values is read the same.
+The TLC changes column types between months (ids int64 or int32, counts double or int64, all-null columns of type null);
+whatever holds the same values is read the same.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from autoops.months import NEW_YORK, Month
 TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
 NUMBERS = ("PULocationID", "DOLocationID", "passenger_count", "trip_distance")
 PAYMENT = "payment_type"
-"""Not needed; where it is, how often it is missing tells of the file."""
+"""Not needed for trips; where the column exists, its share of missing values says something about the file."""
 REASONS = (
     "no_time",
     "other_month",
@@ -34,7 +34,7 @@ REASONS = (
     "unknown_zone",
     "impossible_passengers",
 )
-"""A row that fails several counts under the first of them."""
+"""Reasons for dropping a row; a row with several counts under the first of them."""
 
 Array = npt.NDArray[Any]
 Raw = dict[str, Array]
@@ -42,8 +42,10 @@ Raw = dict[str, Array]
 
 @dataclass(frozen=True)
 class Cleaned:
-    """`trips` has TRIP_COLUMNS and the target, sorted by `pickup_at`; kept and dropped rows sum to `rows_read`.
-    `profile` is of all rows as they came."""
+    """`trips` has one row per trip, sorted by `pickup_at`, with TRIP_COLUMNS and the target in minutes.
+
+    Kept and dropped rows sum to `rows_read`. `profile` is of all rows before cleaning.
+    """
 
     trips: pd.DataFrame
     rows_read: int
@@ -52,8 +54,16 @@ class Cleaned:
 
 
 def clean(path: Path, month: Month, durations: trips.Bounds = trips.DURATION_MINUTES) -> Cleaned:
-    """Keeps trips of these `durations`: those of the contract, or all that a client would send ground truth of.
-    Raises CorruptFile, SchemaError that names the column, and EmptyMonth when no row is left."""
+    """Return the trips of a raw month whose duration is within `durations`, with counts and a profile.
+
+    `durations` are those of the contract of training, or those of all trips that a client would send ground truth of.
+
+    Raises:
+        NotFound: there is no such file.
+        CorruptFile: the file is truncated, or no parquet file.
+        SchemaError: a column is missing or has a wrong type; the message names it.
+        EmptyMonth: no row is left.
+    """
     raw = _read(path)
     pickup_at, minutes = _times(raw, month)
     first_failing = _first_failing(raw, minutes, month, durations)
@@ -126,21 +136,21 @@ def _is_time(came: pa.DataType) -> bool:
 
 
 def _bounds(month: Month) -> tuple[np.datetime64, np.datetime64]:
-    """The month's first and next-to-last moments on the wall clock."""
+    """Return the first timestamp of the month and that of the next month, on the wall clock."""
     return np.datetime64(str(month), "us"), np.datetime64(str(month.plus(1)), "us")
 
 
 def _times(raw: Raw, month: Month) -> tuple[pd.DatetimeIndex, Array]:
-    """Pickup in UTC and the minutes to the dropoff; NaT and NaN outside the month.
+    """Return pickups in UTC and minutes to the dropoff, each of shape (rows,); NaT and NaN outside the month.
 
-    An hour that the spring skips is read an hour later. In the hour that the autumn repeats, the pair is read as
-    the shortest trip that does not end before it begins.
+    An hour that the spring skips is read an hour later. In the hour that the autumn repeats, the pair is read as the
+    shortest trip that does not end before it begins.
     """
     begin, end = _bounds(month)
     pickup, dropoff = (raw[name] for name in TIMES)
     pickup = np.where((pickup >= begin) & (pickup < end), pickup, np.datetime64("NaT"))
     day = np.timedelta64(1, "D")
-    dropoff = np.clip(dropoff, begin - day, end + day)  # beyond these any trip is too short or too long all the same
+    dropoff = np.clip(dropoff, begin - day, end + day)  # beyond these a trip is too short or too long anyway
     (picked_up, picked_up_again), (dropped_off, dropped_off_again) = _readings(pickup), _readings(dropoff)
     dropped_off = dropped_off.where(dropped_off >= picked_up, dropped_off_again)
     picked_up = picked_up.where(picked_up_again > dropped_off, picked_up_again)
@@ -148,7 +158,7 @@ def _times(raw: Raw, month: Month) -> tuple[pd.DatetimeIndex, Array]:
 
 
 def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
-    """UTC for New York's wall clock, an hour that occurs twice taken as the first, and as the second."""
+    """Return UTC for New York's wall clock, an hour that occurs twice taken as the first, and as the second."""
     hour = pd.Timedelta(hours=1)
     index = pd.DatetimeIndex(wall)
     first, second = (
@@ -159,7 +169,7 @@ def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
 
 
 def _first_failing(raw: Raw, minutes: Array, month: Month, durations: trips.Bounds) -> Array:
-    """Per row the position in REASONS of the first that applies; their count where none does."""
+    """Return per row the position in REASONS of the first that applies; their count where none does."""
     begin, end = _bounds(month)
     pickup, dropoff = (raw[name] for name in TIMES)
     distance, zones = raw["trip_distance"], (raw["PULocationID"], raw["DOLocationID"])

@@ -1,4 +1,4 @@
-"""What is wrong with real months, done to sampled trips: about 8 % of the rows do not survive cleaning.
+"""The faults of real months, made in sampled trips: about 8 % of the rows do not survive cleaning.
 
 The shares are those of the green taxis of 2022 and 2023.
 """
@@ -16,16 +16,19 @@ Array = npt.NDArray[Any]
 NO_DISTANCE = 0.045
 WITHIN_A_MINUTE = 0.026
 FORGOTTEN = 0.008
-"""Meters that ran on, a fifth of them for most of a day."""
+"""Share of meters that ran on, a fifth of them for most of a day."""
 BACKWARDS = 0.0003
 FAR_OFF = 0.0008
-"""Of thousands of miles."""
+"""Share of distances between a hundred and 360,000 miles."""
 OTHER_MONTH = 0.0003
 REFUNDED = 0.003
 
 
 def soil(trips: Trips, month: Month, rng: np.random.Generator) -> tuple[Trips, Array]:
-    """The trips with their dirt, in a file's order, and the mask of refunds; the count of rows stays."""
+    """Return the trips with faults, in a raw file's order, and the mask of refunds, of shape (rows,).
+
+    The number of rows stays.
+    """
     trips = trips.taken(_order(trips, rng))
     refund = _refunds(trips, rng)
     trips = trips.taken(np.where(refund, np.arange(len(trips)) - 1, np.arange(len(trips))))
@@ -46,13 +49,13 @@ def soil(trips: Trips, month: Month, rng: np.random.Generator) -> tuple[Trips, A
 
 
 def _order(trips: Trips, rng: np.random.Generator) -> Array:
-    """Roughly by time and never sorted, with the trips of which little is reported at the tail."""
+    """Return positions in a raw file's order: roughly by time and never sorted, with unreported trips at the end."""
     roughly = trips.picked_up.astype(np.int64) + rng.normal(0, 1800, len(trips))
     return np.lexsort((roughly, trips.unreported))
 
 
 def _refunds(trips: Trips, rng: np.random.Generator) -> Array:
-    """Rows that repeat the row before them with the amounts negated."""
+    """Return the mask of rows that repeat the row before them with the amounts negated."""
     refund = (rng.random(len(trips)) < REFUNDED) & ~trips.unreported
     refund[:1] = False
     refund[1:] &= ~refund[:-1]
@@ -60,12 +63,12 @@ def _refunds(trips: Trips, rng: np.random.Generator) -> Array:
 
 
 def _some(trips: Trips, share: float, rng: np.random.Generator) -> Array:
-    """Positions of about this share of the rows, at least one."""
+    """Return positions of about this share of the rows, at least one."""
     return rng.choice(len(trips), size=max(1, rng.binomial(len(trips), share)), replace=False)
 
 
 def _elsewhen(month: Month, rng: np.random.Generator, count: int) -> Array:
-    """Just before the month, just after it, or at the hour that a meter without a clock believes in."""
+    """Return timestamps just before the month, just after it, or after the default time of a meter without a clock."""
     begin, end = (np.datetime64(str(m), "s") for m in (month, month.plus(1)))
     lost = np.datetime64("2008-12-31T23:00:00", "s")
     seconds = rng.integers(1, 7200, count).astype("timedelta64[s]")

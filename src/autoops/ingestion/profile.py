@@ -1,6 +1,7 @@
-"""Facts of a month, or of a window of live trips, by which broken data is told from a changed city.
+"""Profiles of a month, or of a window of live trips: facts that tell broken data from a changed city.
 
-Taken before cleaning, because cleaning drops just the rows that tell: small enough to stand in a file's metadata.
+A profile is taken before cleaning, which drops just the rows that show faults. It is small enough for a file's
+metadata.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +19,17 @@ from autoops.months import Month
 Array = npt.NDArray[Any]
 
 ROUTES = 150
-"""The busiest pairs of zones; on them lie a third of the trips of a real month."""
+"""The busiest pairs of zones; they have a third of the trips of a real month."""
 LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES = 100, 1 / 3
-"""Trips on known routes, for a scale; a third is enough where there are few."""
+"""Fewest trips on usual routes for a scale; a third of the rows is enough where there are few."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """Trips between two zones in one direction: how many, and the medians of their miles and minutes; no minutes where
-    nobody knows them yet."""
+    """Trips between two zones in one direction: how many, and the medians of their miles and minutes.
+
+    `minutes` is 0 where no trip's duration is known yet.
+    """
 
     trips: int
     miles: float
@@ -35,9 +38,13 @@ class Route:
 
 @dataclass(frozen=True)
 class Profile:
-    """`missing` are shares of rows without a value, `dropped` those that cleaning drops, by reason; `commonest` the
-    share of a column's most frequent value among those that it has. `days` are trips on each day of the month, whose
-    first is a `weekday` (Monday 0); empty for a window. `mph` is a median."""
+    """Facts of a month or a window.
+
+    `missing` are shares of rows without a value, by column; `dropped` are shares of rows that cleaning drops, by
+    reason. `commonest` is the share of a column's most frequent value among those that it has. `duplicated` is the
+    share of rows that repeat another, and `mph` the median speed. `days` are trips on each day of the month, whose
+    first is a `weekday` (Monday 0); empty for a window.
+    """
 
     rows: int
     missing: Mapping[str, float] = field(default_factory=dict)
@@ -65,9 +72,12 @@ def profile_of(
     month: Month | None = None,
     most_routes: int = ROUTES,
 ) -> Profile:
-    """`rows` are columns of one length: `picked_up` (New York's wall clock), `minutes`, `miles`, `pickup_zone`,
-    `dropoff_zone`, `passengers` (none and 0: not reported) and, where it is known, `payment`. NaN is no value; live
-    trips have no minutes before their ground truth, and no month."""
+    """Return the profile of columns of one length, of shape (rows,).
+
+    `rows` has `picked_up` (New York's wall clock), `minutes`, `miles`, `pickup_zone`, `dropoff_zone`, `passengers` (no
+    value and 0 mean: not reported) and, where it is known, `payment`. NaN is no value. Live trips have no minutes
+    before their ground truth, and no `month`.
+    """
     count = len(rows["miles"])
     zones = ("pickup_zone", "dropoff_zone")
     rows = {**rows, "passengers": np.where(rows["passengers"] == 0, np.nan, rows["passengers"])}
@@ -104,7 +114,7 @@ def _mph(miles: Array, minutes: Array) -> float | None:
 def _routes(rows: Mapping[str, Array], most: int) -> dict[str, Route]:
     moving = (rows["miles"] > 0) & ((rows["minutes"] > 0) | np.isnan(rows["minutes"]))
     moving &= np.isfinite(rows["pickup_zone"]) & np.isfinite(rows["dropoff_zone"])
-    # As complex numbers pairs sort by pickup, then by drop-off; of a window, in a fraction of the time of a groupby.
+    # Complex numbers sort by pickup, then by drop-off; for a window this takes a fraction of the time of a groupby.
     pairs = rows["pickup_zone"][moving] + 1j * rows["dropoff_zone"][moving]
     names, route, trips = np.unique(pairs, return_inverse=True, return_counts=True)
     busiest = np.argsort(-trips, kind="stable")[:most]
@@ -117,7 +127,7 @@ def _routes(rows: Mapping[str, Array], most: int) -> dict[str, Route]:
 
 
 def _medians(values: Array, group: Array, groups: Array) -> Array:
-    """Return the median of the `values` of each of `groups` but for NaN; 0 where there is nothing else."""
+    """Return the median of the `values` of each of `groups`, NaN left out; 0 where no value is left."""
     known = ~np.isnan(values)
     order = np.lexsort((values[known], group[known]))
     ordered, group = values[known][order], group[known][order]
@@ -136,8 +146,10 @@ def _days(picked_up: Array, month: Month) -> tuple[int, ...]:
 
 
 def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "minutes"]) -> float | None:
-    """Return how many times as long as usual the trips are on the same routes: the median over routes, by trips.
-    None where too few trips are on known routes."""
+    """Return how many times as long as usual the trips are on the same routes.
+
+    It is the median over routes, weighted by trips; None where too few trips are on usual routes.
+    """
     known = [(route, usual[name]) for name, route in profile.routes.items() if name in usual]
     lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
     ratios = sorted((now / before, trips) for now, before, trips in lengths if now > 0 and before > 0)
@@ -148,7 +160,7 @@ def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "mi
 
 
 def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
-    """Per route the medians over months."""
+    """Return per route the medians over months."""
     found: dict[str, list[Route]] = {}
     for profile in history:
         for name, route in profile.routes.items():
@@ -162,7 +174,10 @@ def _usual_route(routes: Sequence[Route]) -> Route:
 
 
 def usual_days(history: Sequence[Profile]) -> Array:
-    """Trips on each day of the week from Monday: the median over months of their means; NaN for one that none has."""
+    """Return the usual trips on each day of the week, of shape (7,) from Monday.
+
+    It is the median over months of their means, NaN for a day of the week that no month has.
+    """
     known = ([mean for mean in means if mean is not None] for means in zip(*map(_means, history), strict=True))
     return np.array([median(means) if means else np.nan for means in known])
 
@@ -173,12 +188,12 @@ def _means(profile: Profile) -> list[float | None]:
 
 
 def covered(profile: Profile) -> tuple[int, ...]:
-    """The days up to the last that has trips to speak of: later ones may not be out yet."""
+    """Return the days up to the last one with a substantial number of trips: later ones may not be published yet."""
     days = np.array(profile.days)
     full = np.flatnonzero(days > 0.05 * days.max(initial=0))
     return profile.days[: int(full[-1]) + 1] if len(full) else ()
 
 
 def weekdays(profile: Profile) -> Array:
-    """Return that of each covered day."""
+    """Return the day of the week of each covered day, Monday 0."""
     return np.asarray((profile.weekday + np.arange(len(covered(profile)))) % 7)

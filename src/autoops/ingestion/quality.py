@@ -1,9 +1,11 @@
-"""Whether a month's data is broken, judged against earlier good months, and likewise a part of a window of live trips
-against parts of a version's own history. Pure: the same profiles, the same findings.
+"""Data quality: whether a month is broken, judged against earlier good months.
 
-A changed city is no broken data. What tells them apart is what a city cannot change: between the same two zones the way
-is as long as ever. So a scale of distance that moves on all routes at once is a unit; a slower city takes longer on
-them, other trips take place on other ones, and neither moves it.
+A part of a window of live trips is judged likewise, against parts of a version's own history. Pure: the same profiles
+lead to the same findings.
+
+A changed city is no broken data. In any city the way between the same two zones stays as long as ever. So where the
+distances of all routes change by one factor, the unit has changed. In a slower city trips take longer on the same
+routes, and other trips take place on other routes; neither changes that factor.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,25 +32,31 @@ LEAST_HISTORY = 3
 """Good months that a comparison needs; with fewer, only absolute rules are applied."""
 MOST_HISTORY = 12
 DEVIATIONS = 3
-"""Standard deviations between good months that are usual beyond the farthest of them."""
+"""Standard deviations between good months that are allowed beyond the farthest of them."""
 ENOUGH_ROWS = 100
-"""For shares, and of a column that is constant."""
+"""Fewest rows for shares, and for a column that is constant."""
 
 SHARE, OF_TRAFFIC, ROUTES = 0.25, 0.4, 1.15
-"""Beyond good months, however alike they are, no quarantine is for less: of shares, as arcsines of their roots (from
-10 % to 29 %, from 0 to 6 %); of drops that slow or fast traffic brings about as well (from 2 % to 26 %); of miles."""
+"""Least deviations beyond good months that are a finding, however alike these are.
+
+They are of shares, as arcsines of their roots (from 10 % to 29 %, from 0 to 6 %); of shares of dropped rows that slow
+or fast traffic changes as well (from 2 % to 26 %); and of miles, as a factor.
+"""
 CLOCK, COLLAPSE = 6.0, 2.0
-"""Likewise as factors: of minutes, which traffic moves as well, and of trips per day."""
+"""Likewise as factors: of minutes, which traffic changes as well, and of trips per day."""
 BUSY_PLACE = 0.6
-"""Likewise of the share of the busiest zone within hours, where a month has SHARE: from 20 % to 76 %."""
+"""Likewise of the share of the busiest zone in a window of some hours, where a month has SHARE: from 20 % to 76 %."""
 
 MPH = (2.0, 60.0)
-"""The median of any city."""
+"""Range of the median speed of any city, in miles per hour."""
 DUPLICATED = 0.25
 LEAST_COVERED = 1 / 3
-"""Of the days of a month; of a month that is published bit by bit the rest may follow."""
+"""Least share of the days of a month; a month that is published bit by bit may get the rest later."""
 EMPTY, BUSY, HOLE = 0.05, 20, 3
-"""A day is empty with this share of its usual trips, in months with days of so many; so many of them are no storm."""
+"""A day is empty below the share EMPTY of its usual trips.
+
+Only months that have days of BUSY trips or more are judged. A storm does not explain HOLE empty days.
+"""
 
 UNITS = {
     1.609344: "kilometres where miles should be",
@@ -72,7 +80,7 @@ class FindingRecord(TypedDict):
 
 @dataclass(frozen=True)
 class Finding:
-    """`usual` is the range that would have passed, where one is known, open where an end is None."""
+    """What is wrong with the data; `usual` is the range that would have passed, if known, open where an end is None."""
 
     name: Name
     column: str
@@ -81,7 +89,7 @@ class Finding:
     reason: str
 
     def to_json(self) -> FindingRecord:
-        """Return what records keep of it."""
+        """Return the finding as records keep it."""
         return {
             "name": self.name,
             "column": self.column,
@@ -93,8 +101,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Quality:
-    """Good without findings. `strain` is by measure how much is used up of what is allowed beyond good months; above 1
-    is a finding. `compared_with` counts those months."""
+    """The quality of a month or of a part of a window; it is good without findings.
+
+    `strain` is the severity by measure: the deviation from good months as a multiple of what is allowed, above 1 a
+    finding. `compared_with` counts those months.
+    """
 
     findings: tuple[Finding, ...] = ()
     compared_with: int = 0
@@ -109,7 +120,7 @@ class Quality:
 
 
 class _Scale(NamedTuple):
-    """On which equal steps are equally surprising, wherever they begin."""
+    """A scale on which equal steps are equally surprising, wherever they begin."""
 
     to: Callable[[float], float]
     back: Callable[[float], float]
@@ -134,13 +145,18 @@ class _Measure(NamedTuple):
 
 
 def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 0) -> Quality:
-    """`history` are the good months before, oldest first; the newest MOST_HISTORY of them count."""
+    """Judge a month.
+
+    `history` are the good months before, oldest first; the newest MOST_HISTORY of them count.
+    """
     return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before")
 
 
 def judge_part(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Quality:
-    """Of a window of live trips, with as many rows as each of the parts of a version's history; `routes` are those of
-    all of that history. What takes days to tell, such as volume, is not judged."""
+    """Judge a part of a window of live trips, with as many rows as each of the parts of a version's history.
+
+    `routes` are those of all of that history. What takes days to show, such as volume, is not judged.
+    """
     return _judge(profile, history, 0, "parts of the version's own history", routes)
 
 
@@ -161,13 +177,13 @@ def _judge(
 
 
 def unreadable(error: DataError) -> Finding:
-    """For a file that cleaning could make nothing of."""
+    """Return the finding on a file that could not be cleaned."""
     kinds: dict[type[DataError], Name] = {SchemaError: "schema", EmptyMonth: "impossible values"}
     return Finding(kinds.get(type(error), "unreadable"), "all", 0.0, None, str(error))
 
 
 def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], of: str) -> tuple[float, Finding | None]:
-    """How much is used up of what is allowed, and the finding where that is more than all of it."""
+    """Return the deviation as a multiple of what is allowed, and the finding where that is above 1."""
     measured = measure.value(profile)
     known = [value for value in map(measure.value, history) if value is not None]
     if measured is None or len(known) < LEAST_HISTORY:
@@ -211,7 +227,7 @@ def _shares(profile: Profile) -> Iterator[_Measure]:
 
 
 def _share(name: Name, group: str, column: str, floor: float, says: str) -> _Measure:
-    """An entry in one of a profile's groups of shares."""
+    """Return the measure of an entry in one of a profile's groups of shares."""
     return _Measure(name, column, lambda known: getattr(known, group).get(column), floor, says.format)
 
 
@@ -224,13 +240,13 @@ def _unit(column: str, factor: float, value: Callable[[Profile], float | None]) 
 
 
 def _volume(profile: Profile, usual: Array) -> float | None:
-    """Trips as a share of those that the days of the week would have; later days may not be out yet."""
+    """Return the trips as a share of those that its days of the week usually have, up to the last day published."""
     expected = float(np.nansum(usual[weekdays(profile)]))
     return sum(covered(profile)) / expected if expected else None
 
 
 def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
-    """What needs no history."""
+    """Yield the findings that need no history."""
     kept = 1 - sum(profile.dropped.values())
     if kept < min_kept_share:
         by = ", ".join(f"{name} {share:.1%}" for name, share in profile.dropped.items())
@@ -250,7 +266,7 @@ def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
 
 
 def _holes(profile: Profile, history: Sequence[Profile]) -> Iterator[Finding]:
-    """Days that are missing, by what days of the week have in `history`, or in the month itself."""
+    """Yield findings on missing days, by what days of the week have in `history`, or in the month itself."""
     days, usual = covered(profile), usual_days(history)
     if max(days, default=0) < BUSY:
         return

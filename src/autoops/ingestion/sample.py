@@ -1,16 +1,16 @@
-"""Months in the TLC's own format, offline and from a seed: they enter by the same door as real ones.
+"""Sampled months in the TLC's own format, offline and from a seed: they are ingested as real ones are.
 
-A scenario changes what is drawn from the first moment of a month on. What it means for the loop:
+A scenario changes what is drawn from the start of a month on. What it means for the loop:
 
     steady     nothing changes: any alarm is false
     speed      concept drift: speeds change by `magnitude` (-0.25: a quarter slower), trips stay the same
-    slow       concept drift that creeps: speeds change by `magnitude` in the first month, and again in each later one
+    slow       gradual concept drift: speeds change by `magnitude` in the first month, and again in each later one
     mix        data drift: the share `magnitude` of the trips goes far, from quiet zones; speeds stay the same, and a
                model that has seen such trips does little better
-    outskirts  data drift that hurts: the same from zones with fast roads, of which a model has learnt little before
+    outskirts  data drift that hurts: the same from zones with fast roads, on which a model has few training trips
     zones      data drift that hurts no model: the share `magnitude` of the trips begins and ends in other zones, as
                fast and of the same kind as its own; lengths and speeds stay the same
-    bad_day    a storm: on one day of each month speeds change by `magnitude` and half of the trips stay away
+    bad_day    a storm: on one day of each month speeds change by `magnitude` and half of the trips are missing
     unit       broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
     nulls      broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
     collapse   broken data: the share `magnitude` of the rows is lost
@@ -70,10 +70,13 @@ def write_sample(
     magnitude: float | None = None,
     progress: Callable[[Month], None] | None = None,
 ) -> list[Path]:
-    """Writes green_tripdata_YYYY-MM.parquet per month; a month's rows depend on nothing but the arguments and itself.
+    """Write green_tripdata_YYYY-MM.parquet for each month, and return the paths.
 
-    `changes_from` defaults to the first of `months`, `magnitude` to the scenario's own. Raises InputError for what
-    the scenario cannot take.
+    A month's rows depend on nothing but the arguments and the month. `changes_from` defaults to the first of `months`,
+    `magnitude` to the scenario's own.
+
+    Raises:
+        InputError: fewer than 100 trips per month, an unknown scenario, or a magnitude that it cannot take.
     """
     if trips_per_month < 100:
         raise InputError(f"trips per month: expected at least 100, got {trips_per_month}")
@@ -91,7 +94,11 @@ def write_sample(
 
 
 def parse_scenario(text: str) -> Scenario:
-    """Raises InputError that names the scenarios there are."""
+    """Return the scenario of this name.
+
+    Raises:
+        InputError: there is no such scenario; the message names the existing ones.
+    """
     for scenario in SCENARIOS:
         if scenario == text:
             return scenario
@@ -117,7 +124,7 @@ def _months_between(first: Month, last: Month) -> int:
 def _write_month(
     path: Path, month: Month, count: int, seed: int, scenario: Scenario, strength: float, changed: int
 ) -> None:
-    """`changed` months have the change by the end of this one."""
+    """Write a month; `changed` is the number of months with the change, this one included."""
     rng = np.random.default_rng([seed, month.year, month.month, 1])
     unreported = rng.uniform(*UNREPORTED)
     regime = _regime(scenario, strength, changed)

@@ -1,4 +1,4 @@
-"""Where raw months come from: a directory, or a base URL, that holds green_tripdata_YYYY-MM.parquet."""
+"""Sources of raw months: a directory, or a base URL, that holds green_tripdata_YYYY-MM.parquet."""
 
 import errno
 import re
@@ -19,19 +19,19 @@ Progress = Callable[[int, int | None], None]
 CHUNK_BYTES = 1 << 16
 
 _OF_THE_FILE = (errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
-"""What is wrong with one file: a link that leads nowhere or in a circle, a folder, what may not be read."""
+"""Errors of one file: a link that leads nowhere or in a circle, a folder, missing permissions."""
 
 
 @dataclass(frozen=True)
 class SourceMetadata:
-    """What a source says of a file without sending it."""
+    """What a source reports about a file without sending it."""
 
     length: int | None = None
     etag: str | None = None
     last_modified: str | None = None
 
     def matches(self, other: "SourceMetadata") -> bool:
-        """Equal in all that both of them know: a server may leave out the length of one answer."""
+        """Return whether both are equal in all that both have: a server may leave out the length of one response."""
         pairs = zip(
             (self.length, self.etag, self.last_modified),
             (other.length, other.etag, other.last_modified),
@@ -41,21 +41,36 @@ class SourceMetadata:
 
 
 class Source(ABC):
-    """Raises SourceUnavailable where the source itself does not answer."""
+    """A source of raw months."""
 
     @abstractmethod
     def published(self) -> list[Month]:
-        """The months that can be fetched, in order."""
+        """Return the months that can be fetched, in order.
+
+        Raises:
+            SourceUnavailable: the source does not answer.
+        """
 
     @abstractmethod
     def metadata(self, month: Month) -> SourceMetadata:
-        """Raises NotPublished for a month that the source does not hold."""
+        """Return what the source reports about a month's file.
+
+        Raises:
+            NotPublished: the source does not hold the month.
+            CorruptFile: the file cannot be read.
+            SourceUnavailable: the source does not answer.
+        """
 
     @abstractmethod
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
-        """Puts the month's raw file at `target`, whole and checked; otherwise `target` stays as it was.
+        """Put the month's raw file at `target`, whole and checked; otherwise `target` stays as it was.
 
-        Raises NotPublished, CorruptFile, EmptyMonth, or StorageUnavailable when the disk does not take it.
+        Raises:
+            NotPublished: the source does not hold the month.
+            CorruptFile: the file cannot be read, is truncated, or is no parquet file.
+            EmptyMonth: the file holds no rows.
+            SourceUnavailable: the source does not answer.
+            StorageUnavailable: the target cannot be written, as on a full disk.
         """
 
 

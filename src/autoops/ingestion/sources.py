@@ -1,4 +1,4 @@
-"""Where months come from."""
+"""The source that the settings name."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clean months, one parquet file each; what is known of a month stands in its file's own metadata.
+"""Clean months, one parquet file each; the facts about a month are in its file's own metadata.
 
 So a month is there entirely or not at all, and its count of dropped rows can never belong to another file.
 """
@@ -29,15 +29,18 @@ logger = logging.getLogger(__name__)
 Status = Literal["ingested", "unchanged", "republished"]
 
 CLEANING = 2
-"""Raise it when the rules of cleaning or the facts kept of a month change: older months are then fetched again."""
+"""Raise it when the rules of cleaning or the stored facts about a month change: older months are then fetched again."""
 
 _KEY = b"autoops"
 
 
 @dataclass(frozen=True)
 class IngestedMonth:
-    """`digest` is the sha256 of the clean values, whatever wrote the file; `metadata` is the raw file's, and `profile`
-    is of its rows before cleaning."""
+    """A month in the store.
+
+    `digest` is the sha256 of the clean values, whatever wrote the file. `metadata` is the raw file's, and `profile` is
+    of its rows before cleaning.
+    """
 
     month: Month
     path: Path
@@ -55,7 +58,7 @@ class IngestedMonth:
 
     @property
     def content(self) -> str:
-        """Names all that is known of the raw rows: months that differ in what was dropped differ here too."""
+        """Return a name for all facts about the raw rows: months that differ in what was dropped differ here, too."""
         facts = json.dumps({"digest": self.digest, "profile": self.profile.to_json()}, sort_keys=True)
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
@@ -67,10 +70,15 @@ class MonthStore:
     def ingest(
         self, source: Source, month: Month, progress: Progress | None = None, refetch: bool = False
     ) -> IngestedMonth:
-        """Fetches and cleans a month unless the source still has what was fetched before.
+        """Fetch and clean a month unless the source still has what was fetched before.
 
-        A source that is away does not take back a month that is here. Raises what `Source` and `clean` raise;
-        the month in the store then stays as it was.
+        A source that does not answer does not remove a stored month. After an error the stored month is as it was.
+
+        Raises:
+            NotPublished: the source does not hold the month.
+            DataError: the file cannot be read or cleaned.
+            SourceUnavailable: the source does not answer.
+            StorageUnavailable: the month cannot be written or read back.
         """
         known = self.get(month)
         if known and not refetch and self._is_current(source, known):
@@ -89,7 +97,7 @@ class MonthStore:
         return [month for month in found if month]
 
     def get(self, month: Month) -> IngestedMonth | None:
-        """None for a month that is not here, or not in a shape that can be used."""
+        """Return a month of the store; None where it is not there, or not in a usable form."""
         path = self._path(month)
         try:
             known = json.loads(pq.read_schema(path).metadata[_KEY])
@@ -105,11 +113,16 @@ class MonthStore:
             return None
 
     def delete(self, month: Month) -> None:
-        """Forget a month; whoever needs it fetches it again."""
+        """Delete a month; `ingest` fetches it again."""
         self._path(month).unlink(missing_ok=True)
 
     def load(self, months: Sequence[Month]) -> pd.DataFrame:
-        """The trips of these months, in order of time. Raises NotFound that names the months not ingested."""
+        """Return the trips of these months in order of time: one row per trip, TRIP_COLUMNS and the target in minutes.
+
+        Raises:
+            NotFound: no month was named, or some are not ingested; the message names them.
+            CorruptFile: a stored file is damaged.
+        """
         wanted = sorted(set(months))
         missing = [str(month) for month in wanted if self.get(month) is None]
         if not wanted:

@@ -1,4 +1,4 @@
-"""The TLC's raw file of green taxi trips: its columns, in its order, with the types that it had in the month."""
+"""The TLC's raw file of green taxi trips: its columns, in its order, with the types that they had in the month."""
 
 from typing import Any
 
@@ -24,7 +24,10 @@ _UNREPORTED = (
 
 
 def schema_of(month: Month) -> pa.Schema:
-    """Older files hold ids as int64 and codes as doubles, newer ones ids as int32 and codes as integers with nulls."""
+    """Return the schema of a month's file.
+
+    Older files hold ids as int64 and codes as doubles, newer ones ids as int32 and codes as integers with nulls.
+    """
     new = month >= NEW_TYPES_FROM
     identity = pa.int32() if new else pa.int64()
     code = pa.int64() if new else pa.float64()
@@ -51,7 +54,7 @@ def schema_of(month: Month) -> pa.Schema:
 
 
 def raw_table(trips: Trips, refund: Array, month: Month, rng: np.random.Generator) -> pa.Table:
-    """Trips as the TLC would publish them; `refund` marks the rows whose amounts are negated."""
+    """Return trips as the TLC would publish them; `refund` marks the rows whose amounts are negated."""
     columns = _codes(trips, refund, rng) | _times_and_places(trips) | _amounts(trips, refund, month, rng)
     arrays = []
     for field in schema_of(month):
@@ -89,7 +92,7 @@ def _codes(trips: Trips, refund: Array, rng: np.random.Generator) -> dict[str, A
 
 
 def _amounts(trips: Trips, refund: Array, month: Month, rng: np.random.Generator) -> dict[str, Array]:
-    """The published tariff: a flag fall, miles and standing time, and from 2023 a dearer one."""
+    """Return amounts by the published tariff: a base fare, miles and time, and from 2023 a higher one."""
     dearer = month >= Month(2023, 1)
     fare = np.round(2.5 + 2.5 * np.clip(trips.miles, 0, 100) + 0.1 * np.clip(trips.minutes, 0, 60), 1)
     amounts = {

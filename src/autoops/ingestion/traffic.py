@@ -1,7 +1,7 @@
 """Trips through the made-up city: when, where, how far and how long, with the cycles and shocks of real traffic.
 
 The curves by hour are those of the green taxis of 2022 and 2023. Days differ beyond the calendar: volume and speed
-carry shocks that fade over days, so that steady is not the same as independent.
+carry shocks that fade over days, so that steady days are not independent.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -28,7 +28,7 @@ _SPEED = np.array([
     [12.6, 13.0, 13.5, 14.0, 14.7, 15.7, 16.8, 15.5, 14.2, 13.2, 12.2, 11.6,
      11.2, 10.9, 10.6, 10.5, 10.5, 10.6, 10.8, 11.2, 11.6, 12.1, 12.4, 12.7]])
 # fmt: on
-"""On weekdays and on weekends, by local hour: trips relative to the mean, and miles per hour over two miles."""
+"""Of shape (2, 24), weekdays and weekends by local hour: trips relative to the mean, and mph of a trip of two miles."""
 
 _DAY_VOLUME = np.array([0.95, 1.01, 1.05, 1.08, 1.07, 1.03, 0.88])
 _REACH = np.array([0.38, 0.50, 0.12])
@@ -38,7 +38,7 @@ _PASSENGERS = ((1, 2, 5, 6, 3, 0, 4), (0.854, 0.084, 0.022, 0.015, 0.014, 0.006,
 SHOCK_LASTS = 0.5
 """Correlation of a day's shock with the day before's."""
 FAST_ZONES = 20
-"""Quiet ones, whose roads are fast."""
+"""The quiet zones with the fastest roads: how many they are."""
 
 VOLUME_SHOCK, SPEED_SHOCK = 0.08, 0.012
 """Standard deviations of the logarithm."""
@@ -51,17 +51,20 @@ class Regime:
     speed: float = 1
     """Multiplies every speed."""
     elsewhere: float = 0
-    """Share of trips that begin in the zones which are quiet otherwise, and go far."""
+    """Share of trips that begin in zones which are quiet otherwise, and go far."""
     fast_roads: bool = False
-    """Of those zones, only the ones with the fastest roads."""
+    """Whether these are only the zones with the fastest roads."""
     moved: float = 0
     """Share of trips that begin and end in zones like their own, over as many miles."""
 
 
 @dataclass(frozen=True)
 class Trips:
-    """Columns of one length. `picked_up` is New York's wall clock, `unreported` are trips of which the TLC learns only
-    where, when and how far (no passenger count, no payment type)."""
+    """Columns of one length, of shape (rows,).
+
+    `picked_up` is New York's wall clock. `unreported` are trips of which the TLC learns only where, when and how far
+    (no passenger count, no payment type).
+    """
 
     picked_up: Array
     minutes: Array
@@ -78,12 +81,12 @@ class Trips:
         return replace(self, **columns)
 
     def taken(self, rows: Array) -> "Trips":
-        """These rows, in this order."""
+        """Return these rows, in this order."""
         return Trips(**{column.name: getattr(self, column.name)[rows] for column in fields(self)})
 
 
 def trips_of(month: Month, count: int, seed: int, unreported: float, regime: Regime) -> Trips:
-    """`count` trips of a month; the same for the same arguments, whichever other months are drawn."""
+    """Return `count` trips of a month; the same for the same arguments, whichever other months are drawn."""
     rng = np.random.default_rng([seed, month.year, month.month])
     hours = _hours_of(month)
     volume, speed = _shocks(seed, hours.day)
@@ -121,7 +124,10 @@ class _Hours:
 
 
 def _hours_of(month: Month) -> _Hours:
-    """From UTC: the hour that the spring skips is missing and the one that the autumn repeats stands twice."""
+    """Return the month's hours, from UTC.
+
+    The hour that the spring skips is missing, and the one that the autumn repeats stands twice.
+    """
     begin, end = (np.datetime64(moment.replace(tzinfo=None), "h") for moment in (month.starts_at, month.ends_at))
     hours = local_hours(np.arange(begin, end))
     day = hours // 24
@@ -129,9 +135,9 @@ def _hours_of(month: Month) -> _Hours:
 
 
 def _shocks(seed: int, day: Array) -> tuple[Array, Array]:
-    """The day's departures from the calendar, of volume and of speed, as logarithms.
+    """Return the day's departures from the calendar, of volume and of speed, as logarithms.
 
-    An autoregression that began in 2009, so that it runs on from one month into the next.
+    They are an autoregression that began in 2009, so that it runs on from one month into the next.
     """
     first = int(np.datetime64("2009-01-01").astype(int))
     news = np.random.default_rng([seed, first]).normal(size=(int(day.max()) - first + 1, 2))
@@ -143,7 +149,7 @@ def _shocks(seed: int, day: Array) -> tuple[Array, Array]:
 def _journeys(
     rng: np.random.Generator, hour: Array, weekend: Array, unreported: Array, regime: Regime
 ) -> tuple[Array, Array, Array]:
-    """Positions of pickup and dropoff zones, and the miles between them."""
+    """Return positions of pickup and dropoff zones, and the miles between them."""
     city = the_city()
     elsewhere = rng.random(len(hour)) < regime.elsewhere
     pickup = np.where(elsewhere, _quiet_zones(rng, len(hour), regime.fast_roads), _pickup_zones(rng, hour, weekend))
@@ -164,7 +170,7 @@ def _moved(rng: np.random.Generator, pickup: Array, dropoff: Array, share: float
 
 
 def _pickup_zones(rng: np.random.Generator, hour: Array, weekend: Array) -> Array:
-    """Zones by popularity, tilted towards nightlife late and towards leisure at weekends."""
+    """Draw pickup zones by popularity, tilted towards nightlife late and towards leisure at weekends."""
     city = the_city()
     night = np.cos(2 * np.pi * (np.arange(24) - 1) / 24)
     tilt = city.nightlife * night[:, None, None] + city.weekend * np.array([0, 1])[:, None]
@@ -184,7 +190,7 @@ def _quiet_zones(rng: np.random.Generator, count: int, fast_roads: bool) -> Arra
 
 
 def _minutes(rng: np.random.Generator, miles: Array, mph: Array, unreported: Array) -> Array:
-    """Longer trips are faster; the scatter grows with the trip, and has a long tail."""
+    """Draw durations in minutes: longer trips are faster; the scatter grows with the trip, and has a long tail."""
     faster = (miles / 2) ** np.where(miles < 2, 0.18, 0.42)
     usual = 60 * miles / (mph * faster)
     scatter = np.where(unreported, 0.27, 0.22)

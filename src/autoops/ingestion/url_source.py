@@ -1,4 +1,4 @@
-"""Months from a web server, the TLC's by default, which now and then is slow, busy or cut off."""
+"""Months from a web server, the TLC's by default, which is slow, busy or cut off now and then."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from autoops.months import Month
 logger = logging.getLogger(__name__)
 
 FIRST_YEAR = 2009
-"""No month before it is looked for: the TLC has none, and `Month` takes none."""
+"""The first year that is searched for months: the TLC has no earlier ones, and `Month` takes none."""
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _PROBED_AT_ONCE = 12
 
 
 class _Again(Exception):
-    """An answer that another attempt may better."""
+    """A response that another attempt may better."""
 
 
 class _ServerError(_Again):
@@ -59,8 +59,11 @@ class UrlSource(Source):
     def published(self) -> list[Month]:
         """Return the months that the server answers for, wherever they begin and end.
 
-        A month for which it answers with errors is left out; a server that does nothing else is SourceUnavailable.
-        Each year since FIRST_YEAR is asked for once, and then only those since the first that has a month.
+        A month for which it answers with errors is left out. Each year since FIRST_YEAR is asked for once, and then
+        only those since the first that has a month.
+
+        Raises:
+            SourceUnavailable: the server has no month, or answers with nothing but errors for a whole year.
         """
         found: list[Month] = []
         with self._client() as client:
@@ -88,7 +91,7 @@ class UrlSource(Source):
         return metadata
 
     def _url(self, month: Month) -> str:
-        """A query of the base URL, such as the token of a store, stays behind the file's name."""
+        """Return the month's URL; a query of the base URL, such as a store's token, stays behind the file's name."""
         return str(self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{file_name(month)}"))
 
     def _client(self) -> httpx.Client:
@@ -130,11 +133,15 @@ class UrlSource(Source):
             raise kind(f"{self._url(month)}: {reason}, in the last of {self._attempts} attempts") from error
 
     def _years(self) -> Iterable[int]:
-        """The newest first: a server that is away is noticed at once."""
+        """Return the years to search, newest first: an unavailable server is noticed at once."""
         return range(Month.of(self._clock.now()).year, self._first_year - 1, -1)
 
     def _answering(self, client: httpx.Client, year: int) -> list[Month]:
-        """Raises SourceUnavailable where nothing but errors comes of a whole year."""
+        """Return the months of a year that the server answers for.
+
+        Raises:
+            SourceUnavailable: nothing but errors comes of the whole year.
+        """
         months = [Month(year, number) for number in range(1, 13)]
         with ThreadPoolExecutor(_PROBED_AT_ONCE) as pool:
             outcomes = list(pool.map(partial(self._probe, client), months))
@@ -159,7 +166,12 @@ class UrlSource(Source):
         return any(other != month for year in self._years() for other in self._answering(client, year))
 
     def _refuse(self, client: httpx.Client, month: Month) -> SourceMetadata:
-        """Not published, where the server has any month; one that refuses everything is unavailable."""
+        """Raise the error for a month that the server does not have.
+
+        Raises:
+            NotPublished: the server has another month.
+            SourceUnavailable: the server has no month at all.
+        """
         answers = self._answered is not None and self._head(client, self._answered) is not None
         if not answers and not any(self._answering(client, year) for year in self._years()):
             raise SourceUnavailable(self._holds_none())
@@ -174,7 +186,13 @@ class UrlSource(Source):
 
 
 def _metadata_of(response: httpx.Response) -> SourceMetadata | None:
-    """None where the server does not have the file, or says so by refusing it."""
+    """Return what a response reports about the file; None where the server does not have it, or refuses it.
+
+    Raises:
+        _ServerError: the status is 500 or more.
+        _Again: the server asks for fewer requests.
+        SourceUnavailable: the status is another failure.
+    """
     status = response.status_code
     if status in _MISSING:
         return None

@@ -1,6 +1,6 @@
 """The loop: what is wrong with the served model, what to do about it, and the record of both.
 
-The rooms, from the top down; each imports only rooms below it (`.importlinter`):
+The packages, from the top down; each imports only packages below it (`.importlinter`):
 
     reports     what people read: an incident's report, an overview, one prediction explained
     metrics     what Prometheus reads

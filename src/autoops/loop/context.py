@@ -26,7 +26,7 @@ class Context:
     ledger: Ledger
     checks: CheckLog
     draws_pages: bool = True
-    """Whether checks leave pages to look at; a backtest's are looked at by nobody."""
+    """Whether checks write HTML pages; a backtest needs none."""
 
     @property
     def model_cache(self) -> Path:

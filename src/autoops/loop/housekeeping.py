@@ -25,7 +25,7 @@ _NAME = re.compile(r"check-v\d+-(\d{8}T\d{6})")
 
 @dataclass(frozen=True)
 class Swept:
-    """How many of a kind were deleted; `keep` is the setting that says how much stays."""
+    """How many objects of one kind were deleted; `keep` names the setting that limits what stays."""
 
     what: str
     deleted: int
@@ -33,8 +33,10 @@ class Swept:
 
 
 def prune(context: Context) -> list[Swept]:
-    """Delete what is older than its setting keeps it; nothing of a kind whose setting is null. May be interrupted at
-    any moment and run again."""
+    """Delete what exceeds its retention setting, and nothing of a kind whose setting is null.
+
+    The function may be interrupted at any moment and run again.
+    """
     return list(_swept(context))
 
 
@@ -61,7 +63,7 @@ def _before(context: Context, days: float | None) -> datetime | None:
 
 
 def _checks(context: Context, before: datetime) -> int:
-    """The newest of each version stays: it says where the next window begins."""
+    """Delete old checks that judged nothing, but not the newest check of a version: it holds the cursor."""
     checks = tables.checks.c
     newest = sa.select(sa.func.max(checks.id)).group_by(checks.model_version)
     old = (checks.checked_at < before) & checks.verdict.in_(UNJUDGED) & checks.id.not_in(newest)
@@ -69,7 +71,7 @@ def _checks(context: Context, before: datetime) -> int:
 
 
 def _alerts(context: Context, before: datetime) -> int:
-    """Only those of ledger entries as old: a younger entry without an alert would be told again."""
+    """Delete old settled alerts whose ledger entry is as old: a younger entry without an alert would be sent again."""
     alerts, ledger = tables.alerts.c, tables.ledger.c
     entries = sa.select(ledger.id).where(ledger.at < before)
     old = sa.select(alerts.id).where(alerts.settled_at < before, alerts.ledger_id.in_(entries))
@@ -78,7 +80,7 @@ def _alerts(context: Context, before: datetime) -> int:
 
 
 def _instances(context: Context, before: datetime) -> int:
-    """The newest stays: the watchdog misses an API only where there has been one."""
+    """Delete old instances, but not the newest: the watchdog reports a missing API only where one existed."""
     instances = tables.instances.c
     newest = sa.select(sa.func.max(instances.seen_at)).scalar_subquery()
     return _delete(context, sa.delete(tables.instances).where(instances.seen_at < before, instances.seen_at < newest))
@@ -90,7 +92,7 @@ def _delete(context: Context, statement: sa.Delete) -> int:
 
 
 def _reports(context: Context, before: datetime) -> int:
-    """Folders are named after the time of their check."""
+    """Delete old report folders; the name of a folder contains the time of its check."""
     deleted = 0
     for folder in context.reports.glob("check-v*"):
         named = _NAME.match(folder.name)
@@ -101,7 +103,10 @@ def _reports(context: Context, before: datetime) -> int:
 
 
 def _versions(context: Context, before: datetime) -> int:
-    """Those that the ledger saw trained before, and that are nobody's any more. No alias moves meanwhile."""
+    """Delete versions that the ledger records as trained before `before` and that nothing needs any more.
+
+    The lock keeps the aliases from moving meanwhile.
+    """
     registry, settings = context.registry, context.settings
     with context.ledger.advisory_lock(MOVE):
         trained = {entry.model_version: entry.at for entry in context.ledger.entries(kind=TRAINED)}
@@ -119,14 +124,17 @@ def _versions(context: Context, before: datetime) -> int:
 
 
 def _in_work(context: Context) -> Iterator[int | None]:
-    """Versions that an unresolved incident is about, or has trained."""
+    """Yield the versions that an unresolved incident is about, or that its ledger entries name."""
     for incident in context.ledger.incidents(unresolved=True):
         yield incident.model_version
         yield from (entry.model_version for entry in context.ledger.entries(incident_id=incident.id))
 
 
 def _moved_since(context: Context, before: datetime) -> Iterator[int | None]:
-    """Versions that were champion since then: each move names the version that took over, and the one before it."""
+    """Yield the versions that were champion at `before` or later, by the moves of the alias.
+
+    A rollback yields two versions: the one that it took out of service and the one that it restored.
+    """
     moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
     moves.sort(key=lambda entry: entry.id)
     for number, move in enumerate(moves, 1):

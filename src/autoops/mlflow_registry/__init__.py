@@ -1,7 +1,7 @@
-"""The registry on MLflow: the only importer of mlflow.
+"""The registry on MLflow; no other package imports mlflow.
 
-Everything goes through a client with explicit URIs, so that no state of the process decides where a run goes. mlflow's
-own modules are imported when they are needed: reading versions and artifacts takes no more than mlflow-skinny has.
+Every call goes through a client with explicit URIs, so that no state of the process decides where a run is stored.
+Modules of mlflow are imported when they are needed: reading versions and artifacts needs only mlflow-skinny.
 """
 
 from autoops.mlflow_registry.adapter import MlflowRegistry

@@ -30,7 +30,7 @@ MOST_RUNS_PER_PAGE = 100
 
 
 class MlflowRegistry(Registry):
-    """Also raises InputError for a name that MLflow refuses."""
+    """`Registry` on MLflow. Methods also raise InputError for a name that MLflow refuses."""
 
     def __init__(self, name: str, mlflow: settings.MLflow) -> None:
         os.environ.update(environment(mlflow))
@@ -39,14 +39,18 @@ class MlflowRegistry(Registry):
 
     @cached_property
     def _client(self) -> Any:
-        """Raises RegistryUnavailable where nobody listens, before mlflow is imported: that takes seconds."""
+        """Return the client. The servers' ports are checked first, because the import of mlflow takes seconds.
+
+        Raises:
+            RegistryUnavailable: no server listens.
+        """
         for uri in self._uris:
             require_listener(uri)
         return self._made()
 
     @property
     def _uris(self) -> list[str]:
-        """Return the tracking server's, and the registry's where it is another."""
+        """Return the URI of the tracking server, and that of the registry if it is another."""
         return list(dict.fromkeys((self._settings.tracking_uri, self._settings.versions_uri)))
 
     def _made(self) -> Any:
@@ -55,17 +59,23 @@ class MlflowRegistry(Registry):
         return MlflowClient(tracking_uri=self._settings.tracking_uri, registry_uri=self._settings.versions_uri)
 
     def load(self) -> Self:
-        """Import mlflow now, whether its server is there or not, and not while requests are answered."""
+        """Import mlflow now, whether its server answers or not, so that no request has to wait for the import."""
         self.__dict__.setdefault("_client", self._made())
         return self
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
-        _ = self._client  # first: what translates errors imports mlflow
+        _ = self._client  # first, because `translated` imports mlflow
         return translated(self._settings.tracking_uri, what, self._settings.registry_uri)
 
     def require_usable(self) -> None:
-        """Raises RegistryUnavailable for a server that is too old, SettingsError where a library is missing. Makes the
-        experiment of the runs where there is none: only then is it known where their artifacts will lie."""
+        """Require servers that are new enough, and the library for the store of artifacts.
+
+        Creates the experiment of the training runs if it does not exist: only then has it an artifact location.
+
+        Raises:
+            RegistryUnavailable: a server does not answer, or is too old.
+            SettingsError: this installation lacks a library for the artifacts.
+        """
         with self._asking("its version"):
             for uri in self._uris:
                 requirements.require_version(uri)
@@ -112,7 +122,7 @@ class MlflowRegistry(Registry):
             self._point(alias, str(number))
 
     def _point(self, alias: str, version: str) -> None:
-        """Two that set a new alias at once make MLflow insert it twice; the second time it is an update."""
+        """Set the alias, again if another process sets it too: then MLflow's insert fails, and the retry updates it."""
         retrying = tenacity.Retrying(stop=tenacity.stop_after_attempt(3), reraise=True)
         unique = tenacity.retry_if_exception_message(match=r"(?s).*UNIQUE constraint")
         retrying.copy(retry=unique)(self._client.set_registered_model_alias, self.name, alias, version)
@@ -135,8 +145,14 @@ class MlflowRegistry(Registry):
 
     @contextmanager
     def _artifacts(self, number: int) -> Iterator[Any]:
-        """Of the version's run, None without one. Not the client's own: it keeps each run's, with its threads, for as
-        long as the process lives."""
+        """Yield the artifact repository of the version's run, None without a run.
+
+        It is not the client's own: the client keeps the repository of every run, with its threads, until the process
+        ends.
+
+        Raises:
+            BundleError: the version's run does not exist any more.
+        """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         run_id = self.version(number).run_id
@@ -173,7 +189,7 @@ class MlflowRegistry(Registry):
             return run_id
 
     def delete_version(self, number: int) -> None:
-        """The files go first: a version that is half deleted is found again."""
+        """Delete the files first and the version last, so that a half deleted version can be deleted again."""
         found = self.version(number)
         with self._asking(f"deleting version {number} of {self.name}"):
             with suppress(BundleError), self._artifacts(number) as artifacts:
@@ -187,7 +203,7 @@ class MlflowRegistry(Registry):
             self._client.delete_model_version(self.name, str(number))
 
     def delete_checks(self, before: datetime) -> int:
-        """Deleted runs stay in MLflow's database, without files, until `mlflow gc`."""
+        """Delete old runs with their files; MLflow's database keeps deleted runs until `mlflow gc`."""
         deleted = 0
         with self._asking("deleting old checks"):
             experiment = self._client.get_experiment_by_name(self._settings.monitoring_experiment)
@@ -212,7 +228,7 @@ class MlflowRegistry(Registry):
 
     @contextmanager
     def _run(self, experiment: str, name: str | None, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Experiment and id of a run that ends as finished, or as failed when its content does not get there."""
+        """Yield the ids of the experiment and of a new run, which ends as FAILED after an error, else as FINISHED."""
         from mlflow.exceptions import MlflowException
 
         experiment_id = self._experiment_id(experiment)

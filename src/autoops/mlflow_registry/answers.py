@@ -1,4 +1,4 @@
-"""How mlflow is asked, and its errors as ours."""
+"""Settings of mlflow's client, and translation of its errors into those of Auto-Ops."""
 
 import socket
 from collections.abc import Iterator
@@ -19,8 +19,10 @@ CONNECT_S = 2
 
 
 def environment(settings: MLflow) -> dict[str, str]:
-    """mlflow takes these from the environment only, and telemetry from the moment of its import. Without a server
-    it also looks up a logged model in the store that the process is set to, whatever store the client has."""
+    """Return variables of the client that mlflow reads from the environment only, that for telemetry at its import.
+
+    Without a server, mlflow also looks up a logged model in MLFLOW_TRACKING_URI's store, whatever store the client has.
+    """
     return {
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.timeout_s),
@@ -32,7 +34,11 @@ def environment(settings: MLflow) -> dict[str, str]:
 
 
 def require_listener(uri: str) -> None:
-    """Raise RegistryUnavailable where nobody listens at a server's address; one behind a proxy is not looked at."""
+    """Require that a server listens at the address; a server behind a proxy is not checked.
+
+    Raises:
+        RegistryUnavailable: no server listens.
+    """
     address = urlsplit(uri)
     if address.scheme not in ("http", "https") or not address.hostname:
         return
@@ -47,15 +53,22 @@ def require_listener(uri: str) -> None:
 
 @contextmanager
 def translated(tracking_uri: str, what: str, registry_uri: str | None = None) -> Iterator[None]:
-    """Raises NotFound, InputError or RegistryUnavailable in place of mlflow's errors; `what` was asked for. A registry
-    of its own is named beside the tracking server: which of them an error is of, mlflow does not say."""
+    """Translate mlflow's errors; `what` names the request in their messages.
+
+    A separate registry is named beside the tracking server, because mlflow's errors do not tell which of them failed.
+
+    Raises:
+        NotFound: what was requested does not exist.
+        InputError: MLflow refuses a parameter, such as a name.
+        RegistryUnavailable: any other error of MLflow or of the connection.
+    """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
     uri = f"{tracking_uri}, registry {registry_uri}" if registry_uri else tracking_uri
     try:
         yield
-    except RequestException as error:  # of artifacts, which mlflow leaves as it is
+    except RequestException as error:  # from requests for artifacts, which mlflow does not translate
         raise RegistryUnavailable(f"MLflow at {uri}: {what}: {told(error)}") from error
     except MlflowException as error:
         if error.error_code == ABSENT:
@@ -67,7 +80,11 @@ def translated(tracking_uri: str, what: str, registry_uri: str | None = None) ->
 
 @contextmanager
 def tolerating(error_code: str) -> Iterator[None]:
-    """Goes on after mlflow's error of this code."""
+    """Suppress mlflow's error of this code.
+
+    Raises:
+        MlflowException: an error of another code.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -78,8 +95,10 @@ def tolerating(error_code: str) -> Iterator[None]:
 
 
 def told(error: Exception) -> str:
-    """Return what matters of an error of mlflow, whose messages run to pages: why there was no connection, or the first
-    line, or of downloads that failed the first file with its reason."""
+    """Return a short reason of an error of mlflow, whose messages may fill pages.
+
+    It is why there was no connection, else the first failed download with its reason, else the first line.
+    """
     if no_connection := _of_connection(error):
         return no_connection
     lines = str(error).splitlines() or [type(error).__name__]
@@ -89,7 +108,7 @@ def told(error: Exception) -> str:
 
 
 def _of_connection(error: BaseException) -> str | None:
-    """Return why there was no connection; None where there was one. The libraries wrap the system's error thrice."""
+    """Return why there was no connection, None if there was one. Libraries wrap the system's error several times."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ConnectionRefusedError | socket.gaierror | TimeoutError):
@@ -99,6 +118,6 @@ def _of_connection(error: BaseException) -> str | None:
 
 
 def shorten(line: str) -> str:
-    """In the middle: what was asked stands at the beginning of such a message, and why it failed at the end."""
+    """Return the line, shortened in the middle: the request is at its beginning and the reason at its end."""
     half = MOST_CHARACTERS // 2
     return line if len(line) <= MOST_CHARACTERS else f"{line[:half]} ... {line[-half:]}"

@@ -1,4 +1,4 @@
-"""What a training run holds in MLflow: parameters, metrics, inputs, figures, bundle and the model itself."""
+"""The content of a training run in MLflow: parameters, metrics, inputs, figures, bundle and the model itself."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ MOST_DIGEST_CHARACTERS = 36
 
 
 def log_training(client: Any, training: TrainingRun, experiment_id: str, run_id: str) -> str:
-    """Logs everything and returns the id of the logged model."""
+    """Log everything and return the id of the logged model."""
     model_id = _log_model(client, training, experiment_id, run_id)
     _log_numbers(client, training, run_id, model_id)
     if training.datasets:
@@ -61,7 +61,10 @@ def _input(dataset: Dataset) -> Any:
 
 
 def _log_model(client: Any, training: TrainingRun, experiment_id: str, run_id: str) -> str:
-    """Does what `mlflow.sklearn.log_model` does, which knows only the process's global tracking URI."""
+    """Log the model and return its id.
+
+    `mlflow.sklearn.log_model` does the same, but only knows the process's global tracking URI.
+    """
     from mlflow.entities import LoggedModelOutput
 
     logged = client.create_logged_model(
@@ -96,7 +99,7 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
 
 
 def _compress(model: Path) -> None:
-    """Rewrite skops' archive, which MLflow stores uncompressed, in the form that `skops.io.load` reads as well."""
+    """Compress skops' archive, which MLflow writes uncompressed; `skops.io.load` reads both."""
     fresh = model.with_suffix(".fresh")
     with zipfile.ZipFile(model) as stored, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for name in stored.namelist():
@@ -106,9 +109,9 @@ def _compress(model: Path) -> None:
 
 
 def _types_of_sklearn(model: Any) -> list[str]:
-    """What skops does not know and scikit-learn itself defines; anything else stays untrusted."""
+    """Return the types that skops does not trust and scikit-learn defines; all others stay untrusted."""
     with warnings.catch_warnings():
-        # The import asks every loaded module for the names of SciPy's functions, and Airflow's modules warn of each.
+        # The import looks up the names of SciPy's functions in every loaded module, and Airflow's modules warn of each.
         warnings.filterwarnings("ignore", r"The `airflow\.", FutureWarning)
         import skops.io
 

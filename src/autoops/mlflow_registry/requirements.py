@@ -1,22 +1,26 @@
-"""What MLflow must be and have for a training to end in it: asked before, because a training takes long."""
+"""Requirements on MLflow to store a training, checked before it, because a training takes long."""
 
 from importlib.util import find_spec
 
 from autoops.errors import RegistryUnavailable, SettingsError
 
 OLDEST = (3, 0)
-"""The first server that knows logged models."""
+"""The first version of the server with logged models."""
 
 _LIBRARIES = {
     "s3": ("boto3", "boto3", "s3"),
     "gs": ("google.cloud.storage", "google-cloud-storage", "gcs"),
     "wasbs": ("azure.storage.blob", "azure-storage-blob", "azure"),
 }
-"""Module, package and our extra for it, by the scheme of artifacts that clients reach without the server."""
+"""Module, package and extra of Auto-Ops, by the scheme of artifact stores that clients access without the server."""
 
 
 def require_version(tracking_uri: str) -> None:
-    """Raise RegistryUnavailable for a server older than OLDEST. A server that does not say is taken as it is."""
+    """Require a server of version `OLDEST` or later; accept a server that does not report its version.
+
+    Raises:
+        RegistryUnavailable: the server is older.
+    """
     if not tracking_uri.startswith(("http://", "https://")):
         return
     from mlflow.utils.credentials import get_default_host_creds
@@ -32,7 +36,11 @@ def require_version(tracking_uri: str) -> None:
 
 
 def require_library(artifact_location: str) -> None:
-    """Raise SettingsError where artifacts lie in a store that this installation has no library for."""
+    """Require the library for the store of the artifacts.
+
+    Raises:
+        SettingsError: the library is not installed.
+    """
     scheme = artifact_location.partition("://")[0]
     module, package, extra = _LIBRARIES.get(scheme, ("", "", ""))
     if module and not _installed(module):

@@ -1,13 +1,13 @@
-"""The bundle: everything of a model version that outlives its training run, as files in one directory.
+"""The bundle: the files of a model version that outlive its training run, in one directory.
 
     model.onnx         what serving runs
-    golden.parquet     model inputs and the outputs expected for them: a loaded model must reproduce these
+    golden.parquet     model inputs and the outputs expected for them, which a loaded model must reproduce
     reference.parquet  trips with prediction and target: `part` is `window` (a sample of what the model was
                        fitted on: the feature reference) or `holdout` (rows it never saw: the error reference)
     thresholds.json    the drift thresholds calibrated on this version's own history
     manifest.json      sha256 of each file, feature order, importances, `trained_until`, schema version
 
-The sha256 of manifest.json is the bundle's digest and stands as a tag on the version.
+The sha256 of manifest.json is the bundle's digest, a tag of the version.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def seal(
     trained_until: datetime,
     zones: tuple[int, ...],
 ) -> str:
-    """Writes the manifest over the files that stand in `directory`; returns the bundle's digest."""
+    """Write the manifest of the files in `directory`; return the bundle's digest."""
     files = {name: sha256_of(directory / name) for name in (MODEL, GOLDEN, REFERENCE, THRESHOLDS)}
     manifest = Manifest(features, dict(importances), trained_until, zones, files)
     content = asdict(manifest) | {"trained_until": trained_until.isoformat()}
@@ -74,7 +74,11 @@ def seal(
 
 
 def verify(directory: Path, digest: str) -> Manifest:
-    """Raises BundleError unless the manifest has this digest and every file has the manifest's."""
+    """Return the manifest, after comparing its digest with `digest` and every file's with the manifest's.
+
+    Raises:
+        BundleError: a file is missing, a digest differs, or the manifest is not valid.
+    """
     manifest_path = directory / MANIFEST
     if not manifest_path.is_file():
         raise BundleError(f"bundle: {MANIFEST} is missing")

@@ -1,4 +1,4 @@
-"""The bundles on this machine's disk. All processes of a home share them, and of each file only one downloads it."""
+"""The bundles on this machine's disk. All processes of a home share them, and one at a time downloads."""
 
 import contextlib
 import fcntl
@@ -14,28 +14,33 @@ from autoops.models import bundle
 from autoops.models.registry import ModelVersion, Registry
 
 KEPT = 4
-"""Bundles that stay: what is served, the one before, a challenger, and one that is on its way."""
+"""Bundles that stay: the served one, the one before, a challenger, and one that is being downloaded."""
 
 _DOWNLOAD = ".download-"
 
 Admit = Callable[[ModelVersion, int], None]
-"""Of a version and the bytes of its model."""
+"""Called with a version and the size of its model in bytes (0 if not known yet); raises to refuse it."""
 
 
 @dataclass(frozen=True)
 class CachedBundle:
-    """It had its digest when it was taken from the cache."""
+    """A bundle in the cache; its digest was verified when it was fetched."""
 
     directory: Path
     manifest: bundle.Manifest
 
 
 def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: Admit | None = None) -> CachedBundle:
-    """The version's verified bundle, downloaded when it is not there yet; raises BundleError when that fails, and what
-    `admit` raises of the size of its model, before the download where the registry knows it.
+    """Return the version's verified bundle, downloading it if it is not in the cache.
 
-    A download is verified before it is renamed into place, so the cache never holds half a bundle; one that no
-    longer verifies is fetched again. What was used least lately makes room.
+    A download is verified before it is renamed into place, so the cache never holds half a bundle; a bundle that no
+    longer verifies is downloaded again. Of more than `KEPT` bundles the least recently used are deleted. `admit` is
+    called with the size of the model, before a download with the size that the registry knows; what it raises is
+    passed on.
+
+    Raises:
+        BundleError: the version has no bundle, or it does not verify.
+        RegistryUnavailable: the registry does not answer, and the bundle is not in the cache.
     """
     if "bundle_digest" not in version.tags:
         raise BundleError(f"version {version.number} names no bundle_digest: it was not registered by Auto-Ops")
@@ -53,13 +58,13 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: 
 
 
 def touch(place: Path) -> None:
-    """Says that a bundle is in use, where the disk can be written to and still has it."""
+    """Mark a bundle as used now, if it still exists and the disk can be written to."""
     with contextlib.suppress(OSError):
         os.utime(place)
 
 
 def sweep(cache: Path) -> None:
-    """Removes what killed downloads left, unless one is running now, which does so itself."""
+    """Remove the remains of killed downloads, unless a download is running, which removes them itself."""
     with contextlib.suppress(OSError), _locked(cache, wait=False):
         _remove_leftovers(cache)
 
@@ -86,8 +91,11 @@ def _download(registry: Registry, version: ModelVersion, place: Path, admit: Adm
 
 @contextlib.contextmanager
 def _locked(cache: Path, wait: bool = True) -> Iterator[None]:
-    """The only process that changes the cache; raises OSError when it does not `wait` and there is another. The system
-    releases the lock of a process that is killed."""
+    """Hold the lock of the cache, so that no other process changes it. The kernel releases a killed process's lock.
+
+    Raises:
+        OSError: another process holds it and `wait` is false, or the folder cannot be made or opened.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     folder = os.open(cache, os.O_RDONLY)
     try:
@@ -98,7 +106,7 @@ def _locked(cache: Path, wait: bool = True) -> Iterator[None]:
 
 
 def _remove_leftovers(cache: Path) -> None:
-    """Whoever is alone may: a download runs under the lock."""
+    """Remove unfinished downloads. Only under the lock: a running download holds it."""
     for leftover in cache.glob(f"{_DOWNLOAD}*"):
         shutil.rmtree(leftover, ignore_errors=True)
 

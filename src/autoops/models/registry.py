@@ -1,4 +1,4 @@
-"""The model registry as a port. `Registry` is what the rest of the system knows; MLflow stands behind it."""
+"""The model registry as a port. The rest of the system uses only `Registry`; its adapter is MLflow."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,12 @@ from autoops.errors import NoChampion
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 PROMOTED_AT = "promoted_at"
-"""A tag of each version that was ever promoted: when, the last time."""
+"""Tag of each version that was ever promoted: the time of its last promotion."""
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version. `tags` hold what its life needs; `trained_until` is the event time of the
-    newest row that it was fitted on."""
+    """A registered version with its tags; `trained_until` is the event time of the newest row that it was fitted on."""
 
     number: int
     run_id: str
@@ -44,8 +43,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Everything of one training that goes into MLflow. `bundle` is a directory that holds the files of
-    the design's bundle; `figures` are matplotlib figures by file name."""
+    """Everything of one training that goes into MLflow.
+
+    `bundle` is a directory with the files of a bundle (see `models.bundle`); `figures` are matplotlib figures by file
+    name.
+    """
 
     model: Any
     input_example: Any
@@ -59,15 +61,23 @@ class TrainingRun:
 
 
 class Registry(ABC):
-    """Versions, aliases and artifacts. Every method raises RegistryUnavailable when the registry does not
-    answer in time; a version that is not there is NotFound."""
+    """Versions, aliases and artifacts.
+
+    Every method raises RegistryUnavailable if the registry does not answer in time, and NotFound for a version that
+    does not exist.
+    """
 
     def require_usable(self) -> None:  # noqa: B027 - a registry may have no conditions
-        """Raise before work is done whose result the registry could not take: it is too old, or lacks a library."""
+        """Require, before a training, that the registry can take its result.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer, or its server is too old.
+            SettingsError: this installation lacks a library for the artifacts.
+        """
 
     @abstractmethod
     def register(self, training: TrainingRun) -> ModelVersion:
-        """Logs the run with model and bundle, registers a version and points `challenger` at it."""
+        """Log the run with model and bundle, register a version and point `challenger` at it."""
 
     @abstractmethod
     def version(self, number: int) -> ModelVersion: ...
@@ -77,7 +87,7 @@ class Registry(ABC):
 
     @abstractmethod
     def versions(self) -> list[ModelVersion]:
-        """All versions, newest first."""
+        """Return all versions, newest first."""
 
     @abstractmethod
     def set_alias(self, alias: str, number: int) -> None: ...
@@ -87,16 +97,19 @@ class Registry(ABC):
 
     @abstractmethod
     def download_bundle(self, number: int, directory: Path) -> Path:
-        """Copies the version's `bundle/` into `directory` and returns its path there.
-        Raises BundleError when the version has none."""
+        """Copy the version's `bundle/` into `directory` and return its path there.
+
+        Raises:
+            BundleError: the version has no bundle.
+        """
 
     @abstractmethod
     def bundle_sizes(self, number: int) -> Mapping[str, int]:
-        """Bytes of each file in the version's `bundle/`, as far as the registry knows them; empty without one."""
+        """Return the bytes of each file in the version's `bundle/` that the registry knows; empty without a bundle."""
 
     @abstractmethod
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
-        """Puts a verdict as `NAME.json` beside the version's training run."""
+        """Store a verdict as `NAME.json` in the version's training run."""
 
     @abstractmethod
     def log_check(
@@ -106,7 +119,7 @@ class Registry(ABC):
         tags: Mapping[str, str],
         files: Sequence[Path],
     ) -> str:
-        """A drift check as a run of the monitoring experiment; returns the run id."""
+        """Log a drift check as a run of the monitoring experiment; return the run id."""
 
     @abstractmethod
     def delete_version(self, number: int) -> None:
@@ -114,11 +127,15 @@ class Registry(ABC):
 
     @abstractmethod
     def delete_checks(self, before: datetime) -> int:
-        """Delete the runs of checks that began before, with their files; return how many."""
+        """Delete the runs of checks that began before `before`, with their files; return how many."""
 
 
 def champion_of(registry: Registry) -> ModelVersion:
-    """Raises NoChampion with what to do about it."""
+    """Return the champion.
+
+    Raises:
+        NoChampion: no version has the alias; the message says what to do.
+    """
     champion = registry.by_alias(CHAMPION)
     if champion is None:
         lost = lost_champion(registry)
@@ -129,8 +146,10 @@ def champion_of(registry: Registry) -> ModelVersion:
 
 
 def lost_champion(registry: Registry) -> ModelVersion | None:
-    """Return the version that was promoted last, where none is champion: somebody has deleted the alias, or the first
-    promotion is about to set it."""
+    """Return the version that was promoted last if none is champion, else None.
+
+    Such a version means that a person has deleted the alias, or that the first promotion is about to set it.
+    """
     if registry.by_alias(CHAMPION) is not None:
         return None
     promoted = [version for version in registry.versions() if PROMOTED_AT in version.tags]
@@ -138,7 +157,7 @@ def lost_champion(registry: Registry) -> ModelVersion | None:
 
 
 def lost_champion_message(lost: ModelVersion) -> str:
-    """Say so, with what puts it back."""
+    """Return a message on the lost champion, with the command that restores it."""
     return (
         f"version {lost.number} was promoted last, and no version in MLflow has the alias champion: "
         f'autoops promote {lost.number} --reason "..." puts it back'

@@ -1,7 +1,7 @@
 """A model version as a function from trips to minutes, loaded from its verified bundle.
 
-Serving answers requests with it, the gate compares two of them, and a month is scored with one: the same code, so
-that what is judged is what is served.
+Serving answers requests with it, the gate compares two of them, and a month is scored with one. It is the same code, so
+that the judged model is the served model.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Scorer:
         self.zones = frozenset(manifest.zones)
 
     def predict(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Minutes, shape (rows,), from model inputs of shape (rows, features)."""
+        """Return minutes, shape (rows,), for model inputs of shape (rows, features)."""
         output = self._session.run(None, {self._input: matrix})[0]
         return np.asarray(output, dtype=np.float64).reshape(-1)
 
@@ -59,7 +59,11 @@ class Scorer:
         return self.predict(feature_matrix(trips, self.manifest.features))
 
     def verify_golden_rows(self) -> None:
-        """Raises BundleError unless the model reproduces its golden rows."""
+        """Compare the model's outputs with its golden rows.
+
+        Raises:
+            BundleError: the golden rows do not read, or the model does not reproduce them.
+        """
         inputs, expected = golden_rows(self.directory, self.manifest)
         try:
             answers = self.predict(inputs)
@@ -74,7 +78,11 @@ class Scorer:
 
 
 def golden_rows(directory: Path, manifest: bundle.Manifest) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Return model inputs of shape (rows, features) and the outputs expected for them. Raises BundleError."""
+    """Return model inputs, shape (rows, features), and the minutes expected for them, shape (rows,).
+
+    Raises:
+        BundleError: golden.parquet does not read, or lacks columns.
+    """
     try:
         table = pq.ParquetFile(directory / bundle.GOLDEN).read()
         missing = {*manifest.features, bundle.EXPECTED} - set(table.column_names)
@@ -87,16 +95,16 @@ def golden_rows(directory: Path, manifest: bundle.Manifest) -> tuple[npt.NDArray
 
 
 _PART_ROWS = (256, 1024)
-"""A part is not smaller, which would cost more than it gains, and not larger, so that batches take turns. While all
-threads have work, parts are as large as they may be: each begins and ends with a wait for the interpreter."""
+"""Least and most rows of a part. A smaller part costs more than it gains, and a larger one makes other batches wait.
+While all threads have work, parts have the most rows: each waits for the GIL at its start and at its end."""
 
 
 class ScoringThreads:
     """Threads that share the rows of a large batch.
 
     They run one session together, which costs no memory: a session with threads of its own is another copy of the
-    model, in memory several times its file. Several of them give way to the threads that answer single trips; one alone
-    takes nobody's core.
+    model, which takes several times its file size in memory. If there are several, they run at a lower priority than
+    the threads that answer single trips; a single one keeps its priority, because it occupies one core at most.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -105,11 +113,11 @@ class ScoringThreads:
         self._in_work: set[Future[npt.NDArray[np.float64]]] = set()
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """What the scorer alone would answer, to the bit."""
+        """Return minutes, shape (rows,), bit for bit those of `scorer.predict(matrix)`."""
         return np.concatenate([part.result() for part in self.submit(scorer, matrix)])
 
     def submit(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> list[Future[npt.NDArray[np.float64]]]:
-        """The same in parts, in their order."""
+        """Submit the rows in parts; return the futures of their minutes in the order of the rows."""
         least, most = _PART_ROWS
         if len(self._in_work) < self.threads:
             most = min(max(math.ceil(len(matrix) / self.threads), least), most)
@@ -135,7 +143,7 @@ _NICER_BY = 5
 
 
 def give_way(nicer_by: int = _NICER_BY) -> None:
-    """Of this thread, and of those that it starts, where the system can do that."""
+    """Lower the priority of this thread and of threads that it starts, if the system can do that."""
     thread = threading.get_native_id()
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nicer_by)
@@ -144,7 +152,12 @@ def give_way(nicer_by: int = _NICER_BY) -> None:
 def load_version(
     registry: Registry, version: ModelVersion, cache: Path, threads: int = 1, admit: Admit | None = None
 ) -> Scorer:
-    """Fetches, verifies and loads a version; raises BundleError when any part of that fails."""
+    """Fetch, verify and load a version.
+
+    Raises:
+        BundleError: its bundle is missing, does not verify, does not load or does not reproduce its golden rows.
+        RegistryUnavailable: the registry does not answer, and the bundle is not in the cache.
+    """
     found = fetch_bundle(registry, version, cache, admit)
     scorer = Scorer(found.directory, found.manifest, threads)
     scorer.verify_golden_rows()

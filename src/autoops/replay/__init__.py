@@ -1,1 +1,1 @@
-"""Send months of trips through the real API by event time; `demo` is a story told with it."""
+"""Replay: send months of trips through the real API in event time; `demo` shows the whole loop with it."""

@@ -1,4 +1,4 @@
-"""The API as a client sees it, who does not retry and counts what failed."""
+"""An API client for replays: it does not retry, and it counts what failed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,10 @@ from autoops.errors import ServiceUnavailable
 
 
 class ApiClient:
-    """At most `connections` requests at a time. What is no 2xx has failed, and so has what never came back."""
+    """A client with at most `connections` requests at a time.
+
+    A request has failed if its response is no 2xx, or did not come.
+    """
 
     def __init__(
         self,
@@ -38,12 +41,15 @@ class ApiClient:
         await self._http.aclose()
 
     async def predict(self, trip: Mapping[str, object]) -> tuple[float, int] | None:
-        """Minutes and the version that said so; None when the request failed."""
+        """Return the predicted minutes and the version that answered; None when the request failed."""
         answer = await self._post("/predict", trip)
         return None if answer is None else (answer["trip_duration_minutes"], answer["model_version"])
 
     async def send_labels(self, labels: Sequence[Mapping[str, object]]) -> bool:
-        """Whether the API took them; labels that it refuses by position count as failures, too."""
+        """Send labels, and return whether the API accepted the request.
+
+        Labels that the API refuses by position count as failures, too.
+        """
         answer = await self._post("/ground-truth", {"labels": labels})
         if answer is not None and answer["refused"]:
             self.failures["label refused"] += len(answer["refused"])
@@ -66,7 +72,11 @@ class ApiClient:
 
 
 def served_version(url: str, transport: httpx.BaseTransport | None = None) -> int | None:
-    """The version that answers now, None before the first. Raises ServiceUnavailable when the API does not answer."""
+    """Return the version that the API serves now, None before the first.
+
+    Raises:
+        ServiceUnavailable: the API does not answer, or answers with an error.
+    """
     try:
         with httpx.Client(base_url=url, timeout=10, trust_env=False, transport=transport) as http:
             version: int | None = http.get("/model/info").raise_for_status().json()["model_version"]

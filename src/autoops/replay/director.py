@@ -1,8 +1,8 @@
-"""Sets the pace of a replay so that a monitor on wall time keeps up with traffic on event time.
+"""The pace of a replay: a monitor that runs on wall time keeps up with traffic in event time.
 
-A month passes in seconds, while the scheduled monitor looks every few seconds. In production many checks fall into a
-day; here the client waits, at even distances within a month and at its end, until the monitor has judged what came. It
-never stops while a retraining is under way: the swap happens under traffic.
+A month passes in seconds, while the scheduled monitor checks every few seconds. In production many checks fall into a
+day. Here the client waits, at even distances within a month and at its end, until the monitor has judged what arrived.
+It never stops during a retraining: the swap happens under traffic.
 """
 
 import threading
@@ -15,23 +15,24 @@ from autoops.replay.player import Listener
 from autoops.replay.tally import Answer
 
 SPARE = 1.15
-"""Trips between two waits, in windows: labels lag behind, and a few trips go by during the wait."""
+"""Trips between two waits, in windows: labels lag behind, and a few trips pass during the wait."""
 
 SLOWER = 10
-"""The client slows down by this factor while a retraining is under way."""
+"""The client slows down by this factor during a retraining."""
 
 SLOW_SHARE = 0.4
-"""Share of a month's trips that may go by so, so that the new version sees the rest."""
+"""Share of a month's trips that may pass at that rate; then the client crawls: the new version is to see the rest."""
 
 CRAWL_PER_S = 2.0
 
 
 @dataclass
 class Director(Listener):
-    """Called by the player on its thread, and by the story (all else) on another.
+    """A listener that sets the pace.
 
-    `window` is what the monitor needs to judge. After `patience_s` without a verdict the client goes on all the same.
-    `version` is the one in charge: the newest that answered and was not rolled back.
+    The player calls the methods of `Listener` on its own thread, the story calls all others on another thread. `window`
+    is the number of trips that the monitor needs for a verdict. After `patience_s` (wall time) without a verdict the
+    client goes on all the same. `version` is the version in charge: the newest that answered and was not rolled back.
     """
 
     pace: Pace
@@ -66,7 +67,7 @@ class Director(Listener):
                 self._wait(at_month_end=False)
 
     def _takes_over(self, version: int) -> bool:
-        """Answers that come late, of a version that is gone, take nothing over."""
+        """Return whether an answer puts this version in charge; late answers of a replaced version do not."""
         return version not in self._rolled_back and (version > self.version or self.version in self._rolled_back)
 
     def month_ended(self, month: Month) -> None:
@@ -75,25 +76,30 @@ class Director(Listener):
             self._wait(at_month_end=True)
 
     def judged(self, version: int) -> None:
-        """The monitor has judged the latest window of this version. Of a mistake that is not the end of it."""
+        """Record that the monitor has judged the latest window of this version.
+
+        A version that is to be rolled back is not done with that: the client waits for the rollback.
+        """
         with self._lock:
             if version == self.version != self._mistake:
                 self.unjudged = 0
 
     def expect_rollback(self, version: int) -> None:
-        """The version is a mistake: as soon as there is enough to tell, the client waits until another answers."""
+        """Expect a rollback: once a window of this version is full, the client waits until another version answers."""
         with self._lock:
             self._mistake = version
 
     def rolled_back(self, version: int) -> None:
-        """The client waits until the version that was put back answers."""
+        """Record a rollback: the client waits until the restored version answers."""
         with self._lock:
             self._rolled_back.add(version)
             self._wait(at_month_end=False)
 
     def steer(self, retraining_under_way: bool) -> None:
-        """Called every moment: decides how the client goes on. Once the new version answers, what a retraining
-        has left to do is not waited for."""
+        """Decide how the client goes on; called at every look of the story.
+
+        Once the new version answers, the client does not slow down for the remaining steps of the retraining.
+        """
         with self._lock:
             self._swapped = self._swapped and retraining_under_way
             self._under_way = retraining_under_way and not self._swapped
@@ -101,14 +107,18 @@ class Director(Listener):
 
     @property
     def waits(self) -> bool:
-        """Whether the client waits for the monitor."""
+        """Return whether the client waits for the monitor."""
         with self._lock:
             if self._waits_since is None:
                 return False
             return self.unjudged >= self.window and time.monotonic() - self._waits_since < self.patience_s
 
     def _is_station(self, answered: int) -> bool:
-        """The month is divided into as many even legs as are long enough to be judged; its end is not counted."""
+        """Return whether the client waits after so many answers.
+
+        The month is divided into as many equal parts as are long enough to be judged; its end does not count here. A
+        version that is to be rolled back gets one part of its own.
+        """
         if self.version == self._mistake:
             return self.unjudged == int(SPARE * self.window)
         legs = max(1, int(self.trips / (SPARE * self.window)))

@@ -1,4 +1,4 @@
-"""The trips of a replay, month by month, as their clients knew them, and the truth that came later."""
+"""The trips of a replay, month by month: the requests as clients send them, and the ground truth that follows."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """One trip about to begin: the body of its `/predict`, and its duration in minutes."""
+    """One trip about to begin: the body of its `/predict` request, and its true duration in minutes."""
 
     event_at: datetime
     request: Mapping[str, object]
@@ -35,9 +35,12 @@ class Departure:
 
 @dataclass(frozen=True)
 class LoadedMonth:
-    """A month's raw file and the trips to send, in event order: those that a client would send, also such as take too
-    long to be trained on. `rows` are their places in the whole month, so that a trip keeps its `request_id` whatever
-    the sample."""
+    """A month's raw file and the trips to send.
+
+    `trips` has one row per trip in event order, with TRIP_COLUMNS and the target in minutes. They are all trips that a
+    client would send, also those that take too long to be trained on. `rows` are their positions in the whole month, so
+    that a trip keeps its `request_id` whatever the sample.
+    """
 
     month: Month
     raw: Path
@@ -45,6 +48,7 @@ class LoadedMonth:
     rows: Rows
 
     def departures(self) -> Iterator[Departure]:
+        """Yield the trips in event order."""
         columns = columns_of(self.trips)
         moments = columns["pickup_at"].astype(np.int64).tolist()
         fields = [name for name in columns if name != "pickup_at"]
@@ -58,7 +62,7 @@ class LoadedMonth:
 
 
 def load(source: Source, month: Month, directory: Path, sample: int | None = None) -> LoadedMonth:
-    """Fetches the raw month into `directory` and reads its trips. `sample` keeps so many of them."""
+    """Fetch the raw month into `directory` and read its trips: all of them, or `sample` of them."""
     raw = directory / file_name(month)
     source.fetch(month, raw)
     trips = clean(raw, month, LABEL_MINUTES).trips
@@ -67,15 +71,18 @@ def load(source: Source, month: Month, directory: Path, sample: int | None = Non
 
 
 def spread(rows: int, sample: int) -> Rows:
-    """Positions of `sample` of so many rows, every k-th: spread over the days as the traffic was, and the same ones
-    each time. All of them where there are no more."""
+    """Return the positions of `sample` of so many rows; all of them where there are no more.
+
+    They are spread evenly over the rows, so that the sample follows the traffic over the days and is the same each
+    time.
+    """
     if sample >= rows:
         return np.arange(rows)
     return ((2 * np.arange(sample) + 1) * rows // (2 * sample)).astype(np.int64)
 
 
 def publish(raw: Path, directory: Path) -> Path:
-    """Copies a raw month to where a source looks for it, in one step: it never shows half a file."""
+    """Copy a raw month to a source's directory atomically: the source never shows half a file."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / raw.name
     partial = directory / f".{raw.name}.{os.getpid()}"

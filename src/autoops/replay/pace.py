@@ -1,4 +1,4 @@
-"""When the next request may go: a rate, a speed of event time, or both, and a hand on the brake."""
+"""The pace of requests: a rate, a speed of event time, or both; it can be held and stopped."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ from datetime import datetime
 from autoops.errors import InputError
 
 MAX_BACKLOG_S = 0.5
-"""A replay that fell behind catches up by at most so much, so that it never bursts."""
+"""A replay that fell behind catches up by at most so many seconds, so that it never bursts."""
 
 LOOK_S = 0.05
-"""How soon a held replay notices that it may go on."""
+"""Seconds between two looks of a held replay at whether it may go on."""
 
 
 class Pace:
-    """`rate` is in requests per second, `speed` in event seconds per wall second; None leaves it unbounded.
+    """`rate` is in requests per second, `speed` in event seconds per wall second; None sets no limit.
 
     `rate` may be changed, and `hold` and `stop` called, from another thread while a replay runs.
     """
@@ -43,7 +43,7 @@ class Pace:
         self._held = True
 
     def go(self, rate: float | None) -> None:
-        """Goes on, at this rate."""
+        """Go on, at this rate."""
         self.rate = rate
         self._held = False
 
@@ -51,7 +51,7 @@ class Pace:
         self._stopped = True
 
     async def turn(self, event_at: datetime) -> bool:
-        """Returns when a trip of this event time is due; False once the replay is to end."""
+        """Wait until a trip of this event time is due; return False once the replay is stopped."""
         while self._held and not self._stopped:
             self._due = None
             await self._sleep(LOOK_S)

@@ -1,8 +1,8 @@
-"""Plays months of trips through the real API, by event time.
+"""The player: it sends months of trips through the real API, in event time.
 
-Event time is where the trip just sent began, and the end of a month once all of its trips were answered. When it
-passes a trip's pickup and the label lag, the trip's ground truth is sent; when it passes a month's end, the month's
-raw file is published.
+Event time is the pickup of the trip just sent, and the end of a month once all of its trips were answered. When it
+passes a trip's pickup by the label lag, the trip's ground truth is sent. When it passes a month's end, the month's raw
+file is published.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ from autoops.replay.tally import Answer, Tally
 
 LABELS_PER_REQUEST = 200
 LABELS_WAIT_S = 1.0
-"""Labels that are due go out in one request, at the latest after so long (wall time)."""
+"""Labels that are due go out in one request, at the latest so many seconds (wall time) after the one before."""
 
 
 class Listener:
-    """Hears what happens, on the thread that plays; does nothing unless overridden."""
+    """Callbacks of a replay, on the thread that plays; they do nothing unless overridden."""
 
     def month_began(self, month: Month, trips: int) -> None: ...
 
     def answered(self, month: Month, answer: Answer) -> None: ...
 
     def month_ended(self, month: Month) -> None:
-        """All of its trips were answered and the month is published."""
+        """Handle the end of a month: all of its trips were answered, and the month is published."""
 
 
 class Reporter(Listener):
-    """Tells `report` how many trips were answered, and of how many so far."""
+    """A listener that calls `report` with the number of trips answered, and the trips in all months begun so far."""
 
     def __init__(self, report: Callable[[int, int], None]) -> None:
         self._report = report
@@ -59,7 +59,7 @@ class Reporter(Listener):
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """What is played, and to whom. Months of event time without a label lag get no labels."""
+    """What is played, and to which API; with `label_lag` None no labels are sent."""
 
     source: Source
     months: Sequence[Month]
@@ -83,8 +83,11 @@ class PlayOptions:
 
 @dataclass(frozen=True)
 class Played:
-    """`requests` are all that were sent, labels included; `failures` counts those that failed, by what was wrong.
-    `labels_not_due` came after the end of the last month."""
+    """The outcome of a replay.
+
+    `requests` counts all that were sent, labels included; `failures` counts those that failed, by what was wrong.
+    `labels_not_due` counts the labels that were due only after the end of the last month.
+    """
 
     requests: int
     failures: Mapping[str, int]
@@ -97,7 +100,7 @@ class Played:
         return sum(self.failures.values())
 
     def sentences(self) -> list[str]:
-        """What became of the requests, and of the labels if any were to be sent, in plain words."""
+        """Return the outcome of the requests, and of the labels if any were to be sent, in plain words."""
         failures = ", ".join(f"{count} x {what}" for what, count in self.failures.items()) or "none failed"
         labels = f"{self.labels_sent} labels sent, {self.labels_not_due} not due before the last month was over"
         return [f"{self.requests} requests, {failures}"] + [labels] * bool(self.labels_sent or self.labels_not_due)
@@ -111,8 +114,13 @@ def play(
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Played:
-    """Plays to the end, or until the pace is stopped. `transport` stands in for the network.
-    Raises DataError or SourceUnavailable for a month that cannot be had."""
+    """Play to the end, or until the pace is stopped; `transport` replaces the network.
+
+    Raises:
+        DataError: a month is not published, or cannot be used.
+        SourceUnavailable: the source does not answer.
+        StorageUnavailable: a month cannot be written to the temporary folder.
+    """
 
     async def run() -> Played:
         async with ApiClient(
@@ -156,7 +164,7 @@ class _Replay:
         return Played(self.client.requests, dict(self.client.failures), self.labels_sent, len(self.labels), self.tally)
 
     def _fetcher(self, directory: Path) -> Callable[[Month], Coroutine[Any, Any, LoadedMonth]]:
-        """Loads a month on a thread, while the one before it is played."""
+        """Return a function that loads a month on a thread, while the month before it is played."""
 
         async def fetch(month: Month) -> LoadedMonth:
             return await asyncio.to_thread(load, self.options.source, month, directory, self.options.sample)
@@ -164,7 +172,7 @@ class _Replay:
         return fetch
 
     async def _play_month(self, loaded: LoadedMonth) -> bool:
-        """False when the pace was stopped on the way."""
+        """Play a month; return False when the pace was stopped before its end."""
         for listener in self.listeners:
             listener.month_began(loaded.month, len(loaded.trips))
         for departure in loaded.departures():
@@ -182,7 +190,7 @@ class _Replay:
         return True
 
     async def _launch(self, request: Coroutine[Any, Any, None]) -> None:
-        """Starts a request as soon as one of the connections is free, so that they leave in event order."""
+        """Start a request as soon as one of the connections is free, so that requests leave in event order."""
         while len(self.in_flight) >= self.options.connections:
             await asyncio.wait(self.in_flight, return_when=asyncio.FIRST_COMPLETED)
         task = asyncio.create_task(request)
@@ -196,13 +204,16 @@ class _Replay:
             self.errors.append(error)
 
     async def _land(self) -> None:
-        """Waits for all requests."""
+        """Wait for all requests in flight."""
         if self.in_flight:
             await asyncio.wait(self.in_flight)
         self._raise_errors()
 
     def _raise_errors(self) -> None:
-        """A failed request is counted; what gets here was raised by a listener, or by an answer out of contract."""
+        """Raise the first error that a listener raised, or that a response out of contract caused.
+
+        A failed request is no error: the client counts it.
+        """
         if self.errors:
             raise self.errors[0]
 
@@ -220,7 +231,10 @@ class _Replay:
             self.labels.append((departure.event_at + self.options.label_lag, label))
 
     async def _send_due_labels(self, event_at: datetime, everything: bool = False) -> None:
-        """Labels are queued as answers come, in event order but for the few requests in flight."""
+        """Send the labels that are due, in full requests unless they have waited long enough.
+
+        Labels are queued as answers come, in event order except for the few requests in flight.
+        """
         waited = time.monotonic() - self.labels_went_at > LABELS_WAIT_S
         while self.labels and self.labels[0][0] <= event_at:
             full = len(self.labels) >= LABELS_PER_REQUEST and self.labels[LABELS_PER_REQUEST - 1][0] <= event_at

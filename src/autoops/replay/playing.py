@@ -1,4 +1,4 @@
-"""A replay on a thread of its own, and what of it is worth telling while it runs."""
+"""A replay on a thread of its own, and its progress."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +9,10 @@ from autoops.replay.tally import Answer, Sums
 
 
 class Board(Listener):
-    """The month that is played: how far it is, and each version's error in it. Written by the player's thread."""
+    """The month that is being played and how far it is, and each version's errors by month.
+
+    The player's thread writes it.
+    """
 
     def __init__(self) -> None:
         self.month: Month | None = None
@@ -25,7 +28,7 @@ class Board(Listener):
         self.errors.setdefault((month, answer.model_version), Sums()).add(Sums.of(answer))
 
     def outcome(self, month: Month) -> str:
-        """What each version did in the month, in words."""
+        """Return what each version did in the month, in words."""
         parts = [(version, sums) for (of, version), sums in self.errors.items() if of == month]
         return "; ".join(
             f"version {version} answered {sums.rows} trips, off by {sums.mae:.2f} min" for version, sums in parts
@@ -33,7 +36,10 @@ class Board(Listener):
 
 
 class Playing:
-    """Use as a context manager: the replay is stopped when the block is left, however it is left."""
+    """A replay on a thread of its own.
+
+    Use as a context manager: the replay is stopped when the block is left, however it is left.
+    """
 
     def __init__(self, options: PlayOptions, pace: Pace, listeners: list[Listener]) -> None:
         self._pace = pace
@@ -52,5 +58,5 @@ class Playing:
         return not self._future.done()
 
     def result(self) -> Played:
-        """What was played; raises what ended it."""
+        """Wait for the end of the replay, and return its outcome or raise the error that ended it."""
         return self._future.result()

@@ -1,6 +1,6 @@
-"""What came back from the API, added up by model version and hour of event time.
+"""Answers of the API, summed by model version and hour of event time.
 
-Memory grows with the hours and versions of a replay, not with its requests, so that a soak may run for weeks.
+Memory grows with the hours and versions of a replay, not with its requests, so that a soak test may run for weeks.
 """
 
 import math
@@ -28,14 +28,17 @@ class Answer:
 
     @property
     def error(self) -> float:
-        """Signed: positive where the model said too much."""
+        """Return the signed error in minutes, positive where the prediction was too long."""
         return self.prediction - self.truth
 
 
 @dataclass(slots=True)
 class Sums:
-    """Running sums over answers; errors are of the `judged` ones, which are within the contract of training: on others
-    they say nothing about a version."""
+    """Running sums over answers, in minutes.
+
+    Errors are those of the `judged` answers, whose trips are within the contract of training. Errors on other trips say
+    nothing about a version.
+    """
 
     rows: int = 0
     judged: int = 0
@@ -56,18 +59,18 @@ class Sums:
 
     @property
     def mae(self) -> float:
-        """Minutes."""
+        """Return the mean absolute error in minutes, NaN without judged answers."""
         return self.absolute / self.judged if self.judged else math.nan
 
     @property
     def bias(self) -> float:
-        """Mean signed error in minutes."""
+        """Return the mean signed error in minutes, NaN without judged answers."""
         return self.signed / self.judged if self.judged else math.nan
 
 
 @dataclass(frozen=True)
 class Segment:
-    """All answers of one version within one span of event time, which begins at `event_at`."""
+    """All answers of one version within one span of event time, which begins at `event_at`; errors are in minutes."""
 
     event_at: datetime
     model_version: int
@@ -78,7 +81,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class FirstAnswer:
-    """When a version answered for the first time, in both times."""
+    """When a version answered for the first time, in event time and in wall time."""
 
     event_at: datetime
     answered_at: datetime
@@ -98,11 +101,11 @@ class Tally:
         self.first_answers.setdefault(answer.model_version, first)
 
     def by_month(self) -> list[Segment]:
-        """One segment per month and version, in order; `event_at` is the month's start."""
+        """Return one segment per month and version, in order; `event_at` is the month's start."""
         return list(self._group(lambda moment: Month.of(moment).starts_at))
 
     def by_span(self, span: timedelta) -> list[Segment]:
-        """One segment per `span` of event time and version."""
+        """Return one segment per `span` of event time and version, in order."""
         return list(self._group(lambda moment: EPOCH + (moment - EPOCH) // span * span))
 
     def _group(self, start_of: Callable[[datetime], datetime]) -> Iterator[Segment]:
@@ -113,6 +116,6 @@ class Tally:
             yield Segment(event_at, version, sums.rows, sums.mae, sums.bias)
 
     def event_time_at(self, wall: datetime) -> datetime | None:
-        """Where the replay stood at a wall time, to the hour; None before its first answer."""
+        """Return the event time, to the hour, that was reached at a wall time; None before the first answer."""
         reached = [hour for hour, began_at in self._hour_began_at.items() if began_at <= wall]
         return EPOCH + max(reached) * HOUR if reached else None

@@ -1,4 +1,4 @@
-"""Airflow over its REST API, as far as the loop, the command line and the demo need it."""
+"""A client of Airflow's REST API, as far as the loop, the CLI and the demo need it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from autoops.errors import Conflict, InputError, NotFound, ServiceUnavailable
 
 @dataclass(frozen=True)
 class DagRun:
-    """`state` is queued, running, success or failed; `run_type` tells manual, scheduled and asset-triggered apart."""
+    """A run of a DAG. `state` is queued, running, success or failed; `run_type` is such as manual or scheduled."""
 
     run_id: str
     state: str
@@ -34,8 +34,10 @@ _patiently = tenacity.Retrying(
 
 
 class AirflowClient:
-    """Signs in on the first call and again when the token has expired. Every method raises
-    ServiceUnavailable when Airflow does not answer and NotFound for a DAG or run that is not there."""
+    """Signs in on the first call and again after the token has expired.
+
+    Every method raises ServiceUnavailable if Airflow does not answer, and NotFound if a DAG or run does not exist.
+    """
 
     def __init__(
         self,
@@ -61,19 +63,23 @@ class AirflowClient:
         self._http.close()
 
     def health(self) -> dict[str, Any]:
-        """The components' own words; needs no sign-in."""
+        """Return the health that Airflow reports of its components; needs no sign-in."""
         response = self._send("GET", "/api/v2/monitor/health", None)
         _check(response)
         return cast(dict[str, Any], response.json())
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
-        """Starts a run and returns its id. A `run_id` that was used before is a Conflict, which makes it an
-        idempotency key; a `conf` that does not fit the form is an InputError."""
+        """Start a run and return its id; `run_id` is an idempotency key.
+
+        Raises:
+            Conflict: `run_id` was used before.
+            InputError: `conf` does not fit the DAG's parameters.
+        """
         body = {"logical_date": None, "conf": dict(conf or {})} | ({"dag_run_id": run_id} if run_id else {})
         return str(self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[DagRun]:
-        """The latest hundred runs, newest first."""
+        """Return the latest hundred runs, newest first."""
         found = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=100")
         return [_run(one) for one in found["dag_runs"]]
 
@@ -81,7 +87,7 @@ class AirflowClient:
         return _run(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
-        """State by task id; None for a task that has not been looked at yet."""
+        """Return the state by task id; None for a task that is not scheduled yet."""
         found = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
         return {one["task_id"]: one["state"] for one in found["task_instances"]}
 
@@ -92,12 +98,12 @@ class AirflowClient:
         return self.call("GET", f"/api/v2/dags/{dag_id}")
 
     def import_errors(self) -> dict[str, str]:
-        """Traceback by DAG file, of the files that Airflow could not read."""
+        """Return the traceback by DAG file, for the files that Airflow could not import."""
         found = self.call("GET", "/api/v2/importErrors")
         return {one["filename"]: one["stack_trace"] for one in found["import_errors"]}
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """One signed-in request; returns the JSON of the response."""
+        """Send a signed-in request; return the JSON of the response."""
         if "Authorization" not in self._http.headers:
             self._sign_in()
         response = self._send_patiently(method, path, body)
@@ -108,8 +114,10 @@ class AirflowClient:
         return cast(dict[str, Any], response.json())
 
     def _send_patiently(self, method: str, path: str, body: object) -> httpx.Response:
-        """Again after a 500: on SQLite, Airflow answers so when another component holds the lock, and has then
-        done nothing."""
+        """Send the request, again after a 500.
+
+        On SQLite, Airflow responds so if another component holds the lock, and has then done nothing.
+        """
         return _patiently(self._send, method, path, body)
 
     def _sign_in(self) -> None:

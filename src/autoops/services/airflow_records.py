@@ -1,4 +1,4 @@
-"""Old runs and logs of Airflow. Its database is changed by its own command alone, `airflow db clean`."""
+"""Deletion of Airflow's old runs and logs. Only its own command, `airflow db clean`, changes its database."""
 
 import os
 import subprocess
@@ -13,18 +13,23 @@ from autoops.services.environment import environment
 from autoops.settings import Settings
 
 DATABASE_VARIABLE = "AUTOOPS_AIRFLOW_DATABASE"
-"""URL of Airflow's database where `autoops up` does not run it; Airflow hides its own variable from tasks."""
+"""URL of Airflow's database if `autoops up` does not run Airflow, which hides its own variable from tasks."""
 
 TABLES = (
     *("dag_run", "task_instance", "task_instance_history", "task_reschedule", "xcom"),
     *("log", "job", "asset_event", "import_error", "revoked_token"),
 )
-"""Of these Airflow keeps the last scheduled run of each DAG, so that no schedule begins anew."""
+"""Tables to prune. Airflow keeps the last scheduled run of each DAG, so that no schedule begins anew."""
 
 
 def prune(settings: Settings, clock: Clock) -> int | None:
-    """Delete Airflow's runs and logs older than `airflow_days`; return how many log files, None where there is no
-    Airflow of this installation. Raises ServiceUnavailable with the end of what Airflow said."""
+    """Delete Airflow's runs and logs older than `airflow_days`; return the number of log files.
+
+    Returns None, and deletes nothing, if `airflow_days` is null or this installation has no Airflow.
+
+    Raises:
+        ServiceUnavailable: Airflow's command failed; the message has the end of its output.
+    """
     days, variables = settings.storage.airflow_days, _variables(settings)
     if days is None or variables is None:
         return None
@@ -38,7 +43,7 @@ def prune(settings: Settings, clock: Clock) -> int | None:
 
 
 def _variables(settings: Settings) -> Mapping[str, str] | None:
-    """The environment in which Airflow's command finds its database."""
+    """Return the environment in which Airflow's command finds its database, None without an Airflow."""
     if url := os.environ.get(DATABASE_VARIABLE):
         return {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
     return environment(settings) if (settings.storage.home / "airflow" / "airflow.db").exists() else None
@@ -49,7 +54,7 @@ def _logs(settings: Settings, variables: Mapping[str, str]) -> Path:
 
 
 def delete_logs(folder: Path, before: datetime) -> int:
-    """Files that were not written to since, and folders that are empty then."""
+    """Delete files not written since `before`, and folders that are empty and as old; return the number of files."""
     deleted = 0
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_symlink() or path.stat().st_mtime >= before.timestamp():

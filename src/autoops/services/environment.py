@@ -12,7 +12,7 @@ from autoops.services import credentials
 from autoops.settings import CONFIG_VARIABLE, Settings, config_path
 
 HOME_VARIABLE = "AUTOOPS_HOME_ID"
-"""Every process of a home carries its path under this name, so that what outlives its parent can be found."""
+"""Every process of a home has the home's path in this variable, so that one that outlives its parent can be found."""
 
 PRELOADED = (
     "airflow.executors.local_executor",
@@ -22,13 +22,12 @@ PRELOADED = (
     "autoops.loop.monitor.drift_check",
     "autoops.loop.retrain.retraining",
 )
-"""Loaded once by the process that the scheduler's workers, and so all tasks, are forks of: what a task imports is
-there already, and starts within a second instead of six."""
+"""Imported once by the process from which the scheduler's workers, and so all tasks, are forked. A task then starts
+within one second instead of six."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The caller's own environment (AUTOOPS__ overrides come with it) and, on top, what ties the services
-    to this home."""
+    """Return the caller's environment, with its AUTOOPS__ overrides, and variables that tie services to this home."""
     variables = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -46,7 +45,11 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def dags_folder() -> Path:
-    """`airflow/dags` beside the configuration, else beside the package's checkout."""
+    """Return `airflow/dags` beside the configuration file, else in the package's checkout.
+
+    Raises:
+        SettingsError: neither exists.
+    """
     checkout = Path(autoops.__file__).parents[2]
     for root in (config_path().parent, checkout):
         if (root / "airflow" / "dags").is_dir():
@@ -77,12 +80,12 @@ def _airflow(settings: Settings) -> Mapping[str, str]:
 
 
 def _airflow_core(settings: Settings) -> Mapping[str, Mapping[str, object]]:
-    """What all components must agree on."""
+    """Return the settings on which all components of Airflow must agree."""
     return {
         "core": {
             "dags_folder": dags_folder(),
             "executor": "LocalExecutor",
-            # As many workers may run, and so many tasks at the same time.
+            # Most workers, and so most tasks at the same time.
             "parallelism": 4,
             "load_examples": False,
             "dags_are_paused_at_creation": False,
@@ -116,7 +119,7 @@ def _airflow_components(settings: Settings) -> Mapping[str, Mapping[str, object]
             "orphaned_tasks_check_interval": 30,
         },
         "dag_processor": {
-            # A new or changed DAG file shows within seconds instead of five minutes.
+            # Airflow reads a new or changed DAG file within seconds instead of five minutes.
             "refresh_interval": 10,
             "min_file_process_interval": 10,
             "dag_bundle_storage_path": settings.storage.home / "airflow" / "bundles",

@@ -1,4 +1,4 @@
-"""Is a service doing its work? Each probe asks for what clients will ask for, not only for a sign of life."""
+"""Health of services. Each probe sends a request as clients do, not only one for a sign of life."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -16,8 +16,10 @@ DAGS = ("approve", "drift_monitor", "retrain")
 
 
 def complaint(program: str, settings: Settings, since: datetime | None = None) -> str | None:
-    """Why the program cannot be used, or None when it can. Airflow's heartbeats and parsed DAGs of before
-    `since` are a former run's and do not count."""
+    """Return why the program cannot be used, None if it can.
+
+    Airflow's heartbeats and parsed DAGs from before `since` belong to an earlier run and do not count.
+    """
     try:
         _PROBES[program](settings, since)
     except AutoOpsError as error:
@@ -26,14 +28,14 @@ def complaint(program: str, settings: Settings, since: datetime | None = None) -
 
 
 def airflow_client(settings: Settings) -> AirflowClient:
-    """A client that signs in as the user of the settings."""
+    """Return a client that signs in as the user of the settings."""
     return AirflowClient(
         settings.airflow_url, settings.airflow.username, credentials.airflow_password(settings), timeout_s=30
     )
 
 
 def _mlflow(settings: Settings, _since: datetime | None) -> None:
-    """`/health` is 200 on a server that refuses every API call for its host name."""
+    """Search experiments, because `/health` is 200 even on a server that refuses every API call for its host name."""
     _answers("POST", f"{settings.mlflow.tracking_uri}/api/2.0/mlflow/experiments/search", {"max_results": 1})
 
 

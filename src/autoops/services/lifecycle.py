@@ -24,15 +24,15 @@ from autoops.training.estimator import check_model
 Progress = Callable[[str], None]
 
 _SUPERVISOR_S = 5
-"""On top of what its slowest program, the API, may take to stop."""
+"""Seconds for supervisord itself, beyond what its slowest program, the API, may take to stop."""
 
 LIVES = 2
-"""Processes of one program that may end while it starts, before the start has failed."""
+"""Most processes of a program during its start; with another one the start has failed."""
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One program; `state` is supervisord's word for it, `complaint` says why it is not healthy."""
+    """State of a program; `state` is supervisord's, `complaint` is why the program is not healthy."""
 
     service: str
     state: str
@@ -51,9 +51,15 @@ def up(
     progress: Progress = lambda _line: None,
     timeout_s: float = 180,
 ) -> bool:
-    """Starts all services but those of `without` and returns once every one is healthy: True when it started
-    them, False when they were up already. Raises Conflict for a taken port, ServiceUnavailable with the end of
-    the log of the service that does not come up; then nothing is left running."""
+    """Start all services but those of `without` and return once all are healthy.
+
+    Returns True if it started them, False if they were up already. After an error while it starts them, no process of
+    the home is left running.
+
+    Raises:
+        Conflict: a port is taken, other services of this home are up, or another `up` or `down` is running.
+        ServiceUnavailable: a service does not come up; the message has the end of its log.
+    """
     wanted = programs(settings, without)
     check_model(settings.model)
     supervisor = Supervisor(settings.storage.home)
@@ -74,13 +80,17 @@ def up(
 
 
 def down(settings: Settings) -> bool:
-    """Stops every process of this home, whoever its parent is by now; False when there was none."""
+    """Stop every process of this home, also one that outlived its parent; return False if there was none.
+
+    Raises:
+        Conflict: another `up` or `down` is running.
+    """
     with _locked(settings):
         return _stop(settings)
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
-    """One row per program, without an MLflow elsewhere; a stopped one that was never asked for shows as STOPPED."""
+    """Return a row per program, without an MLflow elsewhere. A program that was never started is STOPPED."""
     states = Supervisor(settings.storage.home).states()
     rows = []
     for program in programs(settings, () if may_start_mlflow(settings) else ["mlflow"]):
@@ -93,7 +103,7 @@ def status(settings: Settings) -> list[ServiceStatus]:
 def _start(
     settings: Settings, supervisor: Supervisor, wanted: Sequence[Program], progress: Progress, timeout_s: float
 ) -> None:
-    """MLflow and the API come up while Airflow's database is migrated."""
+    """Start MLflow and the API, migrate Airflow's database meanwhile, then start Airflow."""
     since = datetime.now(UTC)
     variables = environment(settings)
     engine = database.connect(settings)
@@ -149,7 +159,10 @@ def _wait_until_healthy(
 
 
 def _complaint(program: Program, state: ProcessState, settings: Settings, since: datetime | None) -> str | None:
-    """What answers on the port must be the program's own process: another's answer says nothing of it."""
+    """Return why the program is not healthy, None if it is.
+
+    Its own process has to listen on its port, because a response of another process says nothing about the program.
+    """
     if not state.alive or state.pid is None:
         return f"is {state.state.lower()}"
     if program.listens and not processes.listens(state.pid, program.listens.port):
@@ -180,7 +193,11 @@ def _tail(supervisor: Supervisor, name: str, lines: int = 15) -> str:
 
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
-    """One `up` or `down` of a home at a time; the kernel lets go when the holder dies."""
+    """Hold the lock of one `up` or `down` of a home at a time; the kernel releases it if the holder dies.
+
+    Raises:
+        Conflict: another `up` or `down` holds it.
+    """
     with (credentials.run_directory(settings) / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

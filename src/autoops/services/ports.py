@@ -1,4 +1,4 @@
-"""Are the addresses free on which the services will listen?"""
+"""Check that the addresses on which the services will listen are free."""
 
 import errno
 import socket
@@ -11,8 +11,12 @@ from autoops.settings import address
 
 
 def require_free(programs: Sequence[Program]) -> None:
-    """Binds every address once, all at the same time, so that two of them cannot be the same either.
-    Raises Conflict that names service, port and setting, or SettingsError for a host that is not this machine."""
+    """Bind every address once, all at the same time, so that two programs with one address fail too.
+
+    Raises:
+        Conflict: an address is in use; the message names service, port and setting.
+        SettingsError: an address cannot be bound, such as one of another machine.
+    """
     with ExitStack() as held:
         for program in programs:
             if program.listens:
@@ -22,7 +26,7 @@ def require_free(programs: Sequence[Program]) -> None:
 def _bound(program: Program, listens: Listens) -> socket.socket:
     family = socket.AF_INET6 if ":" in listens.host else socket.AF_INET
     probe = socket.socket(family, socket.SOCK_STREAM)
-    # As servers do: connections that are still closing do not count, a listener does.
+    # As servers do: closing connections do not count as use of the port, a listener does.
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         probe.bind((listens.host, listens.port))

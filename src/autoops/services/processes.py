@@ -1,7 +1,7 @@
 """Processes of one home, found by the environment variable that all of them inherit.
 
-A process group or a parent's id would miss what outlives a killed supervisor, and Airflow's tasks, which lead
-groups of their own; a name would hit other people's processes.
+A process group or a parent's id would miss processes that outlive a killed supervisor, and Airflow's tasks, which lead
+groups of their own. A name would match other people's processes.
 """
 
 import os
@@ -15,7 +15,7 @@ from autoops.services.environment import HOME_VARIABLE
 
 
 def of_home(home: Path) -> list[psutil.Process]:
-    """All living processes of the home but this one and its ancestors."""
+    """Return all living processes of the home but this one and its ancestors."""
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [process for process in psutil.process_iter() if process.pid not in spared and _carries(process, home)]
 
@@ -29,7 +29,7 @@ def _carries(process: psutil.Process, home: Path) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tells whether the process `pid`, or one that it started, listens on `port`."""
+    """Return whether the process `pid`, or a descendant of it, listens on `port`."""
     try:
         process = psutil.Process(pid)
         return any(_listens(one, port) for one in (process, *process.children(recursive=True)))
@@ -43,13 +43,15 @@ def _listens(process: psutil.Process, port: int) -> bool:
             connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
             for connection in process.net_connections("tcp")
         )
-    except (psutil.NoSuchProcess, psutil.AccessDenied):  # a child that has just ended says nothing of the others
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # a child has just ended; the others may still listen
         return False
 
 
 def end(home: Path, timeout_s: float = 5) -> int:
-    """Ends all processes of the home, by SIGTERM and after `timeout_s` by SIGKILL, and returns how many there
-    were. Looks again until none is left: a dying parent may still have started one."""
+    """End all processes of the home, by SIGTERM and after `timeout_s` by SIGKILL; return how many there were.
+
+    Repeats until none is left, because a dying parent may still have started one.
+    """
     ended = 0
     while found := of_home(home):
         ended += len(found)

@@ -1,4 +1,4 @@
-"""What `autoops up` runs. Our DAGs defer no task; without a triggerer, though, Airflow's home page shows a failure."""
+"""The programs of `autoops up`. No DAG defers a task, but without a triggerer Airflow's home page shows a failure."""
 
 import sys
 import sysconfig
@@ -13,7 +13,7 @@ from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Settings
 
 SERVICES = ("mlflow", "api", "exporter", "airflow")
-"""What `without` may name; Airflow is four programs."""
+"""Services that `without` may name; Airflow is four programs."""
 
 API_SERVER, SCHEDULER = "airflow-api-server", "airflow-scheduler"
 DAG_PROCESSOR, TRIGGERER = "airflow-dag-processor", "airflow-triggerer"
@@ -21,7 +21,7 @@ DAG_PROCESSOR, TRIGGERER = "airflow-dag-processor", "airflow-triggerer"
 
 @dataclass(frozen=True)
 class Listens:
-    """An address that a program binds, and the setting that moves it."""
+    """An address that a program binds, and the setting that changes it."""
 
     host: str
     port: int
@@ -41,8 +41,12 @@ class Program:
 
 
 def programs(settings: Settings, without: Collection[str] = ()) -> list[Program]:
-    """All programs but those of the services `without` names. Raises InputError for an unknown service,
-    SettingsError when `mlflow.tracking_uri` is no address on which a server could be started."""
+    """Return all programs but those of the services in `without`.
+
+    Raises:
+        InputError: a service is unknown.
+        SettingsError: no server can be started on `mlflow.tracking_uri`.
+    """
     unknown = sorted(set(without) - set(SERVICES))
     if unknown:
         raise InputError(f"no such service: {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
@@ -51,7 +55,7 @@ def programs(settings: Settings, without: Collection[str] = ()) -> list[Program]
 
 
 def may_start_mlflow(settings: Settings) -> bool:
-    """Whether `mlflow.tracking_uri` is an address on which a server could be started."""
+    """Return whether `mlflow.tracking_uri` is an address on which a server could be started."""
     try:
         parts = urlsplit(settings.mlflow.tracking_uri)
         return parts.scheme == "http" and bool(parts.hostname) and parts.port is not None
@@ -98,9 +102,12 @@ def _exporter(settings: Settings) -> list[Program]:
 
 
 def _airflow(settings: Settings) -> list[Program]:
-    """The log servers stay off: they would listen on every interface, and the API server reads
-    the logs of this machine from disk. The scheduler waits for running tasks as long as it may; they are
-    repeatable, and the next scheduler starts them again."""
+    """Return Airflow's four programs.
+
+    The log servers stay off: they would listen on every interface, and the API server reads the logs of this machine
+    from disk. The scheduler waits for running tasks until its stop timeout. Tasks are repeatable, and the next
+    scheduler starts them again.
+    """
     url = settings.airflow_url
     listens = Listens(settings.airflow.host, settings.airflow.port, "airflow.port")
     return [

@@ -21,12 +21,12 @@ from autoops.services.programs import Program
 
 GROUP = "autoops"
 _SOCKET_PATH_LIMIT = 90
-"""Bytes; the kernel takes 107, and supervisord binds the path with its process id appended first."""
+"""Bytes. The kernel accepts 107, and supervisord first binds the path with its process id appended."""
 
 
 @dataclass(frozen=True)
 class ProcessState:
-    """`state` is supervisord's word (STARTING, RUNNING, BACKOFF, STOPPED, EXITED, FATAL), or GONE without it."""
+    """State of a program: supervisord's (STARTING, RUNNING, BACKOFF, STOPPED, EXITED, FATAL), or GONE without one."""
 
     name: str
     state: str
@@ -52,8 +52,12 @@ class Supervisor:
         return self._home / "logs" / f"{name}.log"
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
-        """Starts supervisord in the background; the programs are started one by one, by name. Raises SettingsError
-        for a home that its configuration file cannot express."""
+        """Start supervisord in the background, without its programs: `start_program` starts each by name.
+
+        Raises:
+            SettingsError: supervisord's configuration file cannot express the path of the home.
+            ServiceUnavailable: supervisord did not start.
+        """
         if any(special in str(self._home) for special in ("%", " ;", " #", "\n")):
             raise SettingsError(f"storage.home: {self._home}: supervisord takes no path with %, ' ;' or ' #'")
         self.log("supervisord").parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +75,7 @@ class Supervisor:
         self._call("startProcess", f"{GROUP}:{name}", False)
 
     def states(self) -> dict[str, ProcessState]:
-        """What supervisord says of each program, by name; empty when it does not run."""
+        """Return the state of each program by name, empty if supervisord does not run."""
         try:
             found = cast(list[dict[str, Any]], self._call("getAllProcessInfo"))
         except ServiceUnavailable:
@@ -79,7 +83,7 @@ class Supervisor:
         return {one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None) for one in found}
 
     def stop(self, timeout_s: float) -> bool:
-        """Has supervisord stop all programs and itself, and waits for that; False when it does not run."""
+        """Have supervisord stop all programs and itself, and wait for it; return False if it does not run."""
         pid = self._call("getPID") if self.states() else None
         if not isinstance(pid, int):
             return False
@@ -89,7 +93,7 @@ class Supervisor:
         return True
 
     def clear(self) -> None:
-        """Removes what a killed supervisord left: its socket and its process id."""
+        """Remove the socket and the pid file that a killed supervisord left."""
         for left in (self._socket, self._run / "supervisord.pid"):
             left.unlink(missing_ok=True)
 
@@ -109,7 +113,7 @@ class Supervisor:
             raise ServiceUnavailable(f"supervisord, {method}: {error}") from error
 
     def _configuration(self, programs: Sequence[Program]) -> str:
-        """One group, so that all programs are stopped at the same time. Logs are rotated at 10 MB."""
+        """Return supervisord.conf, with one group so that all programs stop at the same time. Logs rotate at 10 MB."""
         sections: dict[str, Mapping[str, object]] = {
             "unix_http_server": {"file": self._socket, "chmod": "0700"},
             "supervisord": {

@@ -1,4 +1,4 @@
-"""Puts the API together: `create_app` is what uvicorn runs."""
+"""Builds the API: `create_app` returns the application that uvicorn runs."""
 
 import asyncio
 import gc
@@ -40,12 +40,12 @@ from autoops.telemetry import tracing
 
 HEARTBEAT_S = 2.0
 KEYS_S = 2.0
-"""Between two looks at the file of keys."""
+"""Between two checks of the keys file."""
 
 _QUEUED_BATCHES = 4
 _BATCHES_IN_WORK = 4
 _REQUESTS_IN_WORK = 2_000
-"""What one process answers within a second."""
+"""Limit of concurrent requests: about as many as one process serves within a second."""
 
 
 def create_app(
@@ -56,8 +56,10 @@ def create_app(
     clock: Clock,
     trial: Trial = in_process,
 ) -> FastAPI:
-    """The database must be migrated, if it is there. Nothing is started before the server enters the lifespan. `trial`
-    is what a version must pass before it is loaded here."""
+    """Return the API as an ASGI application; nothing starts before the server enters its lifespan.
+
+    The database must be migrated if it is available. A version must pass `trial` before this process loads it.
+    """
     serving, instance_id, started_at = settings.serving, str(uuid.uuid4()), clock.now()
     known = keys.configured(settings)
     metrics = Metrics()
@@ -83,8 +85,10 @@ def create_app(
     batches = Batches(serving.batch_threads)
     predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
     follows = str(serving.model_version)
-    look_again = Coalesced(partial(holder.refresh, insist=True))
-    endpoints = Endpoints(predictor, look_again, metrics, batches, serving.max_batch, follows, instance_id, started_at)
+    check_registry = Coalesced(partial(holder.refresh, insist=True))
+    endpoints = Endpoints(
+        predictor, check_registry, metrics, batches, serving.max_batch, follows, instance_id, started_at
+    )
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
     lifespan = _lifespan(holder, writer, outbox, batches, periodics, leave, ShutdownTimeouts.of(settings))
@@ -105,7 +109,10 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def _auth(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> Refusal:
-    """Imported where keys are configured, as the library that counts is."""
+    """Declare the keys in the OpenAPI document, and return the check of each request.
+
+    The import is local because only an API with keys needs the library for rate limits.
+    """
     from autoops.serving.auth.guard import Auth, Rates, declare
 
     openapi.complete(app, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
@@ -187,8 +194,11 @@ def _lifespan(
 
 
 def _tame_garbage_collection() -> None:
-    """Requests that wait for a commit make collections frequent, and each full one would walk the half million
-    objects that the imports left and that never go away: 100 ms in which nobody is answered."""
+    """Exclude the objects of the imports from garbage collection, and collect less often.
+
+    Requests that wait for a commit make collections frequent. Each full collection would traverse the half million
+    objects that the imports left and that are never freed: a pause of 100 ms for all requests.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)

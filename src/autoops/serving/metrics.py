@@ -1,4 +1,4 @@
-"""What Prometheus scrapes. Each app has a collector registry of its own, so that two apps in a process do not mix."""
+"""Metrics for Prometheus. Each app has a collector registry of its own, so that two apps in a process do not mix."""
 
 from collections.abc import Callable
 from functools import cache
@@ -36,7 +36,7 @@ class Metrics:
         self._of_route = cache(self._seconds.labels)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """One that is read when it is scraped."""
+        """Add a gauge whose value is read at each scrape."""
         Gauge(name, text, registry=self._registry).set_function(read)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
@@ -44,7 +44,7 @@ class Metrics:
         self._of_route(route).observe(seconds)
 
     def predicted(self, model_version: int, rows: int, unknown_zones: int, implausible_times: int) -> None:
-        """Of rows that are new in the log."""
+        """Count predictions that are new in the log."""
         self._predictions.labels(model_version).inc(rows)
         self._unknown_zones.inc(unknown_zones)
         self._implausible_times.inc(implausible_times)
@@ -54,7 +54,7 @@ class Metrics:
             self._labels.labels(status).inc(count)
 
     def reloaded(self, outcome: str) -> None:
-        """A look that changed nothing is not counted."""
+        """Count a check of the registry by its outcome, unless it changed nothing."""
         if outcome not in ("unchanged", "skipped"):
             self._reloads.labels(outcome).inc()
 

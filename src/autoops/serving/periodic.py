@@ -1,4 +1,4 @@
-"""Work that one thread does again and again, off the event loop."""
+"""Periodic work in a thread, off the event loop."""
 
 import logging
 import threading
@@ -28,7 +28,7 @@ class Periodic:
         self._wake.set()
 
     def stop(self, timeout_s: float = LAST_ACTION_S) -> None:
-        """Returns when the action has ended, or after `timeout_s`."""
+        """Stop, and wait until the action has ended, for `timeout_s` at most."""
         stop_all([self], timeout_s)
 
     def _run(self) -> None:
@@ -37,14 +37,14 @@ class Periodic:
                 self._action()
             except AutoOpsError as error:
                 logger.warning("%s failed, and will be tried again: %s", self._thread.name, error)
-            except Exception:  # one failure must not end the watch
+            except Exception:  # one failure must not end the thread
                 logger.exception("%s failed, and will be tried again", self._thread.name)
             self._wake.wait(self._interval_s)
             self._wake.clear()
 
 
 def stop_all(periodics: Sequence[Periodic], timeout_s: float = LAST_ACTION_S) -> None:
-    """Stop them together; return when all actions have ended, or after `timeout_s`."""
+    """Stop them together, and wait until all actions have ended, for `timeout_s` at most."""
     ends_at = time.monotonic() + timeout_s
     for periodic in periodics:
         periodic._stopping = True

@@ -37,7 +37,7 @@ NEEDED_SCOPES: Mapping[str, Scope] = {
 @dataclass(frozen=True)
 class Endpoints:
     predictor: Predictor
-    look_again: Callable[[], Awaitable[Outcome]]
+    check_registry: Callable[[], Awaitable[Outcome]]
     prometheus: Metrics
     batches: Batches
     max_batch: int
@@ -61,7 +61,7 @@ class Endpoints:
         return Response(content, media_type=media_type)
 
     async def ground_truth(self, request: Request) -> Response:
-        """Takes what trips really took. A label for an id that is not known yet is kept; of two labels for one
+        """Store what trips really took. A label for an id that is not known yet is kept; of two labels for one
         prediction the later counts; a malformed one is refused by position and the rest stored."""
         media_type_of(request, (JSON,))
         body = await read_body(request, batch_bytes(self.max_batch))
@@ -99,9 +99,9 @@ class Endpoints:
         )
 
     async def reload(self) -> schemas.Reload:
-        """Looks at the registry now, and tries a version again that failed before."""
+        """Check the registry now, and try a version again that failed before."""
         holder = self.predictor.holder
-        outcome = await self.look_again()
+        outcome = await self.check_registry()
         loaded, failure = holder.current, holder.failure
         return schemas.Reload(
             model_version=loaded.version.number if loaded else None,
@@ -111,11 +111,11 @@ class Endpoints:
         )
 
     async def health(self) -> schemas.Alive:
-        """The process is alive."""
+        """Report that the process is alive."""
         return schemas.Alive()
 
     async def ready(self) -> schemas.Ready:
-        """A model version is loaded and warm."""
+        """Report that a model version is loaded and warm."""
         return schemas.Ready(model_version=self.predictor.loaded().version.number)
 
     async def metrics(self) -> Response:

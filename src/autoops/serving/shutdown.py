@@ -1,7 +1,7 @@
-"""How long a stop of the API takes at the most: whoever stops it must not lose patience earlier.
+"""How long the shutdown of the API takes at most: a supervisor must not kill it earlier.
 
-Each part waits for requests or for the database no longer than is said here, one after another. A database that takes
-connections and never answers would hold them up for ever.
+The steps run one after another, and each waits for requests or for the database no longer than its timeout. Without
+timeouts a database that accepts connections and never responds would block them forever.
 """
 
 import logging
@@ -20,13 +20,13 @@ from autoops.settings import Settings
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 10
-"""On top of the time that a request may wait for its commit: for requests that are in work."""
+"""For the requests in progress, on top of the time that a request may wait for its commit."""
 
 SEND_ON_S = 10.0
 """For the rows of the outbox to reach the database; those that do not stay in the outbox."""
 
 LAST_ACTION_S = 5.0
-"""For a look at the registry or a heartbeat that is under way."""
+"""For a check of the registry or a heartbeat in progress."""
 
 _PERIODICS = 2
 _END_S = 5
@@ -38,7 +38,7 @@ _BY_FORCE = 70
 
 @dataclass(frozen=True)
 class ShutdownTimeouts:
-    """With the last commit, and with what is said to the database at the very end."""
+    """For the last commit, and for emptying the outbox and deregistering the instance at the very end."""
 
     commit_s: float
     deregister_s: float
@@ -49,19 +49,21 @@ class ShutdownTimeouts:
 
 
 def stops_within_s(settings: Settings) -> int:
-    """From SIGTERM to the end of the process."""
+    """Return the longest time from SIGTERM to the end of the process."""
     return math.ceil(settings.serving.timeout_s + DRAIN_S + ends_within_s(settings))
 
 
 def ends_within_s(settings: Settings) -> float:
-    """From the end of the last request to that of the process."""
+    """Return the longest time from the end of the last request to that of the process."""
     timeouts = ShutdownTimeouts.of(settings)
     return timeouts.commit_s + _PERIODICS * LAST_ACTION_S + timeouts.deregister_s + _END_S
 
 
 def ends_in_time(app: ASGIApp, within_s: float) -> ASGIApp:
-    """Wrap the app of a process that ends `within_s` after its lifespan was told to, whatever still runs then: a model
-    that never answers, or a collector of traces that is silent."""
+    """Wrap the app so that its process ends within `within_s` after the shutdown event of the lifespan.
+
+    It ends whatever still runs then, such as a model that never returns or a trace collector that does not respond.
+    """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_or_end() -> Message:
@@ -83,16 +85,19 @@ def _end_by_force(after_s: float) -> None:
 
 
 def deregister(action: Callable[[], None], within_s: float) -> None:
-    """Does it, or leaves it undone: an instance that goes without a word is forgotten, and its outbox adopted."""
+    """Run `action` for `within_s` at most, and only log a failure.
+
+    An instance that does not deregister is forgotten after its last heartbeat, and its outbox is adopted.
+    """
 
     def attempt() -> None:
         try:
             action()
         except StorageUnavailable as error:
-            logger.warning("this instance could not sign off: %s", error)
+            logger.warning("this instance could not deregister: %s", error)
 
     thread = threading.Thread(target=attempt, name="sign-off", daemon=True)
     thread.start()
     thread.join(within_s)
     if thread.is_alive():
-        logger.warning("this instance could not sign off: the database does not answer")
+        logger.warning("this instance could not deregister: the database does not answer")

@@ -1,6 +1,7 @@
 """Settings: config.yaml and `AUTOOPS__SECTION__KEY` variables, checked once and frozen.
 
-`schema` has every setting with its bounds, `file` reads the file and says what is wrong, `types` has kinds of values.
+`schema` has every setting with its bounds, `file` reads the file and reports what is wrong, `types` has the types of
+values.
 """
 
 from autoops.settings.schema import (

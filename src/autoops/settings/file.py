@@ -1,4 +1,4 @@
-"""Reads config.yaml, and says what is wrong with settings: every bad key, where it stands and what was expected."""
+"""Reading of config.yaml, and reports on bad settings: every bad key, its place and what was expected."""
 
 import difflib
 import re
@@ -14,11 +14,15 @@ from autoops.redaction import redact
 from autoops.settings.types import secret_settings
 
 _NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What PyYAML raises: of text that is not what its tag or look promises, such as 2023-13-45, whatever Python does."""
+"""What PyYAML raises. A value that does not fit its tag or pattern, such as 2023-13-45, raises any error of Python."""
 
 
 def beside(path: Path, named: Path, key: str) -> Path:
-    """What the file at `path` names relative to itself."""
+    """Return `named` as an absolute path, relative to the folder of the file at `path`.
+
+    Raises:
+        SettingsError: `named` is no path.
+    """
     try:
         return (path.parent / named).resolve()
     except (OSError, RuntimeError, ValueError) as error:
@@ -39,16 +43,19 @@ def read(path: Path, hint: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected sections such as `data:`, got {type(values).__name__}")
     for key in values:
-        # What begins with an underscore would be an option of pydantic-settings.
+        # A key with a leading underscore would be an option of pydantic-settings.
         if not isinstance(key, str) or key.startswith("_"):
             raise SettingsError(f"{path}: {key!r}: no such setting")
     return values
 
 
 def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseModel], known: Collection[str]) -> None:
-    """Raise SettingsError for a variable that is meant for a setting and would be ignored.
+    """Refuse variables that are meant for a setting and would be ignored.
 
-    `known` are variables of ours that are no settings. Others that only begin alike are left alone.
+    `known` are variables of Auto-Ops that are no settings. Other variables with a similar prefix are ignored.
+
+    Raises:
+        SettingsError: a variable resembles a setting but is none, or has the prefix but no section and key.
     """
     sections = {section: type(field.default).model_fields for section, field in settings.model_fields.items()}
     right = [f"{prefix}{section}__{key}".upper() for section, keys in sections.items() for key in keys]
@@ -69,14 +76,14 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
 
 
 def _meant(name: str, right: Collection[str]) -> str | None:
-    """Return the setting with the same letters, else one that is nearly alike."""
+    """Return the setting with the same letters and digits, else a similar one, else None."""
     letters = {re.sub("[^A-Z0-9]", "", one): one for one in right}
     near = difflib.get_close_matches(re.sub("[^A-Z0-9]", "", name.upper()), letters, n=1, cutoff=0.9)
     return letters[near[0]] if near else None
 
 
 def drop_replaced(values: dict[str, Any], variables: Collection[str], prefix: str, settings: type[BaseModel]) -> None:
-    """Remove from the file's values each mapping that a variable gives as a whole: pydantic would merge the two."""
+    """Remove from the file's values each mapping that a variable replaces as a whole; pydantic would merge the two."""
     given = {name.upper() for name in variables}
     for section, field in settings.model_fields.items():
         inside = values.get(section)
@@ -95,7 +102,7 @@ _REMOVED = {
 
 
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:
-    """Without the values of what may be secret in `settings`."""
+    """Return what is wrong with each setting, without the values of `settings` that may be secret."""
     lines = []
     secrets = {place for section, key in secret_settings(settings) for place in (section, f"{section}.{key}")}
     for problem in error.errors(include_url=False):
@@ -110,7 +117,7 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
 
 
 def _near(key: str, settings: type[BaseModel]) -> str:
-    """What may have been meant instead of a key of the file."""
+    """Return a hint at a setting with a similar name, empty if there is none."""
     section, _, rest = key.partition(".")
     names: list[str] = list(settings.model_fields)
     if rest:
@@ -120,7 +127,7 @@ def _near(key: str, settings: type[BaseModel]) -> str:
 
 
 def _told(error: Exception) -> str:
-    """Without the line that PyYAML quotes, which may hold a secret."""
+    """Return the place and reason of the error, without the line that PyYAML quotes, which may hold a secret."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return type(error).__name__ if isinstance(error, yaml.YAMLError) else str(error)

@@ -31,7 +31,7 @@ from autoops.settings.types import (
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
 NO_SETTINGS = (CONFIG_VARIABLE, "AUTOOPS_HOME_ID", "AUTOOPS_GIT_COMMIT", "AUTOOPS_PYTHON", "AUTOOPS_DB_PASSWORD")
-"""Variables of ours that name no setting; those of tests are like no setting either."""
+"""Variables of Auto-Ops that name no setting. Those of the tests need no place here: they resemble no setting."""
 
 _ALIKE = re.compile("AUTO_?OPS_", re.IGNORECASE)
 
@@ -93,7 +93,7 @@ class MLflow(Section):
 
     @property
     def versions_uri(self) -> str:
-        """Return where versions are registered."""
+        """Return the URI of the registry of versions."""
         return self.registry_uri or self.tracking_uri
 
 
@@ -121,7 +121,7 @@ class Training(Section):
 
     @property
     def run_timeout_s(self) -> float:
-        """Of all steps of a retraining together."""
+        """Return the seconds that all steps of a retraining may take together."""
         return 3 * self.timeout_s
 
 
@@ -258,7 +258,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, which arrives as init values."""
+        """Return the environment before the file, so that it takes precedence; the file arrives as init values."""
         return env_settings, init_settings
 
     @property
@@ -271,7 +271,7 @@ class Settings(BaseSettings):
 
     @property
     def api_headers(self) -> dict[str, str]:
-        """With which the API's clients here say who they are."""
+        """Return the headers that authenticate this installation's own clients to the API; empty without a key."""
         key = self.security.api_key
         return {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
 
@@ -281,7 +281,7 @@ class Settings(BaseSettings):
 
     @property
     def service_urls(self) -> tuple[str, ...]:
-        """Where the services are that this installation may run itself."""
+        """Return the URLs of the services that this installation may run itself."""
         return self.api_url, self.airflow_url, self.exporter_url, self.mlflow.tracking_uri
 
     @property
@@ -290,17 +290,22 @@ class Settings(BaseSettings):
 
 
 def address(host: str, port: int | str) -> str:
-    """Return both as in a URL, where an IPv6 address has brackets."""
+    """Return host and port as in a URL, where an IPv6 address has brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def config_path() -> Path:
-    """The file that AUTOOPS_CONFIG names, else config.yaml in the working directory."""
+    """Return the path in AUTOOPS_CONFIG, else config.yaml in the working directory."""
     return Path(os.environ.get(CONFIG_VARIABLE, "config.yaml")).absolute()
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Raises SettingsError that names every bad key, where it stands and what was expected."""
+    """Return the settings in the file at `path` (default: `config_path()`) and in the environment.
+
+    Raises:
+        SettingsError: the file does not read, or settings are unknown or invalid. The message names every invalid key,
+            its place and what was expected.
+    """
     path = path or config_path()
     values = settings_file.read(path, f"{CONFIG_VARIABLE} may name another")
     variables = sorted(name for name in os.environ if name.startswith(PREFIX))
@@ -325,7 +330,7 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _remember_secrets(settings: Settings) -> None:
-    """So that no text of this process shows them, nor what its environment holds."""
+    """Have the secrets of the settings and of the environment masked in all text of this process."""
     found = redaction.secrets_of_environment(os.environ)
     for section, key in secret_settings(Settings):
         value = getattr(getattr(settings, section), key)

@@ -1,4 +1,4 @@
-"""What the values of settings may be."""
+"""Types of the values of settings, with their bounds."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 Url = Annotated[str, Field(repr=False)]
 OptionalUrl = Annotated[str | None, Field(repr=False)]
-"""May hold a password or a token: known by its hidden repr, and remembered as secret when settings are loaded."""
+"""Both may hold a password or a token. The hidden repr marks them, and loading settings has their secrets masked."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]

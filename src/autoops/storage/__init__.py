@@ -1,1 +1,1 @@
-"""The database: its schema, migrations, the prediction log, the heartbeats of API processes. Nothing here decides."""
+"""The database: its schema, migrations, the prediction log, the heartbeats of API processes. No decisions here."""

@@ -1,9 +1,8 @@
-"""The fast way of rows into a SQLite table: one statement for many rows, on a connection that stays open.
+"""Fast inserts into a SQLite table: one statement for many rows, on a connection that stays open.
 
-Under load the time of an insert goes elsewhere than into SQLite. The driver gives the interpreter away and fights
-for it again at every statement, which costs milliseconds when each row is one; and a pooled connection with its
-transaction costs more than the insert of a single row. Values are converted by columns, where a request's rows have
-much in common.
+Under load an insert spends most of its time outside SQLite. The driver releases the GIL at every statement and waits to
+get it back, which costs milliseconds if each row is a statement; and a pooled connection with its transaction costs
+more than the insert of a single row. Values are converted by columns, because a request's rows share many of them.
 """
 
 import sqlite3
@@ -22,14 +21,14 @@ from autoops.errors import StorageUnavailable
 from autoops.storage.tables import UtcDateTime
 
 Column = Sequence[Any] | npt.NDArray[Any]
-"""The values of one column, moments as aware datetimes or as datetime64[us] in UTC."""
+"""The values of one column, shape (rows,); timestamps as aware datetimes or as datetime64[us] in UTC."""
 
 _ROWS_PER_STATEMENT = 256
 _NO_VALUE = object()
 
 
 class SqliteAppender:
-    """Appends rows to `columns` of one table; a row that conflicts in `unique` is left out."""
+    """Appends rows to `columns` of one table; a row that conflicts in the column `unique` is left out."""
 
     def __init__(self, engine: sa.Engine, columns: Sequence[sa.Column[Any]], unique: str) -> None:
         self._engine = engine
@@ -41,12 +40,22 @@ class SqliteAppender:
         self._connection: sa.PoolProxiedConnection | None = None
 
     def append(self, rows: Sequence[Sequence[object]]) -> int:
-        """Commits all rows but those that conflict and returns how many. Raises StorageUnavailable."""
+        """Commit all rows but those that conflict and return how many.
+
+        Raises:
+            StorageUnavailable: the database is locked, full or cannot be written to.
+            Error: any other error of SQLite (`sqlite3.Error`).
+        """
         return self.append_columns(list(zip(*rows, strict=True))) if rows else 0
 
     def append_columns(self, columns: Sequence[Column]) -> int:
-        """The same of rows that are given as their columns, all of one length."""
-        # To bind nothing takes as long as to bind something: keys and request_ids that no row has are left out.
+        """Commit rows given as columns of one length, all but those that conflict, and return how many.
+
+        Raises:
+            StorageUnavailable: the database is locked, full or cannot be written to.
+            Error: any other error of SQLite (`sqlite3.Error`).
+        """
+        # Binding NULL takes as long as binding a value, so columns without any value (key, request_id) are left out.
         given = [(own, column) for own, column in zip(self._columns, columns, strict=True) if not _is_empty(column)]
         names = tuple(name for (name, _), _ in given)
         rows = list(zip(*(_plain(column, convert) for (_, convert), column in given), strict=True))
@@ -60,7 +69,7 @@ class SqliteAppender:
                 raise
 
     def close(self) -> None:
-        """Gives the connection up; another append would open one again."""
+        """Close the connection; another append would open a new one."""
         with self._lock:
             self._close()
 
@@ -77,7 +86,7 @@ class SqliteAppender:
         return appended
 
     def _close(self) -> None:
-        """Whatever stood open is rolled back, and the next append begins anew."""
+        """Invalidate the connection, which rolls back its open transaction; the next append opens a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()
@@ -111,14 +120,14 @@ def _is_empty(column: Column) -> bool:
 
 
 def _plain(column: Column, convert: Converter | None) -> Iterable[object]:
-    """As the driver takes them."""
+    """Return the values as the driver takes them."""
     if isinstance(column, np.ndarray):
         return _utc_texts(column) if column.dtype.kind == "M" else column.tolist()
     return column if convert is None else _converted(column, convert)
 
 
 def _converted(values: Iterable[Any], convert: Converter) -> Iterator[object]:
-    """Rows of one request often share a value, which is converted once."""
+    """Yield converted values. Rows of one request often share a value, which is converted once."""
     last: object = _NO_VALUE
     result = None
     for value in values:
@@ -128,12 +137,12 @@ def _converted(values: Iterable[Any], convert: Converter) -> Iterator[object]:
 
 
 def _utc_text(value: datetime | None) -> str | None:
-    """As SQLAlchemy writes a moment into SQLite, in a third of its time."""
+    """Return a timestamp as SQLAlchemy writes it into SQLite, in a third of its time."""
     return None if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _utc_texts(moments: npt.NDArray[np.datetime64]) -> list[str]:
-    """The same of many: numpy has a T where the blank belongs."""
+    """Return timestamps, shape (rows,), as `_utc_text` does: with a blank in place of numpy's T."""
     texts = np.datetime_as_string(moments, unit="us")
     texts.view(np.uint32).reshape(len(texts), -1)[:, len("2023-01-15")] = ord(" ")
     as_list: list[str] = texts.tolist()

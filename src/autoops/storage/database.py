@@ -1,4 +1,4 @@
-"""One database for all that `tables` describes: SQLite (WAL) by default, PostgreSQL in the full stack."""
+"""The one database of the schema in `tables`: SQLite (WAL) by default, PostgreSQL in the full stack."""
 
 import logging
 import math
@@ -26,7 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 def connect(settings: Settings) -> sa.Engine:
-    """An engine on `storage.url`; connects lazily. Raises SettingsError for a URL that is none of ours."""
+    """Return an engine on `storage.url`; connects lazily.
+
+    Raises:
+        SettingsError: the URL is no URL of SQLite or PostgreSQL, or its driver is not installed.
+        StorageUnavailable: the folder of a SQLite file cannot be made.
+    """
     try:
         url = sa.make_url(settings.database_url)
         backend = url.get_backend_name()
@@ -40,17 +45,21 @@ def connect(settings: Settings) -> sa.Engine:
 
 
 def embedded(file: Path, timeout_s: float) -> sa.Engine:
-    """An engine on a SQLite file of one's own, made as `connect` makes the default database."""
+    """Return an engine on another SQLite file, set up like that of the default database."""
     return _sqlite(sa.URL.create("sqlite", database=str(file)), timeout_s)
 
 
 def _json(value: object) -> str:
-    """What is not a number becomes null: PostgreSQL takes no NaN in JSON."""
+    """Return JSON with null for NaN and infinity, which PostgreSQL refuses in JSON."""
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _sqlite(url: sa.URL, timeout_s: float) -> sa.Engine:
-    """With WAL, which survives a killed process."""
+    """Return an engine with WAL, which survives a killed process.
+
+    Raises:
+        StorageUnavailable: the folder of the file cannot be made.
+    """
     if url.database and url.database != ":memory:":
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +71,11 @@ def _sqlite(url: sa.URL, timeout_s: float) -> sa.Engine:
 
 
 def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
-    """A process of ours needs few connections: the API one for its writer and one for its heartbeat, a task one.
-    Nothing waits longer than the timeout: to connect, for a lock, or for a host that has gone silent. What the URL
-    says of these wins."""
+    """Return an engine with few connections and bounded waits.
+
+    The API needs one connection for its writer and one for its heartbeat, a task needs one. Connecting, waiting for a
+    lock and waiting for a silent host end after the timeout. Parameters in the URL take precedence.
+    """
     seconds = math.ceil(timeout_s)
     defaults = {
         "application_name": "autoops",
@@ -92,10 +103,10 @@ def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
 
 
 class _Pooler:
-    """Connects through PgBouncer too, which refuses or drops the startup parameter `options`.
+    """Connections that also work through PgBouncer, which refuses or drops the startup parameter `options`.
 
-    In its transaction mode a session is another one in each transaction: so timeouts are set in each, and no statement
-    is prepared on the server. Advisory locks of ours end with their transaction anyway.
+    In its transaction mode each transaction may run in another session of the server. So timeouts are set in each
+    transaction, and no statement is prepared on the server. Our advisory locks end with their transaction anyway.
     """
 
     def __init__(self, lock_timeout_ms: int) -> None:
@@ -103,7 +114,7 @@ class _Pooler:
         self._found = False
 
     def connect(self, dialect: Any, _record: object, _arguments: object, given: dict[str, Any]) -> Any:
-        """Return a DBAPI connection, and notice whether the timeout has reached the server."""
+        """Return a DBAPI connection. From the first timeout that does not reach the server on, a pooler is assumed."""
         if not self._found:
             try:
                 connection: Any = dialect.connect(**given)
@@ -129,15 +140,18 @@ class _Pooler:
 
 
 def _prepare_sqlite(timeout_s: float, connection: sqlite3.Connection, _record: object) -> None:
-    """Of several processes that make the database one changes it to WAL; the others wait here, because SQLite itself
-    does not wait for this lock whatever its timeout is."""
+    """Set the pragmas of a new connection.
+
+    Of several processes that create the database one changes it to WAL. The others retry here, because SQLite does not
+    wait for this lock, whatever its timeout is.
+    """
     busy = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_busy),
         wait=tenacity.wait_random(0, 0.05),
         stop=tenacity.stop_after_delay(timeout_s),
         reraise=True,
     )
-    # Of a new file only, and before anything is written to it.
+    # Takes effect only on a new file, before anything is written to it.
     busy(connection.execute, "PRAGMA auto_vacuum=INCREMENTAL")
     busy(connection.execute, "PRAGMA journal_mode=WAL")
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
@@ -152,10 +166,10 @@ _PAGES_PER_STEP = 2_000
 
 
 def give_back(engine: sa.Engine) -> Iterator[int]:
-    """Give free pages of SQLite's file back to the disk, in steps, and empty its write-ahead log; yield what is left.
+    """Return free pages of SQLite's file to the disk in steps, yielding the number of free pages before each.
 
-    PostgreSQL's autovacuum reuses the space by itself. A file that an earlier release made keeps free pages for
-    new rows, until `compact` has written it anew.
+    Then empty the write-ahead log. PostgreSQL's autovacuum reuses the space by itself. A file of an earlier release
+    keeps free pages for new rows until `compact` has rewritten it.
     """
     if engine.dialect.name != "sqlite":
         return
@@ -163,16 +177,16 @@ def give_back(engine: sa.Engine) -> Iterator[int]:
         if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == _INCREMENTAL:
             while free := int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0):
                 driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-                # It moves one page a step of the statement, and only a script is stepped to its end.
+                # Each step of this statement moves one page, and the driver steps only scripts to their end.
                 driver.executescript(f"PRAGMA incremental_vacuum({_PAGES_PER_STEP})")
                 yield free
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
 
 
 def compact(engine: sa.Engine) -> None:
-    """Write SQLite's file anew, without free pages, so that `give_back` works on it from now on.
+    """Rewrite SQLite's file without free pages, so that `give_back` works on it from now on.
 
-    Needs as much free disk as the file has, and nobody can write meanwhile. Does nothing on PostgreSQL.
+    Needs as much free disk space as the file has, and blocks other writers. Does nothing on PostgreSQL.
     """
     if engine.dialect.name != "sqlite":
         return
@@ -184,25 +198,28 @@ def compact(engine: sa.Engine) -> None:
 _INCREMENTAL = 2
 
 MIGRATING = 0x6175746F6F7073
-"""PostgreSQL's key of the lock that one migration holds: "autoops" in ASCII."""
+"""Key of the advisory lock that a migration holds on PostgreSQL: "autoops" in ASCII."""
 
 _PREPARING = MIGRATING + 1
 
 
 EARLIEST = "0005"
-"""The revision of the first release. Downgrades beyond it would drop tables with rows."""
+"""The revision of the first release. Downgrades below it would drop tables with rows."""
 
 
 def newest_revision() -> str | None:
-    """Of the schema that this installation uses."""
+    """Return the newest revision that this installation knows, the one of its schema."""
     return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
 def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
-    """Bring the schema to the newest revision, and return the revision before and after.
+    """Migrate the schema to the newest revision, and return the revision before and after.
 
-    Does nothing when it is there, or at a later revision that this installation can use. Of several processes one
-    migrates while the others wait. Raises StorageUnavailable for a schema that this installation cannot use.
+    Does nothing if it is there, or at a later revision that this installation can use. Of several processes one
+    migrates while the others wait.
+
+    Raises:
+        StorageUnavailable: this installation cannot use the schema, or the database is unavailable.
     """
     with storage_errors(), engine.connect() as connection:
         if _is_usable(connection):
@@ -230,11 +247,12 @@ def _upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
 
 @contextmanager
 def _preparing(engine: sa.Engine) -> Iterator[None]:
-    """Hold the lock of the process that prepares a migration of large tables and migrates.
+    """Hold the advisory lock of the process that prepares large tables and migrates.
 
-    It belongs to a transaction that does nothing else, because PgBouncer gives a session to others. No index can be
-    built while anybody holds a snapshot: so the lock is asked for again and again, because who waits inside a statement
-    holds one, and without parameters, because the portal of a statement that has them holds one until the next.
+    The lock belongs to a transaction that does nothing else, because PgBouncer gives a session to other clients. An
+    index cannot be built concurrently while another transaction holds a snapshot. So the lock is polled: a process that
+    waits inside a statement holds a snapshot. And the statement has no parameters: with them, its portal holds a
+    snapshot until the next statement.
     """
     with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
         while not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_PREPARING})").scalar_one():
@@ -245,9 +263,10 @@ def _preparing(engine: sa.Engine) -> Iterator[None]:
 
 
 def downgrade(engine: sa.Engine, revision: str) -> tuple[str | None, str | None]:
-    """Take the schema back to an earlier revision, and return the revision before and after. Keeps all rows.
+    """Migrate the schema back to an earlier revision, and return the revision before and after. Keeps all rows.
 
-    Raises SettingsError for a revision that is not earlier, not known, or so early that rows would be lost.
+    Raises:
+        SettingsError: the revision is not earlier, not known, or so early that rows would be lost.
     """
     with storage_errors(), engine.begin() as connection:
         _let_nobody_else_migrate(connection)
@@ -262,7 +281,11 @@ def downgrade(engine: sa.Engine, revision: str) -> tuple[str | None, str | None]
 
 
 def _is_usable(connection: sa.Connection) -> bool:
-    """Return whether nothing is to be migrated. Raises StorageUnavailable for a later schema that is not for us."""
+    """Return whether there is nothing to migrate.
+
+    Raises:
+        StorageUnavailable: the schema is of a later release and not readable by this one.
+    """
     revision, newest = _revision(connection), newest_revision()
     if revision is None or revision in _revisions():
         return revision == newest
@@ -280,7 +303,11 @@ def _is_usable(connection: sa.Connection) -> bool:
 
 
 def upgrade_if_there(engine: sa.Engine) -> None:
-    """The same, unless the server is away, which is logged. A schema that is not ours is an error all the same."""
+    """Upgrade as `upgrade` does, but only log that the server is away.
+
+    Raises:
+        StorageUnavailable: this installation cannot use the schema.
+    """
     try:
         upgrade(engine)
     except StorageUnavailable as error:
@@ -297,12 +324,15 @@ def _alembic(connection: sa.Connection | None = None) -> Config:
 
 
 def _revisions() -> list[str]:
-    """Return what this installation knows, oldest first; each is a number of four digits."""
+    """Return the revisions that this installation knows, oldest first; each is a number of four digits."""
     return sorted(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
 
 
 def _let_nobody_else_migrate(connection: sa.Connection) -> None:
-    """Until the transaction ends. A long migration is waited for; the tables that it changes are not."""
+    """Hold the lock of a migration until the transaction ends.
+
+    On PostgreSQL, wait for another migration without a limit; waits for tables keep their lock timeout.
+    """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
@@ -318,14 +348,19 @@ def _revision(connection: sa.Connection) -> str | None:
 
 _NOT_MIGRATED = ("42P01", "42703")
 _READ_ONLY = "25006"
-"""PostgreSQL's codes for a table or column that is not there, and for a server that takes no writes, such as a
-standby. SQLite calls these operational errors, as PostgreSQL does all others that are not the statement's fault."""
+"""PostgreSQL's codes for a missing table or column, and for a server that takes no writes, such as a standby. SQLite
+raises these as operational errors, and so does PostgreSQL with all others that are not the statement's fault."""
 
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turns what a database raises that is away, starting, stopping, locked, full, read-only or not migrated into
-    StorageUnavailable."""
+    """Translate errors of an unavailable database.
+
+    Raises:
+        StorageUnavailable: it is away, starting, stopping, locked, full, read-only or not migrated, or no connection of
+            the pool became free.
+        DBAPIError: any other error of the database, unchanged.
+    """
     try:
         yield
     except sa.exc.DBAPIError as error:

@@ -11,7 +11,7 @@ from autoops.storage.database import storage_errors
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An API process that gave a sign of life; `hostname` is the container's id or the pod's name."""
+    """An API process that has sent a heartbeat; `hostname` is the container's id or the pod's name."""
 
     id: str
     hostname: str | None
@@ -23,7 +23,7 @@ class Instance:
 
 
 class Instances:
-    """Heartbeats of API processes: how "every replica serves version N" is known."""
+    """Heartbeats of API processes, from which follows whether every replica serves version N."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -36,7 +36,7 @@ class Instances:
         now: datetime,
         hostname: str | None = None,
     ) -> None:
-        """Says that the instance is alive and which version it serves."""
+        """Record that the instance is alive and which version it serves."""
         values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
         with storage_errors(), self._engine.begin() as connection:
             mine = tables.instances.c.id == instance_id
@@ -48,7 +48,7 @@ class Instances:
             connection.execute(sa.delete(tables.instances).where(tables.instances.c.id == instance_id))
 
     def serving(self, seen_since: datetime) -> list[Instance]:
-        """Those that gave a sign of life since then, the oldest first."""
+        """Return the instances with a heartbeat since then, in the order of their starts."""
         table = tables.instances.c
         query = sa.select(table.id, table.hostname, table.model_version).where(table.seen_at >= seen_since)
         with storage_errors(), self._engine.connect() as connection:

@@ -1,13 +1,14 @@
 """Widen `ground_truth.id` from 32 to 64 bits on PostgreSQL without a long lock.
 
-ALTER TYPE rewrites the table while nobody can read it. That takes moments for a small table. For a large one
-`prepare` fills a second column in batches while everybody goes on, and `widen` only puts it in the place of the first.
+ALTER TYPE locks the table against reads and writes while it rewrites it. A small table takes about a second. For
+a large one `prepare` fills a second column in batches while other processes read and write, and `widen` only puts it in
+the place of the first.
 """
 
 import sqlalchemy as sa
 
 ROWS_AT_ONCE = 200_000
-"""Up to so many rows are rewritten under the lock, in about a second."""
+"""A table of up to so many rows is rewritten under the lock, in about a second."""
 
 _BATCH = 20_000
 _SECOND_COLUMN = """
@@ -35,15 +36,14 @@ ALTER SEQUENCE ground_truth_id_seq OWNED BY ground_truth.id;
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Fill the second column of a large table, each batch in a transaction of its own. Can be interrupted; one process
-    at a time."""
+    """Fill the second column of a large table, one transaction per batch. Interruptible; one process at a time."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if _is_large(connection):
             _prepare(connection)
 
 
 def widen(connection: sa.Connection) -> None:
-    """Make the ids wide, by the column that `prepare` has filled where there is one. Does nothing where they are."""
+    """Make the ids 64 bits wide, by the column that `prepare` has filled if there is one. Does nothing if they are."""
     columns = _columns(connection)
     if columns["id"] == "bigint":
         return
@@ -61,7 +61,7 @@ def _prepare(connection: sa.Connection) -> None:
         rows = f"id BETWEEN {start} AND {start + _BATCH - 1} AND id_wide IS NULL"
         connection.exec_driver_sql(f"UPDATE ground_truth SET id_wide = id WHERE {rows}")
     connection.exec_driver_sql("ALTER TABLE ground_truth VALIDATE CONSTRAINT id_wide_filled")
-    # One that was interrupted stays behind as invalid.
+    # An interrupted build leaves an invalid index behind.
     connection.exec_driver_sql("DROP INDEX CONCURRENTLY IF EXISTS ground_truth_id_wide")
     connection.exec_driver_sql("CREATE UNIQUE INDEX CONCURRENTLY ground_truth_id_wide ON ground_truth (id_wide)")
 

@@ -1,4 +1,4 @@
-"""Rows of the prediction log, one by one and as columns."""
+"""Rows of the prediction log, as objects and as columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from autoops.storage.appender import Column
 
 KEY_ENDS = "\x1f"
-"""Ends the key in a stored request_id: neither a key's name nor a client's id can have it."""
+"""Separates the key's name from the client's id in a stored request_id; neither can contain it."""
 
 LIVE = "live"
 """The source of predictions made for clients; a scored month has its name as source, such as `2023-01`."""
@@ -21,7 +21,7 @@ LIVE = "live"
 class LoggedPrediction:
     """One row of the log; `id` is a time-ordered UUID, `source` is LIVE or a month.
 
-    `key` is the name of the API key that asked, and `request_id` is as `owned` returns it.
+    `key` is the name of the API key of the request, and `request_id` is in the form that `owned` returns.
     """
 
     id: str
@@ -38,7 +38,7 @@ class LoggedPrediction:
     key: str | None = None
 
     def is_for_trip_of(self, other: "LoggedPrediction") -> bool:
-        """Return whether both rows answer the same trip; one that was sent without its time begins when it is sent."""
+        """Return whether both rows are for the same trip; a trip sent without its time begins when it is sent."""
         same_time = self.event_at == other.event_at or (self._began_when_sent() and other._began_when_sent())
         return same_time and _TRIP(self) == _TRIP(other)
 
@@ -50,12 +50,12 @@ _TRIP = attrgetter("trip_distance", "passenger_count", "pickup_location_id", "dr
 
 
 def owned(request_id: str, key: str | None) -> str:
-    """Return the client's id as it is stored: with the API key it belongs to, so that no two keys share one."""
+    """Return the client's id as it is stored: with the name of its API key, so that two keys never share an id."""
     return request_id if key is None else f"{key}{KEY_ENDS}{request_id}"
 
 
 def as_sent(request_id: str) -> str:
-    """Return the id as its client knows it."""
+    """Return the id as the client sent it, without its API key."""
     return request_id.rpartition(KEY_ENDS)[2]
 
 
@@ -64,8 +64,10 @@ FIELDS = tuple(field.name for field in fields(LoggedPrediction))
 
 @dataclass(frozen=True, slots=True)
 class LoggedColumns:
-    """Rows of the log as columns of one length, so that a large request needs no object for each; `event_at` is
-    datetime64[us] in UTC."""
+    """Rows of the log as columns, so that a large request needs no object per row.
+
+    Columns have one length, arrays the shape (rows,); `event_at` is datetime64[us] in UTC.
+    """
 
     id: Sequence[str]
     request_id: Sequence[str | None]
@@ -84,7 +86,7 @@ class LoggedColumns:
         return len(self.id)
 
     def in_order(self) -> list[Column]:
-        """Of LoggedPrediction's fields."""
+        """Return the columns in the order of LoggedPrediction's fields."""
         return [getattr(self, name) for name in FIELDS]
 
     def rows(self) -> list[LoggedPrediction]:
@@ -93,5 +95,5 @@ class LoggedColumns:
         return [LoggedPrediction(*row) for row in zip(*columns, strict=True)]
 
     def others(self, standing: Sequence[LoggedPrediction]) -> dict[int, LoggedPrediction]:
-        """Of what stands in the log for these rows, by position, the rows that are others."""
+        """Return, by position, the logged rows that replace these: those with another id."""
         return {n: row for n, (row, id) in enumerate(zip(standing, self.id, strict=True)) if row.id != id}

@@ -1,8 +1,8 @@
 """Indexes of the large tables, built on PostgreSQL while the API writes to these tables.
 
-CREATE INDEX CONCURRENTLY cannot run in a transaction, and a migration is one. So this comes first, and the migration
-finds the indexes there. SQLite has no such thing: there the migration itself builds them, in some ten seconds for ten
-million rows.
+CREATE INDEX CONCURRENTLY cannot run in a transaction, and a migration is one. So `prepare` runs before the migration,
+which then skips these indexes. SQLite has no such statement: there the migration itself builds them, in some ten
+seconds for ten million rows.
 """
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ _VALID = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Build what is missing; does nothing on a database without tables. Can be interrupted; one process at a time."""
+    """Build missing indexes, none on a database without tables. Interruptible; one process at a time."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.scalar(sa.select(sa.func.to_regclass("ground_truth"))) is None:
             return
@@ -28,6 +28,6 @@ def _build(connection: sa.Connection, name: str, what: str) -> None:
     valid = connection.scalar(_VALID, {"name": name})
     if valid:
         return
-    if valid is False:  # left behind by a builder that was interrupted
+    if valid is False:  # left behind by an interrupted build
         connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
     connection.exec_driver_sql(f"CREATE INDEX CONCURRENTLY {name} ON {what}")

@@ -1,7 +1,7 @@
-"""The prediction log: every prediction a version made, and the ground truth that came back for it.
+"""The prediction log: every prediction of every version, and its ground truth.
 
-Ground truth is append-only and joined when it is read: a label for an id that is not known yet is pending, not lost,
-and of two labels for one prediction the later counts while both are kept.
+Ground truth is append-only and joined when it is read. A label for an id that is not logged yet is pending, not lost.
+Of two labels for one prediction the later counts, and both are kept.
 """
 
 import json
@@ -22,7 +22,7 @@ from autoops.storage.logged import FIELDS, KEY_ENDS, LIVE, LoggedColumns, Logged
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Ground truth for one prediction, which either id may name."""
+    """Ground truth for one prediction; either id may identify it."""
 
     trip_duration_minutes: float
     prediction_id: str | None = None
@@ -34,8 +34,10 @@ LabelStatus = Literal["attached", "pending"]
 
 @dataclass(frozen=True)
 class Scope:
-    """Which rows a window may hold: those of one version, of live traffic or of one scored month,
-    predicted since the version was last promoted."""
+    """The rows that a window may hold: those of one version, of live traffic or of one scored month.
+
+    With `since`, such as the version's last promotion, only rows predicted since then.
+    """
 
     model_version: int
     source: str = LIVE
@@ -55,7 +57,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class LabelledPrediction:
-    """A logged prediction with its ground truth; `label_id` orders labels by arrival."""
+    """A logged prediction with its ground truth; `label_id` orders labels by their storage."""
 
     logged: LoggedPrediction
     trip_duration_minutes: float
@@ -81,20 +83,20 @@ _INSERT = (
     .on_conflict_do_nothing(index_elements=["request_id"])
     .execution_options(preserve_rowcount=True)
 )
-"""PostgreSQL's; where two processes log the same requests, the one waits for the other at each."""
+"""PostgreSQL's. If two processes log the same requests, one waits for the other at each common request_id."""
 
 
 _STREAMED = 2_000
-"""Rows that are fetched at a time of a query without limit."""
+"""Rows per page of a query without a limit."""
 
 _NAMES_PER_QUERY = 500
 
 _ABOVE_ALL_IDS = "g"
-"""They are hexadecimal."""
+"""Ids are hexadecimal."""
 
 
 class PredictionLog:
-    """Appends and reads; every method is one transaction and raises StorageUnavailable when it fails."""
+    """Appends and queries. Every method is one transaction and raises StorageUnavailable if the database is away."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -106,14 +108,16 @@ class PredictionLog:
         return self._engine
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-        """Commits `rows` and returns, in their order, what stands in the log: for a `request_id` that
-        was logged before, the earlier row."""
+        """Commit `rows` and return the logged rows in the same order.
+
+        For a `request_id` that was logged before, that is the earlier row.
+        """
         if not rows:
             return []
         return list(rows) if self._append(rows) == len(rows) else self._standing(rows)
 
     def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
-        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        """Commit rows given as columns; return, by position, the earlier rows that replace these."""
         if self._appender is None:
             return columns.others(self.append(columns.rows()))
         if self._appender.append_columns(columns.in_order()) == len(columns):
@@ -121,10 +125,10 @@ class PredictionLog:
         return columns.others(self._standing(columns.rows()))
 
     def _append(self, rows: Sequence[LoggedPrediction]) -> int:
-        """How many were new."""
+        """Return how many rows were new."""
         if self._appender is not None:
             return self._appender.append([_VALUES(row) for row in rows])
-        # In one order everywhere, so that two processes that repeat each other's requests never wait in a circle.
+        # In one order in every process, so that two processes that repeat each other's requests cannot deadlock.
         ordered = sorted(rows, key=lambda row: row.request_id or "")
         with storage_errors(), self._engine.begin() as connection:
             return connection.execute(
@@ -132,7 +136,7 @@ class PredictionLog:
             ).rowcount
 
     def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
-        """Return what was logged for these requests, by request_id."""
+        """Return the logged rows of these requests, by request_id."""
         found: dict[str, LoggedPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
             for start in range(0, len(request_ids), 500):
@@ -146,7 +150,7 @@ class PredictionLog:
         return [row if row.request_id is None else found[row.request_id] for row in rows]
 
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
-        """Stores all labels and says of each whether its prediction is in the log already."""
+        """Store all labels and return for each whether its prediction is logged already."""
         if not labels:
             return []
         with storage_errors(), self._engine.begin() as connection:
@@ -158,7 +162,7 @@ class PredictionLog:
         return ["attached" if {label.prediction_id, label.request_id} & known else "pending" for label in labels]
 
     def known(self, prediction_ids: Sequence[str | None], request_ids: Sequence[str | None]) -> set[str | None]:
-        """Return which of these ids a logged prediction has."""
+        """Return the ids among these that a logged prediction has."""
         with storage_errors(), self._engine.connect() as connection:
             return _known(connection, prediction_ids, request_ids)
 
@@ -174,17 +178,17 @@ class PredictionLog:
         return None if row is None else LoggedPrediction(*row)
 
     def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:
-        """The last `limit` rows in scope with an id above `after`, oldest first."""
+        """Return the last `limit` rows in scope with an id above `after`, oldest first."""
         key = sa.tuple_(*(tables.predictions.c[name] for name in ("model_version", "source", "id")))
         first, last = ((scope.model_version, scope.source, id) for id in (after or "", _ABOVE_ALL_IDS))
-        # Compared as a whole, the key leads along its own index. With two equalities PostgreSQL may follow the primary
-        # key instead, through all that other versions have answered since.
+        # Compared as a whole, the key makes PostgreSQL scan the key's own index. With two equalities it may scan the
+        # primary key instead, through all rows that other versions have logged since.
         query = sa.select(*_COLUMNS).where(key > first, key < last)
         query = query.order_by(*(column.desc() for column in key.clauses)).limit(limit)
         with storage_errors(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
-        # Ids are ordered by time. A condition on predicted_at in the query would go on through all older rows of a
-        # version that serves again, in search of rows that are not there.
+        # Ids are ordered by time. With a condition on predicted_at, the query for a version that serves again would
+        # scan all its older rows, in search of rows that do not exist.
         return [row for row in (LoggedPrediction(*row) for row in reversed(rows)) if scope.is_in_time(row)]
 
     def oldest(self, after: str, before: str, limit: int) -> list[LoggedPrediction]:
@@ -195,13 +199,15 @@ class PredictionLog:
             return [LoggedPrediction(*row) for row in connection.execute(query)]
 
     def labelled_after(self, rows: Sequence[LoggedPrediction], label_id: int) -> set[str]:
-        """Return the ids of the rows that have a label above this one."""
+        """Return the ids of the rows that have a label with an id above `label_id`."""
         with storage_errors(), self._engine.connect() as connection:
             return {id for id, label in _labels_of(connection, rows) if label.id > label_id}
 
     def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
-        """The last `limit` predictions in scope that were labelled after label `after` and not before, each once with
-        its latest label, in the order in which the labels came."""
+        """Return the last `limit` predictions in scope whose labels all have ids above `after`.
+
+        Each prediction stands once, with its latest label, in the order of label ids.
+        """
         newest: dict[str, LabelledPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
             for labels in _label_pages(connection, after, max(2 * limit, _STREAMED)):
@@ -215,13 +221,13 @@ class PredictionLog:
         return list(reversed(list(newest.values())[:limit]))
 
     def labelled(self, source: str) -> Iterator[LabelledPrediction]:
-        """Yield every label of predictions of this source, of all versions, the newest label first."""
+        """Yield every label of this source's predictions, of all versions, the newest label first."""
         with storage_errors(), self._engine.connect() as connection:
             for labels in _label_pages(connection, None, _STREAMED):
                 yield from (row for row in _with_predictions(connection, labels) if row.logged.source == source)
 
     def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
-        """Prediction id, label id and event time of every label in scope, row by row: of months of traffic."""
+        """Yield prediction id, label id and event time of every label in scope, which may span months of traffic."""
         truth, logged = tables.ground_truth.c, tables.predictions.c
         query = sa.union_all(
             *(half.where(scope.condition()) for half in _joined(logged.id, truth.id.label("label_id"), logged.event_at))
@@ -230,19 +236,18 @@ class PredictionLog:
             yield from connection.execute(query)
 
     def labelled_by_request(self, request_ids: Sequence[str]) -> dict[str | None, LabelledPrediction]:
-        """Return predictions by request id, each with its latest label, as far as they are in the log with one."""
+        """Return the logged and labelled predictions of these requests by request id, each with its latest label."""
         with storage_errors(), self._engine.connect() as connection:
             rows = _predictions(connection, tables.predictions.c.request_id, request_ids)
             return {row.logged.request_id: row for row in _labelled(connection, list(rows))}
 
     def label_before(self, moment: datetime) -> int:
-        """Return a label id that no label has exceeded before `moment`: all that came since then are above it.
+        """Return a label id below the ids of all labels with `labelled_at` at or after `moment`.
 
-        Ids follow the order in which labels were stored, which is not quite that in which they came: some wait in an
-        outbox.
+        Labels above it may be older too: ids follow the order of storage, and some labels wait in an outbox first.
         """
         truth = tables.ground_truth.c
-        # Without `+ 0` PostgreSQL looks for the least id along the primary key, from the oldest label on.
+        # Without `+ 0` PostgreSQL scans the primary key for the least id, from the oldest label on.
         since = sa.select(sa.func.min(truth.id + 0)).where(truth.labelled_at >= moment)
         with storage_errors(), self._engine.connect() as connection:
             first = connection.scalar(since)
@@ -251,7 +256,7 @@ class PredictionLog:
             return int(connection.scalar(sa.select(sa.func.max(truth.id))) or 0)
 
     def labelled_at(self, rows: Sequence[LoggedPrediction]) -> dict[str, datetime]:
-        """When the first label came, by prediction id, of those of the rows that have one."""
+        """Return the earliest `labelled_at` by prediction id, for the rows that have a label."""
         found: dict[str, datetime] = {}
         with storage_errors(), self._engine.connect() as connection:
             for id, label in _labels_of(connection, rows):
@@ -259,7 +264,7 @@ class PredictionLog:
         return found
 
     def count(self, scope: Scope, after: str | None = None) -> int:
-        """Rows in scope with an id above `after`."""
+        """Return the number of rows in scope with an id above `after`."""
         query = sa.select(sa.func.count()).select_from(tables.predictions).where(scope.condition())
         if after is not None:
             query = query.where(tables.predictions.c.id > after)
@@ -270,10 +275,10 @@ class PredictionLog:
 def as_logged(
     connection: sa.Connection, labels: Sequence[Label], arriving: Collection[str | None] = ()
 ) -> Sequence[Label]:
-    """Return the labels, with a request_id as its client sent it where the prediction has it so, without a key.
+    """Return the labels, with a request_id without its API key where the prediction was logged without one.
 
-    That is one from before keys were configured, or from a release before revision 0008. The key's own goes first.
-    Either may be in the log, or be `arriving` with the labels.
+    Such predictions are from before keys were configured, or from a release before revision 0008. A prediction with the
+    key takes precedence. Predictions of either kind may be in the log, or `arriving` with the labels (by request_id).
     """
     of_keys = {label.request_id for label in labels if label.request_id and KEY_ENDS in label.request_id}
     if not of_keys:
@@ -287,9 +292,9 @@ def as_logged(
 
 
 def _joined(*columns: sa.ColumnElement[Any]) -> list[sa.Select[Any]]:
-    """Select `columns` of labels joined to their predictions: of those that name a prediction_id, and a request_id.
+    """Return two selects of `columns` of labels joined to their predictions: by prediction_id, and by request_id.
 
-    Two selects, because each has an equality that an index serves from either side; with OR or COALESCE none does.
+    Each has an equality that an index serves from either side. One select with OR or COALESCE would use no index.
     """
     truth, logged = tables.ground_truth.c, tables.predictions.c
     return [
@@ -298,12 +303,12 @@ def _joined(*columns: sa.ColumnElement[Any]) -> list[sa.Select[Any]]:
     ]
 
 
-# Labels and predictions are put together here and not in a join. Pages along one index and lookups in another cost what
-# they return on every database, whatever its planner knows; a join costs a walk through the log where it guesses wrong.
+# Labels and predictions are matched here and not in a join. The cost of pages along one index and look-ups in another
+# grows with what they return, on every database; a join scans the whole log where the planner guesses wrong.
 
 
 def insert_labels(connection: sa.Connection, table: sa.Table, labels: Sequence[Label], labelled_at: datetime) -> None:
-    """Insert all labels, into this table or its like in an outbox."""
+    """Insert all labels into `table`, ground truth or its counterpart in an outbox."""
     columns = {name: [getattr(label, name) for label in labels] for name in _LABEL}
     if connection.dialect.name == "sqlite":
         values = [*columns.values(), [labelled_at] * len(labels)]
@@ -316,7 +321,7 @@ def insert_labels(connection: sa.Connection, table: sa.Table, labels: Sequence[L
 
 
 def _label_pages(connection: sa.Connection, after: int | None, rows: int) -> Iterator[Sequence[Any]]:
-    """Yield the labels above `after`, the newest first."""
+    """Yield the labels with ids above `after` in pages of up to `rows`, the newest first."""
     truth = tables.ground_truth.c
     query = sa.select(truth.id, truth.prediction_id, truth.request_id, truth.trip_duration_minutes)
     query = query.where(truth.id > (after or 0)).order_by(truth.id.desc()).limit(rows)
@@ -327,7 +332,7 @@ def _label_pages(connection: sa.Connection, after: int | None, rows: int) -> Ite
 
 
 def _with_predictions(connection: sa.Connection, labels: Sequence[Any]) -> Iterator[LabelledPrediction]:
-    """Yield the labels with their predictions, in their order, without those that name none."""
+    """Yield the labels with their predictions in the order of the labels, without labels of no logged prediction."""
     logged = tables.predictions.c
     by_id = {row.id: row for row in _predictions(connection, logged.id, [label.prediction_id for label in labels])}
     named = _predictions(connection, logged.request_id, [label.request_id for label in labels])
@@ -344,7 +349,7 @@ def _known(
     known: set[str | None] = set()
     for column, ids in ((tables.predictions.c.id, prediction_ids), (tables.predictions.c.request_id, request_ids)):
         if connection.dialect.name == "sqlite":
-            # One parameter for all of them: SQLAlchemy takes longer over 500 than SQLite over 10,000.
+            # One parameter for all ids: SQLAlchemy takes longer to bind 500 than SQLite to look up 10,000.
             given = sa.func.json_each(json.dumps([name for name in ids if name is not None])).table_valued("value")
             known.update(connection.scalars(sa.select(column).where(column.in_(sa.select(given.c.value)))))
             continue
@@ -362,7 +367,7 @@ def _predictions(
 
 
 def _labelled(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> Iterator[LabelledPrediction]:
-    """Yield the rows that have a label, each with its latest."""
+    """Yield the rows that have a label, each with its latest label."""
     found: dict[str, tuple[int, float]] = {}
     for id, label in _labels_of(connection, rows):
         found[id] = max(found.get(id, (0, 0.0)), (label.id, label.trip_duration_minutes))
@@ -373,7 +378,7 @@ def _labelled(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> It
 
 
 def _labelled_until(connection: sa.Connection, rows: Sequence[LoggedPrediction], label_id: int | None) -> set[str]:
-    """Return the ids of the rows that have a label up to this one."""
+    """Return the ids of the rows that have a label with an id of at most `label_id`."""
     if not label_id:
         return set()
     return {id for id, label in _labels_of(connection, rows) if label.id <= label_id}

@@ -1,4 +1,4 @@
-"""One log line as one JSON object of the Elastic Common Schema."""
+"""A log line as a JSON object of the Elastic Common Schema (ECS)."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ _SAME_AS_MESSAGE = "log.original"
 
 
 class EcsFormatter(ecs_logging.StdlibFormatter):
-    """`fields` names what a record may be about, and the field of each; `about` is what it is about by its context."""
+    """Formats records as ECS. `fields` maps names of the context to ECS fields; `about` returns the current context."""
 
     def __init__(self, program: str, fields: Mapping[str, str], about: Callable[[], Mapping[str, object]]) -> None:
         service = {
@@ -30,7 +30,10 @@ class EcsFormatter(ecs_logging.StdlibFormatter):
         return redact(super().format(record))
 
     def format_to_ecs(self, record: logging.LogRecord) -> dict[str, Any]:
-        """On a copy: another handler may read the record. A stack trace has all exceptions of the chain."""
+        """Return the ECS fields of the record and its context; a stack trace has all exceptions of the chain.
+
+        The record itself stays unchanged, because other handlers may read it.
+        """
         said = {**self._about(), **record.__dict__}
         about = {field: str(said.pop(name)) for name, field in self._fields.items() if name in said}
         told: dict[str, Any] = super().format_to_ecs(logging.makeLogRecord(said | about | tracing.ids()))

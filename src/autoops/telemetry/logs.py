@@ -1,6 +1,6 @@
 """Log lines: for people, or as JSON with the field names of the Elastic Common Schema (ECS); the same in every process.
 
-What a line is about (a request, an incident) stands in a context variable, so that who logs need not know it.
+The subject of a line (a request, an incident) is in a context variable, so that code that logs need not know it.
 """
 
 import logging
@@ -16,19 +16,19 @@ from autoops.redaction import redact
 from autoops.settings import Logs, load_settings
 
 FIELDS = {"request_id": "http.request.id", "incident_id": "labels.incident_id", "model_version": "labels.model_version"}
-"""What a line may be about, by its context or its own `extra`, and the field that a shipper gets it in."""
+"""Subjects of a line, from its context or its own `extra`, and the ECS field of each."""
 
 _FORMAT_VARIABLE = "AUTOOPS__LOGS__FORMAT"
 _NOISY = ("httpx", "alembic", "skl2onnx", "matplotlib")
 _FOR_JSON = {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-"""Keeps MLflow's client from a handler and bars of its own."""
+"""Keeps MLflow's client from installing a log handler and printing progress bars."""
 
 _about: ContextVar[Mapping[str, object]] = ContextVar("autoops_about", default=MappingProxyType({}))
 _json = False
 
 
 def configure(program: str, level: int = logging.INFO) -> None:
-    """On stderr, as `logs.format` says; `program` is api, exporter or cli. Libraries that talk much only warn."""
+    """Log to stderr in `logs.format`; `program` is api, exporter or cli. Noisy libraries log warnings only."""
     global _json
     _json = _settings().format == "json"
     handler = logging.StreamHandler(sys.stderr)
@@ -42,14 +42,14 @@ def configure(program: str, level: int = logging.INFO) -> None:
 
 
 def as_json() -> bool:
-    """For what is written for people and no log line: where lines are JSON it has to become one."""
+    """Return whether log lines are JSON. Then text for people has to become a log line too."""
     return _json
 
 
 def bind(**about: object) -> None:
-    """From now on, to the end of this task or thread."""
+    """Add subjects to the log lines from now to the end of this task or thread."""
     _about.set({**_about.get(), **about})
-    if "structlog.contextvars" in sys.modules:  # a task of Airflow, which writes all lines through it
+    if "structlog.contextvars" in sys.modules:  # a task of Airflow, which logs through structlog
         sys.modules["structlog.contextvars"].bind_contextvars(**about)
 
 
@@ -68,13 +68,13 @@ def about(**subject: object) -> Iterator[None]:
 
 
 def request_id() -> str | None:
-    """Of the request that is being answered here, if one is."""
+    """Return the id of the request that this context answers, None outside one."""
     found = _about.get().get("request_id")
     return None if found is None else str(found)
 
 
 def _settings() -> Logs:
-    """That the settings are bad is told by whoever needs them, in the form that was asked for."""
+    """Return the log settings. If settings are invalid, the code that needs them reports it, in this format."""
     try:
         return load_settings().logs
     except SettingsError:
@@ -82,7 +82,7 @@ def _settings() -> Logs:
 
 
 class _Text(logging.Formatter):
-    """Time, level, logger and message; at the end what it is about."""
+    """Time, level, logger and message, then the subjects."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")

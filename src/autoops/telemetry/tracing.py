@@ -1,6 +1,6 @@
-"""OpenTelemetry traces: off, until one of the standard variables asks for them; the SDK reads the others itself.
+"""OpenTelemetry traces: off unless one of the standard variables asks for them; the SDK reads the others itself.
 
-The provider is ours and not the process's global one: within a task of Airflow, that would be Airflow's.
+The provider is our own and not the global one of the process, which in a task of Airflow is Airflow's.
 """
 
 import os
@@ -30,15 +30,20 @@ _within: ContextVar[bool] = ContextVar("autoops_within_a_span", default=False)
 
 
 def asked_for() -> str | None:
-    """The variable that switches traces on, if one does."""
+    """Return the variable that switches traces on, None if traces are off."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get(EXPORTER) == "none":
         return None
     return next((name for name in (EXPORTER, *_ENDPOINTS) if os.environ.get(name)), None)
 
 
 def start(program: str, *needed: str) -> None:
-    """Once in a process, where traces are asked for; `needed` are modules without which there would be none. Raises
-    SettingsError that says what to install."""
+    """Create the trace provider, once per process and only if a variable asks for traces.
+
+    `needed` are modules that traces depend on.
+
+    Raises:
+        SettingsError: a module or exporter is not installed; the message says what to install.
+    """  # noqa: DOC501 - the function that is raised returns it
     global _provider
     variable = asked_for()
     if variable is None or _provider is not None:
@@ -52,14 +57,17 @@ def start(program: str, *needed: str) -> None:
 
 
 def provider() -> "TracerProvider | None":
-    """None where traces are off."""
+    """Return the trace provider, None if traces are off."""
     return _provider
 
 
 @contextmanager
 def span(name: str, parent: Mapping[str, Any] | None = None, **attributes: object) -> Iterator[None]:
-    """Around one step; also a decorator. `parent` is what `carried` gave in another process. What is over is sent at
-    once, because a task's process ends without notice."""
+    """Trace one step, as a context manager or as a decorator.
+
+    `parent` is the result of `carried` in another process. The outermost span sends all spans when it ends, because the
+    process of a task may end without notice.
+    """
     if _provider is None:
         yield
         return
@@ -68,7 +76,7 @@ def span(name: str, parent: Mapping[str, Any] | None = None, **attributes: objec
     token = _within.set(True)
     try:
         tracer = _provider.get_tracer("autoops")
-        # The SDK's own record of an exception would quote it with the passwords in it.
+        # The SDK's own record of an exception would quote passwords in its message.
         with tracer.start_as_current_span(
             name, context=_context(parent), attributes=told, record_exception=False, set_status_on_exception=False
         ) as current:
@@ -84,7 +92,7 @@ def span(name: str, parent: Mapping[str, Any] | None = None, **attributes: objec
 
 
 def _record_failure(current: "Span", error: Exception) -> None:
-    """As the SDK does, with the texts redacted."""
+    """Record the exception as the SDK does, with redacted texts."""
     from opentelemetry.trace import StatusCode
 
     message = redact(str(error))
@@ -94,7 +102,7 @@ def _record_failure(current: "Span", error: Exception) -> None:
 
 
 def mark(name: str, value: str) -> None:
-    """An attribute of the current span."""
+    """Set an attribute of the current span."""
     if _provider is not None:
         from opentelemetry import trace
 
@@ -102,7 +110,7 @@ def mark(name: str, value: str) -> None:
 
 
 def ids() -> dict[str, str]:
-    """For a log line, in ECS's names."""
+    """Return the ids of the current trace and span by their ECS names; empty outside a span."""
     if _provider is None:
         return {}
     from opentelemetry import trace
@@ -114,13 +122,13 @@ def ids() -> dict[str, str]:
 
 
 class Carrier(TypedDict, total=False):
-    """What makes spans of another process parts of this trace (W3C Trace Context)."""
+    """The W3C Trace Context by which spans of another process join this trace."""
 
     traceparent: str
 
 
 def carried() -> Carrier:
-    """Return what another process needs to go on with this trace; nothing where traces are off."""
+    """Return what another process needs to join this trace; empty if traces are off."""
     found: dict[str, str] = {}
     if _provider is not None:
         _propagator().inject(found)
@@ -128,7 +136,7 @@ def carried() -> Carrier:
 
 
 def _context(parent: Mapping[str, Any] | None) -> Any:
-    """None is the current one."""
+    """Return the context of `parent`; None means the current context."""
     if parent is None or _PARENT not in parent:
         return None
     return _propagator().extract({_PARENT: parent[_PARENT]})
@@ -155,7 +163,11 @@ def _made(program: str) -> "TracerProvider":
 
 
 def _exporter(name: str) -> Any:
-    """By the name that the standard gives it, as the SDK's own start would find it."""
+    """Return the exporter of this standard name, found as the SDK's own setup finds it.
+
+    Raises:
+        ModuleNotFoundError: no installed package has this exporter.
+    """
     protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     chosen = _OTLP.get(protocol or "http/protobuf", str(protocol)) if name == "otlp" else name
     found = next(iter(entry_points(group=_EXPORTERS, name=chosen)), None)

@@ -19,13 +19,21 @@ from autoops.trips import TARGET, columns_of
 
 
 def check_model(model: Model) -> None:
-    """Raise SettingsError for features, an estimator or parameters that could not be trained."""
+    """Require features, an estimator and parameters that can be trained.
+
+    Raises:
+        SettingsError: one of them cannot; the message names it.
+    """
     check_features(model.features)
     build(model)
 
 
 def build(model: Model) -> Any:
-    """An unfitted regressor. Raises SettingsError that names `model.estimator` or the parameter."""
+    """Return an unfitted regressor.
+
+    Raises:
+        SettingsError: the estimator or a parameter is invalid; the message names `model.estimator` or the parameter.
+    """  # noqa: DOC501 - the function that is raised returns it
     estimator_class = _find(model.estimator)
     known = [name for name in inspect.signature(estimator_class).parameters if name not in ("args", "kwargs")]
     for name in model.parameters:
@@ -53,7 +61,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 
 def _near_regressor(name: str) -> str:
-    """scikit-learn's own regressor of nearly this name, with its path."""
+    """Return a hint at scikit-learn's own regressor of nearly this name, with its path."""
     paths = {
         kind.__name__: f"{kind.__module__.split('._')[0]}.{kind.__name__}" for _, kind in all_estimators("regressor")
     }
@@ -81,8 +89,13 @@ def _find(path: str) -> type[BaseEstimator]:
 
 
 def fit(model: Model, trips: pd.DataFrame) -> Any:
-    """A regressor fitted on trips. scikit-learn looks at the values of parameters only here: one that it refuses
-    is a SettingsError that names it."""
+    """Return a regressor fitted on trips, one row per trip with TRIP_COLUMNS and the target in minutes.
+
+    Some values of parameters fail only here.
+
+    Raises:
+        SettingsError: scikit-learn refuses a parameter; the message names it.
+    """  # noqa: DOC501 - the function that is raised returns it
     estimator = build(model)
     try:
         return estimator.fit(inputs_of(trips, model.features), trips[TARGET].to_numpy())
@@ -91,16 +104,17 @@ def fit(model: Model, trips: pd.DataFrame) -> Any:
 
 
 def predict(fitted: Any, trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Minutes, one per trip."""
+    """Return the predicted minutes, one per trip, of shape (rows,)."""
     return np.asarray(fitted.predict(inputs_of(trips, features)), dtype=np.float64).reshape(-1)
 
 
 def inputs_of(trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return the model inputs of trips, of shape (rows, features)."""
     return feature_matrix(columns_of(trips), features)
 
 
 def parameters_of(estimator: Any) -> dict[str, Any]:
-    """What the estimator says it was fitted with, defaults included, and its class."""
+    """Return the estimator's class and its parameters, defaults included."""
     kind = type(estimator)
     parameters: dict[str, Any] = estimator.get_params(deep=False)
     return {"estimator": f"{kind.__module__}.{kind.__qualname__}"} | parameters

@@ -1,4 +1,4 @@
-"""How good a model is on rows it never saw, and what it looks at."""
+"""Evaluation: the errors on rows that the model never saw, and the importance of its features."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
@@ -23,20 +23,23 @@ class Predictor(Protocol):
 
 
 def holdout_begins_at(newest: datetime, days: int) -> datetime:
-    """Midnight in New York at the begin of the last `days` days, of which the day of `newest` is one."""
+    """Return midnight in New York at the beginning of the last `days` days, of which the day of `newest` is one."""
     first = newest.astimezone(NEW_YORK).date() - timedelta(days=days - 1)
     return datetime.combine(first, time(), NEW_YORK)
 
 
 def split_at(trips: pd.DataFrame, moment: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Trips before the moment, and from it on, by event time; `trips` is sorted."""
+    """Return the trips before the timestamp, and those from it on; `trips` is sorted by event time."""
     position = int(trips["pickup_at"].searchsorted(pd.Timestamp(moment).tz_convert("UTC")))
     return trips.iloc[:position], trips.iloc[position:]
 
 
 def metrics(holdout: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
-    """Errors on the holdout's predictions, in minutes; `bias` is positive where the model predicts too long, and
-    `baseline_mae` is the error of always answering the median of the fitted trips."""
+    """Return the errors of the holdout's predictions in minutes, with `r2` and the number of `rows`.
+
+    `bias` is positive where the model predicts too long. `baseline_mae` is the error of always predicting the median of
+    the history. Both frames have one row per trip, with the target and `prediction` in minutes.
+    """
     actual = holdout[TARGET].to_numpy()
     error = holdout["prediction"].to_numpy() - actual
     spread = float(((actual - actual.mean()) ** 2).sum())
@@ -51,8 +54,10 @@ def metrics(holdout: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
 
 
 def importances(model: Predictor, holdout: pd.DataFrame, features: Sequence[str]) -> dict[str, float]:
-    """Share of each feature, or group of features, in the model's accuracy: by how much the mean absolute error
-    grows when its columns are permuted together (Breiman 2001). Sums to 1; what does not help has 0.
+    """Return the permutation importance of each feature, or group of features (Breiman 2001).
+
+    It is the share of each in the model's accuracy: by how much the mean absolute error grows when its columns are
+    permuted together. The shares sum to 1; a feature that does not help has 0.
     """
     draw = np.random.default_rng(0)
     some = holdout.sample(min(IMPORTANCE_ROWS, len(holdout)), random_state=0)

@@ -1,4 +1,4 @@
-"""A trained model as a bundle: ONNX that answers as scikit-learn does, golden rows, reference and thresholds."""
+"""A trained model as a bundle: ONNX that predicts as scikit-learn does, golden rows, reference and thresholds."""
 
 import itertools
 import logging
@@ -29,8 +29,12 @@ Inputs = npt.NDArray[np.float32]
 
 
 def write_bundle(trained: Trained, thresholds_json: str, directory: Path) -> str:
-    """Fills `directory` and seals it; returns the bundle's digest. Raises BundleError when the model cannot be
-    converted, or its ONNX form is off by more than `bundle.GOLDEN_TOLERANCE` minutes on any row of the holdout."""
+    """Fill `directory`, seal it, and return the bundle's digest.
+
+    Raises:
+        BundleError: the model cannot be converted, or its ONNX form is off by more than `bundle.GOLDEN_TOLERANCE`
+            minutes on a row of the holdout or a golden row.
+    """
     holdout = inputs_of(trained.holdout, trained.features)
     golden = _golden_inputs(holdout)
     _write_model(trained, directory / bundle.MODEL)
@@ -53,7 +57,7 @@ def _to_onnx(model: Any, width: int) -> Any:
         return trees.convert(model)
     try:
         return convert_sklearn(model, initial_types=[("input", FloatTensorType([None, width]))])
-    except Exception as error:  # skl2onnx has no common class for what its many converters raise
+    except Exception as error:  # skl2onnx's many converters raise no common class
         why = str(error).partition("\n")[0][:MOST_CHARACTERS]
         raise BundleError(f"{type(model).__name__} cannot be converted to ONNX: {why}") from error
 
@@ -73,7 +77,7 @@ def _expected(trained: Trained, inputs: Inputs) -> npt.NDArray[np.float64]:
 
 
 def _golden_inputs(holdout: Inputs) -> Inputs:
-    """Every combination of the features' extremes, as far as that goes, and rows from all over the holdout."""
+    """Return combinations of the features' extremes, up to MOST_CORNERS, and rows from all over the holdout."""
     extremes = zip(holdout.min(axis=0), holdout.max(axis=0), strict=True)
     corners = np.array(list(itertools.islice(itertools.product(*extremes), MOST_CORNERS)), dtype=np.float32)
     spread = np.linspace(0, len(holdout) - 1, min(len(holdout), GOLDEN_ROWS - len(corners))).astype(int)

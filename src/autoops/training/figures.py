@@ -1,4 +1,4 @@
-"""Pictures of a trained model for its MLflow run; drawn without pyplot, which keeps global state."""
+"""Figures of a trained model for its MLflow run; drawn without pyplot, which keeps global state."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def draw(importances: Mapping[str, float], holdout: pd.DataFrame) -> dict[str, Figure]:
-    """Figures by file name; `holdout` has predictions."""
+    """Return figures by file name; `holdout` has one row per trip, with the target and `prediction` in minutes."""
     return {
         "feature_importances.png": _importances(importances),
         "residuals_by_hour.png": _residuals_by_hour(holdout),

@@ -13,13 +13,13 @@ from autoops.training import estimator, evaluate, figures, window
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model with what its life needs.
+    """A fitted model with all that its bundle, its registration and its monitoring need.
 
-    `history` is the training window, of which `note` says how many rows were fitted, and `holdout` the rows held out:
-    trips with target and `prediction`, by event time.
-    `reference` is a sample of the history (`part` = "window") and the whole holdout (`part` = "holdout").
-    `importances` are by feature group and sum to 1; `zones` occur among the fitted rows; `trained_until` is the
-    newest fitted event time; `window_choice` is "all" or "since change".
+    `history` is the training window, of which `note` says how many rows were fitted, and `holdout` the rows held out.
+    Both have one row per trip in event order, with TRIP_COLUMNS and, in minutes, the target and `prediction`.
+    `reference` is a sample of the history (`part` = "window") and the whole holdout (`part` = "holdout"). `importances`
+    are by feature group and sum to 1; `zones` occur in the history; `trained_until` is the newest event time of the
+    history; `window_choice` is "all" or "since change".
     """
 
     model: Any
@@ -40,11 +40,16 @@ class Trained:
 def train(
     trips: pd.DataFrame, model: settings.Model, training: settings.Training, evidence_start: datetime | None = None
 ) -> Trained:
-    """Fits `model` on all trips but the last `training.holdout_days` days in New York.
+    """Fit `model` on all trips but the last `training.holdout_days` days in New York.
 
-    `evidence_start` is the event time since which the world is different, if that is known: where enough rows are
-    newer, the model is fitted on these alone if that does better on a validation span before the holdout.
-    Raises EmptyMonth or DataError where there is too little to fit, SettingsError for the model's settings.
+    `trips` has one row per trip in event order, with TRIP_COLUMNS and the target in minutes. `evidence_start` is the
+    event time of the change, if that is known: where enough rows are newer, the model is fitted on these alone if that
+    does better on a validation span before the holdout.
+
+    Raises:
+        EmptyMonth: there are no trips.
+        DataError: too few trips are left to fit.
+        SettingsError: the model's settings are invalid.
     """
     estimator.check_model(model)
     earlier, holdout = window.hold_out(trips, training)

@@ -1,12 +1,12 @@
 """Ensembles of trees as ONNX, written from scikit-learn's node arrays.
 
-skl2onnx walks the nodes one by one in Python: a forest of a million nodes takes it 10 s and 42 MB. The `TreeEnsemble`
-operator of ai.onnx.ml 5 takes the same nodes as arrays, in half a second and 13 MB, and ONNX Runtime computes the same
-from it. Whoever exports a model checks it against scikit-learn row by row.
+skl2onnx converts the nodes one by one in Python: a forest of a million nodes takes it 10 s and 42 MB. The
+`TreeEnsemble` operator of ai.onnx.ml 5 takes the same nodes as arrays, in half a second and 13 MB, and ONNX Runtime
+computes the same from it. `export` checks every model against scikit-learn row by row.
 
 ONNX Runtime keeps a node's right child next to the node, and its left one behind all that is below the right. A forest
 is larger than the caches, so what a row costs is how often it goes left. Where more rows go left, the node therefore
-asks the opposite question, of the negated input: the same answers, in half the time.
+asks the opposite question, of the negated input: the same predictions, in half the time.
 
 ONNX Runtime needs some 220 bytes a node while it builds an ensemble, which is 20 times the file, and frees them before
 it builds the next. A large forest is therefore several ensembles whose outputs are summed.
@@ -26,15 +26,18 @@ NO_CHILD = -1
 LINEAR_LOSSES = ("squared_error", "absolute_error", "quantile")
 
 MOST_NODES = 500_000
-"""Of one ensemble, inner nodes and leaves: 110 MB while it is built."""
+"""Most nodes of one ensemble, inner nodes and leaves: 110 MB while it is built."""
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Nodes as arrays; where `inner`, an input of at most `split`, a float32, goes left. The rest are leaves with a
-    `value`. So many `rows` of the training reached each."""
+    """Nodes as arrays of shape (nodes,).
+
+    Where `inner`, an input of at most `split`, a float32, goes left. The rest are leaves with a `value`. `rows` counts
+    the training rows that reached each node.
+    """
 
     inner: Array
     feature: Array
@@ -46,7 +49,7 @@ class Tree:
 
 
 def convertible(estimator: Any) -> bool:
-    """A forest with one output, or gradient boosting whose answer is a plain sum."""
+    """Return whether this is a forest with one output, or gradient boosting whose prediction is a plain sum."""
     if type(estimator) in (RandomForestRegressor, ExtraTreesRegressor):
         return bool(estimator.n_outputs_ == 1)
     return (
@@ -57,7 +60,10 @@ def convertible(estimator: Any) -> bool:
 
 
 def convert(estimator: Any) -> ModelProto:
-    """float32 `input` [None, features] to float32 `output` [None, 1]; the values of a row's leaves are summed."""
+    """Return a model from float32 `input` (rows, features) to float32 `output` (rows, 1).
+
+    The output is the sum of the values of a row's leaves.
+    """
     boosted = type(estimator) is HistGradientBoostingRegressor
     trees = _of_boosting(estimator) if boosted else _of_forest(estimator)
     width = estimator.n_features_in_
@@ -94,7 +100,7 @@ def _of_forest(estimator: Any) -> list[Tree]:
 
 
 def _of_boosting(estimator: Any) -> list[Tree]:
-    """The baseline goes into the leaves of the first tree."""
+    """Return the trees of gradient boosting, with the baseline in the leaves of the first."""
     baselines = [float(estimator._baseline_prediction[0, 0])] + [0.0] * (len(estimator._predictors) - 1)
     nodes = [predictors[0].nodes for predictors in estimator._predictors]
     return [
@@ -112,8 +118,10 @@ def _of_boosting(estimator: Any) -> list[Tree]:
 
 
 def _mostly_right(tree: Tree, width: int) -> Tree:
-    """`x <= split` is asked as `-x <= just below -split`, with the children exchanged, where more rows go left; the
-    negated inputs stand behind the `width` inputs."""
+    """Return the tree with `x <= split` turned into `-x <= just below -split` where more rows go left.
+
+    The children are exchanged there; the negated inputs stand behind the `width` inputs.
+    """
     left, right = tree.left, tree.right
     turned = tree.inner & (tree.rows[left] > tree.rows[right])
     return replace(
@@ -126,7 +134,7 @@ def _mostly_right(tree: Tree, width: int) -> Tree:
 
 
 def _with_a_split(leaf: Tree) -> Tree:
-    """The operator takes no lone leaf: the same value, whichever way a row goes."""
+    """Return a tree that leads to the leaf's value whichever way a row goes: the operator takes no lone leaf."""
     return Tree(
         inner=np.array([True, False, False]),
         feature=np.zeros(3, dtype=np.int64),
@@ -188,8 +196,10 @@ def _attributes(trees: list[Tree]) -> dict[str, Any]:
 
 
 def _children(tree: Tree, root: int, first_leaf: int) -> tuple[Array, Array, Array, Array]:
-    """Of each inner node: where its left child stands among all inner nodes or all leaves, and whether it is a
-    leaf; the same of its right child."""
+    """Return the positions of all left children, whether each is a leaf, and the same of the right children.
+
+    The order is that of the inner nodes; a position is among all inner nodes, or among all leaves.
+    """
     inner = tree.inner
     place = np.where(inner, root + np.cumsum(inner) - 1, first_leaf + np.cumsum(~inner) - 1)
     left, right = tree.left[inner].astype(np.int64), tree.right[inner].astype(np.int64)
@@ -197,7 +207,10 @@ def _children(tree: Tree, root: int, first_leaf: int) -> tuple[Array, Array, Arr
 
 
 def _rounded_down(splits: Array) -> npt.NDArray[np.float32]:
-    """A float32 input is at most a float64 split exactly when it is at most the next float32 not above the split."""
+    """Return for each split the largest float32 that is not above it.
+
+    A float32 input is at most a float64 split exactly when it is at most that float32.
+    """
     rounded = splits.astype(np.float32)
     above = rounded.astype(np.float64) > splits
     rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))

@@ -1,4 +1,4 @@
-"""Which of the trips a model is fitted on: all before the holdout, or only those since the world changed."""
+"""The trips that a model is fitted on: all before the holdout, or only those since a change."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ ALL, SINCE_CHANGE = "all", "since change"
 
 @dataclass(frozen=True)
 class Window:
-    """The rows to fit on, ALL or SINCE_CHANGE as their name, and the errors in minutes that decided it."""
+    """The rows to fit on, their name (ALL or SINCE_CHANGE), and the validation errors in minutes that decided it."""
 
     trips: pd.DataFrame
     choice: str = ALL
@@ -26,7 +26,12 @@ class Window:
 
 
 def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The trips before the holdout, and the holdout. Raises EmptyMonth or DataError where too few are before it."""
+    """Return the trips before the holdout, and the holdout.
+
+    Raises:
+        EmptyMonth: there are no trips.
+        DataError: fewer than `training.min_rows` are before the holdout.
+    """
     if trips.empty:
         raise EmptyMonth("training: there are no trips")
     newest = newest_of(columns_of(trips)["pickup_at"])
@@ -42,15 +47,17 @@ def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.
 
 
 def capped(trips: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
-    """Return at most so many of the trips, evenly spread over event time: each day keeps its share."""
+    """Return at most `max_rows` of the trips, evenly spread over event time: each day keeps its share."""
     if max_rows is None or len(trips) <= max_rows:
         return trips
     return trips.iloc[np.arange(max_rows) * len(trips) // max_rows]
 
 
 def choose(earlier: pd.DataFrame, model: Model, training: Training, evidence_start: datetime | None) -> Window:
-    """Compares both choices on a validation span at the end of `earlier`; without enough rows since the change
-    there is no choice."""
+    """Choose all trips, or those since the change, by their errors on a validation span at the end of `earlier`.
+
+    Without enough rows since the change there is no choice.
+    """
     if evidence_start is None:
         return Window(earlier)
     before, since = split_at(earlier, evidence_start)
@@ -67,7 +74,7 @@ def choose(earlier: pd.DataFrame, model: Model, training: Training, evidence_sta
 
 
 def _validation_begins_at(since: pd.DataFrame, holdout_days: int) -> datetime:
-    """The last `holdout_days` days, or the last third of the rows where that is shorter."""
+    """Return where the last `holdout_days` days begin, or the last third of the rows where that is shorter."""
     newest = newest_of(columns_of(since)["pickup_at"])
     assert newest is not None
     third: datetime = since["pickup_at"].iloc[len(since) * 2 // 3].to_pydatetime()

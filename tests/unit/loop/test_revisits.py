@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autoops.loop.decide.policy import Freeze, RecentActions
-from autoops.loop.decide.reevaluation import Age, Undecided, look_again, overtaken, refresh, second_look
+from autoops.loop.decide.reevaluation import Age, Undecided, overtaken, re_evaluate, refresh, second_look
 from autoops.months import Month
 
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
@@ -39,15 +39,15 @@ def test_who_is_looked_at_again(changes: dict, champion: int | None, newest: int
 @pytest.mark.parametrize(
     ("changes", "champion", "newest", "frozen", "back_days_ago", "action"),
     [
-        ({}, 3, 4, None, None, "look again"),
-        ({"looks": 3}, 3, 4, None, None, "look again"),
-        ({"days_published": 20}, 3, 4, None, None, "look again"),
+        ({}, 3, 4, None, None, "re-evaluate"),
+        ({"looks": 3}, 3, 4, None, None, "re-evaluate"),
+        ({"days_published": 20}, 3, 4, None, None, "re-evaluate"),
         ({"days_published": 19}, 3, 4, None, None, "wait for data"),
         ({"days_needed": None}, 3, 4, None, None, "wait for data"),
         ({}, 3, 4, ANN, None, "frozen"),
         ({"days_published": 19}, 3, 4, ANN, None, "wait for data"),
         ({}, 3, 4, None, 6.9, "cool down"),
-        ({}, 3, 4, None, 7, "look again"),
+        ({}, 3, 4, None, 7, "re-evaluate"),
         ({}, 5, 4, ANN, 1, "void"),
         ({}, None, 4, None, None, "void"),
         ({}, 3, 5, None, None, "void"),
@@ -60,7 +60,7 @@ def test_what_becomes_of_a_second_look(
 ) -> None:
     back = None if back_days_ago is None else NOW - timedelta(days=back_days_ago)
     recent_actions = RecentActions(NOW, [NOW] * 9, back)
-    assert look_again(replace(WAITS, **changes), champion, newest, frozen, recent_actions, 7).action == action
+    assert re_evaluate(replace(WAITS, **changes), champion, newest, frozen, recent_actions, 7).action == action
 
 
 def test_what_overtook_a_challenger_is_named() -> None:
@@ -83,7 +83,7 @@ def test_an_incident_that_stands_comes_before_a_second_look() -> None:
 def test_a_second_look_says_what_it_waits_for() -> None:
     reason = second_look(replace(WAITS, days_published=0), 3, 4, None).reason
     assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have come in since")
-    assert "otherwise the gate would look again at version 4" in look_again(WAITS, 3, 4, ANN, RecentActions(), 7).reason
+    assert "otherwise the gate would re-evaluate version 4" in re_evaluate(WAITS, 3, 4, ANN, RecentActions(), 7).reason
 
 
 MARCH = Month(2022, 3)

@@ -1,1 +1,1 @@
-"""What came of the simulations: intervals, tables and the picture."""
+"""The results of simulations: intervals, tables and the picture."""

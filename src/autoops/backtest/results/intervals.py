@@ -1,4 +1,4 @@
-"""Errors of a policy and how they differ from another's on the same trips, with intervals from resampled days."""
+"""Errors of a policy, and their differences to another's on the same trips, with intervals from resampled days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,17 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Days:
-    """`minutes` are sums of absolute errors by day, `rows` the day's trips: the same of every policy."""
+    """Errors by day, arrays of shape (days,).
+
+    `minutes` are sums of absolute errors, and `rows` the day's trips, which are the same for every policy.
+    """
 
     rows: Array
     minutes: Array
 
     @property
     def mae(self) -> float:
+        """Return the mean absolute error in minutes."""
         return float(self.minutes.sum() / self.rows.sum())
 
 
@@ -45,19 +49,26 @@ class Interval:
 
 
 def averaged(simulations: Sequence[Days]) -> Days:
-    """Of several walks over the same trips: the error to expect of one of them."""
+    """Return the mean errors of several simulations over the same trips: the errors to expect of one of them."""
     return Days(simulations[0].rows, np.mean([simulated.minutes for simulated in simulations], axis=0))
 
 
 def difference(policy: Days, other: Days, gate: Gate) -> Interval:
-    """Of the mean absolute errors, policy − other. As the gate compares: in pairs, by whole days that are resampled."""
+    """Return the difference of the mean absolute errors in minutes, policy − other.
+
+    As in the gate, errors are compared in pairs, and whole days are resampled. The interval is the percentile
+    bootstrap's at `gate.confidence`.
+    """
     draws = _draws(policy, gate)
     return _interval(policy.mae - other.mae, _means(policy, other, draws), gate)
 
 
 def degradation_avoided(policy: Days, frozen: Days, gated: Days, gate: Gate) -> Interval | None:
-    """The share of what keeping version 1 cost against monthly retraining with the gate that the policy saved.
-    None where that cost is not above zero beyond chance: then there was no degradation to avoid."""
+    """Return the share of the degradation that the policy avoided, None where there was none to avoid.
+
+    Degradation is what keeping version 1 cost against monthly retraining with the gate. There was none to avoid where
+    that cost is not above zero beyond chance.
+    """
     draws = _draws(policy, gate)
     costs = _means(frozen, gated, draws)
     if not _interval(frozen.mae - gated.mae, costs, gate).low > 0:

@@ -1,4 +1,4 @@
-"""The picture: how much better or worse than version 1 each policy served, by month, and when autoops retrained."""
+"""The picture: each policy's error against version 1, by month, and when autoops retrained."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ STYLES: Mapping[str, tuple[str, float, str]] = {
 
 
 def draw(result: Result, path: Path) -> None:
-    """One panel for each label lag; the file's ending says the format."""
+    """Draw one panel for each label lag; the file's extension gives the format."""
     runs = result["runs"]
     figure = Figure(figsize=(13, 0.8 + 4.2 * len(runs)), layout="constrained", facecolor="white")
     panels = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
@@ -70,14 +70,16 @@ def _label(name: str, policy: PolicySummary) -> str:
 
 
 def _spread(axes: Axes, months: list[MonthSummary], frozen: list[MonthSummary], color: str) -> None:
-    """From the best seed to the worst."""
+    """Fill the range from the best seed to the worst."""
     low, high = (_percent([pick(month["maes"]) for month in months], frozen) for pick in (min, max))
     axes.fill_between(range(len(months)), low, high, color=color, alpha=0.12, linewidth=0)
 
 
 def _marks(axes: Axes, months: list[MonthSummary], gains: list[float], color: str) -> None:
-    """Full where the challenger was promoted, hollow where it was not; between the month that led to it and the
-    first one that it could serve."""
+    """Mark each retraining between the month that led to it and the first month that its version could serve.
+
+    The mark is full where the challenger was promoted, hollow where it was not.
+    """
     for position, month in enumerate(months):
         for one in month["retrained_after"]:
             height = (gains[position] + gains[min(position + 1, len(gains) - 1)]) / 2

@@ -19,6 +19,7 @@ Table = tuple[str, list[str], list[list[str]]]
 
 
 def told(order: Order, simulated: Simulated) -> str:
+    """Return one line about a finished simulation."""
     done = retrainings_of(simulated)
     promoted = sum(one["promoted"] for one in begun_in(simulated))
     mae = days_of(simulated["months"]).mae
@@ -26,7 +27,7 @@ def told(order: Order, simulated: Simulated) -> str:
 
 
 def tables(result: Result) -> list[Table]:
-    """For each label lag: errors, what was done for them, and autoops against its controls."""
+    """Return, for each label lag, the errors, the retrainings behind them, and autoops against its controls."""
     return [table for run in result["runs"] for table in (_errors(run), _efforts(run), _comparisons(run)) if table[2]]
 
 
@@ -62,7 +63,7 @@ def _efforts(run: LagSummary) -> Table:
 
 
 def _retrained(policy: PolicySummary) -> str:
-    """Second looks stand apart: they train nothing."""
+    """Return the number of retrainings, with interim re-evaluations apart: they train nothing."""
     looks = policy["second_looks"]
     return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
 
@@ -88,7 +89,7 @@ def _share(avoided: IntervalRecord | None) -> str:
 
 
 def _delay(policy: PolicySummary) -> str:
-    """Of a change that is known, until the policy found it by itself."""
+    """Return the days from a known change until the policy detected it by itself."""
     delay = policy.get("detection_delay_days")
     return "–" if delay is None else f"{delay:g}"
 

@@ -1,4 +1,4 @@
-"""What becomes of live traffic that is broken data: it counts as used, and somebody is paged once."""
+"""Exclusion of broken live traffic: it counts as consumed, is never trained on, and pages a person once."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,10 @@ from autoops.storage.predictions import LIVE
 
 
 def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
-    """No alarm, because the model is not what is wrong."""
+    """Return a verdict without an alarm on a window of broken data: the data is wrong, not the model.
+
+    Predictions and labelled trips are counted only where there are at least `size` of them.
+    """
     logged = window.logged if len(window.logged) >= size else []
     labels = window.with_any_label
     labelled = [row.logged for row in labels] if len(labels) >= size else []
@@ -35,21 +38,21 @@ def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
 
 
 class IdRanges(TypedDict):
-    """From which id, excluded, to which, included; None where there is none."""
+    """Ranges of ids, `[first, last]`, with `first` excluded and `last` included; None where there is no such id."""
 
     predictions: list[str | None]
     labels: list[int | None]
 
 
 class Consumed(TypedDict, total=False):
-    """What the check's record keeps of a window that is broken data."""
+    """What the check's record keeps of a window of broken data: its findings and the id ranges of its rows."""
 
     findings: list[FindingRecord]
     broken: IdRanges
 
 
 def consumed(quality: Quality, window: Window) -> Consumed:
-    """Return the findings and the rows that they hold for; nothing where there are none."""
+    """Return the findings and the id ranges of the rows that they concern; empty without findings."""
     if not quality.findings:
         return {}
     before, after = window.cursor, window.cursor_if_broken or window.next_cursor
@@ -63,7 +66,7 @@ def consumed(quality: Quality, window: Window) -> Consumed:
 
 
 def page_once(context: Context, champion: ModelVersion, check_id: int, actor: str) -> None:
-    """For the recorded check: not again while the windows go on having the same findings."""
+    """Page a person about the check just recorded, unless the window before it had all of the same findings."""
     check, *earlier = context.checks.latest(
         champion.number, since=promoted_at(champion), verdicts=(*JUDGED, BROKEN), limit=2
     )
@@ -75,7 +78,7 @@ def page_once(context: Context, champion: ModelVersion, check_id: int, actor: st
 
 
 def _named(check: Check) -> set[tuple[str, str]]:
-    """The findings of a window of live traffic."""
+    """Return name and column of each finding of a check on live traffic; empty for any other check."""
     if check.verdict != BROKEN or check.report["source"] != LIVE:
         return set()
     return {(finding["name"], finding["column"]) for finding in check.report["findings"]}
@@ -83,8 +86,10 @@ def _named(check: Check) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class BrokenRows:
-    """Those of a version's live log that were found to be broken data: ranges of prediction ids and of label ids, the
-    first not included."""
+    """Rows of a version's live log that are broken data, as ranges of prediction ids and of label ids.
+
+    The first id of a range is not part of it, the last is.
+    """
 
     predictions: tuple[tuple[str, str], ...]
     labels: tuple[tuple[int, int], ...]
@@ -96,7 +101,7 @@ class BrokenRows:
 
 
 def broken_rows(context: Context, model_version: int) -> BrokenRows:
-    """What must never be trained on."""
+    """Return the rows of the version's live log that must never be trained on."""
     checks = context.checks.latest(model_version, verdicts=[BROKEN], limit=None)
     found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
     predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]

@@ -1,4 +1,4 @@
-"""Do labels still come? The share of predictions that have one by the age at which they ordinarily do."""
+"""Label coverage: the share of predictions that have a label by the age at which labels ordinarily arrive."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,21 +18,26 @@ from autoops.storage.logged import FIELDS
 from autoops.storage.predictions import LIVE, LoggedPrediction, Scope
 
 ROWS = 500
-"""Predictions of either share: a share of a half is known within 5 %."""
+"""Predictions behind each of the two shares: a share of one half is then known within 5 percentage points."""
 
 LOOKED_THROUGH = 20 * ROWS
-"""Labels. After a promotion, those of other versions come for long."""
+"""Newest labels that are searched for the champion's: after a promotion, labels of other versions keep arriving."""
 
 DUE_QUANTILE = 0.95
-"""Of the delays of the newest labels: a prediction as old as that should have its own."""
+"""Quantile of the delays of the newest labels: a prediction that is older should have its label."""
 
 LEAST_ORDINARY = 0.02
-"""Where fewer predictions than that are labelled, a few labels more or less are chance."""
+"""Below this ordinary share nothing is reported as missing: a few labels more or less are chance."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of the newest predictions that are `due_s` old `share` have labels; of those before them `ordinary` had."""
+    """Labelled shares of predictions that are at least `due_s` seconds old.
+
+    `share` is that of the newest `ROWS` of them, `ordinary` that of the `ROWS` before; while labels are missing,
+    `ordinary` keeps its value from before. `missing` says that `share` is below `alerts.least_label_share` of
+    `ordinary`.
+    """
 
     share: float
     ordinary: float
@@ -40,7 +45,7 @@ class Coverage:
     missing: bool
 
     def to_json(self) -> Mapping[str, object]:
-        """Return what the check's record keeps of it; the next check reads it back."""
+        """Return the coverage as JSON for the check's record, which the next check reads back."""
         return vars(self) | {"told": self.told}
 
     @property
@@ -50,7 +55,10 @@ class Coverage:
 
 
 def coverage_of(context: Context, champion: ModelVersion) -> Coverage | None:
-    """Return the coverage of live traffic; None before there are enough predictions that labels are due for."""
+    """Return the coverage of live traffic.
+
+    None while no label delay is known, or while fewer than 2 * `ROWS` predictions are old enough.
+    """
     before = _last(context)
     due_s = before["due_s"] if before and before["missing"] else _due_s(context, champion)
     if due_s is None and before:
@@ -68,7 +76,7 @@ def coverage_of(context: Context, champion: ModelVersion) -> Coverage | None:
 
 
 def _last(context: Context) -> Mapping[str, Any] | None:
-    """What the last check found: while labels are missing, it knows what was ordinary."""
+    """Return the coverage that the last check recorded; while labels are missing, it holds the ordinary share."""
     checks = context.checks.latest()
     return checks[0].report.get("coverage") if checks else None
 
@@ -84,7 +92,10 @@ def _due_s(context: Context, champion: ModelVersion) -> float | None:
 
 
 def _made_before(context: Context, moment: datetime) -> Sequence[LoggedPrediction]:
-    """The newest, of whichever version: a promotion changes nothing about labels."""
+    """Return the newest 2 * `ROWS` live predictions made before `moment`, newest first.
+
+    They may be of any version: a promotion does not change when labels arrive.
+    """
     made = tables.predictions.c
     columns = [made[name] for name in FIELDS]
     query = sa.select(*columns).where(made.id < first_id_of(moment), made.source == LIVE).order_by(made.id.desc())

@@ -1,4 +1,4 @@
-"""How far ground truth is behind the predictions: loss speaks of trips that are as old as that."""
+"""Label lag: how far ground truth is behind the predictions. Loss is measured on trips that are that old."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,13 @@ from autoops.trips import DURATION_MINUTES
 
 @dataclass(frozen=True)
 class LabelLag:
-    """`share` of a window's predictions are labelled by now; `delay_s` is the median from prediction to label, wall
-    time; `behind_s` is by how much the newest trip is newer than the newest one of which the truth is known, event
-    time; `outside` is the share of a window's labels that are no trip by the contract of training, and count in no
-    error. None where there is nothing to tell it from."""
+    """How far labels are behind in a window of live traffic; a field is None without rows to compute it.
+
+    `share` of the window's `predictions` are labelled by now. `delay_s` is the median wall time from prediction to
+    label, in seconds. `behind_s` is the event time, in seconds, by which the newest trip is newer than the newest
+    labelled one. `outside` is the share of the window's labels that are outside the training contract and count in no
+    error.
+    """
 
     predictions: int
     share: float | None
@@ -25,7 +28,7 @@ class LabelLag:
     outside: float | None = None
 
     def to_json(self) -> Mapping[str, object]:
-        """Return what the check's record keeps of it."""
+        """Return the lag as JSON for the check's record."""
         return vars(self) | {"told": self.told}
 
     @property
@@ -44,7 +47,10 @@ class LabelLag:
 
 
 def lag_of(context: Context, window: Window) -> LabelLag | None:
-    """Of a window of live traffic; None of one without rows, and of a published month, whose trips are all labelled."""
+    """Return the label lag of a window of live traffic.
+
+    None for a window without rows, and for a published month, whose trips are all labelled.
+    """
     logged, labelled = window.logged, [row.logged for row in window.with_any_label]
     if window.span is not None or not (logged or labelled):
         return None
@@ -63,7 +69,7 @@ def lag_of(context: Context, window: Window) -> LabelLag | None:
 
 
 def duration(seconds: float) -> str:
-    """In the largest unit of which there are two."""
+    """Format seconds in the largest unit of which there are at least two."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"

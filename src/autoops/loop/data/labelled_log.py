@@ -1,6 +1,6 @@
-"""Live traffic whose ground truth came back, as trips to train on and to compare versions on.
+"""Labelled live traffic, as trips to train on and to compare versions on.
 
-The rules of cleaning hold for it as for published months, and what was found to be broken data stays out.
+The cleaning rules of published months apply to it too, and rows that are broken data are left out.
 """
 
 import hashlib
@@ -23,18 +23,22 @@ from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET,
 
 DIGEST_CHARACTERS = 16
 _AT_ONCE = 20_000
-"""Rows that are objects at the same time."""
+"""Rows that are held as Python objects at a time."""
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 _Labels = npt.NDArray[np.void]
-"""Of every label its id, a hash of its prediction's id, the trip's event time and whether it may decide something:
-numbers, because a log may have millions of labels, and each check asks while an incident waits for them."""
+"""One record per label: its id, a hash of its prediction's id, the trip's event time, and whether it is usable.
+
+Numbers, because a log may have millions of labels, and each check reads them while an incident waits for labels.
+"""
 
 
 def logged_months(context: Context) -> list[Month]:
-    """Return those that labelled trips began in, in order; the newest is probably not over. A few trips make no
-    month."""
+    """Return the months in which usable labelled trips began, in order; the newest is probably not over.
+
+    Months with only a few trips are left out as strays.
+    """
     times = _usable_times(context)
     rows: Counter[Month] = Counter()
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
@@ -43,13 +47,16 @@ def logged_months(context: Context) -> list[Month]:
 
 
 def labelled_until(context: Context) -> datetime | None:
-    """Return the event time that labelled trips reach."""
+    """Return the newest event time of usable labelled trips, without strays; None if there are none."""
     return newest_of(_usable_times(context))
 
 
 def trips_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
-    """Return labelled trips of these months in event order, each with its latest label. The same log gives the same
-    frame."""
+    """Return the labelled trips of these months in event order, each with its latest label.
+
+    The frame has one row per trip, the columns of `TRIP_COLUMNS` and the target in minutes. The same log gives the same
+    frame.
+    """
     frame = _frame_of(context, _newest_labels(context, months))
     bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
     zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
@@ -59,7 +66,7 @@ def trips_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
 
 
 def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.int64]:
-    """Return the ids of the labels that count for trips of these months, in order."""
+    """Return the ids of the labels that count for trips of these months, ascending; shape (labels,)."""
     labels = _labels(context)
     newest = np.zeros(len(labels), dtype=bool)
     _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
@@ -72,7 +79,10 @@ def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.
 
 
 def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Return the trips with these labels in event order, those of one time with the newest label first."""
+    """Return the trips with these labels in event order, trips of one time with the newest label first.
+
+    `label_ids` are ascending. The frame has the columns of `frame_of` and the target in minutes.
+    """
     rows, frames = context.log.labelled(LIVE), [labelled_frame_of([])]
     while some := list(islice(rows, _AT_ONCE)):
         ids = np.array([row.label_id for row in some])
@@ -87,13 +97,13 @@ def digest_of(trips: pd.DataFrame) -> str:
 
 
 def _usable_times(context: Context) -> npt.NDArray[np.datetime64]:
-    """Return the event times of trips whose labels may decide something, of all months."""
+    """Return the event times of trips with usable labels, of all months: datetime64[us] in UTC, shape (labels,)."""
     labels = _labels(context)
     return np.asarray(labels["at"][labels["usable"]], "datetime64[us]")
 
 
 def _labels(context: Context) -> _Labels:
-    """Return all labels, in the order in which they came."""
+    """Return all labels of live traffic, ordered by id, which is the order in which they were stored."""
     fields = [("label", np.int64), ("prediction", np.int64), ("at", "datetime64[us]"), ("usable", np.bool_)]
     found = np.fromiter(_moments(context), dtype=fields)
     found = found[np.argsort(found["label"], kind="stable")]
@@ -104,7 +114,7 @@ def _labels(context: Context) -> _Labels:
 
 
 def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
-    """Yield label id, hash of the prediction's id, event time in microseconds, and whether the data were sound."""
+    """Yield label id, hash of the prediction's id, event time in microseconds, and whether the row is sound."""
     for version in context.registry.versions():
         broken = broken_rows(context, version.number)
         for prediction_id, label_id, moment in context.log.labelled_moments(Scope(version.number, LIVE)):

@@ -1,8 +1,8 @@
-"""Whether a window of live trips is broken data, asked before its drift is: a client that begins to send kilometres for
-miles is no reason to retrain. Pure.
+"""Data quality of a window of live trips, judged before its drift. Pure.
 
-A window is judged in parts, as it came in, because broken data begins at some moment: with a change in its middle, the
-whole would be half right. Each part is held against parts of as many rows of what the version was fitted on.
+A client that begins to send kilometres instead of miles is no reason to retrain. A window is judged in parts, in order
+of arrival, because broken data begins at some moment: of a window with a change in its middle, half would be right.
+Each part is compared with parts of as many rows from the data that the version was fitted on.
 """
 
 from collections import Counter
@@ -22,23 +22,23 @@ from autoops.loop.data.windows import Window, frame_of, labelled_frame_of
 from autoops.trips import DURATION_MINUTES, TARGET, columns_of
 
 PARTS, LEAST_IN_PART = 4, 250
-"""Fewer parts where they would have fewer rows."""
+"""Parts of a window; there are fewer where a part would have fewer rows than that."""
 HISTORY = 40
 """Parts of the reference, spread evenly over it."""
 ROUTES, LEAST_ON_ROUTE = 2_000, 5
-"""Of the whole reference: how long they are does not hang on the parts."""
+"""Routes of the whole reference, and trips on each: the length of a route does not depend on the part."""
 
 
 @dataclass(frozen=True)
 class OwnHistory:
-    """What a version was fitted on: parts of it, and the routes of all of it."""
+    """Data that a version was fitted on: profiles of parts of it, and the routes of all of it."""
 
     parts: Sequence[Profile]
     routes: Mapping[str, Route]
 
     @classmethod
     def of(cls, reference: pd.DataFrame, rows: int) -> "OwnHistory":
-        """In parts of so many consecutive rows."""
+        """Profile the reference, a frame of trips with the target, in parts of `rows` consecutive trips."""
         ordered = reference.sort_values("pickup_at", kind="stable")
         whole = len(ordered) // rows
         begins = evenly(whole, min(HISTORY, whole)) * rows
@@ -50,8 +50,11 @@ class OwnHistory:
 
 
 def quality_of(reference: pd.DataFrame, window: Window, size: int) -> Quality:
-    """Of the window's labelled trips and of its predictions, each where there are `size`: fewer wait for more. Their
-    order is that of their arrival."""
+    """Judge the window's labelled trips and its predictions, each where there are at least `size` of them.
+
+    Fewer rows wait for a later window. Rows are judged in order of arrival; `reference` is a frame of trips with the
+    target.
+    """
     parts: list[tuple[pd.DataFrame, str]] = []
     labelled = window.with_any_label
     if len(labelled) >= size:
@@ -64,7 +67,10 @@ def quality_of(reference: pd.DataFrame, window: Window, size: int) -> Quality:
 
 
 def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Quality:
-    """`parts` with what they are of, oldest first. `strain` is that of the most strained part."""
+    """Return the findings of all parts and, by measure, the highest severity (`strain`) of any part.
+
+    `parts` are frames of trips, oldest first, each with the name of what it holds.
+    """
     found = [(judge_part(_profile(rows), history.parts, history.routes), name) for rows, name in parts]
     strain: dict[str, float] = {}
     for quality, _ in found:
@@ -73,7 +79,7 @@ def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Qu
 
 
 def split(rows: int) -> list[tuple[int, int]]:
-    """First row and end of each part of a window."""
+    """Return the first row and the end (exclusive) of each part of a window."""
     count = max(1, min(PARTS, rows // LEAST_IN_PART))
     return list(pairwise(np.linspace(0, rows, count + 1).astype(int).tolist()))
 
@@ -96,13 +102,13 @@ def _profile(trips: pd.DataFrame) -> Profile:
 
 
 def _outside(minutes: npt.NDArray[np.float64]) -> dict[str, int]:
-    """Count what cleaning would drop: beyond an ordinary share of it, the labels are not what they were."""
+    """Count the labels, in minutes, that cleaning would drop; more than usual mean that labels have changed."""
     low, high = DURATION_MINUTES.low, DURATION_MINUTES.high
     return {"too_short": int((minutes < low).sum()), "too_long": int((minutes > high).sum())}
 
 
 def _findings(found: Sequence[tuple[Quality, str]]) -> Iterator[Finding]:
-    """Each once, as the last part has it, with how many have it."""
+    """Yield each finding once, as the last part with it states it, with the number of parts that have it."""
     parts = Counter(name for _, name in found)
     # A part may have several findings of one name in one column, and counts once.
     times = Counter(one for quality, name in found for one in {(name, f.name, f.column) for f in quality.findings})

@@ -1,6 +1,6 @@
-"""Published months as windows: what the champion would have said to their trips, judged without live traffic.
+"""Published months as windows: the champion predicts their trips, and a check judges them without live traffic.
 
-A month whose data is broken says nothing of the model: it is recorded as a check that found just that, and passed over.
+A month of broken data says nothing about the model. It is recorded as a check with that verdict, and skipped.
 """
 
 import logging
@@ -32,10 +32,11 @@ NO_MONTH = "no new month"
 
 
 def published_windows(context: Context, champion: ModelVersion, watermark: datetime, size: int) -> Iterator[Window]:
-    """The windows of `size` trips that no check of this version has judged, in order of time; an empty one where
-    there are none. `watermark` is the event time of the newest trip that the version knows from its training.
+    """Yield the windows of up to `size` trips that no check of this version has judged, in order of time.
 
-    What a version was judged on in an earlier reign stays judged: whoever rolls back to it knows that already.
+    If there are none, yield one empty window. `watermark` is the event time of the newest trip that the version knows
+    from its training. Windows from an earlier tenure of the version stay judged: after a rollback to it they are not
+    judged again.
     """
     cursor = cursor_of(context, champion)
     windows = _windows(context, champion, watermark, size, cursor)
@@ -66,8 +67,11 @@ def _windows(
 def _note(
     context: Context, champion: ModelVersion, quarantine: MonthQuarantine, checks: Sequence[Check], cursor: Cursor
 ) -> None:
-    """Once for each content of the month and each version; no alarm, because the model is not what is wrong, but a
-    page, before the record that keeps it from being written again: what follows in this check may fail."""
+    """Page a person and record a check of broken data, once per version and content of the month.
+
+    The check has no alarm: the data is wrong, not the model. The page is written first, because the record keeps it
+    from being written again, and what follows in this check may fail.
+    """
     month, content = quarantine.month, quarantine.content
     if any(check.verdict == BROKEN and check.report["content"] == content for check in checks):
         return
@@ -93,7 +97,7 @@ def _attempts(checks: Sequence[Check], month: Month) -> list[Attempt]:
 
 
 def _attempt(check: Check, month: Month) -> Attempt:
-    """A check from before months were judged in parts was given all of it."""
+    """Return the span that a check was given; a record of an older release has none and stands for the whole month."""
     kept = check.report.get("span")
     if kept is None:
         return Attempt(Span(month.starts_at, month.ends_at, 0), check.verdict in JUDGED)
@@ -102,7 +106,7 @@ def _attempt(check: Check, month: Month) -> Attempt:
 
 
 def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
-    """Positions of the trips that stand for the span, spread evenly over it."""
+    """Return the positions of up to `size` trips, spread evenly over the span."""
     moments = columns_of(trips)["pickup_at"]
     first, end = np.searchsorted(moments, [moment_of(span.begin), moment_of(span.end)])
     return [int(first) + position for position in evenly(int(end - first), min(size, int(end - first)))]
@@ -111,7 +115,7 @@ def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
 def _rows_at(
     positions: set[int], context: Context, champion: ModelVersion, month: Month, trips: pd.DataFrame
 ) -> dict[int, LabelledPrediction]:
-    """All trips of the month are predicted, and these are kept: memory does not grow with the month."""
+    """Predict all trips of the month and keep those at `positions`, so that memory does not grow with the month."""
     rows = enumerate(predicted(context, champion, month, trips))
     return {position: row for position, row in rows if position in positions}
 

@@ -1,6 +1,6 @@
-"""Retention of the prediction log: old predictions and their ground truth go; checks, incidents and the ledger stay.
+"""Retention of the prediction log: old predictions and ground truth are deleted; checks, incidents and the ledger stay.
 
-Rows go in short transactions with pauses of the same length between them, so that whoever writes waits for moments.
+Rows are deleted in short transactions with pauses of the same length between them, so that writers wait only briefly.
 """
 
 import logging
@@ -22,11 +22,11 @@ from autoops.storage.predictions import LIVE, LoggedPrediction, Scope
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-"""Rows of one transaction."""
+"""Rows per transaction."""
 
 LEAST_PAUSE_S = 0.01
 TOLD_EVERY = 100_000
-"""Rows between two lines about how far it has come."""
+"""Deleted predictions between two lines of the log about progress."""
 
 Step = TypeVar("Step")
 Pause = Callable[[float], None]
@@ -38,22 +38,24 @@ _predictions, _truth = tables.predictions.c, tables.ground_truth.c
 
 @dataclass(frozen=True)
 class Pruned:
-    """Rows that were deleted."""
+    """Numbers of deleted rows."""
 
     predictions: int
     labels: int
 
 
 def prune(context: Context, before: datetime, pause: Pause = time.sleep) -> Pruned:
-    """Delete what was predicted before, but nothing that a window of the champion still needs: its live predictions
-    and labels that have counted in none. Ground truth goes with its prediction, or when it has waited for one since
-    before, but for the newest label of all. Gives the space back that SQLite has won. May be interrupted at any moment
-    and run again."""
+    """Delete predictions made before `before` with their ground truth, and give SQLite's free space back to the disk.
+
+    Live predictions and labels of the champion that no window has consumed stay. A label without a prediction is
+    deleted if it was stored before `before`. The newest label of all stays. The function may be interrupted at any
+    moment and run again.
+    """
     engine = context.log.engine
     labels = predictions = told = 0
-    # SQLite gives the greatest id that is there plus one. Without it ids would begin anew, below what checks have read
-    # up to, and no window would see the labels that come next. One lookup is enough: while this one stays, no id falls
-    # below it.
+    # SQLite numbers a new row with the greatest id in the table plus one. Without the newest label, ids would start
+    # again below the cursors of checks, and no window would see the labels that come next. One lookup is enough: while
+    # this row stays, no new id is below it.
     with storage_errors(), engine.connect() as connection:
         newest = connection.scalar(sa.select(sa.func.max(_truth.id))) or 0
     for rows in _paced(_old(context, before), pause):
@@ -75,7 +77,7 @@ def prune(context: Context, before: datetime, pause: Pause = time.sleep) -> Prun
 
 
 def _paced(steps: Iterator[Step], pause: Pause) -> Iterator[Step]:
-    """Pass the steps on, and pause after each for as long as it took: others get every second moment."""
+    """Yield the steps, and pause after each for as long as it took: other processes get half of the time."""
     began = time.monotonic()
     for step in steps:
         yield step
@@ -84,7 +86,7 @@ def _paced(steps: Iterator[Step], pause: Pause) -> Iterator[Step]:
 
 
 def _old(context: Context, before: datetime) -> Iterator[list[LoggedPrediction]]:
-    """Oldest first. Ids are time-ordered, so this is a walk along the primary key."""
+    """Yield batches of predictions to delete, oldest first; ids are time-ordered, so this scans the primary key."""
     needed = _needed(context)
     last, end = "", first_id_of(before)
     while rows := context.log.oldest(last, end, BATCH):
@@ -95,7 +97,11 @@ def _old(context: Context, before: datetime) -> Iterator[list[LoggedPrediction]]
 
 
 def _needed(context: Context) -> Needed:
-    """Live predictions of the champion that no check has used, and those with ground truth that none has."""
+    """Return a function that finds the rows to keep.
+
+    These are live predictions of the champion that no check has consumed, and those with a label that none has
+    consumed.
+    """
     champion = context.registry.by_alias(CHAMPION)
     if champion is None or context.settings.drift.source != "log":
         return lambda rows: set()
@@ -110,13 +116,13 @@ def _needed(context: Context) -> Needed:
 
 
 def first_id_of(moment: datetime) -> str:
-    """Not above any UUID of version 7 that was made at this moment or later: their first 48 bits are milliseconds."""
+    """Return an id not above any version 7 UUID made at `moment` or later: their first 48 bits are milliseconds."""
     stamp = f"{int(moment.timestamp() * 1000):012x}"
     return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"
 
 
 def _labels_of_nothing(context: Context, before: datetime) -> Iterator[list[int]]:
-    """Ids of labels from before whose prediction is not there, in the order in which they came."""
+    """Yield batches of ids of labels stored before `before` whose prediction is not in the log, in order of storage."""
     columns = (_truth.id, _truth.labelled_at, _truth.prediction_id, _truth.request_id)
     query = sa.select(*columns).where(_truth.labelled_at < before)
     query = query.order_by(_truth.labelled_at, _truth.id).limit(BATCH)

@@ -1,4 +1,4 @@
-"""Published months through a version into the prediction log: the loop without live traffic."""
+"""Predictions of a version for published months, written to the prediction log: the loop without live traffic."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -17,11 +17,11 @@ from autoops.trips import TARGET, TRIP_COLUMNS, columns_of
 CHUNK = 5_000
 
 Progress = Callable[[int, int], None]
-"""Called with the trips that are done and the trips to do."""
+"""Called with the number of trips that are done and the number of all trips."""
 
 
 class ScoredMonth(TypedDict):
-    """How the champion did on a month; `mae` is its mean absolute error in minutes."""
+    """The champion's result on a month; `mae` is its mean absolute error in minutes."""
 
     month: str
     model_version: int
@@ -30,7 +30,7 @@ class ScoredMonth(TypedDict):
 
 
 def score(context: Context, month: Month, progress: Progress | None = None) -> ScoredMonth:
-    """Log the champion's predictions for a published month with their ground truth; a repeat is harmless."""
+    """Log the champion's predictions for a published month with their ground truth; a repeat changes nothing."""
     champion = champion_of(context.registry)
     context.store.ingest(context.source, month)
     count, error = 0, 0.0
@@ -42,9 +42,9 @@ def score(context: Context, month: Month, progress: Progress | None = None) -> S
 def predicted(
     context: Context, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
 ) -> Iterator[LabelledPrediction]:
-    """Yield what the log has of these trips of the month, in their order; those that it lacks are predicted first.
+    """Yield the logged predictions of these trips with ground truth, in order; first log those that are missing.
 
-    A month may have any number of trips: some thousand at a time are looked up, and logged where they are missing.
+    `trips` is a frame of any number of trips with the target in minutes: `CHUNK` of them are looked up at a time.
     """
     ids = _request_ids(trips, f"{month}/v{version.number}")
     scorer: Scorer | None = None
@@ -62,8 +62,10 @@ def predicted(
 
 
 def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
-    """A trip is known by what it is, not by its place: a month that is published again with more trips adds those.
-    The same trip twice is told apart by number."""
+    """Return a request id for each trip, made from its values and not from its position.
+
+    A month that is published again with more trips then adds only those. Identical trips are numbered.
+    """
     hashes = pd.util.hash_pandas_object(trips[[*TRIP_COLUMNS, TARGET]], index=False)
     again = hashes.groupby(hashes).cumcount()
     return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]

@@ -1,7 +1,7 @@
 """A published month as consecutive windows of event time. Pure: the same trips and checks lead to the same windows.
 
-An incident needs alarms in more than one window. A month judged as one window opens none before the next month is
-published, which in real life takes months; judged in thirds of about ten days, it opens one by itself.
+An incident needs alarms in more than one window. A month that is judged as one window opens none before the next month
+is published, which takes months in production. Sub-windows of about ten days let a single month open one.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,16 @@ from autoops.drift.thresholds import WEEK_DAYS
 
 MOST = 3
 LEAST = timedelta(days=WEEK_DAYS)
-"""The longest span that thresholds are calibrated for: a shorter window varies more than these allow."""
+"""Shortest sub-window: the longest span that thresholds are calibrated for. A shorter one varies more than they
+allow."""
 
 Timestamps = npt.NDArray[np.datetime64]
-"""Event times in UTC, in order, to the microsecond."""
+"""Event times in UTC, ascending: datetime64[us], shape (trips,)."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Event time from `begin` up to, and without, `end`, and how many trips lie in it."""
+    """Event time from `begin` (inclusive) to `end` (exclusive), and the number of trips in it."""
 
     begin: datetime
     end: datetime
@@ -32,18 +33,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A span that a check was given; not `judged` where it had too little to say anything."""
+    """A span that a check was given; `judged` is False where it had too few rows for a verdict."""
 
     span: Span
     judged: bool
 
 
 def unjudged(moments: Timestamps, watermark: datetime, attempts: Sequence[Attempt], size: int) -> list[Span]:
-    """The windows of a month's trips that have not been judged yet, in order.
+    """Return the windows of a month's trips that have not been judged yet, in order.
 
-    Only trips after `watermark`, the newest that the version knows from its training, and after the last judged
-    window of the month count: so no trip counts twice, and what a republished month has more is a window of its own.
-    What was too little is looked at again when it has changed.
+    Only trips after `watermark`, the newest that the version knows from its training, and after the last judged window
+    of the month count: no trip counts twice, and later trips of a republished month form windows of their own. A window
+    with too few rows is tried again once it has changed.
     """
     judged_until = max((attempt.span.end for attempt in attempts if attempt.judged), default=watermark)
     rest = moments[(moments > moment_of(watermark)) & (moments >= moment_of(judged_until))]
@@ -52,8 +53,11 @@ def unjudged(moments: Timestamps, watermark: datetime, attempts: Sequence[Attemp
 
 
 def split(moments: Timestamps, size: int) -> list[Span]:
-    """Equal parts of the time that the trips cover: as many as MOST while each is LEAST long and holds `size` trips,
-    otherwise fewer; at last all of it as one, however short or small."""
+    """Return equal parts of the time that the trips cover.
+
+    There are as many as `MOST` while each is `LEAST` long and holds `size` trips, otherwise fewer; at last one part
+    with all trips, however short or small.
+    """
     if not len(moments):
         return []
     weeks = int((moments[-1] - moments[0]) / np.timedelta64(LEAST))
@@ -74,7 +78,7 @@ def _equal(moments: Timestamps, count: int) -> list[Span]:
 
 
 def _aware(tick: np.int64) -> datetime:
-    """From microseconds since the epoch."""
+    """Convert microseconds since the epoch."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(tick))
 
 

@@ -1,13 +1,14 @@
-"""The clock that cool-downs and budgets run on: the event time of the newest trips that were predicted.
+"""The clock of cool-downs and budgets: the event time of the newest trips that were predicted.
 
-Three clocks, and each rule uses one:
+There are three clocks, and each rule uses one:
 
-- **Event time** of the trips that were judged: all that evidence says. Windows and their spans, label lag, which trips
-  a training had (`retrained_until`), which months contain the evidence, and when an incident is over.
-- **Traffic time**: how long the loop holds back after it acted. `drift.cooldown_days` after an incident or a rollback
-  and `training.most_per_week`. It moves on with the predictions, whether labels are late or not, and a replay of a year
-  in an hour cools down as production does.
-- **Wall time**: operations. Deadlines, heartbeats, locks, alerts, and asking again for a retraining that did not begin.
+- **Event time** of the trips that were judged: everything about evidence. Windows and their spans, label lag, which
+  trips a training had (`retrained_until`), which months contain the evidence, and when an incident is over.
+- **Traffic time**: how long the loop waits after it acted. `drift.cooldown_days` after an incident or a rollback, and
+  `training.most_per_week`. It advances with the predictions, whether labels are late or not, and a replay of a year in
+  an hour cools down as production does.
+- **Wall time**: operations. Deadlines, heartbeats, locks, alerts, and repeated requests for a retraining that has not
+  begun.
 """
 
 from datetime import datetime
@@ -22,8 +23,10 @@ _LOOKED_BACK = 10
 
 
 def of_window(context: Context, window: Window) -> str | None:
-    """Return what a check's record keeps: the traffic time at its end, that of the check before where it saw no new
-    prediction."""
+    """Return the traffic time at the end of a window as ISO 8601, for the check's record.
+
+    Without a new prediction, it is that of the check before.
+    """
     times = times_of([row.event_at for row in window.logged])
     times = times[plausible(times, context.clock.now())]
     if len(times):
@@ -33,8 +36,10 @@ def of_window(context: Context, window: Window) -> str | None:
 
 
 def traffic_at(context: Context, moment: datetime) -> datetime | None:
-    """Return the traffic time at a moment of wall time, None before the first check. Of checks that kept none, because
-    they are of an older release, what they judged stands for it."""
+    """Return the traffic time at a moment of wall time; None before the first check.
+
+    Checks of an older release recorded none: the newest event time that they judged is used instead.
+    """
     newest = context.checks.latest(until=moment)
     if not newest:
         return None
@@ -46,7 +51,10 @@ def traffic_at(context: Context, moment: datetime) -> datetime | None:
 
 
 def began_at(context: Context, incident: Incident) -> datetime | None:
-    """Return when an incident began: as long before it was opened as its evidence is long."""
+    """Return when an incident began, in traffic time: as long before its opening as its evidence is long.
+
+    Without a traffic time at its opening, it is the event time at which the evidence begins.
+    """
     begin, end = incident.evidence_start, incident.evidence_end
     opened = traffic_at(context, incident.opened_at)
     if begin is None or end is None or opened is None:

@@ -1,6 +1,6 @@
-"""Whether months may be used: broken data is quarantined, neither trained on nor evidence of drift.
+"""Data validation of months: broken data is quarantined, and is neither trained on nor evidence of drift.
 
-A month is judged by its content, so a corrected file is judged anew. A person may release what is quarantined.
+A month is judged by its content, so a corrected file is judged again. A person may release a quarantined month.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ QUARANTINED, RELEASED, INGESTED = "quarantined", "released", "ingested"
 ACTOR = "autoops"
 
 Contents = frozenset[tuple[str, str]]
-"""Months, each with a content that it had."""
+"""Pairs of a month and the digest of a content that it had."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class MonthQuarantine:
     findings: Sequence[FindingRecord]
 
     def to_json(self) -> Mapping[str, object]:
-        """Return what the ledger keeps of it."""
+        """Return the quarantine as JSON for the ledger."""
         return asdict(self) | {"month": str(self.month)}
 
 
 class Judge:
-    """Judges months one after the other, and reads the store and the ledger once for all of them.
+    """Judge of months, which reads the store and the ledger once for all of them.
 
-    Each month is judged against the good months before it. What was found stands until a month before it changes, so
-    months that are asked for in order cost one judgement each, however many there are.
+    Each month is compared with the good months before it. A result stands until the month or one before it changes, so
+    months that are judged in order cost one judgement each, however many there are.
     """
 
     def __init__(self, context: Context) -> None:
@@ -56,10 +56,13 @@ class Judge:
         self._found: dict[Month, MonthQuarantine | None] = {}
 
     def ingest(self, month: Month, actor: str = ACTOR) -> MonthQuarantine | None:
-        """Fetch and clean the month, and those before it that a comparison needs; return why it is quarantined.
+        """Fetch and clean the month, and earlier ones that a comparison needs; return why it is quarantined.
 
-        A published month that cannot be read (a folder, a broken file), that holds no trips, or of which nothing is
-        left, is quarantined too, unless an older edition is here, which stays.
+        A published month that cannot be read (a folder, a broken file), holds no trips, or has none left after cleaning
+        is quarantined too, unless the store has an older edition, which stays in use.
+
+        Raises:
+            DataError: the source does not hold the month (`NotPublished`).
         """
         self._ingest_history(month)
         try:
@@ -120,7 +123,7 @@ class Judge:
         return self._found[month]
 
     def _unreadable(self, month: Month, error: DataError, actor: str) -> MonthQuarantine:
-        """Known by what the source says of the file, or by the error where it says nothing."""
+        """Quarantine a month that cannot be read, known by a digest of its metadata or, without any, of the error."""
         try:
             metadata = json.dumps(asdict(self._context.source.metadata(month)), sort_keys=True)
         except (DataError, SourceUnavailable):
@@ -136,8 +139,11 @@ class Judge:
             self._context.ledger.record(QUARANTINED, reason, actor=actor, incident_id=incident_id, evidence=evidence)
 
     def _note(self, ingested: IngestedMonth, actor: str) -> None:
-        """What cleaning kept of a month and what it dropped, once for each of its contents: the files that say so are
-        on another disk than whoever asks."""
+        """Record once per content of a month how many rows cleaning kept and dropped.
+
+        The metrics exporter reads these counts from the ledger, because the month's file may be on another machine's
+        disk.
+        """
         month, content = ingested.month, ingested.content
         if self._is_new(INGESTED, month, content):
             reason = f"{month}: {ingested.rows} of {ingested.rows_read} rows kept"
@@ -146,7 +152,7 @@ class Judge:
             self._context.ledger.record(INGESTED, reason, actor=actor, evidence=evidence)
 
     def _is_new(self, kind: str, month: Month, content: str) -> bool:
-        """Whether the ledger has no entry of this kind for this content; from now on it has."""
+        """Return whether the ledger has no entry of this kind for this content, and remember it as recorded."""
         known, one = self._contents[kind], (str(month), content)
         if one in known:
             return False
@@ -155,7 +161,7 @@ class Judge:
 
 
 def usable(context: Context, months: Iterable[Month], actor: str = ACTOR) -> list[Month]:
-    """Those of the months that are not quarantined, in order; all of them are ingested to find out."""
+    """Return the months that are not quarantined, in order; ingest all of them to find out."""
     return _usable(Judge(context), months, actor)
 
 
@@ -164,7 +170,7 @@ def _usable(judge: Judge, months: Iterable[Month], actor: str) -> list[Month]:
 
 
 def newest_usable(context: Context, months: Sequence[Month], count: int, actor: str = ACTOR) -> list[Month]:
-    """The newest `count` months that are not quarantined, older ones in the place of those that are."""
+    """Return the newest `count` months that are not quarantined, in order; older months replace quarantined ones."""
     found: list[Month] = []
     judge = Judge(context)
     while months and len(found) < count:
@@ -175,14 +181,14 @@ def newest_usable(context: Context, months: Sequence[Month], count: int, actor: 
 
 
 def usable_months(context: Context) -> list[Month]:
-    """Published months, but for those that are known to be quarantined; fetches none."""
+    """Return the published months without those that are known to be quarantined; fetch none."""
     stored = {ingested.month: ingested.content for ingested in context.store.months()}
     broken = _contents(context, QUARANTINED) - _contents(context, RELEASED)
     return [month for month in context.source.published() if (str(month), stored.get(month)) not in broken]
 
 
 class KeptShares(TypedDict):
-    """What cleaning kept of each month's rows."""
+    """Share of rows that cleaning kept, by month."""
 
     kept_share: dict[str, float]
 
@@ -207,8 +213,12 @@ def validate(context: Context, months: Sequence[Month], actor: str, incident_id:
 
 
 def release(context: Context, month: Month, reason: str, actor: str) -> None:
-    """A person's word that a quarantined month is true: it is used from then on, and is history for later ones.
-    Raises NotFound for a month that is not here and Conflict for one that is not quarantined."""
+    """Record a person's statement that a quarantined month is correct: from now on it is used, also as history.
+
+    Raises:
+        NotFound: the month is not in the store.
+        Conflict: the month is not quarantined.
+    """
     if context.store.get(month) is None:
         raise NotFound(f"{month} is not in the store: there is nothing that could be used")
     found = Judge(context).quarantine_of(month, actor)
@@ -222,6 +232,6 @@ def _quarantine(month: Month, content: str, found: Quality) -> MonthQuarantine:
 
 
 def _contents(context: Context, kind: str) -> Contents:
-    """Of which the ledger has an entry of this kind."""
+    """Return the months, with their content, of which the ledger has an entry of this kind."""
     known = (entry.evidence for entry in context.ledger.entries(kind=kind))
     return frozenset((of["month"], of["content"]) for of in known if "content" in of)

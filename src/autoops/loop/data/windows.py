@@ -1,7 +1,9 @@
 """A window of logged predictions: what one check judges.
 
-Of live traffic it is the newest predictions and labels of the champion's tenure that no window has consumed. Loss is
-judged by the contract of training: a label outside it, such as of a trip of two hours, is kept and counted."""
+For live traffic it holds the newest predictions and labels of the champion's tenure that no window has consumed. Loss
+is measured on labels within the training contract. A label outside it, such as that of a trip of two hours, is kept and
+counted.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +22,11 @@ from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPredicti
 from autoops.trips import DURATION_MINUTES, TARGET, TRIP_COLUMNS
 
 STRAGGLERS = timedelta(days=1)
-"""A label may be stored before its prediction, which waits in another outbox; after so long it is passed over."""
+"""A label may be stored before its prediction, which waits in another outbox; after this time checks skip it."""
 
 
 class Cursor(NamedTuple):
-    """The last live prediction and label of a version's reign that have counted in a window."""
+    """Cursor of a version's tenure: the last live prediction and label that a window has consumed."""
 
     prediction_id: str | None = None
     label_id: int | None = None
@@ -39,7 +41,7 @@ class SpanRecord(TypedDict):
 
 
 class WindowRecord(TypedDict):
-    """A window as JSON: of live traffic with its strays, of a published month with its span."""
+    """A window as JSON: live traffic has `strays`, a published month has a `span`."""
 
     source: str
     strays: NotRequired[int]
@@ -48,9 +50,12 @@ class WindowRecord(TypedDict):
 
 @dataclass(frozen=True)
 class Window:
-    """Rows that have counted in no window before. `labelled` are within the contract of training, `outside` those that
-    came with them and are not. `cursor` are those of live traffic as they stand, `next_cursor` as they will, or
-    `cursor_if_broken`; a window of a published month has its `span`, and leaves live traffic alone."""
+    """Rows that no window has consumed before.
+
+    `labelled` rows are within the training contract, `outside` rows arrived with them and are not. `cursor` is that of
+    live traffic before the window; `next_cursor` is stored once the window is judged, `cursor_if_broken` if it is
+    broken data. A window of a published month has a `span` and does not move the cursor of live traffic.
+    """
 
     source: str
     logged: Sequence[LoggedPrediction]
@@ -63,12 +68,12 @@ class Window:
 
     @property
     def with_any_label(self) -> Sequence[LabelledPrediction]:
-        """In the order in which the labels came."""
+        """Return all labelled rows, in the order in which their labels were stored."""
         return sorted((*self.labelled, *self.outside), key=lambda row: row.label_id)
 
     @property
     def days(self) -> str | None:
-        """Its first and last day in New York, for people."""
+        """Return the first and last day of the span in New York, for people; None for live traffic."""
         if self.span is None:
             return None
         first, last = self.span.begin, self.span.end - timedelta(microseconds=1)
@@ -76,8 +81,10 @@ class Window:
 
     @property
     def strays(self) -> int:
-        """How many of the rows are of an implausible time, or far from those that came with them: they are judged as
-        the others are, and decide nothing about the window's span."""
+        """Count the rows whose event time is implausible, or far from that of the rows that arrived with them.
+
+        They are judged like the others, but do not decide the window's span.
+        """
         found: set[str] = set()
         for rows in (self.logged, [row.logged for row in self.labelled]):
             close = near(times_of([row.event_at for row in rows]))
@@ -86,7 +93,7 @@ class Window:
         return len(found)
 
     def to_json(self) -> WindowRecord:
-        """Return what the check's record keeps of it; `published_windows` reads it back."""
+        """Return the window as JSON for the check's record; `published_windows` reads it back."""
         if self.span is None:
             return {"source": self.source, "strays": self.strays}
         begin, end = self.span.begin.isoformat(), self.span.end.isoformat()
@@ -94,19 +101,19 @@ class Window:
 
 
 def promoted_at(version: ModelVersion) -> datetime | None:
-    """When the version's reign began, wall time."""
+    """Return when the version last became champion, in wall time; None if it never did."""
     moment = version.tags.get(PROMOTED_AT)
     return datetime.fromisoformat(moment) if moment else None
 
 
 def cursor_of(context: Context, champion: ModelVersion) -> Cursor:
-    """How far the champion's live traffic has been used up."""
+    """Return the cursor of the champion's live traffic: what checks have consumed since it became champion."""
     checks = context.checks.latest(champion.number, since=promoted_at(champion))
     return Cursor(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Cursor()
 
 
 def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
-    """Logged predictions as a frame of trips with `prediction`, in event order."""
+    """Return logged predictions in event order, as a frame with `TRIP_COLUMNS` and `prediction` in minutes."""
     ordered = sorted(rows, key=lambda row: row.event_at)
     columns = {name: [getattr(row, name) for row in ordered] for name in TRIP_COLUMNS if name != "pickup_at"}
     moments = pd.to_datetime([row.event_at for row in ordered], utc=True).as_unit("us")
@@ -114,14 +121,17 @@ def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
 
 
 def labelled_frame_of(rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
-    """The same with the ground truth as the target column."""
+    """Return the same frame of labelled predictions, with the ground truth in minutes as the target column."""
     ordered = sorted(rows, key=lambda row: row.logged.event_at)
     truth = [row.trip_duration_minutes for row in ordered]
     return frame_of([row.logged for row in ordered]).assign(**{TARGET: truth}).astype({TARGET: float})
 
 
 def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
-    """The last `size` of each; of labels those within the contract. Fewer are left for a later window to count."""
+    """Return a window of the last `size` predictions and the last `size` labels within the training contract.
+
+    Where there are fewer of either, they are left for a later window to consume.
+    """
     cursor = _begin(context, champion)
     scope = Scope(champion.number, LIVE, promoted_at(champion))
     logged = context.log.latest(scope, size, cursor.prediction_id)
@@ -141,8 +151,8 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
 def _by_contract(
     rows: Sequence[LabelledPrediction], size: int
 ) -> tuple[list[LabelledPrediction], list[LabelledPrediction]]:
-    """Return the last `size` rows within the contract, and the others that came with them; `rows` are in order of
-    their labels."""
+    """Return the last `size` rows within the contract, and the others that came with them; `rows` are in label
+    order."""
     within = DURATION_MINUTES.contains(np.array([row.trip_duration_minutes for row in rows]))
     kept = np.flatnonzero(within)[-size:]
     first = int(kept[0]) if len(kept) == size else max(0, len(rows) - size)
@@ -151,7 +161,7 @@ def _by_contract(
 
 
 def _begin(context: Context, champion: ModelVersion) -> Cursor:
-    """Where the last check ended; the first of a reign begins with what came since the promotion."""
+    """Return the cursor of the last check; the first of a tenure begins with labels stored since the promotion."""
     cursor, since = cursor_of(context, champion), promoted_at(champion)
     if cursor.label_id is None and since is not None:
         return cursor._replace(label_id=context.log.label_before(since))
@@ -159,8 +169,11 @@ def _begin(context: Context, champion: ModelVersion) -> Cursor:
 
 
 def _passed_over(context: Context, after: int | None, labelled: Sequence[LabelledPrediction]) -> int | None:
-    """Return the label id from which the next check has to look on. Labels of other versions' predictions come for
-    weeks after a promotion, and each check would look through all of them again."""
+    """Return the label id after which the next check continues.
+
+    Labels of other versions' predictions arrive for weeks after a promotion, and each check would read all of them
+    again.
+    """
     recent = context.log.label_before(context.clock.now() - STRAGGLERS)
     first = min((row.label_id for row in labelled), default=recent + 1)
     return max(after or 0, min(recent, first - 1)) or after

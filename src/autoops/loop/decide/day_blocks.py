@@ -1,14 +1,14 @@
-"""Means of rows that come in days, with intervals that hold for a handful of days.
+"""Means of rows that come in days, with bootstrap intervals that hold for a handful of days.
 
 Errors of one day share its weather and its traffic, so whole days are resampled and never rows. A percentile interval
-of so few resampled days is too narrow: of two models that are equally good it found one better in 9 % of simulated
-spans of five days, and in 6 % of weeks, instead of 2.5 %. So the distances to both percentiles are widened by
+of so few resampled days is too narrow: of two equally good models it declared one better in 9 % of simulated spans of
+five days, and in 6 % of weeks, instead of 2.5 %. So the distances to both percentiles are widened by
 
     sqrt(k / (k - 1)) * t(k - 1) / z
 
-with the quantiles t of Student and z of the normal distribution, and k the effective number of days (Kish 1965: the
-square of the sum of their rows over the sum of the squares), because a week of which one day holds most rows is less
-than a week. `benchmarks/gate.py` measures what is left of the error.
+with the quantiles t of Student's and z of the normal distribution, and k the effective number of days (Kish 1965: the
+square of the sum of their rows over the sum of the squares), because a week in which one day holds most rows is less
+than a week. `benchmarks/gate.py` measures the remaining error.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from scipy.stats import norm, t
 
 MIN_DAYS = 5
 FULL_DAY = 0.01
-"""A day with a smaller share of the rows of the fullest one is no day more: some stray rows do not make a week."""
+"""A day counts only if its rows exceed this share of the fullest day's: a few stray rows do not make a week."""
 MIN_EFFECTIVE_DAYS = 3.0
-"""Fewer days than these say nothing about how days differ."""
+"""With fewer days, or fewer effective days, the variation between days is unknown."""
 
 SHARE_OF_NEXT_LOOK = 0.5
-"""Of an error probability, when the same rows and more are looked at again."""
+"""Share of an error probability that the next evaluation, of the same rows and more, gets."""
 
 LONGEST_WAIT_DAYS = 90
-"""A difference that takes longer to show is none: by then a challenger from newer months is at hand."""
+"""A difference that takes longer to show is treated as none: by then there is a challenger from newer months."""
 
 Rows = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Spread:
-    """How some rows lie over days."""
+    """How rows are distributed over days; `effective_days` is Kish's effective number of days."""
 
     rows: int
     days: int
@@ -48,7 +48,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, bounded on either side with an error probability of `tail`."""
+    """A mean with a bound on either side; each bound has an error probability of `tail`."""
 
     mean: float
     low: float
@@ -58,10 +58,10 @@ class Estimate:
 
 
 class DayBlocks:
-    """The days of some rows, and one set of resamples of them for every mean that is taken over these rows."""
+    """The days of rows, with one set of bootstrap resamples for all means over these rows."""
 
     def __init__(self, days: npt.NDArray[np.int64], resamples: int) -> None:
-        """`days` names each row's day; at least one row."""
+        """Draw the resamples; `days` are the day numbers of the rows, shape (rows,), with at least one row."""
         _, self._day = np.unique(days, return_inverse=True)
         count = int(self._day.max()) + 1
         draws = np.random.default_rng(0).integers(0, count, (resamples, count))
@@ -73,10 +73,11 @@ class DayBlocks:
         return Spread(int(counts.sum()), full_days(counts), _effective(counts))
 
     def estimate(self, values: Values, rows: Rows, tail: float) -> Estimate:
-        """The mean of `values` over `rows`, which must lie on more than one effective day.
+        """Return the mean of `values` over `rows`, with its bounds.
 
-        The resampled means are linearised (sum of residuals over all rows), so that a resample may lack every day on
-        which a small segment occurs.
+        `values` and the mask `rows` have shape (rows,); the mask must select rows on more than one effective day. The
+        resampled means are linearised (sum of residuals over all rows), so that a resample may lack every day on which
+        a small segment occurs.
         """
         counts, sums = self._per_day(rows), self._per_day(rows, values)
         mean = sums.sum() / counts.sum()
@@ -90,13 +91,15 @@ class DayBlocks:
 
 
 def full_days(counts: Values) -> int:
-    """Return how many of the days, given by their rows, count as days."""
+    """Return how many days count as days, from the number of rows of each day."""
     return int((counts > FULL_DAY * counts.max(initial=0)).sum())
 
 
 def further_days(estimate: Estimate, target: float = 0.0) -> int | None:
-    """After how many more days like these the interval of the next look would exclude `target`, if the mean stayed
-    what it is. None where that takes longer than anybody waits."""
+    """Return after how many more days like these the next evaluation's interval would exclude `target`.
+
+    The mean is assumed to stay the same. None where it would take more than `LONGEST_WAIT_DAYS`.
+    """
     distance = abs(estimate.mean - target)
     bound = estimate.high if estimate.mean < target else estimate.low
     more = np.arange(1, LONGEST_WAIT_DAYS + 1)

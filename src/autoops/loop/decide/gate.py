@@ -1,8 +1,8 @@
-"""May the challenger replace the champion? A pure function from paired errors and a footprint to a verdict.
+"""May the challenger replace the champion? A pure function from paired errors and a serving cost to a verdict.
 
-Promotion needs the whole interval of the overall difference below zero, no judged segment worse beyond the margin or in
-doubt of it, and a model within its budgets. What the challenger lacks beyond chance, or in size or speed, rejects it;
-for the rest the verdict is inconclusive and says what would settle it.
+A promotion needs an interval of the overall difference that is entirely below zero, no judged segment that is worse
+beyond the margin or in doubt, and a model within its budgets. A challenger that is worse beyond chance, overall or in a
+segment, or that exceeds a budget, is rejected. Any other verdict is inconclusive and says what would settle it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,14 +38,17 @@ _WORDING: dict[GateDecision, str] = {
 
 
 def at_look(gate: Gate, look: int) -> Gate:
-    """The gate for the first, second, ... look at one challenger, each with half of the error probability of the one
-    before: all looks together promote a challenger wrongly less than twice as often as the first alone may."""
+    """Return the gate for the first, second, ... evaluation of one challenger.
+
+    Each has half of the error probability of the one before: all together promote a challenger wrongly less than twice
+    as often as the first alone may.
+    """
     return gate.model_copy(update={"confidence": 1 - (1 - gate.confidence) * SHARE_OF_NEXT_LOOK ** (look - 1)})
 
 
 @dataclass(frozen=True)
 class ServingCost:
-    """What the challenger takes to serve: the size of its file, and the median time for one trip."""
+    """Cost of serving the challenger: the size of its model file, and the median time for one trip."""
 
     model_mb: float
     latency_ms: float
@@ -86,11 +89,11 @@ class VerdictRecord(TypedDict):
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """`difference` is challenger − champion in mean absolute error, minutes; `low` and `high` bound it.
-    All figures are None when nothing could be compared.
+    """The gate's decision with its reason and its figures.
 
-    `settled_by` says what an inconclusive verdict waits for, None where there is nothing to wait for. `days_needed` is
-    the number of further days in it, None where no realistic number would do.
+    `difference` is challenger − champion in mean absolute error, minutes; `low` and `high` bound it. Error figures are
+    None where nothing could be compared. `settled_by` says what an inconclusive verdict waits for, None where there is
+    nothing to wait for. `days_needed` is the number of further days in it, None where no realistic number would do.
     """
 
     decision: GateDecision
@@ -109,7 +112,7 @@ class GateVerdict:
     days_needed: int | None = None
 
     def to_json(self) -> VerdictRecord:
-        """Return what records keep of it."""
+        """Return the verdict as JSON."""
         return cast(VerdictRecord, asdict(self) | {"segments": [asdict(segment) for segment in self.segments]})
 
 
@@ -124,10 +127,10 @@ def decide(
     max_model_mb: float = inf,
     against: str = "champion",
 ) -> GateVerdict:
-    """Compares absolute errors (minutes) of both models on the same rows, all of them unseen by either.
+    """Compare absolute errors (minutes) of both models on the same rows, all of them unseen by either.
 
-    `days` names each row's day and `segments` are masks over the rows. `against` names the reference in the reason.
-    `max_model_mb` is the largest model that a replica of the API loads.
+    The errors, `days` (the day number of each row) and the masks in `segments` have shape (rows,). `against` names the
+    reference in the reason. `max_model_mb` is the largest model that a replica of the API loads.
     """
     verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against)
     if serving_cost is None:
@@ -200,7 +203,7 @@ def _percent(gate: Gate) -> str:
 
 
 def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, against: str) -> GateVerdict:
-    """The decision with its reason; the figures are put beside it by who knows them."""
+    """Return the decision with its reason; the caller adds the error figures."""
     alone: GateDecision = "promote" if overall.high < 0 else "reject" if overall.low > 0 else "inconclusive"
     compared = (
         f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {_percent(gate)} interval "

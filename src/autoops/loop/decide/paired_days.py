@@ -1,4 +1,4 @@
-"""Errors of two versions on the same trips, kept by day: all that the day blocks' interval depends on. Pure."""
+"""Errors of two versions on the same trips, summed by day: the day-block interval depends on nothing else. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -13,7 +13,7 @@ REPLACED = "version that it replaced"
 
 
 class DayErrors(NamedTuple):
-    """Of one day's trips: how many, and the summed absolute errors of both versions, in minutes."""
+    """One day's number of trips, and the summed absolute errors of both versions, in minutes."""
 
     rows: int
     previous: float
@@ -21,13 +21,13 @@ class DayErrors(NamedTuple):
 
 
 PairedDays = Mapping[str, DayErrors]
-"""By New York day since the epoch, as text: JSON has no other keys."""
+"""Errors by New York day since the epoch; the day is text, because JSON has no other keys."""
 
 Minutes = npt.NDArray[np.float64]
 
 
 def by_day(days: npt.NDArray[np.int64], previous: Minutes, new: Minutes) -> dict[str, DayErrors]:
-    """From the absolute errors of single trips."""
+    """Sum the absolute errors of single trips by day; the arrays have shape (rows,)."""
     names, place = np.unique(days, return_inverse=True)
     columns = (np.bincount(place), np.bincount(place, previous), np.bincount(place, new))
     return {
@@ -45,8 +45,10 @@ def merged(parts: Iterable[PairedDays]) -> dict[str, DayErrors]:
 
 
 def compare(days: PairedDays, settings: Gate, looks: int) -> gate.GateVerdict:
-    """The gate's verdict on the new version as challenger of the one that it replaced; one look of so many, which
-    share the gate's error probability (Bonferroni)."""
+    """Return the gate's verdict on the new version as challenger of the version that it replaced.
+
+    This is one of `looks` evaluations, which share the gate's error probability (Bonferroni).
+    """
     each = settings.model_copy(update={"confidence": 1 - (1 - settings.confidence) / looks})
     rows = np.array([int(errors.rows) for errors in days.values()], dtype=np.int64)
     previous, new = (

@@ -1,4 +1,4 @@
-"""What to do about what was found. Pure: the same history always leads to the same decision."""
+"""The policy: what to do about a verdict. Pure: the same history always leads to the same decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Action = Literal[
     "cool down",
     "wait for data",
     "retrain",
-    "look again",
+    "re-evaluate",
     "void",
     "roll back",
     "page",
@@ -29,9 +29,11 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class JudgedWindow:
-    """One check that could judge, and the findings that alarmed; times are event times of the window it judged.
-    `judged` names every finding that its detectors looked for, None stands for all: without labels nobody knows
-    whether the error grew."""
+    """A check that could judge drift: its alarm types (`findings`), and the event times of its window.
+
+    `judged` names every alarm type that its detectors looked for, None stands for all. Without labels, for example, the
+    check cannot tell whether the error grew.
+    """
 
     findings: frozenset[str]
     event_from: datetime
@@ -44,7 +46,7 @@ class JudgedWindow:
 
 @dataclass(frozen=True)
 class Freeze:
-    """Somebody holds the wheel."""
+    """Who froze the loop, and why."""
 
     by: str
     why: str
@@ -56,7 +58,7 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Decision:
-    """`evidence_start` and `evidence_end` bound, in event time, the windows that alarmed."""
+    """What to do and why; `evidence_start` and `evidence_end` bound, in event time, the windows that alarmed."""
 
     action: Action
     reason: str
@@ -73,16 +75,17 @@ def decide(
     rolled_back_at: datetime | None = None,
     now: datetime | None = None,
 ) -> Decision:
-    """`windows` are the champion's judged windows, newest first, the one just judged included.
+    """Decide what to do about the newest of the champion's judged windows.
 
-    A finding becomes an incident when it persists (k of the last m windows that looked for it), unless one stands
-    already or the last one began less than the cool-down ago. Different findings, one after the other, do not persist,
-    and a window that could not judge a finding counts neither for nor against it.
+    `windows` are newest first. An alarm type becomes an incident when it persists (k of the last m windows that looked
+    for it), unless an incident is open already, or the last one began or the last rollback happened less than the
+    cool-down ago. Different alarm types, one after the other, do not persist. A window that could not judge an alarm
+    type counts neither for nor against it.
 
-    `retrained_until` is how far the months reach that the last retraining of this very champion was given, where it
-    ended without a successor: from the same months comes the same model, and the same answer of the gate.
-    That is a rule about evidence, in event time. Cool-downs run in traffic time (`traffic_time` says which rule uses
-    which): `now`, where it is known, `last_incident_from` and `rolled_back_at`.
+    `retrained_until` is the end of the training data of this champion's last retraining that promoted nothing: the same
+    months give the same model, and the same verdict of the gate. This rule is about evidence and uses event time.
+    Cool-downs run in traffic time (`traffic_time` says which rule uses which): `last_incident_from`, `rolled_back_at`
+    and, where it is known, `now`.
     """
     if not windows or not windows[0].findings:
         return Decision("nothing", "the latest window is ordinary")
@@ -114,7 +117,7 @@ def decide(
 def _cooling(
     now: datetime, last_incident_from: datetime | None, rolled_back_at: datetime | None, cooldown_days: float
 ) -> str | None:
-    """What was done so lately that another incident would come too soon."""
+    """Return which recent action another incident would follow too soon; None if there is none."""
     cooldown = timedelta(days=cooldown_days)
     if last_incident_from is not None and now < last_incident_from + cooldown:
         return f"the last incident began less than {cooldown_days:g} days ago"
@@ -124,8 +127,7 @@ def _cooling(
 
 
 def _most_persistent(windows: Sequence[JudgedWindow], count: int) -> tuple[str, list[JudgedWindow]]:
-    """Return the finding of the newest window that has most alarms, with the last `count` windows that looked for
-    it."""
+    """Return the newest window's alarm type with the most alarms, and the last `count` windows that looked for it."""
     recent = {
         name: [window for window in windows if window.looked_for(name)][:count] for name in sorted(windows[0].findings)
     }
@@ -133,7 +135,7 @@ def _most_persistent(windows: Sequence[JudgedWindow], count: int) -> tuple[str, 
 
 
 def unjudged(verdict: str, reason: str) -> Decision:
-    """A check that could not judge drift: what it says of the data is the decision."""
+    """Return the decision on a check that could not judge drift, which follows from its verdict on the data."""
     if verdict == "broken data":
         return Decision("quarantine", f"{reason}; broken data is kept from training, and its drift means nothing")
     return Decision("not enough data" if verdict == "not enough data" else "nothing", reason)
@@ -141,8 +143,11 @@ def unjudged(verdict: str, reason: str) -> Decision:
 
 @dataclass(frozen=True)
 class RecentActions:
-    """What the loop has done by itself, in traffic time: `now`, `retrained_at` when retrainings began, `rolled_back_at`
-    when the last version was rolled back."""
+    """What the loop has done without a person, in traffic time.
+
+    `now` is the current traffic time, `retrained_at` are the starts of retrainings, and `rolled_back_at` is the last
+    rollback.
+    """
 
     now: datetime | None = None
     retrained_at: Sequence[datetime] = ()
@@ -152,8 +157,10 @@ class RecentActions:
 def next_action(
     published: bool, frozen: Freeze | None, recent_actions: RecentActions, cooldown_days: float, most_per_week: int
 ) -> Decision:
-    """What becomes of an incident that nobody has taken up. `published` says whether what can be trained on
-    contains its evidence."""
+    """Decide what to do about an incident that no run has claimed.
+
+    `published` says whether the data that can be trained on contains its evidence.
+    """
     if not published:
         return Decision("wait for data", "nothing that can be trained on contains its evidence yet")
     held = held_up(frozen, recent_actions, cooldown_days, "a retraining would begin")
@@ -170,7 +177,10 @@ def next_action(
 def held_up(
     frozen: Freeze | None, recent_actions: RecentActions, cooldown_days: float, otherwise: str
 ) -> Decision | None:
-    """Why nothing is begun by itself now, None where nothing stands against it."""
+    """Return why the loop starts nothing without a person now; None if nothing prevents it.
+
+    `otherwise` says in the reason what the loop would do without a freeze.
+    """
     now, back = recent_actions.now, recent_actions.rolled_back_at
     if frozen is not None:
         return Decision("frozen", f"{frozen.reason}; otherwise {otherwise}")
@@ -180,8 +190,12 @@ def held_up(
 
 
 def after_promotion(verdict: GateVerdict | None, look: int, most: int, frozen: Freeze | None = None) -> Decision:
-    """`verdict` compares the champion, as challenger, with the version that it replaced; None where it was not time
-    for another look. "nothing" ends the watch, as does the last look."""
+    """Decide after an evaluation of the post-promotion check.
+
+    `verdict` compares the champion, as challenger, with the version that it replaced; None where it was not time for
+    another evaluation. The decision "nothing" ends the check; the last evaluation gives it, unless it calls for a
+    rollback.
+    """
     if verdict is None:
         return Decision("watch", "the next look is taken at twice as many rows")
     if verdict.decision == "reject":

@@ -1,5 +1,7 @@
-"""What to look at again though nothing is wrong: a challenger that could not be told from the champion, and a champion
-that has grown old. Pure, as `policy` is.
+"""Incidents that are opened without an alarm: interim re-evaluations and scheduled retrainings. Pure, as `policy` is.
+
+An interim re-evaluation is for a challenger that the gate could not tell from the champion, a scheduled retraining for
+a champion whose training data is old.
 """
 
 from dataclasses import dataclass
@@ -8,15 +10,15 @@ from autoops.loop.decide.policy import Decision, Freeze, RecentActions, held_up,
 from autoops.months import Month
 
 MOST_SECOND_LOOKS = 2
-"""By the gate at one challenger; `gate.at_look` says what they cost."""
+"""Most interim re-evaluations of one challenger; `gate.at_look` gives the error probability of each."""
 
 
 @dataclass(frozen=True)
 class Undecided:
     """A challenger that the gate could not tell from the champion of that time, `compared_with`.
 
-    `looks` counts the gate's verdicts on it, the first included. `days_needed` is what the last one asked for, None
-    where it saw no realistic number; `days_published` lie in usable months that came out since.
+    `looks` counts the gate's verdicts on it, the first included. `days_needed` is what the last verdict asked for, None
+    where no realistic number would do; `days_published` lie in usable months that were published since.
     """
 
     version: int
@@ -29,7 +31,7 @@ class Undecided:
 
 
 def overtaken(one: Undecided, champion: int | None, newest_gated: int) -> str | None:
-    """Why to compare it again would settle nothing any more."""
+    """Return why another comparison would settle nothing any more; None if it would."""
     if one.rolled_back:
         return f"version {one.version} was rolled back"
     if one.promoted:
@@ -43,9 +45,12 @@ def overtaken(one: Undecided, champion: int | None, newest_gated: int) -> str | 
 
 
 def second_look(one: Undecided, champion: int | None, newest_gated: int, standing: int | None) -> Decision:
-    """Whether the gate should look again at a challenger whose incident is closed: when usable months that came out
-    since its last verdict contain the days that this verdict asked for, and not before, because there are few looks.
-    An incident that stands comes first: its own challenger would be newer."""
+    """Decide whether to open an interim re-evaluation of a challenger whose incident is closed.
+
+    It is opened when usable months published since the last verdict contain the days that this verdict asked for, and
+    not before, because the number of evaluations is limited. An open incident comes first: its own challenger would be
+    newer.
+    """
     over = overtaken(one, champion, newest_gated)
     if over is not None:
         return Decision("nothing", over)
@@ -62,7 +67,7 @@ def second_look(one: Undecided, champion: int | None, newest_gated: int, standin
     return Decision("open incident", _days(one))
 
 
-def look_again(
+def re_evaluate(
     one: Undecided,
     champion: int | None,
     newest_gated: int,
@@ -70,14 +75,14 @@ def look_again(
     recent_actions: RecentActions,
     cooldown_days: float,
 ) -> Decision:
-    """What becomes of an incident that asks for a second look. It is no retraining, and none is counted."""
+    """Decide what to do about an incident for an interim re-evaluation, which does not count as a retraining."""
     over = overtaken(one, champion, newest_gated)
     if over is not None:
         return Decision("void", over)
     if not _enough(one):
         return Decision("wait for data", _days(one))
-    held = held_up(frozen, recent_actions, cooldown_days, f"the gate would look again at version {one.version}")
-    return held or Decision("look again", _days(one))
+    held = held_up(frozen, recent_actions, cooldown_days, f"the gate would re-evaluate version {one.version}")
+    return held or Decision("re-evaluate", _days(one))
 
 
 def _enough(one: Undecided) -> bool:
@@ -93,8 +98,12 @@ def _days(one: Undecided) -> str:
 
 @dataclass(frozen=True)
 class Age:
-    """The newest month that may be used, and the newest that the champion was trained on, that a refresh of it was
-    opened for, and that any retraining was given."""
+    """Months that tell whether a scheduled retraining is due.
+
+    `newest` is the newest month that may be used. The others are the newest month that the champion was trained on
+    (`trained`), that a scheduled retraining of it was opened for (`refreshed`), and that any retraining was given
+    (`retrained`).
+    """
 
     newest: Month
     trained: Month
@@ -111,10 +120,10 @@ def refresh(
     cooldown_days: float,
     most_per_week: int,
 ) -> Decision:
-    """Whether a champion that nothing is held against should be compared with one of newer months: a watch over one
-    model sees that it got worse, and never that another would be better. `every_months` of 0 never asks.
+    """Decide whether to open a scheduled retraining of the champion, which needs no alarm.
 
-    What a freeze, a rollback or the budget keep is not opened, and nobody is paged: a refresh can wait.
+    Monitoring one model shows that it got worse, and never that another would be better. `every_months` of 0 turns
+    scheduled retraining off. A freeze, a rollback or the budget postpone it without a page, because it can wait.
     """
     last = max(month for month in (age.trained, age.refreshed) if month is not None)
     due = last.plus(every_months)

@@ -1,22 +1,23 @@
-"""In which segments is the challenger worse than it may be? Pure, like the gate that asks.
+"""Segments in which the challenger is worse than the margin allows. Pure, like the gate that asks.
 
-The margin is a share of the champion's error in the segment: minutes would ask much of short trips and little of long
-ones. A segment is
+The margin is a share of the champion's error in the segment: a margin in minutes would be strict for short trips and
+lenient for long ones. A segment is
 
     worse          its interval lies above the margin: the challenger is rejected
     in doubt       its estimate lies above the margin, but not all of its interval: not promoted yet
     within margin  its estimate does not lie above the margin
     not judged     it has too few rows or days
 
-To ask for a whole interval below the margin (non-inferiority) would ask for more rows than a week has of a small
-segment, and hold up good challengers. To promote whatever is not demonstrably worse would promote what is more likely
-than not worse beyond the margin, because its segment is small. So doubt waits for more days, and says how many.
+Non-inferiority, a whole interval below the margin, would need more rows of a small segment than a week has, and would
+hold up good challengers. Promoting whatever is not demonstrably worse would promote a challenger that is more likely
+than not worse beyond the margin, because its segment is small. So a segment in doubt waits for more days, and the
+verdict says how many.
 
 The bounds of k judged segments hold together with `gate.confidence` (Bonferroni: each errs in (1 - confidence) / k of
-the cases). So a challenger that is worse by just the margin in every segment is rejected for one with a probability of
-about 1 - confidence, and one that is worse in none hardly ever; `benchmarks/gate.py` measures both. Resampling the
-largest deviation of all segments would make use of their dependence, but five to seven days teach too little of it, and
-it errs more often than that.
+the cases). So a challenger that is worse by just the margin in every segment is rejected for one of them with a
+probability of about 1 - confidence, and one that is worse in none hardly ever; `benchmarks/gate.py` measures both.
+Resampling the largest deviation of all segments would use their dependence, but five to seven days are too few to
+estimate it, and this errs more often.
 """
 
 from collections.abc import Mapping
@@ -31,8 +32,11 @@ SegmentDecision = Literal["worse", "in doubt", "within margin", "not judged"]
 
 @dataclass(frozen=True)
 class SegmentVerdict:
-    """Minutes; `low` and `high` bound `difference`, challenger − champion, which should not lie above `margin`.
-    `days_needed` would make "worse" of a segment in doubt, if its difference stayed what it is."""
+    """The verdict on a segment, in minutes.
+
+    `low` and `high` bound `difference`, challenger − champion, which should not lie above `margin`. `days_needed`
+    further days would make a segment in doubt "worse", if its difference stayed the same.
+    """
 
     name: str
     decision: SegmentDecision
@@ -59,7 +63,7 @@ class SegmentVerdict:
 def judge_segments(
     champion_errors: Values, challenger_errors: Values, blocks: DayBlocks, segments: Mapping[str, Rows], gate: Gate
 ) -> tuple[SegmentVerdict, ...]:
-    """Of absolute errors on the same rows; `segments` are masks over these."""
+    """Judge absolute errors on the same rows, shape (rows,), by segment; `segments` are masks of that shape."""
     spreads = {name: blocks.spread(rows) for name, rows in segments.items()}
     judged = [name for name, spread in spreads.items() if _can_be_judged(spread, gate)]
     found = []

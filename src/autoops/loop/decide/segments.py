@@ -1,7 +1,7 @@
 """Segments of trips: the groups of rows in which a model may do worse while it does better overall.
 
-`gate.segments` lists families (one segment for each of their bands) and single zones (`pickup_location_id=132`). A
-trip is in one band of each family, and in as many segments as there are families and zones that fit it.
+`gate.segments` lists families (one segment for each of their bands) and single zones (`pickup_location_id=132`). A trip
+is in one band of each family, and in as many segments as there are families and zones that fit it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,13 @@ from autoops.features import day_of_week, hour_of_day
 from autoops.trips import Columns
 
 Rows = npt.NDArray[np.bool_]
-"""Which of some trips, as a boolean mask."""
+"""A boolean mask of trips, shape (rows,)."""
 
 SATURDAY = 5
 
 
 def _hour_bands(trips: Columns) -> dict[str, Rows]:
-    """On a New York wall clock. The night, which passes midnight, is one band."""
+    """Split by the hour in New York; the night, which passes midnight, is one band."""
     hour = hour_of_day(trips["pickup_at"])
     return {
         "hours 22 to 6": (hour >= 22) | (hour < 6),
@@ -39,12 +39,12 @@ def _distance_bands(trips: Columns) -> dict[str, Rows]:
 
 
 def _no_passenger_count(trips: Columns) -> dict[str, Rows]:
-    """Trips that reached the TLC another way, and are longer than the others."""
+    """Select trips without a passenger count; they reached the TLC another way, and are longer than the others."""
     return {"no passenger count": trips["passenger_count"] == 0}
 
 
 def _day_types(trips: Columns) -> dict[str, Rows]:
-    """One week has two days of weekend: too few to judge it by."""
+    """Split by type of day; one week has two days of weekend, too few to judge it by."""
     weekend = day_of_week(trips["pickup_at"]) >= SATURDAY
     return {"Monday to Friday": ~weekend, "weekend": weekend}
 
@@ -58,7 +58,7 @@ FAMILIES: Mapping[str, Callable[[Columns], dict[str, Rows]]] = {
 
 
 def segments_of(trips: Columns, names: Sequence[str]) -> dict[str, Rows]:
-    """The segments that `names`, a checked `gate.segments`, asks for, in its order."""
+    """Return the masks of the segments that `names`, a checked `gate.segments`, asks for, in its order."""
     found: dict[str, Rows] = {}
     for name in names:
         found |= FAMILIES[name](trips) if name in FAMILIES else _zone(trips, name)

@@ -1,6 +1,6 @@
-"""The hands on the wheel: a switch that stops everything that the loop does by itself.
+"""The freeze: a switch that stops everything the loop does without a person.
 
-Its state is the last entry about it in the ledger, so that who threw it, when and why cannot get lost.
+Its state is the last entry about it in the ledger, which also keeps who set it, when and why.
 """
 
 from autoops.loop.context import Context
@@ -11,26 +11,29 @@ FROZEN, UNFROZEN = "frozen", "unfrozen"
 
 
 def frozen(context: Context) -> Freeze | None:
-    """Who froze the loop and why; None where it runs."""
+    """Return who froze the loop and why; None if it is not frozen."""
     last = frozen_by(context.ledger)
     return Freeze(last.actor, last.reason) if last else None
 
 
 def frozen_by(ledger: Ledger) -> Entry | None:
-    """Return the ledger entry of the freeze that holds; None where the loop runs."""
+    """Return the ledger entry of the freeze in force; None if the loop is not frozen."""
     thrown = [*ledger.entries(kind=FROZEN), *ledger.entries(kind=UNFROZEN)]
     last = max(thrown, key=lambda entry: entry.id, default=None)
     return last if last is not None and last.kind == FROZEN else None
 
 
 def freeze(context: Context, *, reason: str, actor: str) -> str:
-    """Checks go on and are recorded; nothing is retrained, promoted or rolled back by itself. Returns what holds."""
+    """Freeze the loop and return the reason in force.
+
+    Checks go on and are recorded; nothing is retrained, promoted or rolled back without a person.
+    """
     context.ledger.record(FROZEN, reason, actor=actor)
     return Freeze(actor, reason).reason
 
 
 def unfreeze(context: Context, *, reason: str, actor: str) -> str:
-    """What waited is taken up by the next check. Returns what holds; throws nothing where nothing was frozen."""
+    """End the freeze, if there is one, and return what is now in force; the next check takes up what waited."""
     if frozen(context) is None:
         return "was not frozen"
     context.ledger.record(UNFROZEN, reason, actor=actor)

@@ -1,7 +1,7 @@
-"""The champion's judged windows, read back from its checks: what persistence is counted over.
+"""The champion's judged windows, read back from its checks; persistence is counted over them.
 
-Every detector has a history of its own. Where labels come for a part of the trips, or once a night, most checks judge
-predictions alone, and say nothing about loss.
+Every detector has a history of its own. Where labels arrive for a part of the trips, or once a night, most checks judge
+predictions alone and say nothing about loss.
 """
 
 from collections.abc import Set
@@ -14,12 +14,15 @@ from autoops.loop.records.checks import Check
 from autoops.models.registry import ModelVersion
 
 MOST_ERRORS = 20
-"""Older windows hardly count in an exponentially weighted average."""
+"""Windows that the EWMA error is computed from; older ones hardly count in it."""
 
 
 def judged_windows(context: Context, champion: ModelVersion, findings: Set[str]) -> list[JudgedWindow]:
-    """Return the windows of this version since its promotion, newest first, as far back as it takes for `alarms_of`
-    of them to have looked for each of the findings. What two checks at a time have judged both counts once."""
+    """Return the windows of this version since its promotion, newest first.
+
+    They reach as far back as it takes for `alarms_of` of them to have looked for each of the alarm types `findings`. A
+    window that two concurrent checks have judged counts once.
+    """
     found: dict[JudgedWindow, None] = {}
     missing = dict.fromkeys(findings, context.settings.drift.alarms_of)
     for check in context.checks.judged(champion.number, promoted_at(champion)):
@@ -34,8 +37,11 @@ def judged_windows(context: Context, champion: ModelVersion, findings: Set[str])
 
 
 def earlier_errors(context: Context, champion: ModelVersion) -> list[float]:
-    """Return the relative errors of the windows whose ground truth was judged since the promotion, newest first: what
-    accumulates over them is judged too. What two checks at a time have judged both counts once."""
+    """Return the relative errors of the windows whose ground truth was judged since the promotion, newest first.
+
+    There are at most `MOST_ERRORS`, which the next verdict averages (EWMA error). A window that two concurrent checks
+    have judged counts once.
+    """
     found: dict[tuple[object, object], float] = {}
     for check in context.checks.judged(champion.number, promoted_at(champion)):
         error = check.report.get("relative_error")

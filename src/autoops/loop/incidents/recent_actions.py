@@ -1,4 +1,4 @@
-"""What the loop has done by itself of late, from the ledger: the policy holds back by it."""
+"""Recent actions of the loop without a person, from the ledger; the policy waits after them."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ def recent_actions(context: Context, incidents: list[Incident]) -> policy.Recent
 
 
 def rolled_back_at(context: Context) -> datetime | None:
-    """Traffic time of the last rollback; one by hand holds nothing up."""
+    """Return the traffic time of the last rollback; None without one, and for one by hand, which postpones nothing."""
     entries = context.ledger.entries(kind="rolled back")
     if not entries or not entries[-1].evidence.get("event_until"):
         return None
@@ -22,8 +22,10 @@ def rolled_back_at(context: Context) -> datetime | None:
 
 
 def _retrained_at(context: Context, incidents: list[Incident]) -> list[datetime]:
-    """In traffic time, when the last retrainings began by themselves, as many as the budget asks about; again on the
-    same incident is the same."""
+    """Return the starts of the last automatic retrainings in traffic time, as many as the budget asks about.
+
+    Repeated retrainings of one incident count once.
+    """
     begun = {
         entry.incident_id: entry.at
         for entry in reversed(context.ledger.entries(kind="retraining begun"))

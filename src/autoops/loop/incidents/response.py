@@ -1,4 +1,4 @@
-"""From verdicts to incidents; `remedies` has what becomes of these."""
+"""From verdicts to incidents; `monitor/actions.py` has what becomes of these."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ from autoops.months import parse_months
 
 
 class Response(NamedTuple):
-    """`incident_id` is the incident that is new or stands."""
+    """What was done about a verdict; `incident_id` is the incident that is new or open."""
 
     action: policy.Action
     incident_id: int | None
@@ -31,7 +31,7 @@ def respond(
     check_id: int,
     cause: Callable[[], Mapping[str, object]] = dict,
 ) -> Response:
-    """Acts on what the policy decides about the verdict just recorded; asks for the cause of a new incident."""
+    """Act on the policy's decision about the verdict just recorded; call `cause` for a new incident only."""
     decision = decision_on(context, champion, verdict)
     if verdict.verdict not in JUDGED:
         return Response(decision.action, None, decision.reason)
@@ -50,7 +50,7 @@ def respond(
 def decision_on(
     context: Context, champion: ModelVersion, verdict: DriftVerdict, *, recorded: bool = True
 ) -> policy.Decision:
-    """What the policy says to a verdict, which counts as the newest whether it is `recorded` or not; writes nothing."""
+    """Return the policy's decision on a verdict, which counts as the newest, `recorded` or not; write nothing."""
     if verdict.verdict not in JUDGED:
         return policy.unjudged(verdict.verdict, verdict.reason)
     if not verdict.findings:
@@ -73,7 +73,7 @@ def decision_on(
 
 
 def _standing(incidents: list[Incident], champion: ModelVersion) -> int | None:
-    """One about a version that was replaced covers nothing that the champion does."""
+    """Return the open drift incident of the champion; one about a replaced version does not cover the champion."""
     own = (one for one in incidents if one.kind == "drift" and one.model_version in (None, champion.number))
     return next((one.id for one in own if one.status != "closed"), None)
 
@@ -97,8 +97,10 @@ def _open(
 
 
 def _retrained_until(context: Context, champion: ModelVersion, past: list[Incident]) -> datetime | None:
-    """How far the trips reached that the last retraining for an incident of this champion was given; one that failed
-    before the gate was given them in vain."""
+    """Return the end of the training data of the last retraining for an incident of this champion.
+
+    None where it failed before the gate: it used its data in vain.
+    """
     own = [incident.id for incident in past if incident.model_version == champion.number]
     if not own or not context.ledger.entries(incident_id=own[0], kind="gate"):
         return None

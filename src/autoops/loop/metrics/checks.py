@@ -1,4 +1,4 @@
-"""What the checks found, as figures: of the champion's reign alone, so that nothing of a replaced version lingers."""
+"""Metrics of the checks; those of judged windows cover the champion's tenure alone, not that of a replaced version."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from autoops.storage import tables
 from autoops.storage.database import storage_errors
 
 RECENT = 20
-"""Judged checks in which the newest word on features, errors and labels is looked for: labels come later than
+"""Judged checks that are searched for the newest results on features, errors and labels: labels arrive later than
 predictions, and are then judged alone."""
 VERDICTS = (*JUDGED, BROKEN, "not enough data", "no new data")
 
@@ -21,14 +21,14 @@ Report = Mapping[str, Any]
 
 
 def check_figures(engine: sa.Engine, checks: CheckLog, since: datetime | None) -> Iterator[Metric]:
-    """`since` is when the champion's reign began."""
+    """Yield the metrics; `since` is when the champion's tenure began."""
     yield counters("autoops_checks", "Windows checked, by verdict", "verdict", VERDICTS, _by_verdict(engine))
     last = checks.latest()
     judged = checks.latest(since=since, judged=True, limit=RECENT)
     yield gauge("autoops_check_timestamp_seconds", "When the last check ended", _seconds(last, "checked_at"))
     yield gauge(
         "autoops_judged_timestamp_seconds",
-        "When a window was last judged, champion's reign",
+        "When a window was last judged, in the champion's tenure",
         _seconds(judged, "checked_at"),
     )
     alarm = float(judged[0].alarm) if judged else None
@@ -69,7 +69,7 @@ def _drift(features: Sequence[Report]) -> Iterator[Metric]:
 
 
 def _detectors(reports: Sequence[Report]) -> Iterator[Metric]:
-    """Each as the newest window that it judged has it."""
+    """Yield the results of each detector in the newest window that it judged."""
     newest = {one["name"]: one for report in reversed(reports) for one in report.get("detectors", ())}
     distances = {name: one["distance"] for name, one in newest.items()}
     thresholds = {name: one["threshold"] for name, one in newest.items()}
@@ -87,7 +87,7 @@ def _errors(errors: Report | None) -> Iterator[Metric]:
 
 
 def _coverage(last: Sequence[Check]) -> Iterator[Metric]:
-    """As of the last check, whichever version was champion: labels are the clients' to send."""
+    """Yield the coverage of the last check, whichever version was champion: labels depend on the clients."""
     found = (last[0].report.get("coverage") if last else None) or {}
     yield gauge(
         "autoops_label_coverage", "Labelled share of the predictions that labels are due for", found.get("share")

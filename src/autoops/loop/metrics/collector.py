@@ -1,8 +1,8 @@
-"""The loop's figures for Prometheus, read from the database when they are asked for.
+"""Prometheus metrics of the loop, read from the database at each scrape.
 
-The loop lives in tasks that end after seconds: there is nothing to scrape, and what they would push to a gateway stays
-there unchanged when they no longer run. The database knows all of it and outlives them, so one small process that reads
-it can say how the loop is, and that it is silent.
+The loop runs in tasks that end after seconds. There is no process to scrape, and what tasks push to a gateway would
+stay there unchanged once they no longer run. The database holds all of it and outlives the tasks, so one small process
+that reads it can report the state of the loop, and that the loop is silent.
 """
 
 import logging
@@ -27,7 +27,7 @@ _THERE = "autoops_database_up", "0: the database does not answer, and nothing el
 
 
 class LoopFigures(Collector):
-    """All figures, or only that the database is away: what it said last is not how the loop is now."""
+    """All metrics, or only that the database does not answer: older values would not be the current state."""
 
     def __init__(self, engine: sa.Engine, clock: Clock, check_interval_s: float) -> None:
         self._engine = engine
@@ -51,7 +51,7 @@ class LoopFigures(Collector):
 
 
 def registry_of(figures: LoopFigures) -> CollectorRegistry:
-    """With what the process itself takes."""
+    """Return a registry of these metrics and of those of the process itself."""
     registry = CollectorRegistry()
     registry.register(figures)
     ProcessCollector(registry=registry)

@@ -1,4 +1,4 @@
-"""What the loop decided and what stands open, as figures from the ledger."""
+"""Metrics of what the loop decided and which incidents are open, from the ledger."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ ENTRIES = (
     "version deleted",
 )
 OUTCOMES = {"promote": None, "reject": "rejected", "inconclusive": "inconclusive"}
-"""By the gate's word; a promotion counts when the alias has moved, because a person may have to say yes first."""
+"""Outcomes by the gate's decision; a promotion counts once the alias has moved, after a person's approval if needed."""
 
 
 def decision_figures(engine: sa.Engine, ledger: Ledger, now: datetime) -> Iterator[Metric]:
@@ -72,7 +72,7 @@ def _counted(engine: sa.Engine, column: sa.Column[str]) -> Mapping[str, float]:
 
 
 def _outcomes(engine: sa.Engine, entries: Mapping[str, float]) -> dict[str, float]:
-    """A forced promotion against the gate counts as both: the gate's word and what became of it."""
+    """Count retrainings by outcome; a forced promotion counts twice, by the gate's decision and as promoted."""
     ledger = tables.ledger.c
     moved = sa.select(sa.func.count()).where(ledger.kind == "promoted", ledger.incident_id.is_not(None))
     said = {
@@ -101,7 +101,7 @@ def _champion(move: Entry | None) -> float | None:
 
 
 def month_figures(ledger: Ledger) -> Iterator[Metric]:
-    """Of a month that was published again, both editions count."""
+    """Yield the row counts of ingested months; of a month that was published again, both editions count."""
     ingested = [entry.evidence for entry in ledger.entries(kind="ingested")]
     dropped: Counter[str] = Counter()
     for month in ingested:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
 Values = Mapping[str, float | None]
-"""By the value of the one label."""
+"""Values by the value of the only label."""
 
 
 def gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
-    """Without a sample where there is nothing to tell."""
+    """Return a gauge, without a sample where the value is None."""
     family = GaugeMetricFamily(name, text)
     if value is not None:
         family.add_metric([], value)
@@ -33,7 +33,10 @@ def counter(name: str, text: str, value: float) -> CounterMetricFamily:
 def counters(
     name: str, text: str, label: str, known: Iterable[str], counts: Mapping[str, float]
 ) -> CounterMetricFamily:
-    """From nought for each that is `known`: of a series that begins at one, nobody sees the step."""
+    """Return a counter that starts at zero for each `known` label value.
+
+    A series that starts at one hides its first increase.
+    """
     family = CounterMetricFamily(name, text, labels=[label])
     for of, count in (dict.fromkeys(known, 0) | dict(counts)).items():
         family.add_metric([of], count)

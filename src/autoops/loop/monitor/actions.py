@@ -1,4 +1,4 @@
-"""What becomes of incidents: which may start a retraining now, and which the calendar opens by itself."""
+"""Actions on incidents: which may start a retraining now, and which are opened without an alarm."""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 BEGUN_BY_ITSELF = ("drift", interim.KIND, scheduled.KIND)
 ASK_AGAIN_AFTER = timedelta(minutes=15)
-"""A retraining that was asked for and not begun is asked for again after this long (wall time)."""
+"""A retraining that was requested but has not begun is requested again after this long (wall time)."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,20 @@ class PlannedAction:
 
 
 def actionable(context: Context) -> list[int]:
-    """Incidents for which a retraining should start now, those that the calendar opens included; why the others wait
-    is left in the ledger."""
+    """Open what is due without an alarm, and return the incidents for which a retraining should start now.
+
+    The ledger says why the others wait.
+    """
     open_due(context)
     return [planned.incident.id for planned in planned_actions(context) if _starts(context, planned)]
 
 
 def open_due(context: Context) -> None:
-    """One at a time, a second look first. A source that does not answer, and a month that cannot be had, keep neither
-    the check nor its verdict: a later check opens what is due."""
+    """Open at most one incident that is due without an alarm, an interim re-evaluation first.
+
+    A source that does not answer, or a month that cannot be fetched, does not fail the check: a later one opens the
+    incident.
+    """
     try:
         due = [one for one in calendar(context) if one.decision.action == "open incident"]
         if due:
@@ -53,7 +58,7 @@ def open_due(context: Context) -> None:
 
 @dataclass(frozen=True)
 class Due:
-    """What the policy says of opening an incident of this kind without an alarm; `open` does it."""
+    """The policy's decision on opening an incident of this kind without an alarm; `open` opens it."""
 
     kind: str
     decision: policy.Decision
@@ -61,8 +66,11 @@ class Due:
 
 
 def calendar(context: Context) -> list[Due]:
-    """A second look, where a challenger waits for one, and a refresh, where one may be due by the date; writes nothing,
-    and asks the source in these cases alone."""
+    """Return the decisions on an interim re-evaluation, where a challenger waits, and on a scheduled retraining.
+
+    The latter is included where one may be due by the date. Nothing is written, and the source is asked in these cases
+    alone.
+    """
     champion, verdict = context.registry.by_alias(CHAMPION), interim.waiting(context)
     if champion is None:
         return []
@@ -80,7 +88,10 @@ def calendar(context: Context) -> list[Due]:
 
 
 def planned_actions(context: Context) -> list[PlannedAction]:
-    """What each incident that the loop opened and nobody has taken up would get now, newest first; writes nothing."""
+    """Return what would be done now about each incident that the loop opened and no run has claimed.
+
+    The newest comes first. Nothing is written.
+    """
     incidents = context.ledger.incidents()
     unclaimed = [
         incident
@@ -97,7 +108,7 @@ def planned_actions(context: Context) -> list[PlannedAction]:
 
 @dataclass(frozen=True)
 class _World:
-    """What all remedies of a moment depend on."""
+    """The state that all actions of a moment depend on."""
 
     usable: list[Month]
     champion: int | None
@@ -115,7 +126,7 @@ def _planned(context: Context, world: _World, incident: Incident) -> policy.Deci
     cooldown_days, training = context.settings.drift.cooldown_days, context.settings.training
     if incident.kind == interim.KIND:
         one, newest = interim.about(context, incident, world.usable)
-        return reevaluation.look_again(one, world.champion, newest, world.frozen, world.recent_actions, cooldown_days)
+        return reevaluation.re_evaluate(one, world.champion, newest, world.frozen, world.recent_actions, cooldown_days)
     if incident.model_version not in (None, world.champion):
         return policy.Decision("void", f"version {incident.model_version} is champion no more")
     published = answers(context, incident.evidence_end)
@@ -130,7 +141,7 @@ def _planned(context: Context, world: _World, incident: Incident) -> policy.Deci
 
 
 def _starts(context: Context, planned: PlannedAction) -> bool:
-    """Whether a retraining is asked for now; leaves in the ledger what else becomes of the incident."""
+    """Return whether to request a retraining now; record in the ledger what else becomes of the incident."""
     incident, decision = planned.incident, planned.decision
     if decision.action == "void":
         context.ledger.close(incident.id, f"void: {decision.reason}", actor=ACTOR)
@@ -139,7 +150,7 @@ def _starts(context: Context, planned: PlannedAction) -> bool:
         context.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
         return False
     context.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
-    if decision.action not in ("retrain", "look again"):
+    if decision.action not in ("retrain", "re-evaluate"):
         _say_once(
             context, incident.id, PAGE if decision.action == PAGE else f"policy: {decision.action}", decision.reason
         )
@@ -151,7 +162,7 @@ def _starts(context: Context, planned: PlannedAction) -> bool:
 
 
 def _say_once(context: Context, incident_id: int, kind: str, reason: str) -> None:
-    """A page once per incident, everything else once per reason."""
+    """Record a page once per incident, and anything else unless its last entry has the same reason."""
     said = context.ledger.entries(incident_id=incident_id, kind=kind)
     if not said or (kind != PAGE and said[-1].reason != reason):
         context.ledger.record(kind, reason, actor=ACTOR, incident_id=incident_id)

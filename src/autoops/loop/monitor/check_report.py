@@ -1,4 +1,4 @@
-"""What a check leaves to look at: the verdict and, now and then, a page; both in MLflow too."""
+"""Artifacts of a check: its verdict and, for some checks, an HTML page; both in MLflow too."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from autoops.models.registry import ModelVersion
 
 
 class Published(TypedDict):
-    """Where a check can be looked at: its run in MLflow and files on this machine."""
+    """Artifacts of a check: its run in MLflow, and files on this machine."""
 
     mlflow_run_id: str
     files: list[str]
@@ -29,8 +29,10 @@ def publish(
     current: pd.DataFrame,
     verdict: DriftVerdict,
 ) -> Published:
-    """Write the verdict and, once a day and for what alarms for the first time that day, the page; log both to MLflow.
-    `current` are the window's predictions as a frame."""
+    """Write the verdict and, where `wants_page` says so, the page; log both to MLflow.
+
+    `current` are the window's predictions as a frame of trips with `prediction`.
+    """
     name = _name(context, champion, window)
     directory = context.reports / name
     directory.mkdir(parents=True, exist_ok=True)
@@ -49,7 +51,7 @@ def publish(
 
 
 def _name(context: Context, champion: ModelVersion, window: Window) -> str:
-    """Return a name of the window's own: several may be judged within a second."""
+    """Return a name with the days of the window: several windows may be judged within a second."""
     name = f"check-v{champion.number}-{context.clock.now():%Y%m%dT%H%M%S}"
     return name if window.days is None else f"{name}-{window.days.replace(' ', '-')}"
 
@@ -60,7 +62,9 @@ def _judged_today(context: Context, champion: ModelVersion) -> list[Mapping[str,
 
 
 def wants_page(verdict: DriftVerdict, judged_today: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a window is the first of the day, or alarms for what none of `judged_today` alarmed for. A page is
-    3.7 MB, and an incident that waits months for its data alarms at each check."""
+    """Return whether a window is the first of the day, or alarms for what none of `judged_today` alarmed for.
+
+    A page has 3.7 MB, and an incident that waits months for its data alarms at each check.
+    """
     known = frozenset(name for report in judged_today for name in findings_of(report))
     return not judged_today or (verdict.alarm and not verdict.findings <= known)

@@ -47,7 +47,7 @@ from autoops.telemetry import tracing
 
 @dataclass(frozen=True)
 class Monitored:
-    """The champion with what its predictions are compared with."""
+    """The champion with the reference and the thresholds that its predictions are compared with."""
 
     version: ModelVersion
     reference: Reference
@@ -65,7 +65,7 @@ class Monitored:
         return max(drift.window_size, self.thresholds.window_size)
 
     def windows(self, context: Context) -> Iterator[Window]:
-        """Yield what has not been judged yet: the newest window of live traffic, or all windows of published months."""
+        """Yield the windows not judged yet: the newest of live traffic, or all of published months."""
         drift = context.settings.drift
         size = self.window_size(drift)
         if drift.source == "months":
@@ -89,13 +89,13 @@ class Judged:
 
 @tracing.span("drift_monitor.check")
 def check(context: Context) -> CheckResult:
-    """Judge what has not been judged of the champion's predictions, window by window; record and decide after each.
+    """Judge the champion's predictions that have not been judged, window by window; record and decide after each.
 
-    An incident ends the check: its retraining comes before further windows. So does another champion, such as the one
-    that a rollback restores. The result is about a rollback, otherwise about the last window that alarmed, otherwise
-    about the last window.
+    A new incident ends the check: its retraining comes before further windows. So does another champion, such as the
+    one that a rollback restores. The result is about a rollback, else about the last window that alarmed, else about a
+    month of broken data, else about the last window.
 
-    Two checks at a time would count the same trips twice: the second waits for the first.
+    Two concurrent checks would count the same trips twice: the second waits for the first.
 
     Raises:
         Conflict: another check has been running for longer than `storage.lock_timeout_s`.
@@ -162,8 +162,11 @@ def _judge(context: Context, monitored: Monitored, window: Window) -> Judged:
 def judge_window(
     monitored: Monitored, window: Window, drift: settings.Drift, earlier_errors: Sequence[float]
 ) -> Judged:
-    """Return the verdict on a window; of live traffic, whether it is broken data comes first. A month's content was
-    judged before it was scored. `earlier_errors` are the relative errors of the windows before, newest first."""
+    """Return the verdict on a window; of live traffic, whether it is broken data comes first.
+
+    A published month was validated before it was scored. `earlier_errors` are the relative errors of the windows
+    before, newest first.
+    """
     current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
     if window.span is None:
         size = monitored.window_size(drift)
@@ -211,14 +214,14 @@ def _record(context: Context, monitored: Monitored, judged: Judged, lag: LabelLa
 
 
 def _cursor_after(window: Window, verdict: DriftVerdict) -> Cursor:
-    """Return up to where live traffic is consumed: a window that could not be judged is looked at again."""
+    """Return the cursor after the window: a window that could not be judged is not consumed."""
     if verdict.verdict == BROKEN:
         return window.cursor_if_broken or window.next_cursor
     return window.next_cursor if verdict.verdict in JUDGED else window.cursor
 
 
 def _decide(context: Context, monitored: Monitored, judged: Judged, check_id: int) -> Response:
-    """Roll a mistaken promotion back, or respond to the verdict as the policy says."""
+    """Roll back a mistaken promotion, or respond to the verdict as the policy says."""
     champion, verdict = monitored.version, judged.verdict
     if not _is_champion(context, champion):
         return Response("nothing", None, f"version {champion.number} was replaced while it was judged")
@@ -230,8 +233,11 @@ def _decide(context: Context, monitored: Monitored, judged: Judged, check_id: in
 
 
 def _is_champion(context: Context, version: ModelVersion) -> bool:
-    """Judging takes seconds, in which a retraining may promote another version: what was found of this one is on
-    record, and no reason to act any more."""
+    """Return whether the version is still champion.
+
+    Judging takes seconds, in which a retraining may promote another version. The verdict on this one is then on record,
+    but no reason to act.
+    """
     champion = context.registry.by_alias(CHAMPION)
     return champion is not None and champion.number == version.number
 
@@ -278,8 +284,10 @@ def _broken_months(context: Context, champion: ModelVersion, after: int) -> list
 
 
 def _no_champion(context: Context) -> CheckResult:
-    """Return that there is nothing to check, and page where somebody deleted the alias: what serves goes on, but nobody
-    monitors it, and no other process could begin to serve."""
+    """Return a result without a window, and page if the alias was deleted.
+
+    The API goes on serving then, but no check monitors it, and no new process could begin to serve.
+    """
     lost = page_if_lost(context, ACTOR)
     reason = lost or "no version is champion yet: nothing to watch"
     return {

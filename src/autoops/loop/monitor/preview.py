@@ -25,7 +25,7 @@ class Seen(TypedDict):
 
 
 class IncidentAction(TypedDict):
-    """What an incident that stands would get."""
+    """What the loop would do about an open incident."""
 
     incident_id: int
     action: str
@@ -33,7 +33,7 @@ class IncidentAction(TypedDict):
 
 
 class CalendarAction(TypedDict):
-    """What the calendar would open."""
+    """The decision on opening an incident without an alarm."""
 
     kind: str
     action: str
@@ -41,7 +41,7 @@ class CalendarAction(TypedDict):
 
 
 class Preview(Seen):
-    """`frozen` says by whom and why, None where nobody froze the loop."""
+    """What the loop would do now; `frozen` says who froze it and why, None where it is not frozen."""
 
     frozen: str | None
     incidents: list[IncidentAction]
@@ -49,8 +49,10 @@ class Preview(Seen):
 
 
 def preview(context: Context) -> Preview:
-    """Writes nothing: no check, no decision, no score. What an incident would get is said of those that stand; one
-    that would only be opened now is looked at by the next check."""
+    """Return what a check would find and decide now; write no check, no decision and no score.
+
+    Actions are those on incidents that are open; one that would only be opened now is left to the next check.
+    """
     champion = context.registry.by_alias(CHAMPION)
     if champion is None:
         seen = _nothing("no version is champion yet: nothing to watch")
@@ -104,8 +106,10 @@ def _live(context: Context, monitored: Monitored) -> Seen:
 
 
 def _months(context: Context, monitored: Monitored) -> Seen:
-    """A month has to be scored before it can be judged, and to score is to write. One that was published again, with
-    more trips, is not seen from here."""
+    """Return which months a check would score: a month is judged only after it is scored, and scoring writes.
+
+    A month that was published again with more trips is not detected here.
+    """
     watermark = monitored.reference.holdout["pickup_at"].max().to_pydatetime()
     checks = context.checks.latest(monitored.version.number, limit=None)
     judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}

@@ -1,7 +1,7 @@
-"""Incidents that are over before anything was done: as many ordinary windows in a row as opening one looks at.
+"""Incidents that end before any action: after as many ordinary windows in a row as are considered to open one.
 
-So an incident is opened by k alarms of m windows and withdrawn by m windows without any (hysteresis): what comes and
-goes with the hours does neither.
+An incident is opened by k alarms in m windows and withdrawn after m windows without any (hysteresis), so that a change
+that comes and goes with the hours does neither.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,13 @@ from autoops.models.registry import ModelVersion
 
 
 def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> str | None:
-    """Why the incident is over. Pure; `checks` are the champion's that judged drift, newest first, those behind the
-    incident included. Each detector that had alarmed must have found nothing in its own last `alarms_of` windows, on
-    trips after the evidence: without labels, nobody knows that the error is what it was. Meanwhile no other detector
-    may have alarmed."""
+    """Return why the incident is over; None if it is not. Pure.
+
+    `checks` are those of the champion that judged drift, the ones that the incident was opened for included. Each
+    detector that had alarmed must have found nothing in its own last `alarms_of` windows, on trips after the evidence:
+    without labels, a check cannot tell whether the error is ordinary again. Meanwhile no other detector may have
+    alarmed.
+    """
     since, until = incident.evidence_start, incident.evidence_end
     if since is None or until is None:
         return None
@@ -50,7 +53,7 @@ def _later(checks: Sequence[Check], detector: str, until: datetime) -> list[tupl
 
 
 def _span(check: Check, detector: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
-    """Return the detector's own span; a record from before detectors had one has that of the check."""
+    """Return the detector's own span; a record of an older release has only that of the check."""
     begin, end = detector.get("event_from"), detector.get("event_until")
     if begin is None or end is None:
         return check.event_from, check.event_until
@@ -58,7 +61,7 @@ def _span(check: Check, detector: Mapping[str, Any]) -> tuple[datetime | None, d
 
 
 def withdraw(context: Context, champion: ModelVersion, actor: str) -> list[int]:
-    """Closes what is over of the incidents that wait for data and that no retraining has taken up."""
+    """Close the incidents that are over, of those that wait for data and that no run has claimed; return their ids."""
     waiting = [
         incident
         for incident in context.ledger.incidents(unresolved=True)

@@ -1,4 +1,4 @@
-"""What a check returns, as it goes to Airflow, the command line and tests: plain JSON with a type."""
+"""The results of a check, for Airflow, the command line and tests: plain JSON with a type."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -8,8 +8,11 @@ from autoops.loop.decide.policy import Action
 
 
 class WindowResult(TypedDict):
-    """What a check found in one window and decided about it. `labels` says in words how far ground truth is behind;
-    `findings` are there where the window is broken data; `incident_id` is the incident that is new or stands."""
+    """The verdict and the decision on one window.
+
+    `labels` describes how far ground truth is behind; `findings` are present where the window is broken data;
+    `incident_id` is the incident that is new or open.
+    """
 
     check_id: int | None
     verdict: str
@@ -24,8 +27,11 @@ class WindowResult(TypedDict):
 
 
 class CheckResult(WindowResult):
-    """The window that a reader should see first, and lists of everything: all `windows`, what was `quarantined`,
-    incidents that are over by themselves (`recovered`) and incidents to retrain for now (`actionable`)."""
+    """The window that a reader should see first, and lists of everything.
+
+    These are all `windows`, the windows and months of broken data (`quarantined`), the incidents that are over without
+    an action (`recovered`), and the incidents to retrain for now (`actionable`).
+    """
 
     windows: list[WindowResult]
     quarantined: list[WindowResult]

@@ -1,8 +1,8 @@
-"""Where an alarm comes from: which inputs moved and how much they matter, and on which trips the error grew. Pure.
+"""Slice analysis of an alarm: which inputs moved and how important they are, and on which trips the error grew. Pure.
 
-The window's errors are held against those on the version's own holdout, which it never saw either. A group of trips
-stands out where its error grew by a larger factor than that of all trips, by more than three standard errors of the
-factor's logarithm: of the dozens of zones, some exceed two by chance.
+The window's errors are compared with those on the version's own holdout, which it was not fitted on either. A slice of
+trips stands out where its error grew by a larger factor than that of all trips, by more than three standard errors of
+the factor's logarithm: of the dozens of zones, some exceed two by chance.
 """
 
 from typing import TypedDict
@@ -36,8 +36,10 @@ class MovedFeature(TypedDict):
 
 
 class Slice(TypedDict):
-    """A group of trips: mean absolute errors in minutes, now and on the holdout; `stands_out` where the error grew by
-    more than that of all trips."""
+    """A slice of trips, with its mean absolute errors in minutes, now and on the holdout.
+
+    `stands_out` says that the error grew by a larger factor than that of all trips, beyond chance.
+    """
 
     name: str
     rows: int
@@ -47,8 +49,10 @@ class Slice(TypedDict):
 
 
 class ErrorGrowth(TypedDict):
-    """Errors of all trips in minutes, prediction - truth where `signed`, with the groups of trips and the zones that
-    stand out."""
+    """Errors of all trips in minutes, prediction − truth where `signed`.
+
+    `groups` are all slices with enough trips, `zones` the pickup zones that stand out most.
+    """
 
     rows: int
     signed: float
@@ -60,15 +64,17 @@ class ErrorGrowth(TypedDict):
 
 
 class SliceAnalysis(TypedDict):
-    """The features that moved, most important first, and where the error grew; None without ground truth."""
+    """The features that moved, most important first, and where the error grew; `error` is None without ground truth."""
 
     features: list[MovedFeature]
     error: ErrorGrowth | None
 
 
 def analyse(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame) -> SliceAnalysis:
-    """Return which inputs moved and on which trips the error grew, as JSON. `labelled` are trips of the window with
-    `prediction` and the target in minutes."""
+    """Return which inputs moved and on which trips the error grew, as JSON.
+
+    `labelled` is a frame of the window's trips with `prediction` and the target, both in minutes.
+    """
     drifted: list[MovedFeature] = [
         {
             "feature": result.feature,
@@ -106,7 +112,7 @@ def _zones(trips: tuple[Columns, Columns], before: Errors, now: Errors) -> list[
 
 
 def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) -> Slice | None:
-    """None for too few trips on either side."""
+    """Compare the errors of a slice before and now; None for too few trips on either side."""
     if min(first.sum(), second.sum()) < FEWEST_ROWS:
         return None
     then, later = np.abs(before[first]), np.abs(now[second])

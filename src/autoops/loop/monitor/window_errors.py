@@ -1,5 +1,4 @@
-"""How wrong the model was in a window, in minutes and with an interval: for figures and people. The detectors judge by
-limits of their own."""
+"""The model's errors in a window, in minutes with an interval, for metrics and people. Detectors do not use them."""
 
 from typing import TypedDict
 
@@ -15,7 +14,7 @@ RESAMPLES = 2_000
 
 
 class Bounds(TypedDict):
-    """Minutes."""
+    """A mean and its bounds, in minutes; the bounds are None where days or hours are too few."""
 
     mean: float
     low: float | None
@@ -32,11 +31,12 @@ class WindowErrors(TypedDict):
 
 
 def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
-    """Return the errors of labelled trips, a frame with `prediction` and the target in minutes; None without rows.
+    """Return the errors of labelled trips; None without rows.
 
-    `signed` is prediction less truth, `absolute` its size; each has `mean`, `low` and `high`. Errors of one hour share
-    its traffic: whole days are resampled, and of a window of fewer than five days whole hours. The bounds are None
-    where these are too few to say how they differ.
+    `labelled` is a frame with `pickup_at`, and with `prediction` and the target in minutes. `signed` is prediction −
+    truth, `absolute` its absolute value; each has `mean`, `low` and `high`. Errors of one hour share its traffic, so
+    whole days are resampled, and whole hours of a window of fewer than five days. The bounds are None where these are
+    too few to tell how they differ.
     """
     if not len(labelled):
         return None
@@ -51,7 +51,7 @@ def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
 
 
 def _blocks(moments: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
-    """Names each row's day, or its hour."""
+    """Return the day number of each row, or its hour number where days are too few; shape (rows,)."""
     hours = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 3_600_000_000
     days = hours // 24
     counts = np.unique(days, return_counts=True)[1].astype(np.float64)

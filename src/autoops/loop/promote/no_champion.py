@@ -1,4 +1,4 @@
-"""The loop without a champion: before the first version, or because somebody deleted the alias."""
+"""The loop without a champion: before the first promotion, or after the alias was deleted."""
 
 from autoops.errors import Conflict
 from autoops.loop.context import Context
@@ -7,8 +7,7 @@ from autoops.models.registry import ModelVersion, lost_champion, lost_champion_m
 
 
 def page_if_lost(context: Context, actor: str) -> str | None:
-    """Return what to say of a version that was promoted and is champion no more, and page for it once; None where no
-    version was promoted yet."""
+    """Page once if a promoted version has lost the alias, and return the message; None if none has."""
     lost = lost_champion(context.registry)
     if lost is None:
         return None
@@ -18,11 +17,12 @@ def page_if_lost(context: Context, actor: str) -> str | None:
 
 
 def require_none_lost(context: Context) -> None:
-    """Require that no version that was promoted is champion no more: the next one is no first version, and there is
-    nothing to compare it with.
+    """Require that no promoted version has lost the alias.
+
+    Otherwise the next version would count as a first one, although there is no champion to compare it with.
 
     Raises:
-        Conflict: the alias is gone; the message says what puts it back.
+        Conflict: the alias is gone; the message says how to restore it.
     """
     lost = lost_champion(context.registry)
     if lost is not None:
@@ -30,7 +30,7 @@ def require_none_lost(context: Context) -> None:
 
 
 def _page_once(context: Context, lost: ModelVersion, reason: str, actor: str) -> None:
-    """Until a version is promoted again."""
+    """Page, unless the last page or promotion in the ledger has this reason."""
     entries = [entry for kind in (PAGE, "promoted") for entry in context.ledger.entries(kind=kind)]
     last = max(entries, key=lambda entry: entry.id, default=None)
     if last is None or last.reason != reason:

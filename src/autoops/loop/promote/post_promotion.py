@@ -1,9 +1,10 @@
-"""Regret: does the new champion do worse on ground truth than the version that it replaced?
+"""Post-promotion check: is the new champion worse on ground truth than the version that it replaced?
 
-After a promotion, each window of labelled trips of the new version's reign is scored by the replaced one as well, and
-the gate's own comparison, with whole days as blocks, is asked about all windows so far. The first look is taken as soon
-as there are days enough for one, each further look at twice as many rows. `training.regret_looks` of them share the
-gate's error probability, so that looking again and again rolls back no more good versions than looking once.
+After a promotion, each window of labelled trips in the new champion's tenure is scored by the replaced version as well,
+and the gate's own comparison, with whole days as blocks, is applied to all windows so far. The first evaluation takes
+place as soon as there are enough days for one, each further evaluation at twice as many rows. `training.regret_looks`
+of them share the gate's error probability, so that repeated evaluations roll back no more good versions than a single
+one.
 """
 
 from collections.abc import Mapping
@@ -35,8 +36,11 @@ HELD = ("frozen", "roll back")
 
 @dataclass(frozen=True)
 class Watch:
-    """What has been compared since the promotion. `looked_at` are the rows of the last look; `windows` and
-    `label_id` tell which rows have counted."""
+    """What the post-promotion check has compared since the promotion.
+
+    `since` is the time of the promotion as ISO 8601. `looks` counts the evaluations and `looked_at` are the rows of the
+    last one; `windows` and `label_id` tell which rows have been consumed.
+    """
 
     version: ModelVersion
     previous: ModelVersion
@@ -52,8 +56,10 @@ class Watch:
         return sum(errors.rows for errors in self.days.values())
 
     def new_in(self, window: Window) -> list[LabelledPrediction]:
-        """Those of its trips that have not counted: a window, or a part of it, comes again where no check could judge
-        it."""
+        """Return the trips of the window that have not been compared yet.
+
+        A window, or a part of it, comes again where no check could judge it.
+        """
         if window.span is None:
             return [row for row in window.labelled if row.label_id > self.label_id]
         return [] if window.to_json() in self.windows else list(window.labelled)
@@ -61,8 +67,10 @@ class Watch:
 
 @dataclass(frozen=True)
 class Look:
-    """A window that was compared. `watch` has it already; `verdict` is on all of the watch, where it was time for
-    one and the days were enough."""
+    """The comparison on a window, which `watch` already includes.
+
+    `verdict` is on everything compared so far; None where no evaluation was due or there were too few days.
+    """
 
     watch: Watch
     window: Window
@@ -73,7 +81,11 @@ class Look:
 
 
 def watch_of(context: Context, champion: ModelVersion) -> Watch | None:
-    """None where nobody is watched: a first version, one that was put back, or one whose watch is over."""
+    """Return what the post-promotion check has compared so far; None where there is no such check.
+
+    There is none for a first version, for one that a rollback restored, after the check is over, and where
+    `training.regret_looks` is 0.
+    """
     previous, began = context.registry.by_alias(PREVIOUS), promoted_at(champion)
     if not context.settings.training.regret_looks or previous is None or began is None:
         return None
@@ -102,8 +114,11 @@ def watch_of(context: Context, champion: ModelVersion) -> Watch | None:
 
 
 def look(context: Context, watch: Watch, window: Window) -> Look | None:
-    """Compares on the window and decides; writes nothing. None for too few labelled trips, or trips that counted.
-    A version that it replaced and that can no longer be scored ends the watch."""
+    """Compare both versions on the window and decide; write nothing.
+
+    None where there are too few labelled trips that have not been compared yet. The check ends where the replaced
+    version can no longer be scored.
+    """
     labelled = watch.new_in(window)
     if len(labelled) < context.settings.drift.window_size:
         return None
@@ -124,8 +139,11 @@ def look(context: Context, watch: Watch, window: Window) -> Look | None:
 
 
 def record(context: Context, found: Look, *, actor: str) -> None:
-    """Leaves in the ledger what was compared, and that the watch is over where it is. A look does not count, and is
-    taken again with the next window, where a freeze keeps it from acting or the rollback that follows fails."""
+    """Record the comparison in the ledger, and the end of the post-promotion check where it is over.
+
+    An evaluation that calls for a rollback is recorded without its verdict and does not count. It is repeated with the
+    next window, where a freeze prevents the rollback or the rollback fails.
+    """
     watch, window = found.watch, found.window
     about = {"since": watch.since, "previous": watch.previous.number, "rows": watch.rows}
     compared = {
@@ -142,7 +160,10 @@ def record(context: Context, found: Look, *, actor: str) -> None:
 
 
 def _paired(context: Context, watch: Watch, trips: pd.DataFrame) -> dict[str, DayErrors]:
-    """On trips that neither version was fitted on. A stray would be a day of its own."""
+    """Return the errors of both versions by day, on trips that neither was fitted on.
+
+    Strays are left out: each would be a day of its own.
+    """
     known_until = max(watch.version.trained_until, watch.previous.trained_until)
     unseen = trips[(trips["pickup_at"] > known_until) & near(columns_of(trips)["pickup_at"])]
     if unseen.empty:

@@ -1,7 +1,7 @@
-"""Moving the champion alias, by the gate, by hand or back; every move stands in the ledger.
+"""Moves of the champion alias: by the gate, by hand or by a rollback. Every move is in the ledger.
 
-Each check holds the alias against the ledger: a move of ours that broke off before its record gets one, and so does a
-move that somebody made in MLflow.
+Each check compares the alias with the ledger. A move by Auto-Ops that broke off before its entry gets one, and so does
+a move that was made in MLflow.
 """
 
 import json
@@ -17,15 +17,15 @@ from autoops.telemetry import tracing
 
 ROLLED_BACK, GATE_DECISION = "rolled_back", "gate_decision"
 PROMOTION = "promotion"
-"""The tag that says, as JSON, what the ledger is to say of a move; it is set before the alias moves."""
+"""The tag that holds, as JSON, the ledger entry of a promotion; it is set before the alias moves."""
 UNKNOWN = "unknown"
-"""Who moved the alias in MLflow, as far as anybody here knows."""
+"""The actor of a move in MLflow."""
 COMPARED = "compared with previous"
-"""The kind of an entry of the watch after a promotion; a rollback by itself follows from one."""
+"""The ledger kind of a comparison by the post-promotion check; an automatic rollback follows from one."""
 _LONGEST_REASON = 2_000
-"""Characters: MLflow takes tags of 5,000."""
+"""Characters; MLflow takes tags of 5,000."""
 MOVE = "champion-alias"
-"""MLflow has no "move it if it still points there": who looks where it points moves it before anybody else looks."""
+"""The lock under which a process reads and moves the alias: MLflow has no compare-and-set."""
 
 
 def promote_version(
@@ -37,9 +37,13 @@ def promote_version(
     incident_id: int | None = None,
     replaces: int | None = None,
 ) -> None:
-    """Points `champion` at the version and `previous` at what it replaces; again is harmless.
+    """Point `champion` at the version and `previous` at the version that it replaces; a repeat changes nothing.
 
-    `replaces` is the version that the gate compared with: where another is champion by now, Conflict.
+    `replaces` is the version that the gate compared with, None where any may be replaced.
+
+    Raises:
+        Conflict: another version than `replaces` is champion by now.
+        NotFound: there is no such version.
     """
     with context.ledger.advisory_lock(MOVE):
         _promote(context, number, reason, actor, incident_id, replaces)
@@ -78,7 +82,7 @@ def _record_promotion(
 
 
 def last_recorded(context: Context) -> int | None:
-    """The champion that the ledger knows of."""
+    """Return the champion according to the ledger; None before the first move."""
     moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
     last = max(moves, key=lambda entry: entry.id, default=None)
     if last is None:
@@ -95,11 +99,15 @@ def roll_back(
     expected: int | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> int:
-    """Puts `previous` back in charge, marks the version that leaves and closes its incidents; returns the restored
-    version's number. A version that was itself rolled back is not restored.
+    """Point `champion` back at `previous`, tag the version that leaves, close its incidents, return the restored one.
 
-    `expected` is the version that was found wrong: where another is champion by now, Conflict. `evidence` is what it
-    was found wrong by, where no person said so: then somebody is paged.
+    A version that was itself rolled back is not restored. A rollback that broke off before its ledger entry is
+    completed instead. `expected` is the version to roll back. `evidence` is that of an automatic rollback, which pages
+    a person.
+
+    Raises:
+        Conflict: another version than `expected` is champion by now, or the previous version was rolled back itself.
+        NotFound: there is no champion or no previous version.
     """
     with context.ledger.advisory_lock(MOVE):
         if _finish(context, actor):
@@ -108,8 +116,10 @@ def roll_back(
 
 
 def reconcile(context: Context, actor: str) -> None:
-    """Record a move of the alias that the ledger does not know: a rollback or a promotion that broke off between the
-    move and its record, or a move in MLflow."""
+    """Record a move of the alias that the ledger does not have.
+
+    It is a rollback or a promotion that broke off between the move and its entry, or a move in MLflow.
+    """
     with context.ledger.advisory_lock(MOVE):
         champion = context.registry.by_alias(CHAMPION)
         if champion is None or last_recorded(context) == champion.number:
@@ -119,7 +129,7 @@ def reconcile(context: Context, actor: str) -> None:
 
 
 def _finish_promotion(context: Context, champion: ModelVersion) -> bool:
-    """Record the champion's promotion as it was begun; False where none broke off."""
+    """Record the champion's promotion from its tag; False where no promotion of it broke off."""
     begun = json.loads(champion.tags.get(PROMOTION, "{}"))
     if not begun or begun["at"] != champion.tags.get(PROMOTED_AT) or begun["replaces"] != last_recorded(context):
         return False
@@ -133,8 +143,10 @@ def _finish_promotion(context: Context, champion: ModelVersion) -> bool:
 
 
 def _note_foreign_move(context: Context, champion: ModelVersion) -> None:
-    """Record a move that somebody made in MLflow, so that the version is watched as after any promotion: against the
-    version that it replaced, on what it has predicted since the last check."""
+    """Record a move in MLflow, so that the version gets the post-promotion check of any other promotion.
+
+    It is compared with the version that it replaced, on what it has predicted since the last check.
+    """
     left = last_recorded(context)
     number, before = champion.number, context.checks.latest()
     began_at = before[0].checked_at if before else context.clock.now()
@@ -175,7 +187,7 @@ def _finish(context: Context, actor: str) -> bool:
 
 
 def _found_wrong(context: Context, left: ModelVersion) -> Mapping[str, str]:
-    """What a rollback by itself followed from; nothing of one by hand."""
+    """Return the evidence of an automatic rollback; empty for one by hand."""
     compared = context.ledger.entries(kind=COMPARED, model_version=left.number)
     wrong = [entry.evidence for entry in compared if entry.reason == left.tags[ROLLED_BACK]]
     return {"event_until": wrong[-1]["event_until"]} if wrong else {}

@@ -1,4 +1,4 @@
-"""Who serves what, by the heartbeats of the API's processes."""
+"""Which API instances serve which version, by their heartbeats."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,17 +6,17 @@ from datetime import timedelta
 from autoops.loop.context import Context
 
 HEARTBEAT_COUNTS_S = 10
-"""An instance that has been silent for longer is gone."""
+"""An instance without a heartbeat for longer is gone."""
 
 
 def serving_now(context: Context) -> dict[str, int | None]:
-    """The version of each instance that is alive."""
+    """Return the version of each live instance, by the instance's name."""
     alive = context.instances.serving(context.clock.now() - timedelta(seconds=HEARTBEAT_COUNTS_S))
     return {instance.name: instance.model_version for instance in alive}
 
 
 def missing(version: int, serves: Mapping[str, int | None]) -> str | None:
-    """Who does not serve the version; None where all do, and somebody does."""
+    """Return which instances do not serve the version; None where there is one and all do."""
     if serves and set(serves.values()) == {version}:
         return None
     found = ", ".join(f"{name}: {number}" for name, number in serves.items())

@@ -1,4 +1,4 @@
-"""Which version was champion when, and why: read from the ledger alone, which keeps every move of the alias."""
+"""Champion tenures: which version was champion when, and why. Read from the ledger, which has every move."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,8 +9,11 @@ from autoops.loop.records.ledger import Entry
 
 @dataclass(frozen=True)
 class Tenure:
-    """`began_at` is the move of the alias, `served_at` when every instance had confirmed the version, where somebody
-    asked. `until` is None for the version in charge."""
+    """The time in which a version is champion.
+
+    `began_at` is the move of the alias; `served_at` is when every instance had confirmed the version, None where no run
+    waited for that. `until` is None for the current champion.
+    """
 
     version: int
     began_at: datetime
@@ -23,7 +26,7 @@ class Tenure:
 
 
 def tenures_of(context: Context) -> list[Tenure]:
-    """Oldest first."""
+    """Return all tenures, oldest first."""
     moves = sorted(
         (entry for kind in ("promoted", "rolled back", "served") for entry in context.ledger.entries(kind=kind)),
         key=lambda entry: entry.id,
@@ -50,7 +53,7 @@ def tenure_at(context: Context, moment: datetime) -> Tenure | None:
 
 
 def sentences(moment: datetime, tenure: Tenure | None) -> list[str]:
-    """What served then, and why, for people."""
+    """Describe which version was champion at the moment, and why."""
     asked = f"{moment:%Y-%m-%d %H:%M} UTC"
     if tenure is None:
         return [f"At {asked} no version had been promoted yet."]

@@ -1,8 +1,8 @@
-"""What only one process may do at a time: whoever comes later waits, and then sees what the first has done.
+"""Advisory locks: work that only one process may do at a time. A later process waits, and then sees the results.
 
-A row with a unique key would outlive a process that is killed; these locks end with it. A process that is suspended
-keeps its lock, because it would go on when it is continued: nobody waits for it without limit, and who holds the lock
-is said.
+A row with a unique key would outlive a process that is killed; these locks end with the process. A suspended process
+keeps its lock, because it would go on when it is continued. So no process waits without limit, and messages name the
+holder of the lock.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _WATCHED = (
     "SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3"
 )
-"""The server finds out in a minute, and not in hours, that the host of whoever holds a lock has vanished."""
+"""With these, the server notices in a minute, and not in hours, that the host of a lock's holder has vanished."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _LONGEST_NAME = 63
@@ -37,7 +37,7 @@ _LOOK_EVERY_S = 0.2
 
 @contextmanager
 def advisory_lock(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
-    """Hold the lock named `what` among all who work on this database.
+    """Hold the lock named `what` among all processes that work on this database.
 
     Raises:
         Conflict: another process has held it for all of `wait_s`; the message names it.
@@ -49,7 +49,7 @@ def advisory_lock(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]
 
 @contextmanager
 def _on_sqlite(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
-    """Its processes share a machine, and this is a file beside the database, in which the holder writes its name."""
+    """Lock a file beside the database, whose processes share a machine; the holder writes its name into the file."""
     assert engine.url.database
     with Path(f"{engine.url.database}.{what}.lock").open("a+") as file:
         _lock(file, what, wait_s)
@@ -79,7 +79,7 @@ def _lock(file: TextIO, what: str, wait_s: float) -> None:
 
 @contextmanager
 def _on_postgresql(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
-    """Until the end of a transaction that does nothing else; the holder's name is that of its connection."""
+    """Hold the lock until the end of a transaction that does nothing else; the connection's name is the holder's."""
     key = zlib.crc32(f"autoops {what}".encode())
     with storage_errors():
         connection = engine.connect()
@@ -107,7 +107,7 @@ def _wait(connection: sa.Connection, engine: sa.Engine, key: int, what: str, wai
 
 
 def _holder(engine: sa.Engine, key: int) -> str:
-    """Return who holds the advisory lock, from the server's own views."""
+    """Return a description of the lock's holder, from the server's own views."""
     query = sa.text(
         "SELECT a.application_name, a.client_addr::text, a.pid, a.xact_start FROM pg_locks l "
         "JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "

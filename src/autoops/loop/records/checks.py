@@ -1,4 +1,4 @@
-"""The record of drift checks: what was judged, how far the windows have been used up, what was found."""
+"""The log of checks: what was judged, the cursor of the rows that were consumed, and the verdict."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from autoops.storage import tables
 from autoops.storage.database import storage_errors
 
 ACTOR = "drift_monitor"
-"""Who checks, in the ledger."""
+"""The actor of checks in the ledger."""
 
 JUDGED = ("drift", "no drift")
 BROKEN: Final = "broken data"
 LOOKED_BACK = 1_000
-"""Checks that are read at most where labels come seldom, so that few of them could judge loss."""
+"""Checks that are read at most where labels arrive seldom, so that few of them could judge loss."""
 _PAGE = 50
 
 
 @dataclass(frozen=True)
 class Check:
-    """`last_prediction_id` and `last_label_id` are the ends of the rows that have counted in a window."""
+    """A check; `last_prediction_id` and `last_label_id` are the cursor of the rows that windows have consumed."""
 
     id: int
     checked_at: datetime
@@ -40,14 +40,18 @@ class Check:
 
 
 class CheckLog:
-    """Appends and reads checks; raises StorageUnavailable when the database fails."""
+    """The log of checks in the database.
+
+    Raises:
+        StorageUnavailable: the database fails, in any method.
+    """
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
 
     def append(self, **values: Any) -> int:
-        """Takes the fields of Check without `id` and `checked_at`; returns the id."""
+        """Insert a check with the fields of `Check` but `id` and `checked_at`; return its id."""
         with storage_errors(), self._engine.begin() as connection:
             key = connection.execute(
                 sa.insert(tables.checks).values(checked_at=self._clock.now(), **values)
@@ -73,8 +77,11 @@ class CheckLog:
         verdicts: Sequence[str] = (),
         limit: int | None = 1,
     ) -> list[Check]:
-        """Newest first, with ids below `before`; `since` and `until` are wall time, windows lie `within` event times.
-        `judged` leaves out checks that judged no drift, and `verdicts` names those that count. Without a limit all."""
+        """Return checks, newest first; all of them where `limit` is None.
+
+        `since` and `until` bound the wall time of the check, `before` its id (exclusive), and `within` the event times
+        of its window. `judged` selects the checks that judged drift, `verdicts` those with one of these verdicts.
+        """
         query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
         if model_version is not None:
             query = query.where(tables.checks.c.model_version == model_version)
@@ -94,8 +101,10 @@ class CheckLog:
             return [Check(**row) for row in connection.execute(query).mappings()]
 
     def judged(self, model_version: int, since: datetime | None) -> Iterator[Check]:
-        """Yield the version's checks that judged, newest first and `LOOKED_BACK` at most, page by page: most readers
-        need a few of them."""
+        """Yield the version's checks that judged drift, newest first and at most `LOOKED_BACK`.
+
+        They are read page by page, because most callers need a few of them.
+        """
         before: int | None = None
         for _ in range(LOOKED_BACK // _PAGE):
             page = self.latest(model_version, since=since, before=before, judged=True, limit=_PAGE)
@@ -105,7 +114,7 @@ class CheckLog:
             before = page[-1].id
 
     def behind(self, incident: Incident) -> list[Check]:
-        """Those that judged the time that the incident is about, however long ago; newest first."""
+        """Return the checks that judged the time of the incident's evidence, however long ago; newest first."""
         if incident.evidence_start is None or incident.evidence_end is None or incident.model_version is None:
             return []
         within = incident.evidence_start, incident.evidence_end

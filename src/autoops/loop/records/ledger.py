@@ -1,4 +1,4 @@
-"""The ledger: incidents, who claimed what on them, and an append-only record of every decision with its evidence."""
+"""The ledger: incidents, claims of runs on them, and an append-only record of every decision with its evidence."""
 
 import logging
 from collections.abc import Mapping
@@ -28,8 +28,11 @@ Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
 
 @dataclass(frozen=True)
 class Incident:
-    """`evidence_start` and `evidence_end` are event times; `kind` is drift, second look, refresh or manual. No two
-    incidents share a `key`, where they have one."""
+    """A reason to retrain that is on record.
+
+    `kind` is drift, second look (an interim re-evaluation), refresh (a scheduled retraining) or manual.
+    `evidence_start` and `evidence_end` are event times. No two incidents share a `key`, where they have one.
+    """
 
     id: int
     opened_at: datetime
@@ -57,7 +60,11 @@ class Entry:
 
 
 class Ledger:
-    """Every method is one transaction and raises StorageUnavailable when it fails."""
+    """The ledger in the database; every method is one transaction.
+
+    Raises:
+        StorageUnavailable: the transaction fails, in any method.
+    """
 
     def __init__(self, engine: sa.Engine, clock: Clock, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self._engine = engine
@@ -74,7 +81,7 @@ class Ledger:
         model_version: int | None = None,
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
-        """Appends one entry."""
+        """Append an entry."""
         entry = self._entry(kind, reason, actor, incident_id, model_version, evidence)
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(entry)
@@ -102,7 +109,7 @@ class Ledger:
     def entries(
         self, *, incident_id: int | None = None, kind: str | None = None, model_version: int | None = None
     ) -> list[Entry]:
-        """Oldest first."""
+        """Return the entries that match all conditions, oldest first."""
         query = sa.select(tables.ledger).order_by(tables.ledger.c.id)
         if incident_id is not None:
             query = query.where(tables.ledger.c.incident_id == incident_id)
@@ -125,8 +132,11 @@ class Ledger:
         evidence: Mapping[str, Any] | None = None,
         key: str | None = None,
     ) -> int:
-        """Opens an incident and records why, both or neither; returns its id. Raises Conflict where one with this
-        key was opened before, such as by another check at the same time."""
+        """Open an incident and record why, both or neither; return its id.
+
+        Raises:
+            Conflict: an incident with this key was opened before, such as by a concurrent check.
+        """
         values = {
             "opened_at": self._clock.now(),
             "evidence_start": evidence_start,
@@ -150,14 +160,18 @@ class Ledger:
         return incident_id
 
     def incident(self, incident_id: int) -> Incident:
-        """Raises NotFound."""
+        """Return the incident.
+
+        Raises:
+            NotFound: there is no such incident.
+        """
         found = self._incidents(tables.incidents.c.id == incident_id)
         if not found:
             raise NotFound(f"incident {incident_id}: there is no such incident")
         return found[0]
 
     def incidents(self, *, unresolved: bool = False) -> list[Incident]:
-        """Newest first; with `unresolved` only those that are not closed."""
+        """Return all incidents, newest first; with `unresolved` only those that are not closed."""
         return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true())
 
     def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
@@ -167,17 +181,17 @@ class Ledger:
             return [Incident(**row) for row in connection.execute(query).mappings()]
 
     def set_status(self, incident_id: int, status: Status, reason: str, *, actor: str) -> None:
-        """Does nothing where the incident has that status already, or has been closed."""
+        """Set the status and record it; do nothing if the incident has that status already, or is closed."""
         kind = f"incident {status.replace('_', ' ')}"
         self._change(incident_id, {"status": status}, self._entry(kind, reason, actor, incident_id, None, None))
 
     def close(self, incident_id: int, outcome: str, *, actor: str) -> None:
-        """Closes once; a second call does nothing."""
+        """Close the incident and record its outcome; a second call does nothing."""
         values = {"status": "closed", "outcome": outcome, "closed_at": self._clock.now()}
         self._change(incident_id, values, self._entry("incident closed", outcome, actor, incident_id, None, None))
 
     def _change(self, incident_id: int, values: Mapping[str, Any], entry: sa.Insert) -> None:
-        """With its entry, both or neither."""
+        """Change the incident and add its entry, both or neither."""
         incident = tables.incidents.c
         changes = (incident.id == incident_id) & incident.status.not_in(["closed", values["status"]])
         with storage_errors(), self._engine.begin() as connection:
@@ -188,13 +202,19 @@ class Ledger:
             _tell(entry)
 
     def advisory_lock(self, what: str) -> AbstractContextManager[None]:
-        """For what reads the ledger, decides and then writes: of several processes one does so at a time. Raises
-        Conflict, which names the holder, where another one is at it for longer than anybody waits."""
+        """Return a lock for code that reads the ledger, decides and then writes: one process at a time holds it.
+
+        Raises:
+            Conflict: another process holds it for longer than `storage.lock_timeout_s`; the message names that process.
+        """
         return advisory_lock(self._engine, what, self._lock_timeout_s)
 
     def claim(self, incident_id: int, action: str, holder: str) -> None:
-        """Claims an action on an incident for `holder`, once and for all; a repeat by the same holder is fine.
-        Raises Conflict when another holds it."""
+        """Claim an action on an incident for `holder`; a repeat by the same holder changes nothing.
+
+        Raises:
+            Conflict: another holder has claimed it.
+        """
         table = tables.claims
         values = {"incident_id": incident_id, "action": action, "holder": holder, "claimed_at": self._clock.now()}
         try:
@@ -206,7 +226,7 @@ class Ledger:
                 raise Conflict(f"incident {incident_id}: {action} is claimed by {holds}") from None
 
     def hand_over(self, incident_id: int, action: str, holder: str, to: str) -> None:
-        """Does nothing where somebody else holds it by now."""
+        """Pass the claim from `holder` on to `to`; do nothing if another holds it by now."""
         claim = tables.claims.c
         held = (claim.incident_id == incident_id) & (claim.action == action) & (claim.holder == holder)
         with storage_errors(), self._engine.begin() as connection:
@@ -220,7 +240,7 @@ class Ledger:
             return connection.scalar(query)
 
     def claimed_by(self, holder: str, action: str) -> int | None:
-        """The incident on which `holder` claimed the action, if any."""
+        """Return the incident on which `holder` claimed the action, if any."""
         table = tables.claims
         query = sa.select(table.c.incident_id).where(table.c.holder == holder, table.c.action == action)
         with storage_errors(), self._engine.connect() as connection:
@@ -228,7 +248,7 @@ class Ledger:
 
 
 def _tell(entry: sa.Insert) -> None:
-    """What stands in the ledger is in the log as well, but for its evidence."""
+    """Write the entry to the log as well, without its evidence."""
     said = entry.compile().params
     subject = {name: said[name] for name in ("incident_id", "model_version") if said[name] is not None}
     with logs.about(**subject):

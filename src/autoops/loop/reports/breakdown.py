@@ -1,9 +1,9 @@
-"""One logged prediction, from the trip to the minutes, feature by feature.
+"""One logged prediction, explained in minutes feature by feature.
 
-Trips of the version's own training stand for the usual one. They are given the trip's features one after the other,
-those that matter most first, and what the mean answer does at each step is what the feature did to the minutes; at the
+Trips of the version's own training serve as the baseline. They are given the trip's features one after the other, the
+most important first. The change of the mean prediction at each step is what the feature adds to the minutes; after the
 last step all of them are the trip (Staniak and Biecek 2018, "Explanations of model predictions with live and breakDown
-packages"). Features that depend on each other share what they do by their order.
+packages"). Features that depend on each other share their effect by their order.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ USUAL_TRIPS = 1_000
 
 @dataclass(frozen=True)
 class Step:
-    """`values` are model inputs by name; `minutes` is the mean answer once they are set, `change` what that did."""
+    """A step: `values` are model inputs by name, `minutes` is the mean prediction with them, `change` their effect."""
 
     feature: str
     values: dict[str, float]
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """`usual` is the mean answer before the first step; `recomputed` is what the version answers now."""
+    """A prediction in steps from `usual`, the baseline's mean prediction, to `recomputed`, the version's answer now."""
 
     logged: LoggedPrediction
     known_zones: bool
@@ -52,7 +52,12 @@ class Breakdown:
 
 
 def break_down(context: Context, name: str) -> Breakdown:
-    """`name` is the prediction's id or the client's. Raises NotFound, and what loading its version raises."""
+    """Explain the prediction with this id, or with this request_id of its client.
+
+    Raises:
+        NotFound: the log has no such prediction, or the registry not its version.
+        BundleError: the version does not load.
+    """
     logged = context.log.find(name)
     if logged is None:
         raise NotFound(

@@ -16,7 +16,7 @@ from autoops.redaction import public_url
 
 BEGUN = ("retraining begun", "second look begun")
 TAKEN_UP = ("trained", "second look begun")
-"""The versions that an incident is about."""
+"""Kinds of entries that name the versions an incident trained or compared again."""
 
 
 class Alarm(TypedDict):
@@ -32,9 +32,12 @@ class Alarm(TypedDict):
 
 
 class Explanation(TypedDict):
-    """All that is known of an incident. `verdict`, `cause`, `second_look`, `begun` and `gate` are as the ledger has
-    them; `history` has time, actor, kind, version and reason of each entry, `afterwards` time, kind and reason;
-    `versions` were trained for it; `links` say what is where."""
+    """All records about an incident.
+
+    `verdict`, `cause`, `second_look`, `begun` and `gate` are as in the ledger. `history` has time, actor, kind, version
+    and reason of each entry, `afterwards` time, kind and reason. `versions` were trained for the incident or compared
+    again. `links` are pairs of a name and an address.
+    """
 
     incident: Incident
     opened_by: str | None
@@ -52,7 +55,7 @@ class Explanation(TypedDict):
 
 
 def explain(context: Context, incident_id: int) -> Explanation:
-    """Gather all that is known of the incident.
+    """Gather all records about the incident.
 
     Raises:
         NotFound: there is no such incident.
@@ -93,7 +96,7 @@ def _alarm(check: Check) -> Alarm:
 
 
 def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> list[Tenure]:
-    """Of the version that the incident is about, when it was opened, and of what came of it."""
+    """Return the tenure in which the incident was opened, and those of the versions that it trained."""
     return [
         tenure
         for tenure in tenures_of(context)
@@ -103,7 +106,7 @@ def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> li
 
 
 def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
-    """How the promoted version did against the one that it replaced."""
+    """Return the entries on how the promoted version did against the one that it replaced."""
     known = [entry for number in trained for entry in context.ledger.entries(model_version=number)]
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [
@@ -117,7 +120,7 @@ def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
 def _links(
     context: Context, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
 ) -> list[tuple[str, str]]:
-    """What it is and where: MLflow's pages, and the files of the check."""
+    """Return pairs of a name and an address: MLflow's pages, and the files of the check."""
     settings = context.settings
     base, versions = public_url(settings.mlflow.tracking_uri), public_url(settings.mlflow.versions_uri)
     pages = base.startswith("http")

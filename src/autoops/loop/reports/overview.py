@@ -1,4 +1,4 @@
-"""How the model is, on one screen."""
+"""The state of the model and the loop, on one screen."""
 
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -13,7 +13,7 @@ from autoops.storage.predictions import LIVE, Scope
 
 
 class Champion(TypedDict):
-    """The version in charge."""
+    """The current champion."""
 
     version: int
     trained_until: str
@@ -22,7 +22,7 @@ class Champion(TypedDict):
 
 
 class LastCheck(TypedDict):
-    """What the last check said."""
+    """The result of the last check."""
 
     checked_at: str
     model_version: int
@@ -41,8 +41,11 @@ class OpenIncident(TypedDict):
 
 
 class Overview(TypedDict):
-    """`lost` says what to do where the alias is gone, `frozen` by whom the loop is frozen; `coverage` and `labels` are
-    as the check's record has them."""
+    """The state of the model and the loop.
+
+    `lost` says what to do where the alias is gone, `frozen` who froze the loop; `coverage` and `labels` are as the
+    check recorded them.
+    """
 
     champion: Champion | None
     lost: str | None
@@ -56,8 +59,7 @@ class Overview(TypedDict):
 
 
 def overview(context: Context) -> Overview:
-    """Return champion, who serves it, the last check, how far labels were behind in the last window that was judged,
-    and the incidents that are not closed."""
+    """Return champion, live instances, last check, label lag of the last judged window, and open incidents."""
     champion = context.registry.by_alias(CHAMPION)
     checks = context.checks.latest(limit=1)
     telling = context.checks.latest(verdicts=(*JUDGED, BROKEN))
@@ -106,7 +108,7 @@ def _frozen(context: Context) -> str | None:
 
 
 def sentences(state: Overview) -> list[str]:
-    """The same in plain words."""
+    """Return the overview as lines of text."""
     champion, check = state["champion"], state["last_check"]
     lines = []
     if champion is None and state["lost"]:

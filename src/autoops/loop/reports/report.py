@@ -1,4 +1,4 @@
-"""An incident in the words of whoever was on call."""
+"""An incident report in plain words, for the person on call."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ Lines = list[str]
 
 
 def page(found: Mapping[str, Any]) -> str:
-    """`found` is what `explain.explain` gathered."""
+    """Return the report as text; `found` is what `explain.explain` gathered."""
     incident = found["incident"]
     title = f"Incident {incident.id}: {title_of(found)}"
     sections = [
@@ -217,7 +217,7 @@ def _outcome(found: Mapping[str, Any]) -> Lines:
 
 
 def day(moment: datetime) -> str:
-    """Of an event, in New York, where the months are cut."""
+    """Format the day of an event in New York, where the months are cut."""
     moment = moment.astimezone(NEW_YORK)
     return f"{moment.day} {moment:%B %Y}"
 
@@ -227,7 +227,7 @@ def at(moment: datetime) -> str:
 
 
 def title_of(found: Mapping[str, Any]) -> str:
-    """`found` is what `explain.explain` gathered."""
+    """Return the title of the report; `found` is what `explain.explain` gathered."""
     incident = found["incident"]
     about = f"version {incident.model_version}" if incident.model_version else "the champion"
     if incident.kind == "manual":
@@ -243,7 +243,7 @@ def title_of(found: Mapping[str, Any]) -> str:
 
 
 def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
-    """Reason by detector, of the last check's alarms."""
+    """Return the reason by detector, for the alarms of the check that opened the incident."""
     verdict = found["verdict"] or {}
     return {one["name"]: one["reason"] for one in verdict.get("detectors", ()) if one["alarm"]}
 

@@ -1,4 +1,4 @@
-"""What a person says to a promotion that waits for one, or to an incident that should not stand any longer."""
+"""Decisions of a person: approve a promotion that waits for one, or close an incident by hand."""
 
 from typing import TypedDict
 
@@ -12,7 +12,7 @@ from autoops.telemetry import tracing
 
 
 class Approved(TypedDict):
-    """What the steps that follow need: who works on which incident, and the promotion."""
+    """Input of the steps that follow: the run on the incident, and the promotion."""
 
     plan: Run
     promotion: retraining.Promotion
@@ -20,10 +20,10 @@ class Approved(TypedDict):
 
 @tracing.span("approve")
 def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> Approved:
-    """Promote what the gate let through. A repeat by the same run is harmless.
+    """Promote the version that waits for approval. A repeat of the same approval changes nothing.
 
     Raises:
-        Conflict: nothing waits, or what the gate compared with is champion no more.
+        Conflict: nothing waits, the version was rolled back before, or what the gate compared with is champion no more.
         NotFound: there is no such incident, or no version that a gate has judged.
     """
     incident = context.ledger.incident(incident_id)
@@ -44,7 +44,12 @@ def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> A
 
 
 def close_by_hand(context: Context, incident_id: int, *, reason: str, actor: str) -> str:
-    """Ends an incident whatever it waits for; returns its outcome."""
+    """Close an incident, whatever it waits for, and return its outcome.
+
+    Raises:
+        Conflict: the incident is closed already.
+        NotFound: there is no such incident.
+    """
     incident = context.ledger.incident(incident_id)
     if incident.status == "closed":
         raise Conflict(f"incident {incident_id} is closed: {incident.outcome}")
@@ -61,6 +66,6 @@ def _last(context: Context, incident: Incident, kind: str) -> Entry:
 
 
 def _approved_before(context: Context, incident: Incident, actor: str, reason: str) -> bool:
-    """By this very approval, which was broken off."""
+    """Return whether the same actor approved with the same reason before, in a call that broke off."""
     approvals = context.ledger.entries(incident_id=incident.id, kind="approved")
     return incident.status != "closed" and any((a.actor, a.reason) == (actor, reason) for a in approvals)

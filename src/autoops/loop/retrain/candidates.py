@@ -1,4 +1,4 @@
-"""A challenger from ingested months: fitted, calibrated, registered with all that its life needs."""
+"""Training of a challenger on ingested months: fit it, calibrate its thresholds, register it with its bundle."""
 
 import os
 import subprocess
@@ -24,8 +24,10 @@ from autoops.trips import columns_of
 def train_challenger(
     context: Context, months: Months, evidence_start: datetime | None, tags: Mapping[str, str]
 ) -> tuple[ModelVersion, Trained]:
-    """Trains on the months, of which the published ones are ingested, and registers the result as `challenger`; `tags`
-    say why it was trained."""
+    """Train on the months, of which the published ones are ingested, and register the result as `challenger`.
+
+    `tags` say why it was trained.
+    """
     settings = context.settings
     trips = load(context, months)
     trained = train(trips, settings.model, settings.training, evidence_start)
@@ -51,7 +53,7 @@ def train_challenger(
 
 
 def _datasets(context: Context, months: Months, trips: pd.DataFrame) -> list[Dataset]:
-    """One for each published month, and one for what came from the log, which is known by its rows."""
+    """Return a dataset for each published month, and one for the trips from the log, with a digest of its rows."""
     ingested = [month for month in map(context.store.get, months.published) if month is not None]
     found = [Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested]
     if months.logged:
@@ -78,7 +80,7 @@ def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: l
 
 
 def _git_commit() -> str:
-    """The commit that an image was built from, else that of the working directory."""
+    """Return the commit that the image was built from, else that of the working directory."""
     named = os.environ.get("AUTOOPS_GIT_COMMIT")
     if named:
         return named

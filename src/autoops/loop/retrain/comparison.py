@@ -1,4 +1,4 @@
-"""The rows on which the gate compares: unseen by both, scored by the very bundles that would serve."""
+"""The gate's comparison, on rows that neither version was trained on, with the bundles that would serve."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -23,7 +23,7 @@ WARM_UP_TRIPS = 20
 
 
 def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdict:
-    """A first version against the median of what it was fitted on, on its own holdout."""
+    """Compare a first version with the median of what it was fitted on, on its own holdout."""
     scorer = load_version(context.registry, challenger, context.model_cache)
     reference = Reference.read(scorer.directory)
     trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy()
@@ -35,8 +35,10 @@ def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdic
 def with_champion(
     context: Context, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
 ) -> gate.GateVerdict:
-    """Both versions on the rows of `months` that are newer than either's training; `look` counts how often they have
-    been compared, this time included."""
+    """Compare both versions on the rows of `months` that are newer than the training data of either.
+
+    `look` is the number of the evaluation, 1 for the first.
+    """
     trips = load(context, months)
     unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
@@ -68,8 +70,11 @@ def _decide(
 
 
 def serving_cost(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> gate.ServingCost:
-    """Trips of the version's own training window are predicted one by one, as requests bring them; `clock` tells
-    seconds."""
+    """Measure the size of the model file, and the median time for one trip.
+
+    Trips of the version's own training window are predicted one by one, as requests bring them; `clock` returns
+    seconds.
+    """
     trips = columns_of(Reference.read(scorer.directory).window.head(TIMED_TRIPS))
     singles = [{name: values[[row]] for name, values in trips.items()} for row in range(len(trips["pickup_at"]))]
     for trip in singles[:WARM_UP_TRIPS]:
@@ -84,5 +89,5 @@ def serving_cost(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> g
 
 
 def _days(trips: Columns) -> npt.NDArray[np.int64]:
-    """New York days since the epoch."""
+    """Return the New York day of each trip, in days since the epoch; shape (rows,)."""
     return local_hours(trips["pickup_at"]) // 24

@@ -1,4 +1,4 @@
-"""The first champion of an installation, for whoever sets one up and may have to try again."""
+"""The first champion of an installation; its training may be repeated after a failure."""
 
 from itertools import count
 from typing import TypedDict
@@ -10,7 +10,7 @@ from autoops.models.registry import CHAMPION
 
 
 class FirstVersion(TypedDict):
-    """Whether a version was promoted, and what became of it."""
+    """Whether a version was promoted, and the outcome."""
 
     promoted: bool
     version: int
@@ -21,8 +21,8 @@ def train_first_version(context: Context, *, months: str | None, reason: str, ac
     """Train a version and promote it where it beats the baseline; do nothing where there is a champion.
 
     Raises:
-        NoChampion: the gate refuses it.
-        AutoOpsError: what the steps raise.
+        NoChampion: the version was not promoted.
+        AutoOpsError: a step fails.
     """
     champion = context.registry.by_alias(CHAMPION)
     if champion is not None:
@@ -39,8 +39,13 @@ def train_first_version(context: Context, *, months: str | None, reason: str, ac
 
 
 def _attempt(context: Context) -> str:
-    """The run that was broken off, to go on with it instead of leaving an open incident behind at every restart;
-    after one that came to its end, a new one."""
+    """Return the id of the run that broke off, or a new one where the last came to its end.
+
+    Without this, every restart would leave an open incident behind.
+
+    Raises:
+        AssertionError: never, because `count` has no end.
+    """
     for number in count(1):
         run_id = f"bootstrap-{number}"
         incident_id = context.ledger.claimed_by(run_id, retraining.ACTION)

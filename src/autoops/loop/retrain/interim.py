@@ -1,7 +1,7 @@
-"""An inconclusive verdict is not the last word: the gate looks again when the days that it asked for are published.
+"""Interim re-evaluation: the gate compares a challenger again once the days that its verdict asked for are available.
 
-A second look is an incident of its own and goes through the steps of a retraining, but the challenger that waits takes
-the place of a new one. It is compared on all published trips that neither version was trained on.
+An interim re-evaluation is an incident of its own and goes through the steps of a retraining, but with the challenger
+that waits instead of a new one. Both versions are compared on all available trips that neither was trained on.
 """
 
 from autoops.errors import Conflict, NotPublished
@@ -18,12 +18,14 @@ KIND = "second look"
 
 
 def waiting(context: Context) -> Entry | None:
-    """The verdict that waits for more days: the gate's last on the newest version that it has judged, where that is
-    inconclusive and its incident closed."""
+    """Return the verdict that waits for more days: the gate's last verdict on the newest version that it has judged.
+
+    None where that verdict is not inconclusive, is on a first version, or has an incident that is not closed.
+    """
     gated = newest_gated(context)
     if gated is None or gated.evidence["decision"] != "inconclusive" or gated.evidence.get("champion") is None:
         return None
-    if gated.incident_id is None or "months" not in gated.evidence:  # of a ledger from before there were second looks
+    if gated.incident_id is None or "months" not in gated.evidence:  # recorded before there were re-evaluations
         return None
     return gated if context.ledger.incident(gated.incident_id).status == "closed" else None
 
@@ -34,7 +36,7 @@ def newest_gated(context: Context) -> Entry | None:
 
 
 def undecided(context: Context, verdict: Entry, usable: list[Month]) -> reevaluation.Undecided:
-    """The challenger of an inconclusive verdict, with what happened to it since; `usable` months are published."""
+    """Return the challenger of an inconclusive verdict, with what happened to it since; `usable` are usable months."""
     number = verdict.model_version
     assert number is not None
     return reevaluation.Undecided(
@@ -49,7 +51,7 @@ def undecided(context: Context, verdict: Entry, usable: list[Month]) -> reevalua
 
 
 def due(context: Context, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
-    """Whether a second look should be opened now; writes nothing."""
+    """Decide whether to open an interim re-evaluation now; write nothing."""
     one, incidents = undecided(context, verdict, usable), context.ledger.incidents()
     asked = next((incident for incident in incidents if incident.key == _key(one)), None)
     if asked is not None:
@@ -59,7 +61,7 @@ def due(context: Context, champion: ModelVersion, verdict: Entry, usable: list[M
 
 
 def open_one(context: Context, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
-    """None where another check has opened it."""
+    """Open the incident and return its id; None where another check has opened it."""
     one = undecided(context, verdict, usable)
     try:
         return context.ledger.open_incident(
@@ -82,12 +84,12 @@ def open_one(context: Context, verdict: Entry, decision: Decision, usable: list[
 
 
 def _key(one: reevaluation.Undecided) -> str:
-    """One incident for each look: closed by hand before the gate has looked, it does not come back."""
+    """Return the key of an evaluation's incident: one that a person closes before the gate compares is not reopened."""
     return f"{KIND} {one.looks} of version {one.version}"
 
 
 def about(context: Context, incident: Incident, usable: list[Month]) -> tuple[reevaluation.Undecided, int]:
-    """What an incident of this kind is about, and the newest version that the gate has judged by now."""
+    """Return the challenger that an incident of this kind is about, and the newest version that the gate has judged."""
     number, newest = challenger_of(context, incident), newest_gated(context)
     verdict = context.ledger.entries(kind="gate", model_version=number)[-1]
     assert newest is not None
@@ -99,7 +101,7 @@ def challenger_of(context: Context, incident: Incident) -> int:
 
 
 def look_of(context: Context, incident: Incident) -> int:
-    """The first verdict on a challenger is look 1."""
+    """Return the number of the evaluation; the first verdict on a challenger is number 1."""
     return int(opening(context, incident).evidence["look"])
 
 
@@ -108,8 +110,12 @@ def opening(context: Context, incident: Incident) -> Entry:
 
 
 def months_of(context: Context, incident: Incident, actor: str) -> Months:
-    """All whole months with trips that neither version was trained on, but for quarantined ones. Raises Conflict
-    where comparing would settle nothing any more, and NotPublished where what is left has too few days."""
+    """Return all whole months with trips that neither version was trained on, except quarantined ones.
+
+    Raises:
+        Conflict: another comparison would settle nothing any more.
+        NotPublished: these months have too few days.
+    """
     number, champion = challenger_of(context, incident), context.registry.by_alias(CHAMPION)
     assert champion is not None
     watermark = max(champion.trained_until, context.registry.version(number).trained_until)

@@ -1,4 +1,4 @@
-"""What a run of the retraining is to do, decided once when it begins: the plan that all steps are given."""
+"""The plan of a retraining run: made once when the run begins, and given to all steps."""
 
 import zlib
 
@@ -18,7 +18,7 @@ BEGUN = ("retraining begun", "second look begun")
 
 
 class Run(tracing.Carrier):
-    """Who works on which incident; the trace goes on in the tasks where traces are on."""
+    """A run and the incident that it works on; carries the trace from task to task where traces are on."""
 
     incident_id: int
     run_id: str
@@ -26,7 +26,7 @@ class Run(tracing.Carrier):
 
 
 class Plan(Run):
-    """What a run does, as plain JSON: it goes from task to task.
+    """What a run does, as plain JSON that goes from task to task.
 
     `logged` are those of the `months` whose trips come from the log; `known_until` is the event time that the trips of
     all months reach, `evidence_start` that at which the incident's evidence begins. `automatic` says that no person
@@ -58,16 +58,16 @@ def begin(
     actor: str = "airflow",
     by_hand: bool = False,
 ) -> Plan:
-    """Claim the incident for this run (a manual run opens one of its own) and choose the months. `by_hand` says that
-    a person asked for a run on an incident, and may take one up that another run has failed at.
+    """Claim the incident for this run (a manual run opens one of its own) and choose the months.
 
-    Whatever is wrong with the settings of the model or the months is raised before an incident is opened.
+    `by_hand` says that a person asked for a run on an incident; such a run may take over from another one that failed.
+    Invalid settings of the model and invalid months are raised before an incident is opened.
 
     Raises:
-        Conflict: another run has claimed the incident, a freeze keeps the loop from beginning one by itself, or an
-            interim re-evaluation would settle nothing any more.
+        Conflict: another run has claimed the incident, the incident is closed, a freeze keeps an automatic run from
+            beginning, the champion alias is lost, or an interim re-evaluation would settle nothing any more.
         NotPublished: there is nothing to train on or to compare with.
-        InputError: `force` without a reason.
+        InputError: `force` has no reason, or the model's settings or the months are invalid.
     """
     if force and not reason:
         raise InputError("force: say why, it stands in the ledger")
@@ -100,7 +100,11 @@ def begin(
 
 
 def _named(context: Context, months: str) -> Months:
-    """Raises NotPublished for a published month that neither the source nor this disk has."""
+    """Return the months that a person named.
+
+    Raises:
+        NotPublished: neither the source nor the store has one of the published months.
+    """
     chosen = given(context, parse_months(months))
     for month in chosen.published:
         if context.store.get(month) is None:
@@ -127,7 +131,7 @@ def _record(context: Context, plan: Plan) -> None:
 
 
 def _claim(context: Context, incident: Incident, run_id: str, by_hand: bool) -> None:
-    """A run of the scheduler that failed goes on where it was; nobody else but a person takes its place."""
+    """Claim the incident: a scheduled run that failed may go on, and only a run by hand may take over from it."""
     held = context.ledger.holder(incident.id, ACTION)
     failures = context.ledger.entries(incident_id=incident.id, kind=FAILED) if by_hand else []
     if any(failure.evidence.get("run_id") == held for failure in failures):
@@ -136,15 +140,18 @@ def _claim(context: Context, incident: Incident, run_id: str, by_hand: bool) -> 
 
 
 def _challenger(context: Context, incident: Incident) -> tuple[int | None, int]:
-    """Return the version that waits for an interim re-evaluation, None where one is trained, and the evaluation's
-    number."""
+    """Return the version that waits for an interim re-evaluation, or None, and the number of the evaluation."""
     if incident.kind != interim.KIND:
         return None, 1
     return interim.challenger_of(context, incident), interim.look_of(context, incident)
 
 
 def _standing(context: Context, run_id: str, incident_id: int | None, by_hand: bool) -> Incident | None:
-    """The incident of the run, where it may begin on one."""
+    """Return the incident that the run was given, if any.
+
+    Raises:
+        Conflict: the incident is closed, or a freeze keeps an automatic run from beginning.
+    """
     if incident_id is None:
         return None
     standing, held = context.ledger.incident(incident_id), frozen(context)
@@ -168,8 +175,7 @@ def _trigger(standing: Incident | None) -> str:
 
 
 def _own_incident(context: Context, run_id: str, reason: str, actor: str) -> Incident:
-    """Of a run by hand; the one that this run opened before is found again, also where it was killed before its
-    claim."""
+    """Return the incident of a run by hand; one that this run opened before it was killed is used again."""
     reason, key = reason or "retraining asked for by hand", f"run {zlib.crc32(run_id.encode()):08x} {run_id}"[:100]
     opened = (incident for incident in context.ledger.incidents() if incident.key == key)
     return next(opened, None) or context.ledger.incident(

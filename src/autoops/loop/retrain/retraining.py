@@ -1,6 +1,6 @@
 """Retraining, step by step: what each task of the `retrain` DAG runs, and `autoops retrain` in one go.
 
-Steps take and return small JSON-able values, and each may be repeated by the same run: what was done is found again.
+Steps take and return small values as JSON. The same run may repeat each step: completed work is found in the records.
 """
 
 import logging
@@ -39,14 +39,14 @@ WAITING: Status = "waiting_for_approval"
 
 
 class MonthResult(TypedDict):
-    """What became of a published month."""
+    """The result of ingesting a published month."""
 
     rows: int
     status: str
 
 
 class GateRecord(VerdictRecord):
-    """The verdict, with who was compared and on what; `champion` is None for a first version."""
+    """The verdict, with the versions and months that were compared; `champion` is None for a first version."""
 
     champion: int | None
     challenger: int
@@ -72,7 +72,7 @@ class Serving(TypedDict):
 
 
 class Closed(TypedDict):
-    """What became of the incident."""
+    """The outcome of the incident."""
 
     incident_id: int
     outcome: str
@@ -80,15 +80,16 @@ class Closed(TypedDict):
 
 @step
 def ingest(context: Context, plan: Plan) -> dict[str, MonthResult]:
-    """Fetch and clean the plan's published months; return what became of each, by month."""
+    """Fetch and clean the plan's published months; return rows and status by month."""
     ingested = [context.store.ingest(context.source, month) for month in _months(plan).published]
     return {str(month.month): {"rows": month.rows, "status": month.status} for month in ingested}
 
 
 @step
 def validate(context: Context, plan: Plan) -> validation.KeptShares:
-    """Require that no published month of the plan is quarantined. What the log has of broken data is left out of it
-    from the start.
+    """Require that no published month of the plan is quarantined.
+
+    Broken data in the log needs no check here: its rows are never loaded.
 
     Raises:
         BrokenData: some are; the message names their findings.
@@ -98,8 +99,11 @@ def validate(context: Context, plan: Plan) -> validation.KeptShares:
 
 @step
 def train(context: Context, plan: Plan) -> int:
-    """Train, calibrate and register a challenger; return its version number. The version that this run registered
-    before is found again. In an interim re-evaluation it is the challenger that waits."""
+    """Train, calibrate and register a challenger; return its version number.
+
+    A version that this run has registered before is returned again. In an interim re-evaluation, it is the challenger
+    that waits.
+    """
     waiting = plan["challenger"]
     if waiting is not None:
         return context.registry.version(waiting).number
@@ -114,7 +118,7 @@ def train(context: Context, plan: Plan) -> int:
 
 
 def tags_of(plan: Plan) -> dict[str, str]:
-    """Why a version was trained."""
+    """Return the tags that say why a version was trained."""
     about = {"trigger": plan["trigger"], "reason": plan.get("reason", ""), "incident": str(plan["incident_id"])}
     return about | {RUN_TAG: plan["run_id"]}
 
@@ -128,8 +132,10 @@ def candidate(context: Context, plan: Plan) -> int:
 
 @step
 def gate(context: Context, plan: Plan, version: int) -> GateRecord:
-    """Compare the challenger with the champion, or a first version with the median of what it was fitted on. The
-    verdict goes to the ledger and into MLflow."""
+    """Compare the challenger with the champion, or a first version with the median of what it was fitted on.
+
+    The verdict goes to the ledger and into MLflow. A repeat returns the recorded verdict.
+    """
     for entry in context.ledger.entries(incident_id=plan["incident_id"], kind="gate"):
         if entry.model_version == version:
             return cast(GateRecord, dict(entry.evidence))
@@ -165,8 +171,10 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
 
 @step
 def promote(context: Context, plan: Plan, version: int, verdict: GateRecord) -> Promotion:
-    """Move the alias where the gate says so, or `force` does; a rolled-back version stays out. Where a person has to
-    approve first, the incident waits for that."""
+    """Move the alias where the gate or `force` says so; a version that was rolled back is not promoted again.
+
+    Where a person has to approve first, the incident waits for that.
+    """
     if ROLLED_BACK in context.registry.version(version).tags:
         return {"promoted": False, "version": version, "reason": f"version {version} was rolled back before"}
     if verdict["decision"] != "promote" and not plan["force"]:
@@ -194,7 +202,7 @@ def promote(context: Context, plan: Plan, version: int, verdict: GateRecord) -> 
 
 
 def _closed_meanwhile(context: Context, plan: Plan, version: int) -> str | None:
-    """What somebody, or ordinary windows, ended is over; but a promotion that was done before is found done."""
+    """Return why to stop if the incident was closed meanwhile; None if it is open or already promoted (a retry)."""
     incident, champion = context.ledger.incident(plan["incident_id"]), context.registry.by_alias(CHAMPION)
     if incident.status != "closed" or (champion is not None and champion.number == version):
         return None
@@ -202,7 +210,7 @@ def _closed_meanwhile(context: Context, plan: Plan, version: int) -> str | None:
 
 
 def _condition(verdict: GateRecord) -> str:
-    """What would settle an inconclusive verdict, and whether the loop comes back to it."""
+    """Return what would settle an inconclusive verdict, and whether an interim re-evaluation follows, as text."""
     if not verdict.get("settled_by"):
         return ""
     if verdict.get("look", 1) > MOST_SECOND_LOOKS:
@@ -212,7 +220,10 @@ def _condition(verdict: GateRecord) -> str:
 
 
 def _held(context: Context, plan: Plan, verdict: GateRecord) -> str | None:
-    """Why a person has to say yes first; a first version replaces nothing, and force is a person's word."""
+    """Return why a person has to approve first; None where no approval is needed.
+
+    A first version replaces nothing, and `force` is a person's decision.
+    """
     if plan["force"] or verdict["champion"] is None:
         return None
     if context.settings.training.approval:
@@ -226,7 +237,7 @@ def confirm(context: Context, run: Run, version: int, timeout_s: float = 120) ->
     """Wait until every live API instance serves the version.
 
     Raises:
-        ServiceUnavailable: some do not after `timeout_s`; the message says which.
+        ServiceUnavailable: after `timeout_s` one does not, or none is alive; the message says which.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -257,7 +268,7 @@ def _record_serving(
 
 @step
 def close(context: Context, run: Run, promotion: Promotion) -> Closed:
-    """Close the incident with what became of it; one that waits for approval stays."""
+    """Close the incident with its outcome; leave one that waits for approval."""
     if promotion.get("waiting"):
         return {"incident_id": run["incident_id"], "outcome": promotion["reason"]}
     verb = "promoted" if promotion["promoted"] else "not promoted"
@@ -267,7 +278,7 @@ def close(context: Context, run: Run, promotion: Promotion) -> Closed:
 
 
 def record_failure(context: Context, incident_id: int, run_id: str, what: str, actor: str = "airflow") -> None:
-    """The incident stays open and says so, and what a person can do about it."""
+    """Record that the run failed; the incident stays open, and the entry says what a person can do about it."""
     next_step = (
         f'autoops retrain --incident {incident_id} takes it up, autoops close {incident_id} --reason "..." ends it'
     )
@@ -277,8 +288,14 @@ def record_failure(context: Context, incident_id: int, run_id: str, what: str, a
 
 @contextmanager
 def failures_recorded(context: Context, run: Run) -> Iterator[None]:
-    """For a run without a scheduler: what ends it, whatever that is, stands in the ledger before it is raised again.
-    Otherwise nobody could take up the incident that it has claimed."""
+    """Record in the ledger what ends a run without a scheduler, and raise it again.
+
+    Otherwise no person could take over the incident that the run has claimed.
+
+    Raises:
+        Exception: what ended the run.
+        KeyboardInterrupt: a person interrupted the run.
+    """
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

@@ -1,4 +1,4 @@
-"""Refreshes: a champion whose training lies far back is compared with a challenger of newer months, alarm or not."""
+"""Scheduled retraining: compares a champion of old training data with a challenger of newer months, alarm or not."""
 
 from datetime import timedelta
 
@@ -16,13 +16,16 @@ KIND = "refresh"
 
 
 def may_be_due(context: Context, champion: ModelVersion) -> bool:
-    """By the calendar alone, so that the source is not asked in vain: no month is published before it has begun."""
+    """Return whether a scheduled retraining may be due by the calendar alone.
+
+    This saves requests to the source: no month is published before it has begun.
+    """
     every = context.settings.training.refresh_months
     return bool(every) and Month.of(context.clock.now()) >= _trained(champion).plus(every)
 
 
 def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decision:
-    """Whether a refresh should be opened now; writes nothing."""
+    """Decide whether to open a scheduled retraining now; write nothing."""
     if not usable:
         return Decision("nothing", "no published month may be used")
     incidents, training = context.ledger.incidents(), context.settings.training
@@ -49,7 +52,10 @@ def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decisi
 def open_one(
     context: Context, champion: ModelVersion, decision: Decision, usable: list[Month], actor: str
 ) -> int | None:
-    """None where another check has opened it, and where the newest month, now that it is fetched, is quarantined."""
+    """Open the incident and return its id.
+
+    None where another check has opened it, and where the newest month, once fetched, is quarantined.
+    """
     newest = usable[-1]
     if newest in context.source.published() and not validation.usable(context, [newest], actor):
         return None
@@ -68,6 +74,6 @@ def open_one(
 
 
 def _trained(champion: ModelVersion) -> Month:
-    """A version that was registered by other means has no months, but a newest trip."""
+    """Return the newest month of a version's training; one registered by other means has only a newest trip."""
     months = champion.tags.get("training_months")
     return parse_months(months)[-1] if months else Month.of(champion.trained_until)

@@ -1,5 +1,4 @@
-"""What the steps of a retraining have in common: the incident in their log lines, their span of one trace, and the
-record of a training."""
+"""What retraining steps share: the incident in log lines, a span in one trace, and the record of a training."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -18,6 +17,7 @@ Step = Callable[Concatenate[Context, OfRun, Given], Found]
 
 
 def step(use_case: Step[OfRun, Given, Found]) -> Step[OfRun, Given, Found]:
+    """Wrap a step so that its log lines name the incident and it has a span in the run's trace."""
     name = f"retrain.{use_case.__name__}"
 
     @wraps(use_case)
@@ -43,7 +43,7 @@ def record(
 
 
 def complete(context: Context, plan: Plan, version: ModelVersion) -> None:
-    """Does what a run that was killed once its version was there has left undone."""
+    """Complete the record of a version whose run was killed after it had registered the version."""
     if not context.ledger.entries(incident_id=plan["incident_id"], kind=TRAINED, model_version=version.number):
         context.registry.set_alias(CHALLENGER, version.number)
         record(context, plan, version, version.tags["training_rows"])

@@ -1,4 +1,4 @@
-"""Which months a retraining is given where nobody says which, and where their trips come from (`training.source`)."""
+"""The months of a retraining where no person named any, and the source of their trips (`training.source`)."""
 
 import logging
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Months:
-    """`logged` are those of `all` whose trips come from the log; all newer than the others, which are published."""
+    """Months of trips; `logged` are those of `all` whose trips come from the log, all newer than the published ones."""
 
     all: list[Month]
     logged: list[Month] = field(default_factory=list)
@@ -33,44 +33,50 @@ class Months:
 
 
 def source_of(context: Context) -> str:
-    """`training.source`; a first version is trained on published months, because nobody has predicted anything yet."""
+    """Return `training.source`, or "months" without a champion, because then no predictions have been logged."""
     return context.settings.training.source if context.registry.by_alias(CHAMPION) else "months"
 
 
 def load(context: Context, months: Months) -> pd.DataFrame:
-    """Their trips with ground truth, by event time."""
+    """Return the trips of the months with the ground truth in minutes, as a frame in event order."""
     parts = [context.store.load(months.published)] if months.published else []
     parts += [labelled_log.trips_of(context, months.logged)] if months.logged else []
     return pd.concat(parts, ignore_index=True).sort_values("pickup_at", kind="stable", ignore_index=True)
 
 
 def reaches(published: list[Month], evidence_end: datetime | None) -> bool:
-    """Whether the months that are out contain the whole evidence of an incident."""
+    """Return whether the published months contain the whole evidence of an incident."""
     return evidence_end is None or any(evidence_end < month.ends_at for month in published)
 
 
 def known_months(context: Context) -> list[Month]:
-    """Whole months that may be trained on, as far as that is known without fetching any. Of the log, a month is whole
-    when labels of a later one are in."""
+    """Return the whole months that may be trained on, as far as that is known without fetching any.
+
+    A month of the log is whole when labels of a later one have arrived.
+    """
     source = source_of(context)
     published = usable_months(context) if source != "log" else []
     return [*published, *_newer(published, _logged(context)[:-1])]
 
 
 def answers(context: Context, evidence_end: datetime | None) -> bool:
-    """Whether a retraining could begin that knows the whole evidence of an incident."""
+    """Return whether a retraining could begin with data that contains the whole evidence of an incident."""
     source = source_of(context)
     published = usable_months(context) if source != "log" else []
     return reaches(published, evidence_end) or (source != "months" and _labelled_until(context, evidence_end))
 
 
 def given(context: Context, months: list[Month]) -> Months:
-    """Months that somebody named: published ones, unless the log alone is trained on."""
+    """Return the months that a person named: published ones, unless only the log is trained on."""
     return Months(months, months if source_of(context) == "log" else [])
 
 
 def newest_window(context: Context, evidence_end: datetime | None, actor: str) -> Months:
-    """The newest months that `training.source` has. Raises NotPublished where they do not contain the evidence."""
+    """Return the newest months that `training.source` has, at most `training.window_months`.
+
+    Raises:
+        NotPublished: there are none, or they do not contain the evidence.
+    """
     count, source = context.settings.training.window_months, source_of(context)
     if source == "months":
         return Months(_newest_published(context, evidence_end, count, actor))
@@ -85,13 +91,13 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
 
 
 def known_until(context: Context, months: Months) -> datetime:
-    """Event time that their trips reach; the log's newest month is probably not over."""
+    """Return the event time that the trips of the months reach; the log's newest month is probably not over."""
     labelled = labelled_log.labelled_until(context) if months.logged else None
     return labelled or months.all[-1].ends_at
 
 
 def months_since(context: Context, first: Month, actor: str) -> Months:
-    """All whole months from `first` on that may be used."""
+    """Return all whole months from `first` on that may be used."""
     source = source_of(context)
     out = [month for month in context.source.published() if month >= first] if source != "log" else []
     published = usable(context, out, actor)
@@ -115,7 +121,13 @@ def _labelled_until(context: Context, evidence_end: datetime | None) -> bool:
 
 
 def _newest_published(context: Context, evidence_end: datetime | None, count: int, actor: str) -> list[Month]:
-    """Without months that are quarantined, unless there are no others: then the steps say what is wrong with them."""
+    """Return the newest published months that are not quarantined.
+
+    If there are no others, return quarantined ones: the steps then report what is wrong with them.
+
+    Raises:
+        NotPublished: there are none, or they do not contain the evidence.
+    """
     published = context.source.published()
     if not published:
         raise NotPublished(f"{context.settings.data.source} holds no month to train on")

@@ -1,1 +1,1 @@
-"""The demo: the whole loop on this machine, with real services, told as it happens, and the page that it leaves."""
+"""The demo: the whole loop on this machine with real services, a timeline on the terminal, and a page that remains."""

@@ -1,4 +1,4 @@
-"""The charts of the demo's page, over event time: each version's error, and how far off each check found things."""
+"""The charts of the demo's page, over event time: each version's error, and each check's distances over thresholds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ SERIES = ("#0f766e", "#b45309", "#4f46e5", "#be123c", "#64748b", "#0369a1", "#65
 INK, GRID, ALARM = "#1f2937", "#e5e7eb", "#dc2626"
 DAY = timedelta(days=1)
 MIN_ROWS = 10
-"""A day with fewer answers of a version has no error worth drawing."""
+"""Fewest answers of a version in a day for which its error is drawn."""
 
 LANES, LANE_HEIGHT = 5, 16
-"""Of the marks' labels; the height in pixels."""
+"""Lanes for the marks' labels, and the height of a lane in pixels."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened, where the replay stood in event time."""
+    """An event, at the event time that the replay had reached."""
 
     event_at: datetime
     label: str
@@ -34,7 +34,7 @@ class Mark:
 
 
 def figure(tally: Tally, checks: Sequence[Check], marks: Sequence[Mark]) -> go.Figure:
-    """Three charts on one time axis, with the marks through all of them."""
+    """Return three charts on one time axis, with the marks through all of them."""
     drawn = make_subplots(
         rows=3,
         shared_xaxes=True,
@@ -57,7 +57,11 @@ def figure(tally: Tally, checks: Sequence[Check], marks: Sequence[Mark]) -> go.F
 def marks_of(
     tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> list[Mark]:
-    """Alarms, incidents, quarantines, retrainings, promotions, rollbacks and swaps, in order of event time."""
+    """Return the marks in order of event time.
+
+    They are the first alarm, the first broken data, incidents of drift, retrainings, gate verdicts on versions that
+    were not promoted, promotions, rollbacks, quarantines and swaps.
+    """
     happened: list[tuple[datetime, str, str]] = []
     for label, found in (("first alarm", "drift"), (BROKEN, BROKEN)):
         first = next((check for check in checks if check.verdict == found), None)
@@ -75,7 +79,7 @@ def marks_of(
 
 
 def _kept_out(entries: Sequence[Entry]) -> list[Entry]:
-    """The gate's verdicts on versions that nobody forced in."""
+    """Return the gate's verdicts on versions that were not promoted."""
     promoted = {entry.model_version for entry in entries if entry.kind == "promoted"}
     return [entry for entry in entries if entry.kind == "gate" and entry.model_version not in promoted]
 
@@ -136,7 +140,7 @@ def _draw_ratios(
 
 
 def _draw_marks(drawn: go.Figure, marks: Sequence[Mark]) -> None:
-    """Labels stand above the first chart, neighbours on lanes of their own."""
+    """Draw the marks; their labels stand above the first chart, neighbours on different lanes."""
     for position, mark in enumerate(marks):
         at = _local(mark.event_at)
         for row in (1, 2, 3):
@@ -181,5 +185,5 @@ def _names(found: Iterable[str]) -> list[str]:
 
 
 def _local(moment: datetime) -> datetime:
-    """New York's wall clock, which is what the trips were recorded in."""
+    """Return the time on New York's wall clock, in which the trips were recorded."""
     return moment.astimezone(NEW_YORK).replace(tzinfo=None)

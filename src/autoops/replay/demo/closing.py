@@ -29,7 +29,7 @@ def _row(part: Step) -> list[str]:
 
 
 def figures(summary: Summary) -> list[str]:
-    """The demo's figures in words; of the error's course only for the story, whose months have known parts."""
+    """Return the demo's figures in words; the error's course only for made-up months, whose parts are known."""
     lines = []
     if summary.source == SAMPLE:
         steady, changed, last = summary.steps[0], summary.steps[1], summary.steps[-1]
@@ -62,7 +62,7 @@ def _verdict(summary: Summary) -> list[str]:
 
 
 def show_addresses(settings: Settings) -> None:
-    """Where the services are that were left up, and how to stop them."""
+    """Print the addresses of the services that were left up, and how to stop them."""
     for line in (
         f"API:     {settings.api_url}/docs",
         f"MLflow:  {public_url(settings.mlflow.tracking_uri)}",

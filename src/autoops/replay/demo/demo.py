@@ -1,4 +1,4 @@
-"""The demo: the whole loop on this machine, with real services, told as it happens."""
+"""The demo: the whole loop on this machine with real services, reported as it happens."""
 
 import json
 import signal
@@ -34,8 +34,12 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """`source` is a directory or URL, with the `months` to play from it; without one, months are made up.
-    `replayed` trips of each month are sent, `rate` of them per second. The further `acts` need a made-up world."""
+    """Options of a demo.
+
+    `source` is a directory or URL, with the `months` to play from it. Without a source, months of `made_up` trips each
+    are made up. `replayed` trips of each month are sent, `rate` of them per second. The further scenarios (`acts`) need
+    made-up months. `keep` leaves the services up.
+    """
 
     source: str | None = None
     months: Sequence[Month] = ()
@@ -55,8 +59,14 @@ class DemoOptions:
 
 
 def run(options: DemoOptions) -> int:
-    """Plays the demo in `storage.home`/demo; 0 when the story held, 1 when it did not. Raises Conflict where
-    another one plays, and ServiceUnavailable when a service or a retraining fails."""
+    """Play the demo in `storage.home`/demo; return 0 when the story held, 1 when it did not.
+
+    Raises:
+        Conflict: another demo plays there, or the folder has contents that no demo made.
+        NotPublished: a month of the options' source is not there.
+        SourceUnavailable: that source does not answer.
+        ServiceUnavailable: a service or a retraining fails.
+    """
     base = load_settings()
     home = base.storage.home / "demo"
     stage.check_home(home)
@@ -75,7 +85,7 @@ def run(options: DemoOptions) -> int:
 
 
 def _end_earlier(base: Settings, home: Path, timeline: Timeline) -> None:
-    """What a killed demo left running, or one that was told to stay."""
+    """Stop the services that an earlier demo left running, because it was killed or was to keep them."""
     own = base.model_copy(update={"storage": base.storage.model_copy(update={"home": home})})
     if home.is_dir() and services.down(own):
         timeline.say(DEMO, "stopped what an earlier demo had left running")
@@ -88,8 +98,10 @@ def _world(options: DemoOptions, home: Path) -> World:
 
 
 def overrides(base: Settings, options: DemoOptions, home: Path) -> stage.Overrides:
-    """What the demo changes about the configuration, by section. In a made-up world no refresh by the calendar comes
-    between what the story is about."""
+    """Make the folder of published months; return the demo's changes to the configuration, by section.
+
+    In a made-up world there is no scheduled retraining, which would interrupt the story.
+    """
     published = home / "published"
     published.mkdir()
     changed = stage.own_overrides(base, published)
@@ -114,7 +126,7 @@ def _play(settings: Settings, world: World, options: DemoOptions, timeline: Time
 
 @contextmanager
 def _services(settings: Settings, timeline: Timeline, keep: bool) -> Iterator[None]:
-    """Up, and down again whatever happens; `keep` leaves them up when nothing was raised."""
+    """Start the services, and stop them after the block; `keep` leaves them up unless an error was raised."""
     try:
         services.up(settings, progress=lambda line: timeline.say("services", line))
         yield
@@ -126,7 +138,7 @@ def _services(settings: Settings, timeline: Timeline, keep: bool) -> Iterator[No
 
 
 def _stop(settings: Settings, timeline: Timeline) -> None:
-    """Further interrupts do not keep it from ending what it started."""
+    """Stop the services; further interrupts are ignored until they are stopped."""
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
     try:
         timeline.say("services", "stopping")
@@ -138,8 +150,11 @@ def _stop(settings: Settings, timeline: Timeline) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C, being told to end, and losing the terminal all unwind, so that nothing is left behind; Ctrl-C also in a
-    demo that a shell started in the background, where it would be ignored. For the main thread only."""
+    """Turn SIGINT, SIGTERM and SIGHUP into SystemExit, so that the block unwinds and leaves nothing running.
+
+    This includes Ctrl-C in a demo that a shell started in the background, where it would be ignored. For the main
+    thread only.
+    """
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

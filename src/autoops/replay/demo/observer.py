@@ -1,4 +1,4 @@
-"""Reads what the scheduled pipelines leave behind. The demo only ever looks; Airflow acts."""
+"""The demo's view of what the scheduled DAGs record. The demo only reads; Airflow acts."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from autoops.loop.records.ledger import Entry, Incident, Ledger
 from autoops.months import Month
 
 TELLING = (*JUDGED, BROKEN)
-"""Verdicts of checks that had enough to say something."""
+"""Verdicts of checks that had enough data to judge."""
 
 
 class Observer:
@@ -22,31 +22,33 @@ class Observer:
         self._checks_seen = 0
 
     def news(self) -> list[Entry]:
-        """Ledger entries since the last call."""
+        """Return the ledger entries since the last call."""
         found = [entry for entry in self._ledger.entries() if entry.id > self._entries_seen]
         self._entries_seen = max((entry.id for entry in found), default=self._entries_seen)
         return found
 
     def new_checks(self) -> list[Check]:
-        """Checks since the last call that had enough to judge, oldest first."""
+        """Return the checks since the last call that had enough data to judge, oldest first."""
         found = [check for check in _telling(self._checks.latest(limit=20)) if check.id > self._checks_seen]
         self._checks_seen = max((check.id for check in found), default=self._checks_seen)
         return found[::-1]
 
     def checks(self) -> list[Check]:
-        """All that had enough to judge, oldest first."""
+        """Return all checks that had enough data to judge, oldest first."""
         return _telling(self._checks.latest(limit=None))[::-1]
 
     def entries(self) -> list[Entry]:
         return self._ledger.entries()
 
     def incidents(self) -> list[Incident]:
-        """Oldest first."""
+        """Return the incidents, oldest first."""
         return self._ledger.incidents()[::-1]
 
     def retraining_is_due(self, published: Sequence[Month]) -> bool:
-        """Whether an incident of the loop's own stands whose evidence is published: a retraining runs, or the next
-        check starts one."""
+        """Return whether an incident that the loop opened is unresolved and its evidence is published.
+
+        A retraining runs then, or the next check starts one.
+        """
         until = max(month.ends_at for month in published)
         incidents = self._ledger.incidents(unresolved=True)
         standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
@@ -58,5 +60,5 @@ def _telling(checks: Sequence[Check]) -> list[Check]:
 
 
 def settles(check: Check) -> bool:
-    """Whether labels had come in for it, too, or there was no point in waiting for them."""
+    """Return whether a check judged labels, too, or need not wait for them because the data is broken."""
     return check.verdict == BROKEN or any(found["name"] == "loss" for found in check.report.get("detectors", ()))

@@ -1,4 +1,4 @@
-"""All that a demo leaves behind: its figures, and what they were made from."""
+"""The outcome of a demo: its figures, and the records that they were made from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

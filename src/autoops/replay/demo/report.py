@@ -33,7 +33,7 @@ CHRONICLED = (
 
 
 def write_report(path: Path, outcome: Outcome) -> None:
-    """Self-contained: the charts' script is in the file."""
+    """Write the page; it is self-contained, with the charts' script in the file."""
     marks = marks_of(outcome.tally, outcome.checks, outcome.incidents, outcome.entries)
     charts = figure(outcome.tally, outcome.checks, marks).to_html(
         full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}
@@ -82,7 +82,7 @@ def _further(acts: ScenarioSummary) -> str:
 
 
 def _acts(summary: Summary) -> str:
-    """What became of the further acts, where there were any."""
+    """Return the section on the further scenarios, empty where there were none."""
     if summary.acts is None:
         return ""
     told = "".join(f"<p>{escape(sentence)}</p>" for sentence in summary.acts.sentences())

@@ -1,4 +1,4 @@
-"""What became of the demo's further acts: their part of summary.json, of the closing lines and of the page. Pure."""
+"""Outcomes of the demo's further scenarios: their part of summary.json, of the closing lines and of the page. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,8 +15,11 @@ from autoops.replay.tally import Tally
 
 @dataclass(frozen=True)
 class BadPromotion:
-    """Of the version that was forced in, None where none was. `windows` of its labelled trips were compared before it
-    was rolled back; `served_to_rolled_back_s` runs from its first answer, in wall time."""
+    """The outcome of the version that was forced in.
+
+    `forced_version` is None where none was. `windows` of its labelled trips were compared before it was rolled back.
+    `served_to_rolled_back_s` runs from its first answer to the rollback, in wall time.
+    """
 
     month: str
     forced_version: int | None = None
@@ -50,9 +53,13 @@ class BadPromotion:
 
 @dataclass(frozen=True)
 class BrokenMonth:
-    """`checks` of live traffic found the data broken, the first of them `because`; `quarantined` is the ledger's reason
-    for keeping the published month out, with its `findings`. `trained` are the months of the versions that were trained
-    after that, and of any that knows the month, by number; `incidents` are those that its trips opened."""
+    """The outcome of the month of broken data.
+
+    `checks` counts the checks of live traffic that found the data broken, the first of them `because`. `quarantined` is
+    the ledger's reason for the quarantine of the published month, with its `findings`. `trained` are the training
+    months, by version number, of the versions trained after the quarantine and of any that was trained on the month.
+    `incidents` counts the drift incidents whose evidence ends in the month or later.
+    """
 
     month: str
     checks: int = 0
@@ -108,7 +115,7 @@ def scenario_summary(
     incidents: Sequence[Incident],
     entries: Sequence[Entry],
 ) -> ScenarioSummary | None:
-    """None where only the core was played."""
+    """Return the outcomes of the further scenarios, None where only the core was played."""
     if not acts:
         return None
     forced = next(scenario for scenario in acts if scenario.rolled_back)
@@ -119,7 +126,7 @@ def scenario_summary(
 
 
 def _bad_promotion(month: Month, tally: Tally, entries: Sequence[Entry]) -> BadPromotion:
-    """In a demo nothing else is forced."""
+    """Return the outcome of the forced version; nothing else is forced in a demo."""
     by_force = {e.incident_id for e in entries if e.kind == "retraining begun" and e.evidence.get("force")}
     promoted = next((e for e in entries if e.kind == "promoted" and e.incident_id in by_force), None)
     if promoted is None or promoted.model_version is None:
@@ -165,7 +172,7 @@ def _broken(
 
 
 def _trained(entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, Sequence[str]]]:
-    """Every version that was trained, and the months that it was given."""
+    """Yield every trained version's ledger entry, its number, and the months that it was trained on."""
     months: dict[int | None, Sequence[str]] = {}
     for entry in entries:
         if entry.kind == "retraining begun":

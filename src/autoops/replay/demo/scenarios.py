@@ -1,7 +1,7 @@
-"""What goes wrong in the demo's further acts: a bad model that somebody forces in, and a month of broken data.
+"""The demo's further scenarios: a person forces a bad model in, and a month of data is broken.
 
-People make both mistakes here, and all that the story does about them is to ask Airflow for a retraining by hand at the
-right moment. What comes of it is the loop's doing.
+Both are mistakes of people. The story only asks Airflow for a manual retraining at the right time. The loop does the
+rest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +18,12 @@ CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 @dataclass(frozen=True)
 class Scenario:
-    """`told` is what happens in the month. `form` is what `retrain` is triggered with, when the month begins or, of an
-    act that waits for it, when it is published. `rolled_back` says that the loop should take back what it promotes."""
+    """A mistake in one month.
+
+    `told` says what happens in the month. `form` is what `retrain` is triggered with: when the month begins, or, with
+    `when_published`, when it is published. `rolled_back` says that the loop should roll back what the retraining
+    promotes.
+    """
 
     title: str
     month: Month
@@ -30,7 +34,11 @@ class Scenario:
 
 
 def parse_choice(text: str) -> Choice:
-    """Raises InputError that names what there is."""
+    """Return the choice of this name.
+
+    Raises:
+        InputError: there is no such choice; the message names the existing ones.
+    """
     for choice in CHOICES:
         if choice == text:
             return choice
@@ -38,7 +46,7 @@ def parse_choice(text: str) -> Choice:
 
 
 def bad_promotion(month: Month, old_months: Sequence[Month]) -> Scenario:
-    """Version 3 learns from months in which traffic was another."""
+    """Return the scenario of a version that learns from months before the change of traffic, and is forced in."""
     months = f"{old_months[0]}..{old_months[-1]}"
     return Scenario(
         "act 2: bad promotion",
@@ -50,7 +58,7 @@ def bad_promotion(month: Month, old_months: Sequence[Month]) -> Scenario:
 
 
 def broken_data(month: Month) -> Scenario:
-    """The form is left empty, so that the loop chooses the months itself."""
+    """Return the scenario of broken data; its form names no months, so that the loop chooses them itself."""
     return Scenario(
         "act 3: broken data",
         month,
@@ -62,7 +70,7 @@ def broken_data(month: Month) -> Scenario:
 
 @dataclass
 class Driver:
-    """Gives each act its cue, once."""
+    """Triggers each scenario, once."""
 
     acts: Sequence[Scenario]
     airflow: AirflowClient
@@ -72,7 +80,10 @@ class Driver:
     _run_id: str | None = None
 
     def look(self, playing: Month | None, published: Sequence[Month]) -> None:
-        """Called every moment. `playing` is the month whose trips are sent."""
+        """Announce and trigger the scenarios that are due; `playing` is the month whose trips are sent.
+
+        The story calls it at every look.
+        """
         for scenario in self.acts:
             if scenario not in self._told and playing == scenario.month:
                 self._told.append(scenario)
@@ -87,12 +98,12 @@ class Driver:
 
     @property
     def under_way(self) -> bool:
-        """Whether a run that it asked for goes on."""
+        """Return whether a run that the driver triggered is not finished yet."""
         return self._run_id is not None
 
     @property
     def expects_rollback(self) -> bool:
-        """Of what that run promotes."""
+        """Return whether the version that the current run promotes should be rolled back."""
         return self.under_way and self._asked[-1].rolled_back
 
 

@@ -1,4 +1,4 @@
-"""Where the demo plays: a home of its own with its own ports and configuration, so that it never meets `autoops up`."""
+"""The demo's environment: a home, ports and configuration of its own, so that it never interferes with `autoops up`."""
 
 import fcntl
 import os
@@ -21,7 +21,11 @@ CONFIG = "config.yaml"
 
 @contextmanager
 def reserved(home: Path) -> Iterator[None]:
-    """One demo per home at a time; the kernel lets go when its process dies, however it dies."""
+    """Hold the lock on a home, for one demo at a time; the kernel releases it when the process dies, however it dies.
+
+    Raises:
+        Conflict: another demo is playing in the home.
+    """
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_name(f".{home.name}.lock").open("w") as file:
         try:
@@ -36,13 +40,17 @@ Overrides = dict[str, dict[str, object]]
 
 
 def check_home(home: Path) -> None:
-    """Raises Conflict for a folder that no demo made: it is about to be wiped."""
+    """Require that the home, which is about to be wiped, is empty or was made by a demo.
+
+    Raises:
+        Conflict: it has contents, and no demo made it.
+    """
     if home.is_dir() and any(home.iterdir()) and not (home / MARKER).exists():
         raise Conflict(f"{home} is not empty and was not made by a demo: move it away first")
 
 
 def cleared(home: Path) -> Path:
-    """An empty home. Nothing of an earlier demo may run in it any more."""
+    """Empty the home, and return it; no process of an earlier demo may run in it any more."""
     if home.is_dir():
         shutil.rmtree(home)
     home.mkdir(parents=True)
@@ -51,9 +59,10 @@ def cleared(home: Path) -> Path:
 
 
 def enter(home: Path, base: Settings, overrides: Overrides) -> Settings:
-    """Writes the demo's configuration, makes it this process's and thereby that of the services, and loads it.
+    """Write the demo's configuration, make it this process's and thereby that of the services, and load it.
 
-    AUTOOPS__ variables are in `base` already and leave the environment, where they would win over the overrides.
+    AUTOOPS__ variables are in `base` already. They are removed from the environment, where they would win over the
+    overrides.
     """
     values = base.model_dump(mode="json")
     if base.airflow.password is not None:
@@ -69,8 +78,10 @@ def enter(home: Path, base: Settings, overrides: Overrides) -> Settings:
 
 
 def own_overrides(base: Settings, published: Path) -> Overrides:
-    """What every demo changes: its state, its ports, where months appear, and a monitor that looks often. Its API
-    is for this machine and asks for no keys."""
+    """Return what every demo changes: its state, its ports, where months appear, and a monitor that checks often.
+
+    The demo's API is for this machine and asks for no keys.
+    """
     preferred = urlsplit(base.mlflow.tracking_uri).port or 5000
     wanted = (base.serving.port, base.airflow.port, base.exporter.port, preferred)
     serving, airflow, exporter, mlflow = free_ports(*wanted)
@@ -87,7 +98,11 @@ def own_overrides(base: Settings, published: Path) -> Overrides:
 
 
 def free_ports(*preferred: int) -> list[int]:
-    """Each preferred port where it is free, else one that the kernel gives; all different."""
+    """Return each preferred port where it is free, else one that the kernel gives; all are different.
+
+    Raises:
+        Conflict: a port is taken, and the kernel gives no other.
+    """
     with ExitStack() as held:
         return [int(held.enter_context(_bind(port)).getsockname()[1]) for port in preferred]
 
@@ -107,7 +122,7 @@ def _bind(port: int) -> socket.socket:
 
 
 def newest_tails(logs: Path, files: int = 3, lines: int = 12) -> str:
-    """The ends of the logs that were written to last."""
+    """Return the last lines of the logs that were written to last."""
     found = sorted((path for path in logs.rglob("*.log") if path.is_file()), key=lambda path: path.stat().st_mtime)
     tails = []
     for path in found[-files:]:

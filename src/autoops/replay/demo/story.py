@@ -1,6 +1,6 @@
-"""What the demo does, which is little: it publishes months, asks Airflow for a first model, and sends trips.
+"""The demo's story: it publishes months, asks Airflow for a first model, and sends trips.
 
-All else is done by the scheduled DAGs; the story watches, and tells. In the further acts it makes people's mistakes.
+The scheduled DAGs do all else; the story observes and reports. In the further scenarios it makes people's mistakes.
 """
 
 import time
@@ -30,7 +30,10 @@ RETRAINING_TIMEOUT_S = 900
 
 @dataclass
 class Story:
-    """An alarm is on record a moment before its incident is: the story ends when nothing has moved for `quiet_s`."""
+    """A demo from its first month to its last.
+
+    An alarm is recorded shortly before its incident, so the story ends only when nothing has moved for `quiet_s`.
+    """
 
     settings: Settings
     world: World
@@ -48,7 +51,11 @@ class Story:
         self.driver = Driver(self.world.acts, self.airflow, self.timeline.say)
 
     def train_first_model(self) -> None:
-        """Publishes the first months and has Airflow train on them; a version is served then."""
+        """Publish the first months, and have Airflow train on them until a version is served.
+
+        Raises:
+            ServiceUnavailable: the training failed or took too long, or no version is served after it.
+        """
         for month in self.world.first:
             self.world.source.fetch(month, self._published_directory / file_name(month))
             self.published.append(month)
@@ -64,7 +71,13 @@ class Story:
         return self.served_version() is not None or self.airflow.run("retrain", run_id).finished
 
     def live_through_the_rest(self) -> Played:
-        """Sends the later months through the API and waits until the loop has dealt with what they brought."""
+        """Send the later months through the API, and wait until the loop has dealt with what they brought.
+
+        Return the outcome of the replay.
+
+        Raises:
+            ServiceUnavailable: a retraining failed or took too long.
+        """
         pace = Pace(rate=self.rate)
         director, board = Director(pace, self.rate, self.settings.drift.window_size), Board()
         options = PlayOptions(
@@ -81,7 +94,7 @@ class Story:
         return played
 
     def _wait_for_the_end(self, playing: Playing, director: Director, board: Board) -> None:
-        """Until the trips are answered, judged, and what they brought is dealt with."""
+        """Wait until the trips are answered and judged, and no retraining is due."""
         since_due: float | None = None
         busy_at = time.monotonic()
         while True:
@@ -118,7 +131,11 @@ class Story:
         self._look()
 
     def _look(self, director: Director | None = None) -> None:
-        """Tells what is new in the ledger. Raises ServiceUnavailable when a retraining failed for good."""
+        """Report new ledger entries, and direct the client by them and by new checks.
+
+        Raises:
+            ServiceUnavailable: a retraining failed for good.
+        """
         for entry in self.observer.news():
             self.timeline.entry(entry)
             if entry.kind == "retraining failed":

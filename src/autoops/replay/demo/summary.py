@@ -15,9 +15,11 @@ SAMPLE = "sample"
 
 @dataclass(frozen=True)
 class Step:
-    """The trips of one month that one version answered. `verdict` is that of the checks whose windows end in the
-    month: drift, if any found it, and otherwise broken data, if any did. `decision` is the gate's, for the incident
-    that the month opened."""
+    """The trips of one month that one version answered; `mae` is minutes.
+
+    `verdict` is that of the checks whose windows end in the month: drift, if any found it, otherwise broken data, if
+    any did. `decision` is the gate's, for the incident that the month opened.
+    """
 
     month: str
     rows: int
@@ -30,10 +32,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Summary:
-    """`steps` has one step per month: that of the version which answered most of it. `parts` has them all, and
-    `scenario_parts` those of the months of the further acts.
-    `alarm_to_served_s` runs from the first alarm of the first incident that led to a promotion to the first answer
-    of the promoted version. `incident_months` are those whose trips opened an incident."""
+    """The figures of a demo.
+
+    `steps` has one step per month: that of the version which answered most of it. `parts` has one per month and version
+    of the core, and `scenario_parts` those of the months of the further scenarios. `alarm_to_served_s` runs, in wall
+    time, from the first alarm of the first incident that led to a promotion to the first answer of the promoted
+    version. `incident_months` are those whose trips opened an incident.
+    """
 
     source: str
     parts: tuple[Step, ...]
@@ -54,12 +59,12 @@ class Summary:
 
     @property
     def healed_version(self) -> int:
-        """Champion at the end of the core."""
+        """Return the champion at the end of the core."""
         replaced = self.acts.bad_promotion.replaced_version if self.acts else None
         return self.champion_version if replaced is None else replaced
 
     def to_json(self) -> Mapping[str, object]:
-        """The contract of summary.json."""
+        """Return the content of summary.json, which is a contract."""
         told = (
             {"acts": {**self.acts.to_json(), "steps": [asdict(part) for part in self.scenario_parts]}}
             if self.acts
@@ -78,7 +83,7 @@ class Summary:
         }
 
     def complaints(self) -> list[str]:
-        """Why the demo failed; empty when it held. What real months bring is no failure, whatever it is."""
+        """Return why the demo failed; empty when it held. What real months bring is no failure, whatever it is."""
         found = []
         if self.failed_requests:
             found.append(f"{self.failed_requests} of {self.requests} requests failed")
@@ -90,7 +95,10 @@ class Summary:
 
 
 def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Sequence[str]) -> list[str]:
-    """An alarm alone wakes nobody: what is false is an incident."""
+    """Return what the made-up months did not do as expected.
+
+    In the steady month an alarm alone is no failure: it has no effect. An incident is a failure.
+    """
     steady, changed, last = steps[0], steps[1], steps[-1]
     expected = {
         f"the steady month {steady.month} was not judged: {steady.verdict}": steady.verdict in ("drift", "no drift"),
@@ -105,7 +113,7 @@ def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Seq
 
 
 def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
-    """Where the evidence of drift ends."""
+    """Return the months in which the evidence of drift incidents ends."""
     until = (incident.evidence_end for incident in incidents if incident.kind == "drift")
     return tuple(sorted({str(Month.of(moment)) for moment in until if moment is not None}))
 
@@ -113,7 +121,7 @@ def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
 def parts_of(
     segments: Sequence[Segment], checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> tuple[Step, ...]:
-    """One step per month and version, in order."""
+    """Return one step per month and version, in order."""
     decisions = {entry.incident_id: entry.evidence["decision"] for entry in entries if entry.kind == "gate"}
     parts = []
     for segment in segments:
@@ -149,7 +157,7 @@ def _ends_in(moment: Any, month: Month) -> bool:
 def alarm_to_served_s(
     tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> float | None:
-    """Wall seconds; None when no incident led to a promotion."""
+    """Return the wall seconds from first alarm to first answer; None when no incident led to a promotion."""
     for incident in incidents:
         promoted = next((e for e in entries if e.kind == "promoted" and e.incident_id == incident.id), None)
         first = tally.first_answers.get(promoted.model_version or 0) if promoted else None
@@ -160,7 +168,7 @@ def alarm_to_served_s(
 
 
 def _behind(check: Check, incident: Incident) -> bool:
-    """An incident spans the windows of the alarms that opened it."""
+    """Return whether the check's alarm led to the incident, which spans the windows of the alarms that opened it."""
     if not (
         check.alarm and check.event_from and check.event_until and incident.evidence_start and incident.evidence_end
     ):

@@ -1,4 +1,4 @@
-"""What the demo tells while it runs: one line per event with the time since the start, and a bar on a terminal."""
+"""The demo's output while it runs: one line per event with the time since the start, and a bar on a terminal."""
 
 import time
 
@@ -26,7 +26,7 @@ DEMO = "demo"
 
 
 class Timeline:
-    """Lines go above the bar. Use as a context manager, so that the terminal is left as it was."""
+    """Prints lines above the bar. Use as a context manager, so that the terminal is left as it was."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -46,7 +46,7 @@ class Timeline:
         return time.monotonic() - self._began
 
     def say(self, what: str, text: str, style: str = "bold") -> None:
-        """`what` happened, in a few words, and the details."""
+        """Print one line: `what` happened, in a few words, and the details in `text`."""
         minutes, seconds = divmod(int(self.elapsed_s), 60)
         line = Text(f"{minutes:3d}:{seconds:02d}  ", style="dim")
         line.append(f"{what:<24} ", style=style)
@@ -54,12 +54,12 @@ class Timeline:
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def entry(self, entry: Entry) -> None:
-        """A decision, as the ledger has it."""
+        """Print a decision of the ledger."""
         alarm = entry.kind == "check" and entry.reason.startswith("drift")
         self.say(entry.kind, _shortened(entry.reason), "bold red" if alarm else STYLES.get(entry.kind, "yellow"))
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Moves the bar; silent where there is none."""
+        """Move the bar; do nothing where there is none."""
         if self._live.is_started:
             row = Table.grid(padding=(0, 1))
             row.add_row(Text(label, style="dim"), ProgressBar(total=max(total, 1), completed=done, width=30))

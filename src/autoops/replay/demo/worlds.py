@@ -1,4 +1,4 @@
-"""Where a demo's months come from: made up, with a change that calls for healing, or real, with whatever they bring."""
+"""The months of a demo: made up, with a change that calls for a retraining, or real, with whatever they bring."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,22 +21,28 @@ from autoops.settings import Data
 FIRST_MONTHS = 3
 MADE_UP_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))
 CHANGES_FROM = Month(2023, 5)
-"""Three months to train on, a steady one, and two in which everybody drives a quarter slower."""
+"""Three months to train on, a steady one, and two in which all traffic is a quarter slower."""
 
 BAD_PROMOTION, BROKEN = Month(2023, 7), Month(2023, 8)
-"""The months of the further acts; traffic stays slow."""
+"""The months of the further scenarios; traffic stays slow."""
 
 KILOMETRES = 1.609344
-"""Per mile."""
+"""Kilometres per mile."""
 
 SEED = 42
-"""Of an ordinary city. Single windows of steady traffic alarm now and then, and wake nobody unless that persists; here
-every window of the steady month stays inside what is ordinary."""
+"""Seed of ordinary traffic.
+
+Single windows of steady traffic alarm now and then, which opens no incident unless it persists. With this seed every
+window of the steady month stays within its limits.
+"""
 
 
 @dataclass(frozen=True)
 class World:
-    """The `first` months are published at the start, the `later` ones are lived through, those of the `acts` last."""
+    """The months of a demo.
+
+    The `first` are published at the start. The `later` ones are replayed, with those of the `acts` last.
+    """
 
     name: str
     source: Source
@@ -46,7 +52,7 @@ class World:
 
 
 def made_up(directory: Path, trips_per_month: int, choice: scenarios.Choice = "core") -> World:
-    """Writes the months into `directory`; the same ones each time."""
+    """Write the months into `directory`, the same ones each time, and return them as a world."""
     first = MADE_UP_MONTHS[:FIRST_MONTHS]
     further = (scenarios.bad_promotion(BAD_PROMOTION, first), scenarios.broken_data(BROKEN)) if choice == "all" else ()
     months = (*MADE_UP_MONTHS, *(scenario.month for scenario in further))
@@ -59,7 +65,7 @@ def made_up(directory: Path, trips_per_month: int, choice: scenarios.Choice = "c
 
 
 def _to_kilometres(path: Path) -> None:
-    """Rewrites a raw month so: what a device says whose unit was changed."""
+    """Rewrite a raw month's distances in kilometres, as a device sends them whose unit was changed."""
     table = pq.read_table(path)
     place, miles = table.schema.get_field_index("trip_distance"), table["trip_distance"]
     kilometres = pc.round(pc.multiply(miles, pa.scalar(KILOMETRES)), ndigits=2)
@@ -67,8 +73,13 @@ def _to_kilometres(path: Path) -> None:
 
 
 def real(source: str, months: Sequence[Month]) -> World:
-    """The months of a directory or URL; they are fetched when their time comes. Raises NotPublished for one that is
-    not there, and SourceUnavailable, before anything is started."""
+    """Return the months of a directory or URL as a world; each is fetched only when it is needed.
+
+    Raises:
+        InputError: there are too few months, or they do not follow one another.
+        NotPublished: a month is not there.
+        SourceUnavailable: the source does not answer.
+    """
     check_months(months)
     opened = open_source(Data(source=source))
     for month in months:
@@ -77,7 +88,11 @@ def real(source: str, months: Sequence[Month]) -> World:
 
 
 def check_months(months: Sequence[Month]) -> None:
-    """Raises InputError for too few months, and for a gap, over which event time would jump."""
+    """Require enough months without a gap, over which event time would jump.
+
+    Raises:
+        InputError: there are too few, or they do not follow one another.
+    """
     if len(months) <= FIRST_MONTHS:
         raise InputError(f"demo: needs at least {FIRST_MONTHS + 1} months, {FIRST_MONTHS} of them to train on")
     if list(months) != list(month_range(months[0], months[-1])):

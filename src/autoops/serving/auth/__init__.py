@@ -1,1 +1,1 @@
-"""Who may ask for what, and how often. Only where keys are configured."""
+"""API keys with their scopes and rate limits. Without a keys file, no request needs a key."""

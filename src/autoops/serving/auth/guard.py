@@ -1,4 +1,4 @@
-"""Lets in who has a key, for what the key is and as often as it may ask. Only there where keys are configured."""
+"""Checks of each request's API key, scope and rate limit. Imported only if keys are configured."""
 
 import base64
 import binascii
@@ -23,18 +23,18 @@ from autoops.serving.http.problems import problem
 logger = logging.getLogger(__name__)
 
 OPEN = frozenset({"/health", "/ready"})
-"""What those ask who have to know whether this process does its work."""
+"""Paths that need no key: load balancers and supervisors check by them whether this process works."""
 
 PAGES = frozenset({docs_page.PAGE, *docs_page.ASSETS, "/openapi.json"})
-"""What a browser opens. It can send a key as a password only; nothing else is answered to one, because a browser sends
-a password along whoever makes it ask."""
+"""Paths that a browser opens, where a GET may send the key as Basic password, the only form a browser has for it. No
+other path accepts one: a browser attaches the password to every request, also to one that another site causes."""
 
 _BEARER = 'Bearer realm="Auto-Ops"'
 _BASIC = 'Basic realm="Auto-Ops: any name, a key as the password", charset="UTF-8"'
 
 
 class Rates:
-    """Of the requests of this process; several processes or replicas let a key ask so many times as often."""
+    """Rate limits, counted per process: with N processes or replicas, a key may send N times as many requests."""
 
     def __init__(self, default: str | None) -> None:
         self._default = default
@@ -42,7 +42,7 @@ class Rates:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def wait_s(self, key: Key) -> int:
-        """Counts a request. 0 where it is within the key's rate, else in how many seconds one will be."""
+        """Count a request and return 0 if it is within the key's rate limit, else return the seconds to wait."""
         rate = key.rate_limit or self._default
         if rate is None:
             return 0
@@ -53,14 +53,20 @@ class Rates:
 
 
 class Auth:
-    """`needed` has the scope that each path asks for. Of the others every key may read; anything more is for admin, so
-    that a path which somebody forgot to name is not open."""
+    """Decides whether a request is allowed.
+
+    `needed` maps paths to their scopes. On other paths every key may read (GET, HEAD), and any other method needs the
+    scope `admin`, so that a path missing from `needed` is not open.
+    """
 
     def __init__(self, keys: Keys, needed: Mapping[str, Scope], rates: Rates) -> None:
         self._keys, self._needed, self._rates = keys, needed, rates
 
     def refusal(self, scope: HttpScope, path: str) -> Response | None:
-        """Return the answer to a request that may not be made, None to one that may."""
+        """Return the error response (401, 403 or 429) to a request that is not allowed, None if it is allowed.
+
+        An allowed request has the name of its key in `scope[KEY]`, unless its path is in `OPEN`.
+        """
         if path in OPEN:
             return None
         reads = scope["method"] in READING
@@ -69,7 +75,7 @@ class Auth:
         if key is None:
             return _unknown("this key is not known here" if secret else "a key is needed", path in PAGES)
         if wait_s := self._rates.wait_s(key):
-            return problem(429, f"the key {key.name} has used up its rate", headers={"Retry-After": str(wait_s)})
+            return problem(429, f"the key {key.name} has exceeded its rate limit", headers={"Retry-After": str(wait_s)})
         needed = self._needed.get(path) or (None if reads else "admin")
         if needed is not None and needed not in key.scopes:
             return problem(403, f"the key {key.name} has not the scope {needed}")
@@ -84,7 +90,7 @@ def _unknown(detail: str, by_a_browser: bool) -> Response:
 
 
 def _presented(headers: Iterable[tuple[bytes, bytes]], of_a_browser: bool) -> bytes:
-    """Empty where there is none."""
+    """Return the key that the request sends, empty if there is none."""
     value = next((value for name, value in headers if name == b"authorization"), b"")
     scheme, _, rest = value.partition(b" ")
     if scheme.lower() == b"bearer":
@@ -102,7 +108,7 @@ def _password(encoded: bytes) -> bytes:
 
 
 def declare(document: JsonSchema, needed: Mapping[str, Scope], refusals: Mapping[int | str, Any]) -> None:
-    """Says in an OpenAPI document what a Guard asks for; `refusals` are the answers of one."""
+    """Add the security scheme to an OpenAPI document, and the error responses `refusals` to its operations."""
     described = "A key of `autoops keys add`"
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": described}}
     for path, operations in document["paths"].items():

@@ -1,7 +1,7 @@
-"""Who may ask the API for what: named keys, of which a file has the digests.
+"""Named API keys, whose digests are in a file.
 
-A key is 256 bits from the system's generator. Nobody can guess it or look it up in a table, so that its SHA-256 is as
-good as a salted one, and a slow hash, which defends what people choose, would only cost each request its time.
+A key is 256 bits from the system's generator. It cannot be guessed or looked up in a table, so its plain SHA-256 is as
+safe as a salted one. A slow hash protects passwords that people choose; here it would only slow down each request.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from autoops.settings.types import RateLimit
 logger = logging.getLogger(__name__)
 
 KEY = "autoops.key"
-"""Where an ASGI scope has the name of the request's key."""
+"""Where an ASGI scope holds the name of the request's key."""
 
 Scope = Literal["predict", "feedback", "admin"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}$")]
@@ -29,8 +29,10 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Key(BaseModel):
-    """`scopes` do not contain each other; a key without any may look at what every key may. Without a `rate_limit` it
-    has that of the settings."""
+    """An API key. No scope includes another; a key without scopes may read what every key may.
+
+    A key without a `rate_limit` has that of the settings.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,7 +61,11 @@ def digest_of(secret: bytes) -> str:
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
-    """Raises SettingsError, which never repeats what stands in the file."""
+    """Return the keys in the file.
+
+    Raises:
+        SettingsError: the file is missing, unreadable or invalid; the message never repeats its contents.
+    """
     try:
         return KeyFile.model_validate_json(path.read_bytes()).keys
     except FileNotFoundError:
@@ -71,7 +77,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 
 def complaints(error: ValidationError) -> str:
-    """Where and what, without the values."""
+    """Return which fields are invalid and why, without their values."""
     return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors())
 
 
@@ -79,17 +85,25 @@ FileState = tuple[int, int, int]
 
 
 class Keys:
-    """What the file says, as of the last look. One that does not read changes nothing: who had a key keeps it."""
+    """The keys in a file, as of the last `look`. An unreadable file changes nothing: the previous keys stay valid."""
 
     def __init__(self, path: Path) -> None:
-        """Raises SettingsError for a file that is not there or does not read."""
+        """Read the file.
+
+        Raises:
+            SettingsError: the file is missing, unreadable or invalid.
+        """
         self._path = path
         self._file_state: FileState | None = (0, 0, 0)
         self._keys: Sequence[tuple[str, Key]] = ()
         self.look()
 
     def look(self) -> None:
-        """Costs a `stat` where nothing has changed. Raises SettingsError, once for each change."""
+        """Read the file again if its `stat` has changed.
+
+        Raises:
+            SettingsError: the file is missing, unreadable or invalid; raised once for each change.
+        """
         stamp = _file_state_of(self._path)
         if stamp == self._file_state:
             return
@@ -99,7 +113,10 @@ class Keys:
         logger.info("keys of %s: %s", self._path, ", ".join(key.name for key in keys) or "nobody's")
 
     def owner_of(self, secret: bytes) -> Key | None:
-        """Takes the same time whichever key it is, and for one that is nearly right."""
+        """Return the key with this secret, None if there is none.
+
+        Takes the same time for every key, and for a secret that is nearly right.
+        """
         digest, found = digest_of(secret), None
         for known, key in self._keys:
             if hmac.compare_digest(known, digest):
@@ -116,7 +133,11 @@ def _file_state_of(path: Path) -> FileState | None:
 
 
 def configured(settings: Settings) -> Keys | None:
-    """None where no keys are asked for; where others than this machine may come then, that is said."""
+    """Return the keys, None if no file is configured; warn if other machines can then use the API without a key.
+
+    Raises:
+        SettingsError: the file is missing, unreadable or invalid.
+    """
     if settings.security.keys_file is not None:
         return Keys(settings.security.keys_file)
     host = settings.serving.host

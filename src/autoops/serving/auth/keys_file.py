@@ -1,4 +1,4 @@
-"""What `autoops keys` does with the file: each change is one step, which the API sees at its next look."""
+"""Changes that `autoops keys` makes to the file: each one is atomic, and the API reads it at its next check."""
 
 import fcntl
 import os
@@ -15,14 +15,14 @@ from autoops.errors import Conflict, InputError, NotFound
 from autoops.serving.auth.keys import Key, KeyFile, complaints, digest_of, read_keys
 
 LEAST_CHARACTERS = 43
-"""Of a secret that is given: as many as 256 bits take in base64."""
+"""Minimum length of a given secret: 256 bits take as many characters in base64."""
 
 _READABLE = 0o644
-"""Digests give nothing away, and the API may run as another user than who adds keys."""
+"""A digest does not reveal its key, and the API may run as another user than the one who adds keys."""
 
 
 def new_secret() -> str:
-    """Begins in a way that scanners for leaked secrets can be told."""
+    """Return a new secret, with a prefix by which scanners for leaked secrets can recognise it."""
     return f"autoops_{secrets.token_urlsafe(32)}"
 
 
@@ -36,7 +36,12 @@ def add_key(
     rate_limit: str | None = None,
     replace: bool = False,
 ) -> None:
-    """Raises InputError, and Conflict for a name that is taken and not to be replaced."""
+    """Add a key; with `replace`, overwrite the key of this name.
+
+    Raises:
+        InputError: the secret is too short, or the name, a scope or the rate limit is invalid.
+        Conflict: the name is taken, and `replace` is False.
+    """
     if len(secret) < LEAST_CHARACTERS:
         raise InputError(f"a secret needs {LEAST_CHARACTERS} characters at least, got {len(secret)}")
     try:
@@ -60,7 +65,11 @@ def add_key(
 
 
 def revoke_key(path: Path, name: str) -> None:
-    """Raises NotFound."""
+    """Remove a key.
+
+    Raises:
+        NotFound: no key has this name.
+    """
     with _changed(path) as keys:
         if keys.pop(name, None) is None:
             raise NotFound(f"there is no key {name}")
@@ -68,7 +77,7 @@ def revoke_key(path: Path, name: str) -> None:
 
 @contextmanager
 def _changed(path: Path) -> Iterator[dict[str, Key]]:
-    """The keys by name. Whoever else changes them waits; nothing is written where nothing was changed."""
+    """Yield the keys by name, and write them if the caller has changed them; other processes wait meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -83,7 +92,7 @@ def _changed(path: Path) -> Iterator[dict[str, Key]]:
 
 
 def _write(path: Path, content: KeyFile) -> None:
-    """Nobody reads half of it."""
+    """Write the file in one step, so that no process reads half of it."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(content.model_dump_json(indent=2).encode() + b"\n")
         file.flush()

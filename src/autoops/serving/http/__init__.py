@@ -1,1 +1,1 @@
-"""HTTP itself: the server, connections, ids, limits, errors and the OpenAPI document. Nothing here knows a model."""
+"""HTTP: the server, connections, request ids, limits, errors and the OpenAPI document. Nothing here imports a model."""

@@ -1,9 +1,12 @@
-"""What uvicorn does not bound itself: how much a client may send before an application sees it, how long it may take
-to send a request and to read an answer, and what becomes of an open connection when the server stops.
+"""Connections with the limits that uvicorn lacks.
+
+They bound how much a client may send before the application is called, how long it may take to send a request and to
+read a response, and how long an open connection lasts when the server stops.
 
 `Connection` is the protocol class that `uvicorn.Config(http=...)` takes. It overrides methods of `asyncio.Protocol` and
-the callbacks of `httptools.HttpRequestParser`. Of uvicorn's own it uses `app`, `connections`, `cycle`, `headers`,
-`loop`, `pipeline`, `shutdown`, `transport` and `url`; pyproject.toml bounds uvicorn's version because of that.
+the callbacks of `httptools.HttpRequestParser`. Of uvicorn's own attributes it uses `app`, `connections`, `cycle`,
+`headers`, `loop`, `pipeline`, `shutdown`, `transport` and `url`; pyproject.toml bounds uvicorn's version because of
+that.
 """
 
 import asyncio
@@ -21,48 +24,48 @@ SEND_S = 30.0
 """How long a client may take from a request's first byte to its last, and from connecting to its first request."""
 
 READ_S = 30.0
-"""How long a client may leave answers unread."""
+"""How long a client may leave responses unread."""
 
 KEEP_ALIVE_S = 75
-"""Longer than clients and proxies keep theirs, so that it is they who close."""
+"""Longer than the keep-alive of clients and proxies, so that they close idle connections first."""
 
 HEAD_BYTES = 16 * 1024
-"""Of a request's line and headers together; also of its chunk sizes and trailers, beside a quarter of its body."""
+"""Limit for the request line and headers together; with chunk sizes and trailers, plus a quarter of the body."""
 
 HEADERS = 100
 PIPELINED = 16
-"""Requests that wait behind one that is in work."""
+"""Limit of requests that wait behind the one in progress."""
 
 _UNREAD_BYTES = 32 * 1024 * 1024
-"""Of answers on all connections that wait to be read."""
+"""Limit for the unread responses of all connections together."""
 
 _LOOK_S = 1.0
-"""Between two looks at how long a connection has been waiting."""
+"""Between two checks of how long a connection has been waiting."""
 
 _LEAVE_S = 1.0
-"""How long a connection stays open when the server stops: a client that sends as its connection is closed would not
-know whether it was heard."""
+"""How long an idle connection stays open when the server stops: a client that sends while the server closes it would
+not know whether its request was received."""
 
 _SEND_WHEN_LEAVING_S = 5.0
 
 
 class TooManyPipelined(Exception):
-    """Ends the parser's work on what was received; uvicorn answers 400 and closes the connection."""
+    """Stops the parser; uvicorn then responds 400 and closes the connection."""
 
 
 class Connection(HttpToolsProtocol):
-    """A connection whose client cannot hold the server up."""
+    """A connection with limits, so that its client cannot block the server."""
 
     most: ClassVar[int] = 1024
-    """Connections that are served at the same time; beyond them a request is answered 503."""
+    """Maximum of concurrent connections; requests on further ones get 503."""
 
     _leaving = False
     _begun = False
-    """Whether a part of a request was received, and not all of it."""
+    """Whether a request was received in part."""
     _received = _body = 0
-    """Bytes of this request, and those of its body among them."""
+    """Bytes of this request, and how many of them are its body."""
     _waiting_since: float | None = None
-    """For the rest of a request, or for the first one."""
+    """When the wait for the first request, or for the rest of one, began, in the event loop's time; None: no wait."""
     _unread_since: float | None = None
     _watch: asyncio.TimerHandle
 
@@ -84,7 +87,7 @@ class Connection(HttpToolsProtocol):
         _make_room(self.connections)
 
     def data_received(self, data: bytes) -> None:
-        # In parts: a flood of headers is noticed before all of it is parsed.
+        # In parts, so that too many headers are noticed before all of them are parsed.
         for at in range(0, len(data), HEAD_BYTES):
             part = data[at : at + HEAD_BYTES]
             self._received += len(part)
@@ -118,11 +121,14 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _is_too_much(self) -> bool:
-        """A head is in `_received` as soon as it arrives, and a body only once it is known to be one."""
+        """Return whether the request line, headers, chunk sizes and trailers are too long, beside the body so far."""
         return self._received - self._body > HEAD_BYTES + self._body // 4
 
     def _look(self) -> None:
-        """Goes on while the transport is closing: that waits until its client has read."""
+        """Check how long the connection has been waiting, and schedule the next check.
+
+        The checks go on while the transport is closing, because it waits until its client has read everything.
+        """
         now = self.loop.time()
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
@@ -137,7 +143,7 @@ class Connection(HttpToolsProtocol):
         self._watch = self.loop.call_later(_LOOK_S, self._look)
 
     def _refuse(self, answer: bytes) -> None:
-        """Close the connection, after `answer` where no other one has begun."""
+        """Close the connection; send the response `answer` first, unless another response is being sent."""
         if self.transport.is_closing():
             return
         cycle = self.cycle
@@ -146,11 +152,14 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def shutdown(self) -> None:
-        """The server stops, and takes no new connections any more. Requests that still arrive are answered."""
+        """Close the connection, because the server stops; requests that still arrive get a response.
+
+        uvicorn calls this when the server takes no new connections any more.
+        """
         self._leaving = True
         self.app = _Last(self.app)
         if self.cycle is not None and not self.cycle.response_complete:
-            super().shutdown()  # closes the connection after the answer that is in work
+            super().shutdown()  # closes the connection after the response in progress
         elif not self._begun:
             self.loop.call_later(_LEAVE_S, self._leave)
 
@@ -160,7 +169,7 @@ class Connection(HttpToolsProtocol):
 
 
 def limited(most: int) -> type[Connection]:
-    """Return the class of connections of a server that serves so many of them."""
+    """Return the connection class of a server that serves at most `most` connections."""
     return type("LimitedConnection", (Connection,), {"most": most})
 
 
@@ -169,7 +178,10 @@ def _size(headers: Collection[tuple[bytes, bytes]]) -> int:
 
 
 def _make_room(connections: Collection[Any]) -> None:
-    """Cut off those that have left answers unread for longest, until the rest are within bounds."""
+    """Abort connections until the unread responses of the rest are within the limit.
+
+    The clients that have left responses unread for longest go first; the last of them stays.
+    """
     unread = [one for one in connections if one._unread_since is not None]
     size = sum(one.transport.get_write_buffer_size() for one in unread)
     for one in sorted(unread, key=lambda one: one._unread_since)[:-1]:
@@ -180,7 +192,7 @@ def _make_room(connections: Collection[Any]) -> None:
 
 
 class _Last:
-    """Says in each answer that the connection will be closed."""
+    """ASGI middleware that adds `Connection: close` to each response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

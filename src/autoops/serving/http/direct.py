@@ -1,4 +1,4 @@
-"""A route without what FastAPI keeps ready around each endpoint."""
+"""A route without FastAPI's work around each endpoint."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -9,9 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Direct(APIRoute):
-    """Of an endpoint that takes the request and makes the response. What FastAPI prepares for each request, for
-    dependencies and their ends, takes as long as half of a prediction, and there are none. Declared in OpenAPI as any
-    other; errors are answered by the app's handlers."""
+    """A route whose endpoint takes the request and returns the response.
+
+    FastAPI's preparation for dependencies takes half as long as a prediction for each request, and these endpoints
+    have none. OpenAPI declares the route like any other, and the app's handlers respond to its errors.
+    """
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], **declared: Any) -> None:
         super().__init__(path, endpoint, **declared)
@@ -24,6 +26,6 @@ class Direct(APIRoute):
 
 
 def direct(routes: Iterable[Any]) -> dict[tuple[str, str], ASGIApp]:
-    """Return the applications of such routes by method and path; none of them has a parameter in its path."""
+    """Return the applications of the `Direct` routes by method and path; none has a parameter in its path."""
     found = (route for route in routes if isinstance(route, Direct))
     return {(method, route.path): route.app for route in found for method in route.methods}

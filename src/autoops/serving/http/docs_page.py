@@ -1,4 +1,4 @@
-"""The page /docs: Swagger UI, with every file served from here, so that it works offline."""
+"""The page /docs: Swagger UI, with every file served by this API, so that it works offline."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,8 +21,8 @@ ASSETS = tuple(f"{_FOLDER}/{name}" for name in (_START_NAME, *_FILES))
 # Browsers keep the assets for a day; "private", because a key may be needed to get them.
 _CACHED = {"Cache-Control": "private, max-age=86400"}
 
-# Addresses are relative, so that the page works behind any prefix. The policy makes browsers refuse every other host:
-# a key that is typed here cannot be sent elsewhere. Swagger UI sets style attributes and has its icons as data URLs.
+# URLs are relative, so that the page works behind any prefix. The policy makes browsers block every other host: a key
+# that is typed here cannot be sent elsewhere. Swagger UI sets style attributes and has its icons as data URLs.
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -54,7 +54,7 @@ _START = """SwaggerUIBundle({
 
 
 def install(app: FastAPI) -> None:
-    """Add the page and its assets. Of the package with Swagger UI only the files are used; its code is not imported."""
+    """Add the page and its assets. Only the files of the Swagger UI package are used; its code is not imported."""
     folder = Path(str(distribution("fastapi-swagger").locate_file("fastapi_swagger/resources")))
 
     def add(path: str, respond: Callable[[], Response]) -> None:

@@ -1,6 +1,6 @@
-"""The one layer around the application: ids, keys, limits, metrics and log lines of each request, in one pass.
+"""The middleware around the application: id, key, limits, metrics and log line of each request, in one pass.
 
-Pure ASGI and one layer, because each further one costs a request about as much as scoring its trip.
+It is pure ASGI and a single layer, because each further layer costs a request about as much as scoring its trip.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from autoops.serving.metrics import Metrics
 from autoops.telemetry import logs, tracing
 
 OTHER = "other"
-"""The route of every path that is not ours: a label must not take whatever a client makes up."""
+"""The route label of every unknown path: the values of a label must not come from clients."""
 
 READING = ("GET", "HEAD")
 
@@ -30,10 +30,11 @@ Refusal = Callable[[Scope, str], Response | None]
 
 @dataclass
 class LoadShedding:
-    """Keeps what is in work within bounds: a request is refused when there are `requests` in work already, when its
-    body has more than `body_bytes`, or when the bodies of all have more than `all_bytes`.
+    """Limits on the requests in progress, and their counters.
 
-    A request is in work until its answer begins: what a client does not read must not keep others out.
+    A request is rejected if `requests` others are in progress, if its body has more than `body_bytes`, or if all bodies
+    together have more than `all_bytes`. It counts until its response begins: a client that does not read its response
+    must not keep others out.
     """
 
     requests: int
@@ -44,7 +45,7 @@ class LoadShedding:
 
 
 class Work:
-    """A request in work, and as much of its body as was read."""
+    """A request in progress, and how many bytes of its body were read."""
 
     def __init__(self, load_shedding: LoadShedding, receive: Receive) -> None:
         self._load_shedding, self._receive = load_shedding, receive
@@ -53,7 +54,12 @@ class Work:
         load_shedding.in_work += 1
 
     async def receive(self) -> Message:
-        """Raises HTTPException for too large a body, and ServiceUnavailable where all bodies together are."""
+        """Return the next message, and count the bytes of its body.
+
+        Raises:
+            HTTPException: 413; the body is too large.
+            ServiceUnavailable: the bodies of all requests together are too large.
+        """
         load_shedding, message = self._load_shedding, await self._receive()
         if self._released:
             return message
@@ -74,10 +80,10 @@ class Work:
 
 
 class RequestLayer:
-    """What only reads is always let in: whoever watches the API must see it when it is busy, too.
+    """The ASGI middleware. It never rejects GET and HEAD for load, so that monitoring works while the API is busy.
 
-    `hot` has applications by method and path that need neither routing nor error handlers of FastAPI. `refusal` says
-    who may not ask for a path.
+    `hot` has applications by method and path that need neither routing nor error handlers of FastAPI. `refusal` returns
+    the error response to a request that is not allowed.
     """
 
     def __init__(
@@ -103,7 +109,7 @@ class RequestLayer:
         began = time.perf_counter_ns()
         request_id = request_ids.of(scope["headers"])
         text = request_id.decode()
-        # It stays bound, because the server logs what escapes from here in the same task.
+        # The id stays bound, because the server logs unhandled exceptions in the same task.
         logs.bind(request_id=text)
         tracing.mark("http.request.id", text)
         path = path_of(scope)
@@ -128,7 +134,7 @@ class RequestLayer:
                 work = Work(self._load_shedding, receive)
                 await self._ask(scope, path, work.receive, answer)
         except asyncio.CancelledError:
-            # uvicorn cancels what is still in work when the time for a stop is over.
+            # uvicorn cancels the requests still in progress when the shutdown timeout is over.
             if status:
                 raise
             await problems.busy(STOPPING)(scope, receive, answer)
@@ -140,7 +146,7 @@ class RequestLayer:
     def _refused(self, scope: Scope, path: str) -> Response | None:
         if self._refusal is not None and (refused := self._refusal(scope, path)) is not None:
             return refused
-        # A route's `$` matches before a line's end, too: such a path would be another for keys and metrics.
+        # A route's `$` also matches before a final newline: keys and metrics would take such a path for another one.
         if not path.isprintable():
             return problems.problem(404, "Not Found")
         if self._load_shedding.in_work >= self._load_shedding.requests and scope["method"] not in READING:
@@ -155,7 +161,7 @@ class RequestLayer:
         try:
             await hot(scope, receive, send)
         except Exception as error:
-            # As FastAPI's handlers would: a known error has an answer, and any other is the server's to log.
+            # As FastAPI's handlers would: a known error gets a response, and the server logs any other.
             response = problems.answer_to(error)
             if response is None:
                 raise
@@ -168,7 +174,7 @@ class RequestLayer:
 
 
 def _with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the headers with the request's id, and with "no-store" unless they say how long to cache."""
+    """Return the headers with the request's id, and with "no-store" unless they have a Cache-Control."""
     complete = [*headers, (request_ids.HEADER, request_id)]
     if all(name != b"cache-control" for name, _ in headers):
         complete.append(_NO_STORE)
@@ -176,6 +182,6 @@ def _with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) ->
 
 
 def path_of(scope: Scope) -> str:
-    """Return the path that is routed: without the prefix under which a proxy has the API."""
+    """Return the path that is routed: without the prefix under which a proxy serves the API."""
     path, root = str(scope["path"]), scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path

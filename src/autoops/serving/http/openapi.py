@@ -1,4 +1,4 @@
-"""What FastAPI's own OpenAPI document does not say: bodies that the endpoints parse themselves, and problems."""
+"""Additions to FastAPI's OpenAPI document: bodies that the endpoints parse themselves, and error responses."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -40,7 +40,7 @@ TAGS: list[JsonSchema] = [
 ]
 """The groups of the routes, in the order in which /docs shows them."""
 
-# Without `pickup_at`, so that a trip sent from /docs counts as one of now and not as a stray of another year.
+# Without `pickup_at`, so that a trip sent from /docs begins now and is no outlier from another year.
 _TRIP = {"trip_distance": 2.3, "passenger_count": 1, "pickup_location_id": 74, "dropoff_location_id": 41}
 _COLUMNS = {name: [value, value] for name, value in _TRIP.items()}
 _OWN_ID = "docs-example-1"
@@ -57,13 +57,13 @@ _EXAMPLES: dict[type[BaseModel], JsonSchema] = {
 
 
 def body_of(model: type[BaseModel]) -> JsonSchema:
-    """The `openapi_extra` of a route that takes this model."""
+    """Return the `openapi_extra` of a route that takes this model."""
     content = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}, "examples": _EXAMPLES[model]}
     return {"requestBody": {"required": True, "content": {JSON: content}}}
 
 
 def batch_body() -> JsonSchema:
-    """The `openapi_extra` of the route that takes batches."""
+    """Return the `openapi_extra` of the route that takes batches."""
     examples = _EXAMPLES[TripBatch] | _EXAMPLES[TripColumnBatch]
     json = {"schema": _one_of(TripBatch, TripColumnBatch), "examples": examples}
     content = {JSON: json, arrow.MEDIA_TYPE: _stream(_taken_columns())}
@@ -71,7 +71,7 @@ def batch_body() -> JsonSchema:
 
 
 def batch_answers() -> dict[int | str, JsonSchema]:
-    """The `responses` of that route where it went well."""
+    """Return the `responses` of that route on success."""
     columns = ", ".join(f"{name}: {kind}" for name, kind in ARROW_FIELDS)
     told = f"One record batch of {columns}. The schema's metadata has {ANSWERED_BY}, of all that is not repeated."
     content = {
@@ -101,13 +101,13 @@ def _taken_columns() -> str:
 
 
 def problems(*statuses: int) -> dict[int | str, JsonSchema]:
-    """The `responses` of a route that may answer with these."""
+    """Return the `responses` of a route for these error statuses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def complete(app: FastAPI, finish: Callable[[JsonSchema], None] = lambda document: None) -> None:
-    """Adds the schemas that the two above refer to; `finish` has the last word."""
+    """Add the schemas that the functions above refer to, then call `finish` with the document."""
     generate = app.openapi
 
     def openapi() -> JsonSchema:
@@ -122,7 +122,7 @@ def complete(app: FastAPI, finish: Callable[[JsonSchema], None] = lambda documen
 
 
 def serve_once(app: FastAPI) -> None:
-    """Build the document at the first request, and answer each with the same bytes."""
+    """Build the document at the first request, and respond to each with the same bytes."""
     path, built = app.openapi_url, list[bytes]()
 
     async def document(_request: Request) -> Response:
@@ -137,7 +137,10 @@ def serve_once(app: FastAPI) -> None:
 
 
 def bound(app: FastAPI, most: int) -> None:
-    """Says how long the lists of a body may be, which is a setting; columns are none of them shorter than another."""
+    """Add the minimum and maximum length of a body's lists to the document; the maximum `most` is a setting.
+
+    All columns get the same minimum, because none may be shorter than another.
+    """
     generate = app.openapi
 
     def openapi() -> JsonSchema:

@@ -1,4 +1,4 @@
-"""Every error as `application/problem+json` (RFC 9457), mapped from the error tree once."""
+"""Error responses as `application/problem+json` (RFC 9457), mapped from the exception classes in one place."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -68,8 +68,11 @@ def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 def _on_defect(_request: Request, _error: Exception) -> Response:
-    """The server logs the exception, which Starlette raises again once this is sent: outside of all middleware, so
-    that the id has to be given here."""
+    """Return the response to an unhandled exception.
+
+    Starlette calls this outside of all middleware, so the id has to be added here. It raises the exception again
+    afterwards, and the server logs it.
+    """
     return _defect({"X-Request-Id": logs.request_id() or "unknown"})
 
 
@@ -93,6 +96,6 @@ def install(app: FastAPI) -> None:
 
 
 def answer_to(error: Exception) -> Response | None:
-    """Return the answer to an error, None to one that nobody foresaw."""
+    """Return the response to an error, None if no handler is registered for its class."""
     handler = next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
     return None if handler is None else handler(None, error)

@@ -1,4 +1,4 @@
-"""The id by which a request is found in the logs, and a line for each request where somebody wants one."""
+"""The id that identifies a request in the logs, and an optional log line for each request."""
 
 import logging
 import random
@@ -11,8 +11,8 @@ from autoops.telemetry import logs
 
 HEADER = b"x-request-id"
 _chance = random.Random()
-"""Seeded by the system, and asked without it: a call into it for each request would hand the interpreter's lock to the
-thread that commits, and wait until that gives it back."""
+"""Seeded by the system, then independent of it: a system call for each request would release the GIL to the thread that
+commits, and wait to get it back."""
 
 _usable = re.compile(rb"[\x21-\x7e]{1,128}").fullmatch
 
@@ -29,7 +29,7 @@ def of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def log(scope: Scope, status: int, duration_ns: int) -> None:
-    """Log one line about a request."""
+    """Log one line about a request; its duration is in nanoseconds."""
     method, path = scope["method"], scope["raw_path"].decode("latin-1")
     fields = {
         "http.request.method": method,
@@ -41,7 +41,7 @@ def log(scope: Scope, status: int, duration_ns: int) -> None:
 
 
 class WithRequestId:
-    """An answer that the server gives before the application is asked, with an id."""
+    """ASGI middleware that adds an id to a response which the server sends without calling the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What `autoops serve` runs: one uvicorn server in this process. The API scales by replicas."""
+"""The server of `autoops serve`: one uvicorn server in this process. The API scales by replicas."""
 
 import resource
 import signal
@@ -18,20 +18,23 @@ _HEADERS = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 ]
-"""Of every answer: nobody frames it, or reads it as what it is not. Written by uvicorn, encoded once."""
+"""Of every response: browsers may not frame it or guess another content type. uvicorn encodes them once."""
 
 _BACKLOG = 2048
 _MOST_CONNECTIONS = 4_096
-"""Of idle ones each takes some 10 KB; whoever needs more has several replicas behind a gateway."""
+"""An idle connection takes some 10 KB. For more connections, run several replicas behind a gateway."""
 
 _ENOUGH = 65_536
 _OTHER_FILES = 256
-"""Descriptors, and those that are not connections: the database's, the model's, those of other threads."""
+"""File descriptors, and those among them that are not connections: of the database, the model, other threads."""
 
 
 def run(app: FastAPI, serving: Serving) -> None:
-    """Serve until a signal ends it. The exit code is 0 once it has stopped in order; uvicorn would end it by the same
-    signal once more, which to many a supervisor is a failure."""
+    """Serve until a signal stops the server.
+
+    The exit code is 0 after a graceful stop by SIGTERM. uvicorn alone would raise the signal again at the end, which
+    many supervisors take for a failure.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = uvicorn.Server(config(ends_in_time(app, app.state.ends_within_s), serving))
     server.run()
@@ -44,7 +47,7 @@ def config(app: Any, serving: Serving, **changes: Any) -> uvicorn.Config:
     options: dict[str, Any] = {
         "host": serving.host,
         "port": serving.port,
-        # Else uvicorn takes it from WEB_CONCURRENCY, and refuses an app that is no import string.
+        # Otherwise uvicorn reads WEB_CONCURRENCY, and several workers need an app that is an import string.
         "workers": 1,
         "http": limited(min(max(_descriptors() - _OTHER_FILES, 1), _MOST_CONNECTIONS)),
         "ws": "none",
@@ -60,7 +63,7 @@ def config(app: Any, serving: Serving, **changes: Any) -> uvicorn.Config:
 
 
 def _descriptors() -> int:
-    """How many this process may have: as many as it is allowed to ask for, up to what is sensible."""
+    """Raise the limit of file descriptors as far as is allowed, up to `_ENOUGH`, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -1,4 +1,4 @@
-"""A span for each request, where traces are on."""
+"""A span for each request, if tracing is on."""
 
 import os
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 INSTRUMENTATION = "opentelemetry.instrumentation.fastapi"
 
 _WATCHED = "/health,/ready,/metrics"
-"""What is asked every few seconds and is nobody's request."""
+"""Paths without spans: monitoring requests them every few seconds."""
 
 
 def trace(app: FastAPI, provider: "TracerProvider | None") -> None:
-    """Continues the client's trace, where its headers name one."""
+    """Record a span for each request; it continues the client's trace if the headers name one."""
     if provider is None:
         return
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor

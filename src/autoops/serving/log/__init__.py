@@ -1,1 +1,1 @@
-"""The way of rows into the prediction log: group commit, and an outbox where the database is a server."""
+"""Writing to the prediction log: group commit, and an outbox if the database is a server."""

@@ -1,6 +1,6 @@
-"""Moves what waits in outboxes to the database, in its order, in a thread of its own.
+"""Forwarding of rows from outboxes to the database, in order, in a thread of its own.
 
-While the database is away nobody waits for it: each row stays in its outbox, and the relay asks again.
+While the database is unavailable, no request waits for it: rows stay in their outbox, and the forwarder tries again.
 """
 
 import logging
@@ -16,10 +16,10 @@ from autoops.serving.shutdown import SEND_ON_S
 logger = logging.getLogger(__name__)
 
 ROWS = 2_000
-"""That one transaction takes in, of predictions and of labels each."""
+"""Maximum of predictions, and of labels, in one transaction."""
 
 PATIENCE_S = 1.0
-"""How long a request waits for the database before it counts as away."""
+"""How long a request waits for the database before it counts as unavailable."""
 
 _GATHER_S = 0.05
 _RETRY_S = 0.5
@@ -27,7 +27,7 @@ _ADOPT_S = 5.0
 
 
 class Forwarder:
-    """Of one process: for its own outbox, and for those in `folder` whose process is gone."""
+    """The forwarder of one process: for its own outbox, and for those in `folder` whose process has ended."""
 
     def __init__(self, outbox: Outbox, folder: OutboxFolder, inbox: Inbox) -> None:
         self._outbox = outbox
@@ -44,7 +44,10 @@ class Forwarder:
         self._thread.start()
 
     def stop(self, timeout_s: float = SEND_ON_S) -> bool:
-        """Moves what waits if the database is there, for so long at most. True: the thread has ended."""
+        """Forward the remaining rows if the database is available, for `timeout_s` at most.
+
+        Returns whether the thread has ended.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -52,8 +55,11 @@ class Forwarder:
         return not self._thread.is_alive()
 
     def deliver(self, patience_s: float = PATIENCE_S) -> bool:
-        """For the thread that appends: waits until nothing is left in the outbox. False at once while the database is
-        away or so much waits that it would take long."""
+        """Wait until the outbox is empty, and return whether it is; for the thread that appends.
+
+        Returns False at once while the database is unavailable, or if more rows wait than one transaction takes. The
+        database counts as unavailable if the outbox is not empty after `patience_s`.
+        """
         if self.away or self._outbox.rows > ROWS:
             return False
         with self._changed:
@@ -79,19 +85,19 @@ class Forwarder:
         return 0 if self._adopted or self._outbox.rows >= ROWS else _GATHER_S
 
     def _wait(self, pause_s: float) -> bool:
-        """For more rows to come together, or for the database to come back. True: it is time to end."""
+        """Wait for more rows, or for the next attempt to reach the database; return whether to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or (self._urgent and not self.away), pause_s)
             self._urgent = False
             return self._stopping
 
     def _attempt(self, action: Callable[[], bool]) -> None:
-        """`action` says whether it has asked the database."""
+        """Run `action`, which returns whether it has used the database, and update `away` by its outcome."""
         try:
             asked = action()
         except AutoOpsError as error:
             self._is_away(str(error))
-        except Exception:  # whatever it is, the rows stay where they are, and serving goes on
+        except Exception:  # whatever it is, the rows stay in the outbox, and serving goes on
             logger.exception("the outbox cannot be emptied; this will be tried again")
             self.away = True
         else:
@@ -107,7 +113,10 @@ class Forwarder:
         self.away = True
 
     def _step(self) -> bool:
-        """Some rows of one's own, then some of a process that is gone, so that neither waits for the other."""
+        """Forward some rows of this process, then some of an ended one, so that neither waits for the other.
+
+        Returns whether it has used the database.
+        """
         asked = self._move(self._outbox)
         if time.monotonic() >= self._look_at:
             self._adopted = self._adopted or next(self._folder.abandoned(), None)
@@ -127,7 +136,7 @@ class Forwarder:
         return asked
 
     def _move(self, outbox: Outbox) -> bool:
-        """One transaction's worth of rows. False: none wait, and the database was not asked."""
+        """Forward the rows of one transaction; return False, without using the database, if there are none."""
         if not outbox.rows:
             outbox.note()
             return False

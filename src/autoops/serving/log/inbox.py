@@ -1,7 +1,7 @@
-"""What the database takes from outboxes: every row once, however often it is sent.
+"""The database's side of the outboxes: it stores every row once, however often it is sent.
 
-How far an outbox has been taken in is written in the same transaction as its rows. A process that ends before it has
-noted an arrival sends the same rows again, and they are left out.
+The position up to which an outbox is stored is written in the same transaction as its rows. A process that ends before
+it has noted this position sends the same rows again, and the inbox skips them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from autoops.storage.predictions import Label, LoggedPrediction, as_logged
 
 @dataclass(frozen=True)
 class Mark:
-    """The number of the last prediction and of the last label."""
+    """A position in an outbox: the number of the last prediction and that of the last label."""
 
     predictions: int = 0
     labels: int = 0
@@ -31,8 +31,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class OutboxBatch:
-    """Rows with their numbers in the outbox, in order; a label with the moment at which it was taken in. `after`: what
-    arrived last, as far as the outbox knows."""
+    """Rows with their numbers in the outbox, in order; a label also with the time at which it was received.
+
+    `after` is the position up to which the database has stored the outbox, as far as the outbox knows.
+    """
 
     predictions: Sequence[tuple[int, LoggedPrediction]] = ()
     labels: Sequence[tuple[int, datetime, Label]] = ()
@@ -48,7 +50,10 @@ class OutboxBatch:
 
 @dataclass(frozen=True)
 class Receipt:
-    """How far the outbox has arrived, and what stands in the log where another row was sent for the same request."""
+    """The position up to which the outbox is stored, and the logged rows that take precedence over sent ones.
+
+    A row takes precedence if it was logged earlier for the same `request_id`.
+    """
 
     mark: Mark
     standing: Sequence[LoggedPrediction] = field(default_factory=list)
@@ -59,7 +64,7 @@ _TRUTH = [column for column in tables.ground_truth.c if column.name != "id"]
 
 
 class Inbox:
-    """On PostgreSQL. Raises StorageUnavailable when the database fails; nothing has arrived then."""
+    """Stores the batches of outboxes in PostgreSQL. A batch that failed can be sent again."""
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
         self._engine = engine
@@ -67,20 +72,31 @@ class Inbox:
         self._kept: sa.Connection | None = None
 
     def take(self, outbox_id: str, batch: OutboxBatch) -> Receipt:
-        """Commits what is new of the shipment."""
+        """Commit the rows of the batch that are new.
+
+        Raises:
+            StorageUnavailable: the database is not available.
+        """
         if self._take_at_once(outbox_id, batch):
             return Receipt(batch.end)
         return self._take_new(outbox_id, batch)
 
     def close(self) -> None:
-        """Gives the connection up; another shipment would open one again."""
+        """Close the connection; another batch would open one again."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.close()
 
     def _take_at_once(self, outbox_id: str, batch: OutboxBatch) -> bool:
-        """In one statement, on a connection that stays open. False, and nothing has arrived, where it takes more than
-        that: not all is new, another answer to one of the requests is there, or the connection is lost."""
+        """Store the batch in one statement, on a connection that stays open, and return whether that was enough.
+
+        It is not if the stored position differs from `batch.after`, if another row is logged for one of the requests,
+        or if the connection is lost. In the first two cases nothing is stored.
+
+        Raises:
+            StorageUnavailable: the database is not available.
+            DBAPIError: any other error of the database.
+        """
         with storage_errors():
             try:
                 if self._kept is None:
@@ -113,7 +129,10 @@ class Inbox:
         return Receipt(mark, standing)
 
     def _enter(self, connection: sa.Connection, outbox_id: str) -> Mark:
-        """How far the outbox has been taken in. Whoever else sends from it waits until this transaction ends."""
+        """Return the position up to which the outbox is stored.
+
+        Locks it: another process that sends rows of this outbox waits until this transaction ends.
+        """
         table, now = tables.outboxes, self._clock.now()
         enter = (
             postgresql.insert(table)
@@ -124,19 +143,25 @@ class Inbox:
         return Mark(*connection.execute(enter).one())
 
     def retire(self, outbox_id: str) -> None:
-        """The outbox is no more."""
+        """Delete the position of an outbox that was removed.
+
+        Raises:
+            StorageUnavailable: the database is not available.
+        """
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(sa.delete(tables.outboxes).where(tables.outboxes.c.id == outbox_id))
 
 
 def _ordered(rows: Iterable[LoggedPrediction]) -> list[LoggedPrediction]:
-    """Of processes that send the same requests the one waits for the other, in one order everywhere, so that they
-    never wait in a circle."""
+    """Return the rows in the order of their request_ids.
+
+    Processes that insert the same requests wait for each other; with one order everywhere they cannot deadlock.
+    """
     return sorted(rows, key=lambda row: row.request_id or "")
 
 
 def _insert_predictions(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> set[str]:
-    """The ids that are new in the log."""
+    """Insert the rows, and return the ids of those that are new in the log."""
     if not rows:
         return set()
     insert = _insert(_COLUMNS).on_conflict_do_nothing().returning(tables.predictions.c.id)
@@ -144,7 +169,7 @@ def _insert_predictions(connection: sa.Connection, rows: Sequence[LoggedPredicti
 
 
 def _standing(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-    """Return what the log has for the requests of these rows, where it is another answer than theirs."""
+    """Return the logged rows that have a request_id of these rows and another id."""
     sent: dict[str | None, LoggedPrediction] = {row.request_id: row for row in rows if row.request_id is not None}
     if not sent:
         return []
@@ -175,7 +200,7 @@ def _labelled(
 
 
 def _insert(columns: Sequence[sa.Column[Any]], condition: sa.ColumnElement[bool] | None = None) -> postgresql.Insert:
-    """One statement for many rows, each column of them an array: a tenth of the time of a statement for each."""
+    """Return one statement for many rows, with an array for each column: a tenth of the time of a statement per row."""
     arrays = [sa.bindparam(_array(column), type_=postgresql.ARRAY(column.type)) for column in columns]
     unnested = sa.func.unnest(*arrays).table_valued(*(sa.column(c.name, c.type) for c in columns)).render_derived()
     rows = sa.select(unnested) if condition is None else sa.select(unnested).where(condition)
@@ -183,7 +208,7 @@ def _insert(columns: Sequence[sa.Column[Any]], condition: sa.ColumnElement[bool]
 
 
 def _array(column: sa.Column[Any]) -> str:
-    """The name of the parameter that has the column's values."""
+    """Return the name of the parameter that has the column's values."""
     return f"{column.table.name}_{column.name}"
 
 
@@ -192,8 +217,10 @@ def _arrays(columns: Sequence[sa.Column[Any]], rows: Sequence[Mapping[str, objec
 
 
 def _at_once() -> sa.Select[Any]:
-    """Moves the mark if it is where the outbox believes it to be, and inserts the rows if it was moved; counts the
-    marks that were."""
+    """Return the statement that stores a batch if the stored position is the one that the outbox expects.
+
+    It updates the position, inserts the rows only if that succeeded, and returns the number of updated positions.
+    """
     mark, bound = tables.outboxes.c, sa.bindparam
     expected = (mark.id == bound("outbox_id")) & (mark.predictions_through == bound("after_predictions"))
     moved = (

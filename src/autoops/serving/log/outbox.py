@@ -1,13 +1,13 @@
-"""What an API process has taken in and the database does not have yet: a SQLite file of the process's own.
+"""The outbox of an API process: a SQLite file of its own with the rows that the database does not have yet.
 
-A row is committed here before its request is answered, and leaves in the order in which it came. Rows that have arrived
-are kept for a while, so that a repeated request gets its first answer though the database is away.
+A row is committed here before its request gets a response, and forwarded in the order of arrival. Forwarded predictions
+are kept for a while, so that a repeated request gets its first response even while the database is unavailable.
 
-Under load the driver gives the interpreter away for each row that it reads, and waits to get it back. So the last
-predictions are also held in memory, from where they leave, and how far they have arrived is written down now and then.
+Under load the driver releases the GIL for each row that it reads, and waits to get it back. So waiting predictions are
+also held in memory and forwarded from there, and the forwarded position is written to the file only now and then.
 
-All processes of a home keep their outboxes in one folder, and each belongs to the process that holds its lock. The
-system lets go of a lock when its process ends, however that comes about, so an outbox without one is abandoned.
+All processes of a home keep their outboxes in one folder, and each outbox belongs to the process that holds its lock.
+The system releases a lock when its process ends, for whatever reason, so an outbox that is not locked is abandoned.
 """
 
 import fcntl
@@ -35,13 +35,14 @@ from autoops.storage.database import storage_errors
 from autoops.storage.predictions import Label, LoggedColumns, LoggedPrediction, insert_labels
 
 REMEMBERED = 50_000
-"""Predictions that are kept once they have arrived."""
+"""Forwarded predictions that are kept."""
 
 NOTED_EVERY = 1_000
-"""Rows that may have arrived without a note of it; a process that is killed before sends them again, for nothing."""
+"""Rows that may be forwarded before the position is written to the file. A process that is killed before that sends
+them again, and the database skips them."""
 
 HELD = 10_000
-"""Predictions that are held in memory; what waits beyond is read from the file."""
+"""Waiting predictions that are held in memory; further ones are read from the file."""
 
 _IDS_PER_QUERY = 500
 
@@ -51,7 +52,7 @@ metadata = sa.MetaData()
 
 
 def _waiting(table: sa.Table, *unique: str) -> sa.Table:
-    """The columns of `table` behind a number that is never given twice, which says how far rows have arrived."""
+    """Return a table with the columns of `table` after a `number` that is never reused, which gives the position."""
     columns = [sa.Column(c.name, c.type, nullable=c.nullable, unique=c.name in unique) for c in table.c]
     number = sa.Column("number", sa.Integer, primary_key=True)
     kept = [column for column in columns if not (table is tables.ground_truth and column.name == "id")]
@@ -74,7 +75,7 @@ _LABEL_COLUMNS = [ground_truth.c[name] for name in ("trip_duration_minutes", "pr
 
 
 def create(connection: sa.Connection) -> None:
-    """Create the tables, and the columns that are new since the release that left this file."""
+    """Create the tables, and the columns that are new since the release that made this file."""
     metadata.create_all(connection)
     for table in metadata.tables.values():
         there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
@@ -86,19 +87,19 @@ def create(connection: sa.Connection) -> None:
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many rows the database does not have, and since when the oldest of them waits."""
+    """How many rows the database does not have yet, and since when the oldest of them waits."""
 
     rows: int
     since: datetime | None
 
 
 class Outbox:
-    """`append` and `put` belong to one thread, `next` and `arrive` to another."""
+    """The outbox in one file. One thread appends rows and puts labels; another calls `next` and `arrive`."""
 
     def __init__(self, file: Path, timeout_s: float) -> None:
         self.id = file.stem
         self._engine = database.embedded(file, timeout_s)
-        # Threads wait for each other here, and not for SQLite's lock, for which they would have to ask again and again.
+        # Threads wait for each other here, and not for SQLite's lock, which they would have to poll.
         self._writing = threading.Lock()
         self._appender = SqliteAppender(self._engine, [predictions.c.number, *_COLUMNS], unique="request_id")
         self._held: deque[tuple[int, LoggedPrediction]] = deque()
@@ -116,7 +117,7 @@ class Outbox:
 
     @property
     def rows(self) -> int:
-        """That the database does not have."""
+        """Return the number of rows that the database does not have yet."""
         return self._predictions + self._labels
 
     def _behind(self) -> tuple[tuple[sa.Table, int], ...]:
@@ -128,14 +129,13 @@ class Outbox:
         return [connection.execute(count).scalar_one() for count in counts]
 
     def close(self) -> None:
-        with suppress(StorageUnavailable):  # such as a full disk; what has arrived is sent again, for nothing
+        with suppress(StorageUnavailable):  # such as a full disk; forwarded rows are sent again, and skipped
             self.note()
         self._appender.close()
         self._engine.dispose()
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-        """Commits `rows` and returns, in their order, what stands here: for a `request_id` that is known, the
-        earlier row."""
+        """Commit `rows`, and return the stored rows in the same order: for a known `request_id`, the earlier row."""
         with self._writing:
             numbered = list(zip(self._numbers(len(rows)), rows, strict=True))
             new = self._appender.append([(number, *_VALUES(row)) for number, row in numbered])
@@ -147,7 +147,7 @@ class Outbox:
         return list(rows) if new == len(rows) else self.standing(rows)
 
     def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
-        """The same of rows that are given as columns; returns, by position, the earlier rows that stand instead."""
+        """Commit rows given as columns, and return, by position, the earlier rows that replace some of them."""
         with self._writing:
             new = self._appender.append_columns([self._numbers(len(columns)), *columns.in_order()])
             self._predictions += new
@@ -155,7 +155,7 @@ class Outbox:
         return {} if new == len(columns) else columns.others(self.standing(columns.rows()))
 
     def _numbers(self, rows: int) -> range:
-        """The next that were never given."""
+        """Return the next numbers that were never used."""
         first, self._number = self._number + 1, self._number + rows
         return range(first, first + rows)
 
@@ -164,7 +164,7 @@ class Outbox:
         return [row if row.request_id is None else found.get(row.request_id, row) for row in rows]
 
     def known_requests(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
-        """Return what is remembered for these requests, by request_id."""
+        """Return the stored predictions for these requests, by request_id."""
         found: dict[str, LoggedPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
             for some in _slices(request_ids):
@@ -173,13 +173,13 @@ class Outbox:
         return found
 
     def put(self, labels: Sequence[Label], labelled_at: datetime) -> None:
-        """Commits all labels."""
+        """Commit all labels."""
         with self._writing, storage_errors(), self._engine.begin() as connection:
             insert_labels(connection, ground_truth, labels, labelled_at)
             self._labels += len(labels)
 
     def known(self, labels: Sequence[Label]) -> set[str | None]:
-        """Of the ids that the labels name those whose prediction is remembered here."""
+        """Return those ids in the labels whose prediction is stored here."""
         known: set[str | None] = set()
         with storage_errors(), self._engine.connect() as connection:
             for name in ("prediction_id", "request_id"):
@@ -197,8 +197,10 @@ class Outbox:
         return Waiting(self.rows, min(since, default=None))
 
     def next(self, most: int) -> OutboxBatch:
-        """The oldest rows that have not arrived. Labels follow their predictions: they are read first and sent once
-        no prediction is left behind."""
+        """Return the oldest rows that are not forwarded yet: at most `most` predictions, and as many labels.
+
+        Labels follow their predictions: they are read first, and are in the batch only if no prediction is left out.
+        """
         labels = self._next_labels(most) if self._labels else []
         with self._writing:
             rows = list(islice(self._held, most))
@@ -230,7 +232,7 @@ class Outbox:
         return [(number, at, Label(*label)) for number, at, *label in labels]
 
     def arrive(self, receipt: Receipt) -> None:
-        """Takes over how far rows have arrived, and which answers stand there."""
+        """Take over the position of a receipt, and the logged rows that take precedence over rows in this outbox."""
         gone_predictions, gone_labels = self._gone(receipt.mark)
         with self._writing:
             if receipt.standing:
@@ -258,7 +260,7 @@ class Outbox:
         self.replaced += len(standing)
 
     def note(self) -> None:
-        """Writes down how far rows have arrived, and forgets the oldest."""
+        """Write the position to the file, and delete forwarded labels and the oldest forwarded predictions."""
         if self.mark == self._noted:
             return
         mark, oldest = self.mark, self.mark.predictions - REMEMBERED
@@ -280,19 +282,19 @@ def _slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 @dataclass(frozen=True)
 class HeldOutbox:
-    """An outbox with its lock, which is a file beside it: SQLite has locks of its own on the database."""
+    """An outbox with its lock, which is a separate file: SQLite itself locks the file of the outbox."""
 
     outbox: Outbox
     file: Path
     lock: int
 
     def release(self) -> None:
-        """Leaves it to others."""
+        """Close the outbox, and leave it to other processes."""
         self.outbox.close()
         os.close(self.lock)
 
     def remove(self) -> None:
-        """Deletes it for good; the lock goes last."""
+        """Delete the outbox, and its lock last."""
         self.outbox.close()
         for ending in ("", "-wal", "-shm"):
             self.file.with_name(self.file.name + ending).unlink(missing_ok=True)
@@ -301,15 +303,20 @@ class HeldOutbox:
 
 
 class OutboxFolder:
-    """`timeout_s` is how long to wait for a locked file."""
+    """The folder of all outboxes of a home; `timeout_s` is how long to wait for a file that SQLite has locked."""
 
     def __init__(self, directory: Path, timeout_s: float) -> None:
         self._directory = directory
         self._timeout_s = timeout_s
 
     def take(self) -> HeldOutbox:
-        """The abandoned outbox that was written last, which is mostly one's own from before a restart, else a new one.
-        Raises StorageUnavailable when the folder takes no file."""
+        """Return the abandoned outbox that was written last, else a new one.
+
+        An abandoned one is mostly that of this process from before a restart.
+
+        Raises:
+            StorageUnavailable: no file can be written in the folder.
+        """
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             for held in self.abandoned():
@@ -322,7 +329,10 @@ class OutboxFolder:
         return HeldOutbox(Outbox(file, self._timeout_s), file, lock)
 
     def abandoned(self) -> Iterator[HeldOutbox]:
-        """Locks each; what is done with it is up to the caller. A file that cannot be read is left where it is."""
+        """Yield the abandoned outboxes, the newest first, each locked; the caller has to release or remove it.
+
+        A file that cannot be read is left where it is.
+        """
         for file in self._newest_first():
             lock = _locked(file)
             if lock is None:
@@ -344,7 +354,7 @@ class OutboxFolder:
         for file in self._directory.glob("*.db"):
             try:
                 found.append((file.stat().st_mtime, file))
-            except FileNotFoundError:  # its process has just emptied it
+            except FileNotFoundError:  # its process has just removed it
                 continue
         return [file for _, file in sorted(found, reverse=True)]
 
@@ -354,7 +364,10 @@ def _lock_of(file: Path) -> Path:
 
 
 def _locked(file: Path) -> int | None:
-    """The descriptor that holds the lock until it is closed; None: another process, or this one, holds it."""
+    """Lock the outbox of a file, and return the descriptor that holds the lock until it is closed.
+
+    Returns None if another process, or this one, holds the lock.
+    """
     lock = os.open(_lock_of(file), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

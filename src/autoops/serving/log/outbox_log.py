@@ -1,4 +1,4 @@
-"""The prediction log as an API process writes to it where the database is a server, which may be away."""
+"""The prediction log of an API process whose database is a server, which may be unavailable."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,16 +16,19 @@ from autoops.storage.predictions import Label, LabelStatus, LoggedColumns, Logge
 
 
 def needs_outbox(log: PredictionLog) -> bool:
-    """A file of this machine is no more likely to be away than the outbox would be."""
+    """Return whether the database is a server.
+
+    An outbox gains nothing on a SQLite database: both are files of this machine.
+    """
     return log.engine.dialect.name != "sqlite"
 
 
 class OutboxLog(PredictionLog):
-    """Commits to an outbox of this process's own, from where rows go on to the database.
+    """Commits rows to this process's outbox, from which they are forwarded to the database.
 
-    What names a `request_id`, and every label, also waits until it has arrived there, so that a repeat at another
-    instance gets the first answer and a label is told apart from one that is early. While the database is away that is
-    known of this instance's own requests only.
+    Predictions with a `request_id`, and labels, also wait until they are in the database. So a repeated request at
+    another instance gets the first response, and a label is `attached` if the database has its prediction. While the
+    database is unavailable, both hold for this instance's own requests only.
     """
 
     def __init__(self, log: PredictionLog, settings: Settings, clock: Clock) -> None:
@@ -36,14 +39,21 @@ class OutboxLog(PredictionLog):
         self._inbox = Inbox(log.engine, clock)
 
     def start(self) -> None:
-        """Opens the outbox. Raises StorageUnavailable when that fails."""
+        """Open the outbox, and start to forward its rows.
+
+        Raises:
+            StorageUnavailable: the outbox cannot be opened.
+        """
         self._held = self._folder.take()
         self._outbox = self._held.outbox
         self._forwarder = Forwarder(self._outbox, self._folder, self._inbox)
         self._forwarder.start()
 
     def stop(self) -> None:
-        """Once nothing is appended any more: what waits goes to the database, or stays for who comes next."""
+        """Forward the waiting rows, or leave them to the process that takes the outbox next.
+
+        No row may be appended any more.
+        """
         if not self._forwarder.stop():
             return
         self._inbox.close()
@@ -72,7 +82,7 @@ class OutboxLog(PredictionLog):
         return others
 
     def _replaced_since(self, replaced: int) -> bool:
-        """Once what was appended has arrived: whether the database had answers of other instances."""
+        """Wait until the rows are forwarded; return whether earlier rows of other instances replaced some of them."""
         return self._forwarder.deliver() and self._outbox.replaced > replaced
 
     def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
@@ -121,5 +131,5 @@ class OutboxLog(PredictionLog):
 
 
 def outboxes(settings: Settings) -> Path:
-    """The folder of all processes that have this home."""
+    """Return the folder with the outboxes of all processes that have this home."""
     return settings.storage.home / "outbox"

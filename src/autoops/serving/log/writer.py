@@ -1,9 +1,9 @@
-"""Group commit: what many requests ask for at the same time is done at once, in one transaction.
+"""Group commit: the rows of concurrent requests are written together, in one transaction.
 
-A request waits for the commit that holds its rows, so what is answered is in the log, and a killed process loses
-nothing that it has acknowledged. One thread writes, so that the requests of one process never fight for the database.
-Large requests take turns with the small ones: whoever asks for one row waits for one large request at most. Nobody
-waits longer than is bearable: what has not begun by then is not done any more, and what has may be done or not.
+A request waits for the commit of its rows, so every prediction in a response is in the log, and a killed process loses
+nothing that it has acknowledged. One thread writes, so that the requests of one process never compete for the database.
+Large requests take turns with the small ones: a small one waits for at most one large one. No request waits longer than
+its timeout: a job that has not begun by then is dropped, and one that has begun may be committed or not.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _GROUP_ITEMS = 10_000
-"""A group takes no further request once it has so many."""
+"""A group with so many items takes no further request."""
 
 _LARGE_ITEMS = 257
-"""A request of so many is done by itself."""
+"""A request with so many items or more is executed by itself."""
 
 
 @dataclass(slots=True)
 class _Job:
-    """`items` None: the action takes none, and is done by itself."""
+    """A request in the queue. If `items` is None, the action takes no items and is executed by itself."""
 
     action: Callable[..., Any]
     items: Sequence[Any] | None
@@ -38,8 +38,10 @@ class _Job:
     given_up: bool = False
 
     def begin(self) -> bool:
-        """False: nobody waits for it any more. Either this sees that it was given up, or `give_up` that it has begun,
-        because each first says so of itself."""
+        """Mark the job as begun, and return False if its request does not wait any more.
+
+        `begin` and `give_up` set their own flag before they read that of the other, so at least one sees the other.
+        """
         self.begun = True
         return not self.given_up
 
@@ -55,10 +57,10 @@ class _Job:
 
 
 class Writer:
-    """Belongs to the event loop that started it."""
+    """The thread that writes, and its queue. Belongs to the event loop that started it."""
 
     def __init__(self, limit: int, patience_s: float) -> None:
-        """Takes so many items at a time, and lets each request wait for so long."""
+        """Take at most `limit` items into the queue, and let each request wait for `patience_s` seconds at most."""
         self._limit = limit
         self._patience_s = patience_s
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -72,22 +74,30 @@ class Writer:
         self._thread.start()
 
     async def stop(self, within_s: float | None = None) -> None:
-        """Does what is queued, as far as that is done within the time; takes no more."""
+        """Take no more requests, and wait until the queued ones are done, for `within_s` seconds at most."""
         self._open = False
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join, within_s)
 
     async def do(self, action: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item]) -> Sequence[Result]:
-        """`action` on `items` joined with those of other requests; its results for these items, in their order.
+        """Run `action` on `items` joined with those of other requests; return its results for these items, in order.
 
-        The action does all or nothing. Raises what it raises, and ServiceUnavailable when too much is waiting or the
-        database does not answer in time.
+        The action must commit all items or none.
+
+        Raises:
+            ServiceUnavailable: too many items wait, the database does not answer in time, or the writer has stopped.
+            Exception: what `action` raises.
         """
         results: Sequence[Result] = await self._ask(action, items, len(items))
         return results
 
     async def run_exclusively(self, action: Callable[[], Result], size: int) -> Result:
-        """`action`, which is a transaction of its own, of so many rows. Raises as `do` does."""
+        """Run `action`, which is a transaction of its own with `size` rows, and return its result.
+
+        Raises:
+            ServiceUnavailable: as in `do`.
+            Exception: what `action` raises.
+        """
         result: Result = await self._ask(action, None, size)
         return result
 
@@ -125,8 +135,10 @@ class Writer:
         self._loop.call_soon_threadsafe(self._resolve, jobs, outcomes)
 
     def _next_group(self, large: deque[_Job]) -> tuple[list[_Job], bool]:
-        """The small requests that are queued, up to a group's size, and whether there can be more; the large ones go
-        to those that wait already. Waits for the first where nothing is to do."""
+        """Return the small requests that are queued, up to a group's size, and whether there can be more.
+
+        Appends large ones to `large`. Waits for a request if `large` is empty.
+        """
         group: list[_Job] = []
         size = 0
         try:
@@ -156,13 +168,15 @@ class Writer:
 
 
 def _perform(jobs: list[_Job]) -> list[tuple[_Job, object]]:
-    """Each job with its results or its exception. What breaks a group for no known reason may come from one
-    request, so then each is tried alone."""
+    """Return each job with its results or its exception.
+
+    An unexpected exception of a group may be caused by one request, so each is then tried alone.
+    """
     if not jobs:
         return []
     try:
         results = _results(jobs)
-    except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must be told
+    except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must get it
         if isinstance(error, AutoOpsError) or len(jobs) == 1:
             return [(job, error) for job in jobs]
         return [outcome for job in jobs for outcome in _perform([job])]

@@ -1,1 +1,1 @@
-"""The loaded versions of one process: tried, loaded, swapped, kept warm, blocked."""
+"""The model versions of one process: how they are tried, loaded, swapped, kept warm and blocked."""

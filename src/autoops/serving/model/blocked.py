@@ -1,4 +1,4 @@
-"""Versions that are not worth loading at each look: broken ones, and ones that something local is in the way of."""
+"""Versions that are not loaded at each check: broken ones, and ones that failed for a local or passing reason."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,10 +8,10 @@ from autoops.errors import BundleError, Unavailable
 from autoops.models.registry import ModelVersion
 
 RETRY, LONGEST = timedelta(seconds=30), timedelta(minutes=10)
-"""Before a version that failed for a local reason, such as a full disk, is tried again, and how far that grows."""
+"""First and longest pause before a version that failed for a local reason, such as a full disk, is tried again."""
 
 INTERRUPTED = timedelta(seconds=2)
-"""Before a download is tried again that the registry broke off, at first."""
+"""First pause before a download that the registry broke off is tried again."""
 
 _MOST = 20
 
@@ -20,7 +20,7 @@ Identity = tuple[int, str]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the last look at the registry did not end with the followed version; `version` None: it was not found."""
+    """Why the followed version is not served; `version` is None if the registry did not return one."""
 
     reason: str
     at: datetime
@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """`until` None: until it is asked for by name, or the process ends."""
+    """A blocked version. With `until` None it is tried again only by a requested reload, or by another process."""
 
     failure: Failure
     until: datetime | None
@@ -37,7 +37,7 @@ class _Refusal:
 
 
 class BlockedVersions:
-    """By number and content: a version is itself again only with the digest that it failed with."""
+    """Blocked versions, by number and bundle digest: a version that has another digest is not blocked."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,22 +45,22 @@ class BlockedVersions:
 
     @property
     def broken(self) -> list[Failure]:
-        """Versions that do not verify or do not load, oldest first."""
+        """Return the failures of versions that do not verify or load, oldest first."""
         return [refusal.failure for refusal in list(self._refusals.values()) if refusal.until is None]
 
     def holds(self, version: ModelVersion) -> Failure | None:
-        """Why it is not to be tried now."""
+        """Return why the version must not be tried now, None if it may."""
         refusal = self._refusals.get(identity(version))
         if refusal is None or (refusal.until is not None and not self._is_within(refusal.until, refusal.pause)):
             return None
         return refusal.failure
 
     def _is_within(self, until: datetime, pause: timedelta) -> bool:
-        """A clock that was put back does not make the pause longer."""
+        """Return whether the pause lasts; a clock that was set back does not make it longer."""
         return until - pause <= self._clock.now() < until
 
     def add(self, version: ModelVersion, failure: Failure, error: Exception) -> None:
-        """A broken version stays; whatever else went wrong may pass, and is waited for twice as long each time."""
+        """Block a version: a broken one without end, any other for a pause that doubles each time, up to `LONGEST`."""
         before = self._refusals.pop(identity(version), None)
         first = INTERRUPTED if isinstance(error, Unavailable) else RETRY
         pause = first if before is None else min(2 * before.pause, LONGEST)

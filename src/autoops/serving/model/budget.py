@@ -1,4 +1,4 @@
-"""What a version may cost to be loaded: as a setting, and as what this machine has left."""
+"""How much memory a version may take: by the setting, and by what is available on this machine."""
 
 import math
 from collections.abc import Callable
@@ -9,15 +9,18 @@ from autoops.errors import BundleError, SettingsError
 from autoops.models.registry import ModelVersion
 
 _BASE_MB = 400
-"""Memory of a replica without models, 250 MB, and what any model takes for a while when it is loaded."""
+"""Memory of a replica without models, 250 MB, and what any model takes temporarily while it is loaded."""
 
 _PER_MB = 18
-"""Memory for each MB of the largest ONNX file: two loaded versions keep 5 each, and the one that is loaded takes 8."""
+"""Memory for each MB of the largest ONNX file: two loaded versions keep 5 each, and loading another takes 8."""
 
 
 def available_bytes(root: Path = Path("/")) -> float:
-    """Memory that can be had before the system or the container's limit kills something; infinite where neither says.
-    Files that a container has read count into its use, and are given up first."""
+    """Return the memory that a process can take before the system or the container's limit kills one.
+
+    Infinite if neither is known. Cached files count as memory that a container uses; inactive ones count as available
+    here, because they are evicted first.
+    """
     return min(_of_machine(root / "proc/meminfo"), _of_container(root / "sys/fs/cgroup"))
 
 
@@ -42,12 +45,16 @@ def _fields(file: Path) -> dict[str, int]:
 
 
 def needed_mb(most_mb: float) -> float:
-    """Return the memory that a replica needs to swap models of which none is larger, in MB."""
+    """Return the memory in MB that a replica needs to swap models of at most `most_mb`."""
     return _BASE_MB + most_mb * _PER_MB
 
 
 def check_limit(most_mb: float, root: Path = Path("/")) -> None:
-    """Raise SettingsError where a container's limit is less than a replica needs that swaps the largest models."""
+    """Require that the container's memory limit suffices to swap models of `most_mb`.
+
+    Raises:
+        SettingsError: the limit is lower than that.
+    """
     try:
         limit_mb = int((root / "sys/fs/cgroup/memory.max").read_text()) / 1e6
     except (OSError, ValueError):
@@ -64,13 +71,20 @@ def check_limit(most_mb: float, root: Path = Path("/")) -> None:
 
 @dataclass(frozen=True)
 class Budget:
-    """Refuses a version before it is downloaded, so that it does not end the process that serves another."""
+    """The memory limits of a version.
+
+    `admit` rejects a version before it is downloaded, so that it does not end the process that serves another.
+    """
 
     most_mb: float
     available: Callable[[], float] = available_bytes
 
     def admit(self, version: ModelVersion, size: int) -> None:
-        """`size` is that of the ONNX file. Raises BundleError."""
+        """Require that a version is small enough; `size` is that of the ONNX file in bytes.
+
+        Raises:
+            BundleError: the file is larger than `most_mb`.
+        """
         if size > self.most_mb * 1e6:
             raise BundleError(
                 f"the model of version {version.number} has {size / 1e6:.1f} MB, "

@@ -1,4 +1,4 @@
-"""Slow work that many ask for at once is done once for all of them."""
+"""Coalescing: slow work that many tasks request at once is done once for all of them."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class Coalesced(Generic[Result]):
-    """Runs `action` in a thread; who asks while it runs shares the one run after it, which sees what is new by then.
+    """Runs `action` in a thread. Calls that come during a run share the next run, which sees what is new by then.
 
     Belongs to the event loop. The thread is a daemon, so that neither the loop nor the process waits for it at its end.
     """
@@ -33,7 +33,7 @@ class Coalesced(Generic[Result]):
 
 
 async def in_daemon(action: Callable[[], Result]) -> Result:
-    """As asyncio.to_thread, but at its end the process waits for those threads."""
+    """Run `action` in a daemon thread; the process would wait at its end for a thread of `asyncio.to_thread`."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
@@ -49,7 +49,7 @@ async def in_daemon(action: Callable[[], Result]) -> Result:
         result, failed = None, None
         try:
             result = action()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the task that waits
             failed = error
         with suppress(RuntimeError):  # the loop has closed meanwhile
             loop.call_soon_threadsafe(settle, result, failed)

@@ -1,4 +1,4 @@
-"""The loaded model versions of one API process: which one answers, which one is kept warm, why one is not taken.
+"""The loaded model versions of one API process: which one serves, which one is kept warm, why one is not loaded.
 
 A request reads `current` once and uses that one handle throughout, so a swap in between cannot mix two versions.
 """
@@ -26,7 +26,7 @@ from autoops.serving.model.trial import Cancellation
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["unchanged", "swapped", "reverted", "from_cache", "skipped", "failed", "loading"]
-"""`skipped`: the followed version failed before, and it is not time to try it again. `loading`: not done yet."""
+"""`skipped`: the followed version failed before and is still blocked. `loading`: not done yet."""
 
 Source = Literal["registry", "cache"]
 
@@ -41,12 +41,12 @@ class Loaded:
     source: Source
 
     def is_version(self, version: ModelVersion) -> bool:
-        """By number and content: a registry that was set up anew counts from 1 again."""
+        """Compare number and bundle digest: a registry that was set up anew counts from 1 again."""
         return identity(self.version) == identity(version)
 
 
 class _Load:
-    """A version on its way into memory, in a thread of its own."""
+    """A version that is being loaded, in a thread of its own."""
 
     def __init__(self, version: ModelVersion, source: Source) -> None:
         self.version = version
@@ -61,10 +61,12 @@ class _Load:
 
 
 class Holder:
-    """`refresh` and `look` are called from threads; `current` and `previous` may be read from anywhere.
+    """Follows a version of the registry: keeps it loaded, and the one before it.
 
-    A look at the registry never waits for a load, so the alias can be followed back while a version is loading. What
-    has loaded goes into service by another look, which still finds the alias there.
+    `refresh` and `look` are called from threads; `current` and `previous` may be read from anywhere.
+
+    A check of the registry never waits for a load, so the alias can be followed back while a version is loading. After
+    its load a version goes into service by another check, and only if the alias still points to it.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Holder:
         self.failure: Failure | None = None
 
     def refresh(self, insist: bool = False) -> Outcome:
-        """Look at the registry and wait for what follows from it. Never raises: what went wrong is in `failure`.
-        `insist` tries a version again that failed before."""
+        """Check the registry, wait for the load that follows, and return the outcome.
+
+        Never raises: an error is in `failure`. With `insist`, a version that failed before is tried again.
+        """
         outcome, load = self._look(insist)
         while load is not None:
             load.ended.wait()
@@ -103,18 +107,18 @@ class Holder:
         return outcome
 
     def look(self) -> Outcome:
-        """The same without waiting: `loading` where a version has to be loaded first."""
+        """Check the registry without waiting; return `loading` if a version has to be loaded first."""
         return self._look(insist=False)[0]
 
     def stop(self) -> None:
-        """Give up a load that is under way and begin none. Waits for nothing."""
+        """Cancel a load in progress, and begin no other; wait for nothing."""
         self._stopped = True
         load = self._load
         if load is not None:
             load.cancellation.cancel()
 
     def _look(self, insist: bool) -> tuple[Outcome, _Load | None]:
-        """The outcome, and the load that it waits for."""
+        """Check the registry; return the outcome, and the load that has to end first."""
         with self._lock:
             target = None
             self._keep_cache()
@@ -132,7 +136,7 @@ class Holder:
         return outcome
 
     def _keep_cache(self) -> None:
-        """What is loaded stays on disk too, for a restart without the registry."""
+        """Keep the loaded versions on disk too, for a restart without the registry."""
         if not self._swept:
             self._last_served.sweep()
             self._swept = True
@@ -191,12 +195,15 @@ class Holder:
         return "loading"
 
     def _run(self, load: _Load) -> None:
-        """Load, and look at the registry again before what has loaded goes into service."""
+        """Load a version; check the registry again before it goes into service.
+
+        A version from the cache goes into service without that check.
+        """
         cache, gives_way = self._last_served.cache, self.current is not None
         try:
             scorer = self._loading.load(self._registry, load.version, cache, load.cancellation, gives_way=gives_way)
             loaded = Loaded(scorer, load.version, self._clock.now(), load.source)
-        except Exception as error:  # noqa: BLE001 - as in look
+        except Exception as error:  # noqa: BLE001 - as in _look
             load.end(self._told(self._has_failed(load, error)))
             return
         cached = load.source == "cache"
@@ -219,7 +226,7 @@ class Holder:
             return "from_cache"
 
     def _has_failed(self, load: _Load, error: Exception) -> Outcome:
-        """`loading` where another load, or a version that was there already, has taken its place."""
+        """Record a failed load; return `loading` if it was abandoned for another load or a loaded version."""
         with self._lock:
             if self._load is not load:
                 return "loading"
@@ -231,7 +238,7 @@ class Holder:
             return "failed"
 
     def _swap(self, loaded: Loaded) -> None:
-        """Whoever sees the new version no longer sees what was in its way."""
+        """Put a version into service; `failure` is cleared first, so that no reader sees it beside the new version."""
         self.failure = None
         self.previous, self.current = self.current, loaded
         self.quarantine.release(loaded.version)
@@ -253,7 +260,7 @@ class Holder:
         return "failed"
 
     def _from_cache(self) -> Outcome:
-        """Load what this machine served last, so that a restart does not need the registry."""
+        """Load the version that this machine served last, so that a restart does not need the registry."""
         if self._load is not None:
             return "loading" if self._load.source == "cache" else "failed"
         version = self._last_served.recall()
@@ -275,7 +282,7 @@ class Holder:
         metrics.gauge(*knows, lambda: self._seconds(lambda loaded: loaded.scorer.manifest.trained_until))
 
     def _seconds(self, moment: Callable[[Loaded], datetime]) -> float:
-        """Not a number where no version is served."""
+        """Return a timestamp of the served version in seconds, NaN if no version is served."""
         return math.nan if (loaded := self.current) is None else moment(loaded).timestamp()
 
 

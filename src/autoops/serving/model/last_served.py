@@ -1,4 +1,4 @@
-"""Which version this machine served last, as a small file beside the bundles' cache."""
+"""The version that this machine served last, in a small file beside the cached bundles."""
 
 import contextlib
 import logging
@@ -28,14 +28,14 @@ class _Note(BaseModel):
 
 
 class LastServed:
-    """`cache` is the folder of the bundles; a note of another registered model is not ours."""
+    """The file with that version. `cache` is the folder of the bundles; the file of another model is ignored."""
 
     def __init__(self, cache: Path, model_name: str) -> None:
         self.cache = cache
         self._model_name = model_name
 
     def remember(self, version: ModelVersion) -> None:
-        """Replaced in one step. A disk that takes no note is no reason not to serve."""
+        """Replace the file in one step. An error of the disk is only logged: serving does not need the file."""
         note = _Note(model=self._model_name, number=version.number, run_id=version.run_id, tags=dict(version.tags))
         temporary = self.cache / f"{_UNFINISHED}{os.getpid()}"
         try:
@@ -45,7 +45,7 @@ class LastServed:
             logger.warning("%s could not be written: %s", self.cache / FILE, error)
 
     def sweep(self) -> None:
-        """Removes what processes left here that were killed; one that lives may be at its note just now."""
+        """Remove files that killed processes left; a young one stays, because its process may still be writing it."""
         sweep(self.cache)
         for note in self.cache.glob(f"{_UNFINISHED}*"):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A version is loaded beside the traffic: tried in a process of its own, then built in a thread that gives way."""
+"""Loading of a version beside traffic: a trial in a process of its own, then a build in a thread of low priority."""
 
 import contextlib
 import ctypes
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Loading:
-    """How a version is loaded, and what it may take for that."""
+    """How a version is loaded, and how much memory and time it may take."""
 
     budget: Budget = UNLIMITED
     timeout_s: float = 60
@@ -36,10 +36,10 @@ class Loading:
     def load(
         self, registry: Registry, version: ModelVersion, cache: Path, cancellation: Cancellation, *, gives_way: bool
     ) -> Scorer:
-        """Return the version, verified and warm. `gives_way` to traffic, which a first version has none of.
+        """Return the version, verified and warm. `gives_way` lowers the priority of the load below that of traffic.
 
         Raises:
-            BundleError: it does not verify, load or answer, or not in time.
+            BundleError: the version does not verify, load or predict, or not in time.
             MemoryError: there is too little memory now.
             RegistryUnavailable: the download breaks off.
             Cancelled: by `cancellation`.
@@ -86,8 +86,11 @@ def _built(found: CachedBundle) -> Scorer:
 
 
 def _beside(work: Callable[[], T], gives_way: bool, within_s: float) -> T:
-    """Wait for it so long; raise TimeoutError then. A process that ends in between does not wait: the thread dies with
-    it."""
+    """Return the result of `work`, which runs in a daemon thread: a process that ends does not wait for it.
+
+    Raises:
+        TimeoutError: `work` takes longer than `within_s`.
+    """
     done: Future[T] = Future()
 
     def run() -> None:
@@ -95,7 +98,7 @@ def _beside(work: Callable[[], T], gives_way: bool, within_s: float) -> T:
             give_way(_NICER_BY)
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again by `done.result`
             done.set_exception(error)
 
     threading.Thread(target=run, name="model-build", daemon=True).start()
@@ -103,6 +106,9 @@ def _beside(work: Callable[[], T], gives_way: bool, within_s: float) -> T:
 
 
 def return_memory() -> None:
-    """ONNX Runtime builds a model in several times the memory that it keeps, and glibc does not return it by itself."""
+    """Return freed memory to the system.
+
+    ONNX Runtime builds a model in several times the memory that it keeps, and glibc does not return it by itself.
+    """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -28,11 +28,11 @@ _SIGNS_OF_MEMORY = ("bad_alloc", "bad alloc", "Failed to allocate", "MemoryError
 
 
 class Cancelled(Exception):
-    """Nobody wants the version any more that was being loaded."""
+    """The load of the version was cancelled."""
 
 
 class Hung(Exception):
-    """The model did not load and answer in time."""
+    """The model did not load and predict in time."""
 
 
 class Crashed(Exception):
@@ -40,7 +40,7 @@ class Crashed(Exception):
 
 
 class Cancellation:
-    """Tells a load that nobody wants it any more, and ends its process."""
+    """Cancels a load, and kills its process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,21 +54,25 @@ class Cancellation:
                 self._process.kill()
 
     def covers(self, process: "subprocess.Popen[bytes] | None") -> None:
-        """End `process` too, at once if the load is cancelled already."""
+        """Kill `process` too on cancellation, at once if the load is cancelled already."""
         with self._lock:
             self._process = process
             if process is not None and self._cancelled:
                 process.kill()
 
     def check(self) -> None:
-        """Raise Cancelled if it is."""
+        """Require that the load is not cancelled.
+
+        Raises:
+            Cancelled: it is.
+        """
         if self._cancelled:
             raise Cancelled
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of one trial: `memory_bytes` may be infinite, `nicer_by` is added to the niceness of the process."""
+    """Limits of one trial: `memory_bytes` may be infinite, `nicer_by` is added to the niceness of the process."""
 
     timeout_s: float
     memory_bytes: float
@@ -76,23 +80,24 @@ class Bounds:
 
 
 Trial = Callable[[Path, "npt.NDArray[np.float32]", Bounds, Cancellation], None]
-"""Of a model file and rows for it."""
+"""Tries a model file on model inputs of shape `(rows, features)`."""
 
 
 def no_trial(model: Path, rows: "npt.NDArray[np.float32]", bounds: Bounds, cancellation: Cancellation) -> None:
-    """Trust the model, as a test may that made it."""
+    """Accept the model without a trial, as a test may that made it."""
 
 
 def in_process(model: Path, rows: "npt.NDArray[np.float32]", bounds: Bounds, cancellation: Cancellation) -> None:
-    """Load the model in another process and let it answer the rows there.
+    """Load the model in another process, and let it predict `rows` of shape `(rows, features)` there.
 
-    An error that the model raises is no matter of this: whoever loads it next gets the same one.
+    An error that the model raises is ignored here: the load that follows gets the same one.
 
     Raises:
         Hung: not done within `bounds.timeout_s`.
         Crashed: the process died of a signal.
         MemoryError: it needs more than `bounds.memory_bytes`, or was killed by the system.
         Cancelled: by `cancellation`.
+        RuntimeError: the trial itself failed.
     """
     import numpy as np
 
@@ -135,7 +140,7 @@ def _judge(exit_code: int, said: bytes) -> None:
 
 def _main() -> int:
     model, seconds, memory, nicer_by = sys.argv[1:]
-    signal.alarm(int(seconds))  # if whoever started this has died
+    signal.alarm(int(seconds))  # in case the parent process has died
     os.nice(int(nicer_by))
     import numpy as np
     import onnxruntime
@@ -156,7 +161,7 @@ def _main() -> int:
 
 
 def _bound_memory(more_bytes: int) -> None:
-    """Let this process take so much more, where the system can bound that."""
+    """Let this process take at most `more_bytes` more, if the system can bound that."""
     with contextlib.suppress(OSError, ValueError):
         status = Path("/proc/self/status").read_text()
         taken = 1024 * int(status.partition("VmData:")[2].split()[0])

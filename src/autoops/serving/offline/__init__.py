@@ -1,1 +1,1 @@
-"""Files of trips instead of requests: `autoops predict`, by a local model or an API elsewhere."""
+"""Predictions for files of trips instead of requests: `autoops predict`, by a local model or a remote API."""

@@ -1,8 +1,8 @@
 """Parquet files of trips, of any size: read, scored and written in pieces, so that memory does not grow with them.
 
-The columns are those of the contract, or those of a month as the TLC publishes it; whatever else a file has is carried
-along. Unlike a request, a file must say when its trips begin: "now" would be a silent mistake there. A raw month has
-rows that are outside the contract and that `autoops ingest` would drop: they get no prediction, and are counted.
+The columns are those of the contract, or those of a month as the TLC publishes it; other columns are copied. Unlike a
+request, a file must have the pickup times: "now" would be a silent mistake there. A raw month has rows that are outside
+the contract and that `autoops ingest` would drop: they get no prediction, and are counted.
 """
 
 import os
@@ -31,7 +31,7 @@ _RAW_NAMES = {
     "PULocationID": "pickup_location_id",
     "DOLocationID": "dropoff_location_id",
 }
-"""Of the TLC's columns, those that are named otherwise in the contract."""
+"""The TLC's columns that have another name in the contract, with that name."""
 
 _READ_AHEAD_BYTES = 1 << 20
 
@@ -39,15 +39,15 @@ Report = Callable[[int, int | None], None]
 
 
 class Model(Protocol):
-    """Whatever answers a piece of a file: a version loaded here, or an API elsewhere."""
+    """Predicts the trips in a piece of a file: a version loaded here, or a remote API."""
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        """Minutes, and the version of each."""
+        """Return the predictions in minutes and their model versions, both of shape `(rows,)`."""
 
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A version in this process. What it predicts is not logged."""
+    """A version loaded in this process. Its predictions are not logged."""
 
     scorer: Scorer
     number: int
@@ -60,7 +60,10 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class Scored:
-    """`skipped` counts rows of a raw month without a prediction, by the column that is outside the contract."""
+    """What `score` has done.
+
+    `skipped` counts rows of a raw month without a prediction, by the column that is outside the contract.
+    """
 
     rows: int
     model_versions: tuple[int, ...]
@@ -68,9 +71,12 @@ class Scored:
 
 
 def score(source: Path, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
-    """Writes the rows of `source` with `prediction` and `model_version` to `target`, which appears when it is whole.
-    Raises InputError for files that are not there or cannot be written and for trips outside the contract, CorruptFile
-    for a file that does not read."""
+    """Write the rows of `source` with `prediction` and `model_version` to `target`, which appears when it is complete.
+
+    Raises:
+        InputError: `source` does not exist, `target` cannot be written, or trips are outside the contract.
+        CorruptFile: `source` cannot be read.
+    """
     if not source.is_file():
         raise InputError(f"{source}: no such file")
     with _open(source) as file:
@@ -81,7 +87,12 @@ def score(source: Path, target: Path, model: Model, piece_rows: int, report: Rep
 
 
 def _open(source: Path) -> pq.ParquetFile:
-    """With the columns that it must have. Raises InvalidTrips too."""
+    """Open the file, and check its columns.
+
+    Raises:
+        CorruptFile: the file cannot be read.
+        InvalidTrips: a column is missing, there twice or of the wrong type, or already has the name of an added one.
+    """
     try:
         file = pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
         _check(file.schema_arrow)
@@ -147,7 +158,7 @@ def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
             piece = next(pieces, None)
             if piece is None:
                 return
-            # A file's strings may be no text.
+            # The strings in a file may not be valid UTF-8.
             piece.validate(full=True)
         except (pa.ArrowException, OSError) as error:
             raise CorruptFile(f"the rows from {done} on do not read: {error}") from error
@@ -156,11 +167,15 @@ def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 Added = tuple[list[pa.Array], set[int]]
-"""The columns ADDED of a piece, and the versions in them."""
+"""The columns `ADDED` for the rows of a piece, and the versions in them."""
 
 
 def _predict(trips: pa.Table, first_row: int, model: Model) -> Added:
-    """Raises InvalidTrips with positions in the file."""
+    """Predict all rows.
+
+    Raises:
+        InvalidTrips: rows are outside the contract; their positions are those in the file.
+    """
     errors = ValidationErrors(first_row=first_row)
     batch = arrow_columns.batch_of(trips, errors)
     errors.rows("pickup_at", np.isnat(batch.pickup_at), arrow_columns.NO_VALUE)

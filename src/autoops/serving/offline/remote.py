@@ -1,4 +1,4 @@
-"""An API elsewhere as a model: pieces of a file go there as Arrow, are logged there, and come back as Arrow."""
+"""A remote API as a model: it receives pieces of a file as Arrow, logs the predictions, and returns them as Arrow."""
 
 from dataclasses import dataclass
 
@@ -24,18 +24,26 @@ _ANSWER = pa.schema(
 
 
 class _Busy(ServiceUnavailable):
-    """It answered that it cannot do it now; whether it stored the trips is not known."""
+    """The API responded 503; whether it stored the trips is not known."""
 
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """Waits while the API says that it is busy; then the trips may be in its log, so that each has a request_id, which
-    stays the same when they are sent again. A connection that breaks ends it."""
+    """Predicts by an API, and sends a batch again while the response is 503.
+
+    The API may have logged the trips by then, so each has a request_id, which stays the same when they are sent again.
+    A broken connection is not tried again.
+    """
 
     api: httpx.Client
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        """Raises ServiceUnavailable, and InputError with what the API says of the request."""
+        """Return the predictions in minutes and their model versions, both of shape `(rows,)`.
+
+        Raises:
+            ServiceUnavailable: the API cannot be reached, stays busy, or responds without the predictions.
+            InputError: the API rejects the request; the message has its reason.
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Busy),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),

@@ -1,1 +1,1 @@
-"""Bodies in and out: what is accepted, what is wrong with the rest, and the forms of an answer."""
+"""Request and response bodies: what is accepted, the validation errors, and the forms of a response."""

@@ -1,11 +1,11 @@
-"""Which kind of answer a client wants, by its Accept header."""
+"""The media type of a response, by the client's Accept header."""
 
 import math
 from collections.abc import Sequence
 
 
 def preferred(header: str, offered: Sequence[str]) -> str | None:
-    """The most wanted of the media types that are offered, the first of equals; None when none will do."""
+    """Return the media type in `offered` that the header prefers, the first of equals; None if it accepts none."""
     if not header.strip():
         return offered[0]
     wanted = [_weight(header, kind) for kind in offered]
@@ -14,7 +14,7 @@ def preferred(header: str, offered: Sequence[str]) -> str | None:
 
 
 def _weight(header: str, kind: str) -> float:
-    """By the most specific range that covers the kind."""
+    """Return the quality of a media type, by the most specific range that covers it."""
     weights = {}
     for part in header.lower().split(","):
         media_range, *parameters = (piece.strip() for piece in part.split(";"))

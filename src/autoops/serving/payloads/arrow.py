@@ -1,8 +1,8 @@
-"""Trips out of Arrow: IPC streams from clients, and record batches from wherever.
+"""Trips in Arrow IPC streams from clients.
 
-A stream comes from anybody. Its schema is checked before any of its data is touched; compressed buffers and
-dictionaries are refused, because few bytes of them may stand for gigabytes; and each record batch is validated in
-full: Arrow's own functions take kinds and offsets at their word, and a lie ends the process.
+A stream is untrusted. Its schema is checked before any of its data is touched. Compressed buffers and dictionaries are
+rejected, because few bytes of them may stand for gigabytes. Each record batch is validated in full, because Arrow's own
+functions trust types and offsets, and wrong ones crash the process.
 """
 
 import struct
@@ -18,14 +18,20 @@ MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
 _NO_STREAM = "the body is not a whole Arrow IPC stream"
 _OLD_COMPRESSION = b"ARROW:experimental_compression"
-"""How streams of Arrow before 1.0 say it, which is still read."""
+"""Marks compression in streams of Arrow before 1.0, which Arrow still reads."""
 
 _BROKEN = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError, struct.error)
-"""What Arrow raises on bytes that make no sense."""
+"""Exceptions that Arrow raises on invalid bytes."""
 
 
 def read(body: bytes, max_rows: int) -> Batch:
-    """Raises BrokenStream, TooManyRows and InvalidTrips."""
+    """Return the trips in a stream.
+
+    Raises:
+        BrokenStream: the body is not one complete stream, or the stream is compressed or big-endian.
+        TooManyRows: the stream has more than `max_rows` rows, or too many record batches.
+        InvalidTrips: there are no rows, or columns or rows are outside the contract.
+    """
     try:
         table = _table(body, max_rows)
     except _BROKEN:
@@ -38,7 +44,7 @@ def read(body: bytes, max_rows: int) -> Batch:
 
 
 def write(table: pa.Table) -> bytes:
-    """As a stream that `read` takes."""
+    """Return the table as a stream that `read` takes."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -60,7 +66,7 @@ def _table(body: bytes, max_rows: int) -> pa.Table:
     for message in messages:
         batch = _record_batch(message, schema)
         rows += batch.num_rows
-        # An empty batch costs a little too.
+        # Batches are counted too, because an empty one also costs a little.
         if max(rows, len(batches)) > max_rows:
             raise TooManyRows(f"rows: at most {max_rows} in one request, got more")
         batch.validate(full=True)
@@ -89,22 +95,32 @@ def _record_batch(message: pa.Message, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _is_compressed(metadata: bytes) -> bool:
-    """Message.fbs: the third field of a Message is its header, the fourth of a RecordBatch its compression. Arrow has
-    verified the flatbuffer, but tells nobody."""
+    """Return whether the record batch of a message is compressed.
+
+    Message.fbs: the third field of a Message is its header, the fourth of a RecordBatch its compression. Arrow has
+    verified the flatbuffer, but does not expose this field.
+    """
     if _OLD_COMPRESSION in metadata:
         return True
     return _field(metadata, _header(metadata), 3) is not None
 
 
 def _is_big_endian(metadata: bytes) -> bool:
-    """Schema.fbs: the first field of a Schema is its endianness. Arrow swaps the bytes only where it reads the whole
-    stream itself."""
+    """Return whether the schema of a message is big-endian.
+
+    Schema.fbs: the first field of a Schema is its endianness. Arrow swaps the bytes only if it reads the whole stream
+    itself.
+    """
     position = _field(metadata, _header(metadata), 0)
     return position is not None and struct.unpack_from("<H", metadata, position)[0] != 0
 
 
 def _header(metadata: bytes) -> int:
-    """Return where the table of a Message's header is."""
+    """Return the position of the table of a Message's header.
+
+    Raises:
+        BrokenStream: the Message has no header.
+    """
     header = _field(metadata, struct.unpack_from("<I", metadata)[0], 2)
     if header is None:
         raise BrokenStream(_NO_STREAM)
@@ -112,7 +128,7 @@ def _header(metadata: bytes) -> int:
 
 
 def _field(buffer: bytes, table: int, index: int) -> int | None:
-    """Where a field of a flatbuffers table is kept, None when it was left out."""
+    """Return the position of a field of a flatbuffers table, None if it was left out."""
     vtable = table - struct.unpack_from("<i", buffer, table)[0]
     size = struct.unpack_from("<H", buffer, vtable)[0]
     slot = 4 + 2 * index

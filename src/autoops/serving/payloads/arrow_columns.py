@@ -1,4 +1,4 @@
-"""The contract's columns in Arrow, checked as single trips are: types by the schema, bounds for all rows at once."""
+"""The contract's columns in Arrow, checked like single trips: types by the schema, bounds for all rows at once."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,13 @@ _Type = Callable[[pa.DataType], bool]
 
 
 def _is_moment(kind: pa.DataType) -> bool:
-    """Asks for the time zone here, because that raises UnicodeDecodeError where its name is no text."""
+    """Return whether the type is a timestamp or a string.
+
+    Reads the time zone already here, while the schema is checked.
+
+    Raises:
+        UnicodeDecodeError: the name of the time zone is not valid text.
+    """
     return bool(pa.types.is_timestamp(kind) and kind.tz != "") or is_text(kind)
 
 
@@ -37,12 +43,15 @@ COLUMNS: dict[str, tuple[_Type, str]] = {
 REQUIRED = ("trip_distance", "pickup_location_id", "dropoff_location_id")
 _OPTIONAL = frozenset(COLUMNS) - frozenset(REQUIRED)
 _LONGEST_TEXT = 1000
-"""Bytes of a text that is worth a look: an id has 200 characters at most."""
+"""Maximum bytes of a text; an id has 200 characters at most."""
 
 
 def check_schema(schema: pa.Schema, required: tuple[str, ...] = REQUIRED, file: bool = False) -> None:
-    """Raises InvalidTrips that names each column which is missing, there twice or of the wrong type; and, where it is
-    of no `file`, one that is not ours or in a dictionary."""
+    """Require that the columns are those of the contract; a `file` may have others, and dictionaries.
+
+    Raises:
+        InvalidTrips: columns are missing, there twice, of the wrong type, unknown or dictionaries; it names each.
+    """
     errors = ValidationErrors()
     for name in required:
         if name not in schema.names:
@@ -70,7 +79,11 @@ def _check_column(schema: pa.Schema, name: str, file: bool, errors: ValidationEr
 
 
 def batch_of(table: pa.Table, errors: ValidationErrors) -> Batch:
-    """The trips of a table whose schema is checked. Raises InvalidTrips."""
+    """Return the trips of a table whose schema is checked.
+
+    Raises:
+        InvalidTrips: rows are outside the contract.
+    """
     batch = Batch(
         _moments(table, errors),
         _numbers(table, "trip_distance", DISTANCE_MILES, errors),
@@ -84,7 +97,7 @@ def batch_of(table: pa.Table, errors: ValidationErrors) -> Batch:
 
 
 def _column(table: pa.Table, name: str) -> Any:
-    """None where there is no such column, or nothing in it."""
+    """Return the column as one array, None if it is missing or has no values."""
     if name not in table.column_names or table[name].null_count == table.num_rows:
         return None
     return table[name].combine_chunks()
@@ -95,7 +108,7 @@ def _nulls(column: Any) -> npt.NDArray[np.bool_]:
 
 
 def _numbers(table: pa.Table, name: str, bounds: Bounds, errors: ValidationErrors) -> npt.NDArray[np.float64]:
-    """Return the values, 0 where one is missing or refused."""
+    """Return the values, of shape `(rows,)`, 0 where one is missing or invalid."""
     column = _column(table, name)
     optional = name in _OPTIONAL
     if column is None:
@@ -150,7 +163,13 @@ def _request_ids(table: pa.Table, errors: ValidationErrors) -> list[str | None] 
 
 
 def _texts(column: Any, name: str, errors: ValidationErrors) -> list[str | None]:
-    """Raises InvalidTrips before texts become objects that are longer than the bytes that came."""
+    """Return the texts of a column.
+
+    Views of strings may share bytes, so their lengths are checked before they become Python objects.
+
+    Raises:
+        InvalidTrips: a view is longer than `_LONGEST_TEXT`.
+    """
     if pa.types.is_string_view(column.type) and (longest := longest_text(column)) > _LONGEST_TEXT:
         errors.column(name, f"expected at most {_LONGEST_TEXT} bytes, got {longest}")
         errors.check()

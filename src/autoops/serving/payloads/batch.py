@@ -1,4 +1,4 @@
-"""Trips as arrays, checked, whatever way they came: one form for all that a batch goes through."""
+"""Valid trips as arrays: the one form of a batch, in whichever format it was sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,10 @@ ID_OF_ROWS = "trips.{row}.request_id"
 
 @dataclass(frozen=True)
 class Batch:
-    """Valid trips. `pickup_at` is NaT for trips that begin now; `request_ids` None: nobody gave one.
+    """Valid trips, as arrays of shape `(rows,)`.
 
-    `id_field` names the field of a row's request_id as the client sent it.
+    `pickup_at` is in UTC, and NaT for trips that begin now. `trip_distance` is in miles, the locations are TLC zones.
+    `request_ids` is None if no trip has one. `id_field` names the field of a row's request_id in the client's body.
     """
 
     pickup_at: timestamps.Timestamps
@@ -36,12 +37,12 @@ class Batch:
         return len(self.trip_distance)
 
     def begun_by(self, now: datetime) -> "Batch":
-        """The same trips; what has no time begins now."""
+        """Return the same trips; those without a pickup time begin at `now`."""
         moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
         return replace(self, pickup_at=np.where(np.isnat(self.pickup_at), moment, self.pickup_at))
 
     def taken(self, rows: npt.NDArray[np.bool_]) -> "Batch":
-        """Return the trips that are marked."""
+        """Return the trips that the mask `rows`, of shape `(rows,)`, selects."""
         names = self.request_ids and [name for name, wanted in zip(self.request_ids, rows, strict=True) if wanted]
         return Batch(
             self.pickup_at[rows],
@@ -60,7 +61,7 @@ class Batch:
         return [None if name is None else owned(name, key) for name in self.request_ids]
 
     def columns(self) -> Columns:
-        """As the contract has them, where every trip has a time."""
+        """Return the columns of the contract; every trip must have a pickup time."""
         return {
             "pickup_at": self.pickup_at,
             "trip_distance": self.trip_distance,
@@ -83,7 +84,11 @@ def of_rows(trips: Sequence[Trip]) -> Batch:
 
 
 def of_columns(columns: TripColumns) -> Batch:
-    """Raises InvalidTrips for what the schema cannot say: columns of one length, moments that are."""
+    """Return the trips, after the checks that the schema cannot make.
+
+    Raises:
+        InvalidTrips: columns differ in length, or timestamps are invalid.
+    """
     errors, rows = ValidationErrors("columns."), len(columns.trip_distance)
     for name in columns.model_fields_set:
         values = getattr(columns, name)

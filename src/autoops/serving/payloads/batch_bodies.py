@@ -1,4 +1,4 @@
-"""The body of a batch, in whichever of its forms it comes."""
+"""The request body of a batch, in each of its forms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ Kind = Literal["json", "arrow"]
 MEDIA_TYPES: dict[str, Kind] = {JSON: "json", arrow.MEDIA_TYPE: "arrow"}
 
 _VALUES_AT_ONCE = 256
-"""What is wrong with so many values of a column is held in memory at a time."""
+"""Values of a column that are validated at a time: this bounds the errors held in memory."""
 
 _NO_OBJECT, _NO_LIST, _EMPTY = (
     "Input should be an object",
@@ -35,8 +35,11 @@ _REQUIRED = [name for name, field in TripColumns.model_fields.items() if field.i
 
 
 def kinds_of(request: Request) -> tuple[Kind, str]:
-    """Of the body, and the media type of the answer: that of the body unless the client wants the other.
-    Raises HTTPException 415 and 406."""
+    """Return the kind of the body, and the media type of the response: the same unless Accept prefers the other.
+
+    Raises:
+        HTTPException: 415 for a body of another media type, 406 if the client accepts no offered one.
+    """
     media_type = media_type_of(request, MEDIA_TYPES)
     offered = [media_type, *(other for other in MEDIA_TYPES if other != media_type)]
     wanted = accept.preferred(request.headers.get("accept", ""), offered)
@@ -46,7 +49,11 @@ def kinds_of(request: Request) -> tuple[Kind, str]:
 
 
 def read(body: bytes, kind: Kind, max_rows: int) -> tuple[Batch, Form]:
-    """The trips, and the form of a JSON answer to them. Raises InputError."""
+    """Return the trips, and the form of a JSON response to them.
+
+    Raises:
+        InputError: the body is invalid.
+    """
     if kind == "arrow":
         return arrow.read(body, max_rows), "columns"
     form, given = _form_of(loads(body, max_rows))
@@ -56,7 +63,11 @@ def read(body: bytes, kind: Kind, max_rows: int) -> tuple[Batch, Form]:
 
 
 def _form_of(content: Any) -> tuple[Form, Any]:
-    """Return which form it is, and what is in it."""
+    """Return which form the body has, and what is in it.
+
+    Raises:
+        InvalidTrips: the body is not an object with exactly one of `trips` and `columns`.
+    """  # noqa: DOC501 - the function that is raised returns it
     if not isinstance(content, dict):
         raise _refused("body", _NO_OBJECT)
     errors = ValidationErrors()
@@ -78,8 +89,10 @@ def _rows(trips: Any, max_rows: int) -> Batch:
 
 
 def _quick_rows(trips: Sequence[Any]) -> Batch | None:
-    """Rows that are taken apart into columns, in less than half the time that an object for each takes. None where
-    anything is not as it should be: only the long way can say what, and in which row."""
+    """Return the rows, validated as columns, in less than half the time of an object for each row.
+
+    Returns None if anything is invalid: only `_checked_rows` can tell what, and in which row.
+    """
     if not all(type(trip) is dict for trip in trips):
         return None
     names = set().union(*trips)
@@ -93,7 +106,11 @@ def _quick_rows(trips: Sequence[Any]) -> Batch | None:
 
 
 def _checked_rows(trips: Sequence[Any]) -> Batch:
-    """Return what `_quick_rows` would, or raise InvalidTrips."""
+    """Return the rows, validated one by one.
+
+    Raises:
+        InvalidTrips: rows are invalid.
+    """
     errors, taken = ValidationErrors("trips."), list[Trip]()
     for row, trip in enumerate(trips):
         if not isinstance(trip, dict):
@@ -124,7 +141,7 @@ def _columns(columns: Any, max_rows: int) -> Batch:
 
 
 def _wrong_columns(columns: Mapping[str, Any]) -> InvalidTrips:
-    """Return what is wrong with columns of which something is."""
+    """Return the validation errors of columns that are invalid."""
     errors = ValidationErrors("columns.")
     errors.unknown(columns, _LISTS)
     for name, adapter in _LISTS.items():

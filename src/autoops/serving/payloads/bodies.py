@@ -1,7 +1,7 @@
-"""Request bodies, read and parsed past FastAPI: its own way of it takes longer than the prediction.
+"""Request bodies, read and parsed without FastAPI, whose own parsing takes longer than the prediction.
 
-Memory and time stay in proportion to what a route allows: a body is refused by its length before it is read, and by its
-number of values before any of them becomes a Python object, which takes up to 70 times the bytes that JSON needs.
+Memory and time stay in proportion to what a route allows: a body is rejected by its length before it is read, and by
+its number of values before any of them becomes a Python object, which takes up to 70 times the bytes of the JSON.
 """
 
 import re
@@ -20,14 +20,14 @@ from autoops.serving.payloads.validation_errors import NotJson, TooManyRows
 
 JSON = "application/json"
 ONE_ROW_BYTES = 8 * 1024
-"""The longest body of a route that takes one row, which needs some 200 bytes."""
+"""Maximum body of a route that takes one row, which needs some 200 bytes."""
 
 _BATCH_BYTES, _BYTES_PER_ROW = 64 * 1024, 512
 _FREE_BYTES = 256 * 1024
-"""A body of so few bytes is parsed without a look at its number of values."""
+"""A body of at most so many bytes is parsed without counting its values first."""
 
 _VALUES_PER_ROW = 16
-"""A row has six fields at most; the rest is room to say by how many rows a batch is too large."""
+"""A row has at most six fields; the rest is room for a batch that is too large, so that the error can count rows."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
@@ -35,7 +35,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def batch_bytes(max_rows: int) -> int:
-    """Return the longest body of a route that takes so many rows."""
+    """Return the maximum body, in bytes, of a route that takes `max_rows` rows."""
     return _BATCH_BYTES + max_rows * _BYTES_PER_ROW
 
 
@@ -66,9 +66,9 @@ async def read_body(request: Request, most: int) -> bytes:
     """Return the whole body.
 
     Raises:
-        HTTPException: 413; it has, or says that it has, more than `most` bytes.
-        ClientDisconnect: the client left before the end.
-    """
+        HTTPException: 413; the body or its Content-Length exceeds `most` bytes.
+        ClientDisconnect: the client disconnected before the end.
+    """  # noqa: DOC501 - the function that is raised returns it
     for name, value in request.scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > most:
             raise _too_long(most, f"{int(value)}")
@@ -92,7 +92,12 @@ def _too_long(most: int, given: str) -> HTTPException:
 
 
 def loads(body: bytes, max_rows: int) -> Any:
-    """Return the JSON value of a body that may have `max_rows` rows. Raises TooManyRows and NotJson."""
+    """Return the JSON value of a body that may have `max_rows` rows.
+
+    Raises:
+        TooManyRows: the body has more values than so many rows can have.
+        NotJson: the body is not JSON.
+    """
     _check_values(body, max_rows)
     try:
         return orjson.loads(body)
@@ -106,7 +111,11 @@ def loads(body: bytes, max_rows: int) -> Any:
 
 
 def _check_values(body: bytes, max_rows: int) -> None:
-    """Raise TooManyRows if the body has more values than so many rows can have."""
+    """Require that the body has no more values than `max_rows` rows can have.
+
+    Raises:
+        TooManyRows: it has more.
+    """
     if len(body) <= _FREE_BYTES:
         return
     most = max_rows * _VALUES_PER_ROW + 1000
@@ -115,12 +124,16 @@ def _check_values(body: bytes, max_rows: int) -> None:
 
 
 def _values(body: bytes) -> int:
-    """Return about how many JSON values there are, and at least how many if no string has one of these characters."""
+    """Return about how many JSON values there are; commas and brackets in strings are counted too."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def parse_json(body: bytes, model: type[Model]) -> Model:
-    """Return the one row of a body. Raises RequestValidationError."""
+    """Return the one row of a body.
+
+    Raises:
+        RequestValidationError: the body is not JSON, or not a valid `model`.
+    """
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

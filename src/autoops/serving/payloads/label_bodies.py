@@ -1,4 +1,4 @@
-"""The body of ground truth: labels that are well formed, and what is wrong with each of the others."""
+"""The request body of ground truth: the well-formed labels, and the validation errors of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from autoops.storage.logged import owned
 from autoops.storage.predictions import Label
 
 _AT_ONCE = 256
-"""Labels that are checked together, and one by one where something is wrong with one of them."""
+"""Labels that are validated together, and one by one if one of them is invalid."""
 
 _FIELDS = frozenset(GroundTruth.model_fields)
 _PREDICTION_IDS = TypeAdapter(list[PredictionId | None], config=STRICT)
@@ -29,7 +29,7 @@ _MINUTES = TypeAdapter(list[TripMinutes], config=STRICT)
 
 @dataclass(frozen=True)
 class Labels:
-    """`positions` are those of the well-formed ones, in the body."""
+    """The labels in a body, well formed and refused; `positions` are those of the well-formed ones."""
 
     well_formed: list[Label] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -47,7 +47,10 @@ class Labels:
 def read(body: bytes, max_rows: int, key: str | None = None) -> Labels:
     """Return the labels that this API key sends.
 
-    Raises NotJson, TooManyRows, and InvalidTrips where it is no list of labels.
+    Raises:
+        NotJson: the body is not JSON.
+        TooManyRows: there are more than `max_rows` labels.
+        InvalidTrips: the body is not an object with a list of labels.
     """
     content, errors = loads(body, max_rows), ValidationErrors()
     if not isinstance(content, dict):
@@ -68,7 +71,7 @@ def read(body: bytes, max_rows: int, key: str | None = None) -> Labels:
 
 
 def sort_out(items: Sequence[Any]) -> Labels:
-    """Return what is well formed, and what is wrong with the rest."""
+    """Return the well-formed labels, and the validation errors of the rest."""
     sorted_out = Labels()
     for first in range(0, len(items), _AT_ONCE):
         some = items[first : first + _AT_ONCE]
@@ -82,7 +85,7 @@ def sort_out(items: Sequence[Any]) -> Labels:
 
 
 def _all_well_formed(items: Sequence[Any]) -> list[Label] | None:
-    """Return the labels, or None where one is malformed. A sixth of what an object of pydantic for each takes."""
+    """Return the labels, None if one is malformed; takes a sixth of the time of a pydantic object for each."""
     if not all(type(item) is dict and item.keys() <= _FIELDS for item in items):
         return None
     try:
@@ -110,7 +113,11 @@ def _one_by_one(items: Sequence[Any], first: int, sorted_out: Labels) -> None:
 
 
 def _checked(item: Any) -> GroundTruth:
-    """Raise InvalidTrips unless it is a label."""
+    """Return the item as a label.
+
+    Raises:
+        InvalidTrips: it is not a valid one.
+    """
     if isinstance(item, dict):
         errors = ValidationErrors()
         errors.unknown(item, _FIELDS)

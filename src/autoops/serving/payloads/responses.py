@@ -1,4 +1,4 @@
-"""What a batch gets back: as rows, as columns, or as an Arrow IPC stream."""
+"""The response to a batch: as rows, as columns, or as an Arrow IPC stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,15 @@ ARROW_FIELDS = (
     ("repeated", pa.bool_()),
 )
 ANSWERED_BY = "model_version"
-"""The key in the schema's metadata: the version of all predictions that are not repeated."""
+"""The key in the schema's metadata for the version of all predictions that are not repeated."""
 
 
 @dataclass(frozen=True)
 class BatchAnswer:
-    """What stands in the log, by column. `answered_by` is the version of all that is not repeated."""
+    """The logged predictions of a batch, as columns of shape `(rows,)`; `event_at` is in UTC.
+
+    `answered_by` is the version of all predictions that are not repeated.
+    """
 
     answered_by: int
     prediction_id: list[str]

@@ -1,4 +1,4 @@
-"""`pickup_at`: what a client may send, and what it means; one value, and many at once by the same rules."""
+"""`pickup_at`: what a client may send, and what it means; single values and arrays, by the same rules."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 from autoops.months import NEW_YORK, Month
 
 Timestamps = npt.NDArray[np.datetime64]
-"""datetime64[us]; NaT where there is none."""
+"""datetime64[us], of shape `(rows,)`; NaT where there is none."""
 
 EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
-"""What `pickup_at` may be: the first included, the last not."""
+"""The range of `pickup_at`: `EARLIEST` is included, `LATEST` is not."""
 
 OUT_OF_RANGE = "expected a moment in 2009 to 2099, New York time"
 
@@ -25,20 +25,26 @@ _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _EARLIEST, _LATEST = (np.datetime64(edge.replace(tzinfo=None), "us") for edge in (EARLIEST, LATEST))
 _DAY = np.timedelta64(1, "D")
 _FILLING = _EARLIEST
-"""Stands where a moment is missing or refused while the others are computed."""
+"""Replaces a timestamp that is missing or out of range while the others are computed."""
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _NOT_A_TIME = int(np.datetime64("NaT").astype(np.int64))
 
 _PLAIN = re.compile(r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?\n)+", re.ASCII)
-"""What numpy reads as Python does."""
+"""Texts, one per line, that numpy parses as Python does."""
 
 _UTC_ENDINGS = ("Z", "+00:00")
 
 
 def parse_timestamp(value: object) -> datetime:
-    """ISO 8601 to UTC. Without an offset it is New York's wall clock: of an hour that occurs twice the first,
-    and a time that the spring change skips is as many minutes after the change as it is into the gap."""
+    """Convert ISO 8601 to UTC.
+
+    Without an offset the value is New York's wall clock: an hour that occurs twice is the first of the two, and a time
+    that the spring change skips is as many minutes after the change as it is into the gap.
+
+    Raises:
+        PydanticCustomError: the value is not date and time in ISO 8601, or is out of range.
+    """
     if not isinstance(value, str) or len(value) < len("2023-01-15T09"):
         raise PydanticCustomError("moment", "expected date and time in ISO 8601, such as 2023-01-15T09:30:00")
     try:
@@ -55,24 +61,27 @@ def parse_timestamp(value: object) -> datetime:
 
 
 _TIMESTAMP = WithJsonSchema({"type": "string", "format": "date-time", "pattern": "^20(09|[1-9][0-9])-"})
-"""As nearly as JSON Schema can say it: the first and the last day of the range begin and end in New York."""
+"""The range, as nearly as JSON Schema can express it: its first and last day begin and end in New York."""
 
 Timestamp = Annotated[datetime, BeforeValidator(parse_timestamp), _TIMESTAMP]
 TimestampText = Annotated[str, _TIMESTAMP]
-"""One that is parsed later, with the others of its column."""
+"""A timestamp that is parsed later, with the others of its column."""
 
 
 @lru_cache(maxsize=65536)
 def _offset_hours(local_hour: int) -> int:
-    """New York's UTC offset at an hour on its wall clock. It changes at full hours, so one look-up serves the hour;
-    of an hour that occurs twice this is the first's, and in the spring gap the one before the change."""
+    """Return New York's UTC offset in hours, for an hour on its wall clock, counted from 1970.
+
+    The offset changes at full hours, so one lookup serves the hour. For an hour that occurs twice it is that of the
+    first one, and in the spring gap the one before the change.
+    """
     offset = (datetime(1970, 1, 1, tzinfo=NEW_YORK) + timedelta(hours=local_hour)).utcoffset()
     assert offset is not None
     return round(offset / timedelta(hours=1))
 
 
 def to_utc(wall_clock: Timestamps) -> Timestamps:
-    """From New York's wall clock."""
+    """Convert New York's wall clock to UTC."""
     hours, position = np.unique(wall_clock.astype("datetime64[h]").astype(np.int64), return_inverse=True)
     offsets = np.array([_offset_hours(int(hour)) for hour in hours], dtype="timedelta64[h]")
     return np.asarray(wall_clock - offsets[position], dtype="datetime64[us]")
@@ -83,7 +92,7 @@ def _in_range(moments: Timestamps) -> npt.NDArray[np.bool_]:
 
 
 def parse_texts(texts: Sequence[str | None]) -> tuple[Timestamps, list[tuple[int, str]]]:
-    """The moments, and which texts are none by position and why."""
+    """Return the timestamps in UTC, and the positions of the invalid texts with their errors."""
     quick = _of_plain_texts(texts)
     if quick is not None and _in_range(quick).all():
         return quick, []
@@ -99,7 +108,10 @@ def parse_texts(texts: Sequence[str | None]) -> tuple[Timestamps, list[tuple[int
 
 
 def _of_plain_texts(texts: Sequence[str | None]) -> Timestamps | None:
-    """All of them at once where all are of one plain form, as a program writes them; range not checked."""
+    """Return the timestamps in UTC if all texts have one plain form, as a program writes them; else None.
+
+    Does not check the range.
+    """
     first = texts[0] if texts else None
     if first is None or None in texts:
         return None
@@ -120,14 +132,17 @@ def _of_plain_texts(texts: Sequence[str | None]) -> Timestamps | None:
 
 
 def from_datetimes(given: Iterable[datetime | None]) -> Timestamps:
-    """Exactly, and in an eighth of the time in which numpy reads them."""
+    """Convert datetimes to timestamps in UTC, exactly, in an eighth of the time that numpy takes."""
     counts = [_NOT_A_TIME if at is None else (at - _EPOCH) // _MICROSECOND for at in given]
     return np.array(counts, dtype=np.int64).view("datetime64[us]")
 
 
 def from_arrow(counts: npt.NDArray[np.int64], unit: str, naive: bool) -> tuple[Timestamps, npt.NDArray[np.bool_]]:
-    """The moments of Arrow timestamps, and which are in range. Whatever the counts are, nothing overflows; what is
-    finer than a microsecond is cut off."""
+    """Convert Arrow timestamps to UTC, and return which are in range; all arrays have the shape `(rows,)`.
+
+    `counts` are in `unit` since 1970, on New York's wall clock if `naive`, else in UTC. No count overflows; fractions
+    of a microsecond are cut off.
+    """
     low, high = (int(edge.astype(np.int64)) for edge in (_EARLIEST - _DAY, _LATEST + _DAY))
     if unit == "ns":
         microseconds = counts // 1000

@@ -1,4 +1,4 @@
-"""What is wrong with a batch: by column and row, the first mistakes and how many there are."""
+"""The validation errors of a batch: by column and row, the first ones and how many there are."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -11,10 +11,10 @@ from autoops.errors import InputError
 from autoops.serving.payloads.schemas import FieldProblem
 
 MOST_LISTED = 20
-"""Of all that is wrong with one request, so many mistakes are listed."""
+"""Maximum of validation errors that are listed for one request."""
 
 _LONGEST_NAME = 100
-"""Characters of a field's name that are repeated to the client who made it up."""
+"""Maximum characters of a field's name in a message, because a client may send any name."""
 
 UNKNOWN_FIELD = "Extra inputs are not permitted"
 
@@ -22,11 +22,11 @@ TAKEN = (
     "was used for another trip: send that trip unchanged to get its answer again, or this one with a request_id of "
     "its own"
 )
-"""What is wrong with a request_id."""
+"""The message for a request_id that belongs to another trip."""
 
 
 class InvalidTrips(InputError):
-    """Trips that are not within the contract; `listed` holds the first problems."""
+    """Trips that are outside the contract; `listed` holds the first validation errors."""
 
     def __init__(self, listed: list[FieldProblem], total: int) -> None:
         more = f" (and {total - 1} more)" if total > 1 else ""
@@ -35,19 +35,19 @@ class InvalidTrips(InputError):
 
 
 class BrokenStream(InputError):
-    """Bytes that are no Arrow IPC stream."""
+    """The body is not an acceptable Arrow IPC stream."""
 
     http_status = 400
 
 
 class NotJson(InputError):
-    """Bytes that are no JSON."""
+    """The body is not JSON."""
 
     http_status = 400
 
 
 class TooManyRows(InputError):
-    """More rows than one request may have."""
+    """The request has more rows than allowed."""
 
     http_status = 413
 
@@ -63,7 +63,7 @@ def _name(part: object) -> str:
 
 
 class ValidationErrors:
-    """Collects problems. `first_row` is added to the positions, for a part of something larger."""
+    """Collects validation errors. `first_row` is added to the positions, for a part of something larger."""
 
     def __init__(self, prefix: str = "", first_row: int = 0) -> None:
         self._prefix = prefix
@@ -72,11 +72,11 @@ class ValidationErrors:
         self._total = 0
 
     def column(self, name: str, message: str) -> None:
-        """Of a column as a whole."""
+        """Add an error of a column as a whole."""
         self._add(_name(name), message)
 
     def rows(self, name: str, bad: npt.NDArray[np.bool_], message: str) -> None:
-        """One for each row that is marked."""
+        """Add an error for each row that the mask `bad`, of shape `(rows,)`, selects."""
         self.each(name, ((int(position), message) for position in np.flatnonzero(bad)))
 
     def each(self, name: str, found: Iterable[tuple[int, str]]) -> None:
@@ -84,7 +84,7 @@ class ValidationErrors:
             self._add(f"{name}.{self._first_row + position}", message)
 
     def unknown(self, names: Iterable[str], known: Collection[str], row: int | None = None) -> None:
-        """One for each name that is not known, of a row or of the columns."""
+        """Add an error for each name that is not known, in a row or among the columns."""
         within = "" if row is None else f"{self._first_row + row}."
         for name in names:
             if name not in known:
@@ -96,17 +96,21 @@ class ValidationErrors:
             self._listed.append(FieldProblem(field=f"{self._prefix}{path}", message=message))
 
     def check(self) -> None:
-        """Raises InvalidTrips if there is any."""
+        """Require that there are no errors.
+
+        Raises:
+            InvalidTrips: there are some.
+        """
         if self._total:
             raise self.found()
 
     def found(self) -> InvalidTrips:
-        """Return the problems, of which there must be one."""
+        """Return the errors, of which there must be at least one, as an exception."""
         return InvalidTrips(self._listed, self._total)
 
 
 class Skipped(ValidationErrors):
-    """Marks the rows that have a problem, and goes on with the others."""
+    """Marks the rows that have an error in `mask`, of shape `(rows,)`, instead of rejecting all rows."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()

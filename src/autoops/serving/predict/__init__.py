@@ -1,1 +1,1 @@
-"""The use cases behind the endpoints: score and log, take labels in. Nothing here knows HTTP."""
+"""The use cases behind the endpoints: score and log trips, store labels. Nothing here depends on HTTP."""

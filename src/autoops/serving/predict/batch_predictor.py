@@ -1,4 +1,4 @@
-"""A batch from the first row to the last: one version, one transaction, all or none."""
+"""The prediction of a batch: one version, one transaction, all rows or none."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from autoops.storage.predictions import LIVE, LoggedColumns, LoggedPrediction, P
 
 @dataclass(frozen=True)
 class _Asked:
-    """A batch that is not scored yet."""
+    """A batch before scoring: `inputs` of shape `(rows, features)`, `known_zones` of shape `(rows,)`."""
 
     inputs: npt.NDArray[np.float32]
     rows: Callable[[npt.NDArray[np.float64]], LoggedColumns]
-    """As they go into the log, with their minutes."""
+    """Makes the rows of the log from the predictions in minutes, of shape `(rows,)`."""
     known_zones: npt.NDArray[np.bool_]
     id_field: str
 
@@ -40,9 +40,10 @@ class BatchPredictor:
         self._batches = batches
 
     async def predict(self, loaded: Loaded, batch: Batch, key: str | None, now: datetime) -> BatchAnswer:
-        """Return the answers once all of them are committed to the log.
+        """Return the predictions once all of them are committed to the log.
 
-        Raises InvalidTrips where a request_id is that of another trip, in the log or in the batch.
+        Raises:
+            InvalidTrips: a request_id belongs to another trip, in the log or in the batch.
         """
         asked = await self._batches.run(_asked, loaded, batch, key, now)
         rows = asked.rows(await self._batches.score(loaded.scorer, asked.inputs))
@@ -55,10 +56,13 @@ class BatchPredictor:
         return answer
 
     def _append_named(self, id_field: str, rows: LoggedColumns) -> dict[int, LoggedPrediction]:
-        """Append rows of which some have a request_id; none where one is that of another trip.
+        """Append rows of which some have a request_id; append none if one belongs to another trip.
 
-        Another process can log one between the look and the append. Then the rest is logged, and refused all the same:
-        who sends it again gets the answers that stand there.
+        Another process can log such a request_id between the check and the append. Then the other rows are logged, and
+        the batch is rejected all the same: a client that sends them again gets the logged predictions.
+
+        Raises:
+            InvalidTrips: a request_id belongs to another trip.
         """
         named = [request_id for request_id in rows.request_id if request_id is not None]
         standing = self._log.standing(named)
@@ -106,7 +110,7 @@ def _known_zones(loaded: Loaded, batch: Batch) -> npt.NDArray[np.bool_]:
 def _answer(
     loaded: Loaded, rows: LoggedColumns, known_zones: npt.NDArray[np.bool_], others: Mapping[int, LoggedPrediction]
 ) -> BatchAnswer:
-    """What was asked for before is answered as it was."""
+    """Return the predictions of a batch; a repeated request gets its earlier one, from `others` by position."""
     number = loaded.version.number
     answer = BatchAnswer(
         number,

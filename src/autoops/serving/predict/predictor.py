@@ -1,4 +1,4 @@
-"""The use cases behind the endpoints: predict and log, and take ground truth in."""
+"""The use cases behind the endpoints: predict and log trips, and store ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from autoops.trips import Columns
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands in the log for a trip."""
+    """The logged prediction of a trip."""
 
     logged: LoggedPrediction
     known_zones: bool
@@ -48,16 +48,21 @@ class Predictor:
         self.holder = holder
 
     def loaded(self) -> Loaded:
-        """Raises ServiceUnavailable while no version is loaded."""
+        """Return the version that serves.
+
+        Raises:
+            ServiceUnavailable: no version is loaded yet.
+        """
         loaded = self.holder.current
         if loaded is None:
             raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
         return loaded
 
     async def predict(self, trip: Trip, key: str | None = None) -> Answer:
-        """Return the answer to the trip that the API key `key` sends, once it is committed to the log.
+        """Return the prediction for a trip that the API key `key` sends, once it is committed to the log.
 
-        Raises InvalidTrips for a request_id of another trip.
+        Raises:
+            InvalidTrips: the request_id belongs to another trip.
         """
         self.loaded()
         (answer,) = await self._writer.do(self._predict_all, [(trip, key)])
@@ -66,16 +71,16 @@ class Predictor:
         return answer
 
     async def predict_batch(self, batch: Batch, key: str | None = None) -> BatchAnswer:
-        """All from one version, once all of them are committed to the log."""
+        """Return the predictions, new ones all by one version, once all of them are committed to the log."""
         return await self._batch_predictor.predict(self.loaded(), batch, key, self._clock.now())
 
     def _predict_all(self, trips: list[tuple[Trip, str | None]]) -> list[Answer | None]:
-        """Of all requests that came together: scored at once, which costs hardly more than one row."""
+        """Predict the trips of concurrent requests at once, which costs hardly more than one trip, and log them."""
         loaded = self.loaded()
         return self._record(loaded, _score(loaded, trips, self._clock.now()))
 
     def _record(self, loaded: Loaded, rows: Sequence[LoggedPrediction]) -> list[Answer | None]:
-        """Log the rows and return the answers; None where the request_id is that of another trip."""
+        """Log the rows and return the predictions, None where the request_id belongs to another trip."""
         standing = self._log.append(rows)
         number, zones = loaded.version.number, loaded.scorer.zones
         answers = [
@@ -95,7 +100,7 @@ class Predictor:
         return answers
 
     async def take_ground_truth(self, labels: Labels) -> GroundTruthReceipt:
-        """Once the well-formed ones are committed."""
+        """Store the well-formed labels, and return the receipt once they are committed."""
         statuses = await self._writer.do(self._attach_all, labels.well_formed)
         pending = [position for position, status in zip(labels.positions, statuses, strict=True) if status == "pending"]
         attached = len(statuses) - len(pending)
