@@ -64,7 +64,7 @@ def play(case: Case, seed: int, trips_per_month: int, workspace: Path) -> Played
 def settings() -> Settings:
     """The defaults, but for fewer trees on one core, and no refreshes: those come by the calendar, change or not."""
     model = Model(parameters=Model().parameters | {"n_estimators": 30, "n_jobs": 1})
-    return on_history(Settings(model=model, training=Training(refresh_months=0)))
+    return on_history(Settings(model=model, training=Training(retrain_after_months=0)))
 
 
 def _write(raw: Path, case: Case, seed: int, trips: int) -> None:

@@ -198,7 +198,7 @@ def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(
     context: Context, world: Path, tmp_path: Path
 ) -> None:
     publish(world, tmp_path, "2022-04..2022-06")
-    assert drift_check.check(setting(context, "training", refresh_months=0))["actionable"] == []
+    assert drift_check.check(setting(context, "training", retrain_after_months=0))["actionable"] == []
     assert drift_check.check(setting(context, "training", most_per_week=0))["actionable"] == []
     freeze.freeze(context, reason="election day", actor="cli:ann")
     assert drift_check.check(context)["actionable"] == []

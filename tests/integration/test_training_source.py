@@ -178,7 +178,7 @@ def quiet(context: Context, **training: object) -> Context:
 
 
 def test_a_refresh_comes_with_whole_months_of_the_log(context: Context, world: Path) -> None:
-    old = quiet(context, refresh_months=2)
+    old = quiet(context, retrain_after_months=2)
     drive(old, world, APRIL, WHOLE)
     drive(old, world, MAY, WHOLE)
     assert drift_check.check(old)["actionable"] == [], "May may not be over"

@@ -171,6 +171,19 @@ def test_each_setting_that_may_be_null_is_null_by_its_variable(monkeypatch, conf
     assert getattr(getattr(load_settings(config), section), key) is None
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("regret_looks", "post_promotion_looks"), ("refresh_months", "retrain_after_months")]
+)
+def test_a_setting_of_an_earlier_release_is_taken_under_its_new_name(monkeypatch, config, old, new):
+    config.write_text(f"training:\n  {old}: 1\n")
+    assert getattr(load_settings(config).training, new) == 1
+    config.write_text("")
+    monkeypatch.setenv(f"AUTOOPS__TRAINING__{old.upper()}", "2")
+    assert getattr(load_settings(config).training, new) == 2
+    config.write_text(f"training:\n  {new}: 1\n")
+    assert f"{old} is called {new} by now, and both are set: delete {old}" in refusal(config)
+
+
 @pytest.mark.parametrize(("text", "version"), [("champion", "champion"), ("latest", "latest"), ("3", 3)])
 def test_a_model_version_may_be_a_name_or_a_number(monkeypatch, config, text, version):
     config.write_text("")

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
@@ -106,6 +106,9 @@ def _of_mlflow(uri: str) -> str:
     return uri
 
 
+_RENAMED = {"regret_looks": "post_promotion_looks", "refresh_months": "retrain_after_months"}
+
+
 class Training(Section):
     source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
@@ -113,11 +116,26 @@ class Training(Section):
     reference_rows: Count = 60_000
     min_rows: Count = 2_000
     max_rows: Count | None = 300_000
-    regret_looks: Annotated[int, Field(ge=0)] = 3
+    post_promotion_looks: Annotated[int, Field(ge=0)] = 3
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2
-    refresh_months: Annotated[int, Field(ge=0)] = 3
+    retrain_after_months: Annotated[int, Field(ge=0)] = 3
     timeout_s: Seconds = 14_400
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        """Return the values with the settings of earlier releases under their present names.
+
+        Raises:
+            ValueError: a setting is there under both names.
+        """
+        for old, new in _RENAMED.items():
+            if isinstance(values, dict) and old in values:
+                if new in values:
+                    raise ValueError(f"{old} is called {new} by now, and both are set: delete {old}")
+                values = {**{key: value for key, value in values.items() if key != old}, new: values[old]}
+        return values
 
     @property
     def run_timeout_s(self) -> float:

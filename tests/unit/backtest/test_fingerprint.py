@@ -39,7 +39,7 @@ def test_an_estimator_without_n_jobs_gets_none(settings: Settings) -> None:
         ("drift", {"threshold": 0.4}),
         ("model", {"parameters": {"n_estimators": 3}}),
         ("gate", {"confidence": 0.9}),
-        ("training", {"refresh_months": 0}),
+        ("training", {"retrain_after_months": 0}),
     ],
 )
 def test_another_setting_is_another_walk(section: str, values: dict, settings: Settings) -> None:
@@ -48,7 +48,7 @@ def test_another_setting_is_another_walk(section: str, values: dict, settings: S
 
 def test_the_gate_and_where_things_are_stored_train_nothing(settings: Settings) -> None:
     assert training_settings(changed(settings, "gate", confidence=0.9)) == training_settings(settings)
-    assert training_settings(changed(settings, "training", refresh_months=0)) == training_settings(settings)
+    assert training_settings(changed(settings, "training", retrain_after_months=0)) == training_settings(settings)
     assert simulation_settings(changed(settings, "storage", home=Path("/elsewhere"))) == simulation_settings(settings)
 
 

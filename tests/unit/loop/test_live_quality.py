@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from autoops.loop.data.cursor import Cursor
 from autoops.loop.data.live_quality import quality_of
-from autoops.loop.data.windows import Cursor, Window
+from autoops.loop.data.windows import Window
 from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction
 from autoops.trips import TARGET
 

@@ -61,8 +61,8 @@ def test_a_made_up_world_needs_fewer_trees_and_real_months_get_the_models_own(se
 
 def test_only_a_made_up_world_does_without_refreshes(settings: Settings, tmp_path: Path):
     made_up, real = (stage.cleared(tmp_path / name) for name in ("made-up", "real"))
-    assert demo.overrides(settings, DemoOptions(), made_up)["training"] == {"refresh_months": 0}
-    assert settings.training.refresh_months > 0
+    assert demo.overrides(settings, DemoOptions(), made_up)["training"] == {"retrain_after_months": 0}
+    assert settings.training.retrain_after_months > 0
     assert "training" not in demo.overrides(settings, DemoOptions(source="months", months=MONTHS), real)
 
 

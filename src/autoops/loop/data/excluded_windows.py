@@ -8,7 +8,8 @@ from autoops.drift.verdict import DriftVerdict
 from autoops.event_times import span_of, times_of
 from autoops.ingestion.quality import FindingRecord, Quality
 from autoops.loop.context import Context
-from autoops.loop.data.windows import Window, promoted_at
+from autoops.loop.data.cursor import promoted_at
+from autoops.loop.data.windows import Window
 from autoops.loop.decide import policy
 from autoops.loop.records.checks import BROKEN, JUDGED, Check
 from autoops.loop.records.ledger import PAGE

@@ -14,10 +14,11 @@ import pandas as pd
 from autoops.drift.distances import evenly
 from autoops.loop.context import Context
 from autoops.loop.data import validation
+from autoops.loop.data.cursor import Cursor, cursor_of
 from autoops.loop.data.scored_months import predicted
 from autoops.loop.data.sub_windows import Attempt, Span, moment_of, unjudged
 from autoops.loop.data.validation import MonthQuarantine
-from autoops.loop.data.windows import Cursor, Window, cursor_of
+from autoops.loop.data.windows import Window
 from autoops.loop.decide import policy
 from autoops.loop.records.checks import ACTOR, BROKEN, JUDGED, Check
 from autoops.loop.records.ledger import PAGE

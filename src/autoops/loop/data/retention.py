@@ -13,7 +13,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from autoops.loop.context import Context
-from autoops.loop.data.windows import cursor_of, promoted_at
+from autoops.loop.data.cursor import cursor_of, promoted_at
 from autoops.models.registry import CHAMPION
 from autoops.storage import database, tables
 from autoops.storage.database import storage_errors

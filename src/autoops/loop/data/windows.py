@@ -7,29 +7,23 @@ counted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple, NotRequired, TypedDict
+from datetime import timedelta
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from autoops.event_times import is_plausible, near, times_of
 from autoops.loop.context import Context
+from autoops.loop.data.cursor import Cursor, cursor_of, promoted_at
 from autoops.loop.data.sub_windows import Span
-from autoops.models.registry import PROMOTED_AT, ModelVersion
+from autoops.models.registry import ModelVersion
 from autoops.months import NEW_YORK
 from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction, Scope
 from autoops.trips import DURATION_MINUTES, TARGET, TRIP_COLUMNS
 
 STRAGGLERS = timedelta(days=1)
 """A label may be stored before its prediction, which waits in another outbox; after this time checks skip it."""
-
-
-class Cursor(NamedTuple):
-    """Cursor of a version's tenure: the last live prediction and label that a window has consumed."""
-
-    prediction_id: str | None = None
-    label_id: int | None = None
 
 
 class SpanRecord(TypedDict):
@@ -98,18 +92,6 @@ class Window:
             return {"source": self.source, "strays": self.strays}
         begin, end = self.span.begin.isoformat(), self.span.end.isoformat()
         return {"source": self.source, "span": {"begin": begin, "end": end, "rows": self.span.rows}}
-
-
-def promoted_at(version: ModelVersion) -> datetime | None:
-    """Return when the version last became champion, in wall time; None if it never did."""
-    moment = version.tags.get(PROMOTED_AT)
-    return datetime.fromisoformat(moment) if moment else None
-
-
-def cursor_of(context: Context, champion: ModelVersion) -> Cursor:
-    """Return the cursor of the champion's live traffic: what checks have consumed since it became champion."""
-    checks = context.checks.latest(champion.number, since=promoted_at(champion))
-    return Cursor(checks[0].last_prediction_id, checks[0].last_label_id) if checks else Cursor()
 
 
 def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:

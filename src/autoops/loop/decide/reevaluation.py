@@ -128,7 +128,7 @@ def refresh(
     last = max(month for month in (age.trained, age.refreshed) if month is not None)
     due = last.plus(every_months)
     if not every_months:
-        return Decision("nothing", "training.refresh_months is 0")
+        return Decision("nothing", "training.retrain_after_months is 0")
     if age.newest < due:
         told = f"{age.newest} is the newest month that may be used, and a refresh is due with {due}"
         return Decision("nothing", told)

@@ -8,7 +8,7 @@ from collections.abc import Set
 
 from autoops.drift.verdict import findings_of, judged_findings
 from autoops.loop.context import Context
-from autoops.loop.data.windows import promoted_at
+from autoops.loop.data.cursor import promoted_at
 from autoops.loop.decide.policy import JudgedWindow
 from autoops.loop.records.checks import Check
 from autoops.models.registry import ModelVersion

@@ -18,12 +18,13 @@ from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.quality import Quality
 from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
+from autoops.loop.data.cursor import Cursor
 from autoops.loop.data.excluded_windows import consumed, page_once, verdict_of
 from autoops.loop.data.label_coverage import coverage_of
 from autoops.loop.data.label_lag import LabelLag, lag_of
 from autoops.loop.data.live_quality import quality_of
 from autoops.loop.data.published_windows import published_windows
-from autoops.loop.data.windows import Cursor, Window, frame_of, labelled_frame_of, live_window
+from autoops.loop.data.windows import Window, frame_of, labelled_frame_of, live_window
 from autoops.loop.decide import policy
 from autoops.loop.incidents.judged_windows import earlier_errors
 from autoops.loop.incidents.response import Response, respond

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from autoops.loop.context import Context
-from autoops.loop.data.windows import promoted_at
+from autoops.loop.data.cursor import promoted_at
 from autoops.loop.records.checks import JUDGED, LOOKED_BACK, Check
 from autoops.loop.records.ledger import Incident
 from autoops.loop.retrain.retraining import ACTION

@@ -2,7 +2,7 @@
 
 After a promotion, each window of labelled trips in the new champion's tenure is scored by the replaced version as well,
 and the gate's own comparison, with whole days as blocks, is applied to all windows so far. The first evaluation takes
-place as soon as there are enough days for one, each further evaluation at twice as many rows. `training.regret_looks`
+place as soon as there are enough days for one, each further evaluation at twice as many rows. `training.post_promotion_looks`
 of them share the gate's error probability, so that repeated evaluations roll back no more good versions than a single
 one.
 """
@@ -19,7 +19,8 @@ from autoops.errors import BundleError
 from autoops.event_times import near, span_of
 from autoops.features import local_hours
 from autoops.loop.context import Context
-from autoops.loop.data.windows import Window, labelled_frame_of, promoted_at
+from autoops.loop.data.cursor import promoted_at
+from autoops.loop.data.windows import Window, labelled_frame_of
 from autoops.loop.decide import policy
 from autoops.loop.decide.gate import GateVerdict
 from autoops.loop.decide.paired_days import DayErrors, PairedDays, by_day, compare, merged
@@ -84,10 +85,10 @@ def watch_of(context: Context, champion: ModelVersion) -> Watch | None:
     """Return what the post-promotion check has compared so far; None where there is no such check.
 
     There is none for a first version, for one that a rollback restored, after the check is over, and where
-    `training.regret_looks` is 0.
+    `training.post_promotion_looks` is 0.
     """
     previous, began = context.registry.by_alias(PREVIOUS), promoted_at(champion)
-    if not context.settings.training.regret_looks or previous is None or began is None:
+    if not context.settings.training.post_promotion_looks or previous is None or began is None:
         return None
     if previous.number == champion.number or ROLLED_BACK in previous.tags:
         return None
@@ -122,7 +123,7 @@ def look(context: Context, watch: Watch, window: Window) -> Look | None:
     labelled = watch.new_in(window)
     if len(labelled) < context.settings.drift.window_size:
         return None
-    trips, most = labelled_frame_of(labelled), context.settings.training.regret_looks
+    trips, most = labelled_frame_of(labelled), context.settings.training.post_promotion_looks
     _, until = span_of(columns_of(trips)["pickup_at"])
     try:
         days = _paired(context, watch, trips)

@@ -20,7 +20,7 @@ def may_be_due(context: Context, champion: ModelVersion) -> bool:
 
     This saves requests to the source: no month is published before it has begun.
     """
-    every = context.settings.training.refresh_months
+    every = context.settings.training.retrain_after_months
     return bool(every) and Month.of(context.clock.now()) >= _trained(champion).plus(every)
 
 
@@ -40,7 +40,7 @@ def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decisi
     )
     return reevaluation.refresh(
         age,
-        training.refresh_months,
+        training.retrain_after_months,
         stands,
         frozen(context),
         recent_actions(context, incidents),

@@ -107,7 +107,7 @@ def overrides(base: Settings, options: DemoOptions, home: Path) -> stage.Overrid
     changed = stage.own_overrides(base, published)
     if options.source is not None:
         return changed
-    changed["training"] = {"refresh_months": 0}
+    changed["training"] = {"retrain_after_months": 0}
     if "n_estimators" in base.model.parameters:
         changed["model"] = {"parameters": base.model.parameters | {"n_estimators": SAMPLE_TREES}}
     return changed
