@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from autoops.loop.records.kinds import EntryKind
 from autoops.settings.types import AlertEvent
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def _frozen_long(_facts: Facts) -> Wording:
     )
 
 
-WORDS: Mapping[str, Callable[[Facts], Wording | None]] = {
+WORDS: Mapping[EntryKind, Callable[[Facts], Wording | None]] = {
     "incident opened": _opened,
     "promoted": _promoted,
     "gate": _rejected,

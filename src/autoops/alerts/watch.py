@@ -16,6 +16,7 @@ from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import missing, serving_now
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry
 from autoops.loop.retrain.plan import ACTION, BEGUN, FAILED
 from autoops.loop.retrain.retraining import record_failure
@@ -47,10 +48,10 @@ class Condition:
     confirmation.
     """
 
-    begins: str
-    ends: str
+    begins: EntryKind
+    ends: EntryKind
     look: Callable[[Context], Trouble | None]
-    settles: tuple[str, ...] = ()
+    settles: tuple[EntryKind, ...] = ()
     passing: bool = True
     """Whether it may pass by itself within seconds. Then it is only recorded if it persists."""
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from autoops.storage import tables
 from autoops.storage.database import storage_errors
 
 ACTOR = "prune"
-DELETED = "version deleted"
+DELETED: Final = "version deleted"
 UNJUDGED = ("no new data", "not enough data")
 
 _NAME = re.compile(r"check-v\d+-(\d{8}T\d{6})")

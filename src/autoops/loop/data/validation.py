@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from autoops.errors import BrokenData, Conflict, DataError, NotFound, NotPublished, SourceUnavailable
 from autoops.ingestion import quality
@@ -17,11 +17,14 @@ from autoops.ingestion.profile import Profile
 from autoops.ingestion.quality import LEAST_HISTORY, MOST_HISTORY, FindingRecord, Quality
 from autoops.ingestion.store import IngestedMonth
 from autoops.loop.context import Context
+from autoops.loop.records.kinds import EntryKind
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
-QUARANTINED, RELEASED, INGESTED = "quarantined", "released", "ingested"
+QUARANTINED: Final = "quarantined"
+RELEASED: Final = "released"
+INGESTED: Final = "ingested"
 ACTOR = "autoops"
 
 Contents = frozenset[tuple[str, str]]
@@ -231,7 +234,7 @@ def _quarantine(month: Month, content: str, found: Quality) -> MonthQuarantine:
     return MonthQuarantine(month, content, found.reason, [finding.to_json() for finding in found.findings])
 
 
-def _contents(context: Context, kind: str) -> Contents:
+def _contents(context: Context, kind: EntryKind) -> Contents:
     """Return the months, with their content, of which the ledger has an entry of this kind."""
     known = (entry.evidence for entry in context.ledger.entries(kind=kind))
     return frozenset((of["month"], of["content"]) for of in known if "content" in of)

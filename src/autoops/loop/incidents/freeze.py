@@ -3,11 +3,14 @@
 Its state is the last entry about it in the ledger, which also keeps who set it, when and why.
 """
 
+from typing import Final
+
 from autoops.loop.context import Context
 from autoops.loop.decide.policy import Freeze
 from autoops.loop.records.ledger import Entry, Ledger
 
-FROZEN, UNFROZEN = "frozen", "unfrozen"
+FROZEN: Final = "frozen"
+UNFROZEN: Final = "unfrozen"
 
 
 def frozen(context: Context) -> Freeze | None:

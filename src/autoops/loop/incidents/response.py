@@ -11,6 +11,7 @@ from autoops.loop.decide import policy
 from autoops.loop.incidents.judged_windows import judged_windows
 from autoops.loop.incidents.recent_actions import rolled_back_at
 from autoops.loop.records.checks import ACTOR, JUDGED
+from autoops.loop.records.kinds import POLICY_KINDS
 from autoops.loop.records.ledger import Incident
 from autoops.models.registry import ModelVersion
 from autoops.months import parse_months
@@ -42,8 +43,8 @@ def respond(
         incident_id = _open(context, champion, verdict, decision, evidence)
         return Response("open incident", incident_id, decision.reason)
     standing = _standing(context.ledger.incidents(), champion)
-    kind, version = f"policy: {decision.action}", champion.number
-    context.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=version)
+    kind = POLICY_KINDS[decision.action]
+    context.ledger.record(kind, decision.reason, actor=ACTOR, incident_id=standing, model_version=champion.number)
     return Response(decision.action, standing if decision.action == "incident stands" else None, decision.reason)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from prometheus_client.metrics_core import Metric
 
 from autoops.loop.metrics.samples import counter, counters, gauge, gauges
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Ledger
 from autoops.storage import tables
 from autoops.storage.database import storage_errors
@@ -85,7 +86,7 @@ def _outcomes(engine: sa.Engine, entries: Mapping[str, float]) -> dict[str, floa
     return found | {"failed": entries.get("retraining failed", 0)}
 
 
-def _last(ledger: Ledger, *kinds: str) -> Entry | None:
+def _last(ledger: Ledger, *kinds: EntryKind) -> Entry | None:
     entries = [entry for kind in kinds for entry in ledger.entries(kind=kind)]
     return max(entries, key=lambda entry: entry.id, default=None)
 

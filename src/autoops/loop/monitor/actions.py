@@ -12,6 +12,7 @@ from autoops.loop.decide import policy, reevaluation
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.incidents.recent_actions import recent_actions
 from autoops.loop.records.checks import ACTOR
+from autoops.loop.records.kinds import POLICY_KINDS, EntryKind
 from autoops.loop.records.ledger import PAGE as PAGE
 from autoops.loop.records.ledger import Incident
 from autoops.loop.retrain import interim, scheduled
@@ -151,9 +152,7 @@ def _starts(context: Context, planned: PlannedAction) -> bool:
         return False
     context.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
     if decision.action not in ("retrain", "re-evaluate"):
-        _say_once(
-            context, incident.id, PAGE if decision.action == PAGE else f"policy: {decision.action}", decision.reason
-        )
+        _say_once(context, incident.id, POLICY_KINDS[decision.action], decision.reason)
         return False
     if _asked_lately(context, incident.id):
         return False
@@ -161,7 +160,7 @@ def _starts(context: Context, planned: PlannedAction) -> bool:
     return True
 
 
-def _say_once(context: Context, incident_id: int, kind: str, reason: str) -> None:
+def _say_once(context: Context, incident_id: int, kind: EntryKind, reason: str) -> None:
     """Record a page once per incident, and anything else unless its last entry has the same reason."""
     said = context.ledger.entries(incident_id=incident_id, kind=kind)
     if not said or (kind != PAGE and said[-1].reason != reason):

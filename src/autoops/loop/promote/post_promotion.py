@@ -10,7 +10,7 @@ one.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from autoops.models.scoring import load_version
 from autoops.storage.predictions import LabelledPrediction
 from autoops.trips import TARGET, columns_of
 
-OVER = "regret watch over"
+OVER: Final = "regret watch over"
 HELD = ("frozen", "roll back")
 
 

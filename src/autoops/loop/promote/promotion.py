@@ -6,7 +6,7 @@ a move that was made in MLflow.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from autoops.errors import BundleError, Conflict, NotFound
 from autoops.loop.context import Context
@@ -20,7 +20,7 @@ PROMOTION = "promotion"
 """The tag that holds, as JSON, the ledger entry of a promotion; it is set before the alias moves."""
 UNKNOWN = "unknown"
 """The actor of a move in MLflow."""
-COMPARED = "compared with previous"
+COMPARED: Final = "compared with previous"
 """The ledger kind of a comparison by the post-promotion check; an automatic rollback follows from one."""
 _LONGEST_REASON = 2_000
 """Characters; MLflow takes tags of 5,000."""

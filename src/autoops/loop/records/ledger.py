@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
 from autoops.clock import Clock
 from autoops.errors import Conflict, NotFound
 from autoops.loop.records.advisory_lock import advisory_lock
+from autoops.loop.records.kinds import EntryKind, IncidentKind
 from autoops.storage import tables
 from autoops.storage.database import storage_errors
 from autoops.telemetry import logs
@@ -20,10 +21,16 @@ logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_S = 120.0
 
-PAGE = "page"
+PAGE: Final = "page"
 """The kind of an entry that calls for a person."""
 
 Status = Literal["open", "waiting_for_data", "waiting_for_approval", "closed"]
+_STATUS_KINDS: Mapping[Status, EntryKind] = {
+    "open": "incident open",
+    "waiting_for_data": "incident waiting for data",
+    "waiting_for_approval": "incident waiting for approval",
+    "closed": "incident closed",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Incident:
     opened_at: datetime
     evidence_start: datetime | None
     evidence_end: datetime | None
-    kind: str
+    kind: IncidentKind
     reason: str
     model_version: int | None
     status: Status
@@ -51,7 +58,7 @@ class Incident:
 class Entry:
     id: int
     at: datetime
-    kind: str
+    kind: EntryKind
     actor: str
     incident_id: int | None
     model_version: int | None
@@ -73,7 +80,7 @@ class Ledger:
 
     def record(
         self,
-        kind: str,
+        kind: EntryKind,
         reason: str,
         *,
         actor: str,
@@ -89,7 +96,7 @@ class Ledger:
 
     def _entry(
         self,
-        kind: str,
+        kind: EntryKind,
         reason: str,
         actor: str,
         incident_id: int | None,
@@ -107,7 +114,7 @@ class Ledger:
         )
 
     def entries(
-        self, *, incident_id: int | None = None, kind: str | None = None, model_version: int | None = None
+        self, *, incident_id: int | None = None, kind: EntryKind | None = None, model_version: int | None = None
     ) -> list[Entry]:
         """Return the entries that match all conditions, oldest first."""
         query = sa.select(tables.ledger).order_by(tables.ledger.c.id)
@@ -122,7 +129,7 @@ class Ledger:
 
     def open_incident(
         self,
-        kind: str,
+        kind: IncidentKind,
         reason: str,
         *,
         actor: str,
@@ -182,7 +189,7 @@ class Ledger:
 
     def set_status(self, incident_id: int, status: Status, reason: str, *, actor: str) -> None:
         """Set the status and record it; do nothing if the incident has that status already, or is closed."""
-        kind = f"incident {status.replace('_', ' ')}"
+        kind = _STATUS_KINDS[status]
         self._change(incident_id, {"status": status}, self._entry(kind, reason, actor, incident_id, None, None))
 
     def close(self, incident_id: int, outcome: str, *, actor: str) -> None:

@@ -5,6 +5,7 @@ from typing import TypedDict
 from autoops.errors import Conflict, NotFound
 from autoops.loop.context import Context
 from autoops.loop.promote.promotion import ROLLED_BACK, promote_version
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import retraining
 from autoops.loop.retrain.plan import Run
@@ -58,7 +59,7 @@ def close_by_hand(context: Context, incident_id: int, *, reason: str, actor: str
     return outcome
 
 
-def _last(context: Context, incident: Incident, kind: str) -> Entry:
+def _last(context: Context, incident: Incident, kind: EntryKind) -> Entry:
     entries = context.ledger.entries(incident_id=incident.id, kind=kind)
     if not entries:
         raise NotFound(f"incident {incident.id} has no version that a gate has judged: nothing to approve")

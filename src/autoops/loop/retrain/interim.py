@@ -4,6 +4,8 @@ An interim re-evaluation is an incident of its own and goes through the steps of
 that waits instead of a new one. Both versions are compared on all available trips that neither was trained on.
 """
 
+from typing import Final
+
 from autoops.errors import Conflict, NotPublished
 from autoops.loop.context import Context
 from autoops.loop.decide import reevaluation
@@ -14,7 +16,7 @@ from autoops.loop.retrain.training_window import Months, months_since
 from autoops.models.registry import CHAMPION, ModelVersion
 from autoops.months import Month, parse_months
 
-KIND = "second look"
+KIND: Final = "second look"
 
 
 def waiting(context: Context) -> Entry | None:

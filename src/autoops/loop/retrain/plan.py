@@ -1,11 +1,13 @@
 """The plan of a retraining run: made once when the run begins, and given to all steps."""
 
 import zlib
+from typing import Final
 
 from autoops.errors import Conflict, InputError
 from autoops.loop.context import Context
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.no_champion import require_none_lost
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Incident
 from autoops.loop.retrain import interim
 from autoops.loop.retrain.training_window import Months, given, known_until, newest_window
@@ -13,8 +15,9 @@ from autoops.months import parse_months
 from autoops.telemetry import tracing
 from autoops.training.estimator import check_model
 
-ACTION, FAILED = "retrain", "retraining failed"
-BEGUN = ("retraining begun", "second look begun")
+ACTION = "retrain"
+FAILED: Final = "retraining failed"
+BEGUN: tuple[EntryKind, EntryKind] = ("retraining begun", "second look begun")
 
 
 class Run(tracing.Carrier):

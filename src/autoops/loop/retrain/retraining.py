@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NotRequired, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 from autoops.errors import AutoOpsError, ServiceUnavailable
 from autoops.loop.context import Context
@@ -254,7 +254,12 @@ def confirm(context: Context, run: Run, version: int, timeout_s: float = 120) ->
 
 
 def _record_serving(
-    context: Context, run: Run, version: int, kind: str, reason: str, serves: Mapping[str, int | None]
+    context: Context,
+    run: Run,
+    version: int,
+    kind: Literal["served", "not served"],
+    reason: str,
+    serves: Mapping[str, int | None],
 ) -> None:
     context.ledger.record(
         kind,

@@ -1,6 +1,7 @@
 """Scheduled retraining: compares a champion of old training data with a challenger of newer months, alarm or not."""
 
 from datetime import timedelta
+from typing import Final
 
 from autoops.errors import Conflict
 from autoops.loop.context import Context
@@ -12,7 +13,7 @@ from autoops.loop.incidents.recent_actions import recent_actions
 from autoops.models.registry import ModelVersion
 from autoops.months import Month, parse_months
 
-KIND = "refresh"
+KIND: Final = "refresh"
 
 
 def may_be_due(context: Context, champion: ModelVersion) -> bool:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from autoops.loop.context import Context
 from autoops.loop.retrain.plan import Plan, Run
 from autoops.models.registry import CHALLENGER, ModelVersion
 from autoops.telemetry import logs, tracing
 
-TRAINED = "trained"
+TRAINED: Final = "trained"
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 OfRun = TypeVar("OfRun", bound=Run)
