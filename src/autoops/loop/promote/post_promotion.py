@@ -2,9 +2,9 @@
 
 After a promotion, each window of labelled trips in the new champion's tenure is scored by the replaced version as well,
 and the gate's own comparison, with whole days as blocks, is applied to all windows so far. The first evaluation takes
-place as soon as there are enough days for one, each further evaluation at twice as many rows. `training.post_promotion_looks`
-of them share the gate's error probability, so that repeated evaluations roll back no more good versions than a single
-one.
+place as soon as there are enough days for one, each further evaluation at twice as many rows. They share the gate's
+error probability, `training.post_promotion_looks` in number, so that repeated evaluations roll back no more good
+versions than a single one.
 """
 
 from collections.abc import Mapping
