@@ -22,7 +22,7 @@ from autoops.loop.data.windows import live_window
 from autoops.models.registry import champion_of
 from autoops.settings import Settings, Storage
 from autoops.storage import database
-from autoops.storage.predictions import LIVE, Scope
+from autoops.storage.predictions import LIVE, LogSelection
 from tests.large_log import LABELLED, context_on, fill
 from tests.postgres import PostgresServer
 
@@ -60,14 +60,14 @@ def measure(settings: Settings, home: Path, rows: int) -> None:
     context = context_on(engine, settings, home, log, champion=3)
     champion = champion_of(context.registry)
     window = live_window(context, champion, WINDOW)
-    timed("newest window", lambda: context.log.latest(Scope(2, LIVE), WINDOW))
-    timed("newest labelled window", lambda: context.log.latest_labelled(Scope(2, LIVE), WINDOW))
+    timed("newest window", lambda: context.log.latest(LogSelection(2, LIVE), WINDOW))
+    timed("newest labelled window", lambda: context.log.latest_labelled(LogSelection(2, LIVE), WINDOW))
     timed("first check after a promotion", lambda: live_window(context, champion, WINDOW))
     timed("label lag of a window", lambda: lag_of(context, window))
     timed("one prediction by request id", lambda: context.log.find("ride-1"))
     timed("how far labels reach", lambda: labelled_log.labelled_until(context))
     timed("months with labels", lambda: labelled_log.logged_months(context))
-    timed("count of a version's predictions", lambda: context.log.count(Scope(2, LIVE)))
+    timed("count of a version's predictions", lambda: context.log.count(LogSelection(2, LIVE)))
     timed("prune of a tenth, without its pauses", lambda: prune(context, log.at(0.1), pause=lambda _: None))
     sizes = f"{before / 1e6:,.0f} MB, after prune {size_of(engine) / 1e6:,.0f} MB"
     print(f"  {before / rows:,.0f} bytes a prediction with its label; {sizes}")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from benchmarks.soaking import mix
 from benchmarks.soaking.ledger import ACKNOWLEDGED, SENT, Arrays
 
@@ -115,7 +115,7 @@ def _miscounted(
     """Of two labels for a trip the later has the higher number, as it was sent once the first was acknowledged."""
     counted = np.full(len(answered), -1)
     for version in versions:
-        moments = PredictionLog(engine).labelled_moments(Scope(version))
+        moments = PredictionLog(engine).labelled_moments(LogSelection(version))
         while part := list(itertools.islice(moments, _AT_ONCE)):
             trips = mix.trip_numbers(np.array([int(moment.timestamp()) for _, _, moment in part]))
             np.maximum.at(counted, trips, [row for _, row, _ in part])

@@ -17,7 +17,7 @@ from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Serving, Settings, Storage
 from autoops.storage import tables
 from autoops.storage.instances import Instances
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from tests.eventually import eventually
 from tests.fakes import HeldClock
 from tests.faults.conftest import Serve
@@ -62,7 +62,7 @@ def test_a_clock_that_jumps_holds_nobody_up(
         eventually(lambda: _seen_at(engine) == [clock.now()])
         registry.set_alias(CHAMPION, 2)
         eventually(lambda: api.get("/model/info").json()["model_version"] == 2)
-    assert [row.id for row in log.latest(Scope(1), 10)] == [first, second]
+    assert [row.id for row in log.latest(LogSelection(1), 10)] == [first, second]
 
 
 def _seen_at(engine: sa.Engine) -> list[datetime]:
@@ -129,13 +129,13 @@ def test_ground_truth_that_comes_twice_and_in_any_order_counts_once(
                 api.predict(request_id=name)
             send(shuffled[200:])
         eventually(lambda: "autoops_outbox_rows 0.0" in api.http.get("/metrics").text)
-        found = log.latest_labelled(Scope(1), 200)
+        found = log.latest_labelled(LogSelection(1), 200)
         truth = {row.logged.request_id: row.trip_duration_minutes for row in found}
         assert truth == {label["request_id"]: label["trip_duration_minutes"] for label in labels}
         assert len({row.logged.id for row in found}) == len(found) == 200
         send(labels)
         eventually(lambda: _labels(pg_engine) == 800)
-    assert log.latest_labelled(Scope(1), 200, after=max(row.label_id for row in found)) == []
+    assert log.latest_labelled(LogSelection(1), 200, after=max(row.label_id for row in found)) == []
 
 
 def _logged(engine: sa.Engine) -> list[str]:

@@ -17,7 +17,7 @@ from autoops.models.scoring import load_version
 from autoops.months import Month
 from autoops.settings import CONFIG_VARIABLE, Settings
 from autoops.storage.logged import LoggedPrediction
-from autoops.storage.predictions import Scope
+from autoops.storage.predictions import LogSelection
 from tests.conftest import CONFIG
 from tests.integration.one_process import drive
 
@@ -27,7 +27,7 @@ MAY = Month(2022, 5)
 @pytest.fixture
 def answered(context: Context, world: Path) -> LoggedPrediction:
     drive(context, world, MAY, slice(0, 40))
-    return max(context.log.latest(Scope(1), 40), key=lambda row: row.trip_distance)
+    return max(context.log.latest(LogSelection(1), 40), key=lambda row: row.trip_distance)
 
 
 def relogged(context: Context, row: LoggedPrediction, **changes: object) -> Breakdown:

@@ -22,7 +22,7 @@ from autoops.serving.log.outbox import Outbox
 from autoops.settings import Settings
 from autoops.storage import tables
 from autoops.storage.logged import LIVE, LoggedPrediction, as_sent, owned
-from autoops.storage.predictions import Label, Scope
+from autoops.storage.predictions import Label, LogSelection
 from tests.bundles import register_small
 from tests.integration.one_process import context_in
 from tests.unit.serving.test_prediction_log import row
@@ -30,7 +30,7 @@ from tests.unit.serving.test_prediction_log import row
 HISTORIES = int(os.environ.get("AUTOOPS_HISTORIES", "15"))
 STEPS = 25
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-SCOPES = [Scope(2), Scope(1), Scope(2, "2023-01")]
+SCOPES = [LogSelection(2), LogSelection(1), LogSelection(2, "2023-01")]
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Model:
     def named(self, label: Label) -> LoggedPrediction | None:
         return self.of_request(label.request_id) or self.log.get(label.prediction_id or "")
 
-    def labelled(self, scope: Scope) -> list[tuple[str, float]]:
+    def labelled(self, scope: LogSelection) -> list[tuple[str, float]]:
         """Prediction id and minutes of every label in scope, in their order."""
         named = ((self.named(label), label.trip_duration_minutes) for label, _ in self.labels)
         return [
@@ -68,7 +68,7 @@ class Model:
             if one is not None and (one.model_version, one.source) == (scope.model_version, scope.source)
         ]
 
-    def window(self, scope: Scope, limit: int, after: float) -> list[tuple[str, float]]:
+    def window(self, scope: LogSelection, limit: int, after: float) -> list[tuple[str, float]]:
         labelled = self.labelled(scope)
         cursor = self.came.index(after)
         counted = {name for name, minutes in labelled if self.came.index(minutes) <= cursor}
@@ -85,7 +85,7 @@ class Model:
     def prune(self, before: datetime) -> tuple[int, int]:
         last_prediction, last_label = self.judged
         cursor = self.came.index(last_label)
-        unjudged = {name for name, minutes in self.labelled(Scope(2)) if self.came.index(minutes) > cursor}
+        unjudged = {name for name, minutes in self.labelled(LogSelection(2)) if self.came.index(minutes) > cursor}
         live = {one.id for one in self.log.values() if (one.model_version, one.source) == (2, LIVE)}
         needed = {name for name in live if name > last_prediction or name in unjudged}
         gone = {name for name in self.log if name < first_id_of(before)} - needed

@@ -12,7 +12,7 @@ from autoops.loop.monitor import drift_check
 from autoops.loop.reports.overview import overview, sentences
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
-from autoops.storage.predictions import Scope
+from autoops.storage.predictions import LogSelection
 from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)
@@ -59,7 +59,7 @@ def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(
     found = drift_check.check(context)
     assert (found["verdict"], found["decision"]) in (("no drift", "nothing"), ("drift", "watch"))
 
-    rows, broken = context.log.latest_labelled(Scope(1), 2_000), broken_rows(context, 1)
+    rows, broken = context.log.latest_labelled(LogSelection(1), 2_000), broken_rows(context, 1)
     assert [broken.contains(row.logged.id, row.label_id) for row in rows] == [True] * 1_000 + [False] * 1_000
 
 

@@ -11,7 +11,7 @@ from autoops.loop.data import scored_months
 from autoops.models.registry import CHAMPION
 from autoops.months import Month
 from autoops.settings import Settings
-from autoops.storage.predictions import Scope
+from autoops.storage.predictions import LogSelection
 from tests.bundles import register_small
 from tests.integration.one_process import context_in
 
@@ -34,7 +34,7 @@ def test_a_month_may_have_more_trips_than_are_looked_up_at_a_time(
     done: list[tuple[int, int]] = []
     first = scored_months.score(context, JANUARY, lambda *progress: done.append(progress))
     trips = context.store.load([JANUARY])
-    assert first["rows"] == len(trips) == context.log.count(Scope(1, str(JANUARY)))
+    assert first["rows"] == len(trips) == context.log.count(LogSelection(1, str(JANUARY)))
     assert done[-1] == (len(trips), len(trips))
     assert scored_months.score(context, JANUARY) == first
-    assert context.log.count(Scope(1, str(JANUARY))) == len(trips)
+    assert context.log.count(LogSelection(1, str(JANUARY))) == len(trips)

@@ -32,7 +32,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.settings import Settings
 from autoops.storage import database
-from autoops.storage.predictions import LIVE, Label, Scope
+from autoops.storage.predictions import LIVE, Label, LogSelection
 from tests.conftest import configured, stored_at
 from tests.large_log import SPAN, LargeLog, context_on, fill
 
@@ -129,7 +129,7 @@ def record(context: Context, prediction_id: str | None, label_id: int | None) ->
 
 def test_a_window_reads_a_window(filled: Database, before: Context) -> None:
     """A check with a day of traffic and labels behind it."""
-    champion, scope = champion_of(before.registry), Scope(2, LIVE)
+    champion, scope = champion_of(before.registry), LogSelection(2, LIVE)
     newest = before.log.latest(scope, 5 * WINDOW)[0].id
     labels = before.log.latest_labelled(scope, 5 * WINDOW)[0].label_id
     record(before, newest, labels)

@@ -15,7 +15,7 @@ from autoops.replay.pace import Pace
 from autoops.replay.player import Listener, Played, PlayOptions, play
 from autoops.replay.tally import Answer
 from autoops.settings import Settings
-from autoops.storage.predictions import LIVE, PredictionLog, Scope
+from autoops.storage.predictions import LIVE, LogSelection, PredictionLog
 from autoops.trips import DURATION_MINUTES
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
@@ -50,8 +50,8 @@ def replay(api: str, world: Path, *listeners: Listener, pace: Pace | None = None
 def test_every_trip_stands_in_the_log_at_its_own_time_and_with_its_truth(api, world, engine):
     played = replay(api, world, label_lag=timedelta(0))
     log = PredictionLog(engine)
-    labelled = log.latest_labelled(Scope(1), limit=5_000)
-    assert (played.failed, log.count(Scope(1, LIVE)), len(labelled)) == (0, 2 * TRIPS, 2 * TRIPS)
+    labelled = log.latest_labelled(LogSelection(1), limit=5_000)
+    assert (played.failed, log.count(LogSelection(1, LIVE)), len(labelled)) == (0, 2 * TRIPS, 2 * TRIPS)
     by_month = {month: [row for row in labelled if Month.of(row.logged.event_at) == month] for month in (MARCH, APRIL)}
     for segment, rows in zip(played.tally.by_month(), by_month.values(), strict=True):
         judged = [row for row in rows if DURATION_MINUTES.low <= row.trip_duration_minutes <= DURATION_MINUTES.high]
@@ -62,7 +62,7 @@ def test_every_trip_stands_in_the_log_at_its_own_time_and_with_its_truth(api, wo
 
 def test_a_second_replay_adds_nothing_to_the_log_and_gets_the_same_answers(api, world, engine):
     first, second = replay(api, world), replay(api, world)
-    assert PredictionLog(engine).count(Scope(1)) == 2 * TRIPS
+    assert PredictionLog(engine).count(LogSelection(1)) == 2 * TRIPS
     assert second.failed == 0
     assert [s.mae for s in second.tally.by_month()] == pytest.approx([s.mae for s in first.tally.by_month()])
 

@@ -15,7 +15,7 @@ from autoops.models.registry import CHAMPION
 from autoops.serving.log.inbox import Inbox, OutboxBatch
 from autoops.settings import Settings
 from autoops.storage import database, tables
-from autoops.storage.predictions import LIVE, Label, LoggedPrediction, Scope
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction, LogSelection
 from tests.bundles import register_small
 from tests.integration.one_process import context_in
 from tests.unit.serving.test_prediction_log import row
@@ -63,12 +63,12 @@ def test_a_label_that_comes_when_all_others_are_gone_is_beyond_what_has_been_rea
     old, new = of(OLD, version=2), of(NEW, version=2)
     context.log.append([old])
     context.log.attach([Label(n, prediction_id=old.id) for n in range(5)], OLD)
-    (read,) = context.log.latest_labelled(Scope(2), 10)
+    (read,) = context.log.latest_labelled(LogSelection(2), 10)
     judged(context, old.id, read.label_id)
     assert prune(context, BEFORE) == Pruned(predictions=1, labels=4)
     context.log.append([new])
     context.log.attach([Label(9, prediction_id=new.id)], NEW)
-    (found,) = context.log.latest_labelled(Scope(2), 10, after=read.label_id)
+    (found,) = context.log.latest_labelled(LogSelection(2), 10, after=read.label_id)
     assert found.trip_duration_minutes == 9
     assert prune(context, BEFORE) == Pruned(predictions=0, labels=1), "the one that was kept waits for nothing now"
 

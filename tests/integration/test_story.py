@@ -29,7 +29,7 @@ from autoops.replay.demo.timeline import Timeline
 from autoops.replay.demo.worlds import World
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.settings import Settings
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
 
@@ -57,7 +57,7 @@ class ScriptedLoop:
     def _check(self) -> None:
         version = self.registry.aliases[CHAMPION]
         last = self.checks.latest(version)
-        rows = self.log.latest(Scope(version), WINDOW, last[0].last_prediction_id if last else None)
+        rows = self.log.latest(LogSelection(version), WINDOW, last[0].last_prediction_id if last else None)
         if len(rows) < WINDOW:
             return
         alarm = self._alarms(version, before=bool(last))

@@ -18,7 +18,7 @@ from autoops.loop.retrain import retraining
 from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
-from autoops.storage.predictions import LIVE, Label, Scope
+from autoops.storage.predictions import LIVE, Label, LogSelection
 from autoops.trips import TARGET
 from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
@@ -128,7 +128,7 @@ def test_after_the_published_months_comes_the_log(context: Context, world: Path,
 
 def test_broken_data_and_impossible_labels_are_left_out(context: Context, world: Path) -> None:
     drive(context, world, APRIL, slice(0, 1_000))
-    rows = context.log.latest_labelled(Scope(1, LIVE), 1_000)
+    rows = context.log.latest_labelled(LogSelection(1, LIVE), 1_000)
     before = trips_of(context, [APRIL])
     assert len(before) == 1_000
     context.log.attach([Label(600.0, prediction_id=rows[-1].logged.id)], context.clock.now())

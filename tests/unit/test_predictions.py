@@ -9,7 +9,7 @@ from autoops.errors import StorageUnavailable
 from autoops.storage import tables
 from autoops.storage.instances import Instance, Instances
 from autoops.storage.logged import FIELDS, LoggedColumns, owned
-from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.storage.predictions import Label, LoggedPrediction, LogSelection, PredictionLog
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ def log(each_engine: sa.Engine) -> PredictionLog:
 def test_what_was_appended_is_read_back_unchanged(log: PredictionLog) -> None:
     rows = [row(n) for n in range(5)]
     assert log.append(rows) == rows
-    assert log.latest(Scope(1), 10) == rows
+    assert log.latest(LogSelection(1), 10) == rows
 
 
 def columns(rows: list[LoggedPrediction]) -> LoggedColumns:
@@ -54,7 +54,7 @@ def test_columns_are_the_rows_that_they_say(log: PredictionLog) -> None:
     log.append([first := row(100, request_id="b")])
     again = [*rows, row(8, request_id="b")]
     assert log.append_columns(columns(again)) == {4: rows[1], 7: first}
-    assert log.latest(Scope(1), 10) == [*rows[:4], *rows[5:], first]
+    assert log.latest(LogSelection(1), 10) == [*rows[:4], *rows[5:], first]
     assert log.append_columns(columns([row(n) for n in range(200, 205)])) == {}
 
 
@@ -62,7 +62,7 @@ def test_a_repeated_request_is_logged_once_and_answered_with_the_first_row(log: 
     first = row(1, request_id="trip-7")
     log.append([first])
     assert log.append([row(2, request_id="trip-7"), row(3)]) == [first, row(3)]
-    assert log.count(Scope(1)) == 2
+    assert log.count(LogSelection(1)) == 2
 
 
 def test_a_repeat_of_many_requests_is_answered_in_their_order(log: PredictionLog) -> None:
@@ -88,21 +88,21 @@ def test_a_row_is_found_by_its_own_id_before_any_that_a_client_gave(log: Predict
 
 def test_a_window_holds_the_last_rows_of_one_version_and_source_after_a_mark(log: PredictionLog) -> None:
     log.append([row(n) for n in range(10)] + [row(20, version=2), row(21, source="2022-05")])
-    assert [r.id for r in log.latest(Scope(1), 3)] == ["00000007", "00000008", "00000009"]
-    assert [r.id for r in log.latest(Scope(1), 10, after="00000007")] == ["00000008", "00000009"]
-    assert log.count(Scope(1), after="00000007") == 2
-    assert log.count(Scope(1, "2022-05")) == 1
+    assert [r.id for r in log.latest(LogSelection(1), 3)] == ["00000007", "00000008", "00000009"]
+    assert [r.id for r in log.latest(LogSelection(1), 10, after="00000007")] == ["00000008", "00000009"]
+    assert log.count(LogSelection(1), after="00000007") == 2
+    assert log.count(LogSelection(1, "2022-05")) == 1
 
 
 def test_a_window_begins_after_the_promotion(log: PredictionLog) -> None:
     log.append([row(n) for n in range(10)])
-    assert log.count(Scope(1, since=NOW + timedelta(seconds=6))) == 4
+    assert log.count(LogSelection(1, since=NOW + timedelta(seconds=6))) == 4
 
 
 def test_a_label_may_come_before_its_prediction(log: PredictionLog) -> None:
     assert log.attach([Label(12.0, request_id="late")], NOW) == ["pending"]
     log.append([row(1, request_id="late")])
-    (labelled,) = log.latest_labelled(Scope(1), 10)
+    (labelled,) = log.latest_labelled(LogSelection(1), 10)
     assert labelled.trip_duration_minutes == 12.0
 
 
@@ -110,32 +110,32 @@ def test_labels_name_either_id_and_the_later_one_counts(log: PredictionLog) -> N
     log.append([row(1, request_id="a"), row(2)])
     labels = [Label(5.0, prediction_id="00000001"), Label(6.0, prediction_id="00000002"), Label(9.0, request_id="a")]
     assert log.attach(labels, NOW) == ["attached"] * 3
-    found = {r.logged.id: r.trip_duration_minutes for r in log.latest_labelled(Scope(1), 10)}
+    found = {r.logged.id: r.trip_duration_minutes for r in log.latest_labelled(LogSelection(1), 10)}
     assert found == {"00000001": 9.0, "00000002": 6.0}
 
 
 def test_labels_that_have_counted_do_not_come_again(log: PredictionLog) -> None:
     log.append([row(n) for n in range(4)])
     log.attach([Label(5.0, prediction_id=f"{n:08d}") for n in range(2)], NOW)
-    mark = log.latest_labelled(Scope(1), 10)[-1].label_id
+    mark = log.latest_labelled(LogSelection(1), 10)[-1].label_id
     log.attach([Label(5.0, prediction_id="00000003")], NOW)
-    assert [r.logged.id for r in log.latest_labelled(Scope(1), 10, after=mark)] == ["00000003"]
+    assert [r.logged.id for r in log.latest_labelled(LogSelection(1), 10, after=mark)] == ["00000003"]
 
 
 def test_a_label_that_is_sent_again_does_not_make_its_trip_count_again(log: PredictionLog) -> None:
     log.append([row(1, request_id="a"), row(2), row(3)])
     labels = [Label(5.0, request_id="a"), Label(6.0, prediction_id="00000002")]
     log.attach(labels, NOW)
-    mark = log.latest_labelled(Scope(1), 10)[-1].label_id
+    mark = log.latest_labelled(LogSelection(1), 10)[-1].label_id
     log.attach([*labels, Label(5.0, prediction_id="00000001"), Label(7.0, prediction_id="00000003")], NOW)
-    assert [r.logged.id for r in log.latest_labelled(Scope(1), 10, after=mark)] == ["00000003"]
+    assert [r.logged.id for r in log.latest_labelled(LogSelection(1), 10, after=mark)] == ["00000003"]
 
 
 def test_labels_that_come_many_times_leave_a_window_as_many_trips(log: PredictionLog) -> None:
     log.append([row(n) for n in range(10)])
     for n in range(10):
         log.attach([Label(float(time), prediction_id=f"{n:08d}") for time in range(1, 6)], NOW)
-    found = log.latest_labelled(Scope(1), 8)
+    found = log.latest_labelled(LogSelection(1), 8)
     assert [r.logged.id for r in found] == [f"{n:08d}" for n in range(2, 10)]
     assert {r.trip_duration_minutes for r in found} == {5.0}
 
@@ -162,7 +162,7 @@ def test_a_label_of_a_key_finds_a_prediction_from_before_ids_belonged_to_keys(lo
     log.append([row(3, request_id="new")])
     labels = [Label(n, request_id=owned(name, "shop")) for n, name in enumerate(("old", "new", "never"))]
     assert log.attach(labels, NOW) == ["attached", "attached", "pending"]
-    found = [(one.logged.id, one.trip_duration_minutes) for one in log.latest_labelled(Scope(1), 9)]
+    found = [(one.logged.id, one.trip_duration_minutes) for one in log.latest_labelled(LogSelection(1), 9)]
     assert found == [(row(1).id, 0), (row(2).id, 1)]
 
 
@@ -189,9 +189,9 @@ def test_each_label_joins_its_own_prediction_whatever_repeats_holds(log: Predict
     labels = [Label(n + 0.5, prediction_id=one.id) for n, one in enumerate(rows)]
     assert log.attach(labels, NOW) == ["attached"] * 10
     assert log.attach([Label(99.0, prediction_id=one["id"]) for one in lost], NOW) == ["pending"] * 2
-    found = [(one.logged, one.trip_duration_minutes) for one in log.latest_labelled(Scope(1), 20)]
+    found = [(one.logged, one.trip_duration_minutes) for one in log.latest_labelled(LogSelection(1), 20)]
     assert found == [(one, n + 0.5) for n, one in enumerate(rows)]
-    assert sorted(log.labelled_moments(Scope(1))) == [(one.id, n, one.event_at) for n, one in enumerate(rows, 1)]
+    assert sorted(log.labelled_moments(LogSelection(1))) == [(one.id, n, one.event_at) for n, one in enumerate(rows, 1)]
 
 
 def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, each_engine: sa.Engine) -> None:

@@ -33,7 +33,7 @@ LabelStatus = Literal["attached", "pending"]
 
 
 @dataclass(frozen=True)
-class Scope:
+class LogSelection:
     """The rows that a window may hold: those of one version, of live traffic or of one scored month.
 
     With `since`, such as the version's last promotion, only rows predicted since then.
@@ -69,10 +69,10 @@ __all__ = [
     "Label",
     "LabelStatus",
     "LabelledPrediction",
+    "LogSelection",
     "LoggedColumns",
     "LoggedPrediction",
     "PredictionLog",
-    "Scope",
 ]
 
 _COLUMNS = [tables.predictions.c[name] for name in FIELDS]
@@ -177,7 +177,7 @@ class PredictionLog:
             ).first()
         return None if row is None else LoggedPrediction(*row)
 
-    def latest(self, scope: Scope, limit: int, after: str | None = None) -> list[LoggedPrediction]:
+    def latest(self, scope: LogSelection, limit: int, after: str | None = None) -> list[LoggedPrediction]:
         """Return the last `limit` rows in scope with an id above `after`, oldest first."""
         key = sa.tuple_(*(tables.predictions.c[name] for name in ("model_version", "source", "id")))
         first, last = ((scope.model_version, scope.source, id) for id in (after or "", _ABOVE_ALL_IDS))
@@ -203,7 +203,7 @@ class PredictionLog:
         with storage_errors(), self._engine.connect() as connection:
             return {id for id, label in _labels_of(connection, rows) if label.id > label_id}
 
-    def latest_labelled(self, scope: Scope, limit: int, after: int | None = None) -> list[LabelledPrediction]:
+    def latest_labelled(self, scope: LogSelection, limit: int, after: int | None = None) -> list[LabelledPrediction]:
         """Return the last `limit` predictions in scope whose labels all have ids above `after`.
 
         Each prediction stands once, with its latest label, in the order of label ids.
@@ -226,7 +226,7 @@ class PredictionLog:
             for labels in _label_pages(connection, None, _STREAMED):
                 yield from (row for row in _with_predictions(connection, labels) if row.logged.source == source)
 
-    def labelled_moments(self, scope: Scope) -> Iterator[tuple[str, int, datetime]]:
+    def labelled_moments(self, scope: LogSelection) -> Iterator[tuple[str, int, datetime]]:
         """Yield prediction id, label id and event time of every label in scope, which may span months of traffic."""
         truth, logged = tables.ground_truth.c, tables.predictions.c
         query = sa.union_all(
@@ -263,7 +263,7 @@ class PredictionLog:
                 found[id] = min(label.labelled_at, found.get(id, label.labelled_at))
         return found
 
-    def count(self, scope: Scope, after: str | None = None) -> int:
+    def count(self, scope: LogSelection, after: str | None = None) -> int:
         """Return the number of rows in scope with an id above `after`."""
         query = sa.select(sa.func.count()).select_from(tables.predictions).where(scope.condition())
         if after is not None:

@@ -11,7 +11,7 @@ from autoops.loop.monitor import drift_check
 from autoops.loop.promote.promotion import promote_version, roll_back
 from autoops.loop.retrain import retraining
 from autoops.models.registry import CHAMPION, champion_of
-from autoops.storage.predictions import Scope
+from autoops.storage.predictions import LogSelection
 from tests.fakes import FakeRegistry
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish, retrain
@@ -30,7 +30,7 @@ def test_a_steady_month_is_judged_in_thirds_that_share_no_trip_and_opens_no_inci
     first, second, third = spans(context, APRIL)
     assert (first[1], second[1]) == (second[0], third[0])
     assert all(end - begin > timedelta(days=9) for begin, end, _ in (first, second, third))
-    assert first[2] + second[2] + third[2] == context.log.count(Scope(1, "2022-04"))
+    assert first[2] + second[2] + third[2] == context.log.count(LogSelection(1, "2022-04"))
     assert drift_check.check(context)["verdict"] == "no new data"
 
 
@@ -82,7 +82,7 @@ def test_an_incident_keeps_later_months_for_the_version_that_it_leads_to(
     found = drift_check.check(context)
     assert [window["model_version"] for window in found["windows"]] == [2] * 3
     assert context.ledger.incidents(unresolved=True) == [], "one window of three may alarm by chance"
-    assert context.log.count(Scope(1, "2022-06")) == 0
+    assert context.log.count(LogSelection(1, "2022-06")) == 0
 
 
 def test_from_the_months_of_a_retraining_that_replaced_nothing_no_other_is_asked_for(

@@ -19,7 +19,7 @@ from autoops.loop.data.scored_months import predicted, score
 from autoops.loop.monitor import drift_check
 from autoops.models.registry import champion_of
 from autoops.months import Month
-from autoops.storage.predictions import LIVE, Label, PredictionLog, Scope
+from autoops.storage.predictions import LIVE, Label, LogSelection, PredictionLog
 from autoops.trips import TARGET
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish
@@ -106,7 +106,7 @@ def test_a_month_published_in_part_is_judged_and_its_rest_when_that_is_published
     trips = context.store.load([APRIL])
     judged = spans(context, APRIL)
     assert [end <= begin for (_, end, _), (begin, *_) in pairwise(judged)] == [True, True]
-    assert sum(rows for *_, rows in judged) == len(trips) == context.log.count(Scope(1, "2022-04"))
+    assert sum(rows for *_, rows in judged) == len(trips) == context.log.count(LogSelection(1, "2022-04"))
 
 
 def test_trips_added_to_a_month_keep_every_trip_with_its_own_ground_truth(
@@ -120,7 +120,7 @@ def test_trips_added_to_a_month_keep_every_trip_with_its_own_ground_truth(
     more = score(context, APRIL)
 
     assert more["rows"] > fewer["rows"]
-    assert context.log.count(Scope(1, "2022-04")) == more["rows"]
+    assert context.log.count(LogSelection(1, "2022-04")) == more["rows"]
     trips = context.store.load([APRIL])
     rows = list(predicted(context, champion, APRIL, trips))
     assert [row.trip_duration_minutes for row in rows] == trips[TARGET].tolist()
@@ -140,7 +140,7 @@ def test_ground_truth_that_did_not_get_in_gets_in_the_next_time(
     publish(worlds["steady"], tmp_path, "2022-04")
     with pytest.raises(StorageUnavailable):
         drift_check.check(replace(context, log=CutOff(engine)))
-    assert context.log.count(Scope(1, "2022-04")) > 0
+    assert context.log.count(LogSelection(1, "2022-04")) > 0
     drift_check.check(context)
     checks = context.checks.latest(judged=True, limit=10)
     assert [check.report["labelled_rows"] for check in checks] == [1_000] * 3
@@ -149,7 +149,7 @@ def test_ground_truth_that_did_not_get_in_gets_in_the_next_time(
 def test_months_leave_live_traffic_to_be_judged(context: Context, worlds: dict[str, Path], tmp_path: Path) -> None:
     publish(worlds["steady"], tmp_path, "2022-04")
     score(context, APRIL)
-    rows = [row.logged for row in context.log.latest_labelled(Scope(1, str(APRIL)), 1_000)]
+    rows = [row.logged for row in context.log.latest_labelled(LogSelection(1, str(APRIL)), 1_000)]
     context.log.append([replace(row, id=str(uuid_utils.uuid7()), request_id=None, source=LIVE) for row in rows])
     publish(worlds["steady"], tmp_path, "2022-05")
     assert len(drift_check.check(context)["windows"]) == 6

@@ -14,7 +14,7 @@ from autoops.loop.data import validation
 from autoops.loop.monitor import drift_check
 from autoops.loop.retrain import retraining
 from autoops.months import Month, parse_months
-from autoops.storage.predictions import Scope
+from autoops.storage.predictions import LogSelection
 from tests.integration.months.published import APRIL, MAY, verdicts
 from tests.integration.one_process import publish
 
@@ -50,7 +50,7 @@ def test_a_broken_month_is_quarantined_and_keeps_no_later_one_waiting(
 
     assert quarantines(context) == [("2022-04", {name})]
     assert_judged_without_incident(context, found)
-    assert context.log.count(Scope(1, "2022-04")) == 0
+    assert context.log.count(LogSelection(1, "2022-04")) == 0
     (check,) = [one for one in context.checks.latest(limit=100) if one.report["source"] == "2022-04"]
     assert (check.verdict, check.alarm, check.report["findings"][0]["name"]) == ("broken data", False, name)
     assert check.reason.startswith("2022-04 is quarantined: ")

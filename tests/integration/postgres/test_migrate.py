@@ -21,7 +21,7 @@ from autoops.settings import Settings
 from autoops.storage import database, label_ids, tables
 from autoops.storage.instances import Instance, Instances
 from autoops.storage.logged import owned
-from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.storage.predictions import Label, LoggedPrediction, LogSelection, PredictionLog
 from tests.conftest import stored_at
 from tests.eventually import eventually
 from tests.fakes import HeldClock
@@ -84,7 +84,7 @@ def test_what_stands_in_the_first_schema_is_kept(empty: sa.Engine) -> None:
     before, after = database.upgrade(empty)
     assert before == "0001"
     assert after != "0001"
-    assert PredictionLog(empty).latest(Scope(1), 100) == logged
+    assert PredictionLog(empty).latest(LogSelection(1), 100) == logged
     assert Instances(empty).serving(MOMENT) == [Instance("an-old-one", None, 3)]
 
 
@@ -129,7 +129,7 @@ def test_of_many_who_migrate_large_tables_at_once_one_prepares_and_leaves_nothin
         assert connection.scalar(sa.text(left + "pg_trigger WHERE NOT tgisinternal")) == 0
         assert connection.scalar(sa.text(left + "pg_index WHERE NOT indisvalid")) == 0
         assert connection.scalar(sa.text(left + "pg_locks WHERE locktype = 'advisory'")) == 0
-    assert len(PredictionLog(empty).latest_labelled(Scope(1), 50)) == 30
+    assert len(PredictionLog(empty).latest_labelled(LogSelection(1), 50)) == 30
 
 
 @pytest.mark.parametrize("each_settings", ["postgresql"], indirect=True)
@@ -166,7 +166,7 @@ def test_a_later_schema_that_only_has_more_is_used_as_it_is(empty: sa.Engine) ->
     assert database.upgrade(empty) == ("9999", "9999")
     log = PredictionLog(empty)
     log.append([row(1, request_id="ride")])
-    assert log.append([row(2, request_id="ride")]) == log.latest(Scope(1), 9) == [row(1, request_id="ride")]
+    assert log.append([row(2, request_id="ride")]) == log.latest(LogSelection(1), 9) == [row(1, request_id="ride")]
 
 
 @pytest.mark.parametrize("readable_from", ["9998", None], ids=["not readable", "without a word on it"])
@@ -196,8 +196,8 @@ def test_going_back_to_the_release_before_keeps_all_rows(empty: sa.Engine, start
     with empty.connect() as connection:
         assert connection.execute(sa.text("SELECT id FROM predictions ORDER BY id")).all() == [(r.id,) for r in rows]
     database.upgrade(empty)
-    assert log.latest(Scope(1), 9) == rows
-    assert [one.trip_duration_minutes for one in log.latest_labelled(Scope(1), 9)] == [7.0, 8.0]
+    assert log.latest(LogSelection(1), 9) == rows
+    assert [one.trip_duration_minutes for one in log.latest_labelled(LogSelection(1), 9)] == [7.0, 8.0]
 
 
 def test_going_back_gives_the_ids_of_keys_back_as_clients_sent_them(empty: sa.Engine) -> None:
@@ -249,10 +249,10 @@ def test_label_ids_go_on_beyond_32_bits(empty: sa.Engine, large: bool, monkeypat
         log.attach([Label(25, prediction_id=row(25).id)], MOMENT)
     database.upgrade(empty)
     log.attach([Label(n, request_id=f"ride-{n}") for n in range(26, 30)], MOMENT)
-    found = log.latest_labelled(Scope(1), 50)
+    found = log.latest_labelled(LogSelection(1), 50)
     assert [one.trip_duration_minutes for one in found] == list(range(30))
     assert [one.label_id for one in found] == list(range(LAST_OF_32_BITS - 25, LAST_OF_32_BITS + 5))
-    assert log.latest_labelled(Scope(1), 50, after=LAST_OF_32_BITS + 1) == found[-3:]
+    assert log.latest_labelled(LogSelection(1), 50, after=LAST_OF_32_BITS + 1) == found[-3:]
     with empty.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
     CheckLog(empty, HeldClock()).append(

@@ -15,7 +15,7 @@ from autoops.loop.records.ledger import Ledger
 from autoops.settings import Settings
 from autoops.storage import database, tables
 from autoops.storage.instances import Instances
-from autoops.storage.predictions import Label, PredictionLog, Scope
+from autoops.storage.predictions import Label, LogSelection, PredictionLog
 from tests.conftest import stored_at
 from tests.eventually import eventually
 from tests.integration.live_api import live_api, two_versions
@@ -87,7 +87,7 @@ def test_every_use_of_the_database_goes_on_after_a_restart(
     uses = (
         lambda: log.append([row(1)]),
         lambda: log.attach([Label(5.0, request_id="ride")], MOMENT),
-        lambda: log.latest_labelled(Scope(1), 10),
+        lambda: log.latest_labelled(LogSelection(1), 10),
         lambda: instances.beat("a", 1, MOMENT, MOMENT),
         lambda: instances.serving(MOMENT),
         lambda: ledger.record("promoted", "because", actor="me"),
@@ -171,5 +171,5 @@ def test_the_api_goes_on_while_the_database_is_away_and_signs_in_again(
         with stopped(postgres, how):
             for path, body in bodies:
                 assert api.post(path, json=body).status_code == 200
-        eventually(lambda: PredictionLog(pg_engine).count(Scope(1)) == 4)
+        eventually(lambda: PredictionLog(pg_engine).count(LogSelection(1)) == 4)
         assert instance in [alive.id for alive in Instances(pg_engine).serving(MOMENT)]

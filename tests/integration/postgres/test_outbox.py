@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from autoops.settings import Settings
 from autoops.storage import tables
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from tests.eventually import eventually
 from tests.fakes import DirectoryRegistry
 from tests.integration.postgres.conftest import stopped
@@ -126,8 +126,8 @@ def test_predictions_and_labels_go_on_while_the_database_is_away_and_arrive_in_o
         assert gauge(api, "autoops_outbox_database_away") == 0
         log = PredictionLog(pg_engine)
         expected = [*before, *away, *(one["prediction_id"] for one in batch), after]
-        assert [row.id for row in log.latest(Scope(1), 100)] == expected
-        (labelled,) = log.latest_labelled(Scope(1), 10)
+        assert [row.id for row in log.latest(LogSelection(1), 100)] == expected
+        (labelled,) = log.latest_labelled(LogSelection(1), 10)
         assert (labelled.logged.id, labelled.trip_duration_minutes) == (away[1], 5.0)
 
 
@@ -167,7 +167,7 @@ def test_a_repeat_at_another_instance_gets_the_first_answer_and_while_the_databa
         labels = [name | {"trip_duration_minutes": 7 + n} for n, name in enumerate(names)]
         answer = one.post("/ground-truth", json={"labels": labels}).json()
         assert (answer["pending"], answer["attached"]) == ([0], 1)
-    (labelled,) = PredictionLog(pg_engine).latest_labelled(Scope(1), 10)
+    (labelled,) = PredictionLog(pg_engine).latest_labelled(LogSelection(1), 10)
     assert (labelled.logged.id, labelled.trip_duration_minutes) == (standing, 8.0)
 
 

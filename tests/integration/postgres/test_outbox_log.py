@@ -14,7 +14,7 @@ from autoops.serving.metrics import Metrics
 from autoops.settings import Settings
 from autoops.storage import database, tables
 from autoops.storage.logged import owned
-from autoops.storage.predictions import Label, PredictionLog, Scope
+from autoops.storage.predictions import Label, LogSelection, PredictionLog
 from tests.conftest import stored_at
 from tests.eventually import eventually
 from tests.fakes import HeldClock
@@ -68,7 +68,7 @@ def test_a_repeat_elsewhere_gets_the_first_answer_one_by_one_and_in_a_batch(begi
         assert other.append(again[:2]) == first[:2]
         assert other.append_columns(columns([again[3], again[2]])) == {1: first[2]}
         assert other.append_columns(columns(again)) == dict(enumerate(first))
-        assert PredictionLog(pg_engine).latest(Scope(1), 10) == [*first, again[3]]
+        assert PredictionLog(pg_engine).latest(LogSelection(1), 10) == [*first, again[3]]
 
 
 def test_what_is_known_of_a_request_is_what_any_instance_has_logged(begin: Begin, pg_engine: sa.Engine) -> None:
@@ -85,7 +85,7 @@ def test_a_label_of_a_key_finds_a_prediction_without_one_through_the_outbox(begi
         labels = [Label(5, request_id=owned(name, "shop")) for name in ("ride-1", "ride-2")]
         for _ in range(2):  # the outbox is new to the database, then known there
             assert log.attach(labels, MOMENT) == ["attached", "pending"]
-    assert len(PredictionLog(pg_engine).latest_labelled(Scope(1), 9)) == 1
+    assert len(PredictionLog(pg_engine).latest_labelled(LogSelection(1), 9)) == 1
 
 
 def test_a_label_is_attached_where_any_instance_has_its_prediction(begin: Begin, pg_engine: sa.Engine) -> None:
@@ -154,6 +154,6 @@ def test_a_stop_leaves_what_the_database_did_not_take_and_else_nothing(
     with begin(pg_engine) as log:
         assert log.append([row(2, "ride-1")]) == [first]
     assert list(folder.iterdir()) == []
-    assert PredictionLog(pg_engine).latest(Scope(1), 10) == [first]
+    assert PredictionLog(pg_engine).latest(LogSelection(1), 10) == [first]
     with pg_engine.connect() as connection:
         assert connection.execute(sa.select(tables.outboxes)).all() == []

@@ -13,7 +13,7 @@ from autoops.errors import Conflict, StorageUnavailable
 from autoops.loop.records.checks import CheckLog
 from autoops.loop.records.ledger import Ledger
 from autoops.storage import tables
-from autoops.storage.predictions import Label, LoggedPrediction, PredictionLog, Scope
+from autoops.storage.predictions import Label, LoggedPrediction, LogSelection, PredictionLog
 from tests.eventually import eventually
 from tests.fakes import HeldClock
 from tests.integration.postgres.conftest import Connect, waiting
@@ -46,7 +46,7 @@ def test_requests_that_every_replica_gets_at_once_are_logged_once(connect: Conne
         standing = [{logged.request_id: logged for logged in answer} for answer in answered]
         assert all(found == standing[0] for found in standing)
         assert set(standing[0].values()) <= {logged for batch in batches for logged in batch}
-    assert logs[0].count(Scope(1)) == 5 * 300
+    assert logs[0].count(LogSelection(1)) == 5 * 300
 
 
 def test_a_repeat_waits_for_the_commit_of_the_first_and_gets_its_row(connect: Connect, pg_engine: sa.Engine) -> None:
@@ -67,7 +67,7 @@ def test_a_large_batch_is_logged_and_labelled_as_it_is(pg_engine: sa.Engine) -> 
     assert log.append(rows) == rows
     labels = [Label(number / 7, request_id=f"ride-{number}") for number in range(10_000)]
     assert log.attach(labels, MOMENT) == ["attached"] * 10_000
-    labelled = log.latest_labelled(Scope(1), 20_000)
+    labelled = log.latest_labelled(LogSelection(1), 20_000)
     assert [found.logged for found in labelled] == rows
     assert [found.trip_duration_minutes for found in labelled] == [label.trip_duration_minutes for label in labels]
 

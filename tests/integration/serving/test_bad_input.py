@@ -14,7 +14,7 @@ from autoops.serving.payloads.schemas import Problem
 from autoops.settings import Settings, Storage
 from autoops.storage import database
 from autoops.storage.instances import Instances
-from autoops.storage.predictions import LoggedPrediction, PredictionLog, Scope
+from autoops.storage.predictions import LoggedPrediction, LogSelection, PredictionLog
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP, Start, serving, with_serving
@@ -98,7 +98,7 @@ def test_a_wrong_field_is_named(api: httpx.Client, engine: sa.Engine, field: str
     problem = problem_of(api.post("/predict", content=json.dumps(TRIP | {field: value}), headers=JSON), 422)
     assert [found.field for found in problem.errors or []] == [field]
     assert problem.detail.startswith(f"{field}: ")
-    assert PredictionLog(engine).count(Scope(1)) == 0
+    assert PredictionLog(engine).count(LogSelection(1)) == 0
 
 
 @pytest.mark.parametrize("field", ["trip_distance", "pickup_location_id", "dropoff_location_id"])
@@ -161,7 +161,7 @@ def test_a_wrong_trip_of_a_batch_is_named_by_position_and_none_is_logged(api: ht
     trips = [TRIP, TRIP, TRIP | {"trip_distance": -1}]
     problem = problem_of(api.post("/predict/batch", json={"trips": trips}), 422)
     assert [found.field for found in problem.errors or []] == ["trips.2.trip_distance"]
-    assert PredictionLog(engine).count(Scope(1)) == 0
+    assert PredictionLog(engine).count(LogSelection(1)) == 0
 
 
 def test_a_thousand_mistakes_are_not_all_listed(api: httpx.Client) -> None:

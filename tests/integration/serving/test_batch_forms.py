@@ -15,7 +15,7 @@ from autoops.serving.payloads import schemas
 from autoops.serving.payloads.arrow import MEDIA_TYPE
 from autoops.serving.payloads.bodies import JSON
 from autoops.serving.payloads.responses import ARROW_FIELDS
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from tests.arrow_streams import stream, trip_table
 from tests.fakes import FakeRegistry, HeldClock
 from tests.integration.serving.conftest import TRIP, Start
@@ -82,7 +82,7 @@ def test_every_form_gets_the_answers_of_single_trips_and_is_logged(start: Start,
             assert ids_apart([form[position]]) == ids_apart([single])
     assert ids_apart(forms["rows"]) == ids_apart(forms["columns"]) == ids_apart(forms["arrow"])
     ids = [row["prediction_id"] for form in forms.values() for row in form]
-    logged = {row.id: row for row in PredictionLog(engine).latest(Scope(1), 10_000)}
+    logged = {row.id: row for row in PredictionLog(engine).latest(LogSelection(1), 10_000)}
     assert len(set(ids)) == 3 * rows
     for position, name in enumerate(ids):
         trip, row = sent[position % rows], logged[name]
@@ -155,7 +155,7 @@ def test_a_batch_with_a_request_id_of_another_trip_is_refused_by_row_and_not_log
         assert refused.errors is not None
         assert [error.field for error in refused.errors] == [field.format(0), field.format(4)]
         assert "another trip" in refused.errors[0].message
-    assert PredictionLog(engine).count(Scope(1)) == 1
+    assert PredictionLog(engine).count(LogSelection(1)) == 1
     assert api.post(BATCH, json={"trips": sent[1:4]}).is_success
 
 
@@ -202,7 +202,7 @@ def test_a_mistake_names_the_column_and_the_row_and_nothing_is_logged(
 ) -> None:
     problem = problem_of(api.post(BATCH, **request_), status)
     assert [found.field for found in problem.errors or []] == fields
-    assert PredictionLog(engine).count(Scope(1)) == 0
+    assert PredictionLog(engine).count(LogSelection(1)) == 0
 
 
 def test_no_form_has_more_rows_than_allowed(start: Start) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from autoops.models.bundle import GOLDEN, MODEL
 from autoops.models.registry import CHAMPION
 from autoops.serving.model.trial import Bounds, Cancellation, in_process
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from tests.bundles import make_endless
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
@@ -75,14 +75,14 @@ def test_twenty_swaps_under_sixteen_connections_lose_nothing_and_mix_nothing(
 ) -> None:
     minutes = minutes_by_version(api, registry, (2, 3, 1))
     assert len(set(minutes.values())) == 3
-    before = sum(PredictionLog(engine).count(Scope(version)) for version in minutes)
+    before = sum(PredictionLog(engine).count(LogSelection(version)) for version in minutes)
     answers = asyncio.run(_swap_under_load(str(api.base_url), registry, swaps=20, connections=16))
     assert {answer.status_code for answer in answers} == {200}
     bodies = [answer.json() for answer in answers]
     assert {body["model_version"] for body in bodies} == {1, 2, 3}
     for body in bodies:
         assert body["trip_duration_minutes"] == pytest.approx(minutes[body["model_version"]], abs=1e-9)
-    after = sum(PredictionLog(engine).count(Scope(version)) for version in minutes)
+    after = sum(PredictionLog(engine).count(LogSelection(version)) for version in minutes)
     assert after - before == len(answers)
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from autoops.serving import app
 from autoops.serving.http import connections, server
 from autoops.settings import Settings
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from tests.eventually import eventually
 from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of
@@ -59,7 +59,7 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(
         answers = [one.result() for one in taken]
     assert {answer.status_code for answer in answers} == {200}
     assert api.post("/predict", json=TRIP).is_success
-    assert PredictionLog(engine).count(Scope(1)) == 21
+    assert PredictionLog(engine).count(LogSelection(1)) == 21
 
 
 def test_a_database_that_stalls_keeps_nobody_waiting(start: Start, settings: Settings, engine: sa.Engine) -> None:
@@ -72,7 +72,7 @@ def test_a_database_that_stalls_keeps_nobody_waiting(start: Start, settings: Set
             assert "is not stored" in problem_of(answer, 503).detail
             assert answer.headers["retry-after"] == "1"
     eventually(lambda: waiting(api) == 0)
-    assert PredictionLog(engine).count(Scope(1)) == 1
+    assert PredictionLog(engine).count(LogSelection(1)) == 1
     assert api.post("/predict", json=TRIP | {"request_id": "begun"}).json()["repeated"]
     assert api.post("/predict", json=TRIP | {"request_id": "new"}).json()["repeated"] is False
 

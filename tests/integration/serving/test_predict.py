@@ -11,7 +11,7 @@ from autoops.models.scoring import Scorer
 from autoops.serving.payloads import schemas
 from autoops.storage import tables
 from autoops.storage.instances import Instance, Instances
-from autoops.storage.predictions import LIVE, PredictionLog, Scope
+from autoops.storage.predictions import LIVE, LogSelection, PredictionLog
 from autoops.trips import columns_of
 from tests.bundles import synthetic_trips
 from tests.eventually import eventually
@@ -49,7 +49,7 @@ def test_the_answer_is_the_models_and_stands_in_the_log(
         assert prediction.trip_duration_minutes == pytest.approx(minutes, abs=1e-6)
         assert prediction.event_at == trip.pickup_at
         assert (prediction.model_version, prediction.known_zones, prediction.repeated) == (1, True, False)
-        last = PredictionLog(engine).latest(Scope(1), 1)[0]
+        last = PredictionLog(engine).latest(LogSelection(1), 1)[0]
         assert (last.id, last.prediction) == (prediction.prediction_id, prediction.trip_duration_minutes)
         assert {name: getattr(last, name) for name in body if name != "pickup_at"} == {
             name: value for name, value in body.items() if name != "pickup_at"
@@ -64,7 +64,7 @@ def test_a_trip_without_a_time_begins_now(start: Start, engine: sa.Engine) -> No
         "/predict", json={name: TRIP[name] for name in TRIP if name not in ("pickup_at", "passenger_count")}
     )
     assert answer.json()["event_at"] == "2023-03-04T05:06:07.000890Z"
-    last = PredictionLog(engine).latest(Scope(1), 1)[0]
+    last = PredictionLog(engine).latest(LogSelection(1), 1)[0]
     assert last.event_at == last.predicted_at == clock.now()
     assert last.passenger_count == 0
 

@@ -17,7 +17,7 @@ from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.models.scoring import load_version
 from autoops.serving.model.last_served import LastServed
 from autoops.settings import CONFIG_VARIABLE, PREFIX, MLflow
-from autoops.storage.predictions import PredictionLog, Scope
+from autoops.storage.predictions import LogSelection, PredictionLog
 from autoops.trips import columns_of
 from tests import verbs
 from tests.bundles import synthetic_trips
@@ -86,7 +86,7 @@ def test_by_an_api_they_are_logged_there(tmp_path: Path, start: Start, engine: s
     assert run.returncode == 0, run.stderr
     assert run.stdout == "2500 trips predicted by version 1: out.parquet\n"
     out = pd.read_parquet(tmp_path / "out.parquet")
-    logged = PredictionLog(engine).latest(Scope(1), 5000)
+    logged = PredictionLog(engine).latest(LogSelection(1), 5000)
     assert [row.prediction for row in logged] == out["prediction"].tolist()
     assert [row.event_at for row in logged] == trips["pickup_at"].tolist()
 

@@ -11,7 +11,7 @@ import uuid_utils
 from autoops.errors import StorageUnavailable
 from autoops.settings import Settings
 from autoops.storage import database
-from autoops.storage.predictions import LIVE, LoggedPrediction, PredictionLog, Scope
+from autoops.storage.predictions import LIVE, LoggedPrediction, LogSelection, PredictionLog
 
 MOMENT = datetime(2023, 1, 10, 15, 30, 0, 123456, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def test_rows_come_back_exactly_however_many_are_committed_at_once(each_engine: 
         rows = [row(number) for number in range(size)]
         assert log.append(rows) == rows
         expected += rows
-    assert log.latest(Scope(1), len(expected) + 1) == expected
+    assert log.latest(LogSelection(1), len(expected) + 1) == expected
 
 
 def test_of_equal_request_ids_the_first_stands_across_statements_and_commits(each_engine: sa.Engine) -> None:
@@ -50,7 +50,7 @@ def test_of_equal_request_ids_the_first_stands_across_statements_and_commits(eac
     assert standing == rows[:300] * 3
     again = [row(number, f"ride-{number}") for number in range(300)]
     assert log.append(again) == rows[:300]
-    assert log.count(Scope(1)) == 300
+    assert log.count(LogSelection(1)) == 300
 
 
 def test_an_append_that_breaks_in_the_middle_leaves_nothing_behind(each_engine: sa.Engine) -> None:
@@ -60,7 +60,7 @@ def test_an_append_that_breaks_in_the_middle_leaves_nothing_behind(each_engine: 
         log.append([*rows, replace(row(300), prediction=None)])  # type: ignore[arg-type]
     after = row(301)
     assert log.append([after]) == [after]
-    assert log.latest(Scope(1), 1000) == [after]
+    assert log.latest(LogSelection(1), 1000) == [after]
 
 
 def test_a_locked_database_is_unavailable_and_then_is_not(settings: Settings) -> None:
@@ -76,5 +76,5 @@ def test_a_locked_database_is_unavailable_and_then_is_not(settings: Settings) ->
     lock.close()
     after = row(2)
     assert log.append([after]) == [after]
-    assert log.latest(Scope(1), 10) == [after]
+    assert log.latest(LogSelection(1), 10) == [after]
     engine.dispose()

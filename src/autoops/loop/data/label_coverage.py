@@ -15,7 +15,7 @@ from autoops.models.registry import ModelVersion
 from autoops.storage import tables
 from autoops.storage.database import storage_errors
 from autoops.storage.logged import FIELDS
-from autoops.storage.predictions import LIVE, LoggedPrediction, Scope
+from autoops.storage.predictions import LIVE, LoggedPrediction, LogSelection
 
 ROWS = 500
 """Predictions behind each of the two shares: a share of one half is then known within 5 percentage points."""
@@ -83,7 +83,7 @@ def _last(context: Context) -> Mapping[str, Any] | None:
 
 def _due_s(context: Context, champion: ModelVersion) -> float | None:
     after = context.log.label_before(context.clock.now()) - LOOKED_THROUGH
-    newest = context.log.latest_labelled(Scope(champion.number, LIVE), ROWS, after)
+    newest = context.log.latest_labelled(LogSelection(champion.number, LIVE), ROWS, after)
     known = context.log.labelled_at([row.logged for row in newest])
     delays = [
         (known[one.logged.id] - one.logged.predicted_at).total_seconds() for one in newest if one.logged.id in known

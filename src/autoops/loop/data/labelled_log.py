@@ -18,7 +18,7 @@ from autoops.loop.context import Context
 from autoops.loop.data.excluded_windows import broken_rows
 from autoops.loop.data.windows import labelled_frame_of
 from autoops.months import Month
-from autoops.storage.predictions import LIVE, Scope
+from autoops.storage.predictions import LIVE, LogSelection
 from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET, TRIP_COLUMNS
 
 DIGEST_CHARACTERS = 16
@@ -117,6 +117,6 @@ def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
     """Yield label id, hash of the prediction's id, event time in microseconds, and whether the row is sound."""
     for version in context.registry.versions():
         broken = broken_rows(context, version.number)
-        for prediction_id, label_id, moment in context.log.labelled_moments(Scope(version.number, LIVE)):
+        for prediction_id, label_id, moment in context.log.labelled_moments(LogSelection(version.number, LIVE)):
             sound = not broken.contains(prediction_id, label_id)
             yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound

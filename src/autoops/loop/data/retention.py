@@ -17,7 +17,7 @@ from autoops.loop.data.cursor import cursor_of, promoted_at
 from autoops.models.registry import CHAMPION
 from autoops.storage import database, tables
 from autoops.storage.database import storage_errors
-from autoops.storage.predictions import LIVE, LoggedPrediction, Scope
+from autoops.storage.predictions import LIVE, LoggedPrediction, LogSelection
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _needed(context: Context) -> Needed:
     champion = context.registry.by_alias(CHAMPION)
     if champion is None or context.settings.drift.source != "log":
         return lambda rows: set()
-    cursor, scope = cursor_of(context, champion), Scope(champion.number, LIVE, promoted_at(champion))
+    cursor, scope = cursor_of(context, champion), LogSelection(champion.number, LIVE, promoted_at(champion))
 
     def needed(rows: list[LoggedPrediction]) -> set[str]:
         own = [row for row in rows if scope.contains(row)]

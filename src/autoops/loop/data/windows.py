@@ -19,7 +19,7 @@ from autoops.loop.data.cursor import Cursor, cursor_of, promoted_at
 from autoops.loop.data.sub_windows import Span
 from autoops.models.registry import ModelVersion
 from autoops.months import NEW_YORK
-from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction, Scope
+from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction, LogSelection
 from autoops.trips import DURATION_MINUTES, TARGET, TRIP_COLUMNS
 
 STRAGGLERS = timedelta(days=1)
@@ -115,7 +115,7 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     Where there are fewer of either, they are left for a later window to consume.
     """
     cursor = _begin(context, champion)
-    scope = Scope(champion.number, LIVE, promoted_at(champion))
+    scope = LogSelection(champion.number, LIVE, promoted_at(champion))
     logged = context.log.latest(scope, size, cursor.prediction_id)
     found = context.log.latest_labelled(scope, 2 * size, cursor.label_id)
     if len(found) < size:

@@ -9,7 +9,7 @@ from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import serving_now
 from autoops.loop.records.checks import BROKEN, JUDGED
 from autoops.models.registry import CHAMPION, lost_champion, lost_champion_message
-from autoops.storage.predictions import LIVE, Scope
+from autoops.storage.predictions import LIVE, LogSelection
 
 
 class Champion(TypedDict):
@@ -70,7 +70,7 @@ def overview(context: Context) -> Overview:
             "version": champion.number,
             "trained_until": champion.trained_until.isoformat(),
             "training_months": champion.tags.get("training_months"),
-            "live_predictions": context.log.count(Scope(champion.number, LIVE)),
+            "live_predictions": context.log.count(LogSelection(champion.number, LIVE)),
         },
         "lost": lost_champion_message(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
         "instances": serving_now(context),
