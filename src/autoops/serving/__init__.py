@@ -12,4 +12,15 @@ The packages, from the top down; each imports only those below it (`.importlinte
     model       which version is loaded, how one is tried and swapped, which are blocked
     payloads    request and response bodies: bounds, types, timestamps, JSON and Arrow
     metrics.py, periodic.py, shutdown.py    shared by all of the above
+
+The way of one `POST /predict`:
+
+    http/connections.py          bound what a client may send, and for how long
+    http/middleware.py           give it an id, shed load, check its key, time and count it
+    routes.py, payloads          read and check the body: `Endpoints.predict`, `schemas.Trip`
+    predict/predictor.py         `Predictor.predict`: wait for the next group
+    log/writer.py                join the trips of concurrent requests
+    predict/predictor.py         `_predict_all`: score them together and append them to the log
+    storage or log/outbox_log.py commit
+    routes.py                    respond with what the log holds
 """

@@ -46,13 +46,13 @@ class Endpoints:
     started_at: datetime
 
     async def predict(self, request: Request) -> Response:
-        """Predicts one trip's duration; the answer is in the log before it is sent."""
+        """Predict one trip's duration; the prediction is in the log before the response is sent."""
         media_type_of(request, (JSON,))
         trip = parse_json(await read_body(request, ONE_ROW_BYTES), schemas.Trip)
         return _json(_prediction(await self.predictor.predict(trip, request.scope.get(KEY))))
 
     async def predict_batch(self, request: Request) -> Response:
-        """Predicts many trips with one version, all or none; answers in the kind of the request, or as Accept says."""
+        """Predict many trips with one version, all or none; respond in the kind of the request, or as Accept says."""
         kind, media_type = kinds_of(request)
         body = await read_body(request, batch_bytes(self.max_batch))
         batch, form = await self.batches.run(read, body, kind, self.max_batch)
@@ -74,7 +74,7 @@ class Endpoints:
         return Response(receipt.model_dump_json(), media_type=JSON)
 
     async def model_info(self) -> schemas.ModelInfo:
-        """Which version answers, since when, and why the followed one does not where it does not."""
+        """Return which version answers, since when, and why the followed one does not where it does not."""
         holder = self.predictor.holder
         loaded, previous, failure = holder.current, holder.previous, holder.failure
         manifest = loaded.scorer.manifest if loaded else None
