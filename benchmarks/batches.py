@@ -15,7 +15,7 @@ from autoops.models.scoring import ScoringThreads as Threads
 from benchmarks.champion import Champion
 from benchmarks.client import ask
 from benchmarks.contestants import ROWS, ours
-from benchmarks.machine import ScoringThreads, pinned
+from benchmarks.machine import Cores, pinned
 from benchmarks.servers import Server, running
 
 KERNEL = "in process"
@@ -55,7 +55,7 @@ def measure(
     champion: Champion,
     peers: Sequence[Server],
     threads: int,
-    cores: ScoringThreads,
+    cores: Cores,
     rounds: int,
     tell: Callable[[str], None],
 ) -> Rates:

@@ -13,7 +13,7 @@ MATTER = ("fastapi", "uvicorn", "onnxruntime", "scikit-learn", "mlflow")
 
 
 @dataclass(frozen=True)
-class ScoringThreads:
+class Cores:
     """Servers and the client share no core where there are two or more; the client has the last one."""
 
     all: tuple[int, ...]
@@ -34,10 +34,10 @@ class ScoringThreads:
         return self.all[-1:]
 
 
-def cores(of_worker: int = 1) -> ScoringThreads:
+def cores(of_worker: int = 1) -> Cores:
     if hasattr(os, "sched_getaffinity"):
-        return ScoringThreads(tuple(sorted(os.sched_getaffinity(0))), of_worker)
-    return ScoringThreads(tuple(range(os.cpu_count() or 1)), of_worker)
+        return Cores(tuple(sorted(os.sched_getaffinity(0))), of_worker)
+    return Cores(tuple(range(os.cpu_count() or 1)), of_worker)
 
 
 @contextmanager

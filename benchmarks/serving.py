@@ -29,9 +29,7 @@ def tell(line: str) -> None:
     print(f"{minutes:2}:{seconds:02}  {line}", flush=True)
 
 
-def measure(
-    home: Path, source: str | None, cores: machine.ScoringThreads, rounds: int, window_s: float
-) -> dict[str, Any]:
+def measure(home: Path, source: str | None, cores: machine.Cores, rounds: int, window_s: float) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": machine.described(), "window_s": window_s, "cores_of_worker": len(cores.worker)}
     tell("training the model")
     with champion(home, source) as model, machine.pinned(cores.client):

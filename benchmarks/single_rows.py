@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from benchmarks.client import ask
-from benchmarks.machine import ScoringThreads
+from benchmarks.machine import Cores
 from benchmarks.servers import Running, Server, running
 
 CONNECTIONS = (1, 32)
@@ -16,7 +16,7 @@ Figures = dict[str, dict[str, list[float]]]
 
 
 def measure(
-    servers: Sequence[Server], cores: ScoringThreads, rounds: int, window_s: float, tell: Callable[[str], None]
+    servers: Sequence[Server], cores: Cores, rounds: int, window_s: float, tell: Callable[[str], None]
 ) -> tuple[dict[str, Figures], dict[str, float]]:
     """Figures by connections, and each server's memory in MB after all of that. They share their cores: while one is
     asked, the others rest."""
@@ -54,7 +54,7 @@ def _rounds(
 
 
 def cold_starts(
-    servers: Sequence[Server], cores: ScoringThreads, rounds: int, tell: Callable[[str], None]
+    servers: Sequence[Server], cores: Cores, rounds: int, tell: Callable[[str], None]
 ) -> dict[str, list[float]]:
     """Seconds by round, of a server that has run on this machine before."""
     seconds: dict[str, list[float]] = {server.name: [] for server in servers}

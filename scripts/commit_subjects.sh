@@ -11,7 +11,7 @@ good() {
     echo "commit subject of ${#1} characters: $1 ($rule)" >&2
   elif ! grep -qE '^[a-z][a-z0-9 ,/._-]*: [a-z`]' <<<"$1" || [[ $1 == *. ]]; then
     echo "commit subject: $1 ($rule)" >&2
-  elif grep -qE '^[^:]+: [a-z]+(ed|ing) ' <<<"$1" && ! grep -qE '^[^:]+: (need|feed|speed|bring|embed|ring) ' <<<"$1"; then
+  elif grep -qE '^[^:]+: (add|fix|change|remov|updat|mov|renam|mak|us|test|document|improv|refactor|clean)(e?s|es|e?d|ed|ing) ' <<<"$1"; then
     echo "commit subject: $1 (imperative: \"add\", not \"added\" or \"adding\")" >&2
   else
     return 0
@@ -20,7 +20,7 @@ good() {
 }
 
 if [[ $# -gt 0 ]]; then
-  good "$(grep -v '^#' "$1" | head -n 1)"
+  good "$(grep -v '^#' "$1" | grep -m 1 . || true)"
   exit
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -243,6 +243,16 @@ def test_the_status_tells_what_each_instance_serves(context: Context) -> None:
     assert "instances  a serves no version yet; box-2 (b) serves version 1" in sentences(overview(context))
 
 
+def test_a_run_that_an_earlier_release_began_goes_on(context: Context, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-01..2022-03")
+    plan = dict(retraining.begin(context, "before the upgrade", reason="first model"))
+    del plan["evidence_start"]
+    plan["holds_from"] = "2022-03-01T05:00:00+00:00"
+    retraining.ingest(context, plan)
+    version = retraining.train(context, plan)
+    assert retraining.gate(context, plan, version)["decision"] == "promote"
+
+
 def test_confirm_waits_for_every_instance(context: Context) -> None:
     plan = {"incident_id": None, "run_id": "by-hand", "actor": "me"}
     now = context.clock.now()

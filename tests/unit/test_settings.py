@@ -181,7 +181,16 @@ def test_a_setting_of_an_earlier_release_is_taken_under_its_new_name(monkeypatch
     monkeypatch.setenv(f"AUTOOPS__TRAINING__{old.upper()}", "2")
     assert getattr(load_settings(config).training, new) == 2
     config.write_text(f"training:\n  {new}: 1\n")
-    assert f"{old} is called {new} by now, and both are set: delete {old}" in refusal(config)
+    assert getattr(load_settings(config).training, new) == 2, "the environment wins over the file under any name"
+    config.write_text(f"training:\n  {new}: 1\n  {old}: 1\n")
+    said = f"{config}: training.{old} is called training.{new} by now, and both are set: delete training.{old}"
+    assert refusal(config) == said
+    config.write_text("")
+    monkeypatch.setenv(f"AUTOOPS__TRAINING__{new.upper()}", "2")
+    assert refusal(config).startswith(f"the environment: training.{old} is called training.{new} by now")
+    monkeypatch.delenv(f"AUTOOPS__TRAINING__{old.upper()}")
+    monkeypatch.setenv(f"AUTOOPS_TRAINING_{old.upper()}", "2")
+    assert f"AUTOOPS__TRAINING__{new.upper()} is one" in refusal(config)
 
 
 @pytest.mark.parametrize(("text", "version"), [("champion", "champion"), ("latest", "latest"), ("3", 3)])

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,16 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
         SettingsError: a variable resembles a setting but is none, or has the prefix but no section and key.
     """
     sections = {section: type(field.default).model_fields for section, field in settings.model_fields.items()}
-    right = [f"{prefix}{section}__{key}".upper() for section, keys in sections.items() for key in keys]
+    right = {
+        name: name for section, keys in sections.items() for name in (_variable(prefix, section, key) for key in keys)
+    }
+    right |= {_variable(prefix, *old.split(".")): _variable(prefix, *new.split(".")) for old, new in _RENAMED.items()}
     for name in variables:
         prefixed = name.upper().startswith(prefix)
         section, _, key = name.upper().removeprefix(prefix).lower().partition("__")
         key = key.partition("__")[0]
         inside = prefixed and section in sections and bool(key)
-        if name in known or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED)):
+        if name in known or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED | _RENAMED)):
             continue
         meant = _meant(name, right)
         if meant is not None:
@@ -75,9 +78,14 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
             )
 
 
-def _meant(name: str, right: Collection[str]) -> str | None:
-    """Return the setting with the same letters and digits, else a similar one, else None."""
-    letters = {re.sub("[^A-Z0-9]", "", one): one for one in right}
+def _variable(prefix: str, section: str, key: str) -> str:
+    return f"{prefix}{section}__{key}".upper()
+
+
+def _meant(name: str, right: Mapping[str, str]) -> str | None:
+    """Return the setting with the same letters and digits, else a similar one, else None; `right` has the present name
+    of each."""
+    letters = {re.sub("[^A-Z0-9]", "", one): present for one, present in right.items()}
     near = difflib.get_close_matches(re.sub("[^A-Z0-9]", "", name.upper()), letters, n=1, cutoff=0.9)
     return letters[near[0]] if near else None
 
@@ -99,6 +107,28 @@ _REMOVED = {
     "the gateway (docs/stack.md, 'More replicas')",
 }
 """Settings of earlier releases, and what to do instead."""
+
+
+_RENAMED = {
+    "training.regret_looks": "training.post_promotion_looks",
+    "training.refresh_months": "training.retrain_after_months",
+}
+"""Settings of earlier releases by their present names. The old names are taken until 1.0."""
+
+
+def rename(values: dict[str, Any], where: str) -> None:
+    """Give settings under the names of earlier releases their present names; `where` the values come from.
+
+    Raises:
+        SettingsError: a setting is there under both names.
+    """
+    for old, new in _RENAMED.items():
+        (section, before), (_, after) = old.split("."), new.split(".")
+        inside = values.get(section)
+        if isinstance(inside, dict) and before in inside:
+            if after in inside:
+                raise SettingsError(f"{where}: {old} is called {new} by now, and both are set: delete {old}")
+            inside[after] = inside.pop(before)
 
 
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from autoops import redaction
@@ -106,9 +106,6 @@ def _of_mlflow(uri: str) -> str:
     return uri
 
 
-_RENAMED = {"regret_looks": "post_promotion_looks", "refresh_months": "retrain_after_months"}
-
-
 class Training(Section):
     source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
@@ -121,21 +118,6 @@ class Training(Section):
     most_per_week: Annotated[int, Field(ge=0)] = 2
     retrain_after_months: Annotated[int, Field(ge=0)] = 3
     timeout_s: Seconds = 14_400
-
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, values: Any) -> Any:
-        """Return the values with the settings of earlier releases under their present names.
-
-        Raises:
-            ValueError: a setting is there under both names.
-        """
-        for old, new in _RENAMED.items():
-            if isinstance(values, dict) and old in values:
-                if new in values:
-                    raise ValueError(f"{old} is called {new} by now, and both are set: delete {old}")
-                values = {**{key: value for key, value in values.items() if key != old}, new: values[old]}
-        return values
 
     @property
     def run_timeout_s(self) -> float:
@@ -246,6 +228,14 @@ class Security(Section):
         return rate_limit
 
 
+class _Environment(EnvSettingsSource):
+    def __call__(self) -> dict[str, Any]:
+        """Return the settings in the environment, by their present names."""
+        values = super().__call__()
+        settings_file.rename(values, "the environment")
+        return values
+
+
 class Settings(BaseSettings):
     """All settings; `storage.home` is absolute once loaded."""
 
@@ -277,7 +267,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the environment before the file, so that it takes precedence; the file arrives as init values."""
-        return env_settings, init_settings
+        return _Environment(settings_cls), init_settings
 
     @property
     def database_url(self) -> str:
@@ -329,6 +319,7 @@ def load_settings(path: Path | None = None) -> Settings:
     variables = sorted(name for name in os.environ if name.startswith(PREFIX))
     alike = (name for name in sorted(os.environ) if _ALIKE.match(name))
     settings_file.refuse_unknown(alike, PREFIX, Settings, NO_SETTINGS)
+    settings_file.rename(values, str(path))
     settings_file.drop_replaced(values, variables, PREFIX, Settings)
     where = f"settings ({path}" + (f" or {', '.join(variables)})" if variables else ")")
     try:

@@ -54,7 +54,7 @@ def open_due(context: Context) -> None:
         if due:
             due[0].open()
     except (SourceUnavailable, DataError) as error:
-        logger.warning("a second look or a refresh cannot be opened: %s", error)
+        logger.warning("an interim re-evaluation or a scheduled retraining cannot be opened: %s", error)
 
 
 @dataclass(frozen=True)

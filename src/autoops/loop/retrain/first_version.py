@@ -1,7 +1,7 @@
 """The first champion of an installation; its training may be repeated after a failure."""
 
 from itertools import count
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from autoops.errors import NoChampion
 from autoops.loop.context import Context
@@ -15,6 +15,9 @@ class FirstVersion(TypedDict):
     promoted: bool
     version: int
     outcome: str
+    reason: NotRequired[str]
+    incident_id: NotRequired[int]
+    waiting: NotRequired[bool]
 
 
 def train_first_version(context: Context, *, months: str | None, reason: str, actor: str) -> FirstVersion:
@@ -35,7 +38,7 @@ def train_first_version(context: Context, *, months: str | None, reason: str, ac
         closed = retraining.close(context, plan, promotion)
     if not promotion["promoted"]:
         raise NoChampion(f"still no version carries the alias champion: {closed['outcome']}")
-    return {"promoted": True, "version": promotion["version"], "outcome": closed["outcome"]}
+    return {**promotion, **closed}
 
 
 def _attempt(context: Context) -> str:

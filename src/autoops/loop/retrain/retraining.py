@@ -111,7 +111,9 @@ def train(context: Context, plan: Plan) -> int:
         if known.tags.get(RUN_TAG) == plan["run_id"]:
             steps.complete(context, plan, known)
             return known.number
-    evidence_start = datetime.fromisoformat(plan["evidence_start"]) if plan["evidence_start"] else None
+    # A run that releases before 0.2 began has it as `holds_from`: its tasks may go on after an upgrade.
+    begins = plan.get("evidence_start") or cast(Mapping[str, str | None], plan).get("holds_from")
+    evidence_start = datetime.fromisoformat(begins) if begins else None
     version, made = train_challenger(context, _months(plan), evidence_start, tags_of(plan))
     steps.record(context, plan, version, made.window_choice, made.metrics)
     return version.number
