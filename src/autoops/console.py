@@ -10,6 +10,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from autoops.redaction import redact
 from autoops.telemetry import logs
@@ -29,9 +30,11 @@ def show(value: Any, as_json: bool, plain: str) -> None:
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table to stdout, each row a list of its cells as they are; secrets in cells are masked."""
     drawn = Table(*columns, title=title, title_justify="left")
     for row in rows:
-        drawn.add_row(*map(redact, row))
+        # A string would be read as Rich's markup: a reason such as "see [/tmp/x]" ends the list with an error.
+        drawn.add_row(*(Text(redact(cell)) for cell in row))
     out.print(drawn)
 
 

@@ -39,6 +39,8 @@ class AutoOpsError(Exception):
 
 
 class InputError(AutoOpsError):
+    """Invalid input of the caller."""
+
     exit_code = 2
     http_status = 422
 
@@ -52,6 +54,8 @@ class MonthError(InputError):
 
 
 class DataError(AutoOpsError):
+    """Base of errors about a month of data that cannot be used."""
+
     exit_code = 3
     http_status = 422
 
@@ -77,6 +81,8 @@ class BrokenData(DataError):
 
 
 class NotFound(AutoOpsError):
+    """Missing version, alias, incident or prediction."""
+
     exit_code = 4
     http_status = 404
 
@@ -99,6 +105,8 @@ class Conflict(AutoOpsError):
 
 
 class Unavailable(AutoOpsError):
+    """Base of errors about an outside system that does not answer."""
+
     exit_code = 6
     http_status = 503
 

@@ -82,6 +82,7 @@ def times_of(moments: "list[datetime]") -> Times:
 
 
 def aware(at: np.datetime64) -> datetime:
+    """Return `at`, which is in UTC, as an aware datetime with microsecond precision."""
     found: datetime = at.astype("datetime64[us]").item()
     return found.replace(tzinfo=UTC)
 

@@ -39,6 +39,7 @@ def local_hours(pickup_at: Array) -> npt.NDArray[np.int64]:
 
 
 def hour_of_day(pickup_at: Array) -> npt.NDArray[np.int64]:
+    """Return the hour in New York, 0 to 23, shape (rows,), from datetime64 in UTC."""
     return local_hours(pickup_at) % 24
 
 

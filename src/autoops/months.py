@@ -46,11 +46,13 @@ class Month:
         return f"{self.year:04d}-{self.month:02d}"
 
     def plus(self, count: int) -> "Month":
+        """Return the month that is `count` months later; a negative `count` means earlier."""
         index = self.year * 12 + self.month - 1 + count
         return Month(index // 12, index % 12 + 1)
 
     @property
     def starts_at(self) -> datetime:
+        """Return the first instant of the month in New York, as UTC."""
         return datetime(self.year, self.month, 1, tzinfo=NEW_YORK).astimezone(UTC)
 
     @property

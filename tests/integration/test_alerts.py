@@ -272,6 +272,8 @@ def test_addresses_may_stand_in_a_file_and_are_never_repeated(settings: Settings
     file.write_text("slack://a/b/c\nmailtos://d:e@example.com\n")
     both = settings.alerts.model_copy(update={"urls": SecretStr("slack://f/g/h"), "urls_file": file})
     assert [one.name for one in addresses(both)] == ["slack", "slack 2", "mailtos"]
+    shouted = both.model_copy(update={"urls": SecretStr("Slack://f/g/h")})
+    assert [one.name for one in addresses(shouted)] == ["slack", "slack 2", "mailtos"], "a name stands for one of them"
     with pytest.raises(SettingsError, match=r"alerts\.urls: number 1 is no URL") as raised:
         addresses(both.model_copy(update={"urls": SecretStr(TOKEN)}))
     assert TOKEN not in str(raised.value)

@@ -30,12 +30,13 @@ def addresses(settings: Alerts) -> list[Address]:
     found: list[Address] = []
     seen: Counter[str] = Counter()
     for place, url in enumerate(urls, start=1):
-        service, separator, _rest = url.partition("://")
+        scheme, separator, _rest = url.partition("://")
+        service = scheme.lower()
         if not separator or not service.isalnum():
             raise SettingsError(f"alerts.urls: number {place} is no URL such as slack://...")
         seen[service] += 1
         name = service if seen[service] == 1 else f"{service} {seen[service]}"
-        found.append(Address(name.lower(), SecretStr(url)))
+        found.append(Address(name, SecretStr(url)))
     return found
 
 

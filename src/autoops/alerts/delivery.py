@@ -45,6 +45,7 @@ class Delivered:
     waiting: int
 
     def to_json(self) -> Mapping[str, object]:
+        """Return the fields by name; `failed` maps the name of a receiver to the reason."""
         return asdict(self)
 
 

@@ -20,6 +20,8 @@ LONGEST_EVIDENCE = 300
 
 @dataclass(frozen=True)
 class Message:
+    """Text of an alert, with its event, by which the settings select alerts, and its urgency."""
+
     event: AlertEvent | Literal["test"]
     urgency: Urgency
     title: str
@@ -41,6 +43,8 @@ class Facts:
 
 
 class Wording(NamedTuple):
+    """Parts of an alert's text: what happened, what the loop has done about it, what the reader may do."""
+
     event: AlertEvent
     urgency: Urgency
     happened: str
@@ -65,6 +69,7 @@ def message(facts: Facts) -> Message | None:
 
 
 def trial(model: str) -> Message:
+    """Return a test message that asks for no action; `model` is the name of the registered model."""
     return Message("test", "info", f"{model}: a test", "Auto-Ops can reach you here. There is nothing to do.")
 
 

@@ -36,6 +36,7 @@ class Alert:
 
     @property
     def message(self) -> Message:
+        """Return the text of the alert, as receivers get it."""
         return Message(self.event, self.urgency, self.title, self.body)  # type: ignore[arg-type]
 
 
@@ -97,18 +98,22 @@ class AlertQueue:
             return connection.scalar(sa.select(sa.func.count()).select_from(tables.deliveries).where(mine)) or 0
 
     def note_told(self, alert_id: int, receiver: str) -> None:
+        """Record, with the present time, that the receiver has accepted the alert; once for each receiver."""
         values = {"alert_id": alert_id, "receiver": receiver, "told_at": self._clock.now()}
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(sa.insert(tables.deliveries).values(values))
 
     def note_failure(self, alert_id: int, reason: str) -> None:
+        """Count a failed delivery, and replace the last reason by `reason`; the alert stays unsettled."""
         values = {"failures": TABLE.failures + 1, "last_failure": reason}
         self._change(alert_id, values)
 
     def settle(self, alert_id: int) -> None:
+        """Mark the alert as settled at the present time, because every receiver has accepted it."""
         self._change(alert_id, {"settled_at": self._clock.now()})
 
     def give_up(self, alert_id: int, reason: str) -> None:
+        """Mark the alert as settled though receivers lack it; `reason` replaces its last failure."""
         self._change(alert_id, {"settled_at": self._clock.now(), "last_failure": reason})
 
     def _change(self, alert_id: int, values: Mapping[str, object]) -> None:

@@ -18,8 +18,12 @@ ANSWERS_WITHIN_S = 30
 
 
 class Receiver(Protocol):
+    """A destination of alerts."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name under which deliveries are recorded: unique among the receivers, and without secrets."""
+        ...
 
     def tell(self, message: Message) -> None:
         """Deliver the message; return when the receiver has accepted it.
@@ -39,9 +43,16 @@ class AppriseReceiver:
 
     @property
     def name(self) -> str:
+        """Return the name of the address: its service, numbered if there are several of one kind."""
         return self._address.name
 
     def tell(self, message: Message) -> None:
+        """Deliver the message in a daemon thread, and wait for `timeout_s` seconds at most.
+
+        Raises:
+            ReceiverUnavailable: the receiver did not accept it, or not in time.
+            SettingsError: Apprise does not know this kind of address.
+        """
         sender = self.sender()
         answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # A thread that hangs is abandoned, and ends with the process.

@@ -35,6 +35,8 @@ LEAST_SILENCE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Trouble:
+    """Reason why a condition holds now; `model_version` is None if it does not concern a version."""
+
     reason: str
     model_version: int | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -169,6 +171,7 @@ def missing_labels(context: Context) -> Trouble | None:
 
 
 def old_freeze(context: Context) -> Trouble | None:
+    """Return the trouble if the last freeze is in force and older than `alerts.frozen_days`."""
     held = frozen_by(context.ledger)
     if held is None:
         return None

@@ -52,6 +52,8 @@ class Retraining:
 
 @dataclass
 class Installation:
+    """One simulation's installation: production's context, with a clock and a source that the simulation controls."""
+
     context: Context
     clock: MovedClock
     source: PublishedSoFar

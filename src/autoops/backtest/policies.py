@@ -35,6 +35,8 @@ POLICIES = (FROZEN, "monthly", GATED, "every-2-months+gate", BLIND, "evidently-d
 
 
 class Policy(Protocol):
+    """A rule for when to retrain, and for which challengers to promote."""
+
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
         """Act when a month is published; return the retrainings and interim re-evaluations that this began."""
 
@@ -47,6 +49,7 @@ class At(Policy):
     force: bool = False
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        """Retrain at the end of one of `months`, else do nothing; `force` promotes against the gate, too."""
         if step.month not in self.months:
             return []
         return [installation.retrain(reason=f"{step.published} is published", force=self.force)]
@@ -59,6 +62,7 @@ class AutoOps(Policy):
     """
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        """Check and act on incidents, one interval apart, until a check judges no window and no run has a version."""
         done: list[Retraining] = []
         while True:
             found = drift_check.check(installation.context)
@@ -78,7 +82,10 @@ class AutoOps(Policy):
 
 
 class EvidentlyDefault(Policy):
+    """A policy that retrains, through the gate, when Evidently's drift preset finds drift in the new month."""
+
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        """Retrain if the preset finds drift in the month just published, which must not be None."""
         from autoops.backtest.evidently_default import drifted  # importing Evidently takes seconds
 
         assert step.published is not None
@@ -90,9 +97,13 @@ class EvidentlyDefault(Policy):
 
 @dataclass(frozen=True)
 class Oracle(Policy):
+    """A policy that decides by the errors on the next month, which no real policy knows."""
+
     served: Served
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
+        """Retrain, and promote the challenger if its MAE (minutes) in the month after `step.month` is lower."""
+
         def known_afterwards(context: Context, plan: Plan, number: int) -> GateRecord:
             champion, challenger = champion_of(context.registry), context.registry.version(number)
             ahead = step.month.plus(1)

@@ -16,12 +16,15 @@ class MovedClock(Clock):
         self._now = now
 
     def now(self) -> datetime:
+        """Return the time that the simulation has reached."""
         return self._now
 
     def move_to(self, moment: datetime) -> None:
+        """Move the clock to `moment`; leave it as it is if that is earlier."""
         self._now = max(self._now, moment)
 
     def advance(self, seconds: float) -> None:
+        """Move the clock on by `seconds`."""
         self._now += timedelta(seconds=seconds)
 
 
@@ -34,16 +37,20 @@ class PublishedSoFar(Source):
         self._until = until
 
     def publish(self, month: Month) -> None:
+        """Publish all months up to this one; an earlier month changes nothing."""
         self._until = max(self._until, month)
 
     def published(self) -> list[Month]:
+        """Return the months of the whole source that are published so far, in order."""
         return [month for month in self._whole.published() if self._is_out(month)]
 
     def metadata(self, month: Month) -> SourceMetadata:
+        """Return what the whole source reports about a month's file; only for a month published so far."""
         self._refuse_what_is_not_out(month)
         return self._whole.metadata(month)
 
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        """Fetch a month's raw file from the whole source to `target`; only for a month published so far."""
         self._refuse_what_is_not_out(month)
         return self._whole.fetch(month, target, progress)
 

@@ -22,9 +22,11 @@ class LocalRegistry(Registry):
         self._checks = 0
 
     def bundle_of(self, number: int) -> Path:
+        """Return the path of a version's bundle, whether or not the version exists."""
         return self._directory / str(number) / "bundle"
 
     def register(self, training: TrainingRun) -> ModelVersion:
+        """Register the bundle and the tags of a training, and make it the challenger; the rest is dropped."""
         return self.adopt(training.bundle, training.tags)
 
     def adopt(self, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
@@ -36,40 +38,55 @@ class LocalRegistry(Registry):
         return self.version(number)
 
     def version(self, number: int) -> ModelVersion:
+        """Return a version with a copy of its tags; its run id is made from its number."""
         return ModelVersion(number, f"run-{number}", dict(self._tags[self._known(number)]))
 
     def by_alias(self, alias: str) -> ModelVersion | None:
+        """Return the version that an alias points at; None where the alias is not set."""
         return self.version(self._aliases[alias]) if alias in self._aliases else None
 
     def versions(self) -> list[ModelVersion]:
+        """Return all versions, newest first."""
         return [self.version(number) for number in sorted(self._tags, reverse=True)]
 
     def set_alias(self, alias: str, number: int) -> None:
+        """Point an alias at a version, whichever it pointed at before."""
         self._aliases[alias] = self._known(number)
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        """Add tags to a version; a tag of the same name is overwritten."""
         self._tags[self._known(number)].update(tags)
 
     def download_bundle(self, number: int, directory: Path) -> Path:
+        """Copy the version's bundle to `bundle` in `directory`, which has none yet, and return that path.
+
+        Raises:
+            BundleError: the version has no bundle.
+        """
         if not self.bundle_of(self._known(number)).is_dir():
             raise BundleError(f"version {number} has no bundle")
         return copy_bundle(self.bundle_of(number), directory / "bundle")
 
     def bundle_sizes(self, number: int) -> dict[str, int]:
+        """Return the bytes of each file in the version's bundle, by file name; empty without a bundle."""
         return {file.name: file.stat().st_size for file in self.bundle_of(self._known(number)).glob("*")}
 
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
+        """Write a verdict as `NAME.json` beside the version's bundle."""
         (self.bundle_of(self._known(number)).parent / f"{name}.json").write_text(json.dumps(verdict, indent=2))
 
     def log_check(self, name: str, metrics: Mapping[str, float], tags: Mapping[str, str], files: Sequence[Path]) -> str:
+        """Return a new run id for a drift check; the check itself is not stored."""
         self._checks += 1
         return f"check-{self._checks}"
 
     def delete_version(self, number: int) -> None:
+        """Delete a version with its tags, bundle and verdicts; an alias that points at it stays."""
         del self._tags[self._known(number)]
         shutil.rmtree(self.bundle_of(number).parent)
 
     def delete_checks(self, before: datetime) -> int:
+        """Return 0: no check is stored, so none is deleted."""
         return 0  # a check leaves nothing here
 
     def _known(self, number: int) -> int:
@@ -79,6 +96,7 @@ class LocalRegistry(Registry):
 
 
 def copy_bundle(bundle: Path, target: Path) -> Path:
+    """Copy a bundle to `target`, which must not exist, and return `target`; files are hard links where possible."""
     return Path(shutil.copytree(bundle, target, copy_function=_link))
 
 

@@ -95,6 +95,7 @@ class Order:
 
     @property
     def name(self) -> str:
+        """Return the simulation's name: the policy, the label lag in months and, if there is one, the seed."""
         seed = "" if self.seed is None else f"-seed-{self.seed}"
         return f"{self.policy}-lag-{self.lag_months}{seed}"
 

@@ -77,6 +77,7 @@ class Schedule:
         return filled > DAYS_PER_YEAR and self.windows_per_year < 0.9 * filled
 
     def at_most(self, windows_per_year: float) -> "Schedule":
+        """Return the schedule limited to so many windows a year; `needed` and `of` stay the same."""
         return Schedule(min(self.windows_per_year, windows_per_year), self.needed, self.of)
 
     @property

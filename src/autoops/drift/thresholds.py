@@ -54,6 +54,7 @@ class Thresholds:
         return (filled or self.limits[:1])[-1]
 
     def to_json(self) -> str:
+        """Return the thresholds as JSON text, which `from_json` reads."""
         return json.dumps(asdict(self), indent=2, sort_keys=True)
 
     @classmethod

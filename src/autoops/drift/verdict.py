@@ -113,6 +113,7 @@ class DriftVerdict:
         return findings_of(self.to_json())
 
     def detector(self, name: DetectorName) -> DetectorResult | None:
+        """Return the result of the detector of this name; None where it judged nothing, as with too few rows."""
         return next((result for result in self.detectors if result.name == name), None)
 
     def to_json(self) -> DriftRecord:

@@ -51,6 +51,7 @@ class City:
 
 @lru_cache(maxsize=1)
 def the_city() -> City:
+    """Return the city, the same in every process; it is cached, so callers must not change its arrays."""
     rng = np.random.default_rng(263)
     hub = rng.integers(len(_HUB_AT), size=ZONES)
     spread = np.full(ZONES, 3.5)

@@ -57,11 +57,13 @@ class Profile:
     weekday: int = 0
 
     def to_json(self) -> Mapping[str, object]:
+        """Return the profile for JSON; each route becomes a list of its trips, miles and minutes."""
         routes = {name: [route.trips, route.miles, route.minutes] for name, route in self.routes.items()}
         return {**vars(self), "routes": routes, "days": list(self.days)}
 
     @classmethod
     def from_json(cls, known: Mapping[str, Any]) -> "Profile":
+        """Return the profile from the content that `to_json` returned."""
         routes = {name: Route(*values) for name, values in known["routes"].items()}
         return cls(**{**known, "routes": routes, "days": tuple(known["days"])})
 

@@ -113,6 +113,7 @@ class Quality:
 
     @property
     def reason(self) -> str:
+        """Return the reasons of all findings in one line, and whether only absolute rules were applied."""
         told = "; ".join(finding.reason for finding in self.findings) or "nothing is wrong with it"
         if self.compared_with >= LEAST_HISTORY:
             return told

@@ -75,14 +75,22 @@ class Source(ABC):
 
 
 def file_name(month: Month) -> str:
+    """Return the name of the month's raw file, which is the TLC's own."""
     return f"green_tripdata_{month}.parquet"
 
 
 class DirectorySource(Source):
+    """A directory with one raw file per month."""
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def published(self) -> list[Month]:
+        """Return the months that have a file in the directory, in order; files of other names are left out.
+
+        Raises:
+            SourceUnavailable: the directory does not exist, or cannot be listed.
+        """
         self._require_directory()
         try:
             return sorted(filter(None, map(_month_of, self._directory.iterdir())))
@@ -90,6 +98,13 @@ class DirectorySource(Source):
             raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
     def metadata(self, month: Month) -> SourceMetadata:
+        """Return the file's length in bytes and its modification time in UTC; there is no `etag`.
+
+        Raises:
+            NotPublished: the directory has no file for the month.
+            CorruptFile: the file cannot be read; its permissions, say, do not allow it.
+            SourceUnavailable: the directory does not exist, or the disk fails.
+        """
         try:
             status = self._path(month).stat()
         except OSError as error:
@@ -98,6 +113,7 @@ class DirectorySource(Source):
         return SourceMetadata(length=status.st_size, last_modified=modified_at.isoformat())
 
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        """Copy the month's file to `target`, which stays as it was unless the copy is a whole parquet file."""
         metadata = self.metadata(month)
         with atomic_write(target) as file:
             for chunk in self._chunks(month):

@@ -54,6 +54,7 @@ class IngestedMonth:
 
     @property
     def kept_share(self) -> float:
+        """Return the share of the raw rows that cleaning kept, from 0 to 1."""
         return self.rows / self.rows_read
 
     @property
@@ -64,6 +65,8 @@ class IngestedMonth:
 
 
 class MonthStore:
+    """A folder of clean months."""
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
@@ -93,6 +96,7 @@ class MonthStore:
         return replace(fresh, status=_status(known, fresh))
 
     def months(self) -> list[IngestedMonth]:
+        """Return the usable months in order; unreadable ones, and those of an older `CLEANING`, are left out."""
         found = (self.get(Month.parse(path.stem)) for path in sorted(self._directory.glob("????-??.parquet")))
         return [month for month in found if month]
 

@@ -78,6 +78,7 @@ class Trips:
         return len(self.picked_up)
 
     def changed(self, **columns: Array) -> "Trips":
+        """Return the trips with these columns replaced, each of shape (rows,)."""
         return replace(self, **columns)
 
     def taken(self, rows: Array) -> "Trips":

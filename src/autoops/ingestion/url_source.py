@@ -75,10 +75,17 @@ class UrlSource(Source):
         return sorted(found)
 
     def metadata(self, month: Month) -> SourceMetadata:
+        """Return what the server's response to a HEAD request says about the month's file."""
         with self._client() as client:
             return self._head(client, month) or self._refuse(client, month)
 
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        """Download the month's file to `target`, which stays as it was unless a whole parquet file arrives.
+
+        Raises:
+            CorruptFile: the server has errors for this month, but not for another.
+            _Failing: the server has errors for this month, and no other month; a kind of SourceUnavailable.
+        """
         with self._client() as client, atomic_write(target) as file:
             download = partial(self._download, client, month, file, progress)
             try:

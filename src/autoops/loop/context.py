@@ -16,6 +16,8 @@ from autoops.storage.predictions import PredictionLog
 
 @dataclass(frozen=True)
 class Context:
+    """Settings and adapters that each step of the loop is given."""
+
     settings: Settings
     clock: Clock
     source: Source
@@ -30,8 +32,10 @@ class Context:
 
     @property
     def model_cache(self) -> Path:
+        """Return the directory of downloaded bundles, `models` in `storage.home`."""
         return self.settings.storage.home / "models"
 
     @property
     def reports(self) -> Path:
+        """Return the directory of the reports of checks, `reports` in `storage.home`."""
         return self.settings.storage.home / "reports"

@@ -83,6 +83,7 @@ class MlflowRegistry(Registry):
         requirements.require_library(str(experiment.artifact_location))
 
     def register(self, training: TrainingRun) -> ModelVersion:
+        """Log the training in a run, register a version, creating the model if need be, and set `challenger` to it."""
         tags = texts(training.tags)
         with self._asking("registering a version"):
             with tolerating(EXISTS):
@@ -96,15 +97,18 @@ class MlflowRegistry(Registry):
         return ModelVersion(int(created.version), run_id, tags)
 
     def version(self, number: int) -> ModelVersion:
+        """Return a version with its present tags; its `run_id` is empty if MLflow has none."""
         with self._asking(f"version {number} of {self.name}"):
             return _version(self._client.get_model_version(self.name, str(number)))
 
     def by_alias(self, alias: str) -> ModelVersion | None:
+        """Return the version that has the alias, None if no version has it or the model does not exist."""
         with self._asking(f"alias {alias} of {self.name}"), tolerating(ABSENT), tolerating(INVALID):
             return _version(self._client.get_model_version_by_alias(self.name, alias))
         return None
 
     def versions(self) -> list[ModelVersion]:
+        """Return all versions, the highest number first."""
         found: list[ModelVersion] = []
         token = None
         with self._asking(f"versions of {self.name}"):
@@ -118,6 +122,7 @@ class MlflowRegistry(Registry):
                     return sorted(found, key=lambda version: version.number, reverse=True)
 
     def set_alias(self, alias: str, number: int) -> None:
+        """Point the alias at the version; an alias belongs to one version at a time."""
         with self._asking(f"version {number} of {self.name}"):
             self._point(alias, str(number))
 
@@ -128,17 +133,24 @@ class MlflowRegistry(Registry):
         retrying.copy(retry=unique)(self._client.set_registered_model_alias, self.name, alias, version)
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        """Set the tags one after another, keeping all others; after an error some may be set."""
         with self._asking(f"version {number} of {self.name}"):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, str(number), key, str(value))
 
     def download_bundle(self, number: int, directory: Path) -> Path:
+        """Copy the version's `bundle/` into `directory` and return its path there.
+
+        Raises:
+            BundleError: the version has no bundle, or its run does not exist any more.
+        """
         with self._artifacts(number) as artifacts:
             if artifacts is not None and artifacts.list_artifacts(BUNDLE):
                 return Path(artifacts.download_artifacts(BUNDLE, str(directory)))
         raise BundleError(f"version {number} of {self.name} has no {BUNDLE}/ among its run's artifacts")
 
     def bundle_sizes(self, number: int) -> dict[str, int]:
+        """Return the bytes by file name, without files whose size MLflow does not know; empty without a bundle."""
         with self._artifacts(number) as artifacts:
             found = [] if artifacts is None else artifacts.list_artifacts(BUNDLE)
         return {PurePosixPath(file.path).name: file.file_size for file in found if file.file_size}
@@ -169,6 +181,7 @@ class MlflowRegistry(Registry):
             raise BundleError(f"version {number} of {self.name} has lost its run: {error}") from error
 
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
+        """Store the verdict as `NAME.json` in the version's training run, over an earlier one of this name."""
         run_id = self.version(number).run_id
         with self._asking(f"run of version {number}"):
             self._client.log_dict(run_id, dict(verdict), f"{name}.json")
@@ -180,6 +193,7 @@ class MlflowRegistry(Registry):
         tags: Mapping[str, str],
         files: Sequence[Path],
     ) -> str:
+        """Log a check as a new run of the monitoring experiment, with `files` as artifacts; return the run id."""
         experiment = self._settings.monitoring_experiment
         with self._asking(f"check {name}"), self._run(experiment, name, texts(tags)) as (_, run_id):
             for key, number in metrics.items():

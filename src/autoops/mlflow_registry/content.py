@@ -33,6 +33,7 @@ def log_training(client: Any, training: TrainingRun, experiment_id: str, run_id:
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values as text by the same keys, None as "None": MLflow stores tags and parameters as text only."""
     return {key: str(value) for key, value in values.items()}
 
 

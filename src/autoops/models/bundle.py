@@ -53,6 +53,7 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the file's content, as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -24,10 +24,12 @@ class ModelVersion:
 
     @property
     def trained_until(self) -> datetime:
+        """Return the newest event time of the training window, UTC-aware, from the version's tag."""
         return datetime.fromisoformat(self.tags["trained_until"])
 
     @property
     def bundle_digest(self) -> str:
+        """Return the SHA-256 of the bundle's manifest as hex digits, from the version's tag."""
         return self.tags["bundle_digest"]
 
 
@@ -80,20 +82,28 @@ class Registry(ABC):
         """Log the run with model and bundle, register a version and point `challenger` at it."""
 
     @abstractmethod
-    def version(self, number: int) -> ModelVersion: ...
+    def version(self, number: int) -> ModelVersion:
+        """Return the version with its current tags."""
+        ...
 
     @abstractmethod
-    def by_alias(self, alias: str) -> ModelVersion | None: ...
+    def by_alias(self, alias: str) -> ModelVersion | None:
+        """Return the version that carries the alias; None if there is none."""
+        ...
 
     @abstractmethod
     def versions(self) -> list[ModelVersion]:
         """Return all versions, newest first."""
 
     @abstractmethod
-    def set_alias(self, alias: str, number: int) -> None: ...
+    def set_alias(self, alias: str, number: int) -> None:
+        """Point the alias at the version; the version that had it loses it."""
+        ...
 
     @abstractmethod
-    def tag(self, number: int, tags: Mapping[str, str]) -> None: ...
+    def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        """Set these tags of the version; its other tags stay."""
+        ...
 
     @abstractmethod
     def download_bundle(self, number: int, directory: Path) -> Path:

@@ -56,6 +56,7 @@ class Scorer:
         return np.asarray(output, dtype=np.float64).reshape(-1)
 
     def predict_trips(self, trips: Columns) -> npt.NDArray[np.float64]:
+        """Return minutes, shape (rows,), for trips by column, each array of shape (rows,)."""
         return self.predict(feature_matrix(trips, self.manifest.features))
 
     def verify_golden_rows(self) -> None:
@@ -130,6 +131,7 @@ class ScoringThreads:
         return submitted
 
     def stop(self) -> None:
+        """Cancel the parts that have not begun; do not wait for those that run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

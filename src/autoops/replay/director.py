@@ -53,10 +53,12 @@ class Director(Listener):
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def month_began(self, month: Month, trips: int) -> None:
+        """Record the month's number of `trips`, and count its answers from 0."""
         with self._lock:
             self.trips, self.answered_in_month = trips, 0
 
     def answered(self, month: Month, answer: Answer) -> None:
+        """Count the answer and note a change of the version in charge; wait for the monitor where a wait is due."""
         with self._lock:
             self.answered_in_month += 1
             if self._takes_over(answer.model_version):
@@ -71,6 +73,7 @@ class Director(Listener):
         return version not in self._rolled_back and (version > self.version or self.version in self._rolled_back)
 
     def month_ended(self, month: Month) -> None:
+        """Record the month, and hold the client if a full window is not judged yet."""
         with self._lock:
             self.ended.append(month)
             self._wait(at_month_end=True)

@@ -30,6 +30,7 @@ class Departure:
 
     @property
     def request_id(self) -> str:
+        """Return the trip's id: the month and the trip's position in it, such as `2023-01/42`."""
         return str(self.request["request_id"])
 
 

@@ -40,6 +40,7 @@ class Pace:
         self._event_at: datetime | None = None
 
     def hold(self) -> None:
+        """Hold the replay until `go` or `stop` is called."""
         self._held = True
 
     def go(self, rate: float | None) -> None:
@@ -48,6 +49,7 @@ class Pace:
         self._held = False
 
     def stop(self) -> None:
+        """Stop the replay for good: `turn` returns False within a second, whether held or waiting."""
         self._stopped = True
 
     async def turn(self, event_at: datetime) -> bool:

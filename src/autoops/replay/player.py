@@ -34,9 +34,13 @@ LABELS_WAIT_S = 1.0
 class Listener:
     """Callbacks of a replay, on the thread that plays; they do nothing unless overridden."""
 
-    def month_began(self, month: Month, trips: int) -> None: ...
+    def month_began(self, month: Month, trips: int) -> None:
+        """Handle the start of a month, of which `trips` trips are to be sent."""
+        ...
 
-    def answered(self, month: Month, answer: Answer) -> None: ...
+    def answered(self, month: Month, answer: Answer) -> None:
+        """Handle the answer to one trip; a failed request has none."""
+        ...
 
     def month_ended(self, month: Month) -> None:
         """Handle the end of a month: all of its trips were answered, and the month is published."""
@@ -50,9 +54,11 @@ class Reporter(Listener):
         self._done = self._total = 0
 
     def month_began(self, month: Month, trips: int) -> None:
+        """Add the month's trips to the total, without a report."""
         self._total += trips
 
     def answered(self, month: Month, answer: Answer) -> None:
+        """Count the answered trip, and report."""
         self._done += 1
         self._report(self._done, self._total)
 
@@ -97,6 +103,7 @@ class Played:
 
     @property
     def failed(self) -> int:
+        """Return the number of failures: requests that failed, and single labels that the API refused."""
         return sum(self.failures.values())
 
     def sentences(self) -> list[str]:

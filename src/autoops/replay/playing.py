@@ -21,9 +21,11 @@ class Board(Listener):
         self.errors: dict[tuple[Month, int], Sums] = {}
 
     def month_began(self, month: Month, trips: int) -> None:
+        """Set the month that is being played and its number of `trips`, and count its answers from 0."""
         self.month, self.trips, self.answers = month, trips, 0
 
     def answered(self, month: Month, answer: Answer) -> None:
+        """Count the answer, and add its error to those of its version in the month."""
         self.answers += 1
         self.errors.setdefault((month, answer.model_version), Sums()).add(Sums.of(answer))
 
@@ -55,6 +57,7 @@ class Playing:
 
     @property
     def under_way(self) -> bool:
+        """Return whether the replay still runs; False, too, once it has failed."""
         return not self._future.done()
 
     def result(self) -> Played:

@@ -47,11 +47,13 @@ class Sums:
 
     @classmethod
     def of(cls, answer: Answer) -> "Sums":
+        """Return the sums of one answer; it is not judged where the true duration is outside DURATION_MINUTES."""
         if not DURATION_MINUTES.low <= answer.truth <= DURATION_MINUTES.high:
             return cls(1)
         return cls(1, 1, abs(answer.error), answer.error)
 
     def add(self, other: "Sums") -> None:
+        """Add other sums to these, in place."""
         self.rows += other.rows
         self.judged += other.judged
         self.absolute += other.absolute
@@ -88,12 +90,15 @@ class FirstAnswer:
 
 
 class Tally:
+    """Sums of answers by model version and hour of event time, and each version's first answer."""
+
     def __init__(self) -> None:
         self._cells: defaultdict[tuple[int, int], Sums] = defaultdict(Sums)
         self._hour_began_at: dict[int, datetime] = {}
         self.first_answers: dict[int, FirstAnswer] = {}
 
     def add(self, answer: Answer) -> None:
+        """Add an answer to the sums of its version and hour; call it in the order of the answers."""
         hour = (answer.event_at - EPOCH) // HOUR
         self._cells[answer.model_version, hour].add(Sums.of(answer))
         self._hour_began_at.setdefault(hour, answer.answered_at)

@@ -22,6 +22,7 @@ class DagRun:
 
     @property
     def finished(self) -> bool:
+        """Return whether the run has ended, with success or without."""
         return self.state in ("success", "failed")
 
 
@@ -60,6 +61,7 @@ class AirflowClient:
         self.close()
 
     def close(self) -> None:
+        """Close the connections; the client cannot be used afterwards."""
         self._http.close()
 
     def health(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class AirflowClient:
         return [_run(one) for one in found["dag_runs"]]
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
+        """Return the run with its present state."""
         return _run(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
@@ -91,10 +94,8 @@ class AirflowClient:
         found = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
         return {one["task_id"]: one["state"] for one in found["task_instances"]}
 
-    def unpause(self, dag_id: str) -> None:
-        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
-
     def dag(self, dag_id: str) -> dict[str, Any]:
+        """Return Airflow's JSON on the DAG, with `is_paused` and `last_parsed_time` among its fields."""
         return self.call("GET", f"/api/v2/dags/{dag_id}")
 
     def import_errors(self) -> dict[str, str]:

@@ -42,6 +42,7 @@ class ServiceStatus:
 
     @property
     def healthy(self) -> bool:
+        """Return whether the program runs, listens on its port and passes its health check."""
         return self.complaint is None
 
 

@@ -34,10 +34,12 @@ class ProcessState:
 
     @property
     def alive(self) -> bool:
+        """Return whether the program is starting or running; in BACKOFF it has no process."""
         return self.state in ("STARTING", "RUNNING")
 
     @property
     def given_up(self) -> bool:
+        """Return whether no start is to be expected: supervisord gave up, or does not report the program."""
         return self.state in ("FATAL", "GONE")
 
 
@@ -49,6 +51,7 @@ class Supervisor:
         self._run = home / "run"
 
     def log(self, name: str) -> Path:
+        """Return the path of the log of a program, or of supervisord itself, in the home's `logs`."""
         return self._home / "logs" / f"{name}.log"
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
@@ -72,6 +75,7 @@ class Supervisor:
             raise ServiceUnavailable(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
 
     def start_program(self, name: str) -> None:
+        """Have supervisord start the program, without waiting until it runs."""
         self._call("startProcess", f"{GROUP}:{name}", False)
 
     def states(self) -> dict[str, ProcessState]:

@@ -9,6 +9,8 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 
 class Metrics:
+    """The metrics of one app; any thread may change them."""
+
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -40,6 +42,7 @@ class Metrics:
         Gauge(name, text, registry=self._registry).set_function(read)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count a request and the seconds that it took; `route` is a route of the app or "other"."""
         self._of_status(route, status).inc()
         self._of_route(route).observe(seconds)
 
@@ -50,6 +53,7 @@ class Metrics:
         self._implausible_times.inc(implausible_times)
 
     def labelled(self, attached: int, pending: int, refused: int) -> None:
+        """Count labels: stored with a known prediction, stored without one yet, and malformed."""
         for status, count in (("attached", attached), ("pending", pending), ("refused", refused)):
             self._labels.labels(status).inc(count)
 
@@ -59,4 +63,5 @@ class Metrics:
             self._reloads.labels(outcome).inc()
 
     def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format; the gauges are read now."""
         return generate_latest(self._registry)

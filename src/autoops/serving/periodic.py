@@ -22,9 +22,11 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        """Start the thread, a daemon."""
         self._thread.start()
 
     def wake(self) -> None:
+        """Have the action called without delay, after a call in progress has ended; for any thread."""
         self._wake.set()
 
     def stop(self, timeout_s: float = LAST_ACTION_S) -> None:

@@ -36,6 +36,8 @@ NEEDED_SCOPES: Mapping[str, Scope] = {
 
 @dataclass(frozen=True)
 class Endpoints:
+    """The endpoints of one app and their dependencies; `max_batch` is a number of rows."""
+
     predictor: Predictor
     check_registry: Callable[[], Awaitable[Outcome]]
     prometheus: Metrics
@@ -124,6 +126,7 @@ class Endpoints:
 
 
 def router(endpoints: Endpoints) -> APIRouter:
+    """Return the routes of all endpoints; those for GET also take HEAD, which OpenAPI does not list."""
     made = APIRouter()
     faults = problems(400, 413, 415, 422, 503)
 

@@ -45,6 +45,7 @@ class ShutdownTimeouts:
 
     @classmethod
     def of(cls, settings: Settings) -> "ShutdownTimeouts":
+        """Return the timeouts in seconds, which depend on `storage.timeout_s` only."""
         return cls(settings.storage.timeout_s, SEND_ON_S + settings.storage.timeout_s)
 
 

@@ -30,6 +30,11 @@ def beside(path: Path, named: Path, key: str) -> Path:
 
 
 def read(path: Path, hint: str) -> dict[str, Any]:
+    """Return the sections in the file, unchecked; {} for an empty one. `hint` ends the message on a missing file.
+
+    Raises:
+        SettingsError: the file is missing, cannot be read or is not YAML, or its keys cannot be names of sections.
+    """
     try:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:

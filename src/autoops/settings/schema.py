@@ -41,12 +41,16 @@ MLFLOW_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "da
 
 
 class Section(BaseModel):
+    """Base of the sections: frozen, without unknown keys, NaN and infinity."""
+
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
     )
 
 
 class Data(Section):
+    """Source of published months, and the least share of their rows that cleaning must keep."""
+
     source: Url = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     timeout_s: Seconds = 30
     attempts: Count = 4
@@ -54,6 +58,8 @@ class Data(Section):
 
 
 class Model(Section):
+    """Name of the registered model, its scikit-learn regressor with parameters, and its features in order."""
+
     name: str = "nyc_taxi_trip_duration"
     estimator: str = "sklearn.ensemble.RandomForestRegressor"
     parameters: dict[str, Any] = {
@@ -75,6 +81,8 @@ class Model(Section):
 
 
 class MLflow(Section):
+    """Servers and experiments of MLflow; a None `registry_uri` means the tracking server."""
+
     tracking_uri: Url = "http://127.0.0.1:5000"
     registry_uri: OptionalUrl = None
     experiment: str = "nyc_taxi_trip_duration"
@@ -107,6 +115,8 @@ def _of_mlflow(uri: str) -> str:
 
 
 class Training(Section):
+    """Training data, approval and schedule of retrainings; a None `max_rows` fits all rows."""
+
     source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
     holdout_days: Count = 7
@@ -126,6 +136,8 @@ class Training(Section):
 
 
 class Gate(Section):
+    """Confidence, least rows, segments and limits of the gate's comparison."""
+
     confidence: Rate = 0.95
     resamples: Count = 2_000
     min_rows: Count = 500
@@ -143,6 +155,8 @@ class Gate(Section):
 
 
 class Drift(Section):
+    """Windows of checks, their budget of false alarms, and when alarms become an incident."""
+
     source: Literal["log", "months"] = "log"
     window_size: Annotated[int, Field(ge=100)] = 1_000
     threshold: Share = 0.5
@@ -161,6 +175,8 @@ class Drift(Section):
 
 
 class Serving(Section):
+    """Address of the API, the version that it serves, and limits; a None `batch_threads` means one per core."""
+
     host: str = "127.0.0.1"
     port: Port = 8000
     root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
@@ -175,11 +191,15 @@ class Serving(Section):
 
 
 class Logs(Section):
+    """Format of log lines, and whether the API logs each request."""
+
     format: Literal["text", "json"] = "text"
     requests: bool = False
 
 
 class Storage(Section):
+    """Local folder, database and retention; a None retention keeps all, a None `url` means SQLite in `home`."""
+
     home: Path = Path("var")
     url: OptionalUrl = None
     timeout_s: Seconds = 15
@@ -192,6 +212,8 @@ class Storage(Section):
 
 
 class Airflow(Section):
+    """Address and credentials of Airflow; a None password is generated once and kept in `storage.home`."""
+
     host: str = "127.0.0.1"
     port: Port = 8080
     username: str = "admin"
@@ -199,11 +221,15 @@ class Airflow(Section):
 
 
 class Exporter(Section):
+    """Address at which Prometheus scrapes the metrics of the loop."""
+
     host: str = "127.0.0.1"
     port: Port = 9464
 
 
 class Alerts(Section):
+    """Receivers of alerts (Apprise URLs), the events that alert, the hourly limit, and limits of the watchdog."""
+
     urls: SecretStr | None = None
     urls_file: Path | None = None
     events: tuple[AlertEvent, ...] = get_args(AlertEvent)
@@ -216,6 +242,8 @@ class Alerts(Section):
 
 
 class Security(Section):
+    """Keys of the API's clients and their rate limit; a None `keys_file` admits every client."""
+
     keys_file: Path | None = None
     rate_limit: RateLimit | None = None
     api_key: SecretStr | None = None
@@ -271,10 +299,12 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
+        """Return `storage.url`, or that of the SQLite file in `storage.home` if it is None."""
         return self.storage.url or f"sqlite:///{self.storage.home / 'autoops.db'}"
 
     @property
     def api_url(self) -> str:
+        """Return the API's URL at `serving.host` and `serving.port`, without `serving.root_path`."""
         return f"http://{address(self.serving.host, self.serving.port)}"
 
     @property
@@ -285,6 +315,7 @@ class Settings(BaseSettings):
 
     @property
     def airflow_url(self) -> str:
+        """Return the URL of Airflow's UI and REST API."""
         return f"http://{address(self.airflow.host, self.airflow.port)}"
 
     @property
@@ -294,6 +325,7 @@ class Settings(BaseSettings):
 
     @property
     def exporter_url(self) -> str:
+        """Return the URL of the Prometheus exporter, without `/metrics`."""
         return f"http://{address(self.exporter.host, self.exporter.port)}"
 
 

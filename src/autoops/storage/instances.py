@@ -19,6 +19,7 @@ class Instance:
 
     @property
     def name(self) -> str:
+        """Return hostname and the first 8 characters of the id; the whole id if the hostname is None."""
         return f"{self.hostname} ({self.id[:8]})" if self.hostname else self.id
 
 
@@ -44,6 +45,7 @@ class Instances:
                 connection.execute(sa.insert(tables.instances).values(id=instance_id, started_at=started_at, **values))
 
     def leave(self, instance_id: str) -> None:
+        """Remove the instance; do nothing if it is not there."""
         with storage_errors(), self._engine.begin() as connection:
             connection.execute(sa.delete(tables.instances).where(tables.instances.c.id == instance_id))
 

@@ -90,6 +90,7 @@ class LoggedColumns:
         return [getattr(self, name) for name in FIELDS]
 
     def rows(self) -> list[LoggedPrediction]:
+        """Return the rows in order; their `event_at` is UTC-aware."""
         columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in self.in_order()]
         columns[FIELDS.index("event_at")] = [at.replace(tzinfo=UTC) for at in self.event_at.tolist()]
         return [LoggedPrediction(*row) for row in zip(*columns, strict=True)]

@@ -44,14 +44,17 @@ class LogSelection:
     since: datetime | None = None
 
     def condition(self) -> sa.ColumnElement[bool]:
+        """Return the condition in SQL on the table of predictions."""
         table = tables.predictions.c
         condition = (table.model_version == self.model_version) & (table.source == self.source)
         return condition if self.since is None else condition & (table.predicted_at >= self.since)
 
     def contains(self, row: LoggedPrediction) -> bool:
+        """Return whether the row is in the selection."""
         return (row.model_version, row.source) == (self.model_version, self.source) and self.is_in_time(row)
 
     def is_in_time(self, row: LoggedPrediction) -> bool:
+        """Return whether the row was predicted at `since` or later; True if `since` is None."""
         return self.since is None or row.predicted_at >= self.since
 
 
@@ -105,6 +108,7 @@ class PredictionLog:
 
     @property
     def engine(self) -> sa.Engine:
+        """Return the engine of the log's database."""
         return self._engine
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:

@@ -27,6 +27,7 @@ class EcsFormatter(ecs_logging.StdlibFormatter):
         self._fields, self._about = fields, about
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a line of JSON, with secrets masked."""
         return redact(super().format(record))
 
     def format_to_ecs(self, record: logging.LogRecord) -> dict[str, Any]:

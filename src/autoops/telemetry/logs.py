@@ -55,6 +55,7 @@ def bind(**about: object) -> None:
 
 @contextmanager
 def about(**subject: object) -> Iterator[None]:
+    """Add subjects to the log lines within the `with` block; restore the earlier ones at its end."""
     before = _about.get()
     bind(**subject)
     try:

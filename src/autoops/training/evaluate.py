@@ -19,7 +19,11 @@ IMPORTANCE_REPEATS = 3
 
 
 class Predictor(Protocol):
-    def predict(self, inputs: Array) -> Array: ...
+    """A fitted model."""
+
+    def predict(self, inputs: Array) -> Array:
+        """Return the predicted minutes, of shape (rows,), for inputs of shape (rows, features)."""
+        ...
 
 
 def holdout_begins_at(newest: datetime, days: int) -> datetime:

@@ -39,6 +39,8 @@ class IntervalRecord(TypedDict):
 
 @dataclass(frozen=True)
 class Interval:
+    """An estimate with the bounds of its confidence interval."""
+
     estimate: float
     low: float
     high: float

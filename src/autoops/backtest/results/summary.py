@@ -160,6 +160,7 @@ def _mean(numbers: Iterable[int]) -> float:
 
 
 def begun_in(simulated: Simulated) -> list[RetrainingRecord]:
+    """Return all retrainings and interim re-evaluations of a simulation, oldest first."""
     return [one for month in simulated["months"] for one in month["retrainings"]]
 
 
@@ -169,6 +170,7 @@ def retrainings_of(simulated: Simulated) -> list[RetrainingRecord]:
 
 
 def second_looks_of(simulated: Simulated) -> list[RetrainingRecord]:
+    """Return the interim re-evaluations alone, oldest first."""
     return [one for one in begun_in(simulated) if one["kind"] == SECOND_LOOK]
 
 

@@ -95,4 +95,5 @@ def _delay(policy: PolicySummary) -> str:
 
 
 def interval(estimate: float, low: float, high: float) -> str:
+    """Return an estimate and its interval as text, signed and to three decimals: `+0.012 [-0.034, +0.058]`."""
     return f"{estimate:+.3f} [{low:+.3f}, {high:+.3f}]"

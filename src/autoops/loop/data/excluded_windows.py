@@ -96,6 +96,7 @@ class BrokenRows:
     labels: tuple[tuple[int, int], ...]
 
     def contains(self, prediction_id: str, label_id: int) -> bool:
+        """Return whether the prediction id or the label id lies in a range; either one is enough."""
         return any(first < prediction_id <= last for first, last in self.predictions) or any(
             first < label_id <= last for first, last in self.labels
         )

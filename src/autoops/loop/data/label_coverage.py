@@ -50,6 +50,7 @@ class Coverage:
 
     @property
     def told(self) -> str:
+        """Return the coverage as text; where labels are missing it says so and gives the ordinary share."""
         due = f"{self.share:.0%} of the predictions that are {duration(self.due_s)} old have labels"
         return f"labels are missing: {due}, {self.ordinary:.0%} ordinarily" if self.missing else due
 

@@ -33,6 +33,7 @@ class LabelLag:
 
     @property
     def told(self) -> str:
+        """Return the lag as text, without fields that are None and without an `outside` of 0."""
         parts = [f"{self.share:.0%} of {self.predictions} predictions are labelled"] if self.share is not None else []
         if self.delay_s is not None:
             parts.append(f"labels came {duration(self.delay_s)} after the prediction in the median")

@@ -92,6 +92,7 @@ def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFram
 
 
 def digest_of(trips: pd.DataFrame) -> str:
+    """Return the first `DIGEST_CHARACTERS` hex digits of a SHA-256 over the rows in order, without the index."""
     content = pd.util.hash_pandas_object(trips, index=False).to_numpy().tobytes()
     return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
 

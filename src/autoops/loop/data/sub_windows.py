@@ -83,4 +83,5 @@ def _aware(tick: np.int64) -> datetime:
 
 
 def moment_of(at: datetime) -> np.datetime64:
+    """Return an aware datetime as datetime64[us] in UTC."""
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")

@@ -43,6 +43,7 @@ class Spread:
 
     @property
     def says_how_days_differ(self) -> bool:
+        """Return whether days and effective days suffice to estimate the variation between days."""
         return self.days >= MIN_DAYS and self.effective_days >= MIN_EFFECTIVE_DAYS
 
 
@@ -69,6 +70,7 @@ class DayBlocks:
         self._drawn = np.bincount(places, minlength=resamples * count).reshape(resamples, count)
 
     def spread(self, rows: Rows) -> Spread:
+        """Return how the rows that `rows` selects, a mask of shape (rows,), are distributed over days."""
         counts = self._per_day(rows)
         return Spread(int(counts.sum()), full_days(counts), _effective(counts))
 

@@ -37,6 +37,7 @@ def by_day(days: npt.NDArray[np.int64], previous: Minutes, new: Minutes) -> dict
 
 
 def merged(parts: Iterable[PairedDays]) -> dict[str, DayErrors]:
+    """Sum the parts by day; the days keep the order in which they first occur."""
     found: dict[str, DayErrors] = {}
     for part in parts:
         for day, errors in part.items():

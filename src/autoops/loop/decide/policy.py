@@ -41,6 +41,7 @@ class JudgedWindow:
     judged: frozenset[str] | None = None
 
     def looked_for(self, finding: str) -> bool:
+        """Return whether the check could judge this alarm type."""
         return self.judged is None or finding in self.judged
 
 
@@ -53,6 +54,7 @@ class Freeze:
 
     @property
     def reason(self) -> str:
+        """Return who froze the loop and why, as the reason of a decision."""
         return f"frozen by {self.by}: {self.why}"
 
 

@@ -52,6 +52,7 @@ class SegmentVerdict:
 
     @property
     def reason(self) -> str:
+        """Return the verdict as text: difference, bounds and margin in minutes, or rows and days if not judged."""
         if self.decision == "not judged":
             return f"{self.name} not judged: {self.rows} rows of {self.days} days"
         return (

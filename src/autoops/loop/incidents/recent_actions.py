@@ -9,6 +9,7 @@ from autoops.loop.records.ledger import Incident
 
 
 def recent_actions(context: Context, incidents: list[Incident]) -> policy.RecentActions:
+    """Return the traffic time now, and of the last automatic retrainings and rollback; `incidents` are newest first."""
     now = traffic_at(context, context.clock.now())
     return policy.RecentActions(now, _retrained_at(context, incidents), rolled_back_at(context))
 

@@ -37,6 +37,7 @@ class LoopFigures(Collector):
         self._check_interval_s = check_interval_s
 
     def collect(self) -> list[Metric]:
+        """Return all metrics as of now, or only `autoops_database_up` 0 if the database does not answer."""
         try:
             return [gauge(*_THERE, 1), *self._collected()]
         except StorageUnavailable as error:

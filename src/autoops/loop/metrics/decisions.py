@@ -3,51 +3,28 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import get_args
 
 import sqlalchemy as sa
 from prometheus_client.metrics_core import Metric
 
 from autoops.loop.metrics.samples import counter, counters, gauge, gauges
-from autoops.loop.records.kinds import EntryKind
+from autoops.loop.records.kinds import EntryKind, IncidentKind
 from autoops.loop.records.ledger import Entry, Ledger
 from autoops.storage import tables
 from autoops.storage.database import storage_errors
 
 OPEN = ("open", "waiting_for_data", "waiting_for_approval")
-KINDS = ("drift", "second look", "refresh", "manual")
-ENTRIES = (
-    "check",
-    "page",
-    "incident opened",
-    "incident waiting for data",
-    "incident waiting for approval",
-    "incident closed",
-    "retraining begun",
-    "retraining failed",
-    "trained",
-    "gate",
-    "promoted",
-    "rolled back",
-    "served",
-    "not served",
-    "quarantined",
-    "released",
-    "frozen",
-    "unfrozen",
-    "labels missing",
-    "labels come again",
-    "frozen long",
-    "version deleted",
-)
 OUTCOMES = {"promote": None, "reject": "rejected", "inconclusive": "inconclusive"}
 """Outcomes by the gate's decision; a promotion counts once the alias has moved, after a person's approval if needed."""
 
 
 def decision_figures(engine: sa.Engine, ledger: Ledger, now: datetime) -> Iterator[Metric]:
+    """Yield the metrics of ledger entries, incidents, retrainings, the champion, and a freeze as of `now`."""
     entries = _counted(engine, tables.ledger.c.kind)
-    yield counters("autoops_ledger_entries", "Decisions and events, by kind", "kind", ENTRIES, entries)
+    yield counters("autoops_ledger_entries", "Decisions and events, by kind", "kind", get_args(EntryKind), entries)
     opened = _counted(engine, tables.incidents.c.kind)
-    yield counters("autoops_incidents_opened", "Incidents opened, by kind", "kind", KINDS, opened)
+    yield counters("autoops_incidents_opened", "Incidents opened, by kind", "kind", get_args(IncidentKind), opened)
     standing = dict.fromkeys(OPEN, 0.0) | Counter(one.status for one in ledger.incidents(unresolved=True))
     yield gauges("autoops_incidents", "Incidents that are not closed, by status", "status", standing)
     outcomes = _outcomes(engine, entries)
@@ -63,6 +40,7 @@ def decision_figures(engine: sa.Engine, ledger: Ledger, now: datetime) -> Iterat
 
 
 def champion_since(ledger: Ledger) -> datetime | None:
+    """Return the time of the last promotion or rollback; None without one."""
     last = _last_move(ledger)
     return last.at if last else None
 

@@ -17,6 +17,7 @@ def gauge(name: str, text: str, value: float | None) -> GaugeMetricFamily:
 
 
 def gauges(name: str, text: str, label: str, values: Values) -> GaugeMetricFamily:
+    """Return a gauge with a sample for each label value, without those whose value is None."""
     family = GaugeMetricFamily(name, text, labels=[label])
     for of, value in values.items():
         if value is not None:
@@ -25,6 +26,7 @@ def gauges(name: str, text: str, label: str, values: Values) -> GaugeMetricFamil
 
 
 def counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    """Return a counter; its sample is called `name` with the suffix `_total`."""
     family = CounterMetricFamily(name, text)
     family.add_metric([], value)
     return family

@@ -30,6 +30,8 @@ ASK_AGAIN_AFTER = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class PlannedAction:
+    """An incident with the policy's decision on it."""
+
     incident: Incident
     decision: policy.Decision
 

@@ -57,6 +57,7 @@ class Monitored:
 
     @classmethod
     def fetch(cls, context: Context, version: ModelVersion) -> "Monitored":
+        """Fetch the version's bundle, unless it is in the cache, and read reference and thresholds from it."""
         fetched = fetch_bundle(context.registry, version, context.model_cache)
         thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
         return cls(version, Reference.read(fetched.directory), thresholds, fetched.manifest)

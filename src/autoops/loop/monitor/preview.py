@@ -76,6 +76,7 @@ def preview(context: Context) -> Preview:
 
 
 def sentences(found: Preview) -> list[str]:
+    """Return the preview as lines of text: freeze, decision, verdict, open incidents, incidents that may be due."""
     lines = [found["frozen"]] if found["frozen"] else []
     lines += [f"now: {found['decision']}: {found['because']}"]
     if found["reason"] not in found["because"]:

@@ -54,6 +54,7 @@ class Watch:
 
     @property
     def rows(self) -> int:
+        """Return the number of trips compared since the promotion."""
         return sum(errors.rows for errors in self.days.values())
 
     def new_in(self, window: Window) -> list[LabelledPrediction]:

@@ -49,6 +49,7 @@ def _begun(entry: Entry) -> Tenure:
 
 
 def tenure_at(context: Context, moment: datetime) -> Tenure | None:
+    """Return the tenure at the moment; None before the first promotion."""
     return next((one for one in reversed(tenures_of(context)) if one.began_at <= moment), None)
 
 

@@ -60,6 +60,7 @@ class CheckLog:
         return int(key[0])
 
     def get(self, check_id: int) -> Check | None:
+        """Return the check; None if there is no such id."""
         query = sa.select(tables.checks).where(tables.checks.c.id == check_id)
         with storage_errors(), self._engine.connect() as connection:
             found = connection.execute(query).mappings().first()

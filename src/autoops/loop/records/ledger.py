@@ -56,6 +56,8 @@ class Incident:
 
 @dataclass(frozen=True)
 class Entry:
+    """An entry of the ledger; `incident_id` and `model_version` are None where it is about none."""
+
     id: int
     at: datetime
     kind: EntryKind
@@ -241,6 +243,7 @@ class Ledger:
             connection.execute(sa.update(tables.claims).where(held).values(values))
 
     def holder(self, incident_id: int, action: str) -> str | None:
+        """Return who has claimed the action on the incident; None if nobody has."""
         table = tables.claims
         query = sa.select(table.c.holder).where(table.c.incident_id == incident_id, table.c.action == action)
         with storage_errors(), self._engine.connect() as connection:

@@ -48,6 +48,7 @@ class Breakdown:
 
     @property
     def agrees(self) -> bool:
+        """Return whether the recomputed prediction is within `GOLDEN_TOLERANCE` minutes of the logged one."""
         return abs(self.recomputed - self.logged.prediction) <= bundle.GOLDEN_TOLERANCE
 
 
@@ -104,6 +105,7 @@ def _columns(logged: LoggedPrediction) -> Columns:
 
 
 def sentences(found: Breakdown) -> list[str]:
+    """Return the breakdown as lines of text: the prediction, the baseline, then each step in minutes."""
     logged = found.logged
     again = "the same again" if found.agrees else f"NOT the same again: {found.recomputed:.4f}"
     zones = "" if found.known_zones else "; a zone that it did not see in training"

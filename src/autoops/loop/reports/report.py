@@ -223,6 +223,7 @@ def day(moment: datetime) -> str:
 
 
 def at(moment: datetime) -> str:
+    """Format a timestamp, which must be in UTC, to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
@@ -249,6 +250,7 @@ def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def summary_of(found: Mapping[str, Any]) -> Lines:
+    """Return lines on when and by whom the incident was opened, its status, and what has come of it."""
     incident = found["incident"]
     state = incident.status.replace("_", " ")
     told = f"Opened {at(incident.opened_at)} by {found['opened_by'] or 'nobody known'}; {state}"

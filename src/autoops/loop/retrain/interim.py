@@ -13,7 +13,7 @@ from autoops.loop.decide.policy import Decision
 from autoops.loop.promote.promotion import ROLLED_BACK
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain.training_window import Months, months_since
-from autoops.models.registry import CHAMPION, ModelVersion
+from autoops.models.registry import ModelVersion, champion_of
 from autoops.months import Month, parse_months
 
 KIND: Final = "second look"
@@ -33,6 +33,7 @@ def waiting(context: Context) -> Entry | None:
 
 
 def newest_gated(context: Context) -> Entry | None:
+    """Return the gate's last verdict on the newest version that it has judged; None without verdicts."""
     verdicts = context.ledger.entries(kind="gate")
     return max(verdicts, key=lambda entry: (entry.model_version or 0, entry.id), default=None)
 
@@ -99,6 +100,7 @@ def about(context: Context, incident: Incident, usable: list[Month]) -> tuple[re
 
 
 def challenger_of(context: Context, incident: Incident) -> int:
+    """Return the number of the version that the incident asks to compare again."""
     return int(opening(context, incident).evidence["challenger"])
 
 
@@ -108,6 +110,7 @@ def look_of(context: Context, incident: Incident) -> int:
 
 
 def opening(context: Context, incident: Incident) -> Entry:
+    """Return the entry with which the incident was opened; its evidence names the challenger."""
     return context.ledger.entries(incident_id=incident.id, kind="incident opened")[0]
 
 
@@ -117,9 +120,9 @@ def months_of(context: Context, incident: Incident, actor: str) -> Months:
     Raises:
         Conflict: another comparison would settle nothing any more.
         NotPublished: these months have too few days.
+        NoChampion: the alias was deleted meanwhile.
     """
-    number, champion = challenger_of(context, incident), context.registry.by_alias(CHAMPION)
-    assert champion is not None
+    number, champion = challenger_of(context, incident), champion_of(context.registry)
     watermark = max(champion.trained_until, context.registry.version(number).trained_until)
     chosen = months_since(context, Month.of(watermark), actor)
     one, newest = about(context, incident, chosen.all)

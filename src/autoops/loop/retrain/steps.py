@@ -32,6 +32,7 @@ def step(use_case: Step[OfRun, Given, Found]) -> Step[OfRun, Given, Found]:
 def record(
     context: Context, plan: Plan, version: ModelVersion, rows: str, metrics: Mapping[str, float] | None = None
 ) -> None:
+    """Record a training in the ledger; `rows` says which rows were used, "all" or "since change"."""
     context.ledger.record(
         TRAINED,
         f"version {version.number} on {', '.join(plan['months'])}, rows: {rows}",

@@ -25,10 +25,12 @@ class Months:
 
     @property
     def source(self) -> str:
+        """Return where the trips come from: "months" (published ones), "log" or "both"."""
         return "months" if not self.logged else "both" if self.published else "log"
 
     @property
     def published(self) -> list[Month]:
+        """Return the months whose trips come from the source, in the order of `all`."""
         return [month for month in self.all if month not in self.logged]
 
 

@@ -13,6 +13,7 @@ COLUMNS = ["month", "version", "trips", "MAE, min", "alarm", "verdict", "gate"]
 
 
 def show(outcome: Outcome, home: Path) -> None:
+    """Print the table, the figures, the paths of the pages under `home`, and why the demo failed, if it did."""
     summary = outcome.summary
     rows = [_row(part) for part in (*summary.parts, *summary.scenario_parts)]
     console.table("What the API answered, by month and version", COLUMNS, rows)

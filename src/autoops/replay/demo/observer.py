@@ -15,6 +15,8 @@ TELLING = (*JUDGED, BROKEN)
 
 
 class Observer:
+    """A reader of the ledger and of the log of checks, with the position up to which each was returned as new."""
+
     def __init__(self, engine: sa.Engine) -> None:
         self._ledger = Ledger(engine, SystemClock())
         self._checks = CheckLog(engine, SystemClock())
@@ -38,6 +40,7 @@ class Observer:
         return _telling(self._checks.latest(limit=None))[::-1]
 
     def entries(self) -> list[Entry]:
+        """Return all entries of the ledger, oldest first; `news` is not affected."""
         return self._ledger.entries()
 
     def incidents(self) -> list[Incident]:

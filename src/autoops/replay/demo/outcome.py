@@ -17,6 +17,8 @@ SUMMARY, REPORT = "summary.json", "report.html"
 
 @dataclass(frozen=True)
 class Outcome:
+    """The figures of a demo with the records behind them; `failures` has a line per cause of failed requests."""
+
     summary: Summary
     tally: Tally
     checks: Sequence[Check]
@@ -34,6 +36,7 @@ def sum_up(
     wall_s: float,
     acts: Sequence[Scenario] = (),
 ) -> Outcome:
+    """Return the outcome of a demo of `wall_s` seconds; `served` is None where the API serves no version."""
     checks, incidents, entries = observer.checks(), observer.incidents(), observer.entries()
     parts, further = (
         parts_of(played.tally.by_month(), checks, incidents, entries),

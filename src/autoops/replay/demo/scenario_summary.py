@@ -31,6 +31,7 @@ class BadPromotion:
     because: str | None = None
 
     def complaints(self) -> Iterator[str]:
+        """Yield the first reason why the scenario failed; nothing where it went as expected."""
         if self.forced_version is None:
             yield f"no version was forced in in {self.month}"
         elif self.rolled_back_to is None:
@@ -43,6 +44,7 @@ class BadPromotion:
             yield f"version {self.forced_version} answered nobody before it was rolled back"
 
     def sentences(self) -> Iterator[str]:
+        """Yield one sentence on the rollback, with its delay in wall seconds; nothing where there was none."""
         if self.rolled_back_to is not None and self.served_to_rolled_back_s is not None:
             windows = f"{self.windows} watch window{'' if self.windows == 1 else 's'}"
             yield (
@@ -70,6 +72,7 @@ class BrokenMonth:
     trained: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     def complaints(self) -> Iterator[str]:
+        """Yield every reason why the scenario failed; nothing where it went as expected."""
         if not self.checks:
             yield f"no check of live traffic found the data of {self.month} broken"
         if self.incidents:
@@ -83,6 +86,7 @@ class BrokenMonth:
                 yield f"version {version} was trained on {self.month}"
 
     def sentences(self) -> Iterator[str]:
+        """Yield one sentence on the checks, one on the quarantine and one per version, where there are any."""
         if self.checks:
             windows = f"{self.checks} window{'' if self.checks == 1 else 's'} of live trips"
             yield f"{windows} in {self.month}, {self.incidents} incidents: {self.because}"
@@ -94,17 +98,22 @@ class BrokenMonth:
 
 @dataclass(frozen=True)
 class ScenarioSummary:
+    """The outcomes of both further scenarios."""
+
     bad_promotion: BadPromotion
     broken_data: BrokenMonth
 
     def complaints(self) -> list[str]:
+        """Return why the scenarios failed; empty where both went as expected."""
         return [*self.bad_promotion.complaints(), *self.broken_data.complaints()]
 
     def sentences(self) -> list[str]:
+        """Return the sentences on both scenarios, each after its scenario's title."""
         told = (("bad promotion", self.bad_promotion), ("broken data", self.broken_data))
         return [f"{title}: {sentence}" for title, scenario in told for sentence in scenario.sentences()]
 
     def to_json(self) -> Mapping[str, object]:
+        """Return the outcomes as they stand under `acts` in summary.json."""
         return asdict(self)
 
 

@@ -54,6 +54,7 @@ class Summary:
 
     @property
     def steps(self) -> tuple[Step, ...]:
+        """Return one step per month of the core, in order: that of the version with the most trips."""
         months = dict.fromkeys(part.month for part in self.parts)
         return tuple(max((p for p in self.parts if p.month == month), key=lambda p: p.rows) for month in months)
 

@@ -43,6 +43,7 @@ class Timeline:
 
     @property
     def elapsed_s(self) -> float:
+        """Return the seconds of wall time since the timeline was created."""
         return time.monotonic() - self._began
 
     def say(self, what: str, text: str, style: str = "bold") -> None:
@@ -66,6 +67,7 @@ class Timeline:
             self._live.update(row)
 
     def idle(self) -> None:
+        """Clear the bar; do nothing where there is none."""
         if self._live.is_started:
             self._live.update(Text(""))
 

@@ -44,6 +44,8 @@ class Key(BaseModel):
 
 
 class KeyFile(BaseModel):
+    """Content of the keys file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     keys: tuple[Key, ...] = ()
@@ -57,6 +59,7 @@ class KeyFile(BaseModel):
 
 
 def digest_of(secret: bytes) -> str:
+    """Return the SHA-256 of the secret in lower-case hexadecimal, as in the keys file."""
     return hashlib.sha256(secret).hexdigest()
 
 

@@ -70,6 +70,7 @@ class Connection(HttpToolsProtocol):
     _watch: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the time limit for the first request; if too many connections are open, reject requests with 503."""
         super().connection_made(transport)
         if len(self.connections) > self.most:
             self.app = _FULL
@@ -77,16 +78,19 @@ class Connection(HttpToolsProtocol):
         self._watch = self.loop.call_later(_LOOK_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the checks of the time limits; `exc` is None if no error has closed the connection."""
         self._watch.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
+        """Note since when responses are unread; abort connections while those of all together exceed the limit."""
         super().pause_writing()
         if self._unread_since is None:
             self._unread_since = self.loop.time()
         _make_room(self.connections)
 
     def data_received(self, data: bytes) -> None:
+        """Parse the bytes; send 431 and close the connection as soon as a request line and headers are too large."""
         # In parts, so that too many headers are noticed before all of them are parsed.
         for at in range(0, len(data), HEAD_BYTES):
             part = data[at : at + HEAD_BYTES]
@@ -98,6 +102,11 @@ class Connection(HttpToolsProtocol):
                 return
 
     def on_message_begin(self) -> None:
+        """Start the time limit of a request, at its first byte.
+
+        Raises:
+            TooManyPipelined: `PIPELINED` requests wait behind the one in progress.
+        """
         if len(self.pipeline) >= PIPELINED:
             raise TooManyPipelined
         self._begun = True
@@ -105,6 +114,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """Reject the request with 431, before the application is called, if its line and headers are too large."""
         if len(self.headers) > HEADERS or (
             self._received > HEAD_BYTES and _size(self.headers) + len(self.url) > HEAD_BYTES
         ):
@@ -112,10 +122,12 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Count the bytes of a part of the body, without the chunk sizes."""
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """End the time limit of the request, which is received in full, and reset its byte counts."""
         self._begun, self._waiting_since = False, None
         self._received = self._body = 0
         super().on_message_complete()

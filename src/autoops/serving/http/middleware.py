@@ -73,6 +73,7 @@ class Work:
         return message
 
     def release(self) -> None:
+        """Take the request and its bytes off the counters of `LoadShedding`; a second call does nothing."""
         if not self._released:
             self._released = True
             self._load_shedding.in_work -= 1
@@ -103,6 +104,11 @@ class RequestLayer:
         metrics.gauge(*in_flight, lambda: load_shedding.in_work)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; pass anything else, such as the lifespan, to the application unchanged.
+
+        Raises:
+            CancelledError: the shutdown timeout is over after the response has begun; before, the client gets 503.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

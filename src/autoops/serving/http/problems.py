@@ -24,12 +24,14 @@ _RETRY_AFTER = {"Retry-After": "1"}
 def problem(
     status: int, detail: str, errors: list[FieldProblem] | None = None, headers: dict[str, str] | None = None
 ) -> Response:
+    """Return a problem with the current request's id; `errors` is left out if None."""
     title, request_id = HTTPStatus(status).phrase, logs.request_id()
     content = Problem(title=title, status=status, detail=detail, request_id=request_id, errors=errors)
     return Response(content.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
 def busy(detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a 503 that asks the client to repeat the request after a second."""
     return problem(503, detail, headers=_RETRY_AFTER | dict(headers or {}))
 
 
@@ -90,6 +92,7 @@ _HANDLERS: Mapping[type[Exception], Callable[[Any, Exception], Response]] = {
 
 
 def install(app: FastAPI) -> None:
+    """Register the handlers of all errors; an error of any other class gets 500, and the server logs it."""
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _on_defect)

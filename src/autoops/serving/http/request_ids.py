@@ -47,6 +47,7 @@ class WithRequestId:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response with the client's id or a new one, which log lines of this task also get."""
         request_id = of(scope["headers"])
 
         async def named(message: Message) -> None:

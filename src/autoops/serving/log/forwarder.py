@@ -41,6 +41,7 @@ class Forwarder:
         self.away = False
 
     def start(self) -> None:
+        """Start the forwarding thread, a daemon."""
         self._thread.start()
 
     def stop(self, timeout_s: float = SEND_ON_S) -> bool:

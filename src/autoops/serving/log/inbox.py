@@ -26,6 +26,7 @@ class Mark:
     labels: int = 0
 
     def beyond(self, other: "Mark") -> int:
+        """Return by how many numbers, of predictions and labels together, this position is ahead of `other`."""
         return self.predictions - other.predictions + self.labels - other.labels
 
 
@@ -42,6 +43,7 @@ class OutboxBatch:
 
     @property
     def end(self) -> Mark:
+        """Return the position after the batch: its last numbers, and that of `after` for a kind without rows."""
         return Mark(
             self.predictions[-1][0] if self.predictions else self.after.predictions,
             self.labels[-1][0] if self.labels else self.after.labels,

@@ -129,6 +129,7 @@ class Outbox:
         return [connection.execute(count).scalar_one() for count in counts]
 
     def close(self) -> None:
+        """Write the position to the file and close it; waiting rows stay in the file."""
         with suppress(StorageUnavailable):  # such as a full disk; forwarded rows are sent again, and skipped
             self.note()
         self._appender.close()
@@ -160,6 +161,7 @@ class Outbox:
         return range(first, first + rows)
 
     def standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        """Return the stored rows for the `request_id` of each row, in order; the row itself where there is none."""
         found = self.known_requests([row.request_id for row in rows if row.request_id is not None])
         return [row if row.request_id is None else found.get(row.request_id, row) for row in rows]
 
@@ -189,6 +191,7 @@ class Outbox:
         return known
 
     def waiting(self) -> Waiting:
+        """Return how many rows wait, and since when the oldest waits: None if none does. Reads the file."""
         since = []
         with storage_errors(), self._engine.connect() as connection:
             for (table, through), at in zip(self._behind(), ("predicted_at", "labelled_at"), strict=True):

@@ -64,6 +64,7 @@ class OutboxLog(PredictionLog):
         self._inbox.retire(self._outbox.id)
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        """Commit the rows unless the outbox is full; return the stored rows in order, earlier ones for repeats."""
         if not rows:
             return []
         self._make_sure_of_room(len(rows))
@@ -73,6 +74,7 @@ class OutboxLog(PredictionLog):
         return self._outbox.standing(standing) if named and self._replaced_since(replaced) else standing
 
     def append_columns(self, columns: LoggedColumns) -> dict[int, LoggedPrediction]:
+        """Commit the rows unless the outbox is full; return, by position, the earlier rows that replace some."""
         self._make_sure_of_room(len(columns))
         replaced = self._outbox.replaced
         others = self._outbox.append_columns(columns)
@@ -86,6 +88,7 @@ class OutboxLog(PredictionLog):
         return self._forwarder.deliver() and self._outbox.replaced > replaced
 
     def standing(self, request_ids: Sequence[str]) -> dict[str, LoggedPrediction]:
+        """Return the logged rows of these requests by request_id; only this outbox's if the database is unavailable."""
         here = self._outbox.known_requests(request_ids)
         if self._forwarder.away:
             return here
@@ -95,6 +98,7 @@ class OutboxLog(PredictionLog):
             return here
 
     def attach(self, labels: Sequence[Label], labelled_at: datetime) -> list[LabelStatus]:
+        """Store all labels unless the outbox is full; return for each, in order, whether its prediction is known."""
         if not labels:
             return []
         self._make_sure_of_room(len(labels))
@@ -119,6 +123,7 @@ class OutboxLog(PredictionLog):
             raise StorageUnavailable(f"outbox: {self._outbox.rows} rows wait for the database, and no more are taken")
 
     def watch(self, metrics: Metrics) -> None:
+        """Add gauges that are read at each scrape: waiting rows, age of the oldest in seconds, database away."""
         waiting = "autoops_outbox_rows", "Rows that the database does not have yet"
         metrics.gauge(*waiting, lambda: self._outbox.rows)
         metrics.gauge("autoops_outbox_oldest_seconds", "Since when the oldest of them waits", self._oldest_s)

@@ -69,6 +69,7 @@ class Writer:
         self.queued = 0
 
     def start(self) -> None:
+        """Start the thread; called on the event loop that its requests will wait on."""
         self._loop = asyncio.get_running_loop()
         self._open = True
         self._thread.start()

@@ -70,8 +70,10 @@ class BlockedVersions:
             del self._refusals[next(iter(self._refusals))]
 
     def release(self, version: ModelVersion) -> None:
+        """Unblock the version, and forget its pause: the next failure begins with the first one."""
         self._refusals.pop(identity(version), None)
 
 
 def identity(version: ModelVersion) -> Identity:
+    """Return the number and the bundle digest, which is "" if the version has no such tag."""
     return version.number, version.tags.get("bundle_digest", "")

@@ -21,6 +21,7 @@ class Coalesced(Generic[Result]):
         self._next: asyncio.Task[Result] | None = None
 
     async def __call__(self) -> Result:
+        """Return the result of a run that begins after this call; cancelling the caller does not cancel the run."""
         if self._next is None:
             self._next = asyncio.create_task(self._run(self._running))
         return await asyncio.shield(self._next)

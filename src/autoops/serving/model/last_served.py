@@ -53,6 +53,7 @@ class LastServed:
                     note.unlink()
 
     def recall(self) -> ModelVersion | None:
+        """Return the version in the file, None if the file is missing, invalid or of another model."""
         try:
             note = _Note.model_validate_json((self.cache / FILE).read_bytes())
         except (OSError, ValidationError):

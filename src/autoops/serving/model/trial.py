@@ -48,6 +48,7 @@ class Cancellation:
         self._cancelled = False
 
     def cancel(self) -> None:
+        """Cancel the load, and kill its process if there is one; called from another thread than the load."""
         with self._lock:
             self._cancelled = True
             if self._process is not None:

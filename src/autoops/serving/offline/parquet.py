@@ -54,6 +54,7 @@ class LocalModel:
     cores: ScoringThreads
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+        """Return the predictions in minutes and this version's number for each row, both of shape `(rows,)`."""
         matrix = feature_matrix(batch.columns(), self.scorer.manifest.features)
         return self.cores.predict(self.scorer, matrix), np.full(len(batch), self.number, dtype=np.int32)
 

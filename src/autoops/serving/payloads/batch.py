@@ -72,6 +72,7 @@ class Batch:
 
 
 def of_rows(trips: Sequence[Trip]) -> Batch:
+    """Return the trips in their order; a missing pickup time becomes NaT, a missing passenger count 0."""
     return Batch(
         timestamps.from_datetimes(trip.pickup_at for trip in trips),
         np.array([trip.trip_distance for trip in trips]),

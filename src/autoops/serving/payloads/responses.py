@@ -43,13 +43,16 @@ class BatchAnswer:
     repeated: npt.NDArray[np.bool_]
 
     def columns(self) -> Mapping[str, Any]:
+        """Return the columns by name, each of shape `(rows,)`, in the order of `ARROW_FIELDS`."""
         return {name: getattr(self, name) for name, _ in ARROW_FIELDS}
 
     def lists(self) -> list[list[Any]]:
+        """Return the columns as lists in the order of `ARROW_FIELDS`; `event_at` holds naive datetimes in UTC."""
         return [values if isinstance(values, list) else values.tolist() for values in self.columns().values()]
 
 
 def encode(answer: BatchAnswer, form: Form) -> bytes:
+    """Return the body of the response: JSON in UTF-8 for rows and columns, an Arrow IPC stream for Arrow."""
     if form == "arrow":
         return _arrow(answer)
     if form == "columns":

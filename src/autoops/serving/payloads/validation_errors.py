@@ -80,6 +80,7 @@ class ValidationErrors:
         self.each(name, ((int(position), message) for position in np.flatnonzero(bad)))
 
     def each(self, name: str, found: Iterable[tuple[int, str]]) -> None:
+        """Add an error of a column for each position and message; positions count from 0, before `first_row`."""
         for position, message in found:
             self._add(f"{name}.{self._first_row + position}", message)
 
@@ -118,6 +119,7 @@ class Skipped(ValidationErrors):
         self.reasons: Counter[str] = Counter()
 
     def each(self, name: str, found: Iterable[tuple[int, str]]) -> None:
+        """Mark the rows at these positions, and count them in `reasons` under `name`; drop the messages."""
         positions = [position for position, _ in found]
         self.mask[positions] = True
         if positions:

@@ -33,6 +33,8 @@ class _Asked:
 
 
 class BatchPredictor:
+    """Prediction of batches: scored in worker threads, logged in the thread of `writer`."""
+
     def __init__(self, log: PredictionLog, writer: Writer, metrics: Metrics, batches: Batches) -> None:
         self._log = log
         self._writer = writer

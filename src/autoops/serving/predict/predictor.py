@@ -36,6 +36,8 @@ class Answer:
 
 
 class Predictor:
+    """The use cases of one app, called on the event loop; single trips are scored in the thread of `writer`."""
+
     def __init__(
         self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, batches: Batches, clock: Clock
     ) -> None:
