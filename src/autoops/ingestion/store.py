@@ -9,6 +9,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoops.errors import CorruptFile, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
+from autoops.errors import CorruptFile, MonthError, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.clean import Cleaned, clean
 from autoops.ingestion.profile import Profile
@@ -96,8 +97,11 @@ class MonthStore:
         return replace(fresh, status=_status(known, fresh))
 
     def months(self) -> list[IngestedMonth]:
-        """Return the usable months in order; unreadable ones, and those of an older `CLEANING`, are left out."""
-        found = (self.get(Month.parse(path.stem)) for path in sorted(self._directory.glob("????-??.parquet")))
+        """Return the usable months in order, without unreadable ones, those of an older `CLEANING` and other files."""
+        found = []
+        for path in sorted(self._directory.glob("????-??.parquet")):
+            with suppress(MonthError):
+                found.append(self.get(Month.parse(path.stem)))
         return [month for month in found if month]
 
     def get(self, month: Month) -> IngestedMonth | None:

@@ -124,6 +124,12 @@ def test_months_and_get_know_what_is_here(source, store):
     assert MonthStore(store.get(MARCH).path.parent).get(APRIL) == store.get(APRIL)
 
 
+def test_a_file_that_is_named_as_no_month_is_left_alone(source, store, tmp_path):
+    month = store.ingest(source, MARCH)
+    (month.path.parent / "2023-13.parquet").write_bytes(month.path.read_bytes())
+    assert [one.month for one in store.months()] == [MARCH]
+
+
 def test_load_joins_months_in_order_of_time_as_cleaning_left_them(source, store, tmp_path):
     for month in (APRIL, MARCH):
         store.ingest(source, month)
