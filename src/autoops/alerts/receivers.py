@@ -23,7 +23,6 @@ class Receiver(Protocol):
     @property
     def name(self) -> str:
         """Return the name under which deliveries are recorded: unique among the receivers, and without secrets."""
-        ...
 
     def tell(self, message: Message) -> None:
         """Deliver the message; return when the receiver has accepted it.

@@ -131,7 +131,7 @@ def served_at(
     moment: Annotated[str, typer.Argument(help="Such as '2023-05-02 14:05'; UTC without an offset.")],
     json: Json = False,
 ) -> None:
-    """Which version was champion at a time, and why."""
+    """Say which version was champion at a time, and why."""
     from autoops.bootstrap import context
     from autoops.loop.promote import tenures
 

@@ -72,7 +72,7 @@ def down() -> None:
 
 @verbs.command()
 def status(json: Json = False) -> None:
-    """How the model is, on one screen: services, champion, last check, incidents, alerts."""
+    """Show how the model is, on one screen: services, champion, last check, incidents, alerts."""
     from autoops import services
     from autoops.alerts import rounds
     from autoops.bootstrap import alerts

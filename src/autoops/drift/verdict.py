@@ -3,52 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal
 
 from autoops.drift.performance import FINDINGS as LOSS_FINDINGS
 
 Judgement = Literal["drift", "no drift", "not enough data", "no new data", "broken data"]
 DetectorName = Literal["data drift", "prediction drift", "loss"]
-
-
-class FeatureRecord(TypedDict):
-    """A `FeatureResult` as JSON."""
-
-    feature: str
-    method: str
-    distance: float
-    threshold: float
-    drifted: bool
-    importance: float
-
-
-class DetectorRecord(TypedDict):
-    """A `DetectorResult` as JSON; event times as ISO 8601."""
-
-    name: DetectorName
-    alarm: bool
-    distance: float
-    threshold: float
-    rows: int
-    reason: str
-    findings: list[str]
-    event_from: str | None
-    event_until: str | None
-
-
-class DriftRecord(TypedDict):
-    """A `DriftVerdict` as JSON; event times as ISO 8601."""
-
-    verdict: Judgement
-    alarm: bool
-    reason: str
-    rows: int
-    labelled_rows: int
-    features: list[FeatureRecord]
-    detectors: list[DetectorRecord]
-    event_from: str | None
-    event_until: str | None
-    relative_error: float | None
 
 
 @dataclass(frozen=True)
@@ -116,13 +76,13 @@ class DriftVerdict:
         """Return the result of the detector of this name; None where it judged nothing, as with too few rows."""
         return next((result for result in self.detectors if result.name == name), None)
 
-    def to_json(self) -> DriftRecord:
+    def to_json(self) -> Mapping[str, Any]:
         """Return the verdict as records keep it."""
         content = asdict(self)
         for part in (content, *content["detectors"]):
             for name in ("event_from", "event_until"):
                 part[name] = part[name].isoformat() if part[name] else None
-        return cast(DriftRecord, content)
+        return content
 
 
 def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:

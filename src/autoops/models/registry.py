@@ -84,12 +84,10 @@ class Registry(ABC):
     @abstractmethod
     def version(self, number: int) -> ModelVersion:
         """Return the version with its current tags."""
-        ...
 
     @abstractmethod
     def by_alias(self, alias: str) -> ModelVersion | None:
         """Return the version that carries the alias; None if there is none."""
-        ...
 
     @abstractmethod
     def versions(self) -> list[ModelVersion]:
@@ -98,12 +96,10 @@ class Registry(ABC):
     @abstractmethod
     def set_alias(self, alias: str, number: int) -> None:
         """Point the alias at the version; the version that had it loses it."""
-        ...
 
     @abstractmethod
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         """Set these tags of the version; its other tags stay."""
-        ...
 
     @abstractmethod
     def download_bundle(self, number: int, directory: Path) -> Path:

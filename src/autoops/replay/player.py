@@ -36,11 +36,9 @@ class Listener:
 
     def month_began(self, month: Month, trips: int) -> None:
         """Handle the start of a month, of which `trips` trips are to be sent."""
-        ...
 
     def answered(self, month: Month, answer: Answer) -> None:
         """Handle the answer to one trip; a failed request has none."""
-        ...
 
     def month_ended(self, month: Month) -> None:
         """Handle the end of a month: all of its trips were answered, and the month is published."""

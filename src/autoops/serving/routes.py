@@ -121,7 +121,7 @@ class Endpoints:
         return schemas.Ready(model_version=self.predictor.loaded().version.number)
 
     async def metrics(self) -> Response:
-        """For Prometheus: the figures of this process."""
+        """Return the metrics of this process, for Prometheus."""
         return Response(self.prometheus.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

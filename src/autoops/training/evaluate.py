@@ -23,7 +23,6 @@ class Predictor(Protocol):
 
     def predict(self, inputs: Array) -> Array:
         """Return the predicted minutes, of shape (rows,), for inputs of shape (rows, features)."""
-        ...
 
 
 def holdout_begins_at(newest: datetime, days: int) -> datetime:

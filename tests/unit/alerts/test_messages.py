@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 import typer.main
 
-from autoops.alerts.messages import WORDS, Facts, message
+from autoops.alerts.messages import LONGEST_EVIDENCE, WORDS, Facts, message
 from autoops.cli import app
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.settings.types import AlertEvent
@@ -110,7 +110,8 @@ def test_the_evidence_is_one_line_of_bounded_length_without_passwords() -> None:
     told = message(facts("page", reason="failed:\n  http://me:hunter2@mlflow:5000/x is away " + "x" * 2000))
     assert told
     (line,) = [line for line in told.body.splitlines() if line.startswith("Evidence: ")]
-    assert line.startswith("Evidence: failed: http://mlflow:5000/x is away xxx")
+    expected = "Evidence: failed: http://mlflow:5000/x is away " + "x" * 2000
+    assert line == expected[: len("Evidence: ") + LONGEST_EVIDENCE - 1] + "…"
 
 
 @pytest.mark.parametrize("kind", WORDS)

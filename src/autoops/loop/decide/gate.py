@@ -25,7 +25,7 @@ from autoops.loop.decide.day_blocks import (
     Values,
     further_days,
 )
-from autoops.loop.decide.segment_verdicts import SegmentDecision, SegmentVerdict, judge_segments
+from autoops.loop.decide.segment_verdicts import SegmentVerdict, judge_segments
 from autoops.settings import Gate
 
 GateDecision = Literal["promote", "reject", "inconclusive"]
@@ -54,20 +54,6 @@ class ServingCost:
     latency_ms: float
 
 
-class SegmentRecord(TypedDict):
-    """A `SegmentVerdict` as JSON."""
-
-    name: str
-    decision: SegmentDecision
-    rows: int
-    days: int
-    difference: float | None
-    low: float | None
-    high: float | None
-    margin: float | None
-    days_needed: int | None
-
-
 class VerdictRecord(TypedDict):
     """A `GateVerdict` as JSON."""
 
@@ -80,7 +66,7 @@ class VerdictRecord(TypedDict):
     difference: float | None
     low: float | None
     high: float | None
-    segments: list[SegmentRecord]
+    segments: list[Mapping[str, object]]
     model_mb: float | None
     latency_ms: float | None
     settled_by: str | None
