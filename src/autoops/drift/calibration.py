@@ -108,9 +108,12 @@ def measure(
     Of `drift`, only the settings that define windows and checks matter.
     """
     trips, size = _with_errors(history, holdout), drift.window_size
+    # Fitted rows alone, as in a live check; the holdout is no reference of features.
     rows = reference[reference["part"] == "window"]
     days = _days(trips)
+    # Less than a day counts as a day: the rate of a few busy hours is not that of a year.
     rows_per_year = len(trips) / max(days[-1], 1.0) * DAYS_PER_YEAR
+    # Windows of published months spread over their whole span, so that no hours are skipped.
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
     short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(trips), size)]
     measured = [
@@ -130,6 +133,7 @@ def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
         found = reduce(_widest, [_limits(each, schedule, drift) for each in kind])
         if not limits:
             limits.append(found)
+        # `Thresholds.for_span` needs growing spans; sparse traffic takes weeks to fill a window.
         elif found.span_days > limits[0].span_days:
             limits.append(_no_wider(found, limits[0]))
     return Thresholds(drift.window_size, drift.false_alarms_per_year, schedule.windows_per_year, tuple(limits))
@@ -148,6 +152,7 @@ def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     fitted, held_out = (relative_errors(*part) for part in parts)
     relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
     held = np.arange(len(errors)) >= len(history)
+    # The index repeats, which is harmless: windows are chosen by position.
     trips = pd.concat([history, holdout])
     return trips.assign(error=errors, relative_error=relative, held_out=held)
 
@@ -209,6 +214,7 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift) -> Li
     ordinary = Ordinary.of(schedule, measured.every_days, measured.span_days)
     budget = drift.false_alarms_per_year / len(FINDINGS)
     features = [name for name in measured.distances if name != PREDICTION]
+    # `share` times the alarms are share ** alarms_needed times the incidents.
     budgets = {PREDICTION: budget} | {
         name: budget * ordinary.schedule.budget(share) for name, share in _shares(features, drift).items()
     }

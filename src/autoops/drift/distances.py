@@ -23,6 +23,7 @@ HOURS_OF_WEEK = 168
 MULTIPLE = 5
 """Reference rows per row of a window; more do not reduce the noise of the reference's share any further."""
 
+# Evidently's own floor, so that both distances agree where the reference is constant.
 _SMALLEST_NORM = 0.001
 
 
@@ -42,6 +43,7 @@ def jensen_shannon(reference: Array, current: Array) -> float:
     """
     samples = [sample.astype(np.intp) for sample in (reference, current)]
     categories = max(int(sample.max()) for sample in samples) + 1
+    # Counts suffice: SciPy divides them by their sums.
     return float(distance.jensenshannon(*(np.bincount(sample, minlength=categories) for sample in samples)))
 
 
@@ -65,6 +67,7 @@ def compare(reference: pd.DataFrame, window: pd.DataFrame, columns: Iterable[str
 
 def evenly(rows: int, wanted: int) -> Positions:
     """Return `wanted` positions spread evenly over `rows`; each row once at most while `wanted <= rows`."""
+    # The middles of `wanted` equal parts, so that neither end of the rows is preferred.
     return ((np.arange(wanted) + 0.5) * rows / wanted).astype(np.intp)
 
 
@@ -75,6 +78,7 @@ def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[n
     evenly over the reference in its order, which is time: every week has its share, and nothing is random. An hour in
     which the reference has fewer rows than the window is joined by the hours around it.
     """
+    # Stable: within an hour the rows stay in the order of the reference, which is time.
     order = np.argsort(reference_hours, kind="stable")
     ends = np.cumsum(np.bincount(reference_hours, minlength=HOURS_OF_WEEK))
     rows_of = np.split(order, ends[:-1])
@@ -82,6 +86,7 @@ def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[n
     chosen = []
     for hour in map(int, np.flatnonzero(wanted)):
         alike = _around(rows_of, hour, int(wanted[hour]))
+        # Rows repeat where there are too few, because each hour must keep its share of the mix.
         chosen.append(alike[evenly(len(alike), wanted[hour] * MULTIPLE)])
     return np.sort(np.concatenate(chosen))
 
@@ -92,6 +97,7 @@ def _around(rows_of: list[Positions], hour: int, least: int) -> Positions:
     for reach in range(1, HOURS_OF_WEEK // 2 + 1):
         if len(rows) >= least:
             break
+        # A set, because half a week away both sides are the same hour.
         sides = {(hour - reach) % HOURS_OF_WEEK, (hour + reach) % HOURS_OF_WEEK}
         rows = np.sort(np.concatenate([rows, *(rows_of[side] for side in sides)]))
     return rows

@@ -67,6 +67,7 @@ def judge(
     `relative_error`s of the verdicts in this champion tenure so far, newest first: their EWMA shows changes that are
     too small for any single window.
     """
+    # The version's limits are for windows of its own size, whatever the settings say by now.
     needed = max(drift.window_size, thresholds.window_size)
     too_little = _too_little(current, labelled, needed, thresholds)
     if too_little is not None:
@@ -75,6 +76,7 @@ def judge(
     judged: list[tuple[DetectorResult, pd.DataFrame]] = []
     relative_error = None
     if len(current) >= needed:
+        # A window of more rows varies less than its limits assume, so it is cut to their size.
         window = thinned(current, thresholds.window_size)
         limits = thresholds.for_span(span_days(window["pickup_at"]))
         distances = reference.distances(window, (*watched(manifest.features), PREDICTION))
@@ -118,6 +120,7 @@ def _too_little(
 def _feature_results(
     distances: Mapping[str, float], limits: Limits, importances: Mapping[str, float]
 ) -> tuple[FeatureResult, ...]:
+    # Calendar features are never judged, so they must not dilute the shares of the others.
     total = sum(share for group, share in importances.items() if group not in CALENDAR)
     return tuple(
         FeatureResult(
@@ -135,9 +138,11 @@ def _feature_results(
 
 def _data_drift(features: tuple[FeatureResult, ...], rows: int, drift: settings.Drift) -> DetectorResult:
     drifted = [result for result in features if result.drifted]
+    # By group: both zones carry the importance of their group, which counts once.
     share = sum({GROUPS.get(result.feature, result.feature): result.importance for result in drifted}.values())
     names = ", ".join(result.feature for result in drifted)
     reason = f"{names} drifted: {share:.0%} of the model's importance" if drifted else "no feature drifted"
+    # Where `drift.threshold` is 0, a share of 0 would reach it.
     alarm = bool(drifted) and share >= drift.threshold
     return DetectorResult(DATA_DRIFT, alarm, share, drift.threshold, rows, reason, (DATA_DRIFT,) if alarm else ())
 
@@ -177,6 +182,7 @@ def _verdict(
         reasons.append(f"data and prediction drift not judged: {len(current)} new predictions")
     windows = [window for _, window in alarms or judged]
     shortest, size = thresholds.limits[0].span_days, thresholds.window_size
+    # So short a window has no limits of its own: it gets those of longer ones, which vary less.
     if alarms and min(span_days(window["pickup_at"]) for window in windows) < shortest / 2:
         reasons.append(f"these trips follow more densely than any of the {shortest * 24:.1f} hours calibrated on")
     spans = [(result.event_from, result.event_until) for result, _ in alarms or judged]

@@ -36,6 +36,7 @@ def write_page(path: Path, reference: Reference, current: pd.DataFrame, verdict:
 
 def compared(reference: Reference, current: pd.DataFrame, verdict: DriftVerdict) -> Any:
     """Return Evidently's snapshot of the columns that the verdict judged."""
+    # `verdict.rows` is the size that was judged, so that these are the judged rows.
     window = thinned(current, verdict.rows)
     thresholds = {result.feature: result.threshold for result in verdict.features}
     prediction = verdict.detector("prediction drift")
@@ -55,6 +56,7 @@ def _dataset(rows: pd.DataFrame, columns: list[str]) -> Dataset:
     categories = [name for name in columns if method(name) == "jensenshannon"]
     numbers = [name for name in columns if name not in categories]
     types = dict.fromkeys(numbers, "float64") | dict.fromkeys(categories, "int64")
+    # By way of int64, so that a zone has the same text in both frames, whatever its type there.
     frame = rows[columns].astype(types).astype(dict.fromkeys(categories, "str"))
     return Dataset.from_pandas(
         frame, data_definition=DataDefinition(numerical_columns=numbers, categorical_columns=categories)

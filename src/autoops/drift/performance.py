@@ -17,6 +17,7 @@ from autoops.trips import DURATION_MINUTES
 
 Errors = npt.NDArray[np.float64]
 
+# Checks are stored with these texts, and persistence is counted by them.
 LONGER, SHORTER, LARGER = "trips take longer", "trips take less time", "larger errors"
 EWMA_LONGER, EWMA_SHORTER = "trips have taken longer lately", "trips have taken less time lately"
 FINDINGS = (LONGER, SHORTER, LARGER, EWMA_LONGER, EWMA_SHORTER)
@@ -30,6 +31,7 @@ class ErrorLimits:
     and the mean and the upper bound of mean absolute errors in minutes.
     """
 
+    # The names are keys of thresholds.json in bundles that are registered already.
     relative_mean: float
     relative_low: float
     relative_high: float
@@ -94,6 +96,7 @@ def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
     This was measured against blocked cross-fitting, and on days that the model never saw.
     """
     inside, outside = (float(np.abs(errors).mean()) if len(errors) else 0.0 for errors in (fitted, held_out))
+    # Never below 1: a holdout that happens to be easier must not narrow the limits.
     return fitted * max(1.0, outside / inside) if inside > 0 else fitted
 
 
@@ -108,6 +111,7 @@ def limits(
     rate = incidents_per_year
     return ErrorLimits(
         relative_mean=float(relative.mean()),
+        # A lower bound is the negated upper bound of the negated series.
         relative_low=-ordinary.upper_bound(-relative, rate),
         relative_high=ordinary.upper_bound(relative, rate),
         recent_low=-ordinary.upper_bound_of_ewma(-relative, rate),
@@ -150,6 +154,7 @@ def judge_errors(truth: Errors, prediction: Errors, allowed: ErrorLimits, earlie
 def _excess(deviation: float, allowed: float) -> float:
     if deviation <= 0:
         return 0.0
+    # Where ordinary windows never differed, any deviation reaches the limit.
     return deviation / allowed if allowed > 0 else 1.0
 
 

@@ -74,6 +74,7 @@ class Schedule:
     def skips(self, rows_per_year: float, size: int) -> bool:
         """Return whether checks come too seldom for all rows, so that they always see the same hours of a day."""
         filled = rows_per_year / size
+        # A window of a day or longer contains every hour, however few windows are judged.
         return filled > DAYS_PER_YEAR and self.windows_per_year < 0.9 * filled
 
     def at_most(self, windows_per_year: float) -> "Schedule":
@@ -83,6 +84,7 @@ class Schedule:
     @property
     def lags(self) -> range:
         """Return the lags between two windows of which both may count towards one incident."""
+        # Never empty: with `of` = 1 the correlation has no effect, but a mean needs a value.
         return range(1, max(2, self.of))
 
     def budget(self, share: float) -> float:
@@ -102,9 +104,11 @@ class Schedule:
         ways = max(self.windows_per_year, WINDOW_A_DAY) * comb(self.of - 1, self.needed - 1)
 
         def surplus(distance: float) -> float:
+            # The alarms may lie at any of these lags; the mean takes each as equally likely.
             together = [_all_beyond(distance, self.needed, each, known, variance) for each in correlations]
             return ways * float(np.mean(together)) - incidents_per_year
 
+        # brentq needs a change of sign, and a budget this large leaves none.
         if surplus(0.0) <= 0:
             return 0.0
         return _FARTHEST if surplus(_FARTHEST) > 0 else float(brentq(surplus, 0.0, _FARTHEST, xtol=1e-4))
@@ -127,5 +131,8 @@ def _all_beyond(distance: float, count: int, correlation: float, known: Uncertai
     shared = (correlation * variance + off_centre) / total
     limit: npt.NDArray[np.float64] = distance * _estimated(known.for_variance)[:, None] / np.sqrt(total)
     beyond = norm.sf((limit - np.sqrt(shared) * _SHARED) / np.sqrt(1 - shared)) ** count
+    # The weights of probabilists' Hermite quadrature sum to sqrt(2 pi), not to 1.
     given_variance = beyond @ _SHARED_WEIGHTS / _SHARED_WEIGHTS.sum()
+    # The integral over quantiles q = r * r: dq is 2 r dr, and the weights are for -1 to 1, which is
+    # twice the length of 0 to 1.
     return float(given_variance @ (_ROOT_WEIGHTS * _ROOTS))

@@ -21,6 +21,7 @@ FEWEST_WINDOWS = 3
 RECENT = 0.4
 """Weight of the newest window in the EWMA: half of the weight lies on the last one and a half."""
 
+# A distance of 0 has no logarithm.
 _SMALLEST_DISTANCE = 0.001
 _BEYOND_ALL = 10.0
 """The logarithm of a distance that no window has: three windows that hardly resemble each other allow anything."""
@@ -41,6 +42,7 @@ class Ordinary:
         Windows of that length, which share no rows, follow no more often than one fills.
         """
         schedule = schedule.at_most(DAYS_PER_YEAR / max(every_days, window_days))
+        # At least 1: `at_most` bounds the windows of a year by the values of the series.
         return cls(schedule, round(DAYS_PER_YEAR / schedule.windows_per_year / every_days))
 
     def upper_bound(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
@@ -67,6 +69,7 @@ class Ordinary:
         """
         root, correlation = 1 - RECENT, self._correlations(series)[0]
         variance = RECENT / (2 - RECENT) * (1 + correlation * root) / (1 - correlation * root)
+        # Yule-Walker for the AR(2): rho(1) = a / (1 - b), rho(k) = a rho(k - 1) + b rho(k - 2).
         alike = [1.0, (root + correlation) / (1 + root * correlation)]
         for _ in self.schedule.lags:
             alike.append((root + correlation) * alike[-1] - root * correlation * alike[-2])
@@ -75,6 +78,7 @@ class Ordinary:
         return float(series.mean() + reach * _spread(series))
 
     def _correlations(self, series: Series) -> list[float]:
+        # Below 0 `schedule` may take the root of a negative number, at 1 it may divide by zero.
         return [
             min(max(0.0, autocorrelation(series, lag * self.step)), _HIGHEST_CORRELATION) for lag in self.schedule.lags
         ]
@@ -107,6 +111,7 @@ def independent(series: Series) -> tuple[float, float]:
     n / (1 + 2 sum r) and n / (1 + 2 sum r²) over the autocorrelations r up to the first that is not positive (Bayley
     and Hammersley 1946; Geyer 1992 for the cut), at least 2.
     """
+    # The count ends by itself: from half of the series on, `autocorrelation` returns 0.
     alike = list(takewhile(lambda found: found > 0, (autocorrelation(series, lag) for lag in count(1))))
     linear, squared = sum(alike), sum(found**2 for found in alike)
     return max(2.0, len(series) / (1 + 2 * linear)), max(2.0, len(series) / (1 + 2 * squared))
@@ -115,4 +120,5 @@ def independent(series: Series) -> tuple[float, float]:
 def _spread(series: Series) -> float:
     """Return the standard deviation of single windows, corrected for what the estimated mean has taken away."""
     for_mean, _ = independent(series)
+    # In place of n / (n - 1): the windows are worth `for_mean` independent ones, at least 2.
     return float(series.std() * np.sqrt(for_mean / (for_mean - 1)))

@@ -70,6 +70,7 @@ class DriftVerdict:
     @property
     def findings(self) -> frozenset[str]:
         """Return the alarm types."""
+        # By way of JSON, so that one rule reads a verdict and its record.
         return findings_of(self.to_json())
 
     def detector(self, name: DetectorName) -> DetectorResult | None:
@@ -79,6 +80,7 @@ class DriftVerdict:
     def to_json(self) -> Mapping[str, Any]:
         """Return the verdict as records keep it."""
         content = asdict(self)
+        # asdict has copied the detectors, so that the verdict itself stays as it is.
         for part in (content, *content["detectors"]):
             for name in ("event_from", "event_until"):
                 part[name] = part[name].isoformat() if part[name] else None

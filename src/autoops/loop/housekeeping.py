@@ -111,6 +111,7 @@ def _versions(context: Context, before: datetime) -> int:
     registry, settings = context.registry, context.settings
     with context.ledger.advisory_lock(MOVE):
         trained = {entry.model_version: entry.at for entry in context.ledger.entries(kind=TRAINED)}
+        # `serving.model_version` may pin a version that no alias names; its words match no number.
         needed = {settings.serving.model_version, *_in_work(context), *_moved_since(context, before)}
         for alias in (CHAMPION, PREVIOUS, CHALLENGER):
             holder = registry.by_alias(alias)
@@ -118,6 +119,7 @@ def _versions(context: Context, before: datetime) -> int:
         known = [version.number for version in registry.versions()]
         old = [number for number in known if number in trained and trained[number] < before and number not in needed]
         for number in old:
+            # A kill in between loses the entry; in the other order the entry would be untrue.
             registry.delete_version(number)
             reason = f"version {number}, trained {trained[number]:%Y-%m-%d}, is older than storage.versions_days"
             context.ledger.record(DELETED, reason, actor=ACTOR, model_version=number)
@@ -139,6 +141,7 @@ def _moved_since(context: Context, before: datetime) -> Iterator[int | None]:
     moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
     moves.sort(key=lambda entry: entry.id)
     for number, move in enumerate(moves, 1):
+        # A tenure ends with the next move, so it reaches `before` if that move is not older.
         if number == len(moves) or moves[number].at >= before:
             yield move.model_version
             yield move.evidence.get("restored")

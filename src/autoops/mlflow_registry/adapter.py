@@ -60,6 +60,7 @@ class MlflowRegistry(Registry):
 
     def load(self) -> Self:
         """Import mlflow now, whether its server answers or not, so that no request has to wait for the import."""
+        # Fills the cached property, which by itself raises while no server listens.
         self.__dict__.setdefault("_client", self._made())
         return self
 
@@ -103,6 +104,7 @@ class MlflowRegistry(Registry):
 
     def by_alias(self, alias: str) -> ModelVersion | None:
         """Return the version that has the alias, None if no version has it or the model does not exist."""
+        # MLflow calls a missing alias an invalid parameter, and only a missing model absent.
         with self._asking(f"alias {alias} of {self.name}"), tolerating(ABSENT), tolerating(INVALID):
             return _version(self._client.get_model_version_by_alias(self.name, alias))
         return None
@@ -223,6 +225,7 @@ class MlflowRegistry(Registry):
             experiment = self._client.get_experiment_by_name(self._settings.monitoring_experiment)
             older = f"attributes.start_time < {int(before.timestamp() * 1000)}"
             while experiment is not None:
+                # Always the first page, because a search does not find deleted runs.
                 runs = self._client.search_runs([experiment.experiment_id], older, max_results=MOST_RUNS_PER_PAGE)
                 for run in runs:
                     self._delete_files(run.info.artifact_uri)
@@ -250,6 +253,7 @@ class MlflowRegistry(Registry):
         try:
             yield experiment_id, run_id
         except BaseException:
+            # Also KeyboardInterrupt, after which MLflow would show the run as running for ever.
             with suppress(MlflowException):
                 self._client.set_terminated(run_id, "FAILED")
             raise
@@ -260,6 +264,7 @@ class MlflowRegistry(Registry):
         if found is None:
             with tolerating(EXISTS):
                 return str(self._client.create_experiment(name))
+            # Another process has just created it.
             found = self._client.get_experiment_by_name(name)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)

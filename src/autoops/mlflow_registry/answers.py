@@ -13,6 +13,7 @@ ABSENT = "RESOURCE_DOES_NOT_EXIST"
 EXISTS = "RESOURCE_ALREADY_EXISTS"
 INVALID = "INVALID_PARAMETER_VALUE"
 
+# By default mlflow tries 7 times again, which takes some four minutes.
 RETRIES = 1
 MOST_CHARACTERS = 300
 CONNECT_S = 2

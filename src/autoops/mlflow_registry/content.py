@@ -17,6 +17,7 @@ from autoops.models.registry import Dataset, TrainingRun
 
 BUNDLE = "bundle"
 MODEL_REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
+# MLflow's limit; the profile of the dataset has the whole digest.
 MOST_DIGEST_CHARACTERS = 36
 
 
@@ -92,6 +93,7 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
             mlflow_model=Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id),
             signature=infer_signature(training.input_example, training.prediction_example),
             input_example=training.input_example,
+            # Otherwise mlflow loads the model in another process to find out what it imports.
             pip_requirements=[f"{name}=={installed(name)}" for name in MODEL_REQUIREMENTS],
             skops_trusted_types=_types_of_sklearn(training.model),
         )
@@ -104,6 +106,7 @@ def _compress(model: Path) -> None:
     fresh = model.with_suffix(".fresh")
     with zipfile.ZipFile(model) as stored, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for name in stored.namelist():
+            # The size is not known in advance, and a member above 2 GB needs zip64.
             with stored.open(name) as member, packed.open(name, "w", force_zip64=True) as copy:
                 shutil.copyfileobj(member, copy, 1 << 20)
     fresh.replace(model)

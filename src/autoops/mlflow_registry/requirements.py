@@ -55,4 +55,5 @@ def _installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
+        # `find_spec` imports the parents of a dotted name, and `google` may be missing too.
         return False

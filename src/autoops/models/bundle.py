@@ -98,6 +98,7 @@ def verify(directory: Path, digest: str) -> Manifest:
 def _parse(path: Path) -> Manifest:
     content = path.read_bytes()
     try:
+        # Before the validation, which would complain of fields and not name the other version.
         version = pydantic_core.from_json(content)["schema_version"]
         if version != SCHEMA_VERSION:
             raise BundleError(f"bundle: schema version {version}, this Auto-Ops reads {SCHEMA_VERSION}")

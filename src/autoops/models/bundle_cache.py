@@ -44,11 +44,14 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: 
     """
     if "bundle_digest" not in version.tags:
         raise BundleError(f"version {version.number} names no bundle_digest: it was not registered by Auto-Ops")
+    # With the digest, because a registry that was set up anew counts from 1 again.
     place = cache / f"{version.number}-{version.bundle_digest[:12]}"
     found = _verified(place, version)
     if found is None:
         with _locked(cache):
+            # Another process may have downloaded it while this one waited for the lock.
             found = _verified(place, version) or _download(registry, version, place, admit)
+            # Before `_prune`, which deletes what was used least recently.
             touch(place)
             _prune(cache)
     touch(place)

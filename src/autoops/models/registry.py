@@ -159,6 +159,7 @@ def lost_champion(registry: Registry) -> ModelVersion | None:
     if registry.by_alias(CHAMPION) is not None:
         return None
     promoted = [version for version in registry.versions() if PROMOTED_AT in version.tags]
+    # The tags are ISO 8601 in UTC, which sorts as text.
     return max(promoted, key=lambda version: version.tags[PROMOTED_AT], default=None)
 
 

@@ -73,6 +73,7 @@ class Scorer:
         if answers.shape != expected.shape:
             raise BundleError(f"{bundle.MODEL} gives {len(answers)} numbers for {len(expected)} golden rows")
         off = np.abs(answers - expected)
+        # Not `np.any(off > ...)`, which is false for NaN. No golden rows prove nothing.
         if not len(off) or not np.all(off <= bundle.GOLDEN_TOLERANCE):
             worst = float(np.max(off)) if len(off) else float("nan")
             raise BundleError(f"golden rows: off by up to {worst:.3g} minutes, allowed are {bundle.GOLDEN_TOLERANCE:g}")
@@ -125,6 +126,7 @@ class ScoringThreads:
         submitted = []
         for start in range(0, len(matrix), most):
             part = self._pool.submit(scorer.predict, matrix[start : start + most])
+            # Before the callback is added, which runs at once if the part is done.
             self._in_work.add(part)
             part.add_done_callback(self._in_work.discard)
             submitted.append(part)
@@ -146,6 +148,7 @@ _NICER_BY = 5
 
 def give_way(nicer_by: int = _NICER_BY) -> None:
     """Lower the priority of this thread and of threads that it starts, if the system can do that."""
+    # On Linux, PRIO_PROCESS with the id of a thread means this thread alone.
     thread = threading.get_native_id()
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nicer_by)

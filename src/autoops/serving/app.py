@@ -68,6 +68,7 @@ def create_app(
     def observe(outcome: Outcome) -> None:
         metrics.reloaded(outcome)
         if outcome in ("swapped", "reverted", "from_cache"):
+            # A promotion is confirmed by heartbeats, and would wait for the next one.
             heartbeat.wake()
 
     def beat() -> None:
@@ -93,6 +94,7 @@ def create_app(
     leave = partial(instances.leave, instance_id)
     lifespan = _lifespan(holder, writer, outbox, batches, periodics, leave, ShutdownTimeouts.of(settings))
     app = _http(endpoints, metrics, lifespan, settings, known)
+    # From `storage.timeout_s`, while the server is given the settings of serving only.
     app.state.ends_within_s = ends_within_s(settings)
     return app
 
@@ -132,6 +134,7 @@ def _http(
         description="Trip durations from the champion; each prediction is logged before it is answered.",
         lifespan=lifespan,
         root_path=settings.serving.root_path,
+        # FastAPI's own pages load scripts from a CDN; `docs_page` serves /docs without one.
         docs_url=None,
         redoc_url=None,
         openapi_tags=openapi.TAGS,
@@ -156,6 +159,7 @@ def _http(
         log_requests=settings.logs.requests,
     )
     trace(app, tracing.provider())
+    # After `complete`, which adds the schemas whose lists get bounds.
     openapi.bound(app, endpoints.max_batch)
     openapi.serve_once(app)
     return app
@@ -185,6 +189,7 @@ def _lifespan(
             periodic.start()
         yield
         holder.stop()
+        # Before `end`: with PostgreSQL the last commit goes into the outbox, which `end` empties.
         await writer.stop(timeouts.commit_s)
         batches.stop()
         await asyncio.to_thread(stop_all, periodics)
@@ -199,6 +204,7 @@ def _tame_garbage_collection() -> None:
     Requests that wait for a commit make collections frequent. Each full collection would traverse the half million
     objects that the imports left and that are never freed: a pause of 100 ms for all requests.
     """
+    # First, because garbage that is frozen is never freed.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)

@@ -49,6 +49,7 @@ def stop_all(periodics: Sequence[Periodic], timeout_s: float = LAST_ACTION_S) ->
     """Stop them together, and wait until all actions have ended, for `timeout_s` at most."""
     ends_at = time.monotonic() + timeout_s
     for periodic in periodics:
+        # Before the wake: a thread that wakes and sees no stop waits for a whole interval again.
         periodic._stopping = True
         periodic.wake()
     for periodic in periodics:

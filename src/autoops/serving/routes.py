@@ -78,6 +78,8 @@ class Endpoints:
     async def model_info(self) -> schemas.ModelInfo:
         """Return which version answers, since when, and why the followed one does not where it does not."""
         holder = self.predictor.holder
+        # `current` is read before `failure`, which a swap clears first. In the other order a new
+        # version could stand beside the failure that it has ended.
         loaded, previous, failure = holder.current, holder.previous, holder.failure
         manifest = loaded.scorer.manifest if loaded else None
         return schemas.ModelInfo(
@@ -158,6 +160,7 @@ def router(endpoints: Endpoints) -> APIRouter:
     def get(path: str, endpoint: Any, **declared: Any) -> None:
         """Answers HEAD as GET, without the body."""
         made.add_api_route(path, endpoint, **declared)
+        # A route of its own: OpenAPI would list both methods of one route, with one operation id.
         made.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
     get("/model/info", endpoints.model_info, tags=["model"])

@@ -80,8 +80,10 @@ def ends_in_time(app: ASGIApp, within_s: float) -> ASGIApp:
 
 def _end_by_force(after_s: float) -> None:
     time.sleep(after_s)
+    # Daemon threads keep no process alive.
     running = ", ".join(sorted(thread.name for thread in threading.enumerate() if not thread.daemon))
     logger.error("ended by force %g s after it was told to stop; still running: %s", after_s, running)
+    # `sys.exit` would end only this thread, and a normal exit would join the threads that hang.
     os._exit(_BY_FORCE)
 
 

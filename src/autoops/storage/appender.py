@@ -23,6 +23,7 @@ from autoops.storage.tables import UtcDateTime
 Column = Sequence[Any] | npt.NDArray[Any]
 """The values of one column, shape (rows,); timestamps as aware datetimes or as datetime64[us] in UTC."""
 
+# 13 columns make some 3,300 parameters, of which SQLite takes 32,766.
 _ROWS_PER_STATEMENT = 256
 _NO_VALUE = object()
 
@@ -82,6 +83,7 @@ class SqliteAppender:
             some = rows[start : start + _ROWS_PER_STATEMENT]
             statement = _insert(self._table, names, self._unique, len(some))
             appended += driver.execute(statement, tuple(chain.from_iterable(some))).rowcount
+        # sqlite3 has begun the transaction itself, at the first INSERT.
         driver.commit()
         return appended
 
@@ -144,6 +146,7 @@ def _utc_text(value: datetime | None) -> str | None:
 def _utc_texts(moments: npt.NDArray[np.datetime64]) -> list[str]:
     """Return timestamps, shape (rows,), as `_utc_text` does: with a blank in place of numpy's T."""
     texts = np.datetime_as_string(moments, unit="us")
+    # numpy holds text as UCS-4: one uint32 for each character.
     texts.view(np.uint32).reshape(len(texts), -1)[:, len("2023-01-15")] = ord(" ")
     as_list: list[str] = texts.tolist()
     return as_list

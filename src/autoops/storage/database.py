@@ -84,6 +84,7 @@ def _postgresql(url: sa.URL, timeout_s: float) -> sa.Engine:
         "keepalives_idle": seconds,
         "keepalives_interval": 5,
         "keepalives_count": 3,
+        # Keepalives do not bound the wait for the acknowledgement of sent data.
         "tcp_user_timeout": int(timeout_s * 1000),
     }
     engine = sa.create_engine(
@@ -122,6 +123,7 @@ class _Pooler:
                 if "startup parameter" not in str(error):
                     raise
             else:
+                # A pooler may also drop `options` silently. SHOW would say 5s, not 5000.
                 query = "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'"
                 arrived = connection.execute(query).fetchone()[0] == str(self._lock_timeout_ms)
                 connection.rollback()
@@ -222,6 +224,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
         StorageUnavailable: this installation cannot use the schema, or the database is unavailable.
     """
     with storage_errors(), engine.connect() as connection:
+        # The usual start: it takes no lock and writes nothing.
         if _is_usable(connection):
             return (revision := _revision(connection)), revision
     with storage_errors():
@@ -229,6 +232,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             return _upgrade(engine)
         with _preparing(engine):
             with engine.connect() as connection:
+                # Another process may have migrated while this one waited for the lock.
                 done = _is_usable(connection)
             if not done:
                 label_ids.prepare(engine)
@@ -258,6 +262,7 @@ def _preparing(engine: sa.Engine) -> Iterator[None]:
         while not connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_PREPARING})").scalar_one():
             connection.rollback()
             time.sleep(0.5)
+        # It idles while indexes are built, maybe for longer than the server allows.
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield
 
@@ -311,6 +316,7 @@ def upgrade_if_there(engine: sa.Engine) -> None:
     try:
         upgrade(engine)
     except StorageUnavailable as error:
+        # Without such a cause the database has answered, and its schema cannot be used.
         if not isinstance(error.__cause__, sa.exc.SQLAlchemyError):
             raise
         logger.warning("%s", error)
@@ -334,6 +340,7 @@ def _let_nobody_else_migrate(connection: sa.Connection) -> None:
     On PostgreSQL, wait for another migration without a limit; waits for tables keep their lock timeout.
     """
     if connection.dialect.name == "sqlite":
+        # sqlite3 itself begins a transaction only before DML, and a migration begins with DDL.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
     timeout = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()

@@ -40,6 +40,7 @@ class Instances:
         """Record that the instance is alive and which version it serves."""
         values = {"model_version": model_version, "seen_at": now, "hostname": hostname}
         with storage_errors(), self._engine.begin() as connection:
+            # No upsert, which differs between the dialects: no other process writes this row.
             mine = tables.instances.c.id == instance_id
             if connection.execute(sa.update(tables.instances).where(mine).values(values)).rowcount == 0:
                 connection.execute(sa.insert(tables.instances).values(id=instance_id, started_at=started_at, **values))

@@ -11,6 +11,7 @@ ROWS_AT_ONCE = 200_000
 """A table of up to so many rows is rewritten under the lock, in about a second."""
 
 _BATCH = 20_000
+# A CHECK that is validated later spares SET NOT NULL its scan of the table under the lock.
 _SECOND_COLUMN = """
 ALTER TABLE ground_truth ADD COLUMN id_wide BIGINT;
 CREATE FUNCTION ground_truth_id_wide() RETURNS trigger LANGUAGE plpgsql AS
@@ -20,6 +21,7 @@ CREATE TRIGGER ground_truth_id_wide BEFORE INSERT ON ground_truth
 ALTER TABLE ground_truth ADD CONSTRAINT id_wide_filled CHECK (id_wide IS NOT NULL) NOT VALID;
 """
 
+# The sequence is detached first, because it is dropped with the column that owns it.
 _SWAP = """
 DROP TRIGGER ground_truth_id_wide ON ground_truth;
 DROP FUNCTION ground_truth_id_wide();
@@ -55,7 +57,9 @@ def widen(connection: sa.Connection) -> None:
 
 def _prepare(connection: sa.Connection) -> None:
     if "id_wide" not in _columns(connection):
+        # In one transaction: no interruption may leave the column without its trigger.
         connection.exec_driver_sql(f"BEGIN; {_SECOND_COLUMN} COMMIT")
+    # From here on the trigger fills the column of new rows.
     first, last = connection.exec_driver_sql("SELECT min(id), max(id) FROM ground_truth").one()
     for start in range(first, last + 1, _BATCH):
         rows = f"id BETWEEN {start} AND {start + _BATCH - 1} AND id_wide IS NULL"
@@ -69,6 +73,7 @@ def _prepare(connection: sa.Connection) -> None:
 def _is_large(connection: sa.Connection) -> bool:
     if _columns(connection).get("id") != "integer":
         return False
+    # The span of the ids, because count(*) scans the table.
     span = "SELECT coalesce(max(id)::bigint - min(id) + 1, 0) FROM ground_truth"
     return bool(connection.exec_driver_sql(span).scalar_one() > ROWS_AT_ONCE)
 

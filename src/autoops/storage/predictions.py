@@ -81,6 +81,7 @@ __all__ = [
 _COLUMNS = [tables.predictions.c[name] for name in FIELDS]
 _VALUES = attrgetter(*FIELDS)
 _LABEL = ("prediction_id", "request_id", "trip_duration_minutes")
+# SQLAlchemy keeps the row count of an INSERT only on request.
 _INSERT = (
     postgresql.insert(tables.predictions)
     .on_conflict_do_nothing(index_elements=["request_id"])
@@ -150,6 +151,7 @@ class PredictionLog:
         return found
 
     def _standing(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
+        # Not `self.standing`, which a subclass answers from its outbox too.
         found = PredictionLog.standing(self, [row.request_id for row in rows if row.request_id is not None])
         return [row if row.request_id is None else found[row.request_id] for row in rows]
 
@@ -214,11 +216,13 @@ class PredictionLog:
         """
         newest: dict[str, LabelledPrediction] = {}
         with storage_errors(), self._engine.connect() as connection:
+            # Pages above the limit: corrections and labels of other versions are passed over.
             for labels in _label_pages(connection, after, max(2 * limit, _STREAMED)):
                 found = [row for row in _with_predictions(connection, labels) if scope.contains(row.logged)]
                 counted = _labelled_until(connection, [row.logged for row in found], after)
                 for row in found:
                     if row.logged.id not in counted:
+                        # The first one is the latest label, because pages come newest first.
                         newest.setdefault(row.logged.id, row)
                 if len(newest) >= limit:
                     break
@@ -233,6 +237,7 @@ class PredictionLog:
     def labelled_moments(self, scope: LogSelection) -> Iterator[tuple[str, int, datetime]]:
         """Yield prediction id, label id and event time of every label in scope, which may span months of traffic."""
         truth, logged = tables.ground_truth.c, tables.predictions.c
+        # A label has one of the two ids, so that no row is in both halves.
         query = sa.union_all(
             *(half.where(scope.condition()) for half in _joined(logged.id, truth.id.label("label_id"), logged.event_at))
         )

@@ -48,6 +48,7 @@ def as_json() -> bool:
 
 def bind(**about: object) -> None:
     """Add subjects to the log lines from now to the end of this task or thread."""
+    # A new dict, because tasks that were started earlier share the present one.
     _about.set({**_about.get(), **about})
     if "structlog.contextvars" in sys.modules:  # a task of Airflow, which logs through structlog
         sys.modules["structlog.contextvars"].bind_contextvars(**about)

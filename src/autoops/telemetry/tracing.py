@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from autoops.errors import SettingsError
 from autoops.redaction import redact
 
+# opentelemetry is an optional extra, so that functions import it only if traces are on.
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
@@ -154,6 +155,7 @@ def _made(program: str) -> "TracerProvider":
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     resource = Resource.create()
+    # OTEL_SERVICE_NAME takes precedence; without it the SDK writes "unknown_service".
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: f"autoops-{program}"}))
     made = TracerProvider(resource=resource)

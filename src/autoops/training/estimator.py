@@ -45,10 +45,12 @@ def build(model: Model) -> Any:
     try:
         estimator = estimator_class(**model.parameters)
     except TypeError as error:
+        # Such as an ensemble that requires another estimator as an argument.
         raise SettingsError(f"model.parameters: {error}") from None
     if not is_regressor(estimator):
         raise SettingsError(f"model.estimator: {model.estimator} is no regressor")
     try:
+        # Private, but it is what `fit` begins with: a bad value is refused before data is read.
         estimator._validate_params()
     except ValueError as error:
         raise _refused(model, error) from None
@@ -62,6 +64,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 def _near_regressor(name: str) -> str:
     """Return a hint at scikit-learn's own regressor of nearly this name, with its path."""
+    # The public path: the classes are in private modules, such as sklearn.ensemble._forest.
     paths = {
         kind.__name__: f"{kind.__module__.split('._')[0]}.{kind.__name__}" for _, kind in all_estimators("regressor")
     }
@@ -70,6 +73,7 @@ def _near_regressor(name: str) -> str:
 
 
 def _refused(model: Model, error: Exception) -> SettingsError:
+    # scikit-learn quotes the parameter's name in its messages.
     named = [name for name in model.parameters if f"'{name}'" in str(error)]
     return SettingsError(f"{f'model.parameters.{named[0]}' if named else 'model.parameters'}: {error}")
 
@@ -77,6 +81,7 @@ def _refused(model: Model, error: Exception) -> SettingsError:
 def _find(path: str) -> type[BaseEstimator]:
     module_name, _, name = path.rpartition(".")
     try:
+        # A path without a dot leaves an empty module name, which raises ValueError.
         found = getattr(importlib.import_module(module_name), name, None)
     except (ImportError, ValueError) as error:
         raise SettingsError(f"model.estimator: {path!r} cannot be imported: {error}{_near_regressor(name)}") from None

@@ -49,6 +49,7 @@ def metrics(holdout: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
     return {
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
+        # Without spread R² is undefined; 0 keeps the metric a number.
         "r2": 1 - float((error**2).sum()) / spread if spread > 0 else 0.0,
         "bias": float(error.mean()),
         "baseline_mae": float(np.abs(history[TARGET].median() - actual).mean()),
@@ -62,6 +63,7 @@ def importances(model: Predictor, holdout: pd.DataFrame, features: Sequence[str]
     It is the share of each in the model's accuracy: by how much the mean absolute error grows when its columns are
     permuted together. The shares sum to 1; a feature that does not help has 0.
     """
+    # Fixed seeds: the same trips give the same bundle to the byte.
     draw = np.random.default_rng(0)
     some = holdout.sample(min(IMPORTANCE_ROWS, len(holdout)), random_state=0)
     inputs, actual = feature_matrix(columns_of(some), features), some[TARGET].to_numpy()
@@ -86,6 +88,7 @@ def _columns_by_group(features: Sequence[str]) -> dict[str, list[int]]:
 
 def _normalised(growth: Mapping[str, float]) -> dict[str, float]:
     total = sum(growth.values())
+    # A model that uses no feature: equal shares still sum to 1.
     if total == 0:
         return {name: 1 / len(growth) for name in growth}
     return {name: value / total for name, value in growth.items()}

@@ -63,8 +63,10 @@ def _to_onnx(model: Any, width: int) -> Any:
 
 
 def _check(trained: Trained, directory: Path, inputs: Inputs) -> None:
+    # The scorer needs the features alone; the manifest is written once the model has passed.
     unsealed = bundle.Manifest(trained.features, trained.importances, trained.trained_until, trained.zones, files={})
     off = np.abs(Scorer(directory, unsealed).predict(inputs) - _expected(trained, inputs))
+    # Not `np.any(off > ...)`: NaN compares as false, and would pass.
     if not np.all(off <= bundle.GOLDEN_TOLERANCE):
         raise BundleError(
             f"{type(trained.model).__name__}: ONNX differs from scikit-learn by up to {np.max(off):.3g} minutes "
@@ -79,6 +81,7 @@ def _expected(trained: Trained, inputs: Inputs) -> npt.NDArray[np.float64]:
 def _golden_inputs(holdout: Inputs) -> Inputs:
     """Return combinations of the features' extremes, up to MOST_CORNERS, and rows from all over the holdout."""
     extremes = zip(holdout.min(axis=0), holdout.max(axis=0), strict=True)
+    # Seven features have 2**7 corners. With more, `product` varies the last features only.
     corners = np.array(list(itertools.islice(itertools.product(*extremes), MOST_CORNERS)), dtype=np.float32)
     spread = np.linspace(0, len(holdout) - 1, min(len(holdout), GOLDEN_ROWS - len(corners))).astype(int)
     return np.concatenate([corners, holdout[spread]])

@@ -56,6 +56,8 @@ def train(
     chosen = window.choose(earlier, model, training, evidence_start)
     rows = window.capped(chosen.trips, training.max_rows)
     fitted = estimator.fit(model, rows)
+    # All rows of the window, not only the fitted ones: a thinned history looks like less traffic,
+    # and calibrates thresholds for windows that span more time.
     history = _with_predictions(chosen.trips, fitted, model)
     holdout = _with_predictions(holdout, fitted, model)
     importances = evaluate.importances(fitted, holdout, model.features)

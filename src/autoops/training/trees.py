@@ -21,8 +21,10 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor, RandomForestRegressor
 
 IR_VERSION, OPSET, ML_OPSET = 10, 21, 5
+# Codes of `aggregate_function`, of `post_transform`, and of BRANCH_LEQ in `nodes_modes`.
 SUM, NO_TRANSFORM, LESS_OR_EQUAL = 1, 0, 0
 NO_CHILD = -1
+# Losses with the identity link; poisson and gamma predict the exponential of the sum.
 LINEAR_LOSSES = ("squared_error", "absolute_error", "quantile")
 
 MOST_NODES = 500_000
@@ -50,11 +52,13 @@ class Tree:
 
 def convertible(estimator: Any) -> bool:
     """Return whether this is a forest with one output, or gradient boosting whose prediction is a plain sum."""
+    # Exact types, because a subclass may predict in another way.
     if type(estimator) in (RandomForestRegressor, ExtraTreesRegressor):
         return bool(estimator.n_outputs_ == 1)
     return (
         type(estimator) is HistGradientBoostingRegressor
         and estimator.loss in LINEAR_LOSSES
+        # Categorical splits are sets of values, and have no threshold.
         and estimator.is_categorical_ is None
     )
 
@@ -92,6 +96,7 @@ def _of_forest(estimator: Any) -> list[Tree]:
             split=_rounded_down(n.threshold),
             left=n.children_left,
             right=n.children_right,
+            # The operator sums the trees, a forest takes their mean.
             value=n.value[:, 0, 0] / len(nodes),
             rows=n.n_node_samples,
         )
@@ -123,10 +128,12 @@ def _mostly_right(tree: Tree, width: int) -> Tree:
     The children are exchanged there; the negated inputs stand behind the `width` inputs.
     """
     left, right = tree.left, tree.right
+    # A leaf's child ids name no nodes; what they select here is masked by `inner`.
     turned = tree.inner & (tree.rows[left] > tree.rows[right])
     return replace(
         tree,
         feature=np.where(turned, tree.feature + width, tree.feature),
+        # x > s is -x < -s, which for float32 is -x <= the number just below -s.
         split=np.where(turned, np.nextafter(-tree.split, np.float32(-np.inf)), tree.split),
         left=np.where(turned, right, left),
         right=np.where(turned, left, right),
@@ -170,6 +177,7 @@ def _ensembles(parts: list[list[Tree]]) -> list[NodeProto]:
 
 
 def _attributes(trees: list[Tree]) -> dict[str, Any]:
+    # Node 0 of every tree is inner (`_with_a_split`), so each root is its tree's first inner node.
     roots = np.cumsum([0] + [int(tree.inner.sum()) for tree in trees])
     first_leaves = np.cumsum([0] + [int((~tree.inner).sum()) for tree in trees])
     children = [_children(*each) for each in zip(trees, roots[:-1], first_leaves[:-1], strict=True)]

@@ -34,6 +34,7 @@ def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.
     """
     if trips.empty:
         raise EmptyMonth("training: there are no trips")
+    # Not the last row: a few trips of a client with a wrong clock would move the holdout.
     newest = newest_of(columns_of(trips)["pickup_at"])
     assert newest is not None
     begins_at = holdout_begins_at(newest, training.holdout_days)
@@ -65,11 +66,14 @@ def choose(earlier: pd.DataFrame, model: Model, training: Training, evidence_sta
         return Window(earlier)
     validation_begins_at = _validation_begins_at(since, training.holdout_days)
     fitted, validation = split_at(since, validation_begins_at)
+    # Trips that all begin at one time are all in the validation span.
     if fitted.empty:
         return Window(earlier)
+    # Capped like the final fit, so that the choice holds for the model that is trained.
     all_error = _error(capped(pd.concat([before, fitted]), training.max_rows), validation, model)
     since_error = _error(capped(fitted, training.max_rows), validation, model)
     errors = {"validation_mae_all": all_error, "validation_mae_since_change": since_error}
+    # The winner gets all of its rows back, those of the validation span included.
     return Window(since, SINCE_CHANGE, errors) if since_error < all_error else Window(earlier, ALL, errors)
 
 

@@ -68,6 +68,7 @@ def consumed(quality: Quality, window: Window) -> Consumed:
 
 def page_once(context: Context, champion: ModelVersion, check_id: int, actor: str) -> None:
     """Page a person about the check just recorded, unless the window before it had all of the same findings."""
+    # Checks that judged nothing do not count: one in between would bring a second page.
     check, *earlier = context.checks.latest(
         champion.number, since=promoted_at(champion), verdicts=(*JUDGED, BROKEN), limit=2
     )
@@ -106,8 +107,10 @@ def broken_rows(context: Context, model_version: int) -> BrokenRows:
     """Return the rows of the version's live log that must never be trained on."""
     checks = context.checks.latest(model_version, verdicts=[BROKEN], limit=None)
     found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
+    # The first cursor of a tenure is None, which stands before all ids.
     predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
     labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]
+    # Where a cursor did not move, there were too few rows of its kind, and none was judged.
     return BrokenRows(
         tuple((first, last) for first, last in predictions if last and first != last),
         tuple((first, last) for first, last in labels if last and first != last),

@@ -61,7 +61,9 @@ def coverage_of(context: Context, champion: ModelVersion) -> Coverage | None:
     None while no label delay is known, or while fewer than 2 * `ROWS` predictions are old enough.
     """
     before = _last(context)
+    # While labels are missing, the delays of those that still come are not the ordinary ones.
     due_s = before["due_s"] if before and before["missing"] else _due_s(context, champion)
+    # `is None`, because labels that come at once have a delay of 0.
     if due_s is None and before:
         due_s = before["due_s"]
     if due_s is None:
@@ -99,6 +101,7 @@ def _made_before(context: Context, moment: datetime) -> Sequence[LoggedPredictio
     """
     made = tables.predictions.c
     columns = [made[name] for name in FIELDS]
+    # Ids begin with the time, so that the primary key serves both the bound and the order.
     query = sa.select(*columns).where(made.id < first_id_of(moment), made.source == LIVE).order_by(made.id.desc())
     with storage_errors(), context.log.engine.connect() as connection:
         return [LoggedPrediction(*row) for row in connection.execute(query.limit(2 * ROWS))]

@@ -56,6 +56,7 @@ def lag_of(context: Context, window: Window) -> LabelLag | None:
     if window.span is not None or not (logged or labelled):
         return None
     known = context.log.labelled_at([*logged, *labelled])
+    # Only the fastest labels of new predictions are in: labels of this window take precedence.
     delays = [(known[row.id] - row.predicted_at).total_seconds() for row in labelled or logged if row.id in known]
     truth = [row.event_at for row in (*labelled, *(row for row in logged if row.id in known))]
     newest, labelled_until = newest_of(times_of([row.event_at for row in logged])), newest_of(times_of(truth))
@@ -64,6 +65,7 @@ def lag_of(context: Context, window: Window) -> LabelLag | None:
         predictions=len(logged),
         share=sum(row.id in known for row in logged) / len(logged) if logged else None,
         delay_s=median(delays) if delays else None,
+        # Negative where the newest label is of a newer trip than all predictions of the window.
         behind_s=max(behind, timedelta(0)).total_seconds() if behind is not None else None,
         outside=len(window.outside) / len(labelled) if labelled else None,
     )

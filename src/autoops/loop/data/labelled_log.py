@@ -41,6 +41,7 @@ def logged_months(context: Context) -> list[Month]:
     """
     times = _usable_times(context)
     rows: Counter[Month] = Counter()
+    # By hour first, so that hours and not all labels are converted to New York's time.
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
         rows[Month.of(aware(hour))] += int(count)
     return sorted(month for month, count in rows.items() if count > strays_in(len(times)))
@@ -69,6 +70,7 @@ def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.
     """Return the ids of the labels that count for trips of these months, ascending; shape (labels,)."""
     labels = _labels(context)
     newest = np.zeros(len(labels), dtype=bool)
+    # np.unique returns first occurrences: in reverse order, the newest label of each prediction.
     _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
     newest[len(labels) - 1 - from_the_end] = True
     wanted = np.zeros(len(labels), dtype=bool)
@@ -86,8 +88,10 @@ def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFram
     rows, frames = context.log.labelled(LIVE), [labelled_frame_of([])]
     while some := list(islice(rows, _AT_ONCE)):
         ids = np.array([row.label_id for row in some])
+        # Membership in a sorted array: a set of millions of ids would hold an object for each.
         counts = np.searchsorted(label_ids, ids, "right") > np.searchsorted(label_ids, ids, "left")
         frames.append(labelled_frame_of([row for row, wanted in zip(some, counts, strict=True) if wanted]))
+    # The empty first frame gives the columns and their types where no label is wanted.
     return pd.concat(frames[1:] or frames).sort_values("pickup_at", kind="stable")
 
 
@@ -107,7 +111,9 @@ def _labels(context: Context) -> _Labels:
     """Return all labels of live traffic, ordered by id, which is the order in which they were stored."""
     fields = [("label", np.int64), ("prediction", np.int64), ("at", "datetime64[us]"), ("usable", np.bool_)]
     found = np.fromiter(_moments(context), dtype=fields)
+    # By label id, because `near` compares rows with those that arrived with them.
     found = found[np.argsort(found["label"], kind="stable")]
+    # A view: writing to it below changes `found`.
     sound = found["usable"]
     times = found["at"][sound]
     sound[sound] = near(times) & plausible(times, context.clock.now())
@@ -120,4 +126,5 @@ def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
         broken = broken_rows(context, version.number)
         for prediction_id, label_id, moment in context.log.labelled_moments(LogSelection(version.number, LIVE)):
             sound = not broken.contains(prediction_id, label_id)
+            # Compared within this process alone: another process hashes texts differently.
             yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound

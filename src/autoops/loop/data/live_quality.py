@@ -40,6 +40,7 @@ class OwnHistory:
     def of(cls, reference: pd.DataFrame, rows: int) -> "OwnHistory":
         """Profile the reference, a frame of trips with the target, in parts of `rows` consecutive trips."""
         ordered = reference.sort_values("pickup_at", kind="stable")
+        # Whole parts, and none twice: parts that share rows would differ too little.
         whole = len(ordered) // rows
         begins = evenly(whole, min(HISTORY, whole)) * rows
         routes = _profile(ordered).routes.items()
@@ -63,6 +64,7 @@ def quality_of(reference: pd.DataFrame, window: Window, size: int) -> Quality:
     if len(window.logged) >= size:
         bounds = split(len(window.logged))
         parts += [(frame_of(window.logged[first:end]), "predictions") for first, end in bounds]
+    # In parts of the smallest size: smaller parts of the history differ more, which is lenient.
     return judged(parts, OwnHistory.of(reference, min(len(rows) for rows, _ in parts))) if parts else Quality()
 
 

@@ -48,6 +48,7 @@ def published_windows(context: Context, champion: ModelVersion, watermark: datet
 def _windows(
     context: Context, champion: ModelVersion, watermark: datetime, size: int, cursor: Cursor
 ) -> Iterator[Window]:
+    # Read once: the windows of a month are chosen before the first of them is judged.
     checks = context.checks.latest(champion.number, limit=None)
     judge = validation.Judge(context)
     for month in context.source.published():
@@ -60,6 +61,7 @@ def _windows(
         trips = context.store.load([month])
         spans = unjudged(columns_of(trips)["pickup_at"], watermark, _attempts(checks, month), size)
         chosen = [_chosen(trips, span, size) for span in spans]
+        # Scoring writes to the log, and is left out where no window is left to judge.
         rows = _rows_at(set(chain.from_iterable(chosen)), context, champion, month, trips) if spans else {}
         for span, positions in zip(spans, chosen, strict=True):
             yield _window(month, span, [rows[position] for position in positions], cursor)

@@ -103,6 +103,7 @@ def _needed(context: Context) -> Needed:
     consumed.
     """
     champion = context.registry.by_alias(CHAMPION)
+    # Only checks of live traffic consume rows: without them nothing would ever be deleted.
     if champion is None or context.settings.drift.source != "log":
         return lambda rows: set()
     cursor, scope = cursor_of(context, champion), LogSelection(champion.number, LIVE, promoted_at(champion))
@@ -136,4 +137,5 @@ def _labels_of_nothing(context: Context, before: datetime) -> Iterator[list[int]
         if gone := [row.id for row in rows if not {row.prediction_id, row.request_id} & known]:
             yield gone
         at, last = rows[-1].labelled_at, rows[-1].id
+        # The first condition follows from the second, but is the one that an index can serve.
         page = query.where(_truth.labelled_at >= at, (_truth.labelled_at > at) | (_truth.id > last))

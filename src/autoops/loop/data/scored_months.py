@@ -51,10 +51,13 @@ def predicted(
     for start in range(0, len(trips), CHUNK):
         part = slice(start, start + CHUNK)
         standing = context.log.labelled_by_request(ids[part])
+        # Among them are rows that an earlier run logged without their labels: `append` keeps those.
         missing = [position for position in range(len(ids))[part] if ids[position] not in standing]
         if missing:
+            # Loaded only where a row is missing, so that a month that is scored needs no model.
             scorer = scorer or load_version(context.registry, version, context.model_cache)
             _log(context, version.number, month, trips.iloc[missing], [ids[position] for position in missing], scorer)
+            # Read back, because another run may have logged some of them first, and its rows stand.
             standing |= context.log.labelled_by_request([ids[position] for position in missing])
         if progress:
             progress(min(start + CHUNK, len(trips)), len(trips))
@@ -80,6 +83,7 @@ def _log(context: Context, version: int, month: Month, trips: pd.DataFrame, ids:
     ]
     standing = context.log.append(rows)
     truth = trips[TARGET].tolist()
+    # The ids of `standing` differ from those of `rows` where a row was logged before.
     context.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)
 
 

@@ -47,6 +47,7 @@ def unjudged(moments: Timestamps, watermark: datetime, attempts: Sequence[Attemp
     with too few rows is tried again once it has changed.
     """
     judged_until = max((attempt.span.end for attempt in attempts if attempt.judged), default=watermark)
+    # The watermark is a trip that was seen; a judged span ends before its `end`.
     rest = moments[(moments > moment_of(watermark)) & (moments >= moment_of(judged_until))]
     tried = {attempt.span for attempt in attempts}
     return [span for span in split(rest, size) if span not in tried]
@@ -70,6 +71,7 @@ def split(moments: Timestamps, size: int) -> list[Span]:
 
 def _equal(moments: Timestamps, count: int) -> list[Span]:
     ticks = moments.astype("datetime64[us]").astype(np.int64)
+    # Spans are half-open: one tick more, so that the last trip is in the last of them.
     first, stop = ticks[0], ticks[-1] + 1
     edges = first + (stop - first) * np.arange(count + 1) // count
     rows = np.diff(np.searchsorted(ticks, edges))

@@ -47,6 +47,7 @@ def traffic_at(context: Context, moment: datetime) -> datetime | None:
     if kept:
         return datetime.fromisoformat(kept)
     judged = context.checks.latest(until=moment, judged=True, limit=_LOOKED_BACK)
+    # Of several checks, because the newest may have judged late labels of old trips alone.
     return max((check.event_until for check in judged if check.event_until), default=None)
 
 

@@ -71,6 +71,7 @@ class Judge:
         try:
             self._fetch(month)
         except DataError as error:
+            # A listed month that fails is broken; an unlisted one is the caller's mistake.
             if isinstance(error, NotPublished) and month not in self._context.source.published():
                 raise
             if self._context.store.get(month) is None:
@@ -113,6 +114,7 @@ class Judge:
         good: list[Profile] = []
         for month in sorted(stored for stored in self._stored if stored < before):
             if self._judged(self._stored[month], good) is None:
+                # With this month there are MOST_HISTORY at most.
                 good = [*good[1 - MOST_HISTORY :], self._stored[month].profile]
         return good
 
@@ -133,6 +135,7 @@ class Judge:
             metadata = str(error)
         content = hashlib.sha256(metadata.encode()).hexdigest()[:16]
         found = _quarantine(month, content, Quality((quality.unreadable(error),), LEAST_HISTORY))
+        # Alerts must not offer to release it, because the store does not have it.
         self._record(found, actor, None, ingested=False)
         return found
 

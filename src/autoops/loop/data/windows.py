@@ -105,7 +105,9 @@ def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
 def labelled_frame_of(rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
     """Return the same frame of labelled predictions, with the ground truth in minutes as the target column."""
     ordered = sorted(rows, key=lambda row: row.logged.event_at)
+    # `frame_of` sorts again, and as stably, so that truths stay beside their trips.
     truth = [row.trip_duration_minutes for row in ordered]
+    # Without rows the column would be of type object.
     return frame_of([row.logged for row in ordered]).assign(**{TARGET: truth}).astype({TARGET: float})
 
 
@@ -117,12 +119,15 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     cursor = _begin(context, champion)
     scope = LogSelection(champion.number, LIVE, promoted_at(champion))
     logged = context.log.latest(scope, size, cursor.prediction_id)
+    # Twice the size, so that labels outside the contract do not keep a window from filling.
     found = context.log.latest_labelled(scope, 2 * size, cursor.label_id)
     if len(found) < size:
+        # Stored with this check even if it judges nothing, so that the next one begins there.
         cursor = cursor._replace(label_id=_passed_over(context, cursor.label_id, found))
     labelled, outside = _by_contract(found, size)
     newest = max((row.label_id for row in (*labelled, *outside)), default=cursor.label_id)
     prediction_id = max(row.id for row in logged) if len(logged) >= size else cursor.prediction_id
+    # Data quality is judged on labels outside the contract, too: such a window fills earlier.
     if_judged, if_broken = (
         Cursor(prediction_id, newest if rows >= size else cursor.label_id)
         for rows in (len(labelled), len(labelled) + len(outside))

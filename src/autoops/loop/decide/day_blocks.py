@@ -65,7 +65,9 @@ class DayBlocks:
         """Draw the resamples; `days` are the day numbers of the rows, shape (rows,), with at least one row."""
         _, self._day = np.unique(days, return_inverse=True)
         count = int(self._day.max()) + 1
+        # A fixed seed: the same rows get the same verdict, in a retry and in a replay.
         draws = np.random.default_rng(0).integers(0, count, (resamples, count))
+        # One bincount for all resamples: each has a range of `count` numbers of its own.
         places = (draws + count * np.arange(resamples)[:, None]).ravel()
         self._drawn = np.bincount(places, minlength=resamples * count).reshape(resamples, count)
 

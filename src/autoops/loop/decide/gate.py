@@ -99,6 +99,7 @@ class GateVerdict:
 
     def to_json(self) -> VerdictRecord:
         """Return the verdict as JSON."""
+        # asdict leaves a tuple, where JSON that is read back has a list.
         return cast(VerdictRecord, asdict(self) | {"segments": [asdict(segment) for segment in self.segments]})
 
 
@@ -152,6 +153,7 @@ def _compare(
     spread = blocks.spread(everywhere)
     if spread.rows < gate.min_rows or not spread.says_how_days_differ:
         return _too_little(spread, gate)
+    # Halved, because the interval decides on either side of zero.
     overall = blocks.estimate(challenger_errors - champion_errors, everywhere, (1 - gate.confidence) / 2)
     judged = judge_segments(champion_errors, challenger_errors, blocks, segments, gate)
     return replace(
@@ -178,6 +180,7 @@ def _too_little(spread: Spread, gate: Gate) -> GateVerdict:
     more = max(
         MIN_DAYS - spread.days,
         ceil(MIN_EFFECTIVE_DAYS - spread.effective_days),
+        # At least one day counts, the fullest, so that no divisor is zero.
         ceil((gate.min_rows - spread.rows) / (spread.rows / spread.days)),
     )
     settled_by = f"{_unseen(more)}, as full as these"

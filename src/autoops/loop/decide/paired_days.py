@@ -41,6 +41,7 @@ def merged(parts: Iterable[PairedDays]) -> dict[str, DayErrors]:
     found: dict[str, DayErrors] = {}
     for part in parts:
         for day, errors in part.items():
+            # np.add makes a float of the row count; `compare` converts it back.
             found[day] = DayErrors(*np.add(found.get(day, DayErrors(0, 0.0, 0.0)), errors).tolist())
     return found
 
@@ -52,6 +53,8 @@ def compare(days: PairedDays, settings: Gate, looks: int) -> gate.GateVerdict:
     """
     each = settings.model_copy(update={"confidence": 1 - (1 - settings.confidence) / looks})
     rows = np.array([int(errors.rows) for errors in days.values()], dtype=np.int64)
+    # Each trip gets its day's mean, as the gate uses sums by day alone. A day without rows is
+    # repeated zero times, and only its division has to be defined.
     previous, new = (
         np.repeat(np.array([sums[position] for sums in days.values()], dtype=np.float64) / np.maximum(rows, 1), rows)
         for position in (1, 2)

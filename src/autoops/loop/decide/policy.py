@@ -130,6 +130,8 @@ def _cooling(
 
 def _most_persistent(windows: Sequence[JudgedWindow], count: int) -> tuple[str, list[JudgedWindow]]:
     """Return the newest window's alarm type with the most alarms, and the last `count` windows that looked for it."""
+    # Sorted, because the order of a set of texts differs between processes, and must not decide
+    # between alarm types with as many alarms.
     recent = {
         name: [window for window in windows if window.looked_for(name)][:count] for name in sorted(windows[0].findings)
     }

@@ -54,6 +54,7 @@ def second_look(one: Undecided, champion: int | None, newest_gated: int, standin
     over = overtaken(one, champion, newest_gated)
     if over is not None:
         return Decision("nothing", over)
+    # `looks` counts the first verdict too, so `>` leaves MOST_SECOND_LOOKS interim ones.
     if one.looks > MOST_SECOND_LOOKS:
         return Decision(
             "nothing", f"the gate has looked at version {one.version} {one.looks} times, and does so no more"
@@ -125,6 +126,7 @@ def refresh(
     Monitoring one model shows that it got worse, and never that another would be better. `every_months` of 0 turns
     scheduled retraining off. A freeze, a rollback or the budget postpone it without a page, because it can wait.
     """
+    # A scheduled retraining that promoted nothing counts: else each new month would bring another.
     last = max(month for month in (age.trained, age.refreshed) if month is not None)
     due = last.plus(every_months)
     if not every_months:
@@ -134,6 +136,7 @@ def refresh(
         return Decision("nothing", told)
     if standing is not None:
         return Decision("incident stands", f"a refresh is due, and incident {standing} comes first")
+    # The same months would give the same model.
     if age.retrained is not None and age.retrained >= age.newest:
         return Decision("nothing", f"a retraining was given {age.retrained} already")
     held = next_action(True, frozen, recent_actions, cooldown_days, most_per_week)

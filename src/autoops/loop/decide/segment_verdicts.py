@@ -70,6 +70,7 @@ def judge_segments(
     found = []
     for name, rows in segments.items():
         if name in judged:
+            # One-sided, unlike the overall interval: only a bound above the margin rejects.
             estimate = blocks.estimate(challenger_errors - champion_errors, rows, (1 - gate.confidence) / len(judged))
             found.append(_judged(name, estimate, float(champion_errors[rows].mean()), gate))
         else:

@@ -27,6 +27,7 @@ def _retrained_at(context: Context, incidents: list[Incident]) -> list[datetime]
 
     Repeated retrainings of one incident count once.
     """
+    # Reversed, so that of several begins of one incident the first stays.
     begun = {
         entry.incident_id: entry.at
         for entry in reversed(context.ledger.entries(kind="retraining begun"))

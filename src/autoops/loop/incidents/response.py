@@ -55,12 +55,14 @@ def decision_on(
     if verdict.verdict not in JUDGED:
         return policy.unjudged(verdict.verdict, verdict.reason)
     if not verdict.findings:
+        # Without an alarm the decision needs no history, which spares the queries.
         return policy.decide([], None, None, context.settings.drift)
     windows = judged_windows(context, champion, verdict.findings)
     if not recorded and verdict.event_from and verdict.event_until:
         judged = judged_findings(verdict.to_json())
         windows = [policy.JudgedWindow(verdict.findings, verdict.event_from, verdict.event_until, judged), *windows]
     incidents = context.ledger.incidents()
+    # Incidents that were opened without an alarm start no cool-down for alarms.
     past = [incident for incident in incidents if incident.kind == "drift"]
     return policy.decide(
         windows,

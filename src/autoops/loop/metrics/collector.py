@@ -39,6 +39,7 @@ class LoopFigures(Collector):
     def collect(self) -> list[Metric]:
         """Return all metrics as of now, or only `autoops_database_up` 0 if the database does not answer."""
         try:
+            # A list, because a generator would raise outside of this `try`, while it is rendered.
             return [gauge(*_THERE, 1), *self._collected()]
         except StorageUnavailable as error:
             logger.warning("%s", error)

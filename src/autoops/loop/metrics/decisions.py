@@ -25,6 +25,7 @@ def decision_figures(engine: sa.Engine, ledger: Ledger, now: datetime) -> Iterat
     yield counters("autoops_ledger_entries", "Decisions and events, by kind", "kind", get_args(EntryKind), entries)
     opened = _counted(engine, tables.incidents.c.kind)
     yield counters("autoops_incidents_opened", "Incidents opened, by kind", "kind", get_args(IncidentKind), opened)
+    # Zeros where there is no incident, so that no series is missing.
     standing = dict.fromkeys(OPEN, 0.0) | Counter(one.status for one in ledger.incidents(unresolved=True))
     yield gauges("autoops_incidents", "Incidents that are not closed, by status", "status", standing)
     outcomes = _outcomes(engine, entries)
@@ -53,7 +54,9 @@ def _counted(engine: sa.Engine, column: sa.Column[str]) -> Mapping[str, float]:
 def _outcomes(engine: sa.Engine, entries: Mapping[str, float]) -> dict[str, float]:
     """Count retrainings by outcome; a forced promotion counts twice, by the gate's decision and as promoted."""
     ledger = tables.ledger.c
+    # Promotions by hand and moves in MLflow have no incident, and are no retrainings.
     moved = sa.select(sa.func.count()).where(ledger.kind == "promoted", ledger.incident_id.is_not(None))
+    # The gate's entry begins its reason with the decision (`retraining.gate`).
     said = {
         outcome: sa.select(sa.func.count()).where(ledger.kind == "gate", ledger.reason.startswith(f"{word}: "))
         for word, outcome in OUTCOMES.items()

@@ -137,6 +137,7 @@ def _planned(context: Context, world: _World, incident: Incident) -> policy.Deci
     if decision.action != "wait for data":
         return decision
     newest_month = str(world.usable[-1]) if world.usable else "none"
+    # Only evidence with an end waits for data (`reaches`).
     assert incident.evidence_end
     reach = f"evidence reaches {incident.evidence_end.astimezone(NEW_YORK):%Y-%m-%d}"
     reason = f"{reach}, the newest month that may be used is {newest_month}"
@@ -152,6 +153,7 @@ def _starts(context: Context, planned: PlannedAction) -> bool:
     if decision.action == "wait for data":
         context.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
         return False
+    # Does nothing unless the incident had to wait.
     context.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
     if decision.action not in ("retrain", "re-evaluate"):
         _say_once(context, incident.id, POLICY_KINDS[decision.action], decision.reason)

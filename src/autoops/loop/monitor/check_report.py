@@ -39,6 +39,7 @@ def publish(
     files: list[Path] = [directory / "verdict.json"]
     files[0].write_text(json.dumps(verdict.to_json(), indent=2))
     if context.draws_pages and len(current) and wants_page(verdict, _judged_today(context, champion)):
+        # Imported only where a page is drawn: it takes seconds and 277 MB.
         from autoops.drift.page import write_page
 
         files.append(directory / "drift.html")

@@ -107,6 +107,7 @@ def check(context: Context) -> CheckResult:
 
 
 def _check_under_lock(context: Context) -> CheckResult:
+    # Before the champion is read: it may set the tag that says when the tenure begins.
     reconcile(context, ACTOR)
     champion = context.registry.by_alias(CHAMPION)
     if champion is None:
@@ -115,6 +116,7 @@ def _check_under_lock(context: Context) -> CheckResult:
     last_check = max((check.id for check in context.checks.latest()), default=0)
     checked: list[WindowResult] = []
     for window in monitored.windows(context):
+        # The first window is judged in any case: a result is about at least one.
         if checked and context.registry.by_alias(CHAMPION) != champion:
             break
         checked.append(_check(context, monitored, window))
@@ -250,6 +252,7 @@ def _mistaken_promotion(context: Context, champion: ModelVersion, window: Window
     found = post_promotion.look(context, watch, window) if watch else None
     if found is None:
         return None
+    # Recorded first: `promotion._finish` reads it if the rollback breaks off.
     post_promotion.record(context, found, actor=ACTOR)
     if found.decision.action != "roll back":
         return None

@@ -27,6 +27,7 @@ def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> st
     since, until = incident.evidence_start, incident.evidence_end
     if since is None or until is None:
         return None
+    # The incident's own checks may be among the recent ones, and count once.
     checks = sorted({check.id: check for check in checks}.values(), key=lambda check: check.id, reverse=True)
     evidence = {check.id: check for check in checks if check.event_from and since <= check.event_from < until}
     alarmed = {one["name"] for check in evidence.values() for one in _detectors(check) if one["alarm"]}
@@ -76,6 +77,7 @@ def withdraw(context: Context, champion: ModelVersion, actor: str) -> list[int]:
     checks = context.checks.latest(champion.number, since=since, verdicts=JUDGED, limit=LOOKED_BACK)
     closed = []
     for incident in waiting:
+        # Read separately: an incident may wait for longer than LOOKED_BACK checks reach.
         evidence = context.checks.behind(incident)
         outcome = recovered([*checks, *evidence], incident, context.settings.drift.alarms_of)
         if outcome is not None:

@@ -91,6 +91,7 @@ def analyse(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame)
 def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> ErrorGrowth:
     before, now = (rows[PREDICTION].to_numpy() - rows[TARGET].to_numpy() for rows in (holdout, labelled))
     trips = columns_of(holdout), columns_of(labelled)
+    # Both sides have the same bands in the same order, that of GROUPS.
     bands = zip(segments_of(trips[0], GROUPS).items(), segments_of(trips[1], GROUPS).values(), strict=True)
     groups = [_group(name, before, first, now, second) for (name, first), second in bands]
     zones = [group for group in _zones(trips, before, now) if group["stands_out"]]
@@ -117,6 +118,7 @@ def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) ->
         return None
     then, later = np.abs(before[first]), np.abs(now[second])
     beyond = np.log(later.mean() / then.mean()) - np.log(np.abs(now).mean() / np.abs(before).mean())
+    # Delta method: the variance of a mean's logarithm is var / (n * mean**2).
     deviation = np.sqrt(sum(part.var() / part.mean() ** 2 / len(part) for part in (later, then)))
     return {
         "name": name,

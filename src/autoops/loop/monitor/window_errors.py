@@ -52,6 +52,7 @@ def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
 
 def _blocks(moments: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
     """Return the day number of each row, or its hour number where days are too few; shape (rows,)."""
+    # A frame may have another unit; the divisor is an hour in microseconds.
     hours = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 3_600_000_000
     days = hours // 24
     counts = np.unique(days, return_counts=True)[1].astype(np.float64)

@@ -133,6 +133,7 @@ def look(context: Context, watch: Watch, window: Window) -> Look | None:
         return Look(watch, window, {}, None, policy.Decision("nothing", reason), until)
     watch = replace(watch, days=merged([watch.days, days]))
     verdict = compare(watch.days, context.settings.gate, most) if watch.rows >= 2 * watch.looked_at else None
+    # Too few days for an interval: this is no evaluation, and does not count as one.
     if verdict is not None and verdict.difference is None:
         reason = f"not compared with version {watch.previous.number} yet: {verdict.reason}"
         return Look(watch, window, days, None, policy.Decision("watch", reason), until)
@@ -173,4 +174,5 @@ def _paired(context: Context, watch: Watch, trips: pd.DataFrame) -> dict[str, Da
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
     previous = load_version(context.registry, watch.previous, context.model_cache).predict_trips(columns)
     days = local_hours(columns["pickup_at"]) // 24
+    # The champion's logged answers are compared, so that only the replaced version is loaded.
     return by_day(days, np.abs(previous - truth), np.abs(unseen["prediction"].to_numpy() - truth))

@@ -54,12 +54,14 @@ def _promote(
 ) -> None:
     champion = context.registry.by_alias(CHAMPION)
     if champion is not None and champion.number == number:
+        # The alias was moved by a call that ended before its ledger entry.
         if last_recorded(context) != number and not _finish_promotion(context, champion):
             _record_promotion(context, number, reason, actor, incident_id, {"replaces": replaces})
         return
     if replaces is not None and (champion is None or champion.number != replaces):
         now = "nobody" if champion is None else f"version {champion.number}"
         raise Conflict(f"version {number} was compared with version {replaces}, but champion is {now} by now")
+    # Raises NotFound before anything is changed.
     context.registry.version(number)
     now, replaced = context.clock.now().isoformat(), champion.number if champion else None
     told = {"reason": reason[:_LONGEST_REASON], "actor": actor, "incident_id": incident_id}
@@ -131,10 +133,12 @@ def reconcile(context: Context, actor: str) -> None:
 def _finish_promotion(context: Context, champion: ModelVersion) -> bool:
     """Record the champion's promotion from its tag; False where no promotion of it broke off."""
     begun = json.loads(champion.tags.get(PROMOTION, "{}"))
+    # Every later move sets PROMOTED_AT anew, and then the tag is about an earlier tenure.
     if not begun or begun["at"] != champion.tags.get(PROMOTED_AT) or begun["replaces"] != last_recorded(context):
         return False
     number = champion.number
     known = context.ledger.entries(kind="promoted", model_version=number)
+    # On record already: since then the alias was moved away and back in MLflow.
     if any(entry.evidence.get("began_at") == begun["at"] for entry in known):
         return False
     evidence = {"replaces": begun["replaces"], "began_at": begun["at"]}
@@ -179,6 +183,7 @@ def _finish(context: Context, actor: str) -> bool:
     champion, left = (context.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
     if champion is None or left is None or champion.number == left.number or ROLLED_BACK not in left.tags:
         return False
+    # The tag on `previous` stays after a complete rollback, but then the ledger has it, too.
     if last_recorded(context) != left.number:
         return False
     evidence = {"restored": champion.number, **_found_wrong(context, left)}
@@ -188,6 +193,7 @@ def _finish(context: Context, actor: str) -> bool:
 
 def _found_wrong(context: Context, left: ModelVersion) -> Mapping[str, str]:
     """Return the evidence of an automatic rollback; empty for one by hand."""
+    # The tag has the reason alone; a comparison with the same one tells an automatic rollback.
     compared = context.ledger.entries(kind=COMPARED, model_version=left.number)
     wrong = [entry.evidence for entry in compared if entry.reason == left.tags[ROLLED_BACK]]
     return {"event_until": wrong[-1]["event_until"]} if wrong else {}
@@ -202,6 +208,7 @@ def _roll_back(context: Context, reason: str, actor: str, expected: int | None, 
         raise NotFound(f"version {champion.number} replaced nothing: there is no previous version to roll back to")
     if ROLLED_BACK in previous.tags:
         raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
+    # Before the alias moves: `_finish` knows a rollback that broke off by this tag.
     context.registry.tag(champion.number, {ROLLED_BACK: reason})
     _move(context, champion, previous.number, {PROMOTED_AT: context.clock.now().isoformat()})
     _record_rollback(context, champion.number, reason, actor, {"restored": previous.number, **evidence})
@@ -213,6 +220,7 @@ def _record_rollback(context: Context, left: int, reason: str, actor: str, evide
     for incident in context.ledger.incidents(unresolved=True):
         if incident.model_version == left:
             context.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)
+    # Only automatic rollbacks have it: a person needs no page about their own.
     if "event_until" in evidence:
         paged = f"version {left} was rolled back by itself: {reason}"
         context.ledger.record(PAGE, paged, actor=actor, model_version=left, evidence={"repeats": "rolled back"})
@@ -220,6 +228,7 @@ def _record_rollback(context: Context, left: int, reason: str, actor: str, evide
 
 def _move(context: Context, champion: ModelVersion | None, number: int, tags: Mapping[str, str]) -> None:
     context.registry.tag(number, tags)
+    # `previous` first: after a kill in between, the old champion is still in charge.
     if champion is not None:
         context.registry.set_alias(PREVIOUS, champion.number)
     context.registry.set_alias(CHAMPION, number)

@@ -51,6 +51,8 @@ def advisory_lock(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]
 def _on_sqlite(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
     """Lock a file beside the database, whose processes share a machine; the holder writes its name into the file."""
     assert engine.url.database
+    # Append mode, which keeps the holder's name. The file is never deleted: whoever waits for a
+    # deleted file and whoever makes a new one would both hold the lock.
     with Path(f"{engine.url.database}.{what}.lock").open("a+") as file:
         _lock(file, what, wait_s)
         with suppress(OSError):  # a full disk is no reason not to work
@@ -64,6 +66,7 @@ def _on_sqlite(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
 def _lock(file: TextIO, what: str, wait_s: float) -> None:
     deadline, told = time.monotonic() + wait_s, False
     while True:
+        # Polled, because flock takes no timeout.
         with suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
@@ -80,23 +83,29 @@ def _lock(file: TextIO, what: str, wait_s: float) -> None:
 @contextmanager
 def _on_postgresql(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None]:
     """Hold the lock until the end of a transaction that does nothing else; the connection's name is the holder's."""
+    # crc32, because hash() differs between processes.
     key = zlib.crc32(f"autoops {what}".encode())
     with storage_errors():
         connection = engine.connect()
     try:
         with storage_errors():
+            # A transaction's lock, because PgBouncer may give the session to other clients.
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(key))):
                 _say(what, _holder(engine, key))
                 _wait(connection, engine, key, what, wait_s)
             name = f"autoops {os.getpid()}@{socket.gethostname()}"[:_LONGEST_NAME]
+            # `True` ends the setting with the transaction, as the connection returns to the pool.
             connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
             connection.exec_driver_sql(_WATCHED)
+        # Outside `storage_errors`, which would translate errors of the work under the lock.
         yield
     finally:
+        # Rolls the transaction back, which releases the lock.
         connection.close()
 
 
 def _wait(connection: sa.Connection, engine: sa.Engine, key: int, what: str, wait_s: float) -> None:
+    # A lock_timeout of 0 would mean no limit.
     connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{max(1, round(wait_s * 1000))}ms", True)))
     try:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
@@ -108,11 +117,13 @@ def _wait(connection: sa.Connection, engine: sa.Engine, key: int, what: str, wai
 
 def _holder(engine: sa.Engine, key: int) -> str:
     """Return a description of the lock's holder, from the server's own views."""
+    # pg_locks shows a key of 64 bits as two halves.
     query = sa.text(
         "SELECT a.application_name, a.client_addr::text, a.pid, a.xact_start FROM pg_locks l "
         "JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
         "AND l.classid::bigint = :high AND l.objid::bigint = :low LIMIT 1"
     )
+    # Another connection: the transaction of the first one has failed if its wait timed out.
     with engine.connect() as connection:
         row = connection.execute(query, {"high": key >> 32, "low": key & 0xFFFFFFFF}).first()
     if row is None:

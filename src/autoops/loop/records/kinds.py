@@ -6,6 +6,7 @@ from typing import Literal
 IncidentKind = Literal["drift", "second look", "refresh", "manual"]
 """`second look` is an interim re-evaluation and `refresh` a scheduled retraining, by their names in the database."""
 
+# At most 30 characters each, which is the width of the column.
 EntryKind = Literal[
     "approved",
     "check",

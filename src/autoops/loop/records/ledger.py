@@ -164,6 +164,7 @@ class Ledger:
                 entry = self._entry("incident opened", reason, actor, incident_id, model_version, evidence)
                 connection.execute(entry)
         except sa.exc.IntegrityError:
+            # The unique index decides between concurrent checks; a look-up before would be a race.
             raise Conflict(f"there is an incident {key!r} already") from None
         _tell(entry)
         return incident_id
@@ -184,6 +185,7 @@ class Ledger:
         return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true())
 
     def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
+        # Two columns have other names in the database: with labels, rows have the names of fields.
         columns = [column.label(column.key) for column in tables.incidents.c]
         query = sa.select(*columns).where(condition).order_by(tables.incidents.c.id.desc())
         with storage_errors(), self._engine.connect() as connection:
@@ -202,6 +204,7 @@ class Ledger:
     def _change(self, incident_id: int, values: Mapping[str, Any], entry: sa.Insert) -> None:
         """Change the incident and add its entry, both or neither."""
         incident = tables.incidents.c
+        # In the UPDATE itself, so that a late writer cannot reopen what was closed meanwhile.
         changes = (incident.id == incident_id) & incident.status.not_in(["closed", values["status"]])
         with storage_errors(), self._engine.begin() as connection:
             changed = connection.execute(sa.update(tables.incidents).where(changes).values(values)).rowcount > 0
@@ -225,6 +228,7 @@ class Ledger:
             Conflict: another holder has claimed it.
         """
         table = tables.claims
+        # Insert first: the primary key decides between concurrent runs, where a look-up would race.
         values = {"incident_id": incident_id, "action": action, "holder": holder, "claimed_at": self._clock.now()}
         try:
             with storage_errors(), self._engine.begin() as connection:

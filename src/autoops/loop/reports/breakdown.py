@@ -64,6 +64,7 @@ def break_down(context: Context, name: str) -> Breakdown:
         raise NotFound(
             f"no prediction in the log has the id or request_id {name!r}; of a client with an API key it is KEY/ID"
         )
+    # Stored with the name of the API key; people know the id that the client sent.
     logged = replace(logged, request_id=logged.request_id and as_sent(logged.request_id))
     version = context.registry.version(logged.model_version)
     scorer = load_version(context.registry, version, context.model_cache)

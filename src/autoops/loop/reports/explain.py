@@ -108,6 +108,7 @@ def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> li
 def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
     """Return the entries on how the promoted version did against the one that it replaced."""
     known = [entry for number in trained for entry in context.ledger.entries(model_version=number)]
+    # The comparison that ended the check has the reason of that end, and is left out.
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [
         entry
@@ -143,5 +144,6 @@ def _links(
 def _run_id(context: Context, number: int) -> str | None:
     try:
         return context.registry.version(number).run_id
+    # `prune` deletes old versions, and incidents stay.
     except NotFound:
         return None

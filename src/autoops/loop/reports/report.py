@@ -53,6 +53,7 @@ def _noticed(found: Mapping[str, Any]) -> Lines:
 
 
 def _beyond(detector: Mapping[str, Any]) -> str:
+    # Data drift is held against a setting, not against ordinary windows.
     if detector["name"] == "data drift" or detector["threshold"] <= 0:
         return ""
     return f" ({detector['distance'] / detector['threshold']:.1f} times as far as ordinary windows go)"
@@ -157,6 +158,7 @@ def _done(found: Mapping[str, Any]) -> Lines:
     lines, standing = [], 0
     for moment, actor, kind, version, reason in found["history"]:
         standing += kind == REPEATED
+        # Each check repeats it while the incident waits; the first is enough.
         if kind == REPEATED and standing > 1:
             continue
         words = WORDS.get(kind, kind).format(version=version)
@@ -164,6 +166,7 @@ def _done(found: Mapping[str, Any]) -> Lines:
             by_force = ", to be promoted whatever the gate says" if found["begun"].get("force") else ""
             reason = f"on {', '.join(found['begun']['months'])}{by_force}"
         if kind == REPEATED:
+            # The rest names the incident that stands, which is the report's own.
             reason = reason.partition("; incident ")[0]
         told = words if kind in TOLD_ELSEWHERE or kind == "promoted" else f"{words}: {reason}"
         lines.append(f"- {moment:%Y-%m-%d %H:%M:%S}  {actor} {told}")
@@ -208,6 +211,7 @@ def _outcome(found: Mapping[str, Any]) -> Lines:
     if not incident.outcome:
         return [f"None yet: the incident is {incident.status.replace('_', ' ')}."]
     told = incident.outcome
+    # The gate's reason has a section of its own, and is not said twice.
     if gate and gate["reason"] in told:
         forced = " promoted: forced " in told
         why = f"by force, where the gate said {gate['decision']}" if forced else "for what the gate said"

@@ -37,8 +37,10 @@ def approve(context: Context, incident_id: int, *, reason: str, actor: str) -> A
     if not _approved_before(context, incident, actor, reason):
         if incident.status != retraining.WAITING:
             raise Conflict(f"incident {incident_id} is {incident.status.replace('_', ' ')}: nothing waits for approval")
+        # Before the alias moves: a repeat of a call that broke off is recognised by this entry.
         context.ledger.record("approved", reason, actor=actor, incident_id=incident_id, model_version=number)
     promote_version(context, number, reason=told, actor=actor, incident_id=incident_id, replaces=verdict["champion"])
+    # `close` may have to wait for the instances; meanwhile nothing waits for a person.
     context.ledger.set_status(incident_id, "open", f"version {number} waits for no approval any more", actor=actor)
     run: Run = {"incident_id": incident_id, "run_id": f"approval of incident {incident_id}", "actor": actor}
     return {"plan": run, "promotion": {"promoted": True, "version": number, "reason": told}}

@@ -41,6 +41,7 @@ def train_challenger(
             "training_months": ",".join(map(str, months.all)),
             "training_source": months.source,
             "training_rows": trained.window_choice,
+            # The tag that MLflow shows as the run's description.
             "mlflow.note.content": trained.note,
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
@@ -69,6 +70,7 @@ def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: l
     return TrainingRun(
         model=trained.model,
         input_example=inputs,
+        # An array, like the data it was fitted on: scikit-learn warns of column names.
         prediction_example=trained.model.predict(inputs.to_numpy()),
         parameters=trained.parameters,
         metrics=trained.metrics,

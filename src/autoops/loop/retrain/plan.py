@@ -78,6 +78,7 @@ def begin(
     context.registry.require_usable()
     require_none_lost(context)
     standing = _standing(context, run_id, incident_id, by_hand)
+    # Before an incident is opened: a run that has nothing to train on leaves none behind.
     chosen = _named(context, months) if months else _months(context, standing, actor)
     incident = standing or _own_incident(context, run_id, reason, actor)
     _claim(context, incident, run_id, by_hand)
@@ -111,6 +112,7 @@ def _named(context: Context, months: str) -> Months:
     chosen = given(context, parse_months(months))
     for month in chosen.published:
         if context.store.get(month) is None:
+            # Raises where the source does not have the month, and fetches nothing.
             context.source.metadata(month)
     return chosen
 
@@ -160,6 +162,7 @@ def _standing(context: Context, run_id: str, incident_id: int | None, by_hand: b
     standing, held = context.ledger.incident(incident_id), frozen(context)
     if standing.status == "closed":
         raise Conflict(f"incident {standing.id} is closed: {standing.outcome}")
+    # A run that holds a claim began before the freeze, and stops before the promotion.
     if held and not by_hand and context.ledger.claimed_by(run_id, ACTION) is None:
         raise Conflict(held.reason)
     return standing
@@ -179,6 +182,7 @@ def _trigger(standing: Incident | None) -> str:
 
 def _own_incident(context: Context, run_id: str, reason: str, actor: str) -> Incident:
     """Return the incident of a run by hand; one that this run opened before it was killed is used again."""
+    # The column takes 100 characters; the checksum tells run ids apart that are cut off there.
     reason, key = reason or "retraining asked for by hand", f"run {zlib.crc32(run_id.encode()):08x} {run_id}"[:100]
     opened = (incident for incident in context.ledger.incidents() if incident.key == key)
     return next(opened, None) or context.ledger.incident(

@@ -158,6 +158,7 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
         "logged": plan.get("logged", []),
         "look": look,
     }
+    # The ledger comes last: a retry that finds no entry there repeats all three.
     context.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
     context.registry.tag(version, {GATE_DECISION: verdict.decision})
     context.ledger.record(
@@ -191,6 +192,7 @@ def promote(context: Context, plan: Plan, version: int, verdict: GateRecord) -> 
         reason = f"version {version} waits for approval ({held}): {reason}"
         context.ledger.set_status(plan["incident_id"], WAITING, reason, actor=plan["actor"])
         return {"promoted": False, "waiting": True, "version": version, "reason": reason}
+    # One run promotes for an incident: any other gets Conflict here.
     context.ledger.claim(plan["incident_id"], "promote", plan["run_id"])
     promote_version(
         context,
@@ -230,6 +232,7 @@ def _held(context: Context, plan: Plan, verdict: GateRecord) -> str | None:
         return None
     if context.settings.training.approval:
         return "training.approval is on"
+    # A freeze holds up what happens without a person; a run by hand goes on.
     held = frozen(context)
     return held.reason if held and plan["automatic"] else None
 
@@ -306,6 +309,7 @@ def failures_recorded(context: Context, run: Run) -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
+        # A library's message may quote a URL with its password; AutoOpsError redacts its own.
         told = str(error) if isinstance(error, AutoOpsError) else redact(f"{type(error).__name__} {error}".strip())
         record_failure(context, run["incident_id"], run["run_id"], told, run["actor"])
         raise

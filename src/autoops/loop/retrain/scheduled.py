@@ -58,6 +58,7 @@ def open_one(
     None where another check has opened it, and where the newest month, once fetched, is quarantined.
     """
     newest = usable[-1]
+    # It may never have been fetched, and only its content shows whether it is broken.
     if newest in context.source.published() and not validation.usable(context, [newest], actor):
         return None
     try:
@@ -66,6 +67,7 @@ def open_one(
             decision.reason,
             actor=actor,
             model_version=champion.number,
+            # Just within the month: `ends_at` is the first instant of the next one.
             evidence_end=newest.ends_at - timedelta(microseconds=1),
             evidence={"trained": str(_trained(champion)), "newest": str(newest)},
             key=f"{KIND} of version {champion.number} with {newest}",

@@ -83,6 +83,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     if source == "months":
         return Months(_newest_published(context, evidence_end, count, actor))
     published = newest_usable(context, context.source.published(), count, actor) if source == "both" else []
+    # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
         raise NotPublished("the log holds no labelled trip to train on")
@@ -138,6 +139,7 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     try:
         found = newest_usable(context, published, count, actor)
     except DataError as error:
+        # The step that fetches them fails then, and its failure is recorded with the incident.
         logger.warning("what is published cannot be looked through: %s", error)
         return published[-count:]
     if found and not reaches(found, evidence_end):

@@ -49,6 +49,7 @@ class Rates:
         item = self._items.setdefault(rate, parse(rate))
         if self._limiter.hit(item, key.name):
             return 0
+        # At least 1: `Retry-After: 0` asks for a repeat at once.
         return max(1, math.ceil(self._limiter.get_window_stats(item, key.name).reset_time - time.time()))
 
 

@@ -97,6 +97,7 @@ class Keys:
             SettingsError: the file is missing, unreadable or invalid.
         """
         self._path = path
+        # Neither a file's state nor None, that of a missing one: the first `look` always reads.
         self._file_state: FileState | None = (0, 0, 0)
         self._keys: Sequence[tuple[str, Key]] = ()
         self.look()
@@ -132,6 +133,7 @@ def _file_state_of(path: Path) -> FileState | None:
         status = path.stat()
     except OSError:
         return None
+    # The inode tells two files of one size apart that are written within one tick of the clock.
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 

@@ -60,6 +60,7 @@ def add_key(
         old = keys.get(name)
         if old is not None and not replace:
             raise Conflict(f"there is a key {name}; --replace gives it a new secret, at once")
+        # The same key again changes nothing, not even its time.
         if old is None or old.model_copy(update={"created_at": now}) != key:
             keys[name] = key
 
@@ -81,6 +82,7 @@ def _changed(path: Path) -> Iterator[dict[str, Key]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
+        # Not the file: `_write` replaces it, and a lock would stay with the old one.
         fcntl.flock(folder, fcntl.LOCK_EX)
         before = {key.name: key for key in read_keys(path)} if path.exists() else None
         keys = dict(before or {})

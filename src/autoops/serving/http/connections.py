@@ -75,6 +75,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.most:
             self.app = _FULL
         self._waiting_since = self.loop.time()
+        # One timer per connection: timers per request cost more than the rest of this class.
         self._watch = self.loop.call_later(_LOOK_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -115,6 +116,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Reject the request with 431, before the application is called, if its line and headers are too large."""
+        # `_received` may include a part of the body, so the sum of the headers decides.
         if len(self.headers) > HEADERS or (
             self._received > HEAD_BYTES and _size(self.headers) + len(self.url) > HEAD_BYTES
         ):
@@ -173,6 +175,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             super().shutdown()  # closes the connection after the response in progress
         elif not self._begun:
+            # Otherwise a part of a request is here: `_look` ends the wait for the rest.
             self.loop.call_later(_LEAVE_S, self._leave)
 
     def _leave(self) -> None:
@@ -182,6 +185,7 @@ class Connection(HttpToolsProtocol):
 
 def limited(most: int) -> type[Connection]:
     """Return the connection class of a server that serves at most `most` connections."""
+    # uvicorn takes a class, and makes each connection itself.
     return type("LimitedConnection", (Connection,), {"most": most})
 
 

@@ -61,6 +61,7 @@ class Work:
             ServiceUnavailable: the bodies of all requests together are too large.
         """
         load_shedding, message = self._load_shedding, await self._receive()
+        # What is counted after the release would never be taken off again.
         if self._released:
             return message
         size = len(message.get("body", b""))
@@ -68,6 +69,7 @@ class Work:
         load_shedding.held_bytes += size
         if self._read > load_shedding.body_bytes:
             raise HTTPException(413, f"a body may have at most {load_shedding.body_bytes} bytes")
+        # A request that is alone is within the limit for all, whatever its size.
         if load_shedding.held_bytes > max(load_shedding.all_bytes, self._read):
             raise ServiceUnavailable("too many large requests are in work")
         return message
@@ -147,6 +149,7 @@ class RequestLayer:
         finally:
             if work is not None:
                 work.release()
+            # If no response has begun, the server sends 500.
             self._over(scope, path, status or 500, time.perf_counter_ns() - began)
 
     def _refused(self, scope: Scope, path: str) -> Response | None:

@@ -127,11 +127,13 @@ def serve_once(app: FastAPI) -> None:
 
     async def document(_request: Request) -> Response:
         if not built:
+            # As FastAPI's own route does, which is replaced below.
             servers = {"servers": [{"url": app.root_path}]} if app.root_path else {}
             built.append(orjson.dumps(app.openapi() | servers))
         return Response(built[0], media_type=JSON)
 
     assert path is not None
+    # FastAPI's route serialises the document anew at each request.
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", None) != path]
     app.add_route(path, document, include_in_schema=False)
 

@@ -39,6 +39,7 @@ def _on_autoops_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, AutoOpsError)
     headers = _RETRY_AFTER if isinstance(error, Unavailable) else None
     if isinstance(error, StorageUnavailable):
+        # For the log only: the message may name the database's host or file.
         logger.warning("%s", error)
         return problem(error.http_status, "the database is not available; nothing was stored", headers=headers)
     if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -100,5 +101,6 @@ def install(app: FastAPI) -> None:
 
 def answer_to(error: Exception) -> Response | None:
     """Return the response to an error, None if no handler is registered for its class."""
+    # As Starlette does: the handler of the nearest base class.
     handler = next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
     return None if handler is None else handler(None, error)

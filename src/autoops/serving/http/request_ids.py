@@ -30,6 +30,7 @@ def of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def log(scope: Scope, status: int, duration_ns: int) -> None:
     """Log one line about a request; its duration is in nanoseconds."""
+    # `raw_path` is without the query string; latin-1 decodes any bytes.
     method, path = scope["method"], scope["raw_path"].decode("latin-1")
     fields = {
         "http.request.method": method,

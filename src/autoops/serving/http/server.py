@@ -38,6 +38,7 @@ def run(app: FastAPI, serving: Serving) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = uvicorn.Server(config(ends_in_time(app, app.state.ends_within_s), serving))
     server.run()
+    # As `uvicorn.run` does: `Server.run` returns normally if the startup fails.
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
@@ -52,6 +53,7 @@ def config(app: Any, serving: Serving, **changes: Any) -> uvicorn.Config:
         "http": limited(min(max(_descriptors() - _OTHER_FILES, 1), _MOST_CONNECTIONS)),
         "ws": "none",
         "access_log": False,
+        # Otherwise uvicorn's loggers get handlers beside those of `telemetry.logs`.
         "log_config": None,
         "server_header": False,
         "headers": _HEADERS,

@@ -21,6 +21,7 @@ def trace(app: FastAPI, provider: "TracerProvider | None") -> None:
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
     excluded = os.environ.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", _WATCHED)
+    # Without `exclude_spans` every ASGI message is a span of its own.
     FastAPIInstrumentor.instrument_app(
         app, tracer_provider=provider, excluded_urls=excluded, exclude_spans=["receive", "send"]
     )

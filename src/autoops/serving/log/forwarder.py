@@ -21,6 +21,7 @@ ROWS = 2_000
 PATIENCE_S = 1.0
 """How long a request waits for the database before it counts as unavailable."""
 
+# How long rows gather for one transaction, unless a request waits for its row.
 _GATHER_S = 0.05
 _RETRY_S = 0.5
 _ADOPT_S = 5.0
@@ -67,12 +68,14 @@ class Forwarder:
             self._urgent = True
             self._changed.notify_all()
             if not self._changed.wait_for(lambda: self.away or not self._outbox.rows, patience_s):
+                # From now on no other request waits for `patience_s`.
                 self._is_away("it does not answer")
             return not self.away
 
     def _run(self) -> None:
         while not self._wait(self._pause_s()):
             self._attempt(self._step)
+            # Released, so that another process can try to forward these rows.
             if self.away and self._adopted:
                 self._adopted.release()
                 self._adopted = None
@@ -121,10 +124,12 @@ class Forwarder:
         asked = self._move(self._outbox)
         if time.monotonic() >= self._look_at:
             self._adopted = self._adopted or next(self._folder.abandoned(), None)
+            # Once an abandoned outbox is empty, the next one is looked for at once.
             self._look_at = time.monotonic() + (0 if self._adopted else _ADOPT_S)
         if self._adopted is None:
             return asked
         if not self._move(self._adopted.outbox):
+            # Before the file: a failure in between leaves an empty outbox, to be adopted again.
             self._inbox.retire(self._adopted.outbox.id)
             self._adopted.remove()
             self._adopted = None
@@ -139,6 +144,7 @@ class Forwarder:
     def _move(self, outbox: Outbox) -> bool:
         """Forward the rows of one transaction; return False, without using the database, if there are none."""
         if not outbox.rows:
+            # Now and not later: a process that is killed while it is idle sends nothing again.
             outbox.note()
             return False
         outbox.arrive(self._inbox.take(outbox.id, outbox.next(ROWS)))

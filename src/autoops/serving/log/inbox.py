@@ -102,6 +102,7 @@ class Inbox:
         with storage_errors():
             try:
                 if self._kept is None:
+                    # One statement needs no BEGIN and COMMIT, which are two round trips.
                     self._kept = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
                 values = {**_values_at_once(outbox_id, batch, self._clock.now())}
                 arriving = {row.request_id for _, row in batch.predictions}
@@ -111,6 +112,8 @@ class Inbox:
                 return moved == 1
             except sa.exc.DBAPIError as error:
                 self.close()
+                # A lost connection may only be stale, and the batch may be stored all the same:
+                # `_take_new` opens another connection and reads the position first.
                 if isinstance(error, sa.exc.IntegrityError) or error.connection_invalidated:
                     return False
                 raise
@@ -120,10 +123,12 @@ class Inbox:
             before = self._enter(connection, outbox_id)
             new = [row for number, row in batch.predictions if number > before.predictions]
             inserted = _insert_predictions(connection, new)
+            # Also of rows that an earlier attempt has stored: its receipt may be lost.
             standing = _standing(connection, [row for _, row in batch.predictions if row.id not in inserted])
             labels = [(at, label) for number, at, label in batch.labels if number > before.labels]
             _insert_labels(connection, labels)
             end = batch.end
+            # The stored position may be ahead, if a killed process had not noted it.
             mark = Mark(max(before.predictions, end.predictions), max(before.labels, end.labels))
             through = {"predictions_through": mark.predictions, "labels_through": mark.labels}
             table = tables.outboxes
@@ -175,6 +180,7 @@ def _standing(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> li
     sent: dict[str | None, LoggedPrediction] = {row.request_id: row for row in rows if row.request_id is not None}
     if not sent:
         return []
+    # One parameter, so that the statement is the same for any number of ids.
     ids = sa.bindparam(None, list(sent), type_=postgresql.ARRAY(sa.String))
     query = sa.select(*_COLUMNS).where(tables.predictions.c.request_id == sa.any_(ids))
     logged = [LoggedPrediction(*row) for row in connection.execute(query)]
@@ -232,7 +238,9 @@ def _at_once() -> sa.Select[Any]:
         .returning(mark.id)
         .cte("moved")
     )
+    # Without ON CONFLICT: a known request_id fails the statement, and `_take_new` resolves it.
     inserts = [_insert(columns, sa.exists().select_from(moved)).cte() for columns in (_COLUMNS, _TRUTH)]
+    # PostgreSQL executes the inserts of a WITH although nothing reads them.
     return sa.select(sa.func.count()).select_from(moved).add_cte(*inserts)
 
 

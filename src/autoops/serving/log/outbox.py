@@ -56,6 +56,8 @@ def _waiting(table: sa.Table, *unique: str) -> sa.Table:
     columns = [sa.Column(c.name, c.type, nullable=c.nullable, unique=c.name in unique) for c in table.c]
     number = sa.Column("number", sa.Integer, primary_key=True)
     kept = [column for column in columns if not (table is tables.ground_truth and column.name == "id")]
+    # Without AUTOINCREMENT SQLite begins at 1 again after all labels are deleted, and the position
+    # would be ahead of new ones.
     return sa.Table(table.name, metadata, number, *kept, sqlite_autoincrement=True)
 
 
@@ -113,6 +115,7 @@ class Outbox:
             last = connection.scalar(sa.select(sa.func.max(predictions.c.number)))
             self._predictions, self._labels = self._counts(connection)
         self._number = max(last or 0, self.mark.predictions)
+        # Rows that an earlier process has left are read from the file.
         self._only_in_file = self._predictions > 0
 
     @property
@@ -141,6 +144,8 @@ class Outbox:
             numbered = list(zip(self._numbers(len(rows)), rows, strict=True))
             new = self._appender.append([(number, *_VALUES(row)) for number, row in numbered])
             self._predictions += new
+            # A row in memory must not overtake one that is only in the file. If some rows
+            # conflict, their number does not tell which.
             if new == len(rows) and not self._only_in_file and len(self._held) + new <= HELD:
                 self._held.extend(numbered)
             elif new:
@@ -152,6 +157,7 @@ class Outbox:
         with self._writing:
             new = self._appender.append_columns([self._numbers(len(columns)), *columns.in_order()])
             self._predictions += new
+            # Not held in memory, which would take an object for each row.
             self._only_in_file = self._only_in_file or new > 0
         return {} if new == len(columns) else columns.others(self.standing(columns.rows()))
 
@@ -206,10 +212,12 @@ class Outbox:
         """
         labels = self._next_labels(most) if self._labels else []
         with self._writing:
+            # Rows in memory are older than all that are only in the file.
             rows = list(islice(self._held, most))
             left_behind = self._only_in_file or len(rows) < len(self._held)
         if not rows and left_behind:
             rows = self._next_in_file(most)
+            # After a full page there may be more.
             left_behind = len(rows) == most
         self._sent = OutboxBatch(rows, [] if left_behind else labels, self.mark)
         return self._sent
@@ -236,6 +244,7 @@ class Outbox:
 
     def arrive(self, receipt: Receipt) -> None:
         """Take over the position of a receipt, and the logged rows that take precedence over rows in this outbox."""
+        # Before the lock is taken, because it may read the file.
         gone_predictions, gone_labels = self._gone(receipt.mark)
         with self._writing:
             if receipt.standing:
@@ -245,6 +254,7 @@ class Outbox:
             self.mark = receipt.mark
             while self._held and self._held[0][0] <= self.mark.predictions:
                 self._held.popleft()
+            # False again as soon as all waiting predictions are in memory too.
             self._only_in_file = self._only_in_file and self._predictions > len(self._held)
         if self.mark.beyond(self._noted) >= NOTED_EVERY:
             self.note()
@@ -293,6 +303,7 @@ class HeldOutbox:
 
     def release(self) -> None:
         """Close the outbox, and leave it to other processes."""
+        # Before the lock, so that no other process opens a file that is still in use.
         self.outbox.close()
         os.close(self.lock)
 
@@ -340,6 +351,7 @@ class OutboxFolder:
             lock = _locked(file)
             if lock is None:
                 continue
+            # Its process has removed it since it was listed; the lock file is a new one.
             if not file.exists():
                 _lock_of(file).unlink(missing_ok=True)
                 os.close(lock)
@@ -373,6 +385,8 @@ def _locked(file: Path) -> int | None:
     """
     lock = os.open(_lock_of(file), os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        # flock belongs to the descriptor. A lock of `lockf` belongs to the process: it would not
+        # exclude this one, and would end when any descriptor of the lock file is closed.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)

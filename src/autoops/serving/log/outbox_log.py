@@ -54,6 +54,7 @@ class OutboxLog(PredictionLog):
 
         No row may be appended any more.
         """
+        # Its thread still uses inbox and outbox. The end of the process releases the lock.
         if not self._forwarder.stop():
             return
         self._inbox.close()
@@ -68,6 +69,7 @@ class OutboxLog(PredictionLog):
         if not rows:
             return []
         self._make_sure_of_room(len(rows))
+        # Read before the append, because the rows may be forwarded and replaced at once after it.
         replaced = self._outbox.replaced
         standing = self._outbox.append(rows)
         named = any(row.request_id is not None for row in standing)
@@ -115,10 +117,12 @@ class OutboxLog(PredictionLog):
             known = self.known([one.prediction_id for one in logged], [one.request_id for one in logged])
         except StorageUnavailable:
             return set()
+        # By the ids of `labels`: `as_logged` may have left out their API key.
         pairs = zip(labels, logged, strict=True)
         return known | {label.request_id for label, one in pairs if one.request_id in known}
 
     def _make_sure_of_room(self, rows: int) -> None:
+        # An empty outbox takes any request: one that is larger than the limit would never fit.
         if self._outbox.rows and self._outbox.rows + rows > self._most:
             raise StorageUnavailable(f"outbox: {self._outbox.rows} rows wait for the database, and no more are taken")
 

@@ -105,6 +105,7 @@ class Writer:
     async def _ask(self, action: Callable[..., Any], items: Sequence[Any] | None, size: int) -> Any:
         if not self._open:
             raise ServiceUnavailable("the API is shutting down")
+        # An empty queue takes any request: one that is larger than the limit would never fit.
         if self.queued and self.queued + size > self._limit:
             raise ServiceUnavailable("too many requests wait for the database")
         self.queued += size
@@ -123,6 +124,7 @@ class Writer:
             small: list[_Job] = []
             if more:
                 small, more = self._next_group(large)
+            # Bound methods compare by object and function: one use case is one group.
             by_action: dict[Callable[..., object], list[_Job]] = {}
             for job in small:
                 by_action.setdefault(job.action, []).append(job)
@@ -133,6 +135,7 @@ class Writer:
 
     def _do(self, jobs: list[_Job]) -> None:
         outcomes = _perform([job for job in jobs if job.begin()])
+        # Also jobs that were given up: they count in `queued`, which only the loop changes.
         self._loop.call_soon_threadsafe(self._resolve, jobs, outcomes)
 
     def _next_group(self, large: deque[_Job]) -> tuple[list[_Job], bool]:
@@ -160,6 +163,7 @@ class Writer:
     def _resolve(self, jobs: list[_Job], outcomes: list[tuple[_Job, object]]) -> None:
         self.queued -= sum(job.size for job in jobs)
         for job, outcome in outcomes:
+            # Given up after it had begun, or its client has left.
             if job.future.done():
                 continue
             if isinstance(outcome, Exception):
@@ -178,6 +182,7 @@ def _perform(jobs: list[_Job]) -> list[tuple[_Job, object]]:
     try:
         results = _results(jobs)
     except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must get it
+        # An AutoOpsError, such as a database that is away, is not caused by one request.
         if isinstance(error, AutoOpsError) or len(jobs) == 1:
             return [(job, error) for job in jobs]
         return [outcome for job in jobs for outcome in _perform([job])]

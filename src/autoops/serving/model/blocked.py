@@ -46,6 +46,7 @@ class BlockedVersions:
     @property
     def broken(self) -> list[Failure]:
         """Return the failures of versions that do not verify or load, oldest first."""
+        # A copy, because a thread that loads may change the dict meanwhile.
         return [refusal.failure for refusal in list(self._refusals.values()) if refusal.until is None]
 
     def holds(self, version: ModelVersion) -> Failure | None:
@@ -61,6 +62,7 @@ class BlockedVersions:
 
     def add(self, version: ModelVersion, failure: Failure, error: Exception) -> None:
         """Block a version: a broken one without end, any other for a pause that doubles each time, up to `LONGEST`."""
+        # Removed and added again, which keeps the dict in the order of the failures, oldest first.
         before = self._refusals.pop(identity(version), None)
         first = INTERRUPTED if isinstance(error, Unavailable) else RETRY
         pause = first if before is None else min(2 * before.pause, LONGEST)

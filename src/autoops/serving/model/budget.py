@@ -36,6 +36,7 @@ def _of_container(cgroup: Path) -> float:
         limit, used = (int((cgroup / name).read_text()) for name in ("memory.max", "memory.current"))
         return limit - used + _fields(cgroup / "memory.stat")["inactive_file"]
     except (OSError, KeyError, ValueError):
+        # Without a limit memory.max holds "max", which is no number.
         return math.inf
 
 

@@ -28,6 +28,7 @@ class Coalesced(Generic[Result]):
 
     async def _run(self, before: "asyncio.Task[Result] | None") -> Result:
         if before is not None:
+            # Unlike `await before`, it does not raise what that run raised.
             await asyncio.wait([before])
         self._running, self._next = self._next, None
         return await in_daemon(self._action)

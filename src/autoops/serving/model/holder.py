@@ -103,6 +103,7 @@ class Holder:
             load.ended.wait()
             if load.outcome != "loading" or self._stopped:
                 return load.outcome
+            # The load was abandoned, or the alias has moved on since: the next outcome counts.
             outcome, load = self._look(insist=False)
         return outcome
 
@@ -152,14 +153,17 @@ class Holder:
         return champion_of(self._registry)
 
     def _pinned(self, number: int) -> ModelVersion:
+        # A pinned version does not move: once it is loaded, the registry need not answer.
         for known in (self.current, self._ready):
             if known is not None and known.version.number == number and known.source == "registry":
                 return known.version
         return self._registry.version(number)
 
     def _take(self, target: ModelVersion, insist: bool) -> Outcome:
+        # Only for this check: dropped if the alias points elsewhere by now.
         ready, self._ready = self._ready, None
         load = self._load
+        # A load from the cache goes on: it serves if the target turns out to be blocked.
         if load is not None and load.source == "registry" and identity(load.version) != identity(target):
             self._abandon()
         if self.current is not None and self.current.is_version(target):
@@ -199,6 +203,7 @@ class Holder:
 
         A version from the cache goes into service without that check.
         """
+        # The first version loads at full speed, because there is no traffic beside it yet.
         cache, gives_way = self._last_served.cache, self.current is not None
         try:
             scorer = self._loading.load(self._registry, load.version, cache, load.cancellation, gives_way=gives_way)
@@ -217,6 +222,7 @@ class Holder:
 
     def _serve_from_cache(self, load: _Load, loaded: Loaded) -> Outcome:
         with self._lock:
+            # Abandoned meanwhile for a version from the registry.
             if self._load is not load:
                 return "loading"
             self._load = None
@@ -243,18 +249,22 @@ class Holder:
         self.previous, self.current = self.current, loaded
         self.quarantine.release(loaded.version)
         self._last_served.remember(loaded.version)
+        # This also returns the memory of the version that was `previous` until now.
         return_memory()
         logger.info("serving version %d", loaded.version.number, extra={"model_version": loaded.version.number})
 
     def _fail(self, error: Exception, target: ModelVersion | None) -> Outcome:
         number = None if target is None else target.number
+        # The text of an AutoOpsError is redacted already.
         reason = str(error) if isinstance(error, AutoOpsError) else redact(f"{type(error).__name__}: {error}")
+        # Once for each reason: while the registry is away, every check fails with the same.
         if self.failure is None or self.failure.reason != reason:
             about = {} if number is None else {"model_version": number}
             logger.warning("version %s is not served: %s", number or f"({self._follows})", reason, extra=about)
         self.failure = Failure(reason, self._clock.now(), number)
         if target is not None:
             self.quarantine.add(target, self.failure, error)
+        # NotFound is the registry's answer, which a version from the cache would hide.
         if self.current is None and not isinstance(error, NotFound):
             return self._from_cache()
         return "failed"

@@ -50,6 +50,7 @@ class Loading:
         try:
             return _beside(lambda: _built(found), gives_way, self.timeout_s)
         except TimeoutError:
+            # The thread goes on, because nothing can end a thread from outside.
             raise self._too_slow() from None
 
     def _try(self, found: CachedBundle, version: ModelVersion, cancellation: Cancellation, nicer_by: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FAILED, _OUT_OF_MEMORY = 3, 4
 _OUTLIVES_PARENT_S = 5
 _MOST_CHARACTERS = 300
+# onnxruntime has no exception class for this: only the message tells.
 _SIGNS_OF_MEMORY = ("bad_alloc", "bad alloc", "Failed to allocate", "MemoryError")
 
 
@@ -107,11 +108,13 @@ def in_process(model: Path, rows: "npt.NDArray[np.float32]", bounds: Bounds, can
     memory = "" if math.isinf(bounds.memory_bytes) else str(int(bounds.memory_bytes))
     arguments = [str(model), str(math.ceil(bounds.timeout_s) + _OUTLIVES_PARENT_S), memory, str(bounds.nicer_by)]
     process = subprocess.Popen(
+        # -P: a module in the working directory must not replace one of the installation.
         [sys.executable, "-P", "-m", __name__, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=os.environ | {"MALLOC_ARENA_MAX": "1"},
+        # Ctrl-C in a terminal would end the trial too, which counts as a crash of the model.
         start_new_session=True,
     )
     with process:
@@ -123,7 +126,9 @@ def in_process(model: Path, rows: "npt.NDArray[np.float32]", bounds: Bounds, can
             raise Hung from None
         finally:
             cancellation.covers(None)
+            # `with` waits for the end of the process, which may hang.
             process.kill()
+    # Before the exit code: the SIGKILL of a cancellation would count as a lack of memory.
     cancellation.check()
     _judge(process.returncode, said)
 
@@ -153,6 +158,7 @@ def _main() -> int:
         _bound_memory(int(memory))
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # What the load runs afterwards: the golden rows, and single rows of zeros to warm up.
         for batch in (rows, np.zeros_like(rows[:1])):
             session.run(None, {session.get_inputs()[0].name: batch})
     except Exception as error:  # noqa: BLE001 - only whether it is about memory matters here
@@ -166,6 +172,7 @@ def _bound_memory(more_bytes: int) -> None:
     with contextlib.suppress(OSError, ValueError):
         status = Path("/proc/self/status").read_text()
         taken = 1024 * int(status.partition("VmData:")[2].split()[0])
+        # Not RLIMIT_AS, which also counts the mapped files of libraries.
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (taken + more_bytes, hard))
 

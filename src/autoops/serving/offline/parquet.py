@@ -84,6 +84,7 @@ def score(source: Path, target: Path, model: Model, piece_rows: int, report: Rep
         try:
             return _write(file, target, model, piece_rows, report)
         except OSError as error:
+            # Errors of reading are CorruptFile by now, so this one is of `target`.
             raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
@@ -95,6 +96,7 @@ def _open(source: Path) -> pq.ParquetFile:
         InvalidTrips: a column is missing, there twice or of the wrong type, or already has the name of an added one.
     """
     try:
+        # Both bound memory: otherwise Arrow reads whole column chunks, and others ahead.
         file = pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
         _check(file.schema_arrow)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

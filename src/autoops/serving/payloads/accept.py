@@ -33,5 +33,6 @@ def _quality(parameters: Sequence[str]) -> float:
                 quality = float(value)
             except ValueError:
                 return 0.0
+            # `float` takes "nan", for which `max` depends on the order.
             return 0.0 if math.isnan(quality) else min(max(quality, 0.0), 1.0)
     return 1.0

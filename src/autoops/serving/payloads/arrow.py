@@ -53,6 +53,7 @@ def write(table: pa.Table) -> bytes:
 
 def _table(body: bytes, max_rows: int) -> pa.Table:
     source = pa.BufferReader(body)
+    # Message by message: `pa.ipc.open_stream` decompresses a batch before it can be checked.
     messages = _messages(source)
     first = next(messages, None)
     if first is None or first.type != "schema":

@@ -146,7 +146,9 @@ def _moments(table: pa.Table, errors: ValidationErrors) -> timestamps.Timestamps
         errors.each("pickup_at", refused)
         return at
     missing = _nulls(column)
+    # numpy has no integers with nulls; `missing` masks the zeros.
     counts = pc.cast(column, pa.int64()).fill_null(0).to_numpy()
+    # A timestamp with a zone counts in UTC, whichever zone it is.
     at, fine = timestamps.from_arrow(counts, column.type.unit, naive=column.type.tz is None)
     errors.rows("pickup_at", ~fine & ~missing, OUT_OF_RANGE)
     return np.where(missing, np.datetime64("NaT"), at)

@@ -38,6 +38,7 @@ class Batch:
 
     def begun_by(self, now: datetime) -> "Batch":
         """Return the same trips; those without a pickup time begin at `now`."""
+        # numpy has no time zones, and warns of an aware datetime.
         moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
         return replace(self, pickup_at=np.where(np.isnat(self.pickup_at), moment, self.pickup_at))
 

@@ -85,6 +85,7 @@ def _rows(trips: Any, max_rows: int) -> Batch:
     if not trips:
         raise _refused("trips", _EMPTY)
     _limit(len(trips), "trips", max_rows)
+    # A batch without rows would be false; here it has some, so that `or` only replaces None.
     return _quick_rows(trips) or _checked_rows(trips)
 
 

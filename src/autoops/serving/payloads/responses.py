@@ -14,6 +14,7 @@ from autoops.serving.payloads.timestamps import Timestamps
 
 Form = Literal["rows", "columns", "arrow"]
 
+# numpy's timestamps have no zone: without the last two their JSON would not end in Z.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 ARROW_FIELDS = (
     ("prediction_id", pa.string()),

@@ -101,6 +101,7 @@ class GroundTruth(Request):
     @model_validator(mode="after")
     def _names_one_prediction(self) -> Self:
         if (self.prediction_id is None) == (self.request_id is None):
+            # pydantic begins the message of a ValueError with "Value error, ".
             raise PydanticCustomError("one_id", "expected exactly one of prediction_id and request_id")
         return self
 

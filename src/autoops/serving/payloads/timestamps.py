@@ -45,12 +45,14 @@ def parse_timestamp(value: object) -> datetime:
     Raises:
         PydanticCustomError: the value is not date and time in ISO 8601, or is out of range.
     """
+    # `fromisoformat` also takes a date alone, as midnight.
     if not isinstance(value, str) or len(value) < len("2023-01-15T09"):
         raise PydanticCustomError("moment", "expected date and time in ISO 8601, such as 2023-01-15T09:30:00")
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise PydanticCustomError("moment", "not a valid date and time in ISO 8601") from None
+    # Near the ends of its range a datetime overflows when it is converted to UTC.
     if EARLIEST.year - 1 <= moment.year <= LATEST.year + 1:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=NEW_YORK)
@@ -119,6 +121,7 @@ def _of_plain_texts(texts: Sequence[str | None]) -> Timestamps | None:
     if ending and not all(text.endswith(ending) for text in texts):  # type: ignore[union-attr]
         return None
     stems = [text[: -len(ending)] for text in texts] if ending else list(texts)  # type: ignore[index]
+    # numpy also takes "NaT", "now" and a year alone.
     if _PLAIN.fullmatch("\n".join(stems) + "\n") is None:  # type: ignore[arg-type]
         return None
     try:

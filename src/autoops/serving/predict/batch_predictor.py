@@ -71,6 +71,7 @@ class BatchPredictor:
         if standing or len(set(named)) < len(named):
             _refuse_other_trips(rows, standing, id_field)
         others = self._log.append_columns(rows)
+        # Rows that another process has logged since the check, and repeats within the batch.
         if others.keys() - {n for n, name in enumerate(rows.request_id) if name in standing}:
             _refuse_other_trips(rows, {str(row.request_id): row for row in others.values()}, id_field)
         return others
@@ -114,6 +115,7 @@ def _answer(
 ) -> BatchAnswer:
     """Return the predictions of a batch; a repeated request gets its earlier one, from `others` by position."""
     number = loaded.version.number
+    # With copies, because the loop below changes them and `rows` is still read afterwards.
     answer = BatchAnswer(
         number,
         list(rows.id),

@@ -66,6 +66,7 @@ class Predictor:
         Raises:
             InvalidTrips: the request_id belongs to another trip.
         """
+        # Refused before it waits; `_predict_all` reads the version once for its whole group.
         self.loaded()
         (answer,) = await self._writer.do(self._predict_all, [(trip, key)])
         if answer is None:
