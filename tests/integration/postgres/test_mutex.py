@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -48,6 +49,16 @@ def test_who_comes_later_waits_and_is_let_in_when_the_first_is_killed(
     waiting.join(timeout=120)
     assert said == ["not held up", "killed", "let in"]
     first.communicate()
+
+
+def test_a_server_that_ends_idle_transactions_leaves_the_lock_to_its_holder(engine: sa.Engine) -> None:
+    """A check computes for minutes while the transaction that holds the lock does nothing."""
+    impatient = sa.create_engine(engine.url, connect_args={"options": "-c idle_in_transaction_session_timeout=300"})
+    with Ledger(impatient, SystemClock()).advisory_lock("check"):
+        time.sleep(1)
+        with pytest.raises(Conflict), Ledger(engine, SystemClock(), 0.1).advisory_lock("check"):
+            pass
+    impatient.dispose()
 
 
 def test_nobody_waits_without_limit_for_a_suspended_process_and_is_told_which_it_is(

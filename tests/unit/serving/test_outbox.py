@@ -1,6 +1,7 @@
 """The file in which rows wait for the database: their order, what is remembered, and who owns it."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
 from autoops.serving.log import outbox as module
@@ -46,15 +48,53 @@ def test_rows_leave_exactly_as_they_came_and_in_their_order(outbox: Outbox) -> N
 def test_a_number_is_never_given_twice(outbox: Outbox, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or rows that come after all have left would count as arrived."""
     monkeypatch.setattr(module, "REMEMBERED", 0)
+    last = Mark()
     for number in range(3):
         outbox.append([row(number)])
         outbox.put([Label(5, request_id="ride")], MOMENT)
         batch = outbox.next(10)
-        assert batch.end == Mark(number + 1, number + 1)
-        outbox.arrive(Receipt(batch.end))
+        assert (batch.end.predictions > last.predictions, batch.end.labels > last.labels) == (True, True)
+        last = batch.end
+        outbox.arrive(Receipt(last))
         outbox.close()
         outbox = Outbox(file, timeout_s=1)
-        assert (outbox.rows, outbox.mark) == (0, Mark(number + 1, number + 1))
+        assert (outbox.rows, outbox.mark) == (0, last)
+
+
+def emptied(outbox: Outbox) -> Mark:
+    """Forward all rows, and return the position after them."""
+    while outbox.rows:
+        outbox.arrive(Receipt(outbox.next(1_000).end))
+    return outbox.mark
+
+
+def test_rows_after_a_power_failure_get_no_number_of_rows_that_it_lost(outbox: Outbox, file: Path) -> None:
+    """The database has the lost ones, and would skip new ones of their numbers."""
+    for known in range(2):
+        outbox.close()
+        copy = Path(shutil.copy(file, file.with_name(f"{known}.db")))
+        outbox = Outbox(file, timeout_s=1)
+        outbox.append([row(50 * known + number) for number in range(50)])
+        for _ in range(50):
+            outbox.put([Label(5, request_id="ride")], MOMENT)
+        lost = emptied(outbox)
+        behind = Outbox(copy, timeout_s=1)
+        assert behind.mark.predictions < lost.predictions
+        behind.append([row(100 + known)])
+        behind.put([Label(6, request_id="ride")], MOMENT)
+        again = emptied(behind)
+        assert (again.predictions > lost.predictions, again.labels > lost.labels) == (True, True)
+
+
+def test_labels_whose_commit_fails_do_not_wait(outbox: Outbox) -> None:
+    def full(_connection: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    sa.event.listen(outbox._engine, "commit", full)
+    with pytest.raises((StorageUnavailable, sqlite3.OperationalError)):
+        outbox.put([Label(5, request_id="ride")], MOMENT)
+    sa.event.remove(outbox._engine, "commit", full)
+    assert (outbox.rows, outbox.waiting().rows, outbox.next(10).labels) == (0, 0, [])
 
 
 def test_what_was_committed_is_there_for_who_opens_the_file_next(outbox: Outbox, file: Path) -> None:
@@ -125,7 +165,7 @@ def test_what_arrived_without_a_note_of_it_is_sent_again_after_a_kill(outbox: Ou
     outbox.note()
     again = Outbox(file, timeout_s=1)
     assert again.rows == 3
-    again.arrive(Receipt(Mark(module.NOTED_EVERY + 5)))
+    again.arrive(Receipt(outbox.next(10).end))
     assert again.rows == 0
 
 
@@ -169,7 +209,7 @@ def test_how_much_waits_and_since_when(outbox: Outbox) -> None:
     outbox.put([Label(5, request_id="ride")], MOMENT + timedelta(hours=1))
     outbox.append([row(1)])
     assert (outbox.waiting().rows, outbox.waiting().since) == (2, MOMENT)
-    outbox.arrive(Receipt(Mark(predictions=1)))
+    outbox.arrive(Receipt(replace(outbox.next(10).end, labels=0)))
     assert (outbox.waiting().rows, outbox.waiting().since) == (1, MOMENT + timedelta(hours=1))
 
 

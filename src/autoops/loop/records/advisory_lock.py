@@ -24,10 +24,12 @@ from autoops.storage.database import storage_errors
 
 logger = logging.getLogger(__name__)
 
-_WATCHED = (
+_HELD = (
+    "SET LOCAL idle_in_transaction_session_timeout = 0; "
     "SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3"
 )
-"""With these, the server notices in a minute, and not in hours, that the host of a lock's holder has vanished."""
+"""The transaction does nothing while the lock is held, however long; and the server notices in a minute, and not in
+hours, that the host of the lock's holder has vanished."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _LONGEST_NAME = 63
@@ -96,7 +98,7 @@ def _on_postgresql(engine: sa.Engine, what: str, wait_s: float) -> Iterator[None
             name = f"autoops {os.getpid()}@{socket.gethostname()}"[:_LONGEST_NAME]
             # `True` ends the setting with the transaction, as the connection returns to the pool.
             connection.execute(sa.select(sa.func.set_config("application_name", name, True)))
-            connection.exec_driver_sql(_WATCHED)
+            connection.exec_driver_sql(_HELD)
         # Outside `storage_errors`, which would translate errors of the work under the lock.
         yield
     finally:

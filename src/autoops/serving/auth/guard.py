@@ -46,7 +46,9 @@ class Rates:
         rate = key.rate_limit or self._default
         if rate is None:
             return 0
-        item = self._items.setdefault(rate, parse(rate))
+        item = self._items.get(rate)
+        if item is None:
+            item = self._items[rate] = parse(rate)
         if self._limiter.hit(item, key.name):
             return 0
         # At least 1: `Retry-After: 0` asks for a repeat at once.

@@ -14,6 +14,7 @@ import fcntl
 import logging
 import os
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,7 @@ metadata = sa.MetaData()
 
 
 def _waiting(table: sa.Table, *unique: str) -> sa.Table:
-    """Return a table with the columns of `table` after a `number` that is never reused, which gives the position."""
+    """Return a table with the columns of `table` after a `number` that is never given twice: it is the position."""
     columns = [sa.Column(c.name, c.type, nullable=c.nullable, unique=c.name in unique) for c in table.c]
     number = sa.Column("number", sa.Integer, primary_key=True)
     kept = [column for column in columns if not (table is tables.ground_truth and column.name == "id")]
@@ -114,7 +115,11 @@ class Outbox:
             self.mark = self._noted = Mark(*row) if row else Mark()
             last = connection.scalar(sa.select(sa.func.max(predictions.c.number)))
             self._predictions, self._labels = self._counts(connection)
-        self._number = max(last or 0, self.mark.predictions)
+            # After a power failure the file may lack its last rows, which the database has: new rows with
+            # their numbers would be skipped there. Fewer than a million rows come in a second.
+            opened_at = time.time_ns() // 1_000
+            _number_labels_above(connection, max(opened_at, self.mark.labels))
+        self._number = max(last or 0, self.mark.predictions, opened_at)
         # Rows that an earlier process has left are read from the file.
         self._only_in_file = self._predictions > 0
 
@@ -182,8 +187,10 @@ class Outbox:
 
     def put(self, labels: Sequence[Label], labelled_at: datetime) -> None:
         """Commit all labels."""
-        with self._writing, storage_errors(), self._engine.begin() as connection:
-            insert_labels(connection, ground_truth, labels, labelled_at)
+        with self._writing:
+            with storage_errors(), self._engine.begin() as connection:
+                insert_labels(connection, ground_truth, labels, labelled_at)
+            # After the commit, which may fail as well.
             self._labels += len(labels)
 
     def known(self, labels: Sequence[Label]) -> set[str | None]:
@@ -276,12 +283,24 @@ class Outbox:
         """Write the position to the file, and delete forwarded labels and the oldest forwarded predictions."""
         if self.mark == self._noted:
             return
-        mark, oldest = self.mark, self.mark.predictions - REMEMBERED
+        mark, number = self.mark, predictions.c.number
+        newest = sa.select(number).where(number <= mark.predictions).order_by(number.desc())
+        oldest = newest.limit(1).offset(REMEMBERED).scalar_subquery()
         with self._writing, storage_errors(), self._engine.begin() as connection:
             connection.execute(sa.update(arrived).values(asdict(mark)))
             connection.execute(sa.delete(ground_truth).where(ground_truth.c.number <= mark.labels))
-            connection.execute(sa.delete(predictions).where(predictions.c.number <= oldest))
+            connection.execute(sa.delete(predictions).where(number <= oldest))
         self._noted = mark
+
+
+def _number_labels_above(connection: sa.Connection, number: int) -> None:
+    """Have SQLite number further labels above `number`, and above all that it has given."""
+    name, sequence = ground_truth.name, sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+    given = connection.scalar(sa.select(sequence.c.seq).where(sequence.c.name == name))
+    if given is None:
+        connection.execute(sa.insert(sequence).values(name=name, seq=number))
+    else:
+        connection.execute(sa.update(sequence).where(sequence.c.name == name).values(seq=max(given, number)))
 
 
 def _count(table: sa.Table, after: int, until: int | None = None) -> sa.Select[Any]:

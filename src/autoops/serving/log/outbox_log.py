@@ -61,8 +61,13 @@ class OutboxLog(PredictionLog):
         if self._outbox.rows:
             self._held.release()
             return
+        # Retired first: a failure in between leaves an empty outbox to be adopted, and not a position for ever.
+        try:
+            self._inbox.retire(self._outbox.id)
+        except StorageUnavailable:
+            self._held.release()
+            return
         self._held.remove()
-        self._inbox.retire(self._outbox.id)
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
         """Commit the rows unless the outbox is full; return the stored rows in order, earlier ones for repeats."""

@@ -29,7 +29,8 @@ _FREE_BYTES = 256 * 1024
 _VALUES_PER_ROW = 16
 """A row has at most six fields; the rest is room for a batch that is too large, so that the error can count rows."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what follows an unclosed quote: without the end of the body, each quote in it would be tried anew."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
