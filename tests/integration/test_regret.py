@@ -197,6 +197,31 @@ def test_a_rollback_that_fails_is_tried_again_with_the_next_window(mistaken: Con
 
 
 @pytest.mark.parametrize("finish", [drift_check.check, lambda context: roll_back(context, reason="?", actor="me")])
+@pytest.mark.parametrize("moves", [1, 2])
+def test_a_rollback_that_is_killed_between_its_moves_is_completed(
+    mistaken: Context, finish: Callable[[Context], object], moves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move, left = mistaken.registry.set_alias, [moves]
+
+    def killed(alias: str, number: int) -> None:
+        move(alias, number)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mistaken.registry, "set_alias", killed)
+        with pytest.raises(KeyboardInterrupt):
+            roll_back(mistaken, reason="worse", actor="me")
+    assert champion_of(mistaken.registry).number == 1, "the bad version is out at once"
+    finish(mistaken)
+    (entry,) = mistaken.ledger.entries(kind="rolled back")
+    assert (entry.model_version, entry.reason) == (2, "worse")
+    previous = mistaken.registry.by_alias(PREVIOUS)
+    assert (champion_of(mistaken.registry).number, previous and previous.number) == (1, 2)
+
+
+@pytest.mark.parametrize("finish", [drift_check.check, lambda context: roll_back(context, reason="?", actor="me")])
 def test_a_rollback_that_broke_off_before_its_record_gets_one(
     mistaken: Context, finish: Callable[[Context], object]
 ) -> None:
@@ -208,6 +233,9 @@ def test_a_rollback_that_broke_off_before_its_record_gets_one(
     drift_check.check(mistaken)
     (entry,) = mistaken.ledger.entries(kind="rolled back")
     assert (entry.model_version, entry.reason, entry.evidence) == (2, "worse", {"restored": 1})
+    left = mistaken.registry.by_alias(PREVIOUS)
+    assert left is not None
+    assert left.number == 2
     assert mistaken.ledger.incident(standing).outcome == "version 2 was rolled back: worse"
     assert champion_of(mistaken.registry).number == 1
 

@@ -132,6 +132,13 @@ def test_a_quarantined_month_brings_no_days(undecided: Context, world: Path, tmp
     assert undecided.ledger.incident(incident_id).status == "waiting_for_data"
 
 
+def test_a_challenger_that_was_deleted_is_waited_for_no_longer(undecided: Context, world: Path, tmp_path: Path) -> None:
+    undecided.registry.delete_version(2)
+    publish(world, tmp_path, "2022-05")
+    assert drift_check.check(undecided)["actionable"] == []
+    assert "was deleted" in preview(undecided)["calendar"][0]["because"]
+
+
 def test_after_the_last_look_nobody_comes_back(undecided: Context, world: Path, tmp_path: Path) -> None:
     first = undecided.ledger.entries(kind="gate", model_version=2)[-1]
     for look in (2, 3):

@@ -215,3 +215,26 @@ def test_a_folder_among_the_months_is_left_out_and_the_others_are_trained_on(
     assert validation.newest_usable(context, published, 2) == [MARCH, APRIL]
     assert quarantines(context) == [("2022-05", {"unreadable"}), ("2022-06", {"unreadable"})]
     assert "Is a directory" in context.ledger.entries(kind="quarantined")[0].reason
+    assert validation.usable_months(context)[-1] == APRIL
+    folder.rmdir()
+    publish(worlds["steady"], tmp_path, "2022-05")
+    assert validation.usable_months(context)[-1] == MAY, "what was repaired may be tried again"
+
+
+def test_broken_live_traffic_keeps_no_broken_month_from_being_told(context: Context, tmp_path: Path) -> None:
+    """As after `drift.source` was switched from the log to months."""
+    record = {"source": "live", "findings": [], "broken": {"predictions": [None, None], "labels": [None, None]}}
+    context.checks.append(
+        model_version=1,
+        verdict="broken data",
+        alarm=False,
+        reason="live traffic: kilometres",
+        event_from=None,
+        event_until=None,
+        last_prediction_id=None,
+        last_label_id=None,
+        report=record,
+    )
+    publish_broken(tmp_path, APRIL)
+    assert drift_check.check(context)["verdict"] == "broken data"
+    assert quarantines(context) == [("2022-04", {"unit change"})]

@@ -76,7 +76,7 @@ def _note(
     from being written again, and what follows in this check may fail.
     """
     month, content = quarantine.month, quarantine.content
-    if any(check.verdict == BROKEN and check.report["content"] == content for check in checks):
+    if any(check.verdict == BROKEN and check.report.get("content") == content for check in checks):
         return
     reason = f"{month} is quarantined: {quarantine.reason}"
     logger.warning("%s", reason)

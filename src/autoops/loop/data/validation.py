@@ -129,11 +129,7 @@ class Judge:
 
     def _unreadable(self, month: Month, error: DataError, actor: str) -> MonthQuarantine:
         """Quarantine a month that cannot be read, known by a digest of its metadata or, without any, of the error."""
-        try:
-            metadata = json.dumps(asdict(self._context.source.metadata(month)), sort_keys=True)
-        except (DataError, SourceUnavailable):
-            metadata = str(error)
-        content = hashlib.sha256(metadata.encode()).hexdigest()[:16]
+        content = _content_of_unread(self._context, month) or _digest(str(error))
         found = _quarantine(month, content, Quality((quality.unreadable(error),), LEAST_HISTORY))
         # Alerts must not offer to release it, because the store does not have it.
         self._record(found, actor, None, ingested=False)
@@ -190,7 +186,28 @@ def usable_months(context: Context) -> list[Month]:
     """Return the published months without those that are known to be quarantined; fetch none."""
     stored = {ingested.month: ingested.content for ingested in context.store.months()}
     broken = _contents(context, QUARANTINED) - _contents(context, RELEASED)
-    return [month for month in context.source.published() if (str(month), stored.get(month)) not in broken]
+    quarantined = {month for month, _ in broken}
+
+    def may_be_used(month: Month) -> bool:
+        if str(month) not in quarantined:
+            return True
+        # What could not be read is not in the store, and may have been repaired since.
+        content = stored.get(month) or _content_of_unread(context, month)
+        return content is not None and (str(month), content) not in broken
+
+    return [month for month in context.source.published() if may_be_used(month)]
+
+
+def _content_of_unread(context: Context, month: Month) -> str | None:
+    """Return the name of a month's content by its metadata, without reading it; None where there is no metadata."""
+    try:
+        return _digest(json.dumps(asdict(context.source.metadata(month)), sort_keys=True))
+    except (DataError, SourceUnavailable):
+        return None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class KeptShares(TypedDict):

@@ -180,12 +180,19 @@ def _doubts(context: Context, champion: ModelVersion) -> list[str]:
 
 
 def _finish(context: Context, actor: str) -> bool:
-    champion, left = (context.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
-    if champion is None or left is None or champion.number == left.number or ROLLED_BACK not in left.tags:
+    """Complete a rollback that broke off after it had moved `champion`; return whether there was one."""
+    champion, previous = (context.registry.by_alias(alias) for alias in (CHAMPION, PREVIOUS))
+    number = last_recorded(context)
+    # The tag stays after a complete rollback, but then the ledger has it, too.
+    if champion is None or previous is None or number is None or champion.number == number:
         return False
-    # The tag on `previous` stays after a complete rollback, but then the ledger has it, too.
-    if last_recorded(context) != left.number:
+    # It broke off before or after `previous` was moved to the version that leaves.
+    if previous.number not in (champion.number, number):
         return False
+    left = next((version for version in context.registry.versions() if version.number == number), None)
+    if left is None or ROLLED_BACK not in left.tags:
+        return False
+    context.registry.set_alias(PREVIOUS, number)
     evidence = {"restored": champion.number, **_found_wrong(context, left)}
     _record_rollback(context, left.number, left.tags[ROLLED_BACK], actor, evidence)
     return True
@@ -210,7 +217,10 @@ def _roll_back(context: Context, reason: str, actor: str, expected: int | None, 
         raise Conflict(f"version {previous.number} was rolled back itself ({previous.tags[ROLLED_BACK]}); promote one")
     # Before the alias moves: `_finish` knows a rollback that broke off by this tag.
     context.registry.tag(champion.number, {ROLLED_BACK: reason})
-    _move(context, champion, previous.number, {PROMOTED_AT: context.clock.now().isoformat()})
+    context.registry.tag(previous.number, {PROMOTED_AT: context.clock.now().isoformat()})
+    # `champion` first: after a kill in between, the bad version is out already, and `_finish` knows it by the ledger.
+    context.registry.set_alias(CHAMPION, previous.number)
+    context.registry.set_alias(PREVIOUS, champion.number)
     _record_rollback(context, champion.number, reason, actor, {"restored": previous.number, **evidence})
     return previous.number
 

@@ -6,7 +6,7 @@ that waits instead of a new one. Both versions are compared on all available tri
 
 from typing import Final
 
-from autoops.errors import Conflict, NotPublished
+from autoops.errors import Conflict, NotFound, NotPublished
 from autoops.loop.context import Context
 from autoops.loop.decide import reevaluation
 from autoops.loop.decide.policy import Decision
@@ -55,7 +55,11 @@ def undecided(context: Context, verdict: Entry, usable: list[Month]) -> reevalua
 
 def due(context: Context, champion: ModelVersion, verdict: Entry, usable: list[Month]) -> Decision:
     """Decide whether to open an interim re-evaluation now; write nothing."""
-    one, incidents = undecided(context, verdict, usable), context.ledger.incidents()
+    try:
+        one = undecided(context, verdict, usable)
+    except NotFound:
+        return Decision("nothing", f"version {verdict.model_version}, which waited for more days, was deleted")
+    incidents = context.ledger.incidents()
     asked = next((incident for incident in incidents if incident.key == _key(one)), None)
     if asked is not None:
         return Decision("incident stands", f"incident {asked.id}, {asked.status.replace('_', ' ')}, asks for it")
