@@ -26,6 +26,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 def numbers(column: Any) -> npt.NDArray[np.float64]:
     """Return a column of numbers as an array of shape (rows,), NaN for nulls."""
+    # A safe cast fails on integers beyond 2**53, and a column with nulls needs a copy to get NaN.
     return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
@@ -34,6 +35,8 @@ def longest_text(column: Any) -> int:
 
     Views may share their bytes, so that a few bytes in a file may stand for gigabytes of text.
     """
+    # A view has 16 bytes, and its first four are the length, wherever the text is stored.
     views = np.frombuffer(column.buffers()[1], dtype=np.int32)[4 * column.offset :: 4][: len(column)]
+    # The view of a null may contain anything.
     valid = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False))
     return int(views[valid].max(initial=0))

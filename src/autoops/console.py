@@ -24,6 +24,7 @@ err = Console(stderr=True)
 def show(value: Any, as_json: bool, plain: str) -> None:
     """Print the value as JSON if `as_json`, else `plain`; secrets are masked."""
     if as_json:
+        # Not through Rich, which would wrap and style it.
         sys.stdout.write(redact(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()) + "\n")
     else:
         out.print(redact(plain), highlight=False, markup=False, soft_wrap=True)

@@ -59,6 +59,7 @@ def near(times: Times) -> npt.NDArray[np.bool_]:
     ticks = times.astype("datetime64[us]").astype(np.int64)
     kept = np.ones(len(ticks), dtype=bool)
     for begin in range(0, len(ticks), _BLOCK_ROWS):
+        # The last block reaches back to full length: few rows have no reliable quantiles.
         block = slice(max(0, min(begin, len(ticks) - _BLOCK_ROWS)), begin + _BLOCK_ROWS)
         early, middle, late = np.quantile(ticks[block], [0.1, 0.5, 0.9])
         reach = max(float(_NEAR / np.timedelta64(1, "us")), _SPREADS * (late - early))

@@ -36,4 +36,5 @@ def _is_own(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return host.endswith(".localhost")
+    # A service that listens on 0.0.0.0 or :: is asked at that address.
     return address.is_loopback or address.is_unspecified

@@ -53,6 +53,7 @@ class Month:
     @property
     def starts_at(self) -> datetime:
         """Return the first instant of the month in New York, as UTC."""
+        # Never ambiguous or skipped: clocks change at two in the morning.
         return datetime(self.year, self.month, 1, tzinfo=NEW_YORK).astimezone(UTC)
 
     @property

@@ -80,6 +80,7 @@ def secrets_in(value: str) -> set[str]:
     for word in value.split():
         scheme, separator, rest = word.partition("://")
         if separator and scheme:
+            # The last @, because a password may contain one.
             userinfo, _, place = rest.rpartition("@") if "@" in rest else ("", "", rest)
             host, *path = re.split(r"[/?&=#]+", place)
             host_is_a_token = "." not in host and not host.startswith(("[", "localhost"))

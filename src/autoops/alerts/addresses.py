@@ -31,6 +31,7 @@ def addresses(settings: Alerts) -> list[Address]:
     seen: Counter[str] = Counter()
     for place, url in enumerate(urls, start=1):
         scheme, separator, _rest = url.partition("://")
+        # Before counting: `Slack://` and `slack://` would share a name, and only one get alerts.
         service = scheme.lower()
         if not separator or not service.isalnum():
             raise SettingsError(f"alerts.urls: number {place} is no URL such as slack://...")
@@ -49,5 +50,6 @@ def _of_file(settings: Alerts) -> list[str]:
         return []
     try:
         return settings.urls_file.read_text().split()
+    # Only the error's type: its text may quote the file, which contains secrets.
     except (OSError, ValueError) as error:
         raise SettingsError(f"alerts.urls_file: cannot read {settings.urls_file}: {type(error).__name__}") from None

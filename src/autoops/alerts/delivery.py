@@ -78,6 +78,7 @@ class _Round:
         for receiver in self._receivers:
             if receiver.name not in known and receiver.name not in self.failed and self._left[receiver.name] > 0:
                 known |= self._told(alert, receiver)
+        # A superset: `known` may name receivers that have left the settings.
         if known >= self._left.keys():
             self._queue.settle(alert.id)
 
@@ -104,6 +105,7 @@ def _failure(receiver: Receiver, message: Message, retries: RetryPolicy) -> str 
     )
     try:
         attempts(receiver.tell, message)
+    # SettingsError, too: an address that Apprise does not know must not stop the other receivers.
     except (ReceiverUnavailable, SettingsError) as error:
         return str(error)
     return None

@@ -118,6 +118,7 @@ def _promoted(facts: Facts) -> Wording:
 
 def _rejected(facts: Facts) -> Wording | None:
     number, champion = facts.entry.model_version, facts.entry.evidence.get("champion")
+    # The promotion has an alert of its own; a forced version is promoted whatever the gate decides.
     if facts.entry.evidence.get("decision") == "promote" or facts.forced:
         return None
     stays = f"Version {champion} stays champion." if champion is not None else "There is no champion yet."

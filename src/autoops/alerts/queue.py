@@ -53,6 +53,7 @@ class AlertQueue:
         query = (
             sa.select(tables.ledger)
             .select_from(of_alerts)
+            # `since` bounds the work as well: an index on kind and time finds the entries.
             .where(TABLE.id.is_(None), LEDGER.kind.in_(kinds), LEDGER.at >= since)
             .order_by(LEDGER.id)
         )
@@ -73,6 +74,7 @@ class AlertQueue:
         try:
             with storage_errors(), self._engine.begin() as connection:
                 connection.execute(sa.insert(tables.alerts).values(values))
+        # `ledger_id` is unique: another process has queued the alert since the entry was read.
         except sa.exc.IntegrityError:
             return False
         return True

@@ -89,6 +89,7 @@ def _complaint(sender: "Apprise", message: Message) -> str | None:
             notify_type=apprise.NotifyType(message.urgency),
             body_format=apprise.NotifyFormat.TEXT,
         )
+        # Only the status, because the rest of Apprise's log may quote the address.
         code = re.search(r"error=(\d{3})\b", log.getvalue())
     if taken:
         return None

@@ -75,6 +75,7 @@ def overview(alerts: Alerts) -> AlertsOverview:
     return {
         "receivers": [receiver.name for receiver in alerts.receivers],
         "waiting": len(waiting),
+        # Newest first, so that the last one has waited longest.
         "waiting_since": waiting[-1].queued_at.isoformat() if waiting else None,
         "last_failure": next((alert.last_failure for alert in waiting if alert.last_failure), None),
     }

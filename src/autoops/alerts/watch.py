@@ -76,9 +76,11 @@ def fail_overdue(context: Context) -> list[str]:
     allowed = timedelta(seconds=context.settings.training.run_timeout_s)
     for incident in context.ledger.incidents(unresolved=True):
         run_id = context.ledger.holder(incident.id, ACTION)
+        # A person may take any time to approve.
         if run_id is None or incident.status == "waiting_for_approval":
             continue
         entries = [entry for entry in context.ledger.entries(incident_id=incident.id) if entry.kind in (*BEGUN, FAILED)]
+        # Of the run that holds the claim: an earlier run of the incident may have failed long ago.
         own = [entry for entry in entries if entry.evidence.get("run_id") == run_id]
         if not own or own[-1].kind == FAILED or context.clock.now() - own[-1].at <= allowed:
             continue
@@ -96,6 +98,7 @@ def _watched(context: Context, condition: Condition, patience_s: float) -> Troub
         while trouble and condition.passing and not _known(context, condition, trouble) and time.monotonic() < deadline:
             time.sleep(PAUSE_S)
             trouble = condition.look(context)
+    # Unknown is neither the begin of a condition nor its end, so that nothing is recorded.
     except RegistryUnavailable as error:
         logger.warning("cannot see whether it is %s: %s", condition.begins, error)
         return None
@@ -120,6 +123,7 @@ def _record(context: Context, condition: Condition, trouble: Trouble | None) -> 
 
 def _known(context: Context, condition: Condition, trouble: Trouble) -> bool:
     standing = _standing(context, condition)
+    # For another version it is a new condition, with an alert of its own.
     return standing is not None and standing.model_version == trouble.model_version
 
 

@@ -67,6 +67,7 @@ def _locked(place: Path) -> Iterator[None]:
     """Lock a challenger: another process that needs it waits until it is trained."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as file:
+        # The file is never deleted: a lock on a deleted file excludes nobody.
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

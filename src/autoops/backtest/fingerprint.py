@@ -56,4 +56,5 @@ def training_settings(settings: Settings) -> Mapping[str, object]:
 def simulation_settings(settings: Settings) -> Mapping[str, object]:
     """Return the settings that a simulation depends on."""
     when = {name: getattr(settings, name).model_dump(mode="json") for name in ("gate", "training")}
+    # The whole of `training` replaces the part of it: when to retrain matters to a simulation.
     return {**training_settings(settings), **when, "min_kept_share": settings.data.min_kept_share}

@@ -125,6 +125,7 @@ def installed(
     The months from `first` to `until` are published at the start.
     """
     shutil.rmtree(home, ignore_errors=True)
+    # Without storage.url: each simulation has a SQLite file, whatever database production uses.
     settings = settings.model_copy(update={"storage": Storage(home=home)})
     clock, source = MovedClock(until.ends_at), PublishedSoFar(whole, first, until)
     registry = LocalRegistry(home / "registry")
@@ -140,6 +141,7 @@ def installed(
         instances=Instances(engine),
         ledger=Ledger(engine, clock),
         checks=CheckLog(engine, clock),
+        # Nobody sees them: the home is removed at the end.
         draws_pages=False,
     )
     try:

@@ -46,9 +46,11 @@ def simulate_all(orders: Iterable[Order], jobs: int, done: Done, progress: Progr
     Raises:
         AutoOpsError: a process of the pool died.
     """
+    # spawn: a fork copies locks that other threads hold, and nobody releases the copies.
     context = multiprocessing.get_context("spawn")
     beats: Queue[str] = context.Queue()
     simulated: Counter[str] = Counter()
+    # Queues cannot be arguments of `submit`: a process can inherit one at its start only.
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_join, initargs=(beats,)) as pool:
         running = {pool.submit(_simulate, order): order for order in orders}
         try:
@@ -58,6 +60,7 @@ def simulate_all(orders: Iterable[Order], jobs: int, done: Done, progress: Progr
                 for future in ended:
                     order = running.pop(future)
                     result = _result(future, order)
+                    # A cached result sends no beats.
                     simulated[order.name] = len(result["months"])
                     running |= {pool.submit(_simulate, more): more for more in done(order, result)}
                 progress(simulated.total())
@@ -109,6 +112,7 @@ def _end_with_the_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])
+    # sys.exit would end this thread only.
     os._exit(1)
 
 

@@ -153,9 +153,11 @@ def _first_version(installation: Installation) -> None:
 
 
 def _step(installation: Installation, served: Served, policy: Policy, step: Step) -> SimulatedMonth:
+    # Before the policy acts: what it promotes at the month's end serves from the next month on.
     champion = champion_of(installation.context.registry)
     errors = served.errors(installation.context, champion, step.month)
     installation.clock.move_to(step.month.ends_at)
+    # Only now: scoring the month is work of the study, not of the policy.
     begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
     retrainings = []
     if step.published is not None:

@@ -64,6 +64,7 @@ def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -
         SourceUnavailable: the source does not answer.
         StorageUnavailable: a month cannot be written.
     """
+    # Only for its checks: wrong months and lags are refused before data is fetched.
     for lag in study.lags:
         steps(study.months, study.settings.training.window_months, lag)
     names = study.runs
@@ -88,6 +89,7 @@ def _locked(workspace: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(f"{workspace}: another backtest is at work there") from None
+        # Left by a study that was killed; under the lock no other one uses them.
         shutil.rmtree(workspace / "homes", ignore_errors=True)
         yield
 
@@ -138,5 +140,6 @@ def on_history(settings: Settings) -> Settings:
     """
     drift = settings.drift.model_copy(update={"source": "months"})
     training = settings.training.model_copy(update={"approval": False, "source": "months"})
+    # `model_copy` validates nothing; a configuration may not contain infinity.
     gate = settings.gate.model_copy(update={"max_latency_ms": inf})
     return settings.model_copy(update={"drift": drift, "training": training, "gate": gate})

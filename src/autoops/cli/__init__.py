@@ -32,6 +32,7 @@ def main() -> None:
     Raises:
         ModuleNotFoundError: a module of Auto-Ops or of the standard library is missing, which is a defect.
     """
+    # Without settings, which may be invalid; `bootstrap` adds the addresses that they name.
     loopback.spare(os.environ)
     logs.configure("cli")
     try:
@@ -48,6 +49,7 @@ def main() -> None:
                 "pip install '.[pipeline]' in the checkout"
             )
         )
+    # Printed here and not by Python, because a traceback may quote a URL with its password.
     except Exception:
         if logs.as_json():
             logging.getLogger(__name__).critical("a defect", exc_info=True)

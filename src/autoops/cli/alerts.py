@@ -18,6 +18,7 @@ def send(json: Json = False) -> None:
     from autoops.bootstrap import alerts
 
     built = alerts(migrate=True)
+    # First, so that the conditions it records are sent in this round.
     wrong = watch.watch(built.context)
     delivered = rounds.tell(built)
     lines = [*wrong, f"{delivered.told} told, {delivered.waiting} wait", *delivered.failed.values()]

@@ -22,6 +22,7 @@ def decide(
     from autoops.loop.monitor import drift_check, preview
 
     if dry_run:
+        # Without `migrate`: a dry run does not change the schema either.
         previewed = preview.preview(context())
         console.show(previewed, json, "\n".join(preview.sentences(previewed)))
         return

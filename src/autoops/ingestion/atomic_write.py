@@ -22,12 +22,15 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageUnavailable: the file cannot be written; an OSError of the block is taken for that, a full disk say.
     """
+    # Beside the target: a rename is atomic within one file system only. The uuid keeps processes
+    # apart that write the same target at once.
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
                 yield file
+                # Before the rename: a power failure could otherwise leave an empty target.
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
@@ -46,6 +49,7 @@ def check_parquet(file: BinaryIO, name: str) -> None:
         CorruptFile: the file does not end in a parquet footer.
         EmptyMonth: the footer counts no rows.
     """
+    # The footer is read through the file's name, and Python's buffer is not in the file yet.
     file.flush()
     try:
         rows = pq.read_metadata(file.name).num_rows

@@ -98,6 +98,7 @@ def _read(path: Path) -> Raw:
             table = file.read([*TIMES, *NUMBERS, *codes])
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
+    # pyarrow decodes column names only when they are read, and they may be no UTF-8.
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{path.name}: truncated, or not a parquet file") from error
     times = {name: _values(table, name, pa.timestamp("us"), path.name) for name in TIMES}
@@ -106,6 +107,8 @@ def _read(path: Path) -> Raw:
 
 def _values(table: pa.Table, name: str, wanted: pa.DataType, file: str) -> Array:
     try:
+        # A safe cast fails on nanoseconds that are no whole microseconds, and on integers beyond
+        # 2**53, which no bound admits anyway.
         return np.asarray(table[name].cast(wanted, safe=False).to_numpy())
     except pa.ArrowException as error:
         raise SchemaError(f"{file}: column {name} is not readable as {wanted}: {error}") from error
@@ -148,10 +151,13 @@ def _times(raw: Raw, month: Month) -> tuple[pd.DatetimeIndex, Array]:
     """
     begin, end = _bounds(month)
     pickup, dropoff = (raw[name] for name in TIMES)
+    # NaT here and the clip below: pandas cannot localize years beyond those of datetime.
     pickup = np.where((pickup >= begin) & (pickup < end), pickup, np.datetime64("NaT"))
     day = np.timedelta64(1, "D")
     dropoff = np.clip(dropoff, begin - day, end + day)  # beyond these a trip is too short or too long anyway
     (picked_up, picked_up_again), (dropped_off, dropped_off_again) = _readings(pickup), _readings(dropoff)
+    # `where` keeps the first reading where the condition holds. The dropoff is read first: the
+    # pickup moves to its second reading only where it still is not after the dropoff.
     dropped_off = dropped_off.where(dropped_off >= picked_up, dropped_off_again)
     picked_up = picked_up.where(picked_up_again > dropped_off, picked_up_again)
     return picked_up, ((dropped_off - picked_up) / pd.Timedelta(minutes=1)).to_numpy()
@@ -162,6 +168,7 @@ def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     hour = pd.Timedelta(hours=1)
     index = pd.DatetimeIndex(wall)
     first, second = (
+        # True reads an hour that occurs twice as daylight saving time, which comes first.
         index.tz_localize(NEW_YORK, ambiguous=np.full(len(index), summer), nonexistent=hour).tz_convert("UTC")
         for summer in (True, False)
     )
@@ -176,11 +183,14 @@ def _first_failing(raw: Raw, minutes: Array, month: Month, durations: trips.Boun
     failing = {
         "no_time": np.isnat(pickup) | np.isnat(dropoff),
         "other_month": ~((pickup >= begin) & (pickup < end)),
+        # Capped at the upper bound, minutes can fail at the lower one only, be it open or closed.
         "too_short": ~durations.contains(np.minimum(minutes, durations.high)),
         "too_long": ~durations.contains(minutes),
+        # Negated, because every comparison with NaN is false: a missing distance counts here, too.
         "no_distance": ~(distance > trips.DISTANCE_MILES.low),
         "too_far": ~trips.DISTANCE_MILES.contains(distance),
         "unknown_zone": ~(_whole(zones[0], trips.LOCATION_ID) & _whole(zones[1], trips.LOCATION_ID)),
+        # NaN becomes 0, in the contract the value for not reported; infinity stays out of bounds.
         "impossible_passengers": ~_whole(np.nan_to_num(raw["passenger_count"]), trips.PASSENGER_COUNT),
     }
     return np.select([failing[reason] for reason in REASONS], range(len(REASONS)), len(REASONS))
@@ -201,4 +211,5 @@ def _frame(raw: Raw, pickup_at: pd.DatetimeIndex, minutes: Array, kept: Array) -
             trips.TARGET: minutes[kept],
         }
     )
+    # Stable: a month's digest depends on the order of the rows, also of those with one timestamp.
     return frame.sort_values("pickup_at", kind="stable", ignore_index=True)

@@ -35,6 +35,7 @@ def soil(trips: Trips, month: Month, rng: np.random.Generator) -> tuple[Trips, A
     minutes, miles, picked_up = trips.minutes.copy(), trips.miles.copy(), trips.picked_up.copy()
 
     rows = _some(trips, WITHIN_A_MINUTE, rng)
+    # At most 59 s when the raw file rounds to seconds, so that cleaning drops all of them.
     minutes[rows] = np.minimum(rng.exponential(0.35, len(rows)), 0.98)
     rows = _some(trips, FORGOTTEN, rng)
     minutes[rows] = np.where(rng.random(len(rows)) < 0.2, rng.uniform(300, 1440, len(rows)), minutes[rows] + 60)
@@ -57,6 +58,7 @@ def _order(trips: Trips, rng: np.random.Generator) -> Array:
 def _refunds(trips: Trips, rng: np.random.Generator) -> Array:
     """Return the mask of rows that repeat the row before them with the amounts negated."""
     refund = (rng.random(len(trips)) < REFUNDED) & ~trips.unreported
+    # The first row has none before it to repeat, and the row before must not be a refund itself.
     refund[:1] = False
     refund[1:] &= ~refund[:-1]
     return refund

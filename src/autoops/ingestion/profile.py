@@ -119,6 +119,7 @@ def _routes(rows: Mapping[str, Array], most: int) -> dict[str, Route]:
     # Complex numbers sort by pickup, then by drop-off; for a window this takes a fraction of the time of a groupby.
     pairs = rows["pickup_zone"][moving] + 1j * rows["dropoff_zone"][moving]
     names, route, trips = np.unique(pairs, return_inverse=True, return_counts=True)
+    # Stable: of equally busy routes the lowest zones count, so that profiles are reproducible.
     busiest = np.argsort(-trips, kind="stable")[:most]
     miles, minutes = (_medians(rows[name][moving], route, busiest) for name in ("miles", "minutes"))
     columns = (names[busiest].tolist(), trips[busiest].tolist(), miles.tolist(), minutes.tolist())
@@ -136,6 +137,7 @@ def _medians(values: Array, group: Array, groups: Array) -> Array:
     begin, end = np.searchsorted(group, groups), np.searchsorted(group, groups, side="right")
     some = begin < end
     medians = np.zeros(len(groups))
+    # The two middle positions of each group, which are the same one where its size is odd.
     medians[some] = (ordered[(begin + end - 1)[some] // 2] + ordered[(begin + end)[some] // 2]) / 2
     return medians
 
@@ -154,6 +156,7 @@ def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "mi
     """
     known = [(route, usual[name]) for name, route in profile.routes.items() if name in usual]
     lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
+    # A length of 0 means that none is known; as a ratio it would be 0 or a division by zero.
     ratios = sorted((now / before, trips) for now, before, trips in lengths if now > 0 and before > 0)
     trips = np.cumsum([count for _, count in ratios])
     if not len(trips) or trips[-1] < min(LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES * profile.rows):

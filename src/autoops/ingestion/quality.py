@@ -128,6 +128,8 @@ class _Scale(NamedTuple):
     text: str
 
 
+# The arcsine of the root stabilises the variance of a share. Its inverse is clipped, because the
+# sine falls again beyond a share of 100 %.
 _SHARES = _Scale(lambda p: float(np.arcsin(np.sqrt(p))), lambda x: float(np.sin(np.clip(x, 0, np.pi / 2)) ** 2), ".1%")
 _FACTORS = _Scale(lambda f: float(np.log(max(f, 1e-9))), lambda x: float(np.exp(x)), ".2f")
 
@@ -193,6 +195,7 @@ def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], o
     at, before = to(measured), [to(value) for value in known]
     least, most = min(before), max(before)
     allowed = max(measure.floor, DEVIATIONS * float(np.std(before, ddof=1)))
+    # `high` and `low` are flags: a direction that is not watched counts as 0.
     used = max(0.0, (at - most) * measure.high, (least - at) * measure.low) / allowed
     if used <= 1:
         return used, None
@@ -229,11 +232,13 @@ def _shares(profile: Profile) -> Iterator[_Measure]:
 
 def _share(name: Name, group: str, column: str, floor: float, says: str) -> _Measure:
     """Return the measure of an entry in one of a profile's groups of shares."""
+    # `get`: an earlier month may lack the column (payment), and is then not compared.
     return _Measure(name, column, lambda known: getattr(known, group).get(column), floor, says.format)
 
 
 def _unit(column: str, factor: float, value: Callable[[Profile], float | None]) -> _Measure:
     def says(measured: float) -> str:
+        # Within 4 % of a known unit. This decides the words only, not whether there is a finding.
         known = (words for unit, words in UNITS.items() if abs(np.log(measured / unit)) < np.log(1.04))
         return f"{column} are {measured:.3g} times those of the same routes before ({next(known, 'no known unit')})"
 

@@ -125,6 +125,7 @@ def _write_month(
     path: Path, month: Month, count: int, seed: int, scenario: Scenario, strength: float, changed: int
 ) -> None:
     """Write a month; `changed` is the number of months with the change, this one included."""
+    # A stream apart from that of `trips_of`: faults draw from it, and the trips stay the same.
     rng = np.random.default_rng([seed, month.year, month.month, 1])
     unreported = rng.uniform(*UNREPORTED)
     regime = _regime(scenario, strength, changed)

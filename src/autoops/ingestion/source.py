@@ -114,6 +114,8 @@ class DirectorySource(Source):
 
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
         """Copy the month's file to `target`, which stays as it was unless the copy is a whole parquet file."""
+        # Before the copy: if the file is replaced meanwhile, the next ingestion finds other
+        # metadata and fetches it again.
         metadata = self.metadata(month)
         with atomic_write(target) as file:
             for chunk in self._chunks(month):
@@ -138,8 +140,10 @@ class DirectorySource(Source):
             raise SourceUnavailable(f"data.source: {self._directory} is not a directory")
 
     def _refusal(self, month: Month, error: OSError) -> DataError | SourceUnavailable:
+        # First: a missing directory, such as an unmounted volume, says nothing of its months.
         self._require_directory()
         path = self._path(month)
+        # A link that leads nowhere raises the same error, and is a broken file.
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return NotPublished(f"{month} is not published: {self._directory} has no {file_name(month)}")
         kind = CorruptFile if error.errno in _OF_THE_FILE else SourceUnavailable

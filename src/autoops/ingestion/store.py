@@ -87,6 +87,8 @@ class MonthStore:
         known = self.get(month)
         if known and not refetch and self._is_current(source, known):
             return known
+        # A folder for each call, because several processes may ingest a month at once; the file
+        # keeps the source's name, which error messages show.
         raw = self._directory / f".raw-{uuid.uuid4().hex}" / file_name(month)
         try:
             metadata = source.fetch(month, raw, progress)
@@ -100,6 +102,7 @@ class MonthStore:
         """Return the usable months in order, without unreadable ones, those of an older `CLEANING` and other files."""
         found = []
         for path in sorted(self._directory.glob("????-??.parquet")):
+            # 2023-13.parquet fits the pattern and is no month.
             with suppress(MonthError):
                 found.append(self.get(Month.parse(path.stem)))
         return [month for month in found if month]
@@ -111,11 +114,13 @@ class MonthStore:
             known = json.loads(pq.read_schema(path).metadata[_KEY])
             if known.pop("cleaning") != CLEANING:
                 return None
+            # The key that stored files have: under another name every month would be fetched again.
             metadata = SourceMetadata(**known.pop("stamp"))
             profile = Profile.from_json(known.pop("profile"))
             return IngestedMonth(month, path, metadata=metadata, profile=profile, **known)
         except FileNotFoundError:
             return None
+        # Raised by parquet files that the store did not write: no metadata, other JSON or keys.
         except (pa.ArrowException, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
             logger.warning("%s cannot be read and counts as not ingested: %s", path, error)
             return None
@@ -142,6 +147,7 @@ class MonthStore:
 
     def _trips(self, month: Month) -> pd.DataFrame:
         try:
+            # Checksums are not verified by default: a flipped bit would be read as another value.
             frame: pd.DataFrame = pq.read_table(self._path(month), page_checksum_verification=True).to_pandas()
         except (pa.ArrowException, OSError) as error:
             again = f"run `autoops ingest --refetch --months {month}`"
@@ -189,5 +195,6 @@ def _digest(trips: pd.DataFrame) -> str:
     for name in trips.columns:
         values = trips[name]
         digest.update(name.encode())
+        # With a time zone `to_numpy` returns Python objects, whose bytes are addresses.
         digest.update((values.dt.tz_localize(None) if name == "pickup_at" else values).to_numpy().tobytes())
     return digest.hexdigest()

@@ -95,6 +95,7 @@ def trips_of(month: Month, count: int, seed: int, unreported: float, regime: Reg
     slot = np.repeat(np.arange(len(weights)), rng.multinomial(count, weights / weights.sum()))
     is_unreported = rng.random(count) < unreported
     pickup, dropoff, miles = _journeys(rng, hours.hour[slot], hours.weekend[slot], is_unreported, regime)
+    # A stream of its own: all that is drawn after it is the same as in a month without moved trips.
     pickup, dropoff = _moved(np.random.default_rng([seed, month.year, month.month, 2]), pickup, dropoff, regime.moved)
     pace = np.sqrt(the_city().pace[pickup] * the_city().pace[dropoff])
     mph = _SPEED[hours.weekend[slot], hours.hour[slot]] * pace * np.exp(speed[slot]) * regime.speed
@@ -141,7 +142,9 @@ def _shocks(seed: int, day: Array) -> tuple[Array, Array]:
     They are an autoregression that began in 2009, so that it runs on from one month into the next.
     """
     first = int(np.datetime64("2009-01-01").astype(int))
+    # Row by row: a later month draws more rows and leaves those of earlier days as they are.
     news = np.random.default_rng([seed, first]).normal(size=(int(day.max()) - first + 1, 2))
+    # Thirty days hold nearly all of the memory (0.5**30 < 1e-9); the root makes the variance 1.
     memory = SHOCK_LASTS ** np.arange(30) * np.sqrt(1 - SHOCK_LASTS**2)
     volume, speed = (np.convolve(news[:, column], memory)[day - first] for column in (0, 1))
     return VOLUME_SHOCK * volume, SPEED_SHOCK * speed
@@ -153,13 +156,16 @@ def _journeys(
     """Return positions of pickup and dropoff zones, and the miles between them."""
     city = the_city()
     elsewhere = rng.random(len(hour)) < regime.elsewhere
+    # Both kinds of zones are drawn for every trip, so that no scenario shifts the other draws.
     pickup = np.where(elsewhere, _quiet_zones(rng, len(hour), regime.fast_roads), _pickup_zones(rng, hour, weekend))
     odds = np.where(unreported[:, None], _REACH_OF_UNREPORTED, _REACH)
     odds = odds * np.where((hour < 6)[:, None], [0.7, 1.0, 2.0], 1.0)
     bounds = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
+    # By rounding the last bound may be below 1, and a draw above all three.
     reach = np.where(elsewhere, 2, np.minimum((rng.random(len(hour))[:, None] > bounds).sum(axis=1), 2))
     draw = pickup + rng.random(len(hour))
     found = np.choose(reach, [np.searchsorted(going, draw) for going in city.going])
+    # By rounding the search may end in the neighbouring row.
     dropoff = np.clip(found - pickup * ZONES, 0, ZONES - 1)
     miles = city.miles[pickup, dropoff] * np.exp(rng.normal(0, 0.28, len(hour)))
     return pickup, dropoff, np.asarray(np.maximum(np.round(miles, 2), 0.05))

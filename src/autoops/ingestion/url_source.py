@@ -23,6 +23,7 @@ FIRST_YEAR = 2009
 
 T = TypeVar("T")
 
+# Object stores answer 403 for a missing file where clients may not list the folder.
 _MISSING = (403, 404)
 _PROBED_AT_ONCE = 12
 
@@ -102,6 +103,7 @@ class UrlSource(Source):
         return str(self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{file_name(month)}"))
 
     def _client(self) -> httpx.Client:
+        # Uncompressed, so that content-length is the file's own length, which `_download` checks.
         return httpx.Client(timeout=self._timeout_s, follow_redirects=True, headers={"accept-encoding": "identity"})
 
     def _head(self, client: httpx.Client, month: Month) -> SourceMetadata | None:
@@ -110,6 +112,7 @@ class UrlSource(Source):
     def _download(
         self, client: httpx.Client, month: Month, file: BinaryIO, progress: Progress | None
     ) -> SourceMetadata | None:
+        # All attempts write to one file, and one that was cut off leaves a part in it.
         file.seek(0)
         file.truncate()
         with client.stream("GET", self._url(month)) as response:
@@ -158,6 +161,7 @@ class UrlSource(Source):
         for failure in failures:
             logger.warning("left out: %s", failure)
         found = [month for month, outcome in zip(months, outcomes, strict=True) if isinstance(outcome, SourceMetadata)]
+        # A month that is there: one request for it tells a missing month from an empty server.
         self._answered = found[-1] if found else self._answered
         return found
 

@@ -65,6 +65,7 @@ class ApiClient:
             self.failures[f"{path}: {type(error).__name__}"] += 1
             return None
         if not response.is_success:
+            # Cut, so that long answers that differ at their ends count as one failure.
             self.failures[f"{path}: {response.status_code} {response.text[:200]}"] += 1
             return None
         answer: dict[str, Any] = orjson.loads(response.content)

@@ -50,6 +50,7 @@ class Director(Listener):
     _swapped: bool = False
     _mistake: int | None = None
     _rolled_back: set[int] = field(default_factory=set)
+    # Reentrant: `_apply` runs under the lock and reads `waits`, which takes it.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def month_began(self, month: Month, trips: int) -> None:
@@ -62,6 +63,7 @@ class Director(Listener):
         with self._lock:
             self.answered_in_month += 1
             if self._takes_over(answer.model_version):
+                # The first version of all replaces none.
                 self._swapped = self._under_way and self.version > 0
                 self.version, self.unjudged = answer.model_version, 0
             self.unjudged += answer.model_version == self.version
@@ -134,12 +136,14 @@ class Director(Listener):
     def _apply(self) -> None:
         if not self.waits:
             self._waits_since = None
+        # Before the waits: a retraining gets traffic, also at the end of an unjudged month.
         if self._under_way:
             slow = self.answered_in_month < SLOW_SHARE * self.trips
             self.pace.go(self.rate / SLOWER if slow else CRAWL_PER_S)
         elif self._waits_since is None:
             self.pace.go(self.rate)
         elif self._at_month_end:
+            # Held, not slowed: trips of the next month would move the window out of this one.
             self.pace.hold()
         else:
             self.pace.go(CRAWL_PER_S)

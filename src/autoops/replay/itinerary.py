@@ -52,6 +52,7 @@ class LoadedMonth:
         """Yield the trips in event order."""
         columns = columns_of(self.trips)
         moments = columns["pickup_at"].astype(np.int64).tolist()
+        # `tolist` makes plain numbers: orjson refuses NumPy's.
         fields = [name for name in columns if name != "pickup_at"]
         values = zip(*(columns[name].tolist() for name in fields), strict=True)
         truths = self.trips[TARGET].tolist()
@@ -86,6 +87,7 @@ def publish(raw: Path, directory: Path) -> Path:
     """Copy a raw month to a source's directory atomically: the source never shows half a file."""
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / raw.name
+    # Hidden and with another ending: a source takes only exact file names for months.
     partial = directory / f".{raw.name}.{os.getpid()}"
     shutil.copyfile(raw, partial)
     partial.replace(target)

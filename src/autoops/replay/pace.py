@@ -45,6 +45,7 @@ class Pace:
 
     def go(self, rate: float | None) -> None:
         """Go on, at this rate."""
+        # First: a held replay that wakes between the two lines must not use the old rate.
         self.rate = rate
         self._held = False
 
@@ -55,6 +56,7 @@ class Pace:
     async def turn(self, event_at: datetime) -> bool:
         """Wait until a trip of this event time is due; return False once the replay is stopped."""
         while self._held and not self._stopped:
+            # Time on hold is no backlog to catch up with.
             self._due = None
             await self._sleep(LOOK_S)
         if self._due is None or self._event_at is None:

@@ -165,6 +165,7 @@ class _Replay:
                         break
                     loaded.raw.unlink()
             finally:
+                # Before the folder is removed: a thread may still load the next month into it.
                 await asyncio.gather(ahead, *self.in_flight, return_exceptions=True)
         return Played(self.client.requests, dict(self.client.failures), self.labels_sent, len(self.labels), self.tally)
 
@@ -185,6 +186,7 @@ class _Replay:
                 return False
             await self._send_due_labels(departure.event_at)
             await self._launch(self._predict(loaded.month, departure))
+        # Answers queue labels, so only after the last answer are the due ones complete.
         await self._land()
         await self._send_due_labels(loaded.month.ends_at, everything=True)
         await self._land()
@@ -206,6 +208,7 @@ class _Replay:
     def _landed(self, task: "asyncio.Task[None]") -> None:
         self.in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            # Kept for `_raise_errors`: asyncio only logs what a callback raises.
             self.errors.append(error)
 
     async def _land(self) -> None:

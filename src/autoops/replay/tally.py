@@ -107,6 +107,7 @@ class Tally:
 
     def by_month(self) -> list[Segment]:
         """Return one segment per month and version, in order; `event_at` is the month's start."""
+        # New York's offset is whole hours, so that each hour lies in one month.
         return list(self._group(lambda moment: Month.of(moment).starts_at))
 
     def by_span(self, span: timedelta) -> list[Segment]:

@@ -30,6 +30,7 @@ _patiently = tenacity.Retrying(
     retry=tenacity.retry_if_result(lambda response: response.status_code == httpx.codes.INTERNAL_SERVER_ERROR),
     stop=tenacity.stop_after_attempt(4),
     wait=tenacity.wait_fixed(0.5),
+    # The last response, so that `_check` reports it; by default tenacity raises RetryError.
     retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
 )
 
@@ -77,6 +78,7 @@ class AirflowClient:
             Conflict: `run_id` was used before.
             InputError: `conf` does not fit the DAG's parameters.
         """
+        # Airflow refuses a body without `logical_date`, and takes null.
         body = {"logical_date": None, "conf": dict(conf or {})} | ({"dag_run_id": run_id} if run_id else {})
         return str(self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 

@@ -34,6 +34,7 @@ def prune(settings: Settings, clock: Clock) -> int | None:
     if days is None or variables is None:
         return None
     before = clock.now() - timedelta(days=days)
+    # Without --skip-archive the rows move to archive tables, and the database stays as large.
     command = [sys.executable, "-m", "airflow", "db", "clean", "--yes", "--skip-archive", "--error-on-cleanup-failure"]
     command += ["--clean-before-timestamp", before.isoformat(), "--tables", ",".join(TABLES), "--batch-size", "1000"]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
@@ -56,6 +57,8 @@ def _logs(settings: Settings, variables: Mapping[str, str]) -> Path:
 def delete_logs(folder: Path, before: datetime) -> int:
     """Delete files not written since `before`, and folders that are empty and as old; return the number of files."""
     deleted = 0
+    # Contents before their folder. A folder from which a file was just deleted counts as written
+    # to, and goes in a later run.
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_symlink() or path.stat().st_mtime >= before.timestamp():
             continue

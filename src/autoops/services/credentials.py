@@ -53,6 +53,7 @@ def write_airflow_users(settings: Settings) -> Path:
 def write_private(path: Path, text: str) -> None:
     """Replace the file atomically; other users can never read it."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    # Created with its mode: before a chmod others could open the file.
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     fresh.replace(path)

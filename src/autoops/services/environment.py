@@ -32,6 +32,7 @@ def environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
+        # Evidently sends usage data unless this is set.
         "DO_NOT_TRACK": "true",
         HOME_VARIABLE: str(settings.storage.home),
         # Airflow renames its processes; without this, setproctitle overwrites /proc/PID/environ with the name.
@@ -112,6 +113,7 @@ def _airflow_components(settings: Settings) -> Mapping[str, Mapping[str, object]
             "secret_key": credentials.session_key(settings),
         },
         "scheduler": {
+            # It would listen on every interface; the API server reports the heartbeat, too.
             "enable_health_check": False,
             "mp_start_method": "forkserver",
             "mp_forkserver_preload": ",".join(PRELOADED),
@@ -122,6 +124,7 @@ def _airflow_components(settings: Settings) -> Mapping[str, Mapping[str, object]
             # Airflow reads a new or changed DAG file within seconds instead of five minutes.
             "refresh_interval": 10,
             "min_file_process_interval": 10,
+            # By default in the temporary folder, outside the home.
             "dag_bundle_storage_path": settings.storage.home / "airflow" / "bundles",
         },
         "logging": {

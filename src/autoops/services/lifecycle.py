@@ -72,10 +72,12 @@ def up(
             return False
         if leftovers := processes.end(settings.storage.home):
             progress(f"ended {leftovers} processes that a former run left behind")
+        # Only now: processes of a former run may have held the ports.
         require_free(wanted)
         with ExitStack() as on_failure:
             on_failure.callback(_stop, settings)
             _start(settings, supervisor, wanted, progress, timeout_s)
+            # Everything is up: nothing is to be stopped any more.
             on_failure.pop_all()
     return True
 

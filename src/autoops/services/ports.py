@@ -30,6 +30,7 @@ def _bound(program: Program, listens: Listens) -> socket.socket:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         probe.bind((listens.host, listens.port))
+        # With SO_REUSEADDR two sockets can bind one address until one of them listens.
         probe.listen(1)
     except OSError as error:
         probe.close()

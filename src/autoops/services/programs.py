@@ -72,6 +72,7 @@ def _mlflow(settings: Settings) -> list[Program]:
         )
     parts = urlsplit(uri)
     home, host, port = settings.storage.home, str(parts.hostname), int(parts.port or 0)
+    # MLflow refuses other Host headers. Clients send theirs with or without the port.
     names = dict.fromkeys(["localhost", "127.0.0.1", f"[{host}]" if ":" in host else host])
     return [
         Program(
@@ -119,6 +120,7 @@ def _airflow(settings: Settings) -> list[Program]:
 
 
 def _verb(name: str) -> tuple[str, ...]:
+    # By its path: in PATH there may be another `autoops`, or none.
     return (str(Path(sysconfig.get_path("scripts")) / "autoops"), name)
 
 

@@ -68,6 +68,7 @@ class Supervisor:
         configuration = self._run / "supervisord.conf"
         configuration.write_text(self._configuration(programs))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+        # Ends at once: without --nodaemon supervisord goes on in the background.
         done = subprocess.run(
             command, env=dict(environment), cwd=self._run, capture_output=True, text=True, check=False
         )
@@ -84,6 +85,7 @@ class Supervisor:
             found = cast(list[dict[str, Any]], self._call("getAllProcessInfo"))
         except ServiceUnavailable:
             return {}
+        # supervisord reports pid 0 for a program without a process.
         return {one["name"]: ProcessState(one["name"], one["statename"], one["pid"] or None) for one in found}
 
     def stop(self, timeout_s: float) -> bool:
@@ -111,6 +113,7 @@ class Supervisor:
     def _call(self, method: str, *arguments: object) -> object:
         transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
         try:
+            # ServerProxy insists on a URL; the transport connects to the socket whatever it is.
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
                 return cast(object, getattr(proxy.supervisor, method)(*arguments))
         except (OSError, HTTPException, Fault) as error:
@@ -144,6 +147,7 @@ class Supervisor:
             "autorestart": "true",
             "startsecs": 3,
             "startretries": 2,
+            # To the group: MLflow and Airflow start processes that would outlive them.
             "stopasgroup": "true",
             "killasgroup": "true",
             "stopwaitsecs": program.stop_timeout_s,

@@ -25,6 +25,7 @@ def beside(path: Path, named: Path, key: str) -> Path:
     """
     try:
         return (path.parent / named).resolve()
+    # A circle of links raises RuntimeError up to Python 3.12, a NUL byte ValueError.
     except (OSError, RuntimeError, ValueError) as error:
         raise SettingsError(f"{key}: {str(named)!r} is no path: {error}") from None
 
@@ -70,6 +71,7 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
     for name in variables:
         prefixed = name.upper().startswith(prefix)
         section, _, key = name.upper().removeprefix(prefix).lower().partition("__")
+        # What follows, as in MODEL__PARAMETERS__N_JOBS, is a key of a mapping.
         key = key.partition("__")[0]
         inside = prefixed and section in sections and bool(key)
         if name in known or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED | _RENAMED)):
@@ -77,6 +79,7 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
         meant = _meant(name, right)
         if meant is not None:
             raise SettingsError(f"environment variable {name}: no such setting; {meant} is one")
+        # Inside a section an unknown key is left to pydantic, whose error names it.
         if prefixed and not inside:
             raise SettingsError(
                 f"environment variable {name}: expected {prefix}SECTION__KEY with a section of " + ", ".join(sections)
@@ -139,6 +142,7 @@ def rename(values: dict[str, Any], where: str) -> None:
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:
     """Return what is wrong with each setting, without the values of `settings` that may be secret."""
     lines = []
+    # Whole sections, too: where one is no mapping, the error's input is all of it.
     secrets = {place for section, key in secret_settings(settings) for place in (section, f"{section}.{key}")}
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])

@@ -43,6 +43,7 @@ MLFLOW_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "da
 class Section(BaseModel):
     """Base of the sections: frozen, without unknown keys, NaN and infinity."""
 
+    # pydantic protects names that begin with `model_`, such as serving.model_version.
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
     )
@@ -169,6 +170,7 @@ class Drift(Section):
     @field_validator("alarms_of")
     @classmethod
     def _not_fewer_than_needed(cls, alarms_of: int, info: Any) -> int:
+        # alarms_needed, declared first, is validated first, and missing where it is invalid.
         if alarms_of < info.data.get("alarms_needed", 1):
             raise ValueError("must be at least drift.alarms_needed")
         return alarms_of
@@ -357,9 +359,11 @@ def load_settings(path: Path | None = None) -> Settings:
     try:
         loaded = Settings(**values)
     except ValidationError as error:
+        # `from None`: pydantic's error quotes its input, which may be a secret.
         raise SettingsError(f"{where}: {settings_file.explain(error, Settings)}") from None
     except (UnreadableVariable, RecursionError) as error:
         raise SettingsError(f"{where}: {error}; lists and mappings are written as JSON") from None
+    # First of all: messages about what follows are masked.
     _remember_secrets(loaded)
     home = settings_file.beside(path, loaded.storage.home, "storage.home")
     changed: dict[str, Section] = {"storage": loaded.storage.model_copy(update={"home": home})}

@@ -77,10 +77,13 @@ def degradation_avoided(policy: Days, frozen: Days, gated: Days, gate: Gate) -> 
         return None
     saved = _means(frozen, policy, draws)
     estimate = (frozen.mae - policy.mae) / (frozen.mae - gated.mae)
+    # Both from the same draws, so that the ratio is resampled as a whole. The test above also keeps
+    # nearly all of its denominators positive.
     return _interval(estimate, saved / costs, gate)
 
 
 def _draws(days: Days, gate: Gate) -> npt.NDArray[np.int64]:
+    # One seed: every policy is resampled by the same days, and a result is reproducible.
     return np.random.default_rng(0).integers(0, len(days.rows), (gate.resamples, len(days.rows)))
 
 
@@ -88,6 +91,7 @@ def _means(first: Days, second: Days, draws: npt.NDArray[np.int64]) -> Array:
     if not np.array_equal(first.rows, second.rows):
         raise ValueError("policies are compared on the same trips only")
     sums: Array = (first.minutes - second.minutes)[draws].sum(axis=1)
+    # A ratio of sums, so that each trip has the same weight, not each day.
     return np.asarray(sums / first.rows[draws].sum(axis=1))
 
 

@@ -25,6 +25,7 @@ STYLES: Mapping[str, tuple[str, float, str]] = {
 def draw(result: Result, path: Path) -> None:
     """Draw one panel for each label lag; the file's extension gives the format."""
     runs = result["runs"]
+    # Not by pyplot, which chooses a backend and keeps every figure until it is closed.
     figure = Figure(figsize=(13, 0.8 + 4.2 * len(runs)), layout="constrained", facecolor="white")
     panels = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
     for axes, run in zip(panels, runs, strict=True):

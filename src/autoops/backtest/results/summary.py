@@ -133,6 +133,7 @@ def _policy(
         "refreshes": _each(simulations, lambda one: one["kind"] == "refresh"),
         "second_looks": _mean(len(second_looks_of(simulated)) for simulated in simulations),
         "promoted": _each(simulations, lambda one: one["promoted"]),
+        # `monthly` promotes against the gate, too; such a version counts as promoted only.
         "rejected": _each(simulations, lambda one: one["decision"] == "reject" and not one["promoted"]),
         "inconclusive": _each(simulations, lambda one: one["decision"] == "inconclusive" and not one["promoted"]),
         "rolled_back": _mean(sum(month["rolled_back"] for month in simulated["months"]) for simulated in simulations),
@@ -200,6 +201,7 @@ def _detection(simulated: Simulated, changes_from: Month) -> tuple[float | None,
 
     The calendar waits for publications; event time counts up to the end of the evidence.
     """
+    # Nothing of the change is published before the month ends: earlier alarms are false.
     found = [one for one in retrainings_of(simulated) if one["detected"] and _moment(one["at"]) >= changes_from.ends_at]
     if not found:
         return None, None

@@ -72,6 +72,7 @@ def marks_of(
     happened += [(e.at, f"v{e.model_version} promoted", "#059669") for e in entries if e.kind == "promoted"]
     happened += [(e.at, f"v{e.model_version} rolled back", ALARM) for e in entries if e.kind == "rolled back"]
     happened += [(e.at, f"{e.evidence['month']} {QUARANTINED}", ALARM) for e in entries if e.kind == QUARANTINED]
+    # Whatever happened before the first answer has no event time.
     marks = [Mark(at, label, color) for wall, label, color in happened if (at := tally.event_time_at(wall)) is not None]
     swaps = sorted(tally.first_answers.items())[1:]
     marks += [Mark(first.event_at, f"v{version} answers", "#059669") for version, first in swaps]
@@ -175,6 +176,7 @@ def _style(drawn: go.Figure) -> None:
     drawn.update_yaxes(gridcolor=GRID, rangemode="tozero", zeroline=False)
     for row in (2, 3):
         drawn.add_hline(y=1, line={"color": ALARM, "width": 1.5}, row=row, col=1)
+    # The titles that make_subplots added come first, then the labels of the marks.
     for title in drawn.layout.annotations[:3]:
         title.update(x=0, xanchor="left", font={"size": 15, "color": INK})
     drawn.layout.annotations[0].update(yshift=10 + LANES * LANE_HEIGHT)

@@ -130,6 +130,7 @@ def _services(settings: Settings, timeline: Timeline, keep: bool) -> Iterator[No
     try:
         services.up(settings, progress=lambda line: timeline.say("services", line))
         yield
+    # BaseException: `interruptible` turns a signal into SystemExit.
     except BaseException:
         _stop(settings, timeline)
         raise

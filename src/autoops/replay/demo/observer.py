@@ -31,6 +31,7 @@ class Observer:
 
     def new_checks(self) -> list[Check]:
         """Return the checks since the last call that had enough data to judge, oldest first."""
+        # Twenty are more than are new: the demo checks every 10 s, and the story polls every 0.4 s.
         found = [check for check in _telling(self._checks.latest(limit=20)) if check.id > self._checks_seen]
         self._checks_seen = max((check.id for check in found), default=self._checks_seen)
         return found[::-1]

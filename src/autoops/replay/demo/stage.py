@@ -27,6 +27,7 @@ def reserved(home: Path) -> Iterator[None]:
         Conflict: another demo is playing in the home.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the home: `cleared` deletes the home while the lock is held.
     with home.with_name(f".{home.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,6 +66,7 @@ def enter(home: Path, base: Settings, overrides: Overrides) -> Settings:
     overrides.
     """
     values = base.model_dump(mode="json")
+    # The dump masks secrets, and Airflow needs the password itself.
     if base.airflow.password is not None:
         values["airflow"]["password"] = base.airflow.password.get_secret_value()
     for section, keys in overrides.items():
@@ -86,6 +88,7 @@ def own_overrides(base: Settings, published: Path) -> Overrides:
     wanted = (base.serving.port, base.airflow.port, base.exporter.port, preferred)
     serving, airflow, exporter, mlflow = free_ports(*wanted)
     return {
+        # Relative to the configuration, which is in the home.
         "storage": {"home": ".", "url": None},
         "data": {"source": str(published)},
         "mlflow": {"tracking_uri": f"http://127.0.0.1:{mlflow}"},
@@ -104,6 +107,7 @@ def free_ports(*preferred: int) -> list[int]:
         Conflict: a port is taken, and the kernel gives no other.
     """
     with ExitStack() as held:
+        # All stay bound until the last is chosen: the kernel may give a port again that is closed.
         return [int(held.enter_context(_bind(port)).getsockname()[1]) for port in preferred]
 
 
@@ -113,6 +117,7 @@ def _bind(port: int) -> socket.socket:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind(("127.0.0.1", attempt))
+            # With SO_REUSEADDR two sockets can bind one port until one of them listens.
             candidate.listen(1)
         except OSError:
             candidate.close()

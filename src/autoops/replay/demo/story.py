@@ -112,6 +112,7 @@ class Story:
             time.sleep(LOOK_S)
 
     def _tell(self, director: Director, board: Board) -> None:
+        # `published` begins with the first months, which no replay ends.
         for month in director.ended[len(self.published) - len(self.world.first) :]:
             self.published.append(month)
             self.timeline.say(DEMO, f"{month} is over and published; {board.outcome(month)}")
@@ -128,6 +129,7 @@ class Story:
             self._look()
             self._give_up_after(deadline, what)
             time.sleep(LOOK_S)
+        # Entries since the last look, such as the promotion that ended the wait.
         self._look()
 
     def _look(self, director: Director | None = None) -> None:

@@ -82,6 +82,7 @@ def real(source: str, months: Sequence[Month]) -> World:
     """
     check_months(months)
     opened = open_source(Data(source=source))
+    # Asked for in advance: a missing month ends the demo before any service is started.
     for month in months:
         opened.metadata(month)
     return World(source, opened, months[:FIRST_MONTHS], months[FIRST_MONTHS:])

@@ -9,6 +9,7 @@ down_revision = "0002"
 
 def upgrade() -> None:
     op.add_column("incidents", sa.Column("key", sa.String(length=100), nullable=True))
+    # Earlier incidents have no key: a unique index takes any number of NULLs.
     op.create_index("ix_incidents_key", "incidents", ["key"], unique=True)
 
 
