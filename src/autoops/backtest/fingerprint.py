@@ -12,12 +12,13 @@ from autoops.settings import Settings
 PACKAGE = Path(__file__).parent.parent
 
 TRAINING_CODE = (
-    *("training", "drift", "features.py", "trips.py", "models/bundle.py"),
+    *("training", "drift", "features.py", "trips.py", "months.py", "event_times.py", "arrow_values.py"),
+    "models/bundle.py",
     "loop/retrain/candidates.py",
 )
 SIMULATION_CODE = (
     *TRAINING_CODE,
-    *("loop", "ingestion", "models/scoring.py", "storage/predictions.py", "models/registry.py", "months.py"),
+    *("loop", "ingestion", "storage", "models"),
     *(f"backtest/{name}.py" for name in ("calendar", "challengers", "evidently_default", "installation")),
     *(f"backtest/{name}.py" for name in ("policies", "published", "registry", "served", "simulation")),
 )
@@ -57,4 +58,5 @@ def simulation_settings(settings: Settings) -> Mapping[str, object]:
     """Return the settings that a simulation depends on."""
     when = {name: getattr(settings, name).model_dump(mode="json") for name in ("gate", "training")}
     # The whole of `training` replaces the part of it: when to retrain matters to a simulation.
-    return {**training_settings(settings), **when, "min_kept_share": settings.data.min_kept_share}
+    limits = {"min_kept_share": settings.data.min_kept_share, "max_model_mb": settings.serving.max_model_mb}
+    return {**training_settings(settings), **when, **limits}

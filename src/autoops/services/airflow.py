@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import httpx
 import tenacity
 
 from autoops.errors import Conflict, InputError, NotFound, ServiceUnavailable
+
+COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+"""Components whose health Airflow reports."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,11 @@ class AirflowClient:
         """Return the health that Airflow reports of its components; needs no sign-in."""
         response = self._send("GET", "/api/v2/monitor/health", None)
         _check(response)
-        return cast(dict[str, Any], response.json())
+        try:
+            said = response.json()
+            return {component: {"status": "not reported", **said.get(component, {})} for component in COMPONENTS}
+        except (ValueError, AttributeError, TypeError):
+            raise ServiceUnavailable(f"{self._http.base_url} answers, but is no Airflow") from None
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
         """Start a run and return its id; `run_id` is an idempotency key.
@@ -114,7 +121,8 @@ class AirflowClient:
             self._sign_in()
             response = self._send_patiently(method, path, body)
         _check(response)
-        return cast(dict[str, Any], response.json())
+        content: dict[str, Any] = response.json()
+        return content
 
     def _send_patiently(self, method: str, path: str, body: object) -> httpx.Response:
         """Send the request, again after a 500.

@@ -60,11 +60,14 @@ def delete_logs(folder: Path, before: datetime) -> int:
     # Contents before their folder. A folder from which a file was just deleted counts as written
     # to, and goes in a later run.
     for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_symlink() or path.stat().st_mtime >= before.timestamp():
+        try:
+            if path.is_symlink() or path.stat().st_mtime >= before.timestamp():
+                continue
+            if path.is_file():
+                path.unlink()
+                deleted += 1
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        except FileNotFoundError:  # Airflow rotates its logs meanwhile
             continue
-        if path.is_file():
-            path.unlink()
-            deleted += 1
-        elif path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
     return deleted

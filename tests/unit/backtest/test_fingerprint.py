@@ -39,6 +39,7 @@ def test_an_estimator_without_n_jobs_gets_none(settings: Settings) -> None:
         ("drift", {"threshold": 0.4}),
         ("model", {"parameters": {"n_estimators": 3}}),
         ("gate", {"confidence": 0.9}),
+        ("serving", {"max_model_mb": 9}),
         ("training", {"retrain_after_months": 0}),
     ],
 )

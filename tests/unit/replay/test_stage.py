@@ -32,8 +32,11 @@ def test_a_stage_has_its_own_home_ports_and_source(settings: Settings, tmp_path:
 
 def test_a_password_of_the_configuration_comes_along_readable_by_its_owner_only(settings: Settings, tmp_path: Path):
     airflow = settings.airflow.model_copy(update={"password": SecretStr("hush")})
+    alerts = settings.alerts.model_copy(update={"urls": SecretStr("json://localhost/hush")})
     home = stage.cleared(tmp_path / "demo")
-    entered = stage.enter(home, settings.model_copy(update={"airflow": airflow}), {})
+    entered = stage.enter(home, settings.model_copy(update={"airflow": airflow, "alerts": alerts}), {})
+    assert entered.alerts.urls is not None
+    assert entered.alerts.urls.get_secret_value() == "json://localhost/hush"
     assert entered.airflow.password is not None
     assert entered.airflow.password.get_secret_value() == "hush"
     assert (home / "config.yaml").stat().st_mode & 0o077 == 0

@@ -110,6 +110,16 @@ def test_health_of_something_else_on_the_port_is_no_health() -> None:
         client_of(AnotherServer()).health()
 
 
+@pytest.mark.parametrize("body", [b"hello", b"[1]", b'{"scheduler": 7}', b'{"metadatabase": "healthy"}'])
+def test_a_server_that_answers_anything_with_200_is_no_airflow(body: bytes) -> None:
+    class AnotherServer(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, content=body)
+
+    with pytest.raises(ServiceUnavailable, match="is no Airflow"):
+        client_of(AnotherServer()).health()
+
+
 def test_runs_and_task_states_are_read_into_plain_values() -> None:
     tasks = {"task_instances": [{"task_id": "begin", "state": "success"}, {"task_id": "train", "state": None}]}
     airflow = FakeAirflow(

@@ -10,10 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
+from pydantic import SecretStr
 
 from autoops.errors import Conflict
 from autoops.services.credentials import write_private
 from autoops.settings import CONFIG_VARIABLE, PREFIX, Settings, load_settings
+from autoops.settings.types import secret_settings
 
 MARKER = ".autoops-demo"
 CONFIG = "config.yaml"
@@ -66,9 +68,11 @@ def enter(home: Path, base: Settings, overrides: Overrides) -> Settings:
     overrides.
     """
     values = base.model_dump(mode="json")
-    # The dump masks secrets, and Airflow needs the password itself.
-    if base.airflow.password is not None:
-        values["airflow"]["password"] = base.airflow.password.get_secret_value()
+    # The dump masks secrets, and the services need them themselves.
+    for section, key in secret_settings(Settings):
+        secret = getattr(getattr(base, section), key)
+        if isinstance(secret, SecretStr):
+            values[section][key] = secret.get_secret_value()
     for section, keys in overrides.items():
         values[section] |= keys
     path = home / CONFIG
