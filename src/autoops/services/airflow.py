@@ -69,7 +69,11 @@ class AirflowClient:
         self._http.close()
 
     def health(self) -> dict[str, Any]:
-        """Return the health that Airflow reports of its components; needs no sign-in."""
+        """Return the health that Airflow reports of its components; needs no sign-in.
+
+        Raises:
+            ServiceUnavailable: the server that answers is no Airflow.
+        """
         response = self._send("GET", "/api/v2/monitor/health", None)
         _check(response)
         try:
