@@ -1,0 +1,1 @@
+"""NYC green taxis: the duration of a trip."""
