@@ -83,11 +83,11 @@ def rule_of(drift: Drift) -> str:
 
 def _rivals_year(version: Version, drift: Drift, number: int, hour: float) -> Iterator[Year]:
     """Alarms of the rivals become incidents as ours do: when they persist, and after the cool-down."""
-    features = version.trained.features
+    features = version.trained.encoder.features
     reference = rivals.columns(version.reference.window, features)
     seen: dict[str, list[JudgedWindow]] = defaultdict(list)
     for window in windows_of(version.year(), drift, hour):
-        ends = window["pickup_at"].iloc[0].to_pydatetime(), window["pickup_at"].iloc[-1].to_pydatetime()
+        ends = window["event_at"].iloc[0].to_pydatetime(), window["event_at"].iloc[-1].to_pydatetime()
         for rule, alarm in rivals.alarms(reference, rivals.columns(window, features)).items():
             seen[rule].append(JudgedWindow(frozenset({rule} if alarm else ()), *ends))
     for rule, windows in seen.items():

@@ -18,15 +18,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
-from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models import bundle
 from autoops.models.registry import CHAMPION
 from autoops.models.scoring import Scorer, load_version
 from autoops.settings import PREFIX, MLflow, load_settings
-from autoops.trips import TRIP_COLUMNS, columns_of
+from autoops.usecase.columns import columns_of
 from benchmarks.servers import clean_environment, ended, until_answered
 from tests.ports import free_port
+from tests.taxi import TRIP_COLUMNS, feature_matrix
 
 AUTOOPS = str(Path(sysconfig.get_path("scripts")) / "autoops")
 MONTHS, NEWEST = "2022-11..2023-01", "2023-01"

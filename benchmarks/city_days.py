@@ -16,13 +16,13 @@ import pandas as pd
 
 from autoops.drift.calibration import History, measure
 from autoops.drift.monitor import Reference
-from autoops.features import feature_matrix
 from autoops.models.bundle import Manifest
 from autoops.months import NEW_YORK, Month, month_range
 from autoops.settings import Drift, Model, Training
-from autoops.training.train import Trained, train
-from autoops.trips import columns_of
-from benchmarks.drift import cleaned, sampled
+from autoops.training.train import Trained
+from autoops.usecase.columns import columns_of
+from benchmarks.drift import cleaned, manifest_of, sampled
+from tests.taxi import CONTRACT, feature_matrix, train
 
 MONTHS = list(month_range(Month(2022, 1), Month(2023, 6)))
 HISTORY_WEEKS = 13
@@ -48,15 +48,15 @@ def pool_of_days(sampled_trips_per_month: int | None) -> list[pd.DataFrame]:
         trips = sampled(MONTHS, trips_per_month=sampled_trips_per_month, seed=1)
     else:
         trips = cleaned(Path(os.environ["AUTOOPS_TLC_DIR"]), MONTHS)
-    trips = trips.sort_values("pickup_at", kind="stable").reset_index(drop=True)
-    local = trips["pickup_at"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
+    trips = trips.sort_values("event_at", kind="stable").reset_index(drop=True)
+    local = trips["event_at"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
     since = local - local.dt.normalize()
     days = trips.assign(since_midnight=since.astype("timedelta64[us]")).groupby(local.dt.normalize(), sort=True)
     return [day for _, day in days]
 
 
 def weekdays(days: Sequence[pd.DataFrame]) -> npt.NDArray[np.int64]:
-    middle = [day["pickup_at"].iloc[len(day) // 2].tz_convert(NEW_YORK).weekday() for day in days]
+    middle = [day["event_at"].iloc[len(day) // 2].tz_convert(NEW_YORK).weekday() for day in days]
     return np.array(middle)
 
 
@@ -67,15 +67,15 @@ def stacked(days: Sequence[pd.DataFrame]) -> pd.DataFrame:
     local = BEGINS + number * np.timedelta64(1, "D") + rows["since_midnight"].to_numpy()
     summer = np.zeros(len(rows), dtype=bool)
     moments = pd.DatetimeIndex(local).tz_localize(NEW_YORK, ambiguous=summer, nonexistent="shift_forward")
-    rows = rows.assign(pickup_at=moments.tz_convert("UTC").as_unit("us"), day=number)
-    return rows.sort_values("pickup_at", kind="stable").reset_index(drop=True)
+    rows = rows.assign(event_at=moments.tz_convert("UTC").as_unit("us"), day=number)
+    return rows.sort_values("event_at", kind="stable").reset_index(drop=True)
 
 
 class Remembered(Reference):
     """Computes the distances of a window once, however many thresholds these are held against."""
 
     def distances(self, window: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
-        key = (window["pickup_at"].iloc[0], len(window), float(window["trip_distance"].sum()))
+        key = (window["event_at"].iloc[0], len(window), float(window["trip_distance"].sum()))
         known: dict[object, dict[str, float]] = self.__dict__.setdefault("known", {})
         if key not in known:
             known[key] = super().distances(window, columns)
@@ -102,25 +102,25 @@ class Version:
     @cached_property
     def reference(self) -> Reference:
         rows = self.trained.reference
-        return Remembered(rows[rows["part"] == "window"], self.trained.holdout)
+        return Remembered(rows[rows["part"] == "window"], self.trained.holdout, CONTRACT)
 
     @cached_property
     def manifest(self) -> Manifest:
-        trained = self.trained
-        return Manifest(trained.features, trained.importances, trained.trained_until, trained.zones, {})
+        return manifest_of(self.trained)
 
     @cached_property
     def predicted(self) -> dict[int, pd.DataFrame]:
         """The days of `others` with predictions."""
         ids = np.concatenate(self.others)
         rows = pd.concat([self.days[each] for each in ids])
-        rows["prediction"] = self.trained.model.predict(feature_matrix(columns_of(rows), self.trained.features))
+        rows["prediction"] = self.trained.model.predict(feature_matrix(columns_of(rows), self.trained.encoder.features))
         ends = np.cumsum([len(self.days[each]) for each in ids])
         return {int(each): rows.iloc[end - len(self.days[each]) : end] for each, end in zip(ids, ends, strict=True)}
 
     def history(self, drift: Drift) -> History:
         trained = self.trained
-        return measure(trained.history, trained.holdout, trained.reference, trained.features, drift)
+        frames = trained.history, trained.holdout, trained.reference
+        return measure(*frames, trained.encoder.features, CONTRACT, drift)
 
     def year(self, days: int = 364) -> pd.DataFrame:
         drawn = [int(self.rng.choice(self.others[number % 7])) for number in range(days)]

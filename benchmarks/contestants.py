@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from autoops.serving.payloads import arrow
 from autoops.settings import PREFIX
-from autoops.trips import TRIP_COLUMNS
 from benchmarks.champion import AUTOOPS, JOBLIB, MLFLOW_MODEL, MLSERVER_MODEL, Champion
 from benchmarks.client import post
 from benchmarks.peers import environments
 from benchmarks.peers.environments import NotInstalled
 from benchmarks.servers import Server
 from tests.ports import free_ports
+from tests.taxi import TRIP_COLUMNS, as_sent
 
 OURS, NOOP, MLFLOW, MLSERVER, NAIVE = "Auto-Ops", "no-op FastAPI", "mlflow models serve", "MLServer", "naive FastAPI"
 DIFFERENT = 500
@@ -33,7 +33,7 @@ QUIET = ("--log-level", "warning", "--no-access-log")
 def ours(champion: Champion, **settings: object) -> Server:
     """`autoops serve` as it is deployed, on SQLite; `settings` as in AUTOOPS__SECTION__KEY."""
     given = {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
-    trips = champion.trips[list(TRIP_COLUMNS)]
+    trips = as_sent(champion.trips[list(TRIP_COLUMNS)])
     return Server(
         OURS,
         lambda port: [AUTOOPS, "serve"],

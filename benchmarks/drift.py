@@ -16,10 +16,8 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import poisson
 
-from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds
-from autoops.features import feature_matrix
 from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
@@ -28,8 +26,9 @@ from autoops.loop.decide.policy import JudgedWindow, decide
 from autoops.models.bundle import Manifest
 from autoops.months import NEW_YORK, Month, month_range
 from autoops.settings import Drift, Model, Training
-from autoops.training.train import Trained, train
-from autoops.trips import TARGET, columns_of
+from autoops.training.train import Trained
+from autoops.usecase.columns import TARGET, columns_of
+from tests.taxi import CONTRACT, calibrate, feature_matrix, train
 
 TRAINED_ON = [Month(2026, 1), Month(2026, 2), Month(2026, 3)]
 LEFT_OUT_WEEKS = (2, 6, 10)
@@ -59,21 +58,28 @@ class Champion:
         return [self._verdict(thinned(part, size)) for month in months_of(rows) for part in thirds(month, size)]
 
     def _predicted(self, trips: pd.DataFrame) -> pd.DataFrame:
-        inputs = feature_matrix(columns_of(trips), self.trained.features)
+        inputs = feature_matrix(columns_of(trips), self.trained.encoder.features)
         return trips.assign(prediction=self.trained.model.predict(inputs))
 
     def _verdict(self, window: pd.DataFrame, labels_only: bool = False) -> DriftVerdict:
-        trained, current = self.trained, window[:0] if labels_only else window
-        manifest = Manifest(trained.features, trained.importances, trained.trained_until, trained.zones, {})
-        return judge(self.reference, self.thresholds, manifest, current, window, self.drift)
+        current = window[:0] if labels_only else window
+        return judge(self.reference, self.thresholds, manifest_of(self.trained), current, window, self.drift)
+
+
+def manifest_of(trained: Trained) -> Manifest:
+    """Return the manifest of a model that no bundle holds."""
+    encoder = trained.encoder
+    return Manifest(
+        encoder.features, trained.importances, trained.trained_until, encoder.contract, encoder.vocabularies, {}
+    )
 
 
 def champion_of(trips: pd.DataFrame, model: Model | None = None, drift: Drift | None = None) -> Champion:
     drift = drift or Drift()
     trained = train(trips, model or Model(), Training())
-    thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, drift)
+    thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.encoder.features, drift)
     window = trained.reference[trained.reference["part"] == "window"]
-    return Champion(trained, Reference(window, trained.holdout), thresholds, drift)
+    return Champion(trained, Reference(window, trained.holdout, CONTRACT), thresholds, drift)
 
 
 def cleaned(directory: Path, months: Iterable[Month]) -> pd.DataFrame:
@@ -90,12 +96,12 @@ def sampled(
 
 
 def months_of(trips: pd.DataFrame) -> list[pd.DataFrame]:
-    local = trips["pickup_at"].dt.tz_convert(NEW_YORK)
+    local = trips["event_at"].dt.tz_convert(NEW_YORK)
     return [month for _, month in trips.groupby(local.dt.strftime("%Y-%m"))]
 
 
 def thirds(month: pd.DataFrame, size: int) -> list[pd.DataFrame]:
-    rows = [span.rows for span in split(columns_of(month)["pickup_at"], size)]
+    rows = [span.rows for span in split(columns_of(month)["event_at"], size)]
     return [month.iloc[end - count : end] for count, end in zip(rows, accumulate(rows), strict=True)]
 
 
@@ -139,7 +145,7 @@ def quarters(directory: Path) -> Iterator[tuple[Champion, list[pd.DataFrame], Mo
     for number in range(6):
         first = Month(2022, 1).plus(3 * number)
         trips = cleaned(directory, month_range(first, first.plus(2)))
-        week = (trips["pickup_at"] - pd.Timestamp(first.starts_at)).dt.days // 7
+        week = (trips["event_at"] - pd.Timestamp(first.starts_at)).dt.days // 7
         seen = trips[~week.isin(LEFT_OUT_WEEKS)].reset_index(drop=True)
         yield champion_of(seen), [trips[week == left_out] for left_out in LEFT_OUT_WEEKS], first
 

@@ -15,18 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.features import local_hours
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.decide.day_blocks import Rows
 from autoops.loop.decide.gate import GateVerdict, decide
-from autoops.loop.decide.segments import segments_of
 from autoops.months import Month, month_range
 from autoops.settings import Gate, Model, Training
 from autoops.training import estimator
 from autoops.training.evaluate import holdout_begins_at
 from autoops.training.window import hold_out
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.encoding import Encoder
+from tests.taxi import CONTRACT, local_hours, segments_of
 
 Array = npt.NDArray[np.float64]
 
@@ -93,12 +93,12 @@ class Compared:
 
     def verdict(self, gate: Gate | None = None) -> GateVerdict:
         gate, trips = gate or Gate(), columns_of(self.trips)
-        days = local_hours(trips["pickup_at"]) // 24
+        days = local_hours(trips["event_at"]) // 24
         return decide(self.champion, self.challenger, days, gate, segments=segments_of(trips, gate.segments))
 
     def swapped(self, seed: int) -> "Compared":
         """On days drawn by lot champion and challenger change places: neither is better, and days differ as they do."""
-        days = local_hours(columns_of(self.trips)["pickup_at"]) // 24
+        days = local_hours(columns_of(self.trips)["event_at"]) // 24
         _, block = np.unique(days, return_inverse=True)
         lot = np.random.default_rng(seed).random(int(block.max()) + 1)[block] < 0.5
         pair = (self.champion, self.challenger)
@@ -130,20 +130,22 @@ def successions(directory: Path, gaps: tuple[int, ...], model: Model) -> Iterato
     models = []
     for last in range(2, len(months) - 1):
         window = pd.concat([trips[month] for month in months[last - 2 : last + 1]], ignore_index=True)
-        models.append(estimator.fit(model, hold_out(window, Training())[0]))
+        fitted, _ = hold_out(window, CONTRACT, Training())
+        encoder = estimator.encoder_of(CONTRACT, model, fitted)
+        models.append((estimator.fit(model, encoder, fitted), encoder))
         newest, following = trips[months[last]], trips[months[last + 1]]
-        begins_at = holdout_begins_at(newest["pickup_at"].iloc[-1], Training().holdout_days)
+        begins_at = holdout_begins_at(newest["event_at"].iloc[-1], Training().holdout_days, CONTRACT)
         for gap in (gap for gap in gaps if gap < len(models)):
-            unseen = newest[newest["pickup_at"] >= begins_at]
+            unseen = newest[newest["event_at"] >= begins_at]
             at_gate, after = (
-                Compared(*(_errors(each, rows, model) for each in (models[-1 - gap], models[-1])), rows)
+                Compared(*(_errors(*each, rows) for each in (models[-1 - gap], models[-1])), rows)
                 for rows in (unseen, following)
             )
             yield Succession(months[last], gap, at_gate, after)
 
 
-def _errors(fitted: object, trips: pd.DataFrame, model: Model) -> Array:
-    return np.abs(estimator.predict(fitted, trips, model.features) - trips[TARGET].to_numpy())
+def _errors(fitted: object, encoder: Encoder, trips: pd.DataFrame) -> Array:
+    return np.abs(estimator.predict(fitted, trips, encoder) - trips[TARGET].to_numpy())
 
 
 def promoted_by_percentiles(weeks: Weeks, seed: int) -> bool:

@@ -154,7 +154,7 @@ class Installation:
     def _serve(self, count: int) -> tuple[str, int]:
         now, champion = self.clock.now(), self.registry.by_alias(CHAMPION)
         assert champion is not None
-        row = LoggedPrediction("", None, now, now, champion.number, LIVE, 2.5, 1, 74, 75, 12.0)
+        row = LoggedPrediction("", None, now, now, champion.number, LIVE, (2.5, 1, 74, 75), 12.0)
         made_at = int(now.timestamp() * 1000) * 1_000_000
         rows = [replace(row, id=str(uuid_utils.uuid7(nanoseconds=made_at))) for _ in range(count)]
         rows.sort(key=lambda one: one.id)

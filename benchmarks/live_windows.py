@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from autoops.drift.distances import evenly
+from autoops.ingestion.cleaned import profiler_of
 from autoops.ingestion.quality import Quality
 from autoops.ingestion.sample import Scenario
 from autoops.loop.data.live_quality import OwnHistory, judged, split
 from autoops.months import Month, month_range
 from autoops.settings import Training
-from autoops.trips import DISTANCE_MILES, LABEL_MINUTES, TARGET
+from autoops.usecase.columns import TARGET
 from benchmarks.drift import cleaned, sampled
+from tests.taxi import CONTRACT
 
 SIZE = 1_000
 SEEDS = range(1, 7)
@@ -83,8 +85,8 @@ TRIED_ON_THEM = ("as it is", "40 % slower", "kilometres", "half without passenge
 def reference_of(trips: pd.DataFrame) -> pd.DataFrame:
     """What a version fitted on these trips keeps of them."""
     training = Training()
-    until = trips["pickup_at"].max() - pd.Timedelta(days=training.holdout_days)
-    fitted = trips[trips["pickup_at"] <= until]
+    until = trips["event_at"].max() - pd.Timedelta(days=training.holdout_days)
+    fitted = trips[trips["event_at"] <= until]
     return fitted.iloc[evenly(len(fitted), min(training.reference_rows, len(fitted)))]
 
 
@@ -95,7 +97,8 @@ def windows_of(trips: pd.DataFrame, size: int, every: int = 1) -> list[pd.DataFr
 
 def quality_of(window: pd.DataFrame, history: OwnHistory) -> Quality:
     """Of a window of which everything is predicted and labelled."""
-    taken = DISTANCE_MILES.contains(window["trip_distance"].to_numpy()) & (window[TARGET] <= LABEL_MINUTES.high)
+    miles = CONTRACT.features["trip_distance"]
+    taken = miles.contains(window["trip_distance"].to_numpy()) & (window[TARGET] <= CONTRACT.target.accepts.high)
     parts = [window[taken].iloc[slice(*bounds)] for bounds in split(int(taken.sum()))]
     labelled = [(part, "labelled trips") for part in parts]
     return judged(labelled + [(part.drop(columns=TARGET), "predictions") for part in parts], history)
@@ -103,7 +106,7 @@ def quality_of(window: pd.DataFrame, history: OwnHistory) -> Quality:
 
 def study(reference: pd.DataFrame, windows: Sequence[pd.DataFrame], change: Change) -> list[Quality]:
     first, last = split(len(windows[0]))[0]
-    history = OwnHistory.of(reference, last - first)
+    history = OwnHistory.of(reference, last - first, profiler_of(CONTRACT))
     return [quality_of(change(window), history) for window in windows]
 
 

@@ -12,15 +12,15 @@ from time import perf_counter
 
 import numpy as np
 
-from autoops.features import FEATURES
 from autoops.loop.decide.day_blocks import Estimate
 from autoops.months import Month
 from autoops.settings import Model
 from autoops.training import estimator, trees
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 from benchmarks import origins, simpler
 from benchmarks.origins import Answers, Minutes, Origin, changed, of_model, with_features
 from benchmarks.slices import ZONES, slices
+from tests.taxi import CONTRACT, feature_matrix
 
 CHOSEN_ON = (Month(2022, 6), Month(2022, 9), Month(2022, 12))
 CHECKED_ON = (Month(2023, 2), Month(2023, 4), Month(2023, 6))
@@ -87,7 +87,8 @@ def _features(walked: Sequence[Origin], shipped: Minutes, model: Model) -> None:
 
 
 def _onnx_mb(model: Model, origin: Origin) -> float:
-    return len(trees.convert(estimator.fit(model, origin.fitted)).SerializeToString()) / 1e6
+    encoder = estimator.encoder_of(CONTRACT, model, origin.fitted)
+    return len(trees.convert(estimator.fit(model, encoder, origin.fitted)).SerializeToString()) / 1e6
 
 
 def _microseconds(feature: str, origin: Origin) -> float:
@@ -95,7 +96,7 @@ def _microseconds(feature: str, origin: Origin) -> float:
     seconds = []
     for _ in range(200):
         started = perf_counter()
-        FEATURES[feature](some)
+        feature_matrix(some, [feature])
         seconds.append(perf_counter() - started)
     return float(np.median(seconds)) * 1e6
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from fastapi import FastAPI
 
-from autoops.serving.payloads.schemas import Prediction, Trip
+from tests.taxi import Prediction, Trip
 
 
 def create() -> FastAPI:

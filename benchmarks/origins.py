@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.features import local_hours
 from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.decide.day_blocks import DayBlocks, Estimate
@@ -17,7 +16,8 @@ from autoops.months import Month
 from autoops.settings import Gate, Model, Training
 from autoops.training import estimator
 from autoops.training.window import hold_out
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from tests.taxi import CONTRACT, local_hours
 
 Minutes = npt.NDArray[np.float64]
 Answers = Callable[[pd.DataFrame, pd.DataFrame], Minutes]
@@ -42,7 +42,7 @@ def origins(directory: Path, months: Sequence[Month], training: Training | None 
     found = []
     for month in months:
         window = [_trips(directory, month.plus(-back)) for back in range(training.window_months, 0, -1)]
-        earlier, _ = hold_out(pd.concat(window, ignore_index=True), training)
+        earlier, _ = hold_out(pd.concat(window, ignore_index=True), CONTRACT, training)
         found.append(Origin(month, earlier, _trips(directory, month)))
     return found
 
@@ -53,7 +53,8 @@ def _trips(directory: Path, month: Month) -> pd.DataFrame:
 
 def of_model(model: Model) -> Answers:
     def answers(fitted: pd.DataFrame, served: pd.DataFrame) -> Minutes:
-        return estimator.predict(estimator.fit(model, fitted), served, model.features)
+        encoder = estimator.encoder_of(CONTRACT, model, fitted)
+        return estimator.predict(estimator.fit(model, encoder, fitted), served, encoder)
 
     return answers
 
@@ -73,7 +74,7 @@ def absolute_errors(walked: Sequence[Origin], answers: Answers) -> Minutes:
 
 def beside(walked: Sequence[Origin], shipped: Minutes, other: Minutes) -> Estimate:
     """How much larger the other one's absolute errors are; whole days are resampled, as the gate does it."""
-    days = np.concatenate([local_hours(columns_of(origin.served)["pickup_at"]) // 24 for origin in walked])
+    days = np.concatenate([local_hours(columns_of(origin.served)["event_at"]) // 24 for origin in walked])
     blocks = DayBlocks(days, Gate().resamples)
     return blocks.estimate(other - shipped, np.ones(len(days), dtype=np.bool_), (1 - Gate().confidence) / 2)
 

@@ -7,10 +7,10 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from autoops.features import feature_matrix
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
 from benchmarks.city_days import Version
 from benchmarks.watching import Watch, windows_of
+from tests.taxi import feature_matrix
 
 STRETCH_DAYS, STEADY_WINDOWS, LOOK_DAYS = 70, 5, 30
 SPEEDS = (1.0, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2)
@@ -44,10 +44,10 @@ def runs(version: Version, watch: Watch, hour: float) -> Iterator[Run]:
 
 
 def _run(watch: Watch, change: str, rows: pd.DataFrame, steady: list[pd.DataFrame], hour: float) -> Run:
-    begins_at = steady[-1]["pickup_at"].iloc[-1]
+    begins_at = steady[-1]["event_at"].iloc[-1]
     alarms: list[bool] = []
     for window in islice(windows_of(rows, watch.drift, hour), len(steady), None):
-        days = (window["pickup_at"].iloc[-1] - begins_at) / pd.Timedelta(days=1)
+        days = (window["event_at"].iloc[-1] - begins_at) / pd.Timedelta(days=1)
         if days > LOOK_DAYS or (watch.opened and len(alarms) >= 3):
             break
         alarm, action = watch.see(window)
@@ -77,7 +77,7 @@ def _with_long_trips(version: Version, rows: pd.DataFrame, share: float) -> pd.D
         values = rows[name].to_numpy().copy()
         values[chosen] = values[donors]
         mixed[name] = values
-    inputs = feature_matrix(columns_of(mixed.iloc[chosen]), version.trained.features)
+    inputs = feature_matrix(columns_of(mixed.iloc[chosen]), version.trained.encoder.features)
     predictions = mixed["prediction"].to_numpy().copy()
     predictions[chosen] = version.trained.model.predict(inputs)
     return mixed.assign(prediction=predictions)

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import ks_2samp
 
-from autoops.backtest.evidently_default import CATEGORIES
 from autoops.drift.distances import jensen_shannon, wasserstein
-from autoops.drift.thresholds import PREDICTION
-from autoops.features import feature_matrix
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import PREDICTION, TARGET, columns_of
+from tests.taxi import feature_matrix
 
+CATEGORIES = ("day_of_week", "month", "pickup_location_id", "dropoff_location_id")
+"""Those of `autoops.backtest.evidently_default`, by the names of model inputs."""
 DISTANCE, DRIFT_SHARE, LEVEL = 0.1, 0.5, 0.05
 """Evidently's defaults for a reference of more than 1000 rows, and the usual level of a test."""
 

@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models import bundle
 from autoops.models.bundle_cache import KEPT
 from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.settings import MLflow, Model, load_settings
 from autoops.training import trees
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
 from benchmarks.champion import mlflow_server
 from benchmarks.client import post
-from tests.bundles import FEATURES, NO_THRESHOLDS, small_training_run, synthetic_trips
+from tests.bundles import FEATURES, NO_THRESHOLDS, seal, small_training_run, synthetic_trips
+from tests.taxi import as_sent, feature_matrix
 
 VERSIONS = KEPT + 1
 """So many that the next one is neither loaded nor on disk any more: each swap downloads, verifies and loads."""
@@ -81,13 +81,12 @@ def write_bundle(directory: Path, trips: pd.DataFrame, changes: Mapping[str, obj
     part = np.where(np.arange(len(reference)) % 4 < 3, "window", "holdout")
     reference.assign(prediction=expected, part=part).to_parquet(directory / bundle.REFERENCE, index=False)
     (directory / bundle.THRESHOLDS).write_text(NO_THRESHOLDS)
-    zones = tuple(sorted({*trips["pickup_location_id"], *trips["dropoff_location_id"]}))
-    bundle.seal(directory, FEATURES, {"trip_distance": 1.0}, trips["pickup_at"].iloc[-1], tuple(map(int, zones)))
+    seal(directory, {"trip_distance": 1.0}, trips)
     return directory
 
 
 def requests(count: int = 500) -> list[bytes]:
     """Trips, one in each."""
-    trips = synthetic_trips(rows=count).drop(columns=TARGET)
+    trips = as_sent(synthetic_trips(rows=count).drop(columns=TARGET))
     texts = trips.assign(pickup_at=[moment.isoformat() for moment in trips["pickup_at"]])
     return [post("/predict", "application/json", json.dumps(row).encode()) for row in texts.to_dict("records")]

@@ -9,10 +9,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from autoops.features import CATEGORICAL, feature_matrix
 from autoops.settings import Model
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
 from benchmarks.origins import Answers, Minutes
+from tests.taxi import feature_matrix
 
 ROUTE = ["pickup_location_id", "dropoff_location_id"]
 FEATURES = Model().features
@@ -41,7 +41,7 @@ def _hours(trips: pd.DataFrame) -> Minutes:
 
 def linear(fitted: pd.DataFrame, served: pd.DataFrame) -> Minutes:
     """Distance, and a term for each zone, hour, weekday and number of passengers."""
-    terms = [*CATEGORICAL, "hour", "day_of_week"]
+    terms = [*ROUTE, "passenger_count", "hour", "day_of_week"]
     encoded = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), terms), remainder=StandardScaler())
     return make_pipeline(encoded, Ridge()).fit(_inputs(fitted), fitted[TARGET]).predict(_inputs(served))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autoops.loop.decide.segments import FAMILIES
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 from benchmarks.origins import Minutes, Origin
+from tests.taxi import CONTRACT, segments_of
 
 ZONES = "taxi_zone_lookup.csv"
 """The TLC's own table of zones, beside the months."""
@@ -57,8 +57,7 @@ def _named(origin: Origin, zones: Path | None) -> Iterator[tuple[str, np.ndarray
     if zones is not None:
         yield from _boroughs(origin.served, zones)
     yield from _by_acquaintance(origin)
-    for family in FAMILIES.values():
-        yield from family(columns_of(origin.served)).items()
+    yield from segments_of(columns_of(origin.served), list(CONTRACT.segments)).items()
 
 
 def _boroughs(trips: pd.DataFrame, zones: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -13,11 +13,12 @@ from autoops.loop.decide.policy import JudgedWindow, decide
 from autoops.loop.incidents.judged_windows import MOST_ERRORS
 from autoops.settings import Drift
 from benchmarks.city_days import BEGINS, Version
+from tests.taxi import CONTRACT
 
 
 def windows_of(year: pd.DataFrame, drift: Drift, hour: float = 0.0) -> Iterator[pd.DataFrame]:
     """The last `window_size` rows before each check, where so many are new; the first check comes at `hour`."""
-    at = (year["pickup_at"].dt.tz_localize(None).to_numpy() - BEGINS) / np.timedelta64(1, "s")
+    at = (year["event_at"].dt.tz_localize(None).to_numpy() - BEGINS) / np.timedelta64(1, "s")
     checks = np.arange(at[0] + hour * 3_600, at[-1] + drift.check_interval_s, drift.check_interval_s)
     used = 0
     for stop in map(int, np.searchsorted(at, checks)):
@@ -39,7 +40,7 @@ class Watch:
     def with_each(cls, version: Version, drifts: Sequence[Drift]) -> list["Watch"]:
         """Several settings that have the windows in common."""
         history = version.history(drifts[0])
-        return [cls(version, drift, thresholds_from(history, drift)) for drift in drifts]
+        return [cls(version, drift, thresholds_from(history, drift, CONTRACT)) for drift in drifts]
 
     def again(self) -> "Watch":
         """From the start."""
@@ -55,7 +56,7 @@ class Watch:
 
     def note(self, window: pd.DataFrame, findings: frozenset[str]) -> str:
         """What is decided about a window of which these are the findings."""
-        judged = JudgedWindow(findings, window["pickup_at"].iloc[0], window["pickup_at"].iloc[-1])
+        judged = JudgedWindow(findings, window["event_at"].iloc[0], window["event_at"].iloc[-1])
         self.windows = [judged, *self.windows][: self.drift.alarms_of]
         decision = decide(self.windows, None, self.opened[-1][0] if self.opened else None, self.drift)
         if decision.action == "open incident":

@@ -11,11 +11,12 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops.features import feature_matrix
 from autoops.models import bundle
 from autoops.models.registry import ModelVersion, Registry, TrainingRun
 from autoops.settings import Model
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.encoding import vocabularies_of
+from tests.taxi import CONTRACT, feature_matrix
 
 FEATURES = Model().features
 BEGINS_AT = datetime(2023, 1, 1, 5, tzinfo=UTC)
@@ -35,7 +36,7 @@ def synthetic_trips(
     moments = pd.Timestamp(begins_at) + pd.to_timedelta(seconds, unit="s")
     return pd.DataFrame(
         {
-            "pickup_at": pd.Series(moments).dt.as_unit("us"),
+            "event_at": pd.Series(moments).dt.as_unit("us"),
             "trip_distance": distance,
             "passenger_count": draw.integers(0, 5, rows).astype("int16"),
             "pickup_location_id": pickup.astype("int16"),
@@ -65,8 +66,15 @@ def write_small_bundle(
     trips.assign(prediction=predictions, part=parts).to_parquet(directory / bundle.REFERENCE, index=False)
     (directory / bundle.THRESHOLDS).write_text(NO_THRESHOLDS)
     importances = {"trip_distance": 0.8, "zones": 0.1, "hour": 0.05, "day_of_week": 0.03, "passenger_count": 0.02}
-    zones = tuple(sorted({*trips["pickup_location_id"].tolist(), *trips["dropoff_location_id"].tolist()}))
-    return bundle.seal(directory, features, importances, trips["pickup_at"].iloc[-1].to_pydatetime(), zones)
+    return seal(directory, importances, trips, features)
+
+
+def seal(
+    directory: Path, importances: dict[str, float], trips: pd.DataFrame, features: tuple[str, ...] = FEATURES
+) -> str:
+    """Seals a bundle of a model that was fitted on these trips; returns the digest."""
+    trained_until, seen = trips["event_at"].iloc[-1].to_pydatetime(), vocabularies_of(CONTRACT, columns_of(trips))
+    return bundle.seal(directory, bundle.Manifest(features, importances, trained_until, CONTRACT, seen, {}))
 
 
 def small_training_run(directory: Path, seed: int = 7, minutes_per_mile: float = 4.0) -> TrainingRun:
@@ -81,7 +89,7 @@ def small_training_run(directory: Path, seed: int = 7, minutes_per_mile: float =
         prediction_example=forest.predict(inputs),
         parameters=forest.get_params(),
         metrics={"mae": 1.0, "baseline_mae": 6.0},
-        tags={"bundle_digest": digest, "trained_until": trips["pickup_at"].iloc[-1].isoformat(), "months": "2023-01"},
+        tags={"bundle_digest": digest, "trained_until": trips["event_at"].iloc[-1].isoformat(), "months": "2023-01"},
         figures={},
         datasets=(),
         bundle=directory,

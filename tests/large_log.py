@@ -23,10 +23,7 @@ SPAN = timedelta(days=115)
 LABELLED = 0.8
 SCORED = "2023-01"
 
-_FILLED = (
-    *("id", "request_id", "event_at", "predicted_at", "model_version", "source", "trip_distance"),
-    *("passenger_count", "pickup_location_id", "dropoff_location_id", "prediction"),
-)
+_FILLED = ("id", "request_id", "event_at", "predicted_at", "model_version", "source", "inputs", "prediction")
 _SQLITE_ROWS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :rows - 1)"
 _COLUMNS = ", ".join(_FILLED)
 _SQLITE = f"""
@@ -37,7 +34,8 @@ SELECT printf('%08x-%04x-7000-8000-%012x', ms >> 16, ms & 65535, i), CASE WHEN i
   strftime('%Y-%m-%d %H:%M:%f000', ms / 1000.0, 'unixepoch'),
   strftime('%Y-%m-%d %H:%M:%f000', ms / 1000.0, 'unixepoch'),
   CASE WHEN i < :rows * 0.5 THEN 3 WHEN i < :rows * 0.99 THEN 2 ELSE 3 END,
-  CASE WHEN i % 10 = 9 THEN '{SCORED}' ELSE 'live' END, i % 10 + 0.5, 1, 1 + i % 200, 1 + i % 190, 12.5
+  CASE WHEN i % 10 = 9 THEN '{SCORED}' ELSE 'live' END,
+  json_array(i % 10 + 0.5, 1, 1 + i % 200, 1 + i % 190), 12.5
 FROM m
 """
 _POSTGRES = f"""
@@ -47,11 +45,12 @@ SELECT lpad(to_hex(ms >> 16), 8, '0') || '-' || lpad(to_hex(ms & 65535), 4, '0')
   CASE WHEN i % 2 = 1 THEN 'ride-' || i END, to_timestamp(ms / 1000.0) AT TIME ZONE 'UTC',
   to_timestamp(ms / 1000.0) AT TIME ZONE 'UTC',
   CASE WHEN i < :rows * 0.5 THEN 3 WHEN i < :rows * 0.99 THEN 2 ELSE 3 END,
-  CASE WHEN i % 10 = 9 THEN '{SCORED}' ELSE 'live' END, i % 10 + 0.5, 1, 1 + i % 200, 1 + i % 190, 12.5
+  CASE WHEN i % 10 = 9 THEN '{SCORED}' ELSE 'live' END,
+  jsonb_build_array(i % 10 + 0.5, 1, 1 + i % 200, 1 + i % 190), 12.5
 FROM (SELECT i, CAST(:begin_ms + i * :step_ms AS bigint) AS ms FROM generate_series(0, :rows - 1) AS i) AS m
 """
 _LABELS = """
-INSERT INTO ground_truth (prediction_id, request_id, trip_duration_minutes, labelled_at)
+INSERT INTO ground_truth (prediction_id, request_id, target, labelled_at)
 SELECT CASE WHEN request_id IS NULL THEN id END, request_id, 12, {later}
 FROM predictions ORDER BY id LIMIT :labels
 """

@@ -85,13 +85,13 @@ class Acknowledged:
 
     def figures(self, engine: sa.Engine) -> Figures:
         with engine.connect() as connection:
-            rows = connection.execute(sa.select(tables.predictions.c.id, tables.predictions.c.trip_distance)).all()
-            minutes = list(connection.scalars(sa.select(tables.ground_truth.c.trip_duration_minutes)))
+            rows = connection.execute(sa.select(tables.predictions.c.id, tables.predictions.c.inputs)).all()
+            minutes = list(connection.scalars(sa.select(tables.ground_truth.c.target)))
         return Figures(
             len(self.predictions),
             len(self.labels),
             lost=len(set(self.predictions) - {row.id for row in rows}),
-            duplicated=len(rows) - len({row.trip_distance for row in rows}),
+            duplicated=len(rows) - len({row.inputs[0] for row in rows}),
             labels_lost=len(set(self.labels) - set(minutes)),
             labels_duplicated=len(minutes) - len(set(minutes)),
         )

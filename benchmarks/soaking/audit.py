@@ -19,7 +19,7 @@ _PREDICTIONS = (
     "SELECT extract(epoch FROM event_at)::bigint, id, model_version, request_id FROM predictions"
     f" WHERE event_at >= '{mix.BEGAN_AT:%Y-%m-%d}'"
 )
-_LABELS = "SELECT id, trip_duration_minutes, prediction_id, request_id FROM ground_truth"
+_LABELS = "SELECT id, target, prediction_id, request_id FROM ground_truth"
 
 Counts = npt.NDArray[np.int64]
 

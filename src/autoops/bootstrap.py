@@ -62,7 +62,7 @@ def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
 
 
 def _context_on(settings: Settings, engine: "sa.Engine") -> "Context":
-    from autoops.features import check_features
+    from autoops.ingestion.cleaned import cleaner_of
     from autoops.ingestion.sources import open_source
     from autoops.ingestion.store import MonthStore
     from autoops.loop.context import Context
@@ -70,14 +70,13 @@ def _context_on(settings: Settings, engine: "sa.Engine") -> "Context":
     from autoops.loop.records.ledger import Ledger
     from autoops.mlflow_registry import MlflowRegistry
 
-    check_features(settings.model.features)
     tracing.start("pipeline")
     clock = SystemClock()
     return Context(
         settings=settings,
         clock=clock,
-        source=open_source(settings.data),
-        store=MonthStore(settings.storage.home / "months"),
+        source=open_source(settings.data, settings.contract.source.files),
+        store=MonthStore(settings.storage.home / "months", cleaner_of(settings.contract)),
         registry=MlflowRegistry(settings.model.name, settings.mlflow),
         log=PredictionLog(engine),
         instances=Instances(engine),

@@ -16,7 +16,7 @@ _PATTERN = re.compile(r"(\d{4})-(\d{2})")
 
 @dataclass(frozen=True, order=True)
 class Month:
-    """One calendar month of New York time; ordered, and printed as `2023-01`."""
+    """One calendar month; ordered, and printed as `2023-01`."""
 
     year: int
     month: int
@@ -37,9 +37,9 @@ class Month:
         return cls(year, month)
 
     @classmethod
-    def of(cls, moment: datetime) -> "Month":
-        """Return the New York month that contains an aware timestamp."""
-        local = moment.astimezone(NEW_YORK)
+    def of(cls, moment: datetime, zone: ZoneInfo = NEW_YORK) -> "Month":
+        """Return the month of the zone that contains an aware timestamp."""
+        local = moment.astimezone(zone)
         return cls(local.year, local.month)
 
     def __str__(self) -> str:
@@ -50,11 +50,18 @@ class Month:
         index = self.year * 12 + self.month - 1 + count
         return Month(index // 12, index % 12 + 1)
 
+    def starts_in(self, zone: ZoneInfo) -> datetime:
+        """Return the first instant of the month in the zone, as UTC."""
+        return datetime(self.year, self.month, 1, tzinfo=zone).astimezone(UTC)
+
+    def ends_in(self, zone: ZoneInfo) -> datetime:
+        """Return the first instant after the month in the zone, as UTC."""
+        return self.plus(1).starts_in(zone)
+
     @property
     def starts_at(self) -> datetime:
         """Return the first instant of the month in New York, as UTC."""
-        # Never ambiguous or skipped: clocks change at two in the morning.
-        return datetime(self.year, self.month, 1, tzinfo=NEW_YORK).astimezone(UTC)
+        return self.starts_in(NEW_YORK)
 
     @property
     def ends_at(self) -> datetime:

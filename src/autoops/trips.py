@@ -1,24 +1,10 @@
-"""The data contract: what a trip is, in which units, within which bounds.
+"""Bounds of trips, by which raw months of the TLC are cleaned; they are those of the taxi's declaration."""
 
-Applied at every boundary: cleaning, HTTP requests, the prediction log and training all refer to this module.
-Frames of trips have the columns of `TRIP_COLUMNS`; `pickup_at` is UTC-aware with microseconds.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-TARGET = "trip_duration_minutes"
-TRIP_COLUMNS = (
-    "pickup_at",
-    "trip_distance",
-    "passenger_count",
-    "pickup_location_id",
-    "dropoff_location_id",
-)
 
 
 @dataclass(frozen=True)
@@ -45,13 +31,3 @@ LABEL_MINUTES = Bounds(0, 24 * 60, low_open=True)
 LOCATION_ID = Bounds(1, 265)
 PASSENGER_COUNT = Bounds(0, 9)
 """0 means: not reported."""
-
-Columns = Mapping[str, npt.NDArray[Any]]
-"""Trips by column, arrays of shape (rows,); `pickup_at` as datetime64[us] in UTC."""
-
-
-def columns_of(frame: Any) -> Columns:
-    """Return the trip columns of a DataFrame as numpy arrays of shape (rows,)."""
-    moments = frame["pickup_at"].dt.tz_localize(None)
-    columns = {name: frame[name].to_numpy() for name in TRIP_COLUMNS if name != "pickup_at"}
-    return columns | {"pickup_at": moments.to_numpy(dtype="datetime64[us]")}

@@ -118,13 +118,7 @@ def sealed(registry: MlflowRegistry, run: TrainingRun, scratch: Path, model: Pat
     directory = Path(shutil.copytree(run.bundle, scratch / "sealed"))
     manifest = bundle.verify(directory, run.tags["bundle_digest"])
     shutil.copy(model, directory)
-    digest = bundle.seal(
-        directory,
-        manifest.features,
-        manifest.importances,
-        manifest.trained_until,
-        manifest.zones,  # type: ignore[arg-type]
-    )
+    digest = bundle.seal(directory, manifest)
     return registry.register(replace(run, bundle=directory, tags={**run.tags, "bundle_digest": digest})).number
 
 

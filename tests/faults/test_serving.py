@@ -130,7 +130,7 @@ def test_ground_truth_that_comes_twice_and_in_any_order_counts_once(
             send(shuffled[200:])
         eventually(lambda: "autoops_outbox_rows 0.0" in api.http.get("/metrics").text)
         found = log.latest_labelled(LogSelection(1), 200)
-        truth = {row.logged.request_id: row.trip_duration_minutes for row in found}
+        truth = {row.logged.request_id: row.target for row in found}
         assert truth == {label["request_id"]: label["trip_duration_minutes"] for label in labels}
         assert len({row.logged.id for row in found}) == len(found) == 200
         send(labels)

@@ -7,10 +7,11 @@ from datetime import datetime
 import pyarrow as pa
 
 from autoops.errors import InputError
-from autoops.serving.payloads import arrow
-from autoops.trips import DISTANCE_MILES, LOCATION_ID
+from autoops.serving.payloads.arrow import ArrowReader
 from tests.arrow_streams import stream, trip_table
+from tests.taxi import CONTRACT, MODELS
 
+_READER = ArrowReader(MODELS)
 _AT = datetime(2023, 1, 10, 10, 30)
 WHOLE = [
     stream(trip_table(40, request_id=pa.array([f"ride-{i}" for i in range(40)])), batch_rows=15),
@@ -40,15 +41,15 @@ def mutate(count: int, seed: int) -> Counter[str]:
     for number in range(count):
         body = _mutated(draw, WHOLE[number % len(WHOLE)])
         try:
-            batch = arrow.read(body, 1000)
+            batch = _READER.read(body, 1000)
         except InputError as error:
             outcomes[type(error).__name__] += 1
             continue
         except BaseException:
             print(f"of seed {seed}, number {number}: {body.hex()}")
             raise
-        assert DISTANCE_MILES.contains(batch.trip_distance).all()
-        assert LOCATION_ID.contains(batch.pickup_location_id).all()
+        for name in ("trip_distance", "pickup_location_id"):
+            assert CONTRACT.features[name].contains(batch.features[name]).all()
         outcomes["taken"] += 1
     return outcomes
 

@@ -18,21 +18,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from autoops.errors import InputError
-from autoops.serving.payloads import label_bodies, schemas
 from autoops.serving.payloads.accept import preferred
 from autoops.serving.payloads.batch import Batch, of_rows
-from autoops.serving.payloads.batch_bodies import MEDIA_TYPES, kinds_of, read
+from autoops.serving.payloads.batch_bodies import MEDIA_TYPES, BodyReader, kinds_of
 from autoops.serving.payloads.bodies import JSON, parse_json
-from autoops.serving.payloads.validation_errors import BrokenStream, InvalidTrips
+from autoops.serving.payloads.label_bodies import LabelReader
+from autoops.serving.payloads.validation_errors import BrokenStream, InvalidRows
 from autoops.storage.predictions import Label
-from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
 from tests.arrow_streams import stream, trip_table
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import anything, mutations, odd_tables, replaced
 from tests.integration.serving import conftest as serving
+from tests.taxi import CONTRACT, MODELS, GroundTruth, GroundTruthBatch, Trip, TripBatch
 
 fuzzed = hypothesis_settings(max_examples=150)
 TRIP = serving.TRIP | {"request_id": "ride-1"}
+read, read_labels = BodyReader(MODELS).read, LabelReader(MODELS).read
 COLUMNS = {name: [value] for name, value in TRIP.items()}
 LABEL = {"prediction_id": "01890000-0000-7000-8000-000000000000", "trip_duration_minutes": 12.5}
 
@@ -49,17 +50,16 @@ def take_or_refuse(parse: Callable[[], Any]) -> Any:
 
 def check(batch: Batch | None) -> None:
     if batch is not None:
-        assert DISTANCE_MILES.contains(batch.trip_distance).all()
-        assert PASSENGER_COUNT.contains(batch.passenger_count).all()
-        assert LOCATION_ID.contains(batch.pickup_location_id).all()
-        assert LOCATION_ID.contains(batch.dropoff_location_id).all()
+        assert [*batch.features] == [*CONTRACT.features]
+        for name, feature in CONTRACT.features.items():
+            assert feature.contains(batch.features[name]).all()
         assert len({len(values) for values in batch.columns().values()}) == 1
 
 
 @fuzzed
 @given(bodies(replaced(TRIP) | anything, TRIP))
 def test_a_trip(body: bytes) -> None:
-    trip = take_or_refuse(lambda: parse_json(body, schemas.Trip))
+    trip = take_or_refuse(lambda: parse_json(body, Trip))
     assert trip is None or 0 < trip.trip_distance < 100
 
 
@@ -95,14 +95,14 @@ valid_trips = st.fixed_dictionaries(
     | bodies(st.lists(replaced(TRIP), max_size=3).map(lambda trips: {"trips": trips}), {"trips": [TRIP]})
 )
 def test_rows_are_read_as_pydantic_reads_them(body: bytes) -> None:
-    slow = take_or_refuse(lambda: parse_json(body, schemas.TripBatch))
+    slow = take_or_refuse(lambda: parse_json(body, TripBatch))
     taken = take_or_refuse(lambda: read(body, "json", 5))
     if slow is None or len(slow.trips) > 5:
         assert taken is None
     else:
         quick, form = taken
         assert form == "rows"
-        expected = of_rows(slow.trips)
+        expected = of_rows(MODELS, slow.trips)
         for name, values in expected.columns().items():
             assert values.dtype == quick.columns()[name].dtype
             assert np.array_equal(values, quick.columns()[name], equal_nan=True)
@@ -131,8 +131,8 @@ def test_an_arrow_stream_of_any_columns(body: bytes) -> None:
     bodies(st.lists(replaced(LABEL) | anything, max_size=4).map(lambda labels: {"labels": labels}), {"labels": [LABEL]})
 )
 def test_ground_truth(body: bytes) -> None:
-    batch = take_or_refuse(lambda: parse_json(body, schemas.GroundTruthBatch))
-    taken = take_or_refuse(lambda: label_bodies.read(body, 5))
+    batch = take_or_refuse(lambda: parse_json(body, GroundTruthBatch))
+    taken = take_or_refuse(lambda: read_labels(body, 5))
     assert (taken is None) == (batch is None)
     if batch is None:
         return
@@ -143,16 +143,16 @@ def test_ground_truth(body: bytes) -> None:
 
 def label_of(item: object) -> Label | None:
     try:
-        truth = schemas.GroundTruth.model_validate(item)
+        truth: Any = GroundTruth.model_validate(item)
     except ValidationError:
         return None
     return Label(truth.trip_duration_minutes, truth.prediction_id, truth.request_id)
 
 
 READERS: dict[str, Callable[[bytes], object]] = {
-    "trip": lambda body: parse_json(body, schemas.Trip),
+    "trip": lambda body: parse_json(body, Trip),
     "batch": lambda body: read(body, "json", 5),
-    "labels": lambda body: label_bodies.read(body, 5),
+    "labels": lambda body: read_labels(body, 5),
 }
 
 
@@ -194,5 +194,5 @@ def test_a_time_zone_whose_name_is_no_text_is_refused() -> None:
 
 
 def test_columns_without_a_value_are_refused() -> None:
-    with pytest.raises(InvalidTrips):
+    with pytest.raises(InvalidRows):
         read(json.dumps({"columns": {name: [] for name in COLUMNS}}).encode(), "json", 5)

@@ -50,7 +50,7 @@ def load_or_refuse(directory: Path) -> str:
     if scorer is None:
         return str(refusal)
     assert isinstance(scorer.manifest, bundle.Manifest)
-    assert all(isinstance(zone, int) for zone in scorer.zones)
+    assert all(zone == int(zone) for zones in scorer.encoder.vocabularies.values() for zone in zones)
     return ""
 
 
@@ -75,7 +75,12 @@ def test_a_manifest_of_anything(broken: Path, whole: Path, data: st.DataObject) 
     [
         ({"files": ["model.onnx"]}, "files"),
         ({"files": {}}, "names no digest of golden.parquet, model.onnx"),
-        ({"zones": [[1]]}, "zones.0"),
+        ({"schema_version": 1, "zones": [[1]]}, "zones.0"),
+        ({"schema_version": 1, "zones": [1], "features": ["weather", *FEATURES[1:]]}, "does not know: weather"),
+        ({"vocabularies": {"pickup_location_id": [[1]]}}, "vocabularies.pickup_location_id.0"),
+        ({"vocabularies": {"pickup_location_id": [1, "b"]}}, "vocabularies.pickup_location_id: 'b' is no value"),
+        ({"vocabularies": {"weather": [1]}}, "vocabularies.weather: its contract has no such category"),
+        ({"contract": {}}, "contract.name"),
         ({"trained_until": "2023-01-25T04:59:52"}, "trained_until"),
         ({"trained_until": "0001-01-01T00:00:00+14:00"}, "OverflowError"),
         ({"features": ["weather", *FEATURES[1:]]}, "features that this Auto-Ops does not know: weather"),

@@ -1,5 +1,6 @@
 """Whatever stands in config.yaml or a variable is read, or refused with a SettingsError that says where it stands."""
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,18 @@ from hypothesis import strategies as st
 
 from autoops.errors import SettingsError
 from autoops.settings import PREFIX, Settings, load_settings
+from autoops.settings.types import sections_of
+from autoops.usecase import declaration
+from autoops.usecase.declaration import FILE
 from tests.conftest import CONFIG
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import anything, mutations
 
 fuzzed = hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-sections = st.sampled_from([*Settings.model_fields])
-keys = sections.flatmap(lambda name: st.sampled_from([*Settings.model_fields[name].default.__class__.model_fields]))
-names = sections | st.text(max_size=5) | st.integers() | st.none()
+SECTIONS = sections_of(Settings)
+sections = st.sampled_from([*SECTIONS])
+keys = sections.flatmap(lambda name: st.sampled_from([*SECTIONS[name].model_fields]))
+names = st.sampled_from([*Settings.model_fields]) | st.text(max_size=5) | st.integers() | st.none()
 
 
 def read_or_refuse(path: Path, where: str) -> str:
@@ -63,6 +68,25 @@ def test_a_file_of_anything(tmp_path: Path, content: object) -> None:
 def test_what_was_found_in_files(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     assert read_or_refuse(tmp_path / "config.yaml", "storage.home" if "home" in text else str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["5", "[1]", '"a\\0b"', "~nobody-of-this-name/mine", "x" * 5000, "taxy", "."])
+def test_a_use_case_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"usecase: {text}")
+    assert read_or_refuse(tmp_path / "config.yaml", "usecase: ")
+
+
+DECLARATION = (files("autoops") / "usecases" / "taxi" / FILE).read_bytes()
+
+
+@fuzzed
+@given(mutations(DECLARATION))
+def test_a_mutated_declaration(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    # Read once for each path in a process.
+    declaration._read.cache_clear()
+    loaded, refusal = attempt(lambda: declaration.load(FILE, tmp_path), SettingsError)
+    assert loaded is not None or str(tmp_path / FILE) in str(refusal)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

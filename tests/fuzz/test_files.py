@@ -17,22 +17,25 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from autoops.errors import CorruptFile, DataError, InputError, ServiceUnavailable
-from autoops.serving.offline.parquet import score
+from autoops.serving.offline.parquet import FileScorer
 from autoops.serving.offline.remote import RemoteModel
 from autoops.serving.payloads import arrow
+from autoops.serving.payloads.arrow import ArrowReader
 from autoops.serving.payloads.batch import Batch
 from tests.arrow_streams import trip_table
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import mutations, odd_tables
 from tests.fuzz.test_months import encoded
+from tests.taxi import CONTRACT, MODELS
 
 fuzzed = hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+score, read = FileScorer(CONTRACT).score, ArrowReader(MODELS).read
 TRIPS = trip_table(40, request_id=pa.array([f"ride-{i}" for i in range(40)]), other=pa.array(["a"] * 40))
 
 
 class Distance:
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        return batch.trip_distance, np.full(len(batch), 1, dtype=np.int32)
+        return batch.features["trip_distance"], np.full(len(batch), 1, dtype=np.int32)
 
 
 def score_or_refuse(folder: Path, content: bytes) -> str:
@@ -90,7 +93,7 @@ def elsewhere() -> Iterator[RemoteModel]:
         thread = Thread(target=server.serve_forever)
         thread.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}") as client:
-            yield RemoteModel(client)
+            yield RemoteModel(client, CONTRACT)
         server.shutdown()
         thread.join()
 
@@ -105,7 +108,7 @@ ANSWER = pa.table({"trip_duration_minutes": [9.5] * 3, "model_version": pa.array
 def test_answers_of_an_api_elsewhere(elsewhere: RemoteModel, body: bytes) -> None:
     Elsewhere.body = body
     trips = trip_table(3)
-    answered, _ = attempt(lambda: elsewhere.predict(arrow.read(arrow.write(trips), 3)), ServiceUnavailable)
+    answered, _ = attempt(lambda: elsewhere.predict(read(arrow.write(trips), 3)), ServiceUnavailable)
     if answered is not None:
         minutes, versions = answered
         assert (len(minutes), minutes.dtype, len(versions), versions.dtype) == (3, np.float64, 3, np.int32)

@@ -15,6 +15,7 @@ from autoops.errors import CorruptFile, DataError, NotFound, SchemaError
 from autoops.ingestion.clean import NUMBERS, TIMES, clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
+from autoops.usecase.columns import TARGET
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import mutations, odd_tables
 from tests.unit.ingestion.raw import MARCH, raw_table, write_month
@@ -38,7 +39,7 @@ def clean_or_refuse(path: Path) -> str:
             assert any(f"column {name}" in str(refusal) for name in (*TIMES, *NUMBERS, "payment_type"))
         return str(refusal)
     assert trips.LOCATION_ID.contains(cleaned.trips[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
-    assert trips.DURATION_MINUTES.contains(cleaned.trips[trips.TARGET].to_numpy()).all()
+    assert trips.DURATION_MINUTES.contains(cleaned.trips[TARGET].to_numpy()).all()
     return ""
 
 

@@ -24,7 +24,8 @@ from autoops.settings import Settings, load_settings
 from autoops.storage import database
 from autoops.storage.instances import Instances
 from autoops.storage.predictions import LIVE, Label, LoggedPrediction, PredictionLog
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.rows import inputs_from
 from tests.conftest import CONFIG, configured
 from tests.fakes import FakeRegistry, HeldClock
 
@@ -131,20 +132,22 @@ def drive(context: Context, world: Path, month: Month, rows: slice) -> None:
 def answers(context: Context, trips: pd.DataFrame) -> list[LoggedPrediction]:
     """What the champion would answer to these trips now."""
     champion = champion_of(context.registry)
-    predicted = load_version(context.registry, champion, context.model_cache).predict_trips(columns_of(trips))
+    columns = columns_of(trips)
+    predicted = load_version(context.registry, champion, context.model_cache).predict_rows(columns)
     return [
         LoggedPrediction(
             str(uuid_utils.uuid7()),
             None,
-            trip.pickup_at.to_pydatetime(),
+            event_at,
             context.clock.now(),
             champion.number,
             LIVE,
-            float(trip.trip_distance),
-            int(trip.passenger_count),
-            int(trip.pickup_location_id),
-            int(trip.dropoff_location_id),
+            inputs,
             float(minutes),
+            None,
+            context.contract.inputs_id,
         )
-        for trip, minutes in zip(trips.itertuples(), predicted, strict=True)
+        for event_at, inputs, minutes in zip(
+            trips["event_at"].dt.to_pydatetime(), inputs_from(context.contract, columns), predicted, strict=True
+        )
     ]

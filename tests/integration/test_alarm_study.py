@@ -10,14 +10,14 @@ from evidently import Report
 from evidently.presets import DataDriftPreset
 
 from autoops.backtest.evidently_default import _dataset
-from autoops.features import feature_matrix
 from autoops.settings import Drift
-from autoops.trips import Columns
+from autoops.usecase.columns import Columns
 from benchmarks.alarm_tables import Year, upper_bound, upper_bound_over_versions
 from benchmarks.alarms import Study, days_of, main, study_version
 from benchmarks.city_days import Version, stacked, weekdays
 from benchmarks.rivals import columns, evidently_drifted
 from benchmarks.watching import windows_of
+from tests.taxi import feature_matrix
 
 pytestmark = pytest.mark.study
 
@@ -41,7 +41,7 @@ def test_a_year_keeps_each_day_whole_and_each_weekday_where_it_was(version: Vers
     year = version.year(14)
     days = [day for _, day in year.groupby("day")]
     assert list(weekdays(days)) == [*range(7), *range(7)]
-    assert year["pickup_at"].is_monotonic_increasing
+    assert year["event_at"].is_monotonic_increasing
     whole = {tuple(sorted(day["trip_distance"])) for day in version.days}
     assert all(tuple(sorted(day["trip_distance"])) in whole for day in days)
 
@@ -53,7 +53,7 @@ def test_a_check_sees_the_newest_rows_that_none_has_seen(version: Version) -> No
     positions = [window.index.to_numpy() for window in windows]
     assert all(len(each) == 300 for each in positions)
     assert all(later[0] > earlier[-1] for earlier, later in pairwise(positions))
-    hours = [pd.Timestamp(window["pickup_at"].iloc[-1]).tz_convert("America/New_York").hour for window in windows]
+    hours = [pd.Timestamp(window["event_at"].iloc[-1]).tz_convert("America/New_York").hour for window in windows]
     assert set(hours[:-1]) <= {3, 4, 5, 6}
 
 
@@ -81,14 +81,15 @@ def test_years_that_share_a_version_bound_the_mean_less_well() -> None:
 def test_the_rival_is_what_evidently_says_itself(version: Version) -> None:
     reference = version.reference.window
     window = stacked([version.predicted[int(ids[0])] for ids in version.others])[:1_000]
-    features = version.trained.features
+    features = version.trained.encoder.features
 
     class Scorer:
         """Says what the model says, in the shape that `evidently_default` asks for."""
 
         manifest = version.manifest
+        encoder = version.trained.encoder
 
-        def predict_trips(self, trips: Columns) -> npt.NDArray[np.float64]:
+        def predict_rows(self, trips: Columns) -> npt.NDArray[np.float64]:
             return np.asarray(version.trained.model.predict(feature_matrix(trips, features)))
 
     snapshot = Report([DataDriftPreset()]).run(_dataset(window, Scorer()), _dataset(reference, Scorer()))

@@ -20,6 +20,7 @@ from autoops.storage.logged import LoggedPrediction
 from autoops.storage.predictions import LogSelection
 from tests.conftest import CONFIG
 from tests.integration.one_process import drive
+from tests.taxi import raw_of
 
 MAY = Month(2022, 5)
 
@@ -27,7 +28,16 @@ MAY = Month(2022, 5)
 @pytest.fixture
 def answered(context: Context, world: Path) -> LoggedPrediction:
     drive(context, world, MAY, slice(0, 40))
-    return max(context.log.latest(LogSelection(1), 40), key=lambda row: row.trip_distance)
+    return max(context.log.latest(LogSelection(1), 40), key=distance_of)
+
+
+def distance_of(row: LoggedPrediction) -> float:
+    return raw_of(row)["trip_distance"]
+
+
+def with_inputs(row: LoggedPrediction, **values: float) -> tuple[float, ...]:
+    """The trip's raw values, some of them others."""
+    return tuple((raw_of(row) | values).values())
 
 
 def relogged(context: Context, row: LoggedPrediction, **changes: object) -> Breakdown:
@@ -39,33 +49,35 @@ def relogged(context: Context, row: LoggedPrediction, **changes: object) -> Brea
 def test_steps_lead_from_the_usual_trip_to_this_one(context: Context, answered: LoggedPrediction) -> None:
     found = break_down(context, answered.id)
     assert found.agrees
-    assert found.known_zones
-    assert found.recomputed == found.steps[-1].minutes == pytest.approx(answered.prediction, abs=1e-4)
+    assert found.known
+    assert found.recomputed == found.steps[-1].prediction == pytest.approx(answered.prediction, abs=1e-4)
     assert found.usual + sum(step.change for step in found.steps) == pytest.approx(found.recomputed)
     first = found.steps[0]
-    assert first.values == {"trip_distance": pytest.approx(answered.trip_distance)}
+    assert first.values == {"trip_distance": pytest.approx(distance_of(answered))}
     assert first.change == max(step.change for step in found.steps) > 5, "it was the longest way of all"
     given = {name: value for step in found.steps for name, value in step.values.items()}
     assert given.keys() == set(context.settings.model.features)
-    assert given["pickup_location_id"] == answered.pickup_location_id
+    assert given["pickup_location_id"] == raw_of(answered)["pickup_location_id"]
 
 
 def test_only_what_differs_between_two_trips_makes_a_difference(context: Context, answered: LoggedPrediction) -> None:
-    long, short = (relogged(context, answered, trip_distance=miles) for miles in (12.0, 1.0))
+    long, short = (
+        relogged(context, answered, inputs=with_inputs(answered, trip_distance=miles)) for miles in (12.0, 1.0)
+    )
     assert long.steps[0].change > 0 > short.steps[0].change
-    assert long.steps[0].minutes - short.steps[0].minutes > 10
+    assert long.steps[0].prediction - short.steps[0].prediction > 10
     assert long.usual == short.usual
 
 
 def test_an_answer_that_the_version_would_not_give_is_told(context: Context, answered: LoggedPrediction) -> None:
-    seen = load_version(context.registry, champion_of(context.registry), context.model_cache).zones
-    unseen = min(set(range(1, 266)) - seen)
-    wrong = {"prediction": answered.prediction + 1, "request_id": "ride-7", "dropoff_location_id": unseen}
-    found = relogged(context, answered, **wrong)
+    scorer = load_version(context.registry, champion_of(context.registry), context.model_cache)
+    unseen = min(set(range(1, 266)) - set(scorer.encoder.vocabularies["dropoff_location_id"]))
+    inputs = with_inputs(answered, dropoff_location_id=unseen)
+    found = relogged(context, answered, prediction=answered.prediction + 1, request_id="ride-7", inputs=inputs)
     assert not found.agrees
     told = "\n".join(sentences(break_down(context, "ride-7")))
-    assert f"{answered.prediction + 1:.2f} min, now NOT the same again: {found.recomputed:.4f}" in told
-    assert "a zone that it did not see in training" in told
+    assert f"{answered.prediction + 1:.2f} minutes, now NOT the same again: {found.recomputed:.4f}" in told
+    assert "a category that it did not see in training" in told
 
 
 def test_the_command_line_tells_it(settings: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.drift.monitor import Reference
-from autoops.features import hour_of_day
 from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.retrain import comparison
@@ -20,11 +19,12 @@ from autoops.models.registry import ModelVersion, TrainingRun
 from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
 from autoops.settings import Settings, load_settings
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
 from tests.bundles import register_small, small_forest, write_small_bundle
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import context_in, publish
+from tests.taxi import hour_of_day
 
 SEEN, UNSEEN = Month(2022, 1), Month(2022, 2)
 
@@ -49,7 +49,7 @@ def context(settings: Settings, engine: sa.Engine, world: Path, tmp_path: Path) 
 def version_of(context: Context, trips: pd.DataFrame, directory: Path) -> ModelVersion:
     forest = small_forest(trips)
     digest = write_small_bundle(directory, forest, trips)
-    tags = {"bundle_digest": digest, "trained_until": trips["pickup_at"].iloc[-1].isoformat()}
+    tags = {"bundle_digest": digest, "trained_until": trips["event_at"].iloc[-1].isoformat()}
     return context.registry.register(TrainingRun(forest, None, None, {}, {}, tags, {}, (), directory))
 
 
@@ -61,7 +61,7 @@ def test_a_challenger_that_is_better_but_not_at_night_is_rejected_for_the_night(
     context: Context, tmp_path: Path
 ) -> None:
     trips = context.store.load([SEEN])
-    hour = hour_of_day(columns_of(trips)["pickup_at"])
+    hour = hour_of_day(columns_of(trips)["event_at"])
     night = (hour >= 22) | (hour < 6)
     champion = version_of(context, slower(trips, ~night, 1.5), tmp_path / "champion")
     challenger = version_of(context, slower(trips, night, 1.5), tmp_path / "challenger")
@@ -81,7 +81,7 @@ def test_the_same_without_segments_is_promoted(
 ) -> None:
     """Which are a setting, as the budgets are."""
     trips = context.store.load([SEEN])
-    hour = hour_of_day(columns_of(trips)["pickup_at"])
+    hour = hour_of_day(columns_of(trips)["event_at"])
     night = (hour >= 22) | (hour < 6)
     versions = [
         version_of(context, slower(trips, rows, 1.5), tmp_path / name)
@@ -137,4 +137,4 @@ def test_the_footprint_is_the_file_and_the_median_of_single_trips(tmp_path: Path
     assert found.latency_ms == pytest.approx(4.0)
     assert found.model_mb == (scorer.directory / bundle.MODEL).stat().st_size / 1e6
     assert timed.answered == comparison.WARM_UP_TRIPS + comparison.TIMED_TRIPS
-    assert len(Reference.read(scorer.directory).window) > comparison.TIMED_TRIPS
+    assert len(Reference.read(scorer.directory, scorer.manifest).window) > comparison.TIMED_TRIPS

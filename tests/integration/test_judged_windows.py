@@ -84,8 +84,8 @@ def test_windows_that_judged_predictions_alone_hide_no_earlier_loss(context: Con
         for hour in range(60):
             record(context, 100 * day + hour + 1, None, detectors=["data drift"])
     assert earlier_errors(context, version) == [0.1] * 3
-    windows = judged_windows(context, version, {"trips take longer"})
-    assert sum(window.looked_for("trips take longer") for window in windows) == 3
+    windows = judged_windows(context, version, {"targets above predictions"})
+    assert sum(window.looked_for("targets above predictions") for window in windows) == 3
     few = judged_windows(context, version, {"data drift"})
     assert len(few) == context.settings.drift.alarms_of
 
@@ -95,4 +95,4 @@ def test_so_many_checks_are_read_at_most(context: Context) -> None:
     with context.log.engine.begin() as connection:
         rows = [_row(context, day, None, ["data drift"]) for day in range(LOOKED_BACK + 10)]
         connection.execute(sa.insert(tables.checks), rows)
-    assert len(judged_windows(context, version, {"trips take longer"})) == LOOKED_BACK
+    assert len(judged_windows(context, version, {"targets above predictions"})) == LOOKED_BACK

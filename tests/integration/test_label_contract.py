@@ -15,7 +15,7 @@ from autoops.loop.reports.overview import overview, sentences
 from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.storage.predictions import Label
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 from tests.integration.one_process import answers, with_champion
 
 APRIL = Month(2022, 4)

@@ -32,7 +32,7 @@ def context(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
 def traffic(context: Context, rows: int, labelled: float) -> None:
     """A day of predictions, of which a share is labelled DELAY later; then the monitor looks."""
     start, version = context.clock.now(), champion_of(context.registry).number
-    row = LoggedPrediction("", None, start, start, version, LIVE, 2.5, 1, 74, 75, 12.0)
+    row = LoggedPrediction("", None, start, start, version, LIVE, (2.5, 1, 74, 75), 12.0)
     made = [
         replace(row, id=str(uuid_utils.uuid7(nanoseconds=int(at.timestamp() * 1000) * 1_000_000)), predicted_at=at)
         for at in (start + timedelta(days=number / rows) for number in range(rows))

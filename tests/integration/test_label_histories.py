@@ -54,14 +54,14 @@ class Model:
         if name and self.of_request(name) is None and self.of_request(as_sent(name)) is not None:
             label = replace(label, request_id=as_sent(name))
         self.labels.append((label, at))
-        self.came.append(label.trip_duration_minutes)
+        self.came.append(label.target)
 
     def named(self, label: Label) -> LoggedPrediction | None:
         return self.of_request(label.request_id) or self.log.get(label.prediction_id or "")
 
     def labelled(self, scope: LogSelection) -> list[tuple[str, float]]:
         """Prediction id and minutes of every label in scope, in their order."""
-        named = ((self.named(label), label.trip_duration_minutes) for label, _ in self.labels)
+        named = ((self.named(label), label.target) for label, _ in self.labels)
         return [
             (one.id, minutes)
             for one, minutes in named
@@ -193,9 +193,9 @@ class History:
         scope, limit = self._chance.choice(SCOPES), self._chance.choice([1, 3, 50])
         after = self._chance.choice(list(self._cursors))
         read = log.latest_labelled(scope, limit, after=self._cursors[after] or None)
-        assert [(one.logged.id, one.trip_duration_minutes) for one in read] == model.window(scope, limit, after)
+        assert [(one.logged.id, one.target) for one in read] == model.window(scope, limit, after)
         assert all(one.logged == model.log[one.logged.id] for one in read)
-        self._cursors |= {one.trip_duration_minutes: one.label_id for one in read}
+        self._cursors |= {one.target: one.label_id for one in read}
         moments = sorted(moment[0] for moment in log.labelled_moments(scope))
         assert moments == sorted(name for name, _ in model.labelled(scope))
         assert log.labelled_at(list(model.log.values())) == model.first_labels()

@@ -23,7 +23,7 @@ from autoops.models.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.models.scoring import load_version
 from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL, context_in, drive, publish, retrain, with_champion
 
@@ -101,7 +101,7 @@ def test_a_model_degrades_and_heals_itself(context: Context, world: Path, tmp_pa
 def mae_of(context: Context, world: Path, version: int, month: Month) -> float:
     trips = clean(world / file_name(month), month).trips
     scorer = load_version(context.registry, context.registry.version(version), context.model_cache)
-    return float(abs(scorer.predict_trips(columns_of(trips)) - trips[TARGET]).mean())
+    return float(abs(scorer.predict_rows(columns_of(trips)) - trips[TARGET]).mean())
 
 
 def test_retries_and_second_triggers_train_and_promote_once(context: Context, world: Path, tmp_path: Path) -> None:

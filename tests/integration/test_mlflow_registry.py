@@ -23,16 +23,16 @@ from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 
 from autoops.errors import BundleError, InputError, NotFound, RegistryUnavailable, SettingsError
-from autoops.features import feature_matrix
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models.bundle import MODEL
 from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS, Dataset, TrainingRun
 from autoops.models.scoring import load_version
 from autoops.settings import MLflow, Settings
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 from tests.bundles import FEATURES, register_small, small_training_run, synthetic_trips
 from tests.eventually import eventually
 from tests.ports import free_port
+from tests.taxi import feature_matrix
 
 TRIPS = columns_of(synthetic_trips(50, seed=3))
 
@@ -72,7 +72,7 @@ def test_its_bundle_loads_and_answers_as_the_model(
     assert registry.bundle_sizes(version.number)[MODEL] == (scorer.directory / MODEL).stat().st_size
     assert threading.active_count() == threads
     expected = training.model.predict(feature_matrix(TRIPS, FEATURES))
-    assert np.abs(scorer.predict_trips(TRIPS) - expected).max() < 1e-4
+    assert np.abs(scorer.predict_rows(TRIPS) - expected).max() < 1e-4
 
 
 def test_its_run_holds_all_that_it_was_made_of(
@@ -219,7 +219,7 @@ def test_versions_may_stand_in_another_registry_than_where_their_runs_are(
 
     again = MlflowRegistry("apart", registry._settings)
     assert again.by_alias(CHAMPION) == made
-    assert load_version(again, made, tmp_path / "cache").predict_trips(TRIPS).shape == (len(TRIPS["trip_distance"]),)
+    assert load_version(again, made, tmp_path / "cache").predict_rows(TRIPS).shape == (len(TRIPS["trip_distance"]),)
     again.delete_version(made.number)
     assert again.versions() == []
 

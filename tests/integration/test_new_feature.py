@@ -38,8 +38,8 @@ def test_a_running_api_answers_with_a_feature_that_it_did_not_know_when_it_start
         assert champion(context).manifest.features == richer.settings.model.features
         trips = clean(world / file_name(JULY), JULY).trips.head(5)
         asked = trips[["trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id"]]
-        expected = predict(context.registry.runs[2].model, trips, richer.settings.model.features)
-        for trip, at, minutes in zip(asked.to_dict("records"), trips["pickup_at"], expected, strict=True):
+        expected = predict(context.registry.runs[2].model, trips, champion(context).encoder)
+        for trip, at, minutes in zip(asked.to_dict("records"), trips["event_at"], expected, strict=True):
             answer = httpx.post(f"{serving.api_url}/predict", json=trip | {"pickup_at": at.isoformat()}).json()
             assert (answer["model_version"], answer["trip_duration_minutes"]) == (2, pytest.approx(minutes, abs=1e-4))
 

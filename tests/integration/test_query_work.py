@@ -188,7 +188,7 @@ def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted
     assert peak < 300 * filled.log.rows, "bytes: an object for each label would take some thousand"
     whole = filled.log.rows * timedelta(days=31) / SPAN * 0.9
     assert whole * 0.99 < len(july[0]) < whole * 1.01
-    assert july[0]["pickup_at"].is_monotonic_increasing
+    assert july[0]["event_at"].is_monotonic_increasing
     assert read < 20 * filled.log.rows
 
 

@@ -15,10 +15,11 @@ from autoops.months import Month, parse_months
 from autoops.settings import Model, load_settings
 from autoops.training.estimator import inputs_of, predict
 from autoops.training.export import write_bundle
-from autoops.training.train import Trained, train
-from autoops.trips import TARGET, columns_of
+from autoops.training.train import Trained
+from autoops.usecase.columns import TARGET, columns_of
 from tests.bundles import NO_THRESHOLDS
 from tests.conftest import CONFIG
+from tests.taxi import train
 
 pytestmark = pytest.mark.study
 
@@ -53,7 +54,7 @@ def sealed(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def test_the_next_month_is_predicted_well(trained: Trained, unseen: pd.DataFrame) -> None:
-    error = predict(trained.model, unseen, trained.features) - unseen[TARGET]
+    error = predict(trained.model, unseen, trained.encoder) - unseen[TARGET]
     spread = unseen[TARGET] - unseen[TARGET].mean()
     assert error.abs().mean() <= 2.75
     assert 1 - (error**2).sum() / (spread**2).sum() >= 0.77
@@ -65,7 +66,7 @@ def test_the_onnx_form_is_small_and_agrees_on_every_row(
     place, digest = sealed
     scorer = Scorer(place, bundle.verify(place, digest))
     scorer.verify_golden_rows()
-    off = np.abs(scorer.predict_trips(columns_of(unseen)) - predict(trained.model, unseen, trained.features))
+    off = np.abs(scorer.predict_rows(columns_of(unseen)) - predict(trained.model, unseen, trained.encoder))
     assert off.max() <= 1e-4
     assert (place / bundle.MODEL).stat().st_size <= 100_000_000
 
@@ -73,7 +74,7 @@ def test_the_onnx_form_is_small_and_agrees_on_every_row(
 def test_distance_matters_most_and_the_holdout_is_no_easier_than_life(trained: Trained) -> None:
     assert max(trained.importances, key=trained.importances.__getitem__) == "trip_distance"
     assert trained.metrics["mae"] < trained.metrics["baseline_mae"] / 2
-    assert trained.trained_until < trained.holdout["pickup_at"].min()
+    assert trained.trained_until < trained.holdout["event_at"].min()
 
 
 def test_a_version_of_real_size_goes_through_mlflow_and_back(
@@ -81,7 +82,7 @@ def test_a_version_of_real_size_goes_through_mlflow_and_back(
 ) -> None:
     place, digest = sealed
     some = trained.holdout.head(500)
-    inputs = pd.DataFrame(inputs_of(some, trained.features)[:5], columns=list(trained.features))
+    inputs = pd.DataFrame(inputs_of(some, trained.encoder)[:5], columns=list(trained.encoder.features))
     version = registry.register(
         TrainingRun(
             model=trained.model,
@@ -96,4 +97,4 @@ def test_a_version_of_real_size_goes_through_mlflow_and_back(
         )
     )
     scorer = load_version(registry, version, tmp_path / "cache")
-    assert scorer.predict_trips(columns_of(some)) == pytest.approx(some["prediction"].to_numpy(), abs=1e-4)
+    assert scorer.predict_rows(columns_of(some)) == pytest.approx(some["prediction"].to_numpy(), abs=1e-4)

@@ -54,8 +54,8 @@ def test_every_trip_stands_in_the_log_at_its_own_time_and_with_its_truth(api, wo
     assert (played.failed, log.count(LogSelection(1, LIVE)), len(labelled)) == (0, 2 * TRIPS, 2 * TRIPS)
     by_month = {month: [row for row in labelled if Month.of(row.logged.event_at) == month] for month in (MARCH, APRIL)}
     for segment, rows in zip(played.tally.by_month(), by_month.values(), strict=True):
-        judged = [row for row in rows if DURATION_MINUTES.low <= row.trip_duration_minutes <= DURATION_MINUTES.high]
-        errors = [abs(row.logged.prediction - row.trip_duration_minutes) for row in judged]
+        judged = [row for row in rows if DURATION_MINUTES.low <= row.target <= DURATION_MINUTES.high]
+        errors = [abs(row.logged.prediction - row.target) for row in judged]
         assert (segment.rows, segment.mae) == (TRIPS, pytest.approx(sum(errors) / len(errors)))
     assert all(str(row.logged.request_id).startswith("2023-03/") for row in by_month[MARCH])
 

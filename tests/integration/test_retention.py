@@ -44,7 +44,7 @@ def kept(context: Context) -> tuple[set[str], list[float]]:
     with context.log.engine.connect() as connection:
         ids = set(connection.scalars(sa.select(tables.predictions.c.id)))
         truth = tables.ground_truth.c
-        return ids, list(connection.scalars(sa.select(truth.trip_duration_minutes).order_by(truth.id)))
+        return ids, list(connection.scalars(sa.select(truth.target).order_by(truth.id)))
 
 
 def judged(context: Context, prediction_id: str | None, label_id: int | None) -> None:
@@ -69,7 +69,7 @@ def test_a_label_that_comes_when_all_others_are_gone_is_beyond_what_has_been_rea
     context.log.append([new])
     context.log.attach([Label(9, prediction_id=new.id)], NEW)
     (found,) = context.log.latest_labelled(LogSelection(2), 10, after=read.label_id)
-    assert found.trip_duration_minutes == 9
+    assert found.target == 9
     assert prune(context, BEFORE) == Pruned(predictions=0, labels=1), "the one that was kept waits for nothing now"
 
 

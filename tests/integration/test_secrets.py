@@ -15,7 +15,7 @@ import pytest
 
 from autoops.serving.auth.keys_file import new_secret
 from autoops.settings import CONFIG_VARIABLE, PREFIX
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 from tests.bundles import synthetic_trips
 from tests.conftest import CONFIG
 from tests.eventually import eventually

@@ -57,7 +57,9 @@ def test_the_cool_down_after_another_incident_is_as_long_as_it_says(context: Con
     span = {"evidence_start": decision.evidence_start, "evidence_end": decision.evidence_end}
     incident = context.ledger.open_incident("drift", "moved", actor="test", model_version=1, **span)
     context.ledger.close(incident, "void", actor="test")
-    decisions = {day: check(context, day, alarm(day, "loss", "trips take longer", late_days)) for day in range(2, 12)}
+    decisions = {
+        day: check(context, day, alarm(day, "loss", "targets above predictions", late_days)) for day in range(2, 12)
+    }
     assert decisions[3].action == "cool down"
     assert next(day for day, one in decisions.items() if one.action == "open incident") == 6, "it began with day 0"
 

@@ -19,7 +19,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage.predictions import LIVE, Label, LogSelection
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
@@ -86,7 +86,7 @@ def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(context: Co
 
 def test_an_incident_beyond_the_labels_waits_for_them(context: Context, world: Path) -> None:
     drive(context, world, APRIL, WHOLE)
-    newest = trips_of(context, [APRIL])["pickup_at"].iloc[-11].to_pydatetime()
+    newest = trips_of(context, [APRIL])["event_at"].iloc[-11].to_pydatetime()
     beyond, within = (
         context.ledger.open_incident("drift", "odd", actor="test", evidence_end=newest + timedelta(hours=hours))
         for hours in (1, 0)
@@ -159,7 +159,7 @@ def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Pat
     drive(context, world, APRIL, WHOLE)
     months, until, known = logged_months(context), labelled_until(context), trips_of(context, [APRIL])
     trips = clean(world / file_name(APRIL), APRIL).trips.iloc[:30]
-    strays = answers(context, trips.assign(pickup_at=trips["pickup_at"] + timedelta(days=365 * (year - 2022) + 90)))
+    strays = answers(context, trips.assign(event_at=trips["event_at"] + timedelta(days=365 * (year - 2022) + 90)))
     context.log.append(strays)
     context.log.attach([Label(9.0, prediction_id=row.id) for row in strays[:10]], context.clock.now())
     drive(context, world, MAY, slice(0, 10))

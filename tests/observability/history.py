@@ -14,8 +14,9 @@ from autoops.loop.monitor import drift_check
 from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
-from autoops.trips import TARGET, TRIP_COLUMNS
+from autoops.usecase.columns import TARGET
 from tests.integration.one_process import context_in, drive, publish, retrain
+from tests.taxi import CONTRACT
 
 BEFORE, CHANGE, AFTER = Month(2022, 3), Month(2022, 4), Month(2022, 5)
 
@@ -62,8 +63,8 @@ def degrade_and_heal(context: Context, directory: Path) -> None:
 def send(client: httpx.Client, world: Path, month: Month, first: int, count: int = 20) -> None:
     """Trips of the month, one by one and in a batch, with their ground truth; and one that is no trip."""
     rows = clean(world / file_name(month), month).trips.iloc[first : first + count]
-    trips = rows[list(TRIP_COLUMNS)].to_dict("records")
-    trips = [trip | {"pickup_at": trip["pickup_at"].isoformat()} for trip in trips]
+    trips = rows[list(CONTRACT.inputs)].to_dict("records")
+    trips = [trip | {"pickup_at": at.isoformat()} for trip, at in zip(trips, rows["event_at"], strict=True)]
     answers = [client.post("/predict", json=trip).raise_for_status().json() for trip in trips]
     client.post("/predict/batch", json={"trips": trips}).raise_for_status()
     labels = [

@@ -28,7 +28,7 @@ def appender(engine: sa.Engine) -> SqliteAppender:
 
 
 def rows() -> list[LoggedPrediction]:
-    one = LoggedPrediction("", None, NOW, NOW, 3, "live", 1.5, 1, 74, 75, 0.1)
+    one = LoggedPrediction("", None, NOW, NOW, 3, "live", (1.5, 1, 74, 75), 0.1)
     return [
         replace(one, id=f"{number:04d}", request_id=f"ride-{number}" if number % 2 else None, event_at=at)
         for number, at in enumerate(MOMENTS)
@@ -45,8 +45,7 @@ def as_columns(given: list[LoggedPrediction]) -> list[object]:
     columns: list[object] = list(zip(*map(astuple, given), strict=True))
     at = [moment.astimezone(UTC).replace(tzinfo=None) for moment in columns[NAMES.index("event_at")]]  # type: ignore[attr-defined]
     columns[NAMES.index("event_at")] = np.array(at, dtype="datetime64[us]")
-    for name in ("trip_distance", "passenger_count", "prediction"):
-        columns[NAMES.index(name)] = np.array(columns[NAMES.index(name)])
+    columns[NAMES.index("prediction")] = np.array(columns[NAMES.index("prediction")])
     return columns
 
 

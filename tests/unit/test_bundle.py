@@ -1,22 +1,32 @@
 """A bundle is whole and the one that its version names, or it is not used."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from autoops.drift.monitor import Reference
 from autoops.errors import BundleError
 from autoops.models import bundle
+from tests.taxi import CONTRACT
 
 FILES = (bundle.MODEL, bundle.GOLDEN, bundle.REFERENCE, bundle.THRESHOLDS)
 TRAINED_UNTIL = datetime(2023, 1, 25, 4, 59, 52, 123456, tzinfo=UTC)
+ZONES = {"pickup_location_id": (1, 74), "dropoff_location_id": (1, 265)}
+
+
+def manifest_of(features: tuple[str, ...], importances: dict[str, float], **more: object) -> bundle.Manifest:
+    given = {"contract": CONTRACT, "vocabularies": ZONES, "files": {}} | more
+    return bundle.Manifest(features, importances, TRAINED_UNTIL, **given)  # type: ignore[arg-type]
 
 
 def sealed(directory: Path) -> str:
     for name in FILES:
         (directory / name).write_text(f"contents of {name}")
-    return bundle.seal(directory, ("trip_distance", "hour"), {"trip_distance": 0.9}, TRAINED_UNTIL, (1, 265))
+    return bundle.seal(directory, manifest_of(("trip_distance", "hour"), {"trip_distance": 0.9}))
 
 
 def test_what_is_sealed_is_read_back(tmp_path: Path) -> None:
@@ -24,7 +34,8 @@ def test_what_is_sealed_is_read_back(tmp_path: Path) -> None:
     assert manifest.features == ("trip_distance", "hour")
     assert manifest.importances == {"trip_distance": 0.9}
     assert manifest.trained_until == TRAINED_UNTIL
-    assert manifest.zones == (1, 265)
+    assert manifest.contract == CONTRACT
+    assert manifest.vocabularies == ZONES
     assert set(manifest.files) == set(FILES)
 
 
@@ -54,12 +65,41 @@ def test_another_versions_manifest_is_noticed(tmp_path: Path) -> None:
 def test_a_bundle_of_a_later_schema_is_refused(tmp_path: Path) -> None:
     sealed(tmp_path)
     path = tmp_path / bundle.MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 2}))
-    with pytest.raises(BundleError, match="schema version 2, this Auto-Ops reads 1"):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 3}))
+    with pytest.raises(BundleError, match="schema version 3, this Auto-Ops reads 1 and 2"):
         bundle.verify(tmp_path, bundle.sha256_of(path))
 
 
-@pytest.mark.parametrize("content", ["no json", "[]", '{"schema_version": 1}'], ids=["text", "list", "keys missing"])
+def test_a_bundle_without_a_contract_is_one_of_taxis(tmp_path: Path) -> None:
+    """As releases sealed it that knew one use case: `zones` occurred at either end of a trip."""
+    now = bundle.verify(tmp_path, sealed(tmp_path))
+    path = tmp_path / bundle.MANIFEST
+    content = json.loads(path.read_text())
+    kept = {name: content[name] for name in ("features", "importances", "trained_until", "files")}
+    path.write_text(json.dumps(kept | {"schema_version": 1, "zones": [1, 265]}))
+    before = bundle.verify(tmp_path, bundle.sha256_of(path))
+    assert before.vocabularies == dict.fromkeys(ZONES, (1, 265))
+    assert before == replace(now, vocabularies=before.vocabularies, schema_version=bundle.WITHOUT_CONTRACT)
+
+
+def test_the_reference_of_a_bundle_without_a_contract_has_the_columns_of_any_use_case(tmp_path: Path) -> None:
+    at = pd.to_datetime(["2023-01-01", "2023-01-02"]).tz_localize("UTC")
+    parts = ["window", "holdout"]
+    rows = pd.DataFrame({"event_at": at, "trip_distance": [1.5, 2.5], "target": [7.0, 9.0], "part": parts})
+    before = rows.rename(columns={"event_at": "pickup_at", "target": "trip_duration_minutes"})
+    for schema, stored in ((bundle.SCHEMA_VERSION, rows), (bundle.WITHOUT_CONTRACT, before)):
+        stored.to_parquet(tmp_path / bundle.REFERENCE, index=False)
+        manifest = manifest_of(("trip_distance",), {}, schema_version=schema)
+        read = Reference.read(tmp_path, manifest)
+        assert read.contract == CONTRACT
+        pd.testing.assert_frame_equal(pd.concat([read.window, read.holdout]), rows)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["no json", "[]", '{"schema_version": 1}', '{"schema_version": 2}'],
+    ids=["text", "list", "keys missing before contracts", "keys missing"],
+)
 def test_a_manifest_that_does_not_parse_is_a_broken_bundle(tmp_path: Path, content: str) -> None:
     path = tmp_path / bundle.MANIFEST
     path.write_text(content)
@@ -71,4 +111,6 @@ def test_the_digest_follows_the_contents(tmp_path: Path) -> None:
     first = sealed(tmp_path)
     assert sealed(tmp_path) == first
     (tmp_path / bundle.THRESHOLDS).write_text("others")
-    assert bundle.seal(tmp_path, ("trip_distance",), {}, TRAINED_UNTIL, ()) != first
+    others = bundle.seal(tmp_path, manifest_of(("trip_distance", "hour"), {"trip_distance": 0.9}))
+    assert others != first
+    assert bundle.seal(tmp_path, manifest_of(("trip_distance",), {})) not in (first, others)

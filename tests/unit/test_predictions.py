@@ -22,10 +22,7 @@ def row(number: int, *, version: int = 1, request_id: str | None = None, source:
         predicted_at=NOW + timedelta(seconds=number),
         model_version=version,
         source=source,
-        trip_distance=1.5,
-        passenger_count=1,
-        pickup_location_id=74,
-        dropoff_location_id=75,
+        inputs=(1.5, 1, 74, 75),
         prediction=10.0,
     )
 
@@ -44,7 +41,7 @@ def test_what_was_appended_is_read_back_unchanged(log: PredictionLog) -> None:
 def columns(rows: list[LoggedPrediction]) -> LoggedColumns:
     given = {name: [getattr(row, name) for row in rows] for name in FIELDS}
     at = [moment.astimezone(UTC).replace(tzinfo=None) for moment in given["event_at"]]
-    arrays = {name: np.array(given[name]) for name in FIELDS[6:]}
+    arrays = {"prediction": np.array(given["prediction"])}
     return LoggedColumns(**given | arrays | {"event_at": np.array(at, dtype="datetime64[us]")})
 
 
@@ -103,14 +100,14 @@ def test_a_label_may_come_before_its_prediction(log: PredictionLog) -> None:
     assert log.attach([Label(12.0, request_id="late")], NOW) == ["pending"]
     log.append([row(1, request_id="late")])
     (labelled,) = log.latest_labelled(LogSelection(1), 10)
-    assert labelled.trip_duration_minutes == 12.0
+    assert labelled.target == 12.0
 
 
 def test_labels_name_either_id_and_the_later_one_counts(log: PredictionLog) -> None:
     log.append([row(1, request_id="a"), row(2)])
     labels = [Label(5.0, prediction_id="00000001"), Label(6.0, prediction_id="00000002"), Label(9.0, request_id="a")]
     assert log.attach(labels, NOW) == ["attached"] * 3
-    found = {r.logged.id: r.trip_duration_minutes for r in log.latest_labelled(LogSelection(1), 10)}
+    found = {r.logged.id: r.target for r in log.latest_labelled(LogSelection(1), 10)}
     assert found == {"00000001": 9.0, "00000002": 6.0}
 
 
@@ -137,7 +134,7 @@ def test_labels_that_come_many_times_leave_a_window_as_many_trips(log: Predictio
         log.attach([Label(float(time), prediction_id=f"{n:08d}") for time in range(1, 6)], NOW)
     found = log.latest_labelled(LogSelection(1), 8)
     assert [r.logged.id for r in found] == [f"{n:08d}" for n in range(2, 10)]
-    assert {r.trip_duration_minutes for r in found} == {5.0}
+    assert {r.target for r in found} == {5.0}
 
 
 def test_more_labels_than_one_query_names_are_told_apart(log: PredictionLog) -> None:
@@ -162,7 +159,7 @@ def test_a_label_of_a_key_finds_a_prediction_from_before_ids_belonged_to_keys(lo
     log.append([row(3, request_id="new")])
     labels = [Label(n, request_id=owned(name, "shop")) for n, name in enumerate(("old", "new", "never"))]
     assert log.attach(labels, NOW) == ["attached", "attached", "pending"]
-    found = [(one.logged.id, one.trip_duration_minutes) for one in log.latest_labelled(LogSelection(1), 9)]
+    found = [(one.logged.id, one.target) for one in log.latest_labelled(LogSelection(1), 9)]
     assert found == [(row(1).id, 0), (row(2).id, 1)]
 
 
@@ -189,7 +186,7 @@ def test_each_label_joins_its_own_prediction_whatever_repeats_holds(log: Predict
     labels = [Label(n + 0.5, prediction_id=one.id) for n, one in enumerate(rows)]
     assert log.attach(labels, NOW) == ["attached"] * 10
     assert log.attach([Label(99.0, prediction_id=one["id"]) for one in lost], NOW) == ["pending"] * 2
-    found = [(one.logged, one.trip_duration_minutes) for one in log.latest_labelled(LogSelection(1), 20)]
+    found = [(one.logged, one.target) for one in log.latest_labelled(LogSelection(1), 20)]
     assert found == [(one, n + 0.5) for n, one in enumerate(rows)]
     assert sorted(log.labelled_moments(LogSelection(1))) == [(one.id, n, one.event_at) for n, one in enumerate(rows, 1)]
 

@@ -10,12 +10,15 @@ from pydantic import ValidationError
 
 from autoops.errors import SettingsError
 from autoops.settings import CONFIG_VARIABLE, NO_SETTINGS, Section, Settings, load_settings
+from autoops.settings.types import sections_of
+from autoops.usecase import declaration
 from tests.conftest import CONFIG
+from tests.taxi import CONTRACT
 
 SOURCES = CONFIG.parent / "src" / "autoops"
-LEAVES = [
-    (section, key) for section, field in Settings.model_fields.items() for key in field.default.__class__.model_fields
-]
+SECTIONS = sections_of(Settings)
+LEAVES = [(section, key) for section, keys in SECTIONS.items() for key in keys.model_fields]
+SINGLE = [name for name in Settings.model_fields if name not in SECTIONS]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +50,8 @@ def test_the_shipped_file_says_what_the_code_defaults_to(tmp_path):
 def test_the_shipped_file_has_every_knob():
     written = yaml.safe_load(CONFIG.read_text())
 
-    assert [(section, key) for section in written for key in written[section]] == LEAVES
+    assert [(section, key) for section in written if section in SECTIONS for key in written[section]] == LEAVES
+    assert [name for name in written if name not in SECTIONS] == SINGLE == ["usecase"]
 
 
 def test_every_knob_is_explained_above_it_or_above_its_group():
@@ -56,6 +60,8 @@ def test_every_knob_is_explained_above_it_or_above_its_group():
     unexplained = [f"{section}.{key}" for section, key in LEAVES if (section, key) not in explained]
 
     assert not [name for name in unexplained if not _speaks_for_itself(name)]
+    above = {line.partition(":")[0]: before for before, line in zip(["", *lines], lines, strict=False)}
+    assert all(above[name].startswith("# ") for name in SINGLE)
 
 
 def _explained(lines: list[str]) -> Iterator[tuple[str, str]]:
@@ -82,6 +88,7 @@ def test_every_knob_is_read_by_something():
     read = {pair for file in files for pair in _reads(ast.parse(file.read_text()))}
 
     assert [f"{s}.{key}" for s, key in LEAVES if not {(s, key), ("settings", key)} & read] == []
+    assert [name for name in SINGLE if not {("settings", name), ("self", name)} & read] == []
 
 
 def _reads(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -157,8 +164,8 @@ def test_a_variable_wins_over_the_file_and_leaves_its_neighbours(monkeypatch, co
 
 OPTIONAL = [
     (section, key)
-    for section, field in Settings.model_fields.items()
-    for key, setting in field.annotation.model_fields.items()
+    for section, keys in SECTIONS.items()
+    for key, setting in keys.model_fields.items()
     if type(None) in get_args(setting.annotation)
 ]
 
@@ -208,7 +215,10 @@ def test_settings_are_frozen():
         loaded.serving.port = 1
     with pytest.raises(ValidationError):
         loaded.serving = loaded.serving
-    assert all(isinstance(getattr(loaded, name), Section) for name in Settings.model_fields)
+    with pytest.raises(ValidationError):
+        loaded.usecase = "other"
+    assert all(isinstance(getattr(loaded, name), Section) for name in SECTIONS)
+    assert {*SECTIONS, *SINGLE} == {*Settings.model_fields}
 
 
 def test_the_home_is_absolute_and_lies_beside_the_file(config, monkeypatch, tmp_path):
@@ -312,3 +322,88 @@ def test_a_mapping_of_the_environment_replaces_the_files(config, monkeypatch, gi
     assert load_settings(config).model.parameters == kept
     monkeypatch.setenv("AUTOOPS__MODEL__ESTIMATOR", "sklearn.linear_model.Lasso")
     assert load_settings(config).model.estimator == "sklearn.linear_model.Lasso"
+
+
+DECLARED = {
+    "data": {"source": CONTRACT.source.location},
+    "model": {
+        "name": "nyc_taxi_trip_duration",
+        "estimator": "sklearn.ensemble.RandomForestRegressor",
+        "parameters": CONTRACT.model.parameters,
+        "features": CONTRACT.model.features,
+    },
+    "mlflow": {
+        "experiment": "nyc_taxi_trip_duration",
+        "monitoring_experiment": "nyc_taxi_trip_duration_monitoring",
+    },
+    "gate": {"segments": ("hour_band", "distance_band", "no_passenger_count")},
+}
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, keys in DECLARED.items() for key in keys])
+def test_what_is_left_out_or_null_is_what_the_use_case_declares(monkeypatch, config, section, key):
+    declared = DECLARED[section][key]
+    for content in ("", f"{section}: {{{key}: null}}", f"{section}: null"):
+        config.write_text(content)
+        assert getattr(getattr(load_settings(config), section), key) == declared
+    monkeypatch.setenv(f"AUTOOPS__{section}__{key}".upper(), "null")
+    assert getattr(getattr(load_settings(config), section), key) == declared
+
+
+OWN = """
+name: shop_demand
+target: {column: sold}
+features: {price: {type: float}, shop: {type: category}}
+derived: {month: month_of_year}
+segments: {each_shop: {by: shop}}
+source: {location: /shop/files}
+"""
+
+
+@pytest.mark.parametrize("named", ["own/usecase.yaml", "own"])
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_a_use_case_of_ones_own_lies_beside_the_file_and_gives_the_defaults(
+    monkeypatch, config, tmp_path, named, by_variable
+):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "usecase.yaml").write_text(OWN)
+    config.write_text("" if by_variable else f"usecase: {named}")
+    if by_variable:
+        monkeypatch.setenv("AUTOOPS__USECASE", named)
+    monkeypatch.chdir("/")
+
+    loaded = load_settings(config)
+    assert loaded.contract == declaration.load(str(tmp_path / "own" / "usecase.yaml"))
+    assert loaded.model.name == loaded.mlflow.experiment == loaded.contract.name == "shop_demand"
+    assert loaded.mlflow.monitoring_experiment == "shop_demand_monitoring"
+    assert loaded.model.features == ("price", "shop", "month")
+    assert (loaded.data.source, loaded.gate.segments) == ("/shop/files", ("each_shop",))
+
+
+@pytest.mark.parametrize("content", ["usecase: taxi", "usecase: null", ""])
+def test_the_use_case_is_that_of_taxis_where_none_is_named(config, content):
+    config.write_text(content)
+    assert (load_settings(config).usecase, load_settings(config).contract) == ("taxi", CONTRACT)
+
+
+def test_the_variable_of_the_use_case_wins_over_the_file(monkeypatch, config):
+    config.write_text("usecase: nowhere.yaml")
+    monkeypatch.setenv("AUTOOPS__USECASE", "taxi")
+    assert load_settings(config).contract == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("usecase: taxis", "taxis' is neither built in (taxi) nor a declaration"),
+        ("usecase: no/where.yaml", "no/where.yaml does not exist"),
+        ("usecase: [taxi]", "usecase: Input should be a valid string, got ['taxi']"),
+        ("usecase: {name: taxi}", "usecase: Input should be a valid string"),
+        ("model: {features: [trip_distance, speed]}", "model.features: 'speed' is none of trip_distance, "),
+        ("model: {features: []}", "model.features: expected at least one feature"),
+        ("gate: {segments: [hour_bands]}", "gate.segments: 'hour_bands' is no segment"),
+    ],
+)
+def test_what_does_not_fit_the_use_case_is_refused_at_start(config, content, said):
+    config.write_text(content)
+    assert said in refusal(config)

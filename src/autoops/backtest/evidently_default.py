@@ -7,14 +7,15 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
 from autoops.drift.monitor import Reference
-from autoops.features import feature_matrix
 from autoops.loop.context import Context
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.contract import Contract
 
-CATEGORIES = ("day_of_week", "month", "pickup_location_id", "dropoff_location_id")
+CATEGORIES = ("day_of_week", "month_of_year")
+"""Calendar features that are categories, beside those that the use case declares."""
 
 
 def drifted(context: Context, champion: ModelVersion, month: Month) -> bool:
@@ -25,7 +26,7 @@ def drifted(context: Context, champion: ModelVersion, month: Month) -> bool:
     """
     context.store.ingest(context.source, month)
     scorer = load_version(context.registry, champion, context.model_cache)
-    reference, trips = Reference.read(scorer.directory).window, context.store.load([month])
+    reference, trips = Reference.read(scorer.directory, scorer.manifest).window, context.store.load([month])
     snapshot = Report([DataDriftPreset()]).run(_dataset(trips, scorer), _dataset(reference, scorer))
     # The preset's first metric counts drifted columns; each other one is about a single column.
     counted: dict[str, Any] = snapshot.dict()["metrics"][0]
@@ -34,12 +35,18 @@ def drifted(context: Context, champion: ModelVersion, month: Month) -> bool:
 
 def _dataset(trips: pd.DataFrame, scorer: Scorer) -> Dataset:
     columns = columns_of(trips)
-    features = scorer.manifest.features
-    frame = pd.DataFrame(feature_matrix(columns, features).astype("float64"), columns=list(features))
-    categories = [name for name in features if name in CATEGORIES]
+    contract, features = scorer.encoder.contract, scorer.manifest.features
+    frame = pd.DataFrame(scorer.encoder.matrix(columns).astype("float64"), columns=list(features))
+    categories = [name for name in features if _is_category(contract, name)]
     frame = frame.astype(dict.fromkeys(categories, "int64")).astype(dict.fromkeys(categories, "str"))
-    frame = frame.assign(prediction=scorer.predict_trips(columns), **{TARGET: trips[TARGET].to_numpy()})
+    frame = frame.assign(prediction=scorer.predict_rows(columns), **{TARGET: trips[TARGET].to_numpy()})
     numbers = [name for name in frame.columns if name not in categories]
     return Dataset.from_pandas(
         frame, data_definition=DataDefinition(numerical_columns=numbers, categorical_columns=categories)
     )
+
+
+def _is_category(contract: Contract, name: str) -> bool:
+    if name in contract.derived:
+        return contract.derived[name].calendar in CATEGORIES
+    return contract.features[name].type == "category"

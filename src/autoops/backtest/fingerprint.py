@@ -12,7 +12,7 @@ from autoops.settings import Settings
 PACKAGE = Path(__file__).parent.parent
 
 TRAINING_CODE = (
-    *("training", "drift", "features.py", "trips.py", "months.py", "event_times.py", "arrow_values.py"),
+    *("training", "drift", "usecase", "trips.py", "months.py", "event_times.py", "arrow_values.py"),
     "models/bundle.py",
     "loop/retrain/candidates.py",
 )
@@ -51,7 +51,7 @@ def training_settings(settings: Settings) -> Mapping[str, object]:
     dumped["model"]["parameters"].pop("n_jobs", None)
     for name in ("post_promotion_looks", "approval", "most_per_week", "retrain_after_months"):
         del dumped["training"][name]
-    return dumped
+    return {**dumped, "contract": settings.contract.id_of_contract}
 
 
 def simulation_settings(settings: Settings) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from autoops.backtest.challengers import Challengers
 from autoops.backtest.published import MovedClock, PublishedSoFar
 from autoops.backtest.registry import LocalRegistry
 from autoops.errors import Conflict, DataError
+from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
@@ -135,7 +136,7 @@ def installed(
         settings=settings,
         clock=clock,
         source=source,
-        store=MonthStore(home / "months"),
+        store=MonthStore(home / "months", cleaner_of(settings.contract)),
         registry=registry,
         log=PredictionLog(engine),
         instances=Instances(engine),

@@ -33,6 +33,7 @@ class PublishedSoFar(Source):
 
     def __init__(self, whole: Source, first: Month, until: Month) -> None:
         self._whole = whole
+        self.files = whole.files
         self._first = first
         self._until = until
 

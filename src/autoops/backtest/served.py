@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from autoops.backtest.fingerprint import fingerprint
-from autoops.features import local_hours
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import load_version
 from autoops.months import Month
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.calendar import local_days
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.tasks import losses
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Served:
     def _errors(self, context: Context, version: ModelVersion, month: Month) -> DayErrors:
         frame = self._store.load([month])
         trips = columns_of(frame)
-        predicted = load_version(context.registry, version, context.model_cache).predict_trips(trips)
-        off = np.abs(predicted - frame[TARGET].to_numpy())
-        days, block = np.unique(local_hours(trips["pickup_at"]) // 24, return_inverse=True)
+        predicted = load_version(context.registry, version, context.model_cache).predict_rows(trips)
+        off = losses(context.contract, frame[TARGET].to_numpy(dtype=np.float64), predicted)
+        days, block = np.unique(local_days(trips["event_at"], context.contract.zone), return_inverse=True)
         return DayErrors(days.tolist(), np.bincount(block).tolist(), np.bincount(block, weights=off).tolist())
 
 

@@ -14,7 +14,8 @@ from autoops.backtest.processes import sharing_cores, simulate_all
 from autoops.backtest.results.summary import Result, retrainings_of, summarise
 from autoops.backtest.simulation import Order, Simulated
 from autoops.errors import Conflict, InputError
-from autoops.ingestion.source import Source, file_name
+from autoops.ingestion.cleaned import cleaner_of
+from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
 from autoops.months import Month
 from autoops.settings import Settings
@@ -96,9 +97,10 @@ def _locked(workspace: Path) -> Iterator[None]:
 
 def _fetch(study: Study, source: Source) -> None:
     """Fetch the raw months, which the simulations publish, and the clean ones, on which they are judged."""
-    raw, store = study.workspace / "raw", MonthStore(study.workspace / "months")
+    raw, clean = study.workspace / "raw", cleaner_of(study.settings.contract)
+    store = MonthStore(study.workspace / "months", clean)
     for month in study.months:
-        known, path = store.get(month), raw / file_name(month)
+        known, path = store.get(month), raw / source.file_name(month)
         if not (known and path.is_file() and source.metadata(month).matches(known.metadata)):
             source.fetch(month, path)
         store.ingest(source, month)

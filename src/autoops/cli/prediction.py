@@ -21,17 +21,17 @@ _PIECE_ROWS = 10_000
 
 @verbs.command()
 def predict(
-    source: Annotated[Path, typer.Option("--input", help="Parquet: the contract's columns, or a raw TLC month.")],
+    source: Annotated[Path, typer.Option("--input", help="Parquet: the contract's columns, or a raw period.")],
     target: Annotated[Path, typer.Option("--output", help="The same rows with prediction and model_version.")],
     url: Annotated[
         str | None, typer.Option(help="Ask the API there, which logs them, instead of the champion here.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Predict the trips of a parquet file of any size. Without --url nothing is logged."""
+    """Predict the rows of a parquet file of any size. Without --url nothing is logged."""
     import httpx
 
-    from autoops.serving.offline.parquet import score
+    from autoops.serving.offline.parquet import FileScorer
     from autoops.serving.offline.remote import RemoteModel
 
     _check(url)
@@ -43,13 +43,14 @@ def predict(
             model = _champion(settings)
         else:
             model = RemoteModel(
-                open_until_the_end.enter_context(httpx.Client(base_url=url, headers=settings.api_headers, timeout=60))
+                open_until_the_end.enter_context(httpx.Client(base_url=url, headers=settings.api_headers, timeout=60)),
+                settings.contract,
             )
         with console.progress(source.name) as report:
-            done = score(source, target, model, rows, report)
+            done = FileScorer(settings.contract).score(source, target, model, rows, report)
     versions = ", ".join(str(number) for number in done.model_versions) or "none"
     value = {"rows": done.rows, "model_versions": done.model_versions, "output": str(target)}
-    said = f"{done.rows} trips predicted by version {versions}: {target}"
+    said = f"{done.rows} {settings.contract.plural} predicted by version {versions}: {target}"
     if done.skipped:
         value |= {"outside_contract": done.skipped}
         counts = ", ".join(f"{name} {count}" for name, count in done.skipped.items())

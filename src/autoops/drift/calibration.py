@@ -23,22 +23,20 @@ import pandas as pd
 
 from autoops import settings
 from autoops.drift import performance
-from autoops.drift.distances import compare, evenly, matched
-from autoops.drift.performance import out_of_sample, relative_errors
+from autoops.drift.distances import compare, evenly, matched, seasons
+from autoops.drift.performance import level_of, levels, out_of_sample, scale_of
 from autoops.drift.schedule import DAYS_PER_YEAR, Schedule
 from autoops.drift.tails import FEWEST_WINDOWS, Ordinary, Series
 from autoops.drift.thresholds import (
     DATA_DRIFT,
-    PREDICTION,
     PREDICTION_DRIFT,
     WEEK_DAYS,
     Limits,
     Thresholds,
     span_days,
-    watched,
 )
-from autoops.features import GROUPS, hour_of_week
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import PREDICTION, TARGET, columns_of
+from autoops.usecase.contract import Contract
 
 FINDINGS = (DATA_DRIFT, PREDICTION_DRIFT, *performance.FINDINGS)
 WEEKS_BEGIN_DAYS = 2
@@ -55,7 +53,7 @@ Days = npt.NDArray[np.float64]
 class Measured:
     """Statistics of windows in order of time, each series of shape (windows,).
 
-    `distances` are by column, `relative` are median log ratios, `absolute` mean absolute errors in minutes. `span_days`
+    `distances` are by column, `relative` levels (`performance.levels`), `absolute` mean absolute errors. `span_days`
     is that of the shortest window, and `every_days` the mean time between the beginnings of two. `held_out` is the
     share of the trips that the model never saw, 1 where there are none to estimate the level from.
     """
@@ -66,6 +64,7 @@ class Measured:
     distances: dict[str, Series]
     relative: Series
     absolute: Series
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,14 @@ def calibrate(
     holdout: pd.DataFrame,
     reference: pd.DataFrame,
     features: Sequence[str],
+    contract: Contract,
     drift: settings.Drift,
 ) -> Thresholds:
     """Return the thresholds of a version.
 
-    All frames are as `training.train` returns them: one row per trip in event order, with prediction and target in
-    minutes.
+    All frames are as `training.train` returns them: rows in event order, with prediction and target.
     """
-    return thresholds_from(measure(history, holdout, reference, features, drift), drift)
+    return thresholds_from(measure(history, holdout, reference, features, contract, drift), drift, contract)
 
 
 def measure(
@@ -101,13 +100,14 @@ def measure(
     holdout: pd.DataFrame,
     reference: pd.DataFrame,
     features: Sequence[str],
+    contract: Contract,
     drift: settings.Drift,
 ) -> History:
     """Return the statistics of ordinary windows; the arguments are those of `calibrate`.
 
     Of `drift`, only the settings that define windows and checks matter.
     """
-    trips, size = _with_errors(history, holdout), drift.window_size
+    trips, size = _with_errors(contract, history, holdout), drift.window_size
     # Fitted rows alone, as in a live check; the holdout is no reference of features.
     rows = reference[reference["part"] == "window"]
     days = _days(trips)
@@ -116,21 +116,26 @@ def measure(
     # Windows of published months spread over their whole span, so that no hours are skipped.
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
     short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(trips), size)]
+    watched, scale = contract.watched(features), _scale(contract, history, holdout)
     measured = [
-        tuple(_measured(trips, windows, rows, watched(features)) for windows in kind if len(windows) >= FEWEST_WINDOWS)
+        tuple(
+            _measured(contract, trips, windows, rows, watched, scale)
+            for windows in kind
+            if len(windows) >= FEWEST_WINDOWS
+        )
         for kind in (short, [_weekly(days, size)])
     ]
     return History(rows_per_year, *measured)
 
 
-def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
+def thresholds_from(history: History, drift: settings.Drift, contract: Contract) -> Thresholds:
     """Return the thresholds for the yearly rate and the persistence of alarms in `drift`."""
     schedule = Schedule.expected(drift, history.rows_per_year)
     limits: list[Limits] = []
     for kind in (history.short, history.weekly):
         if not kind:
             continue
-        found = reduce(_widest, [_limits(each, schedule, drift) for each in kind])
+        found = reduce(_widest, [_limits(each, schedule, drift, contract) for each in kind])
         if not limits:
             limits.append(found)
         # `Thresholds.for_span` needs growing spans; sparse traffic takes weeks to fill a window.
@@ -139,7 +144,7 @@ def thresholds_from(history: History, drift: settings.Drift) -> Thresholds:
     return Thresholds(drift.window_size, drift.false_alarms_per_year, schedule.windows_per_year, tuple(limits))
 
 
-def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
+def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     """Return all trips with `error` in minutes, `relative_error`, and `held_out` for trips that the model never saw.
 
     Errors on fitted trips are scaled to the size of those on trips that the model never saw.
@@ -147,9 +152,10 @@ def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     parts = [
         (part[TARGET].to_numpy(dtype=float), part[PREDICTION].to_numpy(dtype=float)) for part in (history, holdout)
     ]
+    scale = _scale(contract, history, holdout)
     fitted, held_out = (prediction - truth for truth, prediction in parts)
     errors = np.concatenate([out_of_sample(fitted, held_out), held_out])
-    fitted, held_out = (relative_errors(*part) for part in parts)
+    fitted, held_out = (levels(contract, *part, scale) for part in parts)
     relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
     held = np.arange(len(errors)) >= len(history)
     # The index repeats, which is harmless: windows are chosen by position.
@@ -157,9 +163,15 @@ def _with_errors(history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     return trips.assign(error=errors, relative_error=relative, held_out=held)
 
 
+def _scale(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> float:
+    """Return the scale of residuals: on the holdout, or without one on the rows that were fitted."""
+    rows = holdout if len(holdout) else history
+    return scale_of(contract, *(rows[name].to_numpy(dtype=float) for name in (TARGET, PREDICTION)))
+
+
 def _days(trips: pd.DataFrame) -> Days:
     """Return the days since the first trip, shape (rows,)."""
-    since = trips["pickup_at"] - trips["pickup_at"].min()
+    since = trips["event_at"] - trips["event_at"].min()
     return np.asarray(since.to_numpy() / np.timedelta64(1, "D"), dtype=np.float64)
 
 
@@ -188,35 +200,41 @@ def _weekly(days: Days, size: int) -> list[Positions]:
 
 
 def _measured(
-    trips: pd.DataFrame, windows: list[Positions], reference: pd.DataFrame, features: tuple[str, ...]
+    contract: Contract,
+    trips: pd.DataFrame,
+    windows: list[Positions],
+    reference: pd.DataFrame,
+    features: tuple[str, ...],
+    scale: float,
 ) -> Measured:
-    moments, hours = reference["pickup_at"], hour_of_week(columns_of(reference)["pickup_at"])
+    moments, own = reference["event_at"], seasons(contract, columns_of(reference))
     found, spans = [], []
     for positions in windows:
         window = trips.iloc[positions]
-        begin, end = window["pickup_at"].iloc[0], window["pickup_at"].iloc[-1]
+        begin, end = window["event_at"].iloc[0], window["event_at"].iloc[-1]
         others = np.flatnonzero((moments < begin) | (moments > end))
-        alike = others[matched(hours[others], hour_of_week(columns_of(window)["pickup_at"]))]
-        found.append(compare(reference.iloc[alike], window, (*features, PREDICTION)))
-        spans.append(span_days(window["pickup_at"]))
+        alike = others[matched(contract, own[others], seasons(contract, columns_of(window)))]
+        found.append(compare(contract, reference.iloc[alike], window, (*features, PREDICTION)))
+        spans.append(span_days(window["event_at"]))
     days, (relative, absolute) = _days(trips), (trips[name].to_numpy() for name in ("relative_error", "error"))
     return Measured(
         span_days=min(spans),
         every_days=float(days[windows[-1][0]] - days[windows[0][0]]) / (len(windows) - 1),
         held_out=float(trips["held_out"].mean()) or 1.0,
+        scale=scale,
         distances={name: np.array([each[name] for each in found]) for name in (*features, PREDICTION)},
-        relative=np.array([np.median(relative[positions]) for positions in windows]),
+        relative=np.array([level_of(contract, relative[positions]) for positions in windows]),
         absolute=np.array([np.abs(absolute[positions]).mean() for positions in windows]),
     )
 
 
-def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift) -> Limits:
+def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift, contract: Contract) -> Limits:
     ordinary = Ordinary.of(schedule, measured.every_days, measured.span_days)
     budget = drift.false_alarms_per_year / len(FINDINGS)
     features = [name for name in measured.distances if name != PREDICTION]
     # `share` times the alarms are share ** alarms_needed times the incidents.
     budgets = {PREDICTION: budget} | {
-        name: budget * ordinary.schedule.budget(share) for name, share in _shares(features, drift).items()
+        name: budget * ordinary.schedule.budget(share) for name, share in _shares(features, drift, contract).items()
     }
     return Limits(
         span_days=measured.span_days,
@@ -225,15 +243,17 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift) -> Li
             name: ordinary.upper_bound_of_distances(series, budgets[name])
             for name, series in measured.distances.items()
         },
-        errors=performance.limits(measured.relative, measured.absolute, ordinary, budget, measured.held_out),
+        errors=performance.limits(
+            measured.relative, measured.absolute, ordinary, budget, measured.held_out, measured.scale
+        ),
     )
 
 
-def _shares(features: Sequence[str], drift: settings.Drift) -> dict[str, float]:
+def _shares(features: Sequence[str], drift: settings.Drift, contract: Contract) -> dict[str, float]:
     """Return by feature how often its windows may alarm, as a share of data drift's alarms."""
-    members = Counter(GROUPS.get(feature, feature) for feature in features)
+    members = Counter(contract.group_of(feature) for feature in features)
     return {
-        feature: max(drift.threshold, 1 / len(members)) / members[GROUPS.get(feature, feature)] for feature in features
+        feature: max(drift.threshold, 1 / len(members)) / members[contract.group_of(feature)] for feature in features
     }
 
 

@@ -1,8 +1,8 @@
-"""Distances between a window of trips and the reference: pure functions of arrays.
+"""Distances between a window of rows and the reference: pure functions of arrays.
 
-A thousand consecutive trips are half a day, and a Monday morning differs from a Saturday night. So a window is compared
-with reference rows of the same hours of the week, which `matched` chooses. The drift page gets the same rows, and
-computes the same distances.
+A window may cover half a day, and a Monday morning differs from a Saturday night. So where the use case declares a
+seasonality, a window is compared with reference rows of the same hours or days of the week, which `matched` chooses.
+The drift page gets the same rows, and computes the same distances.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,15 @@ import pandas as pd
 from scipy.spatial import distance
 from scipy.stats import wasserstein_distance
 
-from autoops.features import CATEGORICAL
+from autoops.usecase.calendar import day_of_week, hour_of_week
+from autoops.usecase.columns import EVENT_AT, Columns
+from autoops.usecase.contract import Contract
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
 
-HOURS_OF_WEEK = 168
+SEASONS = {"hour_of_week": 168, "day_of_week": 7, "none": 1}
+"""Seasons of each seasonality, which follow each other in a circle."""
 MULTIPLE = 5
 """Reference rows per row of a window; more do not reduce the noise of the reference's share any further."""
 
@@ -39,30 +42,49 @@ def wasserstein(reference: Array, current: Array) -> float:
 def jensen_shannon(reference: Array, current: Array) -> float:
     """Return the Jensen-Shannon distance (natural logarithm) of two samples, as Evidently's `jensenshannon`.
 
-    Both arguments are samples of categories, whole numbers from 0, of shape (rows,).
+    Both arguments are samples of categories, of shape (rows,); a missing value is a category of its own.
     """
-    samples = [sample.astype(np.intp) for sample in (reference, current)]
-    categories = max(int(sample.max()) for sample in samples) + 1
+    _, codes = np.unique(_comparable(np.concatenate([reference, current])), return_inverse=True)
+    categories = int(codes.max()) + 1
+    samples = codes[: len(reference)], codes[len(reference) :]
     # Counts suffice: SciPy divides them by their sums.
     return float(distance.jensenshannon(*(np.bincount(sample, minlength=categories) for sample in samples)))
 
 
-def method(column: str) -> str:
-    """Return the distance that suits a column, by the name that Evidently gives it."""
-    return "jensenshannon" if column in CATEGORICAL else "wasserstein"
+def _comparable(values: Array) -> Array:
+    """Return values that NumPy can sort; None and strings have no order."""
+    if values.dtype != object:
+        return values
+    return np.array(["\0" if value is None or value != value else str(value) for value in values.tolist()])
 
 
-def distance_of(column: str, reference: Array, current: Array) -> float:
-    """Return the distance of two samples of a column, by the method that suits it."""
-    return (jensen_shannon if column in CATEGORICAL else wasserstein)(reference, current)
+def method(contract: Contract, column: str) -> str:
+    """Return the distance of a column, by the name that Evidently gives it."""
+    return contract.distance_of(column).replace("_", "")
 
 
-def compare(reference: pd.DataFrame, window: pd.DataFrame, columns: Iterable[str]) -> dict[str, float]:
-    """Return the distance by column.
+def distance_of(contract: Contract, column: str, reference: Array, current: Array) -> float:
+    """Return the distance of two samples of a column, by the method that the contract gives it."""
+    if contract.distance_of(column) == "jensen_shannon":
+        return jensen_shannon(reference, current)
+    # A missing value has no place on a number's scale.
+    samples = (sample.astype(np.float64) for sample in (reference, current))
+    return wasserstein(*(sample[~np.isnan(sample)] for sample in samples))
 
-    Both frames have one row per trip; those of `reference` match the window.
-    """
-    return {name: distance_of(name, reference[name].to_numpy(), window[name].to_numpy()) for name in columns}
+
+def compare(
+    contract: Contract, reference: pd.DataFrame, window: pd.DataFrame, columns: Iterable[str]
+) -> dict[str, float]:
+    """Return the distance by column; the rows of `reference` match the window."""
+    return {name: distance_of(contract, name, reference[name].to_numpy(), window[name].to_numpy()) for name in columns}
+
+
+def seasons(contract: Contract, rows: Columns) -> npt.NDArray[np.int64]:
+    """Return the season of each row by the contract's seasonality, from 0; shape (rows,)."""
+    event_at = rows[EVENT_AT]
+    if contract.drift.seasonality == "none":
+        return np.zeros(len(event_at), dtype=np.int64)
+    return (hour_of_week if contract.drift.seasonality == "hour_of_week" else day_of_week)(event_at, contract.zone)
 
 
 def evenly(rows: int, wanted: int) -> Positions:
@@ -71,33 +93,33 @@ def evenly(rows: int, wanted: int) -> Positions:
     return ((np.arange(wanted) + 0.5) * rows / wanted).astype(np.intp)
 
 
-def matched(reference_hours: npt.NDArray[np.int64], current_hours: npt.NDArray[np.int64]) -> Positions:
-    """Return positions of reference rows with the window's own mix of hours of the week, MULTIPLE per row of it.
+def matched(contract: Contract, reference: npt.NDArray[np.int64], current: npt.NDArray[np.int64]) -> Positions:
+    """Return positions of reference rows with the window's own mix of seasons, MULTIPLE per row of it.
 
-    Both arguments are `features.hour_of_week` of each row, of shape (rows,). Within an hour the positions are spread
-    evenly over the reference in its order, which is time: every week has its share, and nothing is random. An hour in
-    which the reference has fewer rows than the window is joined by the hours around it.
+    Both arrays are the `seasons` of each row, of shape (rows,). Within a season the positions are spread evenly over
+    the reference in its order, which is time: every week has its share, and nothing is random. A season in which the
+    reference has fewer rows than the window is joined by the seasons around it.
     """
     # Stable: within an hour the rows stay in the order of the reference, which is time.
-    order = np.argsort(reference_hours, kind="stable")
-    ends = np.cumsum(np.bincount(reference_hours, minlength=HOURS_OF_WEEK))
+    order = np.argsort(reference, kind="stable")
+    ends = np.cumsum(np.bincount(reference, minlength=SEASONS[contract.drift.seasonality]))
     rows_of = np.split(order, ends[:-1])
-    wanted = np.bincount(current_hours)
+    wanted = np.bincount(current)
     chosen = []
-    for hour in map(int, np.flatnonzero(wanted)):
-        alike = _around(rows_of, hour, int(wanted[hour]))
+    for season in map(int, np.flatnonzero(wanted)):
+        alike = _around(rows_of, season, int(wanted[season]))
         # Rows repeat where there are too few, because each hour must keep its share of the mix.
-        chosen.append(alike[evenly(len(alike), wanted[hour] * MULTIPLE)])
+        chosen.append(alike[evenly(len(alike), wanted[season] * MULTIPLE)])
     return np.sort(np.concatenate(chosen))
 
 
-def _around(rows_of: list[Positions], hour: int, least: int) -> Positions:
-    """Return the positions, ascending, of the rows of an hour, widened on both sides until there are `least` or all."""
-    rows = rows_of[hour]
-    for reach in range(1, HOURS_OF_WEEK // 2 + 1):
+def _around(rows_of: list[Positions], season: int, least: int) -> Positions:
+    """Return the positions, ascending, of a season's rows, widened on both sides until there are `least` or all."""
+    rows, seasons = rows_of[season], len(rows_of)
+    for reach in range(1, seasons // 2 + 1):
         if len(rows) >= least:
             break
         # A set, because half a week away both sides are the same hour.
-        sides = {(hour - reach) % HOURS_OF_WEEK, (hour + reach) % HOURS_OF_WEEK}
+        sides = {(season - reach) % seasons, (season + reach) % seasons}
         rows = np.sort(np.concatenate([rows, *(rows_of[side] for side in sides)]))
     return rows

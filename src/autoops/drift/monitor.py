@@ -10,45 +10,48 @@ import numpy.typing as npt
 import pandas as pd
 
 from autoops import settings
-from autoops.drift.distances import compare, evenly, matched, method
+from autoops.drift.distances import compare, evenly, matched, method, seasons
 from autoops.drift.performance import judge_errors
-from autoops.drift.thresholds import DATA_DRIFT, PREDICTION, PREDICTION_DRIFT, Limits, Thresholds, span_days, watched
+from autoops.drift.thresholds import DATA_DRIFT, PREDICTION_DRIFT, Limits, Thresholds, span_days
 from autoops.drift.verdict import DetectorResult, DriftVerdict, FeatureResult
 from autoops.event_times import span_of
-from autoops.features import CALENDAR, GROUPS, hour_of_week
 from autoops.models import bundle
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import EVENT_AT, PREDICTION, TARGET, columns_of
+from autoops.usecase.contract import Contract
 
 __all__ = ["DetectorResult", "DriftVerdict", "FeatureResult", "Reference", "judge"]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A version's own trips, one row per trip, with prediction and target in minutes.
+    """A version's own rows with prediction and target, and the contract under which it was trained.
 
     `window` is a sample of what the model was fitted on, `holdout` what it never saw.
     """
 
     window: pd.DataFrame
     holdout: pd.DataFrame
+    contract: Contract
 
     @classmethod
-    def read(cls, directory: Path) -> "Reference":
+    def read(cls, directory: Path, manifest: bundle.Manifest) -> "Reference":
         """Read the reference from a bundle's directory."""
-        rows = pd.read_parquet(directory / bundle.REFERENCE)
-        return cls(rows[rows["part"] == "window"], rows[rows["part"] == "holdout"])
+        rows, contract = pd.read_parquet(directory / bundle.REFERENCE), manifest.contract
+        if manifest.schema_version == bundle.WITHOUT_CONTRACT:
+            rows = rows.rename(columns={contract.event_time.column: EVENT_AT, contract.target.column: TARGET})
+        return cls(rows[rows["part"] == "window"], rows[rows["part"] == "holdout"], contract)
 
     def matching(self, window: pd.DataFrame) -> pd.DataFrame:
-        """Return fitted rows with the window's mix of hours of the week."""
-        return self.window.iloc[matched(self._hours, hour_of_week(columns_of(window)["pickup_at"]))]
+        """Return fitted rows with the window's mix of seasons."""
+        return self.window.iloc[matched(self.contract, self._seasons, seasons(self.contract, columns_of(window)))]
 
     @cached_property
-    def _hours(self) -> npt.NDArray[np.int64]:
-        return hour_of_week(columns_of(self.window)["pickup_at"])
+    def _seasons(self) -> npt.NDArray[np.int64]:
+        return seasons(self.contract, columns_of(self.window))
 
     def distances(self, window: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
         """Return the distance between the window and the matching rows, by column."""
-        return compare(self.matching(window), window, columns)
+        return compare(self.contract, self.matching(window), window, columns)
 
 
 def judge(
@@ -62,7 +65,7 @@ def judge(
 ) -> DriftVerdict:
     """Judge the predictions in `current` and the errors of `labelled`; each alone where the other has too few rows.
 
-    Both are frames with one row per trip and its prediction; `labelled` has the target, too, in minutes. Of more rows
+    Both are frames of rows with their predictions; `labelled` has the target, too. Of more rows
     than the thresholds' window size, as many as that are judged, spread evenly over event time. `earlier` are the
     `relative_error`s of the verdicts in this champion tenure so far, newest first: their EWMA shows changes that are
     too small for any single window.
@@ -78,27 +81,30 @@ def judge(
     if len(current) >= needed:
         # A window of more rows varies less than its limits assume, so it is cut to their size.
         window = thinned(current, thresholds.window_size)
-        limits = thresholds.for_span(span_days(window["pickup_at"]))
-        distances = reference.distances(window, (*watched(manifest.features), PREDICTION))
-        features = _feature_results(distances, limits, manifest.importances)
-        judged.append(_spanning(_data_drift(features, len(window), drift), window))
+        limits = thresholds.for_span(span_days(window["event_at"]))
+        distances = reference.distances(window, (*manifest.contract.watched(manifest.features), PREDICTION))
+        features = _feature_results(distances, limits, manifest)
+        judged.append(_spanning(_data_drift(features, len(window), drift, manifest.contract), window))
         judged.append(_spanning(_prediction_drift(distances[PREDICTION], limits, len(window)), window))
     if len(labelled) >= needed:
         window = thinned(labelled, thresholds.window_size)
-        found, relative_error = _loss(window, thresholds.for_span(span_days(window["pickup_at"])), earlier)
+        found, relative_error = _loss(
+            window, thresholds.for_span(span_days(window["event_at"])), earlier, manifest.contract
+        )
         judged.append(_spanning(found, window))
-    return replace(_verdict(features, judged, current, labelled, thresholds), relative_error=relative_error)
+    verdict = _verdict(features, judged, current, labelled, thresholds, manifest.contract)
+    return replace(verdict, relative_error=relative_error)
 
 
 def _spanning(found: DetectorResult, window: pd.DataFrame) -> tuple[DetectorResult, pd.DataFrame]:
     """Return the result with the event times that its window spans, and the window."""
-    event_from, event_until = span_of(columns_of(window)["pickup_at"])
+    event_from, event_until = span_of(columns_of(window)["event_at"])
     return replace(found, event_from=event_from, event_until=event_until), window
 
 
 def thinned(rows: pd.DataFrame, size: int) -> pd.DataFrame:
     """Return the rows in event order; where there are more than `size`, that many, spread evenly."""
-    ordered = rows.sort_values("pickup_at", kind="stable")
+    ordered = rows.sort_values("event_at", kind="stable")
     return ordered if len(ordered) <= size else ordered.iloc[evenly(len(ordered), size)]
 
 
@@ -118,28 +124,31 @@ def _too_little(
 
 
 def _feature_results(
-    distances: Mapping[str, float], limits: Limits, importances: Mapping[str, float]
+    distances: Mapping[str, float], limits: Limits, manifest: bundle.Manifest
 ) -> tuple[FeatureResult, ...]:
+    contract, importances = manifest.contract, manifest.importances
     # Calendar features are never judged, so they must not dilute the shares of the others.
-    total = sum(share for group, share in importances.items() if group not in CALENDAR)
+    total = sum(share for group, share in importances.items() if not contract.is_calendar(group))
     return tuple(
         FeatureResult(
             feature=name,
-            method=method(name),
+            method=method(contract, name),
             distance=found,
             threshold=limits.distances[name],
             drifted=found >= limits.distances[name],
-            importance=importances.get(GROUPS.get(name, name), 0.0) / total if total > 0 else 0.0,
+            importance=importances.get(contract.group_of(name), 0.0) / total if total > 0 else 0.0,
         )
         for name, found in distances.items()
         if name != PREDICTION
     )
 
 
-def _data_drift(features: tuple[FeatureResult, ...], rows: int, drift: settings.Drift) -> DetectorResult:
+def _data_drift(
+    features: tuple[FeatureResult, ...], rows: int, drift: settings.Drift, contract: Contract
+) -> DetectorResult:
     drifted = [result for result in features if result.drifted]
     # By group: both zones carry the importance of their group, which counts once.
-    share = sum({GROUPS.get(result.feature, result.feature): result.importance for result in drifted}.values())
+    share = sum({contract.group_of(result.feature): result.importance for result in drifted}.values())
     names = ", ".join(result.feature for result in drifted)
     reason = f"{names} drifted: {share:.0%} of the model's importance" if drifted else "no feature drifted"
     # Where `drift.threshold` is 0, a share of 0 would reach it.
@@ -156,10 +165,12 @@ def _prediction_drift(found: float, limits: Limits, rows: int) -> DetectorResult
     return DetectorResult(PREDICTION_DRIFT, bool(findings), found, threshold, rows, reason, findings)
 
 
-def _loss(window: pd.DataFrame, limits: Limits, earlier: Sequence[float]) -> tuple[DetectorResult, float]:
+def _loss(
+    window: pd.DataFrame, limits: Limits, earlier: Sequence[float], contract: Contract
+) -> tuple[DetectorResult, float]:
     """Return the loss detector's result, and the window's relative error."""
     truth, predicted = (window[name].to_numpy(dtype=np.float64) for name in (TARGET, PREDICTION))
-    loss = judge_errors(truth, predicted, limits.errors, earlier)
+    loss = judge_errors(contract, truth, predicted, limits.errors, earlier)
     alarm = bool(loss.findings)
     result = DetectorResult("loss", alarm, loss.excess, 1.0, len(window), loss.reason, loss.findings)
     return result, loss.relative
@@ -171,6 +182,7 @@ def _verdict(
     current: pd.DataFrame,
     labelled: pd.DataFrame,
     thresholds: Thresholds,
+    contract: Contract,
 ) -> DriftVerdict:
     detectors = tuple(result for result, _ in judged)
     alarms = [(result, window) for result, window in judged if result.alarm]
@@ -183,8 +195,10 @@ def _verdict(
     windows = [window for _, window in alarms or judged]
     shortest, size = thresholds.limits[0].span_days, thresholds.window_size
     # So short a window has no limits of its own: it gets those of longer ones, which vary less.
-    if alarms and min(span_days(window["pickup_at"]) for window in windows) < shortest / 2:
-        reasons.append(f"these trips follow more densely than any of the {shortest * 24:.1f} hours calibrated on")
+    if alarms and min(span_days(window["event_at"]) for window in windows) < shortest / 2:
+        reasons.append(
+            f"these {contract.plural} follow more densely than any of the {shortest * 24:.1f} hours calibrated on"
+        )
     spans = [(result.event_from, result.event_until) for result, _ in alarms or judged]
     return DriftVerdict(
         verdict="drift" if alarms else "no drift",

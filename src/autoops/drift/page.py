@@ -14,8 +14,9 @@ from evidently.metrics import ValueDrift
 
 from autoops.drift.distances import method
 from autoops.drift.monitor import Reference, thinned
-from autoops.drift.thresholds import PREDICTION
 from autoops.drift.verdict import DriftVerdict
+from autoops.usecase.columns import PREDICTION
+from autoops.usecase.contract import Contract
 
 _STYLE = "font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto 0;padding:0 1rem"
 
@@ -25,7 +26,7 @@ def write_page(path: Path, reference: Reference, current: pd.DataFrame, verdict:
 
     Where only labels were judged, the page has no distributions.
     """
-    summary = _summary(verdict)
+    summary = _summary(reference.contract, verdict)
     if verdict.features:
         page = compared(reference, current, verdict).get_html_str(as_iframe=False)
         page = page.replace("<body>", f"<body>{summary}", 1)
@@ -42,37 +43,47 @@ def compared(reference: Reference, current: pd.DataFrame, verdict: DriftVerdict)
     prediction = verdict.detector("prediction drift")
     if prediction is not None:
         thresholds[PREDICTION] = prediction.threshold
-    metrics = [ValueDrift(column=name, method=method(name), threshold=limit) for name, limit in thresholds.items()]
+    contract = reference.contract
+    metrics = [
+        ValueDrift(column=name, method=method(contract, name), threshold=limit) for name, limit in thresholds.items()
+    ]
     columns = list(thresholds)
     report = Report(metrics, include_tests=True)
-    return report.run(_dataset(window, columns), _dataset(reference.matching(window), columns))
+    return report.run(*(_dataset(contract, rows, columns) for rows in (window, reference.matching(window))))
 
 
-def _dataset(rows: pd.DataFrame, columns: list[str]) -> Dataset:
+def _dataset(contract: Contract, rows: pd.DataFrame, columns: list[str]) -> Dataset:
     """Return the rows with types that Evidently takes.
 
     It fails on nullable integers, and takes a column of few distinct numbers for categories.
     """
-    categories = [name for name in columns if method(name) == "jensenshannon"]
+    categories = [name for name in columns if method(contract, name) == "jensenshannon"]
     numbers = [name for name in columns if name not in categories]
-    types = dict.fromkeys(numbers, "float64") | dict.fromkeys(categories, "int64")
-    # By way of int64, so that a zone has the same text in both frames, whatever its type there.
-    frame = rows[columns].astype(types).astype(dict.fromkeys(categories, "str"))
+    # A whole number has the same text in both frames, whatever its type there: floats where some are missing.
+    texts = {
+        name: [f"{value:g}" if isinstance(value, float) else str(value) for value in rows[name]] for name in categories
+    }
+    frame = rows[numbers].astype("float64").assign(**texts)[columns]
     return Dataset.from_pandas(
         frame, data_definition=DataDefinition(numerical_columns=numbers, categorical_columns=categories)
     )
 
 
-def _summary(verdict: DriftVerdict) -> str:
-    spanned = ""
+def _summary(contract: Contract, verdict: DriftVerdict) -> str:
+    spanned, plural = "", escape(contract.plural)
+    season = {"hour_of_week": "hours of the week", "day_of_week": "days of the week", "none": ""}[
+        contract.drift.seasonality
+    ]
+    matched = f" The reference is matched to the {season} of these {plural}." if season else ""
     if verdict.event_from and verdict.event_until:
-        spanned = f", trips from {verdict.event_from:%Y-%m-%d %H:%M} to {verdict.event_until:%Y-%m-%d %H:%M} UTC"
+        begin, end = (f"{at:%Y-%m-%d %H:%M}" for at in (verdict.event_from, verdict.event_until))
+        spanned = f", {plural} from {begin} to {end} UTC"
     lines = [
         f"<li><b>{escape(result.name)}</b>: {'alarm' if result.alarm else 'no alarm'}; {escape(result.reason)}</li>"
         for result in verdict.detectors
     ]
     return (
         f'<section style="{_STYLE}"><h1>{escape(verdict.verdict.capitalize())}</h1><p>{escape(verdict.reason)}.</p>'
-        f"<p>{verdict.rows} predictions and {verdict.labelled_rows} labels{spanned}. The reference is matched to the "
-        f"hours of the week of these trips.</p><ul>{''.join(lines)}</ul></section>"
+        f"<p>{verdict.rows} predictions and {verdict.labelled_rows} labels{spanned}.{matched}</p>"
+        f"<ul>{''.join(lines)}</ul></section>"
     )

@@ -1,9 +1,11 @@
 """Loss: are the errors on labelled rows beyond those of ordinary windows?
 
-The relative error says how much longer the typical trip takes than predicted: the median, over a window, of log(truth /
-prediction). It shows a change of level, such as slower streets, long before the mean absolute error does, and a few
-broken rows do not move it. Its EWMA over windows shows changes that are too small for any single window. The mean
-absolute error shows errors in both directions, which cancel out in a level.
+The level says by how much targets lie above predictions. It shows a change, such as slower streets, long before the
+mean absolute error does. Of a target that is positive by declaration it is the median, over a window, of log(truth /
+prediction); of any other number the median of the residual, in units of the holdout's median absolute residual; of a
+binary target the mean of truth - probability, which is calibration in the large. A few broken rows move no median. The
+EWMA of levels over windows shows changes that are too small for any single window. The mean absolute error shows errors
+in both directions, which cancel out in a level.
 """
 
 from collections.abc import Sequence
@@ -13,22 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from autoops.drift.tails import Ordinary, Series, ewma
-from autoops.trips import DURATION_MINUTES
+from autoops.usecase.contract import Contract
 
 Errors = npt.NDArray[np.float64]
 
 # Checks are stored with these texts, and persistence is counted by them.
-LONGER, SHORTER, LARGER = "trips take longer", "trips take less time", "larger errors"
-EWMA_LONGER, EWMA_SHORTER = "trips have taken longer lately", "trips have taken less time lately"
-FINDINGS = (LONGER, SHORTER, LARGER, EWMA_LONGER, EWMA_SHORTER)
+ABOVE, BELOW, LARGER = "targets above predictions", "targets below predictions", "larger errors"
+EWMA_ABOVE, EWMA_BELOW = "targets above predictions (EWMA)", "targets below predictions (EWMA)"
+FINDINGS = (ABOVE, BELOW, LARGER, EWMA_ABOVE, EWMA_BELOW)
 
 
 @dataclass(frozen=True)
 class ErrorLimits:
     """Limits of ordinary windows.
 
-    They are the mean of relative errors, the bounds of relative errors and of their EWMA (`recent_low`, `recent_high`),
-    and the mean and the upper bound of mean absolute errors in minutes.
+    They are the mean of levels (`relative_mean`), the bounds of levels and of their EWMA (`recent_low`, `recent_high`),
+    and the mean and the upper bound of mean absolute errors. `scale` is that of residuals, where these are the level.
     """
 
     # The names are keys of thresholds.json in bundles that are registered already.
@@ -39,6 +41,7 @@ class ErrorLimits:
     recent_high: float
     absolute_mean: float
     absolute_high: float
+    scale: float = 1.0
 
     def within(self, wider: "ErrorLimits") -> "ErrorLimits":
         """Return these limits, none of them further out than the wider ones."""
@@ -50,6 +53,7 @@ class ErrorLimits:
             min(self.recent_high, wider.recent_high),
             self.absolute_mean,
             min(self.absolute_high, wider.absolute_high),
+            self.scale,
         )
 
     def beyond(self, other: "ErrorLimits") -> "ErrorLimits":
@@ -62,12 +66,13 @@ class ErrorLimits:
             max(self.recent_high, other.recent_high),
             (self.absolute_mean + other.absolute_mean) / 2,
             max(self.absolute_high, other.absolute_high),
+            self.scale,
         )
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The errors of a window: `relative` is a log ratio, `absolute` is in minutes.
+    """The errors of a window: `relative` is its level, `absolute` the mean absolute error.
 
     `excess` is the largest deviation as a multiple of its limit, and `findings` are the alarm types that reach theirs.
     """
@@ -79,13 +84,32 @@ class Loss:
     reason: str
 
 
-def relative_errors(truth: Errors, prediction: Errors) -> Errors:
-    """Return log(truth / prediction) of each row, positive where a trip took longer.
+def is_ratio(contract: Contract) -> bool:
+    """Return whether the level is a log ratio: the target is positive by declaration."""
+    return contract.task == "regression" and contract.target.low is not None and contract.target.low > 0
 
-    Both arguments are minutes, of shape (rows,); neither counts as shorter than a trip can be.
+
+def levels(contract: Contract, truth: Errors, prediction: Errors, scale: float = 1.0) -> Errors:
+    """Return the level of each row, positive where the truth is above the prediction; arrays have the shape (rows,).
+
+    `scale` is that of residuals. For a ratio neither number counts as less than the least target that is declared.
     """
-    shortest = DURATION_MINUTES.low
-    return np.asarray(np.log(np.maximum(truth, shortest) / np.maximum(prediction, shortest)), dtype=np.float64)
+    if is_ratio(contract):
+        least = contract.target.low or 0.0
+        return np.asarray(np.log(np.maximum(truth, least) / np.maximum(prediction, least)), dtype=np.float64)
+    return np.asarray((truth - prediction) / scale, dtype=np.float64)
+
+
+def scale_of(contract: Contract, truth: Errors, prediction: Errors) -> float:
+    """Return the median absolute residual of these rows, 1 where residuals are not the level or all are 0."""
+    if contract.task == "binary" or is_ratio(contract) or not len(truth):
+        return 1.0
+    return float(np.median(np.abs(truth - prediction))) or 1.0
+
+
+def level_of(contract: Contract, rows: Errors) -> float:
+    """Return the level of a window from those of its rows: their median, of a binary target their mean."""
+    return float(np.mean(rows) if contract.task == "binary" else np.median(rows))
 
 
 def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
@@ -101,7 +125,12 @@ def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
 
 
 def limits(
-    relative: Series, absolute: Series, ordinary: Ordinary, incidents_per_year: float, held_out: float
+    relative: Series,
+    absolute: Series,
+    ordinary: Ordinary,
+    incidents_per_year: float,
+    held_out: float,
+    scale: float = 1.0,
 ) -> ErrorLimits:
     """Return the limits from the errors of ordinary windows in time order, two series of shape (windows,).
 
@@ -118,37 +147,45 @@ def limits(
         recent_high=ordinary.upper_bound_of_ewma(relative, rate),
         absolute_mean=float(absolute.mean()),
         absolute_high=ordinary.upper_bound(absolute, rate, held_out),
+        scale=scale,
     )
 
 
-def judge_errors(truth: Errors, prediction: Errors, allowed: ErrorLimits, earlier: Sequence[float] = ()) -> Loss:
+def judge_errors(
+    contract: Contract, truth: Errors, prediction: Errors, allowed: ErrorLimits, earlier: Sequence[float] = ()
+) -> Loss:
     """Judge the errors of one window; `truth` and `prediction` are minutes, of shape (rows,).
 
     `earlier` are the relative errors of the windows before it, newest first.
     """
-    relative = float(np.median(relative_errors(truth, prediction)))
+    relative = level_of(contract, levels(contract, truth, prediction, allowed.scale))
     absolute = float(np.abs(prediction - truth).mean())
     ewma_error = ewma([relative, *earlier], allowed.relative_mean)
     mean = allowed.relative_mean
     excesses = {
-        LONGER: _excess(relative - mean, allowed.relative_high - mean),
-        SHORTER: _excess(mean - relative, mean - allowed.relative_low),
+        ABOVE: _excess(relative - mean, allowed.relative_high - mean),
+        BELOW: _excess(mean - relative, mean - allowed.relative_low),
         LARGER: _excess(absolute - allowed.absolute_mean, allowed.absolute_high - allowed.absolute_mean),
-        EWMA_LONGER: _excess(ewma_error - mean, allowed.recent_high - mean),
-        EWMA_SHORTER: _excess(mean - ewma_error, mean - allowed.recent_low),
+        EWMA_ABOVE: _excess(ewma_error - mean, allowed.recent_high - mean),
+        EWMA_BELOW: _excess(mean - ewma_error, mean - allowed.recent_low),
     }
     signed = float((prediction - truth).mean())
-    level = f"{_told(relative)}, predictions are {abs(signed):.2f} minutes too {'long' if signed > 0 else 'short'} on "
-    level += f"average; ordinary windows stay between {_percent(allowed.relative_low)} and "
-    level += _percent(allowed.relative_high)
-    size = f"the mean absolute error is {absolute:.2f} minutes; ordinary windows stay below {allowed.absolute_high:.2f}"
-    trend = f"over the recent windows {_told(ewma_error)}; ordinary is between {_percent(allowed.recent_low)} and "
-    trend += _percent(allowed.recent_high)
-    sentences = {LONGER: level, SHORTER: level, LARGER: size, EWMA_LONGER: trend, EWMA_SHORTER: trend}
+    text = _LevelText(contract, allowed.scale)
+    between = (
+        f"ordinary windows stay between {text.short(allowed.relative_low)} and {text.short(allowed.relative_high)}"
+    )
+    level = f"{text.level(relative)}, {text.bias(signed)}; {between}"
+    size = f"the mean absolute error is {absolute:.{text.digits}f}{contract.unit}; ordinary windows stay below "
+    size += f"{allowed.absolute_high:.{text.digits}f}"
+    trend = (
+        f"over the recent windows {text.level(ewma_error)}; ordinary is between {text.short(allowed.recent_low)} and "
+    )
+    trend += text.short(allowed.recent_high)
+    sentences = {ABOVE: level, BELOW: level, LARGER: size, EWMA_ABOVE: trend, EWMA_BELOW: trend}
     beyond = tuple(finding for finding in FINDINGS if excesses[finding] >= 1)
     worst = max(FINDINGS, key=lambda finding: excesses[finding])
-    told = dict.fromkeys(sentences[finding] for finding in beyond or (worst,))
-    return Loss(relative, absolute, excesses[worst], beyond, "; ".join(told))
+    reasons = dict.fromkeys(sentences[finding] for finding in beyond or (worst,))
+    return Loss(relative, absolute, excesses[worst], beyond, "; ".join(reasons))
 
 
 def _excess(deviation: float, allowed: float) -> float:
@@ -158,10 +195,31 @@ def _excess(deviation: float, allowed: float) -> float:
     return deviation / allowed if allowed > 0 else 1.0
 
 
-def _percent(relative: float) -> str:
-    return f"{np.expm1(relative):+.1%}"
+class _LevelText:
+    """Levels in words."""
 
+    def __init__(self, contract: Contract, scale: float) -> None:
+        self._contract, self._scale = contract, scale
+        self._ratio, self._binary = is_ratio(contract), contract.task == "binary"
+        self.digits = 3 if self._binary else 2
 
-def _told(relative: float) -> str:
-    share = np.expm1(relative)
-    return f"the typical trip takes {abs(share):.1%} {'longer' if share > 0 else 'less'} than predicted"
+    def short(self, level: float) -> str:
+        """Return a level as a signed figure."""
+        if self._ratio:
+            return f"{np.expm1(level):+.1%}"
+        return f"{level:+.1%}" if self._binary else f"{level * self._scale:+.2f}{self._contract.unit}"
+
+    def level(self, level: float) -> str:
+        """Return a level as a sentence."""
+        size, noun = self.short(abs(level) if not self._ratio else 0.0).lstrip("+"), self._contract.target.told
+        if self._ratio:
+            size = f"{abs(np.expm1(level)):.1%}"
+        side = "above" if level > 0 else "below"
+        if self._binary:
+            return f"the share of {noun} is {size} {side} the mean probability"
+        return f"the typical {self._contract.row}'s {noun} is {size} {side} the prediction"
+
+    def bias(self, signed: float) -> str:
+        """Return the mean of prediction - truth as a sentence."""
+        side = "high" if signed > 0 else "low"
+        return f"predictions are {abs(signed):.{self.digits}f}{self._contract.unit} too {side} on average"

@@ -1,7 +1,6 @@
 """Thresholds of a version, kept in its bundle: a window beyond them is not ordinary."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -10,9 +9,7 @@ import pandas as pd
 
 from autoops.drift.performance import ErrorLimits
 from autoops.errors import BundleError
-from autoops.features import CALENDAR
 
-PREDICTION = "prediction"
 DATA_DRIFT: Final = "data drift"
 PREDICTION_DRIFT: Final = "prediction drift"
 WEEK_DAYS = 7.0
@@ -70,11 +67,6 @@ class Thresholds:
             return cls(content["window_size"], content["false_alarms_per_year"], content["windows_per_year"], limits)
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"thresholds: not readable ({error})") from error
-
-
-def watched(features: Sequence[str]) -> tuple[str, ...]:
-    """Return the features that count in drift."""
-    return tuple(feature for feature in features if feature not in CALENDAR)
 
 
 def span_days(moments: "pd.Series[Any]") -> float:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from autoops.drift.performance import ABOVE, BELOW, EWMA_ABOVE, EWMA_BELOW
 from autoops.drift.performance import FINDINGS as LOSS_FINDINGS
 
 Judgement = Literal["drift", "no drift", "not enough data", "no new data", "broken data"]
@@ -87,6 +88,15 @@ class DriftVerdict:
         return content
 
 
+_RENAMED = {
+    "trips take longer": ABOVE,
+    "trips take less time": BELOW,
+    "trips have taken longer lately": EWMA_ABOVE,
+    "trips have taken less time lately": EWMA_BELOW,
+}
+"""Alarm types in records of earlier releases, by their present names."""
+
+
 def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:
     """Return the alarm types of a verdict, given as `to_json` writes it.
 
@@ -94,6 +104,7 @@ def findings_of(verdict: Mapping[str, Any]) -> frozenset[str]:
     """
     alarmed = [detector for detector in verdict.get("detectors", ()) if detector["alarm"]]
     named = {name for detector in alarmed for name in detector.get("findings") or (detector["name"],)}
+    named = {_RENAMED.get(name, name) for name in named}
     return frozenset(named or ({"drift"} if verdict.get("alarm") else ()))
 
 

@@ -4,7 +4,6 @@ The TLC changes column types between months (ids int64 or int32, counts double o
 whatever holds the same values is read the same.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ import pyarrow.parquet as pq
 from autoops import trips
 from autoops.arrow_values import is_number
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
+from autoops.ingestion.cleaned import Cleaned
 from autoops.ingestion.profile import Profile, profile_of
 from autoops.months import NEW_YORK, Month
+from autoops.usecase.columns import TARGET
 
 TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
 NUMBERS = ("PULocationID", "DOLocationID", "passenger_count", "trip_distance")
@@ -38,19 +39,6 @@ REASONS = (
 
 Array = npt.NDArray[Any]
 Raw = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """`trips` has one row per trip, sorted by `pickup_at`, with TRIP_COLUMNS and the target in minutes.
-
-    Kept and dropped rows sum to `rows_read`. `profile` is of all rows before cleaning.
-    """
-
-    trips: pd.DataFrame
-    rows_read: int
-    dropped: dict[str, int]
-    profile: Profile
 
 
 def clean(path: Path, month: Month, durations: trips.Bounds = trips.DURATION_MINUTES) -> Cleaned:
@@ -203,13 +191,13 @@ def _whole(values: Array, bounds: trips.Bounds) -> Array:
 def _frame(raw: Raw, pickup_at: pd.DatetimeIndex, minutes: Array, kept: Array) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
-            "pickup_at": pickup_at[kept],
+            "event_at": pickup_at[kept],
             "trip_distance": raw["trip_distance"][kept],
             "passenger_count": np.nan_to_num(raw["passenger_count"][kept]).astype(np.int16),
             "pickup_location_id": raw["PULocationID"][kept].astype(np.int16),
             "dropoff_location_id": raw["DOLocationID"][kept].astype(np.int16),
-            trips.TARGET: minutes[kept],
+            TARGET: minutes[kept],
         }
     )
     # Stable: a month's digest depends on the order of the rows, also of those with one timestamp.
-    return frame.sort_values("pickup_at", kind="stable", ignore_index=True)
+    return frame.sort_values("event_at", kind="stable", ignore_index=True)

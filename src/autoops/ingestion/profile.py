@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from autoops.months import Month
+from autoops.usecase.columns import EVENT_AT, TARGET, columns_of
 
 Array = npt.NDArray[Any]
 
@@ -96,6 +97,28 @@ def profile_of(
     )
 
 
+def profile_of_trips(trips: pd.DataFrame) -> Profile:
+    """Return the profile of a window of trips, with routes that the busiest months do not have alone."""
+    columns = columns_of(trips)
+    known = TARGET in trips
+    minutes = trips[TARGET].to_numpy(float) if known else np.full(len(trips), np.nan)
+    # Beyond the contract of training; more than usual mean that labels have changed.
+    outside = {"too_short": int((minutes < 1).sum()), "too_long": int((minutes > 60).sum())}
+    return profile_of(
+        {
+            "picked_up": columns[EVENT_AT],
+            "minutes": minutes,
+            "miles": columns["trip_distance"].astype(float),
+            "pickup_zone": columns["pickup_location_id"].astype(float),
+            "dropoff_zone": columns["dropoff_location_id"].astype(float),
+            "passengers": columns["passenger_count"].astype(float),
+        },
+        outside if known else None,
+        most_routes=_ROUTES_OF_TRIPS,
+    )
+
+
+_ROUTES_OF_TRIPS = 2_000
 _IDENTITY = ("picked_up", "minutes", "miles", "pickup_zone", "dropoff_zone")
 
 

@@ -17,6 +17,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes that have arrived and the bytes to come in all, where that is known."""
 
 CHUNK_BYTES = 1 << 16
+TLC_FILES = "green_tripdata_{period}.parquet"
 
 _OF_THE_FILE = (errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 """Errors of one file: a link that leads nowhere or in a circle, a folder, missing permissions."""
@@ -42,6 +43,13 @@ class SourceMetadata:
 
 class Source(ABC):
     """A source of raw months."""
+
+    files = TLC_FILES
+    """The name of a month's raw file, with `{period}` in the month's place."""
+
+    def file_name(self, month: Month) -> str:
+        """Return the name of the month's raw file."""
+        return file_name(month, self.files)
 
     @abstractmethod
     def published(self) -> list[Month]:
@@ -74,16 +82,17 @@ class Source(ABC):
         """
 
 
-def file_name(month: Month) -> str:
-    """Return the name of the month's raw file, which is the TLC's own."""
-    return f"green_tripdata_{month}.parquet"
+def file_name(month: Month, files: str = TLC_FILES) -> str:
+    """Return the name of the month's raw file."""
+    return files.replace("{period}", str(month))
 
 
 class DirectorySource(Source):
     """A directory with one raw file per month."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, files: str = TLC_FILES) -> None:
         self._directory = directory
+        self.files = files
 
     def published(self) -> list[Month]:
         """Return the months that have a file in the directory, in order; files of other names are left out.
@@ -93,7 +102,7 @@ class DirectorySource(Source):
         """
         self._require_directory()
         try:
-            return sorted(filter(None, map(_month_of, self._directory.iterdir())))
+            return sorted(filter(None, map(self._month_of, self._directory.iterdir())))
         except OSError as error:
             raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
@@ -126,7 +135,7 @@ class DirectorySource(Source):
         return metadata
 
     def _path(self, month: Month) -> Path:
-        return self._directory / file_name(month)
+        return self._directory / self.file_name(month)
 
     def _chunks(self, month: Month) -> Iterator[bytes]:
         try:
@@ -139,20 +148,20 @@ class DirectorySource(Source):
         if not self._directory.is_dir():
             raise SourceUnavailable(f"data.source: {self._directory} is not a directory")
 
+    def _month_of(self, path: Path) -> Month | None:
+        before, after = map(re.escape, self.files.split("{period}"))
+        match = re.fullmatch(f"{before}(.{{7}}){after}", path.name)
+        try:
+            return Month.parse(match[1]) if match else None
+        except MonthError:
+            return None
+
     def _refusal(self, month: Month, error: OSError) -> DataError | SourceUnavailable:
         # First: a missing directory, such as an unmounted volume, says nothing of its months.
         self._require_directory()
         path = self._path(month)
         # A link that leads nowhere raises the same error, and is a broken file.
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
-            return NotPublished(f"{month} is not published: {self._directory} has no {file_name(month)}")
+            return NotPublished(f"{month} is not published: {self._directory} has no {self.file_name(month)}")
         kind = CorruptFile if error.errno in _OF_THE_FILE else SourceUnavailable
         return kind(f"{path}: cannot be read: {error.strerror}")
-
-
-def _month_of(path: Path) -> Month | None:
-    match = re.fullmatch(r"green_tripdata_(.{7})\.parquet", path.name)
-    try:
-        return Month.parse(match[1]) if match else None
-    except MonthError:
-        return None

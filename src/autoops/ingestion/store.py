@@ -20,16 +20,17 @@ import pyarrow.parquet as pq
 
 from autoops.errors import CorruptFile, MonthError, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.clean import Cleaned, clean
+from autoops.ingestion.clean import clean as clean_trips
+from autoops.ingestion.cleaned import Cleaned, Cleaner
 from autoops.ingestion.profile import Profile
-from autoops.ingestion.source import Progress, Source, SourceMetadata, file_name
+from autoops.ingestion.source import Progress, Source, SourceMetadata
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
 Status = Literal["ingested", "unchanged", "republished"]
 
-CLEANING = 2
+CLEANING = 3
 """Raise it when the rules of cleaning or the stored facts about a month change: older months are then fetched again."""
 
 _KEY = b"autoops"
@@ -68,8 +69,9 @@ class IngestedMonth:
 class MonthStore:
     """A folder of clean months."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clean: Cleaner = clean_trips) -> None:
         self._directory = directory
+        self._clean = clean
 
     def ingest(
         self, source: Source, month: Month, progress: Progress | None = None, refetch: bool = False
@@ -89,10 +91,10 @@ class MonthStore:
             return known
         # A folder for each call, because several processes may ingest a month at once; the file
         # keeps the source's name, which error messages show.
-        raw = self._directory / f".raw-{uuid.uuid4().hex}" / file_name(month)
+        raw = self._directory / f".raw-{uuid.uuid4().hex}" / source.file_name(month)
         try:
             metadata = source.fetch(month, raw, progress)
-            cleaned = clean(raw, month)
+            cleaned = self._clean(raw, month)
         finally:
             shutil.rmtree(raw.parent, ignore_errors=True)
         fresh = self._write(month, cleaned, metadata)
@@ -195,6 +197,9 @@ def _digest(trips: pd.DataFrame) -> str:
     for name in trips.columns:
         values = trips[name]
         digest.update(name.encode())
-        # With a time zone `to_numpy` returns Python objects, whose bytes are addresses.
-        digest.update((values.dt.tz_localize(None) if name == "pickup_at" else values).to_numpy().tobytes())
+        # Of times with a zone and of strings `to_numpy` returns Python objects, whose bytes are addresses.
+        array = (values.dt.tz_localize(None) if name == "event_at" else values).to_numpy()
+        if array.dtype == object:
+            array = pd.util.hash_pandas_object(values, index=False).to_numpy()
+        digest.update(array.tobytes())
     return digest.hexdigest()

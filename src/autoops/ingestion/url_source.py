@@ -13,7 +13,7 @@ import tenacity
 from autoops.clock import Clock, SystemClock
 from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write, check_parquet
-from autoops.ingestion.source import CHUNK_BYTES, Progress, Source, SourceMetadata, file_name
+from autoops.ingestion.source import CHUNK_BYTES, TLC_FILES, Progress, Source, SourceMetadata
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
@@ -44,12 +44,20 @@ class UrlSource(Source):
     """`timeout_s` is the silence after which one attempt has failed; `backoff_s` precedes the second and doubles."""
 
     def __init__(
-        self, base: str, *, timeout_s: float, attempts: int, backoff_s: float = 0.5, clock: Clock | None = None
+        self,
+        base: str,
+        *,
+        timeout_s: float,
+        attempts: int,
+        backoff_s: float = 0.5,
+        clock: Clock | None = None,
+        files: str = TLC_FILES,
     ) -> None:
         try:
             self._base = httpx.URL(base)
         except httpx.InvalidURL as error:
             raise SettingsError(f"data.source: {base!r} is no URL: {error}") from None
+        self.files = files
         self._clock = clock or SystemClock()
         self._timeout_s = timeout_s
         self._attempts = attempts
@@ -100,7 +108,7 @@ class UrlSource(Source):
 
     def _url(self, month: Month) -> str:
         """Return the month's URL; a query of the base URL, such as a store's token, stays behind the file's name."""
-        return str(self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{file_name(month)}"))
+        return str(self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{self.file_name(month)}"))
 
     def _client(self) -> httpx.Client:
         # Uncompressed, so that content-length is the file's own length, which `_download` checks.
@@ -192,7 +200,7 @@ class UrlSource(Source):
         last = Month(Month.of(self._clock.now()).year, 12)
         return (
             f"data.source: {self._base} has no month of {FIRST_YEAR}-01 to {last}: "
-            f"expected files such as {file_name(last)} there"
+            f"expected files such as {self.file_name(last)} there"
         )
 
 

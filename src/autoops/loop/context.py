@@ -12,6 +12,7 @@ from autoops.models.registry import Registry
 from autoops.settings import Settings
 from autoops.storage.instances import Instances
 from autoops.storage.predictions import PredictionLog
+from autoops.usecase.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Context:
     checks: CheckLog
     draws_pages: bool = True
     """Whether checks write HTML pages; a backtest needs none."""
+
+    @property
+    def contract(self) -> Contract:
+        """Return the contract of the use case."""
+        return self.settings.contract
 
     @property
     def model_cache(self) -> Path:

@@ -1,4 +1,4 @@
-"""A model version as a function from trips to minutes, loaded from its verified bundle.
+"""A model version as a function from rows to predictions, loaded from its verified bundle.
 
 Serving answers requests with it, the gate compares two of them, and a month is scored with one. It is the same code, so
 that the judged model is the served model.
@@ -19,15 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops.errors import BundleError
-from autoops.features import FEATURES, feature_matrix
 from autoops.models import bundle
 from autoops.models.bundle_cache import Admit, fetch_bundle
 from autoops.models.registry import ModelVersion, Registry
-from autoops.trips import Columns
+from autoops.usecase.columns import Columns
+from autoops.usecase.encoding import Encoder
 
 
 class Scorer:
-    """One version's ONNX model and its feature order. Immutable and safe to share between threads."""
+    """One version's ONNX model and its transform of rows to inputs. Immutable and safe to share between threads."""
 
     def __init__(self, directory: Path, manifest: bundle.Manifest, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
@@ -41,23 +41,20 @@ class Scorer:
             width = self._session.get_inputs()[0].shape[1]
         except Exception as error:  # onnxruntime raises no narrower common class
             raise BundleError(f"{bundle.MODEL} does not load: {error}") from error
-        unknown = [name for name in manifest.features if name not in FEATURES]
-        if unknown:
-            raise BundleError(f"its manifest names features that this Auto-Ops does not know: {', '.join(unknown)}")
         if width != len(manifest.features):
             raise BundleError(f"{bundle.MODEL} takes {width} inputs, its manifest names {len(manifest.features)}")
         self.directory = directory
         self.manifest = manifest
-        self.zones = frozenset(manifest.zones)
+        self.encoder = Encoder(manifest.contract, manifest.features, manifest.vocabularies)
 
     def predict(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return minutes, shape (rows,), for model inputs of shape (rows, features)."""
+        """Return predictions, shape (rows,), for model inputs of shape (rows, features)."""
         output = self._session.run(None, {self._input: matrix})[0]
         return np.asarray(output, dtype=np.float64).reshape(-1)
 
-    def predict_trips(self, trips: Columns) -> npt.NDArray[np.float64]:
-        """Return minutes, shape (rows,), for trips by column, each array of shape (rows,)."""
-        return self.predict(feature_matrix(trips, self.manifest.features))
+    def predict_rows(self, rows: Columns) -> npt.NDArray[np.float64]:
+        """Return predictions, shape (rows,), for rows by column, each array of shape (rows,)."""
+        return self.predict(self.encoder.matrix(rows))
 
     def verify_golden_rows(self) -> None:
         """Compare the model's outputs with its golden rows.
@@ -74,13 +71,13 @@ class Scorer:
             raise BundleError(f"{bundle.MODEL} gives {len(answers)} numbers for {len(expected)} golden rows")
         off = np.abs(answers - expected)
         # Not `np.any(off > ...)`, which is false for NaN. No golden rows prove nothing.
-        if not len(off) or not np.all(off <= bundle.GOLDEN_TOLERANCE):
+        if not len(off) or not np.all(off <= self.manifest.tolerance):
             worst = float(np.max(off)) if len(off) else float("nan")
-            raise BundleError(f"golden rows: off by up to {worst:.3g} minutes, allowed are {bundle.GOLDEN_TOLERANCE:g}")
+            raise BundleError(f"golden rows: off by up to {worst:.3g}, allowed are {self.manifest.tolerance:.3g}")
 
 
 def golden_rows(directory: Path, manifest: bundle.Manifest) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """Return model inputs, shape (rows, features), and the minutes expected for them, shape (rows,).
+    """Return model inputs, shape (rows, features), and the outputs expected for them, shape (rows,).
 
     Raises:
         BundleError: golden.parquet does not read, or lacks columns.
@@ -106,7 +103,7 @@ class ScoringThreads:
 
     They run one session together, which costs no memory: a session with threads of its own is another copy of the
     model, which takes several times its file size in memory. If there are several, they run at a lower priority than
-    the threads that answer single trips; a single one keeps its priority, because it occupies one core at most.
+    the threads that answer single rows; a single one keeps its priority, because it occupies one core at most.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -115,11 +112,11 @@ class ScoringThreads:
         self._in_work: set[Future[npt.NDArray[np.float64]]] = set()
 
     def predict(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return minutes, shape (rows,), bit for bit those of `scorer.predict(matrix)`."""
+        """Return predictions, shape (rows,), bit for bit those of `scorer.predict(matrix)`."""
         return np.concatenate([part.result() for part in self.submit(scorer, matrix)])
 
     def submit(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> list[Future[npt.NDArray[np.float64]]]:
-        """Submit the rows in parts; return the futures of their minutes in the order of the rows."""
+        """Submit the rows in parts; return the futures of their predictions in the order of the rows."""
         least, most = _PART_ROWS
         if len(self._in_work) < self.threads:
             most = min(max(math.ceil(len(matrix) / self.threads), least), most)

@@ -15,7 +15,8 @@ from autoops.ingestion.clean import clean
 from autoops.ingestion.source import Source, file_name
 from autoops.months import Month
 from autoops.replay.tally import EPOCH
-from autoops.trips import LABEL_MINUTES, TARGET, columns_of
+from autoops.trips import LABEL_MINUTES
+from autoops.usecase.columns import EVENT_AT, TARGET, columns_of
 
 Rows = npt.NDArray[np.int64]
 
@@ -51,9 +52,9 @@ class LoadedMonth:
     def departures(self) -> Iterator[Departure]:
         """Yield the trips in event order."""
         columns = columns_of(self.trips)
-        moments = columns["pickup_at"].astype(np.int64).tolist()
+        moments = columns[EVENT_AT].astype(np.int64).tolist()
         # `tolist` makes plain numbers: orjson refuses NumPy's.
-        fields = [name for name in columns if name != "pickup_at"]
+        fields = [name for name in columns if name != EVENT_AT]
         values = zip(*(columns[name].tolist() for name in fields), strict=True)
         truths = self.trips[TARGET].tolist()
         for row, moment, trip, truth in zip(self.rows.tolist(), moments, values, truths, strict=True):

@@ -62,7 +62,7 @@ def up(
         ServiceUnavailable: a service does not come up; the message has the end of its log.
     """
     wanted = programs(settings, without)
-    check_model(settings.model)
+    check_model(settings.model, settings.contract)
     supervisor = Supervisor(settings.storage.home)
     with _locked(settings):
         if running := supervisor.states():

@@ -27,7 +27,7 @@ from autoops.serving.model.holder import Holder, Outcome
 from autoops.serving.model.last_served import LastServed
 from autoops.serving.model.loading import Loading
 from autoops.serving.model.trial import Trial, in_process
-from autoops.serving.payloads.bodies import batch_bytes
+from autoops.serving.payloads.formats import Formats
 from autoops.serving.periodic import Periodic, stop_all
 from autoops.serving.predict.batches import Batches
 from autoops.serving.predict.predictor import Predictor
@@ -84,12 +84,11 @@ def create_app(
     heartbeat = Periodic("heartbeat", HEARTBEAT_S, beat)
     poller = Periodic("model-poll", serving.poll_interval_s, holder.look)
     batches = Batches(serving.batch_threads)
-    predictor = Predictor(holder, outbox or log, writer, metrics, batches, clock)
+    formats = Formats.of(settings.contract, serving.max_batch)
+    predictor = Predictor(formats.models, holder, outbox or log, writer, metrics, batches, clock)
     follows = str(serving.model_version)
     check_registry = Coalesced(partial(holder.refresh, insist=True))
-    endpoints = Endpoints(
-        predictor, check_registry, metrics, batches, serving.max_batch, follows, instance_id, started_at
-    )
+    endpoints = Endpoints(predictor, check_registry, metrics, batches, formats, follows, instance_id, started_at)
     periodics = [poller, heartbeat, *([Periodic("keys", KEYS_S, known.look)] if known else [])]
     leave = partial(instances.leave, instance_id)
     lifespan = _lifespan(holder, writer, outbox, batches, periodics, leave, ShutdownTimeouts.of(settings))
@@ -110,14 +109,14 @@ def _outbox(log: PredictionLog, settings: Settings, clock: Clock, metrics: Metri
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def _auth(app: FastAPI, known: keys.Keys, rate_limit: str | None) -> Refusal:
+def _auth(app: FastAPI, formats: Formats, known: keys.Keys, rate_limit: str | None) -> Refusal:
     """Declare the keys in the OpenAPI document, and return the check of each request.
 
     The import is local because only an API with keys needs the library for rate limits.
     """
     from autoops.serving.auth.guard import Auth, Rates, declare
 
-    openapi.complete(app, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
+    openapi.complete(app, formats, partial(declare, needed=NEEDED_SCOPES, refusals=openapi.problems(401, 403, 429)))
     return Auth(known, NEEDED_SCOPES, Rates(rate_limit)).refusal
 
 
@@ -131,24 +130,24 @@ def _http(
     app = FastAPI(
         title="Auto-Ops",
         version=__version__,
-        description="Trip durations from the champion; each prediction is logged before it is answered.",
+        description=openapi.title(settings.contract),
         lifespan=lifespan,
         root_path=settings.serving.root_path,
         # FastAPI's own pages load scripts from a CDN; `docs_page` serves /docs without one.
         docs_url=None,
         redoc_url=None,
-        openapi_tags=openapi.TAGS,
+        openapi_tags=openapi.tags(settings.contract),
     )
     app.include_router(router(endpoints))
     docs_page.install(app)
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)
-    largest = batch_bytes(endpoints.max_batch)
+    largest = endpoints.formats.batch_bytes
     refusal = None
     if known is None:
-        openapi.complete(app)
+        openapi.complete(app, endpoints.formats)
     else:
-        refusal = _auth(app, known, settings.security.rate_limit)
+        refusal = _auth(app, endpoints.formats, known, settings.security.rate_limit)
     app.add_middleware(
         RequestLayer,
         metrics=metrics,
@@ -160,7 +159,7 @@ def _http(
     )
     trace(app, tracing.provider())
     # After `complete`, which adds the schemas whose lists get bounds.
-    openapi.bound(app, endpoints.max_batch)
+    openapi.bound(app, endpoints.formats)
     openapi.serve_once(app)
     return app
 

@@ -20,12 +20,12 @@ class Metrics:
             "autoops_http_request_seconds", "Time to answer", ["route"], buckets=_SECONDS, registry=registry
         )
         self._predictions = Counter("autoops_predictions", "Predictions logged", ["model_version"], registry=registry)
-        self._unknown_zones = Counter(
-            "autoops_unknown_zone_predictions", "Predictions with a zone unseen in training", registry=registry
+        self._unseen = Counter(
+            "autoops_unseen_category_predictions", "Predictions with a category unseen in training", registry=registry
         )
         self._implausible_times = Counter(
             "autoops_implausible_time_predictions",
-            "Predictions of a trip that begins more than a day after them or ten years before",
+            "Predictions with an event time more than a day after them or ten years before",
             registry=registry,
         )
         self._labels = Counter(
@@ -49,10 +49,10 @@ class Metrics:
         self._of_status(route, status).inc()
         self._of_route(route).observe(seconds)
 
-    def predicted(self, model_version: int, rows: int, unknown_zones: int, implausible_times: int) -> None:
+    def predicted(self, model_version: int, rows: int, unseen: int, implausible_times: int) -> None:
         """Count predictions that are new in the log."""
         self._predictions.labels(model_version).inc(rows)
-        self._unknown_zones.inc(unknown_zones)
+        self._unseen.inc(unseen)
         self._implausible_times.inc(implausible_times)
 
     def labelled(self, attached: int, pending: int, refused: int) -> None:

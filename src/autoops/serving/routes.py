@@ -12,15 +12,15 @@ from pydantic import BaseModel
 
 from autoops.serving.auth.keys import KEY, Scope
 from autoops.serving.http.direct import Direct
-from autoops.serving.http.openapi import JsonSchema, batch_answers, batch_body, body_of, problems
+from autoops.serving.http.openapi import Documents, JsonSchema, problems
 from autoops.serving.metrics import Metrics
 from autoops.serving.model.holder import Outcome
-from autoops.serving.payloads import label_bodies, schemas
-from autoops.serving.payloads.batch_bodies import MEDIA_TYPES, kinds_of, read
-from autoops.serving.payloads.bodies import JSON, ONE_ROW_BYTES, batch_bytes, media_type_of, parse_json, read_body
-from autoops.serving.payloads.responses import encode
+from autoops.serving.payloads import schemas
+from autoops.serving.payloads.batch_bodies import MEDIA_TYPES, kinds_of
+from autoops.serving.payloads.bodies import JSON, media_type_of, parse_json, read_body
+from autoops.serving.payloads.formats import Formats
 from autoops.serving.predict.batches import Batches
-from autoops.serving.predict.predictor import Answer, Predictor
+from autoops.serving.predict.predictor import Predictor
 
 _SMALL_BODY = 16 * 1024
 """Labels of so many bytes are read on the event loop; to hand them over would cost more."""
@@ -31,47 +31,49 @@ NEEDED_SCOPES: Mapping[str, Scope] = {
     "/ground-truth": "feedback",
     "/model/reload": "admin",
 }
-"""Of a key, where keys are configured. What is read of the rest tells of the service and of no trip."""
+"""Of a key, where keys are configured. What is read of the rest tells of the service and of no row."""
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The endpoints of one app and their dependencies; `max_batch` is a number of rows."""
+    """The endpoints of one app and their dependencies."""
 
     predictor: Predictor
     check_registry: Callable[[], Awaitable[Outcome]]
     prometheus: Metrics
     batches: Batches
-    max_batch: int
+    formats: Formats
     follows: str
     instance_id: str
     started_at: datetime
 
     async def predict(self, request: Request) -> Response:
-        """Predict one trip's duration; the prediction is in the log before the response is sent."""
+        """Predict one row; the prediction is in the log before the response is sent."""
         media_type_of(request, (JSON,))
-        trip = parse_json(await read_body(request, ONE_ROW_BYTES), schemas.Trip)
-        return _json(_prediction(await self.predictor.predict(trip, request.scope.get(KEY))))
+        row = parse_json(await read_body(request, self.formats.row_bytes), self.formats.models.row)
+        answer = await self.predictor.predict(row, request.scope.get(KEY))
+        return _json(self.formats.answers.one(answer.logged, answer.known, answer.repeated))
 
     async def predict_batch(self, request: Request) -> Response:
-        """Predict many trips with one version, all or none; respond in the kind of the request, or as Accept says."""
+        """Predict many rows with one version, all or none; respond in the kind of the request, or as Accept says."""
         kind, media_type = kinds_of(request)
-        body = await read_body(request, batch_bytes(self.max_batch))
-        batch, form = await self.batches.run(read, body, kind, self.max_batch)
+        body = await read_body(request, self.formats.batch_bytes)
+        batch, form = await self.batches.run(self.formats.bodies.read, body, kind, self.formats.max_batch)
         answer = await self.predictor.predict_batch(batch, request.scope.get(KEY))
-        content = await self.batches.run(encode, answer, form if MEDIA_TYPES[media_type] == "json" else "arrow")
+        encoded = form if MEDIA_TYPES[media_type] == "json" else "arrow"
+        content = await self.batches.run(self.formats.answers.batch, answer, encoded)
         return Response(content, media_type=media_type)
 
     async def ground_truth(self, request: Request) -> Response:
-        """Store what trips really took. A label for an id that is not known yet is kept; of two labels for one
-        prediction the later counts; a malformed one is refused by position and the rest stored."""
+        """Store ground truth. A label for an id that is not known yet is kept; of two labels for one prediction the
+        later counts; a malformed one is refused by position and the rest stored."""
         media_type_of(request, (JSON,))
-        body = await read_body(request, batch_bytes(self.max_batch))
+        body = await read_body(request, self.formats.batch_bytes)
         key = request.scope.get(KEY)
         if len(body) <= _SMALL_BODY:
-            labels = label_bodies.read(body, self.max_batch, key)
+            labels = self.formats.labels.read(body, self.formats.max_batch, key)
         else:
-            labels = await self.batches.run(label_bodies.read, body, self.max_batch, key)
+            labels = await self.batches.run(self.formats.labels.read, body, self.formats.max_batch, key)
         receipt = await self.predictor.take_ground_truth(labels)
         return Response(receipt.model_dump_json(), media_type=JSON)
 
@@ -130,32 +132,36 @@ class Endpoints:
 def router(endpoints: Endpoints) -> APIRouter:
     """Return the routes of all endpoints; those for GET also take HEAD, which OpenAPI does not list."""
     made = APIRouter()
-    faults = problems(400, 413, 415, 422, 503)
+    faults, documents = problems(400, 413, 415, 422, 503), Documents(endpoints.formats)
+    models = endpoints.formats.models
 
-    def post(path: str, endpoint: Any, body: type[BaseModel], model: type[BaseModel]) -> None:
+    def post(path: str, endpoint: Any, description: str, body: type[BaseModel], model: type[BaseModel]) -> None:
         made.add_api_route(
             path,
             endpoint,
             methods=["POST"],
             tags=["predictions"],
+            description=description,
             response_model=model,
             responses=faults,
-            openapi_extra=body_of(body),
+            openapi_extra=documents.body_of(body),
             route_class_override=Direct,
         )
 
-    post("/predict", endpoints.predict, schemas.Trip, schemas.Prediction)
+    post("/predict", endpoints.predict, documents.predict, models.row, models.prediction)
     made.add_api_route(
         "/predict/batch",
         endpoints.predict_batch,
         methods=["POST"],
         tags=["predictions"],
+        description=documents.predict_batch,
         route_class_override=Direct,
         response_class=Response,
-        responses=batch_answers() | problems(400, 406, 413, 415, 422, 503),
-        openapi_extra=batch_body(),
+        responses=documents.batch_answers() | problems(400, 406, 413, 415, 422, 503),
+        openapi_extra=documents.batch_body(),
     )
-    post("/ground-truth", endpoints.ground_truth, schemas.GroundTruthBatch, schemas.GroundTruthReceipt)
+    labels = models.ground_truth_batch
+    post("/ground-truth", endpoints.ground_truth, documents.labels, labels, schemas.GroundTruthReceipt)
 
     def get(path: str, endpoint: Any, **declared: Any) -> None:
         """Answers HEAD as GET, without the body."""
@@ -170,18 +176,6 @@ def router(endpoints: Endpoints) -> APIRouter:
     text: dict[int | str, JsonSchema] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     get("/metrics", endpoints.metrics, tags=["operations"], response_class=Response, responses=text)
     return made
-
-
-def _prediction(answer: Answer) -> Mapping[str, object]:
-    logged = answer.logged
-    return {
-        "prediction_id": logged.id,
-        "trip_duration_minutes": logged.prediction,
-        "model_version": logged.model_version,
-        "event_at": logged.event_at,
-        "known_zones": answer.known_zones,
-        "repeated": answer.repeated,
-    }
 
 
 def _json(content: Mapping[str, object]) -> Response:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from autoops.errors import SettingsError
 from autoops.redaction import redact
-from autoops.settings.types import secret_settings
+from autoops.settings.types import secret_settings, sections_of
 
 _NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML raises. A value that does not fit its tag or pattern, such as 2023-13-45, raises any error of Python."""
@@ -63,7 +63,8 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
     Raises:
         SettingsError: a variable resembles a setting but is none, or has the prefix but no section and key.
     """
-    sections = {section: type(field.default).model_fields for section, field in settings.model_fields.items()}
+    sections = {section: keys.model_fields for section, keys in sections_of(settings).items()}
+    single = [f"{prefix}{name}".upper() for name in settings.model_fields if name not in sections]
     right = {
         name: name for section, keys in sections.items() for name in (_variable(prefix, section, key) for key in keys)
     }
@@ -74,7 +75,11 @@ def refuse_unknown(variables: Iterable[str], prefix: str, settings: type[BaseMod
         # What follows, as in MODEL__PARAMETERS__N_JOBS, is a key of a mapping.
         key = key.partition("__")[0]
         inside = prefixed and section in sections and bool(key)
-        if name in known or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED | _RENAMED)):
+        if (
+            name in known
+            or name.upper() in single
+            or (inside and (key in sections[section] or f"{section}.{key}" in _REMOVED | _RENAMED))
+        ):
             continue
         meant = _meant(name, right)
         if meant is not None:
@@ -101,9 +106,9 @@ def _meant(name: str, right: Mapping[str, str]) -> str | None:
 def drop_replaced(values: dict[str, Any], variables: Collection[str], prefix: str, settings: type[BaseModel]) -> None:
     """Remove from the file's values each mapping that a variable replaces as a whole; pydantic would merge the two."""
     given = {name.upper() for name in variables}
-    for section, field in settings.model_fields.items():
+    for section, keys in sections_of(settings).items():
         inside = values.get(section)
-        for key, knob in type(field.default).model_fields.items():
+        for key, knob in keys.model_fields.items():
             is_replaced = f"{prefix}{section}__{key}".upper() in given and str(knob.annotation).startswith("dict")
             if is_replaced and isinstance(inside, dict):
                 inside.pop(key, None)
@@ -160,7 +165,8 @@ def _near(key: str, settings: type[BaseModel]) -> str:
     section, _, rest = key.partition(".")
     names: list[str] = list(settings.model_fields)
     if rest:
-        names = [f"{section}.{one}" for one in type(settings.model_fields[section].default).model_fields]
+        keys = sections_of(settings).get(section)
+        names = [f"{section}.{one}" for one in keys.model_fields] if keys else []
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
     return f"; {near[0]} is one" if near else ""
 

@@ -3,9 +3,9 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
@@ -22,11 +22,14 @@ from autoops.settings.types import (
     Rate,
     RateLimit,
     Seconds,
-    Segment,
     Share,
     Url,
     secret_settings,
 )
+from autoops.usecase import declaration
+from autoops.usecase.contract import Contract
+from autoops.usecase.encoding import check_features
+from autoops.usecase.segments import check_segments
 
 PREFIX = "AUTOOPS__"
 CONFIG_VARIABLE = "AUTOOPS_CONFIG"
@@ -49,10 +52,15 @@ class Section(BaseModel):
     )
 
 
-class Data(Section):
-    """Source of published months, and the least share of their rows that cleaning must keep."""
+def _declared(section: str, key: str) -> Any:
+    """Return a field whose default is what the use case declares; in a section by itself, what the default one does."""
+    return Field(default_factory=lambda: _of_contract(declaration.load(declaration.DEFAULT))[section][key])
 
-    source: Url = "https://d37ci6vzurychx.cloudfront.net/trip-data"
+
+class Data(Section):
+    """Source of published periods, and the least share of their rows that cleaning must keep."""
+
+    source: Url = _declared("data", "source")
     timeout_s: Seconds = 30
     attempts: Count = 4
     min_kept_share: Share = 0.75
@@ -61,24 +69,10 @@ class Data(Section):
 class Model(Section):
     """Name of the registered model, its scikit-learn regressor with parameters, and its features in order."""
 
-    name: str = "nyc_taxi_trip_duration"
-    estimator: str = "sklearn.ensemble.RandomForestRegressor"
-    parameters: dict[str, Any] = {
-        "n_estimators": 100,
-        "max_depth": 18,
-        "min_samples_leaf": 7,
-        "max_features": 0.5,
-        "n_jobs": -1,
-        "random_state": 7,
-    }
-    features: tuple[str, ...] = (
-        "trip_distance",
-        "passenger_count",
-        "hour",
-        "day_of_week",
-        "pickup_location_id",
-        "dropoff_location_id",
-    )
+    name: str = _declared("model", "name")
+    estimator: str = _declared("model", "estimator")
+    parameters: dict[str, Any] = _declared("model", "parameters")
+    features: tuple[str, ...] = _declared("model", "features")
 
 
 class MLflow(Section):
@@ -86,8 +80,8 @@ class MLflow(Section):
 
     tracking_uri: Url = "http://127.0.0.1:5000"
     registry_uri: OptionalUrl = None
-    experiment: str = "nyc_taxi_trip_duration"
-    monitoring_experiment: str = "nyc_taxi_trip_duration_monitoring"
+    experiment: str = _declared("mlflow", "experiment")
+    monitoring_experiment: str = _declared("mlflow", "monitoring_experiment")
     timeout_s: Count = 10
 
     @field_validator("tracking_uri")
@@ -142,7 +136,7 @@ class Gate(Section):
     confidence: Rate = 0.95
     resamples: Count = 2_000
     min_rows: Count = 500
-    segments: tuple[Segment, ...] = ("hour_band", "distance_band", "no_passenger_count")
+    segments: tuple[str, ...] = _declared("gate", "segments")
     segment_margin: Share = 0.05
     min_segment_rows: Count = 200
     max_latency_ms: Budget = 2
@@ -260,8 +254,9 @@ class Security(Section):
 
 class _Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
-        """Return the settings in the environment, by their present names."""
+        """Return the settings in the environment, by their present names; `usecase` is read with the file."""
         values = super().__call__()
+        values.pop("usecase", None)
         settings_file.rename(values, "the environment")
         return values
 
@@ -273,19 +268,48 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
     )
 
-    data: Data = Data()
-    model: Model = Model()
-    mlflow: MLflow = MLflow()
-    training: Training = Training()
-    gate: Gate = Gate()
-    drift: Drift = Drift()
-    serving: Serving = Serving()
-    logs: Logs = Logs()
-    storage: Storage = Storage()
-    airflow: Airflow = Airflow()
-    exporter: Exporter = Exporter()
-    alerts: Alerts = Alerts()
-    security: Security = Security()
+    usecase: str = declaration.DEFAULT
+    data: Data = Field(default_factory=Data)
+    model: Model = Field(default_factory=Model)
+    mlflow: MLflow = Field(default_factory=MLflow)
+    training: Training = Field(default_factory=Training)
+    gate: Gate = Field(default_factory=Gate)
+    drift: Drift = Field(default_factory=Drift)
+    serving: Serving = Field(default_factory=Serving)
+    logs: Logs = Field(default_factory=Logs)
+    storage: Storage = Field(default_factory=Storage)
+    airflow: Airflow = Field(default_factory=Airflow)
+    exporter: Exporter = Field(default_factory=Exporter)
+    alerts: Alerts = Field(default_factory=Alerts)
+    security: Security = Field(default_factory=Security)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_declared(cls, values: Any) -> Any:
+        """Fill what the settings leave to the use case: keys that are not given, or null."""
+        usecase = values.get("usecase") or declaration.DEFAULT
+        if not isinstance(usecase, str):
+            return values
+        declared = _of_contract(declaration.load(usecase))
+        for section in declared:
+            given = values.get(section) or {}
+            if isinstance(given, dict):
+                present = {
+                    key: value for key, value in given.items() if value is not None or key not in declared[section]
+                }
+                values[section] = declared[section] | present
+        return values
+
+    @model_validator(mode="after")
+    def _fits_the_use_case(self) -> Self:
+        check_features(self.contract, self.model.features)
+        check_segments(self.contract, self.gate.segments)
+        return self
+
+    @property
+    def contract(self) -> Contract:
+        """Return the contract of the use case."""
+        return declaration.load(self.usecase)
 
     @classmethod
     def settings_customise_sources(
@@ -331,6 +355,33 @@ class Settings(BaseSettings):
         return f"http://{address(self.exporter.host, self.exporter.port)}"
 
 
+ESTIMATORS = {
+    "regression": "sklearn.ensemble.RandomForestRegressor",
+    "binary": "sklearn.ensemble.RandomForestClassifier",
+}
+"""Estimators of use cases that declare none ..."""
+PARAMETERS = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 10, "n_jobs": -1, "random_state": 7}
+"""... and their parameters."""
+
+
+def _of_contract(contract: Contract) -> dict[str, dict[str, Any]]:
+    """Return the settings that a use case declares, by section and key."""
+    model = contract.model
+    parameters = model.parameters if model.parameters is not None else {} if model.estimator else PARAMETERS
+    segments = contract.gate.segments if contract.gate.segments is not None else tuple(contract.segments)
+    return {
+        "data": {"source": contract.source.location},
+        "model": {
+            "name": contract.name,
+            "estimator": model.estimator or ESTIMATORS[contract.task],
+            "parameters": parameters,
+            "features": contract.model_features,
+        },
+        "mlflow": {"experiment": contract.name, "monitoring_experiment": f"{contract.name}_monitoring"},
+        "gate": {"segments": segments},
+    }
+
+
 def address(host: str, port: int | str) -> str:
     """Return host and port as in a URL, where an IPv6 address has brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -354,6 +405,8 @@ def load_settings(path: Path | None = None) -> Settings:
     alike = (name for name in sorted(os.environ) if _ALIKE.match(name))
     settings_file.refuse_unknown(alike, PREFIX, Settings, NO_SETTINGS)
     settings_file.rename(values, str(path))
+    named = next((os.environ[name] for name in variables if name.upper() == f"{PREFIX}USECASE"), values.get("usecase"))
+    values["usecase"] = _absolute(named, path)
     settings_file.drop_replaced(values, variables, PREFIX, Settings)
     where = f"settings ({path}" + (f" or {', '.join(variables)})" if variables else ")")
     try:
@@ -372,6 +425,15 @@ def load_settings(path: Path | None = None) -> Settings:
         if named := getattr(settings, key):
             changed[section] = settings.model_copy(update={key: path.parent.absolute() / named})
     return loaded.model_copy(update=changed)
+
+
+def _absolute(usecase: Any, path: Path) -> Any:
+    """Return the use case with a path of one's own made absolute; it is relative to the file at `path`."""
+    if usecase is None:
+        return declaration.DEFAULT
+    if not isinstance(usecase, str) or usecase in declaration.built_in():
+        return usecase
+    return usecase if usecase.startswith("~") else str(path.parent.absolute() / usecase)
 
 
 def _remember_secrets(settings: Settings) -> None:

@@ -17,11 +17,6 @@ Days = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Budget = Annotated[float, Field(gt=0)]
 RateLimit = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")]
-Segment = Annotated[
-    str,
-    Field(pattern=r"^(hour_band|distance_band|no_passenger_count|day_type|(pickup|dropoff)_location_id=[0-9]{1,3})$"),
-]
-
 AlertEvent = Literal[
     "incident_opened",
     "promoted",
@@ -40,7 +35,13 @@ AlertEvent = Literal[
 
 def secret_settings(settings: type[BaseModel]) -> Iterator[tuple[str, str]]:
     """Yield section and key of each setting that may hold a secret."""
-    for section, field in settings.model_fields.items():
-        for key, knob in type(field.default).model_fields.items():
+    for section, keys in sections_of(settings).items():
+        for key, knob in keys.model_fields.items():
             if not knob.repr or "SecretStr" in str(knob.annotation):
                 yield section, key
+
+
+def sections_of(settings: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Return the sections by name; a setting outside any section is none."""
+    found = ((name, field.annotation) for name, field in settings.model_fields.items())
+    return {name: kind for name, kind in found if isinstance(kind, type) and issubclass(kind, BaseModel)}

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
-from autoops.storage.tables import UtcDateTime
+from autoops.storage.tables import RawValues, UtcDateTime
 
 Column = Sequence[Any] | npt.NDArray[Any]
 """The values of one column, shape (rows,); timestamps as aware datetimes or as datetime64[us] in UTC."""
@@ -111,6 +112,8 @@ Converter = Callable[[Any], object]
 def _converter(column: sa.Column[Any], dialect: sa.Dialect) -> Converter | None:
     if isinstance(column.type, UtcDateTime):
         return _utc_text
+    if isinstance(column.type, RawValues):
+        return _json_text
     return column.type.dialect_impl(dialect).bind_processor(dialect)
 
 
@@ -136,6 +139,11 @@ def _converted(values: Iterable[Any], convert: Converter) -> Iterator[object]:
         if value is not last:
             last, result = value, convert(value)
         yield result
+
+
+def _json_text(values: tuple[Any, ...]) -> str:
+    """Return raw values as the engine's serializer writes them, without SQLAlchemy's work around it for each row."""
+    return orjson.dumps(values).decode()
 
 
 def _utc_text(value: datetime | None) -> str | None:

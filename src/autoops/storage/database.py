@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.settings import Settings
-from autoops.storage import label_ids, online_indexes, tables
+from autoops.storage import label_ids, online_indexes, raw_inputs, tables
 
 logger = logging.getLogger(__name__)
 
@@ -229,6 +229,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             return (revision := _revision(connection)), revision
     with storage_errors():
         if engine.dialect.name != "postgresql":
+            raw_inputs.prepare(engine)
             return _upgrade(engine)
         with _preparing(engine):
             with engine.connect() as connection:
@@ -237,6 +238,7 @@ def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
             if not done:
                 label_ids.prepare(engine)
                 online_indexes.prepare(engine)
+                raw_inputs.prepare(engine)
             return _upgrade(engine)
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from autoops.storage.appender import Column
+from autoops.usecase.rows import RawInputs
 
 KEY_ENDS = "\x1f"
 """Separates the key's name from the client's id in a stored request_id; neither can contain it."""
@@ -21,7 +21,9 @@ LIVE = "live"
 class LoggedPrediction:
     """One row of the log; `id` is a time-ordered UUID, `source` is LIVE or a month.
 
-    `key` is the name of the API key of the request, and `request_id` is in the form that `owned` returns.
+    `inputs` are the raw values of the contract's features in its order, and `contract` is its `inputs_id`; None: the
+    row is older than declarations. `key` is the name of the API key of the request, and `request_id` is in the form
+    that `owned` returns.
     """
 
     id: str
@@ -30,23 +32,18 @@ class LoggedPrediction:
     predicted_at: datetime
     model_version: int
     source: str
-    trip_distance: float
-    passenger_count: int
-    pickup_location_id: int
-    dropoff_location_id: int
+    inputs: RawInputs
     prediction: float
     key: str | None = None
+    contract: str | None = None
 
-    def is_for_trip_of(self, other: "LoggedPrediction") -> bool:
-        """Return whether both rows are for the same trip; a trip sent without its time begins when it is sent."""
+    def is_for_row_of(self, other: "LoggedPrediction") -> bool:
+        """Return whether both are for the same row; one sent without its time begins when it is sent."""
         same_time = self.event_at == other.event_at or (self._began_when_sent() and other._began_when_sent())
-        return same_time and _TRIP(self) == _TRIP(other)
+        return same_time and self.inputs == other.inputs
 
     def _began_when_sent(self) -> bool:
         return self.event_at == self.predicted_at
-
-
-_TRIP = attrgetter("trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id")
 
 
 def owned(request_id: str, key: str | None) -> str:
@@ -75,12 +72,10 @@ class LoggedColumns:
     predicted_at: Sequence[datetime]
     model_version: Sequence[int]
     source: Sequence[str]
-    trip_distance: npt.NDArray[np.float64]
-    passenger_count: npt.NDArray[np.int16]
-    pickup_location_id: npt.NDArray[np.int16]
-    dropoff_location_id: npt.NDArray[np.int16]
+    inputs: Sequence[RawInputs]
     prediction: npt.NDArray[np.float64]
     key: Sequence[str | None]
+    contract: Sequence[str | None]
 
     def __len__(self) -> int:
         return len(self.id)

@@ -24,7 +24,7 @@ from autoops.storage.logged import FIELDS, KEY_ENDS, LIVE, LoggedColumns, Logged
 class Label:
     """Ground truth for one prediction; either id may identify it."""
 
-    trip_duration_minutes: float
+    target: float
     prediction_id: str | None = None
     request_id: str | None = None
 
@@ -63,7 +63,7 @@ class LabelledPrediction:
     """A logged prediction with its ground truth; `label_id` orders labels by their storage."""
 
     logged: LoggedPrediction
-    trip_duration_minutes: float
+    target: float
     label_id: int
 
 
@@ -80,7 +80,7 @@ __all__ = [
 
 _COLUMNS = [tables.predictions.c[name] for name in FIELDS]
 _VALUES = attrgetter(*FIELDS)
-_LABEL = ("prediction_id", "request_id", "trip_duration_minutes")
+_LABEL = ("prediction_id", "request_id", "target")
 # SQLAlchemy keeps the row count of an INSERT only on request.
 _INSERT = (
     postgresql.insert(tables.predictions)
@@ -332,7 +332,7 @@ def insert_labels(connection: sa.Connection, table: sa.Table, labels: Sequence[L
 def _label_pages(connection: sa.Connection, after: int | None, rows: int) -> Iterator[Sequence[Any]]:
     """Yield the labels with ids above `after` in pages of up to `rows`, the newest first."""
     truth = tables.ground_truth.c
-    query = sa.select(truth.id, truth.prediction_id, truth.request_id, truth.trip_duration_minutes)
+    query = sa.select(truth.id, truth.prediction_id, truth.request_id, truth.target)
     query = query.where(truth.id > (after or 0)).order_by(truth.id.desc()).limit(rows)
     page = connection.execute(query).all()
     while page:
@@ -349,7 +349,7 @@ def _with_predictions(connection: sa.Connection, labels: Sequence[Any]) -> Itera
     for label in labels:
         row = by_request.get(label.request_id) or by_id.get(label.prediction_id)
         if row is not None:
-            yield LabelledPrediction(row, label.trip_duration_minutes, label.id)
+            yield LabelledPrediction(row, label.target, label.id)
 
 
 def _known(
@@ -379,7 +379,7 @@ def _labelled(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> It
     """Yield the rows that have a label, each with its latest label."""
     found: dict[str, tuple[int, float]] = {}
     for id, label in _labels_of(connection, rows):
-        found[id] = max(found.get(id, (0, 0.0)), (label.id, label.trip_duration_minutes))
+        found[id] = max(found.get(id, (0, 0.0)), (label.id, label.target))
     for row in rows:
         if row.id in found:
             label_id, minutes = found[row.id]
@@ -398,7 +398,7 @@ def _labels_of(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> I
     truth = tables.ground_truth.c
     by_request = {row.request_id: row.id for row in rows}
     for column, ids in ((truth.prediction_id, {row.id: row.id for row in rows}), (truth.request_id, by_request)):
-        query = sa.select(column.label("name"), truth.id, truth.trip_duration_minutes, truth.labelled_at)
+        query = sa.select(column.label("name"), truth.id, truth.target, truth.labelled_at)
         for some in _slices(list(ids)):
             for label in connection.execute(query.where(column.in_(some))):
                 yield ids[label.name], label

@@ -5,8 +5,10 @@ forwarded, and alerts. The Alembic tree in `migrations/` migrates a database to 
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator
 
 
@@ -23,6 +25,21 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Attach UTC to a stored timestamp; keep None."""
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class RawValues(TypeDecorator[tuple[Any, ...]]):
+    """A JSON array, a tuple in Python: the raw values of a row's features in the order of its contract."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        """Return JSONB on PostgreSQL, JSON as text on SQLite."""
+        return dialect.type_descriptor(postgresql.JSONB() if dialect.name == "postgresql" else sa.JSON())
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> tuple[Any, ...] | None:
+        """Return the array as a tuple."""
+        return None if value is None else tuple(value)
 
 
 LabelId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -49,12 +66,10 @@ predictions = sa.Table(
     sa.Column("predicted_at", UtcDateTime, nullable=False),
     sa.Column("model_version", sa.Integer, nullable=False),
     sa.Column("source", sa.String(20), nullable=False),
-    sa.Column("trip_distance", sa.Float, nullable=False),
-    sa.Column("passenger_count", sa.SmallInteger, nullable=False),
-    sa.Column("pickup_location_id", sa.SmallInteger, nullable=False),
-    sa.Column("dropoff_location_id", sa.SmallInteger, nullable=False),
     sa.Column("prediction", sa.Float, nullable=False),
     sa.Column("key", sa.String(64)),
+    sa.Column("inputs", RawValues, nullable=False),
+    sa.Column("contract", sa.String(16)),
     sa.Index(None, "model_version", "source", "id"),
 )
 
@@ -64,7 +79,7 @@ ground_truth = sa.Table(
     sa.Column("id", LabelId, primary_key=True, autoincrement=True),
     sa.Column("prediction_id", sa.String(36), index=True),
     sa.Column("request_id", RequestId, index=True),
-    sa.Column("trip_duration_minutes", sa.Float, nullable=False),
+    sa.Column("target", sa.Float, nullable=False),
     sa.Column("labelled_at", UtcDateTime, nullable=False),
     sa.Index(None, "labelled_at"),
 )

@@ -9,27 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.utils import all_estimators
 
-from autoops.errors import SettingsError
-from autoops.features import check_features, feature_matrix
+from autoops.errors import DataError, SettingsError
 from autoops.settings import Model
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.contract import Contract
+from autoops.usecase.encoding import Encoder, Inputs, check_features, vocabularies_of
 
 
-def check_model(model: Model) -> None:
+def check_model(model: Model, contract: Contract) -> None:
     """Require features, an estimator and parameters that can be trained.
 
     Raises:
         SettingsError: one of them cannot; the message names it.
     """
-    check_features(model.features)
-    build(model)
+    check_features(contract, model.features)
+    build(model, contract)
 
 
-def build(model: Model) -> Any:
-    """Return an unfitted regressor.
+def build(model: Model, contract: Contract) -> Any:
+    """Return an unfitted regressor, or for a binary task a classifier.
 
     Raises:
         SettingsError: the estimator or a parameter is invalid; the message names `model.estimator` or the parameter.
@@ -47,8 +48,12 @@ def build(model: Model) -> Any:
     except TypeError as error:
         # Such as an ensemble that requires another estimator as an argument.
         raise SettingsError(f"model.parameters: {error}") from None
-    if not is_regressor(estimator):
-        raise SettingsError(f"model.estimator: {model.estimator} is no regressor")
+    binary = contract.task == "binary"
+    if not (is_classifier if binary else is_regressor)(estimator):
+        wanted = "classifier, and the task is binary" if binary else "regressor"
+        raise SettingsError(f"model.estimator: {model.estimator} is no {wanted}")
+    if binary and not hasattr(estimator_class, "predict_proba"):
+        raise SettingsError(f"model.estimator: {model.estimator} gives no probabilities (predict_proba)")
     try:
         # Private, but it is what `fit` begins with: a bad value is refused before data is read.
         estimator._validate_params()
@@ -93,29 +98,47 @@ def _find(path: str) -> type[BaseEstimator]:
     return found
 
 
-def fit(model: Model, trips: pd.DataFrame) -> Any:
-    """Return a regressor fitted on trips, one row per trip with TRIP_COLUMNS and the target in minutes.
+def encoder_of(contract: Contract, model: Model, rows: pd.DataFrame) -> Encoder:
+    """Return the transform to model inputs, with the vocabularies of these rows."""
+    return Encoder(contract, model.features, vocabularies_of(contract, columns_of(rows)))
+
+
+def fit(model: Model, encoder: Encoder, rows: pd.DataFrame) -> Any:
+    """Return an estimator fitted on rows with features and target.
 
     Some values of parameters fail only here.
 
     Raises:
         SettingsError: scikit-learn refuses a parameter; the message names it.
+        DataError: a binary target has one value only.
     """  # noqa: DOC501 - the function that is raised returns it
-    estimator = build(model)
+    contract = encoder.contract
+    estimator, target = build(model, contract), rows[TARGET].to_numpy()
+    if contract.task == "binary":
+        target = target.astype(np.int64)
+        if len(np.unique(target)) < 2:
+            raise DataError(f"training: all {contract.plural} have the same {contract.target.column}")
     try:
-        return estimator.fit(inputs_of(trips, model.features), trips[TARGET].to_numpy())
+        return estimator.fit(inputs_of(rows, encoder), target)
     except (ValueError, TypeError) as error:
         raise _refused(model, error) from None
 
 
-def predict(fitted: Any, trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return the predicted minutes, one per trip, of shape (rows,)."""
-    return np.asarray(fitted.predict(inputs_of(trips, features)), dtype=np.float64).reshape(-1)
+def predict(fitted: Any, rows: pd.DataFrame, encoder: Encoder) -> npt.NDArray[np.float64]:
+    """Return the predictions, of shape (rows,)."""
+    return outputs(fitted, inputs_of(rows, encoder))
 
 
-def inputs_of(trips: pd.DataFrame, features: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Return the model inputs of trips, of shape (rows, features)."""
-    return feature_matrix(columns_of(trips), features)
+def outputs(fitted: Any, inputs: Inputs) -> npt.NDArray[np.float64]:
+    """Return predictions for model inputs, of shape (rows,): of a classifier the probability of the positive class."""
+    if is_classifier(fitted):
+        return np.asarray(fitted.predict_proba(inputs)[:, 1], dtype=np.float64)
+    return np.asarray(fitted.predict(inputs), dtype=np.float64).reshape(-1)
+
+
+def inputs_of(rows: pd.DataFrame, encoder: Encoder) -> Inputs:
+    """Return the model inputs of rows, of shape (rows, features)."""
+    return encoder.matrix(columns_of(rows))
 
 
 def parameters_of(estimator: Any) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """Evaluation: the errors on rows that the model never saw, and the importance of its features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
-from autoops.features import GROUPS, feature_matrix
-from autoops.months import NEW_YORK
-from autoops.trips import TARGET, columns_of
+from autoops.training.estimator import outputs
+from autoops.usecase.columns import PREDICTION, TARGET, columns_of
+from autoops.usecase.contract import Contract
+from autoops.usecase.encoding import Encoder
+from autoops.usecase.tasks import baseline, losses
 
 Array = npt.NDArray[Any]
 
@@ -22,67 +25,85 @@ class Predictor(Protocol):
     """A fitted model."""
 
     def predict(self, inputs: Array) -> Array:
-        """Return the predicted minutes, of shape (rows,), for inputs of shape (rows, features)."""
+        """Return the predictions, of shape (rows,), for inputs of shape (rows, features)."""
 
 
-def holdout_begins_at(newest: datetime, days: int) -> datetime:
-    """Return midnight in New York at the beginning of the last `days` days, of which the day of `newest` is one."""
-    first = newest.astimezone(NEW_YORK).date() - timedelta(days=days - 1)
-    return datetime.combine(first, time(), NEW_YORK)
+def holdout_begins_at(newest: datetime, days: int, contract: Contract) -> datetime:
+    """Return local midnight at the beginning of the last `days` days, of which the day of `newest` is one."""
+    first = newest.astimezone(contract.zone).date() - timedelta(days=days - 1)
+    return datetime.combine(first, time(), contract.zone)
 
 
-def split_at(trips: pd.DataFrame, moment: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the trips before the timestamp, and those from it on; `trips` is sorted by event time."""
-    position = int(trips["pickup_at"].searchsorted(pd.Timestamp(moment).tz_convert("UTC")))
-    return trips.iloc[:position], trips.iloc[position:]
+def split_at(rows: pd.DataFrame, moment: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows before the timestamp, and those from it on; `rows` is sorted by event time."""
+    position = int(rows["event_at"].searchsorted(pd.Timestamp(moment).tz_convert("UTC")))
+    return rows.iloc[:position], rows.iloc[position:]
 
 
-def metrics(holdout: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
-    """Return the errors of the holdout's predictions in minutes, with `r2` and the number of `rows`.
+def metrics(contract: Contract, holdout: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
+    """Return the errors of the holdout's predictions and of the baseline, with the number of `rows`.
 
-    `bias` is positive where the model predicts too long. `baseline_mae` is the error of always predicting the median of
-    the history. Both frames have one row per trip, with the target and `prediction` in minutes.
+    Both frames have target and prediction. For regression they are in the target's unit; `bias` is positive where the
+    model predicts too much. For a binary task `bias` is the mean probability less the share of positives.
     """
-    actual = holdout[TARGET].to_numpy()
-    error = holdout["prediction"].to_numpy() - actual
-    spread = float(((actual - actual.mean()) ** 2).sum())
-    return {
+    truth, prediction = (holdout[name].to_numpy(dtype=np.float64) for name in (TARGET, PREDICTION))
+    constant = np.full(len(truth), baseline(contract, history[TARGET].to_numpy(dtype=np.float64)))
+    error = prediction - truth
+    found = {
+        "loss": float(losses(contract, truth, prediction).mean()),
+        "baseline_loss": float(losses(contract, truth, constant).mean()),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
-        # Without spread R² is undefined; 0 keeps the metric a number.
-        "r2": 1 - float((error**2).sum()) / spread if spread > 0 else 0.0,
         "bias": float(error.mean()),
-        "baseline_mae": float(np.abs(history[TARGET].median() - actual).mean()),
         "rows": float(len(holdout)),
+    }
+    return found | (
+        _of_classes(truth, prediction) if contract.task == "binary" else _of_numbers(truth, error, constant)
+    )
+
+
+def _of_numbers(truth: Array, error: Array, constant: Array) -> dict[str, float]:
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return {
+        # Of a constant target R² is 0/0.
+        "r2": 1 - float((error**2).sum()) / spread if spread > 0 else 0.0,
+        "baseline_mae": float(np.abs(constant - truth).mean()),
     }
 
 
-def importances(model: Predictor, holdout: pd.DataFrame, features: Sequence[str]) -> dict[str, float]:
+def _of_classes(truth: Array, probability: Array) -> dict[str, float]:
+    # The area under the curve needs both classes.
+    auc = float(roc_auc_score(truth, probability)) if 0 < truth.mean() < 1 else 0.5
+    return {"auc": auc, "brier": float(((probability - truth) ** 2).mean()), "base_rate": float(truth.mean())}
+
+
+def importances(model: Predictor, holdout: pd.DataFrame, encoder: Encoder) -> dict[str, float]:
     """Return the permutation importance of each feature, or group of features (Breiman 2001).
 
-    It is the share of each in the model's accuracy: by how much the mean absolute error grows when its columns are
-    permuted together. The shares sum to 1; a feature that does not help has 0.
+    It is the share of each in the model's accuracy: by how much the mean loss grows when its columns are permuted
+    together. The shares sum to 1; a feature that does not help has 0.
     """
     # Fixed seeds: the same trips give the same bundle to the byte.
     draw = np.random.default_rng(0)
     some = holdout.sample(min(IMPORTANCE_ROWS, len(holdout)), random_state=0)
-    inputs, actual = feature_matrix(columns_of(some), features), some[TARGET].to_numpy()
-    intact = np.abs(model.predict(inputs) - actual).mean()
+    inputs, actual = encoder.matrix(columns_of(some)), some[TARGET].to_numpy(dtype=np.float64)
+    contract = encoder.contract
+    intact = losses(contract, actual, outputs(model, inputs)).mean()
     growth = {}
-    for group, columns in _columns_by_group(features).items():
+    for group, columns in _columns_by_group(encoder).items():
         errors = []
         for _ in range(IMPORTANCE_REPEATS):
             permuted = inputs.copy()
             permuted[:, columns] = inputs[draw.permutation(len(inputs))][:, columns]
-            errors.append(np.abs(model.predict(permuted) - actual).mean())
+            errors.append(losses(contract, actual, outputs(model, permuted)).mean())
         growth[group] = max(0.0, float(np.mean(errors) - intact))
     return _normalised(growth)
 
 
-def _columns_by_group(features: Sequence[str]) -> dict[str, list[int]]:
+def _columns_by_group(encoder: Encoder) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = {}
-    for position, name in enumerate(features):
-        groups.setdefault(GROUPS.get(name, name), []).append(position)
+    for position, name in enumerate(encoder.features):
+        groups.setdefault(encoder.contract.group_of(name), []).append(position)
     return groups
 
 

@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.base import is_classifier
 
 from autoops.errors import BundleError
 from autoops.models import bundle
 from autoops.models.scoring import Scorer
 from autoops.training import trees
-from autoops.training.estimator import inputs_of
+from autoops.training.estimator import inputs_of, outputs
 from autoops.training.train import Trained
+from autoops.usecase.columns import TARGET
+from autoops.usecase.encoding import UNSEEN, Encoder
+from autoops.usecase.tasks import tolerance
 
 log = logging.getLogger(__name__)
 
@@ -32,61 +37,96 @@ def write_bundle(trained: Trained, thresholds_json: str, directory: Path) -> str
     """Fill `directory`, seal it, and return the bundle's digest.
 
     Raises:
-        BundleError: the model cannot be converted, or its ONNX form is off by more than `bundle.GOLDEN_TOLERANCE`
-            minutes on a row of the holdout or a golden row.
+        BundleError: the model cannot be converted, or its ONNX form is off by more than the manifest's `tolerance` on a
+            row of the holdout or a golden row.
     """
-    holdout = inputs_of(trained.holdout, trained.features)
-    golden = _golden_inputs(holdout)
+    holdout = inputs_of(trained.holdout, trained.encoder)
+    golden = _golden_inputs(holdout, trained.encoder)
     _write_model(trained, directory / bundle.MODEL)
     _check(trained, directory, np.concatenate([holdout, golden]))
     _write_golden(trained, golden, directory / bundle.GOLDEN)
     trained.reference.to_parquet(directory / bundle.REFERENCE, index=False, compression="zstd")
     (directory / bundle.THRESHOLDS).write_text(thresholds_json)
-    return bundle.seal(directory, trained.features, trained.importances, trained.trained_until, trained.zones)
+    return bundle.seal(directory, _manifest(trained))
+
+
+def _manifest(trained: Trained) -> bundle.Manifest:
+    """Return the manifest without the digests of files."""
+    encoder = trained.encoder
+    return bundle.Manifest(
+        encoder.features,
+        trained.importances,
+        trained.trained_until,
+        encoder.contract,
+        encoder.vocabularies,
+        files={},
+        tolerance=tolerance(encoder.contract, trained.holdout[TARGET].to_numpy(dtype=np.float64)),
+    )
 
 
 def _write_model(trained: Trained, path: Path) -> None:
-    path.write_bytes(_to_onnx(trained.model, len(trained.features)).SerializeToString())
+    path.write_bytes(_to_onnx(trained.model, trained.encoder).SerializeToString())
     size = path.stat().st_size
     if size > LARGE_MODEL_BYTES:
         log.warning("%s has %.0f MB: it loads slowly and answers slowly; fewer or smaller trees help", path, size / 1e6)
 
 
-def _to_onnx(model: Any, width: int) -> Any:
+def _to_onnx(model: Any, encoder: Encoder) -> Any:
     if trees.convertible(model):
-        return trees.convert(model)
+        return trees.convert(model, missing=encoder.may_miss)
+    types = [("input", FloatTensorType([None, len(encoder.features)]))]
     try:
-        return convert_sklearn(model, initial_types=[("input", FloatTensorType([None, width]))])
+        if not is_classifier(model):
+            return convert_sklearn(model, initial_types=types)
+        return _of_positive(convert_sklearn(model, initial_types=types, options={id(model): {"zipmap": False}}))
     except Exception as error:  # skl2onnx's many converters raise no common class
         why = str(error).partition("\n")[0][:MOST_CHARACTERS]
         raise BundleError(f"{type(model).__name__} cannot be converted to ONNX: {why}") from error
 
 
+def _of_positive(model: ModelProto) -> ModelProto:
+    """Return a classifier's ONNX with one output: the probability of the second class, which skl2onnx gives last."""
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "second_class"))
+    graph.node.append(helper.make_node("Gather", ["probabilities", "second_class"], ["positive"], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("positive", TensorProto.FLOAT, [None, 1]))
+    return model
+
+
 def _check(trained: Trained, directory: Path, inputs: Inputs) -> None:
     # The scorer needs the features alone; the manifest is written once the model has passed.
-    unsealed = bundle.Manifest(trained.features, trained.importances, trained.trained_until, trained.zones, files={})
-    off = np.abs(Scorer(directory, unsealed).predict(inputs) - _expected(trained, inputs))
+    manifest = _manifest(trained)
+    off = np.abs(Scorer(directory, manifest).predict(inputs) - outputs(trained.model, inputs))
     # Not `np.any(off > ...)`: NaN compares as false, and would pass.
-    if not np.all(off <= bundle.GOLDEN_TOLERANCE):
+    if not np.all(off <= manifest.tolerance):
         raise BundleError(
-            f"{type(trained.model).__name__}: ONNX differs from scikit-learn by up to {np.max(off):.3g} minutes "
-            f"on {len(inputs)} rows, allowed are {bundle.GOLDEN_TOLERANCE:g}"
+            f"{type(trained.model).__name__}: ONNX differs from scikit-learn by up to "
+            f"{np.max(off):.3g}{manifest.contract.unit} on {len(inputs)} rows, allowed are {manifest.tolerance:.3g}"
         )
 
 
-def _expected(trained: Trained, inputs: Inputs) -> npt.NDArray[np.float64]:
-    return np.asarray(trained.model.predict(inputs), dtype=np.float64).reshape(-1)
-
-
-def _golden_inputs(holdout: Inputs) -> Inputs:
-    """Return combinations of the features' extremes, up to MOST_CORNERS, and rows from all over the holdout."""
-    extremes = zip(holdout.min(axis=0), holdout.max(axis=0), strict=True)
+def _golden_inputs(holdout: Inputs, encoder: Encoder) -> Inputs:
+    """Return combinations of the features' extremes, up to MOST_CORNERS, rows from all over the holdout, and edges."""
+    extremes = zip(np.nanmin(holdout, axis=0), np.nanmax(holdout, axis=0), strict=True)
     # Seven features have 2**7 corners. With more, `product` varies the last features only.
     corners = np.array(list(itertools.islice(itertools.product(*extremes), MOST_CORNERS)), dtype=np.float32)
     spread = np.linspace(0, len(holdout) - 1, min(len(holdout), GOLDEN_ROWS - len(corners))).astype(int)
-    return np.concatenate([corners, holdout[spread]])
+    return np.concatenate([corners, holdout[spread], _edges(holdout[spread[:1]], encoder)])
+
+
+def _edges(row: Inputs, encoder: Encoder) -> Inputs:
+    """Return the row with each input that may be missing missing, and each category unseen, one at a time."""
+    edges = []
+    for position, (missing, unseen) in enumerate(encoder.edges):
+        for wanted, value in ((missing, np.nan), (unseen, UNSEEN)):
+            if wanted:
+                edge = row.copy()
+                edge[:, position] = value
+                edges.append(edge)
+    return np.concatenate([row[:0], *edges])
 
 
 def _write_golden(trained: Trained, inputs: Inputs, path: Path) -> None:
-    golden = pd.DataFrame(inputs, columns=list(trained.features))
-    golden.assign(**{bundle.EXPECTED: _expected(trained, inputs)}).to_parquet(path, index=False)
+    golden = pd.DataFrame(inputs, columns=list(trained.encoder.features))
+    golden.assign(**{bundle.EXPECTED: outputs(trained.model, inputs)}).to_parquet(path, index=False)

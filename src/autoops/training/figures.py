@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from autoops.features import hour_of_day
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.calendar import hour_of_day
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.contract import Contract
 
 MOST_POINTS = 5_000
 
@@ -19,12 +20,12 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def draw(importances: Mapping[str, float], holdout: pd.DataFrame) -> dict[str, Figure]:
-    """Return figures by file name; `holdout` has one row per trip, with the target and `prediction` in minutes."""
+def draw(importances: Mapping[str, float], holdout: pd.DataFrame, contract: Contract) -> dict[str, Figure]:
+    """Return figures by file name; `holdout` has target and prediction."""
     return {
         "feature_importances.png": _importances(importances),
-        "residuals_by_hour.png": _residuals_by_hour(holdout),
-        "residuals_by_prediction.png": _residuals_by_prediction(holdout),
+        "residuals_by_hour.png": _residuals_by_hour(holdout, contract),
+        "residuals_by_prediction.png": _residuals_by_prediction(holdout, contract),
     }
 
 
@@ -39,19 +40,23 @@ def _importances(importances: Mapping[str, float]) -> Figure:
     return figure
 
 
-def _residuals_by_hour(holdout: pd.DataFrame) -> Figure:
+def _residuals_by_hour(holdout: pd.DataFrame, contract: Contract) -> Figure:
     figure = _figure(8, 4)
     axes = figure.add_subplot()
     residuals = (holdout["prediction"] - holdout[TARGET]).to_numpy()
-    hours = hour_of_day(columns_of(holdout)["pickup_at"])
+    hours = hour_of_day(columns_of(holdout)["event_at"], contract.zone)
     present = np.unique(hours)
     axes.boxplot([residuals[hours == hour] for hour in present], positions=present, showfliers=False, widths=0.7)
     axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.set(title="Residuals by hour, on the holdout", xlabel="hour in New York", ylabel="predicted − actual, minutes")
+    axes.set(
+        title="Residuals by hour, on the holdout",
+        xlabel=f"hour in {contract.event_time.told_zone}",
+        ylabel=f"predicted − actual{_unit(contract)}",
+    )
     return figure
 
 
-def _residuals_by_prediction(holdout: pd.DataFrame) -> Figure:
+def _residuals_by_prediction(holdout: pd.DataFrame, contract: Contract) -> Figure:
     figure = _figure(8, 4)
     axes = figure.add_subplot()
     some = holdout.iloc[:: max(1, len(holdout) // MOST_POINTS)]
@@ -59,7 +64,11 @@ def _residuals_by_prediction(holdout: pd.DataFrame) -> Figure:
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set(
         title="Residuals by prediction, on the holdout",
-        xlabel="predicted, minutes",
-        ylabel="predicted − actual, minutes",
+        xlabel=f"predicted{_unit(contract)}",
+        ylabel=f"predicted − actual{_unit(contract)}",
     )
     return figure
+
+
+def _unit(contract: Contract) -> str:
+    return f", {contract.target.unit}" if contract.target.unit else ""

@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 
 IR_VERSION, OPSET, ML_OPSET = 10, 21, 5
 # Codes of `aggregate_function`, of `post_transform`, and of BRANCH_LEQ in `nodes_modes`.
@@ -38,7 +45,7 @@ class Tree:
     """Nodes as arrays of shape (nodes,).
 
     Where `inner`, an input of at most `split`, a float32, goes left. The rest are leaves with a `value`. `rows` counts
-    the training rows that reached each node.
+    the training rows that reached each node. A missing input goes left where `missing_left`.
     """
 
     inner: Array
@@ -48,13 +55,25 @@ class Tree:
     right: Array
     value: Array
     rows: Array
+    missing_left: Array
+
+
+_FORESTS = (RandomForestRegressor, ExtraTreesRegressor)
+_VOTES = (RandomForestClassifier, ExtraTreesClassifier)
 
 
 def convertible(estimator: Any) -> bool:
-    """Return whether this is a forest with one output, or gradient boosting whose prediction is a plain sum."""
+    """Return whether this is a forest with one output, or gradient boosting whose prediction is a plain sum.
+
+    Of classifiers, those of two classes.
+    """
     # Exact types, because a subclass may predict in another way.
-    if type(estimator) in (RandomForestRegressor, ExtraTreesRegressor):
+    if type(estimator) in _FORESTS:
         return bool(estimator.n_outputs_ == 1)
+    if type(estimator) in _VOTES:
+        return bool(estimator.n_outputs_ == 1 and estimator.n_classes_ == 2)
+    if type(estimator) is HistGradientBoostingClassifier:
+        return bool(len(estimator.classes_) == 2 and estimator.is_categorical_ is None)
     return (
         type(estimator) is HistGradientBoostingRegressor
         and estimator.loss in LINEAR_LOSSES
@@ -63,19 +82,23 @@ def convertible(estimator: Any) -> bool:
     )
 
 
-def convert(estimator: Any) -> ModelProto:
+def convert(estimator: Any, missing: bool = False) -> ModelProto:
     """Return a model from float32 `input` (rows, features) to float32 `output` (rows, 1).
 
-    The output is the sum of the values of a row's leaves.
+    The output is the sum of the values of a row's leaves; of a classifier the probability of its second class. Only
+    with `missing`, NaN goes the way that it went in training, which takes ONNX Runtime somewhat longer.
     """
-    boosted = type(estimator) is HistGradientBoostingRegressor
+    boosted = type(estimator) in (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
     trees = _of_boosting(estimator) if boosted else _of_forest(estimator)
     width = estimator.n_features_in_
+    # The sum of a boosted classifier is the log odds.
+    odds = type(estimator) is HistGradientBoostingClassifier
     trees = [_mostly_right(tree, width) if tree.inner[0] else _with_a_split(tree) for tree in trees]
     nodes = [
         helper.make_node("Neg", ["input"], ["negated"]),
         helper.make_node("Concat", ["input", "negated"], ["both"], axis=1),
-        *_ensembles(_parts(trees)),
+        *_ensembles(_parts(trees), missing, "odds" if odds else "output"),
+        *([helper.make_node("Sigmoid", ["odds"], ["output"])] if odds else []),
     ]
     graph = helper.make_graph(
         nodes,
@@ -97,11 +120,18 @@ def _of_forest(estimator: Any) -> list[Tree]:
             left=n.children_left,
             right=n.children_right,
             # The operator sums the trees, a forest takes their mean.
-            value=n.value[:, 0, 0] / len(nodes),
+            value=_value_of(estimator, n) / len(nodes),
             rows=n.n_node_samples,
+            missing_left=n.missing_go_to_left.astype(bool),
         )
         for n in nodes
     ]
+
+
+def _value_of(estimator: Any, nodes: Any) -> Array:
+    """Return the value of each node: the mean target, or the share of the second class."""
+    values = nodes.value[:, 0, :]
+    return np.asarray(values[:, 1] / values.sum(axis=1) if type(estimator) in _VOTES else values[:, 0])
 
 
 def _of_boosting(estimator: Any) -> list[Tree]:
@@ -117,6 +147,7 @@ def _of_boosting(estimator: Any) -> list[Tree]:
             right=n["right"],
             value=n["value"] + baseline,
             rows=n["count"],
+            missing_left=n["missing_go_to_left"].astype(bool),
         )
         for n, baseline in zip(nodes, baselines, strict=True)
     ]
@@ -137,6 +168,7 @@ def _mostly_right(tree: Tree, width: int) -> Tree:
         split=np.where(turned, np.nextafter(-tree.split, np.float32(-np.inf)), tree.split),
         left=np.where(turned, right, left),
         right=np.where(turned, left, right),
+        missing_left=tree.missing_left ^ turned,
     )
 
 
@@ -150,6 +182,7 @@ def _with_a_split(leaf: Tree) -> Tree:
         right=np.array([2, NO_CHILD, NO_CHILD]),
         value=np.repeat(leaf.value[:1], 3),
         rows=np.repeat(leaf.rows[:1], 3),
+        missing_left=np.zeros(3, dtype=bool),
     )
 
 
@@ -166,17 +199,17 @@ def _parts(trees: list[Tree]) -> list[list[Tree]]:
     return parts
 
 
-def _ensembles(parts: list[list[Tree]]) -> list[NodeProto]:
+def _ensembles(parts: list[list[Tree]], missing: bool, output: str) -> list[NodeProto]:
     """Return one ensemble for each part, and the sum of their outputs where there are several."""
-    outputs = ["output"] if len(parts) == 1 else [f"part_{index}" for index in range(len(parts))]
+    outputs = [output] if len(parts) == 1 else [f"part_{index}" for index in range(len(parts))]
     nodes = [
-        helper.make_node("TreeEnsemble", ["both"], [output], domain="ai.onnx.ml", **_attributes(part))
-        for part, output in zip(parts, outputs, strict=True)
+        helper.make_node("TreeEnsemble", ["both"], [name], domain="ai.onnx.ml", **_attributes(part, missing))
+        for part, name in zip(parts, outputs, strict=True)
     ]
-    return nodes if len(parts) == 1 else [*nodes, helper.make_node("Sum", outputs, ["output"])]
+    return nodes if len(parts) == 1 else [*nodes, helper.make_node("Sum", outputs, [output])]
 
 
-def _attributes(trees: list[Tree]) -> dict[str, Any]:
+def _attributes(trees: list[Tree], missing: bool) -> dict[str, Any]:
     # Node 0 of every tree is inner (`_with_a_split`), so each root is its tree's first inner node.
     roots = np.cumsum([0] + [int(tree.inner.sum()) for tree in trees])
     first_leaves = np.cumsum([0] + [int((~tree.inner).sum()) for tree in trees])
@@ -186,7 +219,9 @@ def _attributes(trees: list[Tree]) -> dict[str, Any]:
     )
     values = np.concatenate([tree.value[~tree.inner] for tree in trees])
     splits = np.concatenate([tree.split[tree.inner] for tree in trees])
+    tracks = [int(way) for tree in trees for way in tree.missing_left[tree.inner]]
     return {
+        **({"nodes_missing_value_tracks_true": tracks} if missing else {}),
         "aggregate_function": SUM,
         "post_transform": NO_TRANSFORM,
         "n_targets": 1,

@@ -1,4 +1,4 @@
-"""The trips that a model is fitted on: all before the holdout, or only those since a change."""
+"""The rows that a model is fitted on: all before the holdout, or only those since a change."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,51 +11,55 @@ from autoops.event_times import newest_of
 from autoops.settings import Model, Training
 from autoops.training import estimator
 from autoops.training.evaluate import holdout_begins_at, split_at
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.contract import Contract
+from autoops.usecase.tasks import losses
 
 ALL, SINCE_CHANGE = "all", "since change"
 
 
 @dataclass(frozen=True)
 class Window:
-    """The rows to fit on, their name (ALL or SINCE_CHANGE), and the validation errors in minutes that decided it."""
+    """The rows to fit on, their name (ALL or SINCE_CHANGE), and the validation errors that decided it."""
 
-    trips: pd.DataFrame
+    rows: pd.DataFrame
     choice: str = ALL
     errors: dict[str, float] = field(default_factory=dict)
 
 
-def hold_out(trips: pd.DataFrame, training: Training) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the trips before the holdout, and the holdout.
+def hold_out(rows: pd.DataFrame, contract: Contract, training: Training) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows before the holdout, and the holdout.
 
     Raises:
-        EmptyMonth: there are no trips.
+        EmptyMonth: there are no rows.
         DataError: fewer than `training.min_rows` are before the holdout.
     """
-    if trips.empty:
-        raise EmptyMonth("training: there are no trips")
+    if rows.empty:
+        raise EmptyMonth(f"training: there are no {contract.plural}")
     # Not the last row: a few trips of a client with a wrong clock would move the holdout.
-    newest = newest_of(columns_of(trips)["pickup_at"])
+    newest = newest_of(columns_of(rows)["event_at"])
     assert newest is not None
-    begins_at = holdout_begins_at(newest, training.holdout_days)
-    earlier, holdout = split_at(trips, begins_at)
+    begins_at = holdout_begins_at(newest, training.holdout_days, contract)
+    earlier, holdout = split_at(rows, begins_at)
     if len(earlier) < training.min_rows:
         raise DataError(
-            f"training: {len(earlier)} trips before the holdout, which begins on {begins_at:%Y-%m-%d} and has "
-            f"{len(holdout)}; training.min_rows is {training.min_rows}"
+            f"training: {len(earlier)} {contract.plural} before the holdout, which begins on {begins_at:%Y-%m-%d} and "
+            f"has {len(holdout)}; training.min_rows is {training.min_rows}"
         )
     return earlier, holdout
 
 
-def capped(trips: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
-    """Return at most `max_rows` of the trips, evenly spread over event time: each day keeps its share."""
-    if max_rows is None or len(trips) <= max_rows:
-        return trips
-    return trips.iloc[np.arange(max_rows) * len(trips) // max_rows]
+def capped(rows: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
+    """Return at most `max_rows` of the rows, evenly spread over event time: each day keeps its share."""
+    if max_rows is None or len(rows) <= max_rows:
+        return rows
+    return rows.iloc[np.arange(max_rows) * len(rows) // max_rows]
 
 
-def choose(earlier: pd.DataFrame, model: Model, training: Training, evidence_start: datetime | None) -> Window:
-    """Choose all trips, or those since the change, by their errors on a validation span at the end of `earlier`.
+def choose(
+    earlier: pd.DataFrame, contract: Contract, model: Model, training: Training, evidence_start: datetime | None
+) -> Window:
+    """Choose all rows, or those since the change, by their errors on a validation span at the end of `earlier`.
 
     Without enough rows since the change there is no choice.
     """
@@ -70,21 +74,23 @@ def choose(earlier: pd.DataFrame, model: Model, training: Training, evidence_sta
     if fitted.empty:
         return Window(earlier)
     # Capped like the final fit, so that the choice holds for the model that is trained.
-    all_error = _error(capped(pd.concat([before, fitted]), training.max_rows), validation, model)
-    since_error = _error(capped(fitted, training.max_rows), validation, model)
-    errors = {"validation_mae_all": all_error, "validation_mae_since_change": since_error}
+    all_error = _error(capped(pd.concat([before, fitted]), training.max_rows), validation, contract, model)
+    since_error = _error(capped(fitted, training.max_rows), validation, contract, model)
+    errors = {"validation_loss_all": all_error, "validation_loss_since_change": since_error}
     # The winner gets all of its rows back, those of the validation span included.
     return Window(since, SINCE_CHANGE, errors) if since_error < all_error else Window(earlier, ALL, errors)
 
 
 def _validation_begins_at(since: pd.DataFrame, holdout_days: int) -> datetime:
     """Return where the last `holdout_days` days begin, or the last third of the rows where that is shorter."""
-    newest = newest_of(columns_of(since)["pickup_at"])
+    newest = newest_of(columns_of(since)["event_at"])
     assert newest is not None
-    third: datetime = since["pickup_at"].iloc[len(since) * 2 // 3].to_pydatetime()
+    third: datetime = since["event_at"].iloc[len(since) * 2 // 3].to_pydatetime()
     return max(newest - timedelta(days=holdout_days), third)
 
 
-def _error(rows: pd.DataFrame, validation: pd.DataFrame, model: Model) -> float:
-    predicted = estimator.predict(estimator.fit(model, rows), validation, model.features)
-    return float(np.abs(predicted - validation[TARGET].to_numpy()).mean())
+def _error(rows: pd.DataFrame, validation: pd.DataFrame, contract: Contract, model: Model) -> float:
+    encoder = estimator.encoder_of(contract, model, rows)
+    predicted = estimator.predict(estimator.fit(model, encoder, rows), validation, encoder)
+    truth = validation[TARGET].to_numpy(dtype=np.float64)
+    return float(losses(contract, truth, predicted).mean())

@@ -24,5 +24,5 @@ def test_an_error_of_the_window_before_counts_with_those_of_this_one(
     )
     publish(worlds["steady"], tmp_path, "2022-04")
     first = drift_check.check(context)["windows"][0]
-    assert "over the recent windows the typical trip takes" in first["reason"]
+    assert "over the recent windows the typical trip's duration is" in first["reason"]
     assert context.checks.latest(judged=True, limit=9)[-2].report["relative_error"] < 0.1

@@ -20,9 +20,10 @@ from autoops.loop.monitor import drift_check
 from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.storage.predictions import LIVE, Label, LogSelection, PredictionLog
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish
+from tests.taxi import raw_of
 
 
 def with_windows_of(context: Context, size: int) -> Context:
@@ -123,8 +124,8 @@ def test_trips_added_to_a_month_keep_every_trip_with_its_own_ground_truth(
     assert context.log.count(LogSelection(1, "2022-04")) == more["rows"]
     trips = context.store.load([APRIL])
     rows = list(predicted(context, champion, APRIL, trips))
-    assert [row.trip_duration_minutes for row in rows] == trips[TARGET].tolist()
-    assert [row.logged.trip_distance for row in rows] == trips["trip_distance"].tolist()
+    assert [row.target for row in rows] == trips[TARGET].tolist()
+    assert [raw_of(row.logged)["trip_distance"] for row in rows] == trips["trip_distance"].tolist()
 
 
 class CutOff(PredictionLog):

@@ -27,7 +27,7 @@ def sent(rows: list[LoggedPrediction], labels: list[Label] | None = None, first:
 def minutes(engine: sa.Engine) -> list[float]:
     truth = tables.ground_truth.c
     with engine.connect() as connection:
-        return list(connection.scalars(sa.select(truth.trip_duration_minutes).order_by(truth.id)))
+        return list(connection.scalars(sa.select(truth.target).order_by(truth.id)))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_rows_arrive_exactly_and_in_their_order(inbox: Inbox, pg_engine: sa.Engi
     log = PredictionLog(pg_engine)
     assert log.latest(LogSelection(1), 1000) == rows
     assert [found.logged for found in log.latest_labelled(LogSelection(1), 1000)] == rows
-    assert minutes(pg_engine) == [label.trip_duration_minutes for label in labels]
+    assert minutes(pg_engine) == [label.target for label in labels]
 
 
 def test_what_is_sent_again_is_left_out(inbox: Inbox, pg_engine: sa.Engine) -> None:
@@ -108,7 +108,7 @@ def test_a_label_of_a_losing_answer_is_pending_and_moves_no_other_label(
     log.attach([Label(8.5, request_id="ride-1")], MOMENT)
     expected = [*zip(others, range(5), strict=True), (first[0], 8.5)]
     found = log.latest_labelled(LogSelection(1), 10)
-    assert [(one.logged, one.trip_duration_minutes) for one in found] == expected
+    assert [(one.logged, one.target) for one in found] == expected
     assert {moment[0] for moment in log.labelled_moments(LogSelection(1))} == {one.id for one, _ in expected}
 
 
@@ -161,4 +161,4 @@ def test_a_label_of_a_key_finds_a_prediction_from_before_there_were_keys_that_ar
 ) -> None:
     inbox.take("a", sent([row(1, "ride-1")], [Label(7, request_id=owned("ride-1", "shop"))]))
     (found,) = PredictionLog(pg_engine).latest_labelled(LogSelection(1), 10)
-    assert (found.logged.request_id, found.trip_duration_minutes) == ("ride-1", 7)
+    assert (found.logged.request_id, found.target) == ("ride-1", 7)

@@ -4,10 +4,11 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -18,7 +19,7 @@ from alembic.migration import MigrationContext
 from autoops.errors import SettingsError, StorageUnavailable
 from autoops.loop.records.checks import CheckLog
 from autoops.settings import Settings
-from autoops.storage import database, label_ids, tables
+from autoops.storage import database, label_ids, raw_inputs, tables
 from autoops.storage.instances import Instance, Instances
 from autoops.storage.logged import owned
 from autoops.storage.predictions import Label, LoggedPrediction, LogSelection, PredictionLog
@@ -56,14 +57,30 @@ def migrate_to(engine: sa.Engine, revision: str) -> None:
         command.upgrade(config, revision)
 
 
+def table_of(engine: sa.Engine, name: str) -> sa.TableClause:
+    """With the columns that it has now."""
+    return sa.table(name, *(sa.column(each["name"], each["type"]) for each in sa.inspect(engine).get_columns(name)))
+
+
 def logged_before(engine: sa.Engine, rows: list[LoggedPrediction]) -> None:
     """As by a release of this schema, which knows no other columns."""
-    table = sa.Table("predictions", sa.MetaData(), autoload_with=engine)
-    values = [{column.name: getattr(row, column.name) for column in table.c} for row in rows]
+    table = table_of(engine, "predictions")
+    values = [asdict(row) | dict(zip(raw_inputs.TYPED, row.inputs, strict=True)) for row in rows]
     for value in values:
         value |= {name: value[name].replace(tzinfo=None) for name in ("event_at", "predicted_at")}
+    # `inputs` stands there while a log is prepared, and no process of that release fills it.
+    known = [column.name for column in table.c if column.name not in ("inputs", "contract")]
     with engine.begin() as connection:
-        connection.execute(sa.insert(table), values)
+        connection.execute(sa.insert(table), [{name: value[name] for name in known} for value in values])
+
+
+def labelled_before(engine: sa.Engine, labels: list[Label]) -> None:
+    """As by a release of this schema."""
+    table = table_of(engine, "ground_truth")
+    named = [{"prediction_id": label.prediction_id, "request_id": label.request_id} for label in labels]
+    told = [{raw_inputs.OLD_TARGET: label.target, "labelled_at": MOMENT.replace(tzinfo=None)} for label in labels]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [one | other for one, other in zip(named, told, strict=True)])
 
 
 def test_it_says_from_where_to_where(empty: sa.Engine, start: Start) -> None:
@@ -109,7 +126,7 @@ def test_of_many_who_migrate_large_tables_at_once_one_prepares_and_leaves_nothin
 ) -> None:
     migrate_to(empty, "0005")
     logged_before(empty, [row(n) for n in range(30)])
-    PredictionLog(empty).attach([Label(n, prediction_id=row(n).id) for n in range(30)], MOMENT)
+    labelled_before(empty, [Label(n, prediction_id=row(n).id) for n in range(30)])
     monkeypatch.setattr(label_ids, "ROWS_AT_ONCE", 20)
 
     def upgrade(_: int) -> tuple[str | None, str | None]:
@@ -197,7 +214,7 @@ def test_going_back_to_the_release_before_keeps_all_rows(empty: sa.Engine, start
         assert connection.execute(sa.text("SELECT id FROM predictions ORDER BY id")).all() == [(r.id,) for r in rows]
     database.upgrade(empty)
     assert log.latest(LogSelection(1), 9) == rows
-    assert [one.trip_duration_minutes for one in log.latest_labelled(LogSelection(1), 9)] == [7.0, 8.0]
+    assert [one.target for one in log.latest_labelled(LogSelection(1), 9)] == [7.0, 8.0]
 
 
 def test_going_back_gives_the_ids_of_keys_back_as_clients_sent_them(empty: sa.Engine) -> None:
@@ -238,19 +255,19 @@ def test_label_ids_go_on_beyond_32_bits(empty: sa.Engine, large: bool, monkeypat
     logged_before(empty, [row(n, request_id=f"ride-{n}") for n in range(30)])
     with empty.begin() as connection:
         connection.execute(sa.text(f"SELECT setval('ground_truth_id_seq', {LAST_OF_32_BITS - 26})"))
-    log.attach([Label(n, prediction_id=row(n).id) for n in range(25)], MOMENT)
+    labelled_before(empty, [Label(n, prediction_id=row(n).id) for n in range(25)])
     if large:
         monkeypatch.setattr(label_ids, "ROWS_AT_ONCE", 20)
         monkeypatch.setattr(label_ids, "_BATCH", 7)
         label_ids.prepare(empty)
-        log.attach([Label(25, prediction_id=row(25).id)], MOMENT)
+        labelled_before(empty, [Label(25, prediction_id=row(25).id)])
         label_ids.prepare(empty)  # as after an interruption
     else:
-        log.attach([Label(25, prediction_id=row(25).id)], MOMENT)
+        labelled_before(empty, [Label(25, prediction_id=row(25).id)])
     database.upgrade(empty)
     log.attach([Label(n, request_id=f"ride-{n}") for n in range(26, 30)], MOMENT)
     found = log.latest_labelled(LogSelection(1), 50)
-    assert [one.trip_duration_minutes for one in found] == list(range(30))
+    assert [one.target for one in found] == list(range(30))
     assert [one.label_id for one in found] == list(range(LAST_OF_32_BITS - 25, LAST_OF_32_BITS + 5))
     assert log.latest_labelled(LogSelection(1), 50, after=LAST_OF_32_BITS + 1) == found[-3:]
     with empty.connect() as connection:
@@ -266,3 +283,120 @@ def test_label_ids_go_on_beyond_32_bits(empty: sa.Engine, large: bool, monkeypat
         event_until=None,
         last_prediction_id=None,
     )
+
+
+def typed_rows(many: int) -> list[LoggedPrediction]:
+    """Trips whose distances and predictions need 17 digits, some with the id of a client and its key."""
+    draw = np.random.default_rng(3)
+    distances, predictions = draw.gamma(2, 1.3, many).tolist(), draw.uniform(1, 60, many).tolist()
+    assert sum(len(repr(distance)) > 17 for distance in distances) > many / 3
+    rows = []
+    for n, (distance, prediction) in enumerate(zip(distances, predictions, strict=True)):
+        key = "shop" if n % 5 == 0 else None
+        request_id = owned(f"ride-{n}", key) if n % 3 else None
+        inputs = (round(distance) + 1.0 if n % 7 == 0 else distance, n % 10, 1 + n % 265, 265 - n % 265)
+        rows.append(replace(row(n, request_id=request_id), key=key, inputs=inputs, prediction=prediction))
+    return rows
+
+
+def typed_values(engine: sa.Engine) -> list[tuple[object, ...]]:
+    """As the release before reads them."""
+    table = table_of(engine, "predictions")
+    columns = [table.c[name] for name in ("id", "request_id", *raw_inputs.TYPED, "prediction", "key")]
+    with engine.connect() as connection:
+        return [tuple(one) for one in connection.execute(sa.select(*columns).order_by(table.c.id))]
+
+
+def prune(engine: sa.Engine, rows: list[LoggedPrediction]) -> None:
+    table = table_of(engine, "predictions")
+    with engine.begin() as connection:
+        connection.execute(sa.delete(table).where(table.c.id.in_([row.id for row in rows])))
+
+
+def interrupt(engine: sa.Engine, batches: int) -> None:
+    """Begin to prepare, and have the process end after so many batches."""
+
+    def end(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        nonlocal batches
+        if statement.startswith(("INSERT INTO predictions_next", "UPDATE predictions SET inputs")):
+            batches -= 1
+            if batches < 0:
+                raise KeyboardInterrupt
+
+    sa.event.listen(engine, "before_cursor_execute", end)
+    with pytest.raises(KeyboardInterrupt):
+        raw_inputs.prepare(engine)
+    sa.event.remove(engine, "before_cursor_execute", end)
+
+
+def converted(engine: sa.Engine) -> int:
+    """How many rows have been prepared."""
+    where = "predictions_next" if engine.dialect.name == "sqlite" else "predictions WHERE inputs IS NOT NULL"
+    with engine.connect() as connection:
+        return int(connection.scalar(sa.text(f"SELECT count(*) FROM {where}")) or 0)
+
+
+@pytest.mark.parametrize("interrupted", [False, True], ids=["at once", "interrupted"])
+def test_a_log_of_typed_columns_becomes_one_of_any_use_case_and_goes_back(
+    empty: sa.Engine, interrupted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that come and go while it is prepared, by a process of the release before, are there and gone."""
+    migrate_to(empty, "0009")
+    before = schema_of(empty)
+    rows = typed_rows(3_000)
+    late, first, meanwhile, last = rows[5:2_000:200], rows[:2_400], rows[2_400:2_700], rows[2_700:]
+    # A request of a row that was pruned comes again.
+    last[0] = replace(last[0], request_id=rows[1].request_id)
+    labels = [Label(11.123456789012345, prediction_id=rows[1_500].id), Label(0.1, request_id=rows[1_501].request_id)]
+    pruned = [*rows[:400], *rows[1_900:2_000], rows[2_500]]
+    if interrupted:
+        monkeypatch.setattr(raw_inputs, "_BATCH", 700)
+        logged_before(empty, [one for one in first if one not in late])
+        interrupt(empty, batches=2)
+        assert converted(empty) == 1_400
+        logged_before(empty, meanwhile)
+        prune(empty, rows[10:200])
+        raw_inputs.prepare(empty)
+        assert converted(empty) == len(first) + len(meanwhile) - len(late) - 190
+        logged_before(empty, late)
+        prune(empty, pruned)
+        logged_before(empty, last)
+        raw_inputs.prepare(empty)
+    else:
+        logged_before(empty, [*first, *meanwhile])
+        prune(empty, pruned)
+        logged_before(empty, last)
+    labelled_before(empty, labels)
+    expected = [one for one in [*first, *meanwhile, *last] if one not in pruned]
+    assert (len(expected), expected[0]) == (3_000 - len(pruned), rows[400])
+
+    assert database.upgrade(empty) == ("0009", "0010")
+    log = PredictionLog(empty)
+    assert log.latest(LogSelection(1), 9_999) == expected
+    assert all(type(one.inputs) is tuple for one in log.latest(LogSelection(1), 9_999))
+    assert [(one.logged, one.target) for one in log.latest_labelled(LogSelection(1), 9)] == [
+        (rows[1_500], 11.123456789012345),
+        (rows[1_501], 0.1),
+    ]
+    assert log.append([replace(row(9_000, request_id=rows[1_501].request_id), key=rows[1_501].key)]) == [rows[1_501]]
+    with empty.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        if empty.dialect.name == "postgresql":
+            assert connection.scalar(sa.text("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal")) == 0
+            assert connection.scalar(sa.text("SELECT to_regproc('predictions_inputs')")) is None
+            assert connection.scalar(sa.text("SELECT count(*) FROM pg_constraint WHERE conname = 'inputs_filled'")) == 0
+
+    assert database.downgrade(empty, "0009") == ("0010", "0009")
+    assert schema_of(empty) == before
+    assert typed_values(empty) == [(r.id, r.request_id, *r.inputs, r.prediction, r.key) for r in expected]
+    assert database.upgrade(empty) == ("0009", "0010")
+    assert log.latest(LogSelection(1), 9_999) == expected
+
+
+def test_a_log_of_another_use_case_does_not_go_back_to_a_release_that_knows_none(empty: sa.Engine) -> None:
+    database.upgrade(empty)
+    log, other = PredictionLog(empty), replace(row(2), inputs=(1.5, "a", None), contract="0123456789abcdef")
+    log.append([row(1), other])
+    with pytest.raises(ValueError, match="1 predictions are of another use case"):
+        database.downgrade(empty, "0009")
+    assert log.latest(LogSelection(1), 9) == [row(1), other]

@@ -128,7 +128,7 @@ def test_predictions_and_labels_go_on_while_the_database_is_away_and_arrive_in_o
         expected = [*before, *away, *(one["prediction_id"] for one in batch), after]
         assert [row.id for row in log.latest(LogSelection(1), 100)] == expected
         (labelled,) = log.latest_labelled(LogSelection(1), 10)
-        assert (labelled.logged.id, labelled.trip_duration_minutes) == (away[1], 5.0)
+        assert (labelled.logged.id, labelled.target) == (away[1], 5.0)
 
 
 def test_a_process_starts_while_the_database_is_away_and_answers_repeats_of_before(
@@ -168,7 +168,7 @@ def test_a_repeat_at_another_instance_gets_the_first_answer_and_while_the_databa
         answer = one.post("/ground-truth", json={"labels": labels}).json()
         assert (answer["pending"], answer["attached"]) == ([0], 1)
     (labelled,) = PredictionLog(pg_engine).latest_labelled(LogSelection(1), 10)
-    assert (labelled.logged.id, labelled.trip_duration_minutes) == (standing, 8.0)
+    assert (labelled.logged.id, labelled.target) == (standing, 8.0)
 
 
 def test_the_outbox_of_a_process_that_is_gone_is_adopted(

@@ -70,7 +70,7 @@ def test_the_log_works_through_a_pooler(pooled: Settings) -> None:
         log.append([row(n, request_id=f"ride-{n}")])
         log.attach([Label(n, prediction_id=row(n).id)], NOW)
     assert log.append([row(99, request_id="ride-1")]) == [row(1, request_id="ride-1")]
-    assert [one.trip_duration_minutes for one in log.latest_labelled(LogSelection(1), 20)] == list(range(10))
+    assert [one.target for one in log.latest_labelled(LogSelection(1), 20)] == list(range(10))
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
     with advisory_lock(engine, "gate", wait_s=5):

@@ -69,7 +69,7 @@ def test_a_large_batch_is_logged_and_labelled_as_it_is(pg_engine: sa.Engine) -> 
     assert log.attach(labels, MOMENT) == ["attached"] * 10_000
     labelled = log.latest_labelled(LogSelection(1), 20_000)
     assert [found.logged for found in labelled] == rows
-    assert [found.trip_duration_minutes for found in labelled] == [label.trip_duration_minutes for label in labels]
+    assert [found.target for found in labelled] == [label.target for label in labels]
 
 
 def test_a_claim_has_one_winner_among_processes(connect: Connect) -> None:

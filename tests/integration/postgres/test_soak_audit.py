@@ -65,8 +65,7 @@ COPY = "INSERT INTO {0} ({1}) SELECT {2} FROM {0} WHERE {3}"
 PLAIN = "request_id IS NULL"
 ONE = f"id = (SELECT min(id) FROM predictions WHERE {PLAIN})"
 OTHER = f"id = (SELECT max(id) FROM predictions WHERE {PLAIN})"
-COLUMNS = "request_id, event_at, predicted_at, model_version, source, trip_distance, passenger_count"
-COLUMNS += ", pickup_location_id, dropoff_location_id, prediction"
+COLUMNS = "request_id, event_at, predicted_at, model_version, source, inputs, prediction"
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,7 @@ COLUMNS += ", pickup_location_id, dropoff_location_id, prediction"
         (f"UPDATE predictions SET request_id = 'x' WHERE {ONE}", lambda it: it.predictions.wrong),
         ("DELETE FROM ground_truth WHERE id = 1", lambda it: it.labels.lost),
         (
-            COPY.format(
-                "ground_truth", *["prediction_id, request_id, trip_duration_minutes, labelled_at"] * 2, "id = 1"
-            ),
+            COPY.format("ground_truth", *["prediction_id, request_id, target, labelled_at"] * 2, "id = 1"),
             lambda it: it.labels.doubled,
         ),
         (

@@ -18,6 +18,7 @@ from autoops.storage.predictions import LoggedPrediction, LogSelection, Predicti
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP, Start, serving, with_serving
+from tests.taxi import raw_of
 
 JSON = {"content-type": "application/json"}
 
@@ -201,7 +202,7 @@ class BrokenLog(PredictionLog):
     """A defect that nobody thought of, for trips that are one mile long."""
 
     def append(self, rows: Sequence[LoggedPrediction]) -> list[LoggedPrediction]:
-        if any(row.trip_distance == 1 for row in rows):
+        if any(raw_of(row)["trip_distance"] == 1 for row in rows):
             raise RuntimeError("secret detail")
         return super().append(rows)
 

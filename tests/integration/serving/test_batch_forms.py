@@ -11,17 +11,18 @@ import pytest
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator
 
-from autoops.serving.payloads import schemas
 from autoops.serving.payloads.arrow import MEDIA_TYPE
 from autoops.serving.payloads.bodies import JSON
-from autoops.serving.payloads.responses import ARROW_FIELDS
+from autoops.serving.payloads.responses import AnswerEncoder
 from autoops.storage.predictions import LogSelection, PredictionLog
+from tests import taxi
 from tests.arrow_streams import stream, trip_table
 from tests.fakes import FakeRegistry, HeldClock
 from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of
 
 BATCH = "/predict/batch"
+ARROW_FIELDS = AnswerEncoder(taxi.CONTRACT).arrow_fields
 WANTS_ARROW, WANTS_JSON = {"accept": MEDIA_TYPE}, {"accept": JSON}
 ARROW = {"content-type": MEDIA_TYPE, "accept": "*/*"}
 MOMENTS = ["2023-03-12T02:30:00", "2023-11-05T01:30:00", "2023-07-01T14:00:00+02:00", None, "2023-01-10 10:30:00.25"]
@@ -57,9 +58,10 @@ def predicted(answer: httpx.Response) -> list[dict[str, Any]]:
         return [row | {"event_at": row["event_at"].astimezone(UTC)} for row in rows]
     body = answer.json()
     if "predictions" in body:
-        batch = schemas.PredictionBatch.model_validate_json(answer.content, extra="forbid")
+        batch: Any = taxi.PredictionBatch.model_validate_json(answer.content, extra="forbid")
         return [prediction.model_dump() for prediction in batch.predictions]
-    columns = schemas.PredictionColumnBatch.model_validate_json(answer.content, extra="forbid").columns.model_dump()
+    batch = taxi.PredictionColumnBatch.model_validate_json(answer.content, extra="forbid")
+    columns = batch.columns.model_dump()
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -77,7 +79,7 @@ def test_every_form_gets_the_answers_of_single_trips_and_is_logged(start: Start,
         "arrow": predicted(api.post(BATCH, content=in_arrow(sent, batch_rows=256), headers=ARROW)),
     }
     for position in {0, rows // 2, rows - 1}:
-        single = schemas.Prediction.model_validate_json(api.post("/predict", json=sent[position]).content).model_dump()
+        single = taxi.Prediction.model_validate_json(api.post("/predict", json=sent[position]).content).model_dump()
         for form in forms.values():
             assert ids_apart([form[position]]) == ids_apart([single])
     assert ids_apart(forms["rows"]) == ids_apart(forms["columns"]) == ids_apart(forms["arrow"])
@@ -86,9 +88,12 @@ def test_every_form_gets_the_answers_of_single_trips_and_is_logged(start: Start,
     assert len(set(ids)) == 3 * rows
     for position, name in enumerate(ids):
         trip, row = sent[position % rows], logged[name]
-        for field in ("trip_distance", "pickup_location_id", "dropoff_location_id"):
-            assert getattr(row, field) == trip[field]
-        assert row.passenger_count == (trip["passenger_count"] or 0)
+        assert taxi.raw_of(row) == {
+            "trip_distance": trip["trip_distance"],
+            "passenger_count": trip["passenger_count"] or 0,
+            "pickup_location_id": trip["pickup_location_id"],
+            "dropoff_location_id": trip["dropoff_location_id"],
+        }
         assert row.event_at == [*forms["rows"]][position % rows]["event_at"]
 
 
@@ -115,7 +120,7 @@ def test_the_answer_is_of_the_requests_kind_unless_the_other_is_wanted(api: http
 
 def test_an_arrow_answer_is_typed_and_names_its_version(api: httpx.Client) -> None:
     table = pa.ipc.open_stream(api.post(BATCH, content=in_arrow(trips(3)), headers=ARROW).content).read_all()
-    assert [(field.name, field.type) for field in table.schema] == list(ARROW_FIELDS)
+    assert [(field.name, field.type) for field in table.schema] == list(ARROW_FIELDS.items())
     assert table.schema.metadata == {b"model_version": b"1"}
 
 
@@ -168,7 +173,7 @@ def test_zones_unseen_in_training_are_marked_and_counted(api: httpx.Client) -> N
         False,
         True,
     ]
-    assert "autoops_unknown_zone_predictions_total 4.0" in api.get("/metrics").text
+    assert "autoops_unseen_category_predictions_total 4.0" in api.get("/metrics").text
     assert 'autoops_predictions_total{model_version="1"} 6.0' in api.get("/metrics").text
 
 
@@ -237,13 +242,10 @@ def test_every_body_that_the_document_describes_is_taken_and_every_answer_is_as_
         assert not fits(answers, answer.json() | {"model_version": "one"})
     for request, _, _ in WRONG[:5]:
         assert not fits(bodies, request["json"])
-    for name in schemas.TripColumns.model_fields:
+    for name in taxi.TripColumns.model_fields:
         assert f"{name}: " in bodies[MEDIA_TYPE]["schema"]["description"]
-    for name, kind in ARROW_FIELDS:
+    for name, kind in ARROW_FIELDS.items():
         assert f"{name}: {kind}" in answers[MEDIA_TYPE]["schema"]["description"]
-    assert (
-        {*schemas.PredictionColumns.model_fields}
-        == {name for name, _ in ARROW_FIELDS}
-        == {*schemas.Prediction.model_fields}
-    )
+    columns: Any = taxi.PredictionColumnBatch.model_fields["columns"].annotation
+    assert {*columns.model_fields} == {*ARROW_FIELDS} == {*taxi.Prediction.model_fields}
     assert json.dumps(document)

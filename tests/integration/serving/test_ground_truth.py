@@ -20,11 +20,7 @@ def post(api: httpx.Client, *labels: Any) -> GroundTruthReceipt:
 
 def truths(engine: sa.Engine) -> list[float]:
     with engine.connect() as connection:
-        return list(
-            connection.scalars(
-                sa.select(tables.ground_truth.c.trip_duration_minutes).order_by(tables.ground_truth.c.id)
-            )
-        )
+        return list(connection.scalars(sa.select(tables.ground_truth.c.target).order_by(tables.ground_truth.c.id)))
 
 
 def test_either_id_attaches_a_label(api: httpx.Client, engine: sa.Engine) -> None:
@@ -37,7 +33,7 @@ def test_either_id_attaches_a_label(api: httpx.Client, engine: sa.Engine) -> Non
     )
     assert receipt == GroundTruthReceipt(stored=2, attached=2, pending=[], refused=[])
     labelled = PredictionLog(engine).latest_labelled(LogSelection(1), 10)
-    assert {row.logged.id: row.trip_duration_minutes for row in labelled} == {by_prediction: 12.5, by_request: 7.0}
+    assert {row.logged.id: row.target for row in labelled} == {by_prediction: 12.5, by_request: 7.0}
 
 
 def test_a_label_for_an_id_not_seen_yet_is_kept_and_reported(api: httpx.Client, engine: sa.Engine) -> None:
@@ -48,7 +44,7 @@ def test_a_label_for_an_id_not_seen_yet_is_kept_and_reported(api: httpx.Client, 
     )
     assert receipt == GroundTruthReceipt(stored=2, attached=0, pending=[0, 1], refused=[])
     api.post("/predict", json=TRIP | {"request_id": "later"})
-    assert [row.trip_duration_minutes for row in PredictionLog(engine).latest_labelled(LogSelection(1), 10)] == [6.0]
+    assert [row.target for row in PredictionLog(engine).latest_labelled(LogSelection(1), 10)] == [6.0]
 
 
 def test_of_two_labels_the_later_counts_and_both_are_kept(api: httpx.Client, engine: sa.Engine) -> None:
@@ -56,7 +52,7 @@ def test_of_two_labels_the_later_counts_and_both_are_kept(api: httpx.Client, eng
     post(api, {"prediction_id": prediction, "trip_duration_minutes": 10})
     post(api, {"prediction_id": prediction, "trip_duration_minutes": 11})
     assert truths(engine) == [10.0, 11.0]
-    assert [row.trip_duration_minutes for row in PredictionLog(engine).latest_labelled(LogSelection(1), 10)] == [11.0]
+    assert [row.target for row in PredictionLog(engine).latest_labelled(LogSelection(1), 10)] == [11.0]
 
 
 MALFORMED: list[tuple[Any, str]] = [

@@ -208,9 +208,7 @@ def test_a_request_id_belongs_to_the_key_that_used_it(
             label = {"labels": [{"request_id": longest, "trip_duration_minutes": minutes}]}
             assert api.ask(secret, "POST", "/ground-truth", json=label).json()["attached"] == 1
     log = PredictionLog(each_engine)
-    found = [
-        (one.logged.id, one.logged.key, one.trip_duration_minutes) for one in log.latest_labelled(LogSelection(1), 9)
-    ]
+    found = [(one.logged.id, one.logged.key, one.target) for one in log.latest_labelled(LogSelection(1), 9)]
     assert found == [(first["prediction_id"], "shop", 7), (second["prediction_id"], "other", 8)]
     assert [getattr(log.find(f"{key}/{longest}"), "key", None) for key in ("shop", "other", "third")] == [
         "shop",

@@ -8,7 +8,7 @@ import httpx
 
 from autoops.models import bundle
 from autoops.models.registry import CHAMPION, TrainingRun
-from tests.bundles import FEATURES, synthetic_trips
+from tests.bundles import seal, synthetic_trips
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP
@@ -27,7 +27,7 @@ def poisoned(run: TrainingRun, directory: Path, sprung: Path) -> TrainingRun:
     shutil.copytree(run.bundle, directory)
     for name in (bundle.MODEL, bundle.GOLDEN, bundle.REFERENCE, bundle.THRESHOLDS):
         (directory / name).write_bytes(pickle.dumps(Trap(sprung)))
-    digest = bundle.seal(directory, FEATURES, {}, synthetic_trips()["pickup_at"].iloc[-1].to_pydatetime(), ())
+    digest = seal(directory, {}, synthetic_trips())
     return TrainingRun(**{**vars(run), "bundle": directory, "tags": {**run.tags, "bundle_digest": digest}})
 
 

@@ -1,6 +1,7 @@
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -12,12 +13,13 @@ from autoops.serving.payloads import schemas
 from autoops.storage import tables
 from autoops.storage.instances import Instance, Instances
 from autoops.storage.predictions import LIVE, LogSelection, PredictionLog
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 from tests.bundles import synthetic_trips
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry, HeldClock
 from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of
+from tests.taxi import Prediction, PredictionBatch, raw_of
 
 
 def logged(engine: sa.Engine) -> list[object]:
@@ -34,10 +36,10 @@ def test_the_answer_is_the_models_and_stands_in_the_log(
 ) -> None:
     scorer = Scorer(registry.bundle_of(1), verify(registry.bundle_of(1), registry.version(1).bundle_digest))
     trips = synthetic_trips(rows=40, seed=3)
-    expected = scorer.predict_trips(columns_of(trips))
+    expected = scorer.predict_rows(columns_of(trips))
     for trip, minutes in zip(trips.itertuples(), expected, strict=True):
         body = {
-            "pickup_at": trip.pickup_at.isoformat(),
+            "pickup_at": trip.event_at.isoformat(),
             "trip_distance": trip.trip_distance,
             "passenger_count": trip.passenger_count,
             "pickup_location_id": trip.pickup_location_id,
@@ -45,16 +47,14 @@ def test_the_answer_is_the_models_and_stands_in_the_log(
         }
         answer = api.post("/predict", json=body)
         assert answer.status_code == 200
-        prediction = schemas.Prediction.model_validate_json(answer.content, extra="forbid")
+        prediction: Any = Prediction.model_validate_json(answer.content, extra="forbid")
         assert prediction.trip_duration_minutes == pytest.approx(minutes, abs=1e-6)
-        assert prediction.event_at == trip.pickup_at
+        assert prediction.event_at == trip.event_at
         assert (prediction.model_version, prediction.known_zones, prediction.repeated) == (1, True, False)
         last = PredictionLog(engine).latest(LogSelection(1), 1)[0]
         assert (last.id, last.prediction) == (prediction.prediction_id, prediction.trip_duration_minutes)
-        assert {name: getattr(last, name) for name in body if name != "pickup_at"} == {
-            name: value for name, value in body.items() if name != "pickup_at"
-        }
-        assert (last.event_at, last.source, last.request_id) == (trip.pickup_at, LIVE, None)
+        assert raw_of(last) == {name: value for name, value in body.items() if name != "pickup_at"}
+        assert (last.event_at, last.source, last.request_id) == (trip.event_at, LIVE, None)
 
 
 def test_a_trip_without_a_time_begins_now(start: Start, engine: sa.Engine) -> None:
@@ -66,7 +66,7 @@ def test_a_trip_without_a_time_begins_now(start: Start, engine: sa.Engine) -> No
     assert answer.json()["event_at"] == "2023-03-04T05:06:07.000890Z"
     last = PredictionLog(engine).latest(LogSelection(1), 1)[0]
     assert last.event_at == last.predicted_at == clock.now()
-    assert last.passenger_count == 0
+    assert raw_of(last)["passenger_count"] == 0
 
 
 def test_without_an_offset_it_is_new_york_time(api: httpx.Client) -> None:
@@ -80,7 +80,7 @@ def test_a_batch_answers_as_the_single_trips_do(api: httpx.Client, engine: sa.En
     trips = [TRIP | {"trip_distance": 0.5 + 0.01 * i, "pickup_location_id": 1 + i % 265} for i in range(700)]
     answer = api.post("/predict/batch", json={"trips": trips})
     assert answer.status_code == 200
-    batch = schemas.PredictionBatch.model_validate_json(answer.content, extra="forbid")
+    batch: Any = PredictionBatch.model_validate_json(answer.content, extra="forbid")
     assert batch.model_version == 1
     assert len(batch.predictions) == len(trips)
     ids = [prediction.prediction_id for prediction in batch.predictions]
@@ -149,7 +149,7 @@ def test_zones_unseen_in_training_are_served_marked_and_counted(api: httpx.Clien
     known = api.post("/predict", json=TRIP).json()
     unknown = api.post("/predict", json=TRIP | {"dropoff_location_id": 265}).json()
     assert (known["known_zones"], unknown["known_zones"]) == (True, False)
-    assert "autoops_unknown_zone_predictions_total 1.0" in api.get("/metrics").text
+    assert "autoops_unseen_category_predictions_total 1.0" in api.get("/metrics").text
 
 
 def test_trips_of_an_implausible_time_are_answered_and_counted(api: httpx.Client) -> None:

@@ -18,12 +18,13 @@ from autoops.models.scoring import load_version
 from autoops.serving.model.last_served import LastServed
 from autoops.settings import CONFIG_VARIABLE, PREFIX, MLflow
 from autoops.storage.predictions import LogSelection, PredictionLog
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 from tests import verbs
 from tests.bundles import synthetic_trips
 from tests.conftest import CONFIG
 from tests.integration.serving.conftest import Start
 from tests.ports import free_port
+from tests.taxi import as_sent
 from tests.verbs import Run
 
 
@@ -31,7 +32,7 @@ from tests.verbs import Run
 def trips(tmp_path: Path) -> pd.DataFrame:
     """Also as in.parquet."""
     made = synthetic_trips(rows=2500, seed=4)
-    made.to_parquet(tmp_path / "in.parquet")
+    as_sent(made).to_parquet(tmp_path / "in.parquet")
     return made
 
 
@@ -67,7 +68,7 @@ def test_the_champion_predicts_and_without_the_registry_what_was_served_last(
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {"rows": 2500, "model_versions": [version.number], "output": "out.parquet"}
     out = pd.read_parquet(tmp_path / "out.parquet")
-    expected = load_version(registry, version, tmp_path / "cache").predict_trips(columns_of(trips))
+    expected = load_version(registry, version, tmp_path / "cache").predict_rows(columns_of(trips))
     assert np.array_equal(out["prediction"], expected)
 
     gone = predict(tmp_path, **away)
@@ -88,7 +89,7 @@ def test_by_an_api_they_are_logged_there(tmp_path: Path, start: Start, engine: s
     out = pd.read_parquet(tmp_path / "out.parquet")
     logged = PredictionLog(engine).latest(LogSelection(1), 5000)
     assert [row.prediction for row in logged] == out["prediction"].tolist()
-    assert [row.event_at for row in logged] == trips["pickup_at"].tolist()
+    assert [row.event_at for row in logged] == trips["event_at"].tolist()
 
 
 def test_what_the_api_refuses_is_said(tmp_path: Path, api: httpx.Client, start: Start, trips: pd.DataFrame) -> None:
@@ -98,7 +99,7 @@ def test_what_the_api_refuses_is_said(tmp_path: Path, api: httpx.Client, start: 
     assert too_many.returncode == 2
     nobody = predict(tmp_path, "--url", f"http://127.0.0.1:{free_port()}")
     assert ("does not answer" in said(nobody), nobody.returncode) == (True, 6)
-    trips.assign(pickup_location_id=0).to_parquet(tmp_path / "in.parquet")
+    as_sent(trips).assign(pickup_location_id=0).to_parquet(tmp_path / "in.parquet")
     wrong = predict(tmp_path, "--url", str(small.base_url))
     assert ("pickup_location_id.0: expected at least 1" in said(wrong), wrong.returncode) == (True, 2)
     assert not (tmp_path / "out.parquet").exists()

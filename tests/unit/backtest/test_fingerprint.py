@@ -47,6 +47,15 @@ def test_another_setting_is_another_walk(section: str, values: dict, settings: S
     assert simulation_settings(changed(settings, section, **values)) != simulation_settings(settings)
 
 
+def test_another_declaration_is_another_training_and_another_walk(settings: Settings, tmp_path: Path) -> None:
+    taxi = (PACKAGE / "usecases" / "taxi" / "usecase.yaml").read_text()
+    (tmp_path / "usecase.yaml").write_text(taxi.replace("at_most: 60\n", "at_most: 90\n"))
+    other = settings.model_copy(update={"usecase": str(tmp_path)})
+    assert other.contract != settings.contract
+    assert training_settings(other) != training_settings(settings)
+    assert simulation_settings(other) != simulation_settings(settings)
+
+
 def test_the_gate_and_where_things_are_stored_train_nothing(settings: Settings) -> None:
     assert training_settings(changed(settings, "gate", confidence=0.9)) == training_settings(settings)
     assert training_settings(changed(settings, "training", retrain_after_months=0)) == training_settings(settings)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference
 from autoops.drift.thresholds import Thresholds
 from autoops.models.bundle import Manifest
 from autoops.settings import Drift
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
+from tests.taxi import CONTRACT, calibrate
 
 FEATURES = ("trip_distance", "passenger_count", "hour", "pickup_location_id", "dropoff_location_id")
 IMPORTANCES = {"trip_distance": 0.7, "zones": 0.15, "passenger_count": 0.05, "hour": 0.1}
@@ -29,8 +29,7 @@ def trips(days: float, *, start: str = "2026-01-05T05:00", seed: int = 0) -> pd.
     prediction = 3 + 3.5 * miles
     return pd.DataFrame(
         {
-            "pickup_at": pd.Timestamp(start, tz="UTC").as_unit("us")
-            + pd.to_timedelta(minute, unit="min").as_unit("us"),
+            "event_at": pd.Timestamp(start, tz="UTC").as_unit("us") + pd.to_timedelta(minute, unit="min").as_unit("us"),
             "trip_distance": miles,
             "passenger_count": rng.choice([0, 1, 2], rows, p=[0.1, 0.8, 0.1]).astype(np.int16),
             "pickup_location_id": (rng.geometric(0.15, rows) + 5 * evening).astype(np.int16),
@@ -53,11 +52,12 @@ def history(days: float = 28, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame
 def calibrated(drift: Drift = DRIFT) -> tuple[Reference, Thresholds]:
     fitted, holdout, reference = history()
     window = reference[reference["part"] == "window"]
-    return Reference(window, holdout), calibrate(fitted, holdout, reference, FEATURES, drift)
+    return Reference(window, holdout, CONTRACT), calibrate(fitted, holdout, reference, FEATURES, drift)
 
 
 def manifest(importances: dict[str, float] = IMPORTANCES) -> Manifest:
-    return Manifest(FEATURES, importances, datetime(2026, 2, 1, tzinfo=UTC), (1, 2), {})
+    zones = dict.fromkeys(CONTRACT.told_apart, (1, 2))
+    return Manifest(FEATURES, importances, datetime(2026, 2, 1, tzinfo=UTC), CONTRACT, zones, {})
 
 
 def later(seed: int = 1) -> pd.DataFrame:

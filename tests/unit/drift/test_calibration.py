@@ -7,9 +7,10 @@ import pytest
 from autoops.drift.calibration import History, Measured, measure, thresholds_from
 from autoops.drift.monitor import Reference
 from autoops.drift.performance import ErrorLimits, judge_errors
-from autoops.drift.thresholds import PREDICTION, Limits, watched
+from autoops.drift.thresholds import Limits
 from autoops.settings import Drift
-from autoops.trips import TARGET
+from autoops.usecase.columns import PREDICTION, TARGET
+from tests.taxi import CONTRACT
 from tests.unit.drift.made_up import DRIFT, FEATURES, ROWS_PER_DAY, trips
 
 ONCE_A_DAY = 86_400
@@ -21,7 +22,7 @@ def ticking(days: float) -> pd.DataFrame:
     """Trips at an even pace, each off by as many minutes as days have passed: a window's mean error is its middle."""
     rows = trips(days)
     moments = pd.Timestamp("2026-01-05T05:00", tz="UTC") + pd.to_timedelta(day_of(rows), unit="D").as_unit("us")
-    return rows.assign(pickup_at=moments.as_unit("us"), trip_duration_minutes=rows["prediction"] + day_of(rows))
+    return rows.assign(event_at=moments.as_unit("us"), target=rows["prediction"] + day_of(rows))
 
 
 def day_of(rows: pd.DataFrame) -> np.ndarray:
@@ -31,7 +32,7 @@ def day_of(rows: pd.DataFrame) -> np.ndarray:
 def measured(rows: pd.DataFrame, drift: Drift = DRIFT, held_out_days: int = 0) -> History:
     cut = len(rows) - held_out_days * ROWS_PER_DAY
     history, holdout = rows.iloc[:cut], rows.iloc[cut:].reset_index(drop=True)
-    return measure(history, holdout, history.assign(part="window"), ("trip_distance",), drift)
+    return measure(history, holdout, history.assign(part="window"), ("trip_distance",), CONTRACT, drift)
 
 
 @pytest.mark.parametrize("drift", [DRIFT, MONTHS], ids=["checks that see all traffic", "months"])
@@ -72,14 +73,13 @@ def test_a_check_that_saw_too_few_new_trips_judges_none_of_them_twice() -> None:
 
 def test_windows_of_history_are_measured_as_a_check_measures_its_own() -> None:
     rows, reference = trips(3), trips(14, start="2026-02-09T05:00", seed=1).assign(part="window")
-    (short,) = measure(rows, rows.iloc[:0], reference, FEATURES, DRIFT).short
+    (short,) = measure(rows, rows.iloc[:0], reference, FEATURES, CONTRACT, DRIFT).short
     for number in range(6):
         window = rows.iloc[200 * number : 200 * (number + 1)]
-        loss = judge_errors(
-            window[TARGET].to_numpy(), window[PREDICTION].to_numpy(), ErrorLimits(0, -1, 1, -1, 1, 3, 4)
-        )
+        truth, prediction = window[TARGET].to_numpy(), window[PREDICTION].to_numpy()
+        loss = judge_errors(CONTRACT, truth, prediction, ErrorLimits(0, -1, 1, -1, 1, 3, 4))
         assert (short.relative[number], short.absolute[number]) == pytest.approx((loss.relative, loss.absolute))
-        distances = Reference(reference, rows).distances(window, list(short.distances))
+        distances = Reference(reference, rows, CONTRACT).distances(window, list(short.distances))
         assert {name: each[number] for name, each in short.distances.items()} == pytest.approx(distances)
 
 
@@ -109,12 +109,12 @@ def ordinary(seed: int, span_days: float = 0.5, windows: int = 60) -> Measured:
     """Windows that differ by chance, and their columns all alike."""
     rng = np.random.default_rng(seed)
     distances, relative = np.exp(rng.normal(-3, 0.4, windows)), rng.normal(0, 0.05, windows)
-    columns = dict.fromkeys((*watched(FEATURES), PREDICTION), distances)
+    columns = dict.fromkeys((*CONTRACT.watched(FEATURES), PREDICTION), distances)
     return Measured(span_days, 0.5, 0.2, columns, relative, rng.normal(4, 0.2, windows))
 
 
 def limits(drift: Drift, *short: Measured, weekly: tuple[Measured, ...] = ()) -> tuple[Limits, ...]:
-    return thresholds_from(History(ROWS_PER_DAY * 365.25, short, weekly), drift).limits
+    return thresholds_from(History(ROWS_PER_DAY * 365.25, short, weekly), drift, CONTRACT).limits
 
 
 @pytest.mark.parametrize(("threshold", "of_a_group"), [(0.5, 0.5), (0.1, 1 / 3)])
@@ -125,7 +125,7 @@ def test_a_feature_may_alarm_as_often_as_its_share_of_what_data_drift_takes(
     groups, and the zones are two."""
     windows = ordinary(seed=0)
     (found,) = limits(Drift(window_size=200, threshold=threshold), windows)
-    for feature in watched(FEATURES):
+    for feature in CONTRACT.watched(FEATURES):
         share = of_a_group / (2 if "location" in feature else 1)
         (alone,) = limits(Drift(window_size=200, false_alarms_per_year=share**2), windows)
         assert found.distances[feature] == pytest.approx(alone.distances[PREDICTION], abs=1e-6)

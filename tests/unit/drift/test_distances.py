@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from autoops.drift.distances import MULTIPLE, distance_of, evenly, jensen_shannon, matched, method, wasserstein
-from autoops.features import CATEGORICAL
+from tests.taxi import CONTRACT
 
 Array = npt.NDArray[Any]
 
@@ -45,8 +45,8 @@ def test_order_does_not_matter(reference: Array, current: Array, random: Any) ->
     shuffled = current.copy()
     random.shuffle(shuffled)
     for column in ("trip_distance", "pickup_location_id"):
-        expected = pytest.approx(distance_of(column, reference, current), abs=1e-9)
-        assert distance_of(column, reference, shuffled) == expected
+        expected = pytest.approx(distance_of(CONTRACT, column, reference, current), abs=1e-9)
+        assert distance_of(CONTRACT, column, reference, shuffled) == expected
 
 
 def test_a_shift_of_one_standard_deviation_is_a_distance_of_one() -> None:
@@ -55,7 +55,7 @@ def test_a_shift_of_one_standard_deviation_is_a_distance_of_one() -> None:
 
 
 def test_the_standard_deviation_is_that_of_the_reference() -> None:
-    assert distance_of("trip_distance", np.array([0.0, 2.0]), np.array([4.0, 4.0])) == pytest.approx(3)
+    assert distance_of(CONTRACT, "trip_distance", np.array([0.0, 2.0]), np.array([4.0, 4.0])) == pytest.approx(3)
 
 
 def test_disjoint_categories_are_as_far_apart_as_can_be() -> None:
@@ -67,9 +67,14 @@ def test_a_constant_reference_has_a_norm_all_the_same() -> None:
 
 
 def test_zones_and_passengers_are_categories() -> None:
-    assert {name for name in (*CATEGORICAL, "trip_distance", "prediction") if method(name) == "jensenshannon"} == (
-        CATEGORICAL
-    )
+    methods = {name: method(CONTRACT, name) for name in (*CONTRACT.inputs, "prediction")}
+    assert methods == {
+        "trip_distance": "wasserstein",
+        "passenger_count": "jensenshannon",
+        "pickup_location_id": "jensenshannon",
+        "dropoff_location_id": "jensenshannon",
+        "prediction": "wasserstein",
+    }
 
 
 @given(st.integers(1, 500), st.integers(1, 500))
@@ -89,52 +94,52 @@ def test_few_of_many_rows_lie_in_the_middle_of_equal_parts() -> None:
 @given(hours)
 def test_a_matched_reference_has_the_windows_mix_of_hours(current: Array) -> None:
     everything = np.tile(np.arange(168), 400)
-    found = np.bincount(everything[matched(everything, current)], minlength=168)
+    found = np.bincount(everything[matched(CONTRACT, everything, current)], minlength=168)
     assert (found == np.bincount(current, minlength=168) * MULTIPLE).all()
 
 
 @given(hours, hours)
 def test_matching_always_finds_rows_and_only_looks_at_hours(reference: Array, current: Array) -> None:
-    positions = matched(reference, current)
+    positions = matched(CONTRACT, reference, current)
     assert len(positions) == len(current) * MULTIPLE
     assert (np.diff(positions) >= 0).all()
-    assert (positions == matched(reference, np.flip(current))).all()
+    assert (positions == matched(CONTRACT, reference, np.flip(current))).all()
 
 
 def test_an_hour_that_the_reference_lacks_is_served_by_the_hours_around_it() -> None:
     reference = np.repeat([10, 12, 90], 50)
-    assert set(reference[matched(reference, np.full(20, 11))]) == {10, 12}
+    assert set(reference[matched(CONTRACT, reference, np.full(20, 11))]) == {10, 12}
 
 
 def test_sunday_night_is_beside_monday_morning() -> None:
     reference = np.repeat([167, 2, 80], 50)
-    assert set(reference[matched(reference, np.full(20, 0))]) == {167}
+    assert set(reference[matched(CONTRACT, reference, np.full(20, 0))]) == {167}
 
 
 def test_an_hour_with_too_few_rows_is_joined_by_its_neighbours_before_any_row_repeats_more_than_need_be() -> None:
     reference = np.repeat([40, 41, 42], [30, 5, 30])
-    positions = matched(reference, np.full(40, 41))
+    positions = matched(CONTRACT, reference, np.full(40, 41))
     assert np.bincount(positions).max() <= MULTIPLE
 
 
 def test_an_hour_with_just_enough_rows_is_joined_by_none() -> None:
     reference = np.repeat([40, 41, 42], 20)
-    assert set(reference[matched(reference, np.full(20, 41))]) == {41}
+    assert set(reference[matched(CONTRACT, reference, np.full(20, 41))]) == {41}
 
 
 def test_where_the_whole_week_has_too_few_rows_all_of_them_serve_alike() -> None:
-    found = np.bincount(matched(np.arange(168), np.full(200, 3)), minlength=168)
+    found = np.bincount(matched(CONTRACT, np.arange(168), np.full(200, 3)), minlength=168)
     assert found.max() - found.min() <= 1
-    assert set(matched(np.full(50, 87), np.full(10, 3))) == set(range(50))
+    assert set(matched(CONTRACT, np.full(50, 87), np.full(10, 3))) == set(range(50))
 
 
 def test_every_week_of_the_reference_has_its_share() -> None:
     reference = np.tile(np.repeat(np.arange(168), 10), 4)
     weeks = np.arange(len(reference)) // 1680
-    chosen = matched(reference, np.repeat(np.arange(24), 4))
+    chosen = matched(CONTRACT, reference, np.repeat(np.arange(24), 4))
     assert np.bincount(weeks[chosen]).tolist() == [120, 120, 120, 120]
 
 
 def test_rows_of_an_hour_are_taken_at_even_distances_in_time() -> None:
     hours = np.tile([10, 11], 500)
-    assert matched(hours, np.full(20, 11)).tolist() == list(range(5, 1000, 10))
+    assert matched(CONTRACT, hours, np.full(20, 11)).tolist() == list(range(5, 1000, 10))

@@ -41,18 +41,16 @@ def elsewhere(rows: pd.DataFrame) -> pd.DataFrame:
 
 def longer_predicted(rows: pd.DataFrame) -> pd.DataFrame:
     added = rows["prediction"] * 0.6
-    return rows.assign(
-        prediction=rows["prediction"] + added, trip_duration_minutes=rows["trip_duration_minutes"] + added
-    )
+    return rows.assign(prediction=rows["prediction"] + added, target=rows["target"] + added)
 
 
 def slower(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(trip_duration_minutes=rows["trip_duration_minutes"] + 1.6)
+    return rows.assign(target=rows["target"] + 1.6)
 
 
 def noisier(rows: pd.DataFrame) -> pd.DataFrame:
-    error = rows["trip_duration_minutes"] - rows["prediction"]
-    return rows.assign(trip_duration_minutes=rows["prediction"] + error * 2.5)
+    error = rows["target"] - rows["prediction"]
+    return rows.assign(target=rows["prediction"] + error * 2.5)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +60,7 @@ def noisier(rows: pd.DataFrame) -> pd.DataFrame:
         (farther, {"data drift"}, "trip_distance drifted: 78% of the model's importance"),
         (elsewhere, set(), "pickup_location_id drifted: 17% of the model's importance"),
         (longer_predicted, {"prediction drift"}, "standard deviations from the reference"),
-        (slower, {"loss"}, "longer than predicted"),
+        (slower, {"loss"}, "above the prediction"),
         (noisier, {"loss"}, "the mean absolute error is"),
     ],
 )
@@ -87,8 +85,8 @@ def test_a_verdict_carries_all_its_figures_as_json(champion, steady) -> None:
     assert distance["drifted"]
     assert [each["name"] for each in content["detectors"]] == ["data drift", "prediction drift", "loss"]
     assert all(each["rows"] == 200 and each["reason"] for each in content["detectors"])
-    assert content["event_from"] == steady["pickup_at"].iloc[2].isoformat()
-    assert content["event_until"] == steady["pickup_at"].iloc[197].isoformat()
+    assert content["event_from"] == steady["event_at"].iloc[2].isoformat()
+    assert content["event_until"] == steady["event_at"].iloc[197].isoformat()
 
 
 @pytest.mark.parametrize(
@@ -143,17 +141,17 @@ def test_of_many_rows_a_window_is_judged_that_spans_them_all(champion, steady) -
 
 def test_the_event_span_is_that_of_the_alarming_rows(champion, steady) -> None:
     verdict = verdict_on(champion, steady.iloc[400:600], slower(steady.iloc[:200]))
-    assert verdict.event_from == steady["pickup_at"].iloc[2]
-    assert verdict.event_until == steady["pickup_at"].iloc[197]
+    assert verdict.event_from == steady["event_at"].iloc[2]
+    assert verdict.event_until == steady["event_at"].iloc[197]
     spans = {result.name: (result.event_from, result.event_until) for result in verdict.detectors}
     assert spans["loss"] == (verdict.event_from, verdict.event_until)
-    assert spans["data drift"][0] == steady["pickup_at"].iloc[402], "predictions are of newer trips than labels"
+    assert spans["data drift"][0] == steady["event_at"].iloc[402], "predictions are of newer trips than labels"
 
 
 @pytest.mark.parametrize("year", [2009, 2090])
 def test_a_row_of_another_year_moves_no_span(champion, steady, year: int) -> None:
     window = slower(steady.iloc[:200])
-    strayed = window.assign(pickup_at=window["pickup_at"].where(window.index != 77, pd.Timestamp(year, 1, 1, tz="UTC")))
+    strayed = window.assign(event_at=window["event_at"].where(window.index != 77, pd.Timestamp(year, 1, 1, tz="UTC")))
     usual, found = verdict_on(champion, window), verdict_on(champion, strayed)
     assert (found.verdict, found.findings) == (usual.verdict, usual.findings)
     assert abs(found.event_from - usual.event_from) < timedelta(hours=1)
@@ -177,9 +175,7 @@ def test_drift_of_what_the_model_hardly_uses_is_told_but_is_no_alarm(champion, s
 
 def test_a_burst_denser_than_all_history_says_so_in_its_alarm(champion) -> None:
     hour = trips(10, start="2026-02-10T12:00", seed=5).iloc[:200]
-    burst = farther(
-        hour.assign(pickup_at=pd.date_range("2026-02-10T12:00", periods=200, freq="s", tz="UTC", unit="us"))
-    )
+    burst = farther(hour.assign(event_at=pd.date_range("2026-02-10T12:00", periods=200, freq="s", tz="UTC", unit="us")))
     verdict = verdict_on(champion, burst)
     assert verdict.alarm
     assert "more densely than any" in verdict.reason
@@ -193,7 +189,7 @@ def test_a_reference_is_read_from_its_bundle(champion, tmp_path: Path) -> None:
     reference = champion[0]
     parts = [reference.window.assign(part="window"), reference.holdout.assign(part="holdout")]
     pd.concat(parts).to_parquet(tmp_path / bundle.REFERENCE)
-    read = Reference.read(tmp_path)
+    read = Reference.read(tmp_path, manifest())
     assert len(read.window) == len(reference.window)
     assert read.holdout["prediction"].tolist() == reference.holdout["prediction"].tolist()
 
@@ -201,7 +197,7 @@ def test_a_reference_is_read_from_its_bundle(champion, tmp_path: Path) -> None:
 def test_of_more_rows_as_many_as_calibrated_are_judged_evenly_in_event_order(champion, steady) -> None:
     some = thinned(steady.iloc[:600][::-1], 200)
     assert len(some) == 200
-    assert some["pickup_at"].is_monotonic_increasing
+    assert some["event_at"].is_monotonic_increasing
     assert some.index.tolist() == list(range(1, 600, 3))
     few = thinned(steady.iloc[:100][::-1], 200)
     assert few.index.tolist() == list(range(100))
@@ -248,8 +244,8 @@ def test_an_alarm_spans_all_windows_that_alarmed(champion, steady) -> None:
     late, early = farther(steady.iloc[600:800]), slower(steady.iloc[200:400])
     for current, labelled in ((late, early), (farther(early), slower(late))):
         verdict = verdict_on(champion, current, labelled)
-        assert verdict.event_from == early["pickup_at"].iloc[2].to_pydatetime()
-        assert verdict.event_until == late["pickup_at"].iloc[-3].to_pydatetime()
+        assert verdict.event_from == early["event_at"].iloc[2].to_pydatetime()
+        assert verdict.event_until == late["event_at"].iloc[-3].to_pydatetime()
 
 
 def test_a_feature_that_means_nothing_to_the_model_carries_nothing(champion, steady) -> None:

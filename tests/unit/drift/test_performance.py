@@ -6,20 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.drift.performance import (
-    EWMA_LONGER,
-    EWMA_SHORTER,
+    ABOVE,
+    BELOW,
+    EWMA_ABOVE,
+    EWMA_BELOW,
     LARGER,
-    LONGER,
-    SHORTER,
     ErrorLimits,
     Loss,
     judge_errors,
+    levels,
     limits,
     out_of_sample,
-    relative_errors,
 )
 from autoops.drift.schedule import Schedule
 from autoops.drift.tails import Ordinary
+from tests.taxi import CONTRACT
 
 ALLOWED = ErrorLimits(
     relative_mean=0.0,
@@ -36,19 +37,19 @@ PREDICTED = np.full(100, 10.0)
 def loss(factor: float, *earlier: float, scattered: float = 0.0) -> Loss:
     """Of trips that take `factor` times as long as predicted, half of them `scattered` minutes more or less."""
     spread = np.where(np.arange(100) % 4 == 0, scattered, 0) - np.where(np.arange(100) % 4 == 1, scattered, 0)
-    return judge_errors(PREDICTED * factor + spread, PREDICTED, ALLOWED, earlier)
+    return judge_errors(CONTRACT, PREDICTED * factor + spread, PREDICTED, ALLOWED, earlier)
 
 
 @pytest.mark.parametrize(
     ("factor", "scattered", "findings", "says"),
     [
-        (1.02, 0, (), "the typical trip takes 2.0% longer than predicted, predictions are 0.20 minutes too short"),
-        (1.11, 0, (LONGER,), "takes 11.0% longer than predicted, predictions are 1.10 minutes too short on average"),
-        (1.11, 0, (LONGER,), "ordinary windows stay between -9.5% and +10.5%"),
-        (0.90, 0, (SHORTER,), "takes 10.0% less than predicted, predictions are 1.00 minutes too long on average"),
+        (1.02, 0, (), "the typical trip's duration is 2.0% above the prediction, predictions are 0.20 minutes too low"),
+        (1.11, 0, (ABOVE,), "duration is 11.0% above the prediction, predictions are 1.10 minutes too low on average"),
+        (1.11, 0, (ABOVE,), "ordinary windows stay between -9.5% and +10.5%"),
+        (0.90, 0, (BELOW,), "duration is 10.0% below the prediction, predictions are 1.00 minutes too high on average"),
         (1.0, 7, (LARGER,), "the mean absolute error is 3.50 minutes; ordinary windows stay below 3.00"),
-        (1.14, 0, (LONGER, EWMA_LONGER), "over the recent windows the typical trip takes 5.4% longer"),
-        (0.87, 0, (SHORTER, EWMA_SHORTER), "ordinary is between -4.9% and +5.1%"),
+        (1.14, 0, (ABOVE, EWMA_ABOVE), "over the recent windows the typical trip's duration is 5.4% above"),
+        (0.87, 0, (BELOW, EWMA_BELOW), "ordinary is between -4.9% and +5.1%"),
     ],
 )
 def test_what_counts_as_loss(factor: float, scattered: float, findings: tuple[str, ...], says: str) -> None:
@@ -61,20 +62,20 @@ def test_what_counts_as_loss(factor: float, scattered: float, findings: tuple[st
 
 def test_two_findings_are_both_told_and_each_once() -> None:
     reason = loss(1.14, scattered=8).reason
-    assert reason.count("the typical trip takes 14.0% longer") == 1
+    assert reason.count("the typical trip's duration is 14.0% above") == 1
     assert reason.count("the mean absolute error is") == 1
 
 
 def test_what_no_window_shows_their_average_does() -> None:
     assert loss(1.07).findings == ()
     assert loss(1.07, 0.068).findings == ()
-    assert loss(1.07, 0.068, 0.068).findings == (EWMA_LONGER,)
-    assert loss(0.93, -0.073, -0.073).findings == (EWMA_SHORTER,)
-    assert loss(1.0, 0.3, 0.3).findings == (EWMA_LONGER,)
+    assert loss(1.07, 0.068, 0.068).findings == (EWMA_ABOVE,)
+    assert loss(0.93, -0.073, -0.073).findings == (EWMA_BELOW,)
+    assert loss(1.0, 0.3, 0.3).findings == (EWMA_ABOVE,)
 
 
 def test_the_newest_of_the_earlier_windows_counts_most() -> None:
-    assert loss(1.0, 0.25, 0.0).findings == (EWMA_LONGER,)
+    assert loss(1.0, 0.25, 0.0).findings == (EWMA_ABOVE,)
     assert loss(1.0, 0.0, 0.25).findings == ()
 
 
@@ -84,21 +85,21 @@ def test_a_perfect_window_is_no_loss() -> None:
 
 def test_a_few_broken_rows_do_not_move_the_typical_trip() -> None:
     truth = np.where(np.arange(100) < 10, 60.0, 10.0)
-    assert judge_errors(truth, PREDICTED, replace(ALLOWED, absolute_high=99)).relative == 0
+    assert judge_errors(CONTRACT, truth, PREDICTED, replace(ALLOWED, absolute_high=99)).relative == 0
 
 
 def test_where_nothing_may_differ_any_deviation_in_its_direction_is_beyond() -> None:
     nothing = replace(ALLOWED, relative_low=0.0, relative_high=0.0, recent_low=-9, recent_high=9)
-    assert judge_errors(PREDICTED * 1.01, PREDICTED, nothing).findings == (LONGER,)
-    assert judge_errors(PREDICTED * 0.99, PREDICTED, nothing).findings == (SHORTER,)
+    assert judge_errors(CONTRACT, PREDICTED * 1.01, PREDICTED, nothing).findings == (ABOVE,)
+    assert judge_errors(CONTRACT, PREDICTED * 0.99, PREDICTED, nothing).findings == (BELOW,)
 
 
 def test_what_differs_not_at_all_is_within_any_limits() -> None:
     nothing = replace(ALLOWED, relative_low=0.0, relative_high=0.0, recent_low=0.0, recent_high=0.0)
-    assert judge_errors(PREDICTED, PREDICTED, nothing).findings == ()
+    assert judge_errors(CONTRACT, PREDICTED, PREDICTED, nothing).findings == ()
 
 
-@pytest.mark.parametrize(("factor", "findings"), [(1.15, (LONGER,)), (1.13, ()), (0.96, ()), (0.95, (SHORTER,))])
+@pytest.mark.parametrize(("factor", "findings"), [(1.15, (ABOVE,)), (1.13, ()), (0.96, ()), (0.95, (BELOW,))])
 def test_deviations_are_from_what_is_ordinary_for_the_version(factor: float, findings: tuple[str, ...]) -> None:
     slower = replace(ALLOWED, relative_mean=0.05, relative_low=-0.045, relative_high=0.13, recent_low=-1, recent_high=1)
     assert loss_against(slower, factor) == findings
@@ -107,16 +108,16 @@ def test_deviations_are_from_what_is_ordinary_for_the_version(factor: float, fin
 def test_so_are_those_of_the_recent_windows() -> None:
     slower = replace(ALLOWED, relative_mean=0.05, relative_low=-1, relative_high=1, recent_low=0.02, recent_high=0.07)
     assert loss_against(slower, 1.08) == ()
-    assert loss_against(slower, 1.11) == (EWMA_LONGER,)
-    assert loss_against(slower, 0.97) == (EWMA_SHORTER,)
+    assert loss_against(slower, 1.11) == (EWMA_ABOVE,)
+    assert loss_against(slower, 0.97) == (EWMA_BELOW,)
 
 
 def loss_against(allowed: ErrorLimits, factor: float) -> tuple[str, ...]:
-    return judge_errors(PREDICTED * factor, PREDICTED, replace(allowed, absolute_high=99)).findings
+    return judge_errors(CONTRACT, PREDICTED * factor, PREDICTED, replace(allowed, absolute_high=99)).findings
 
 
 def test_no_trip_counts_as_shorter_than_a_minute() -> None:
-    assert relative_errors(np.array([0.0, 10.0]), np.array([1.0, -3.0])) == pytest.approx([0, np.log(10)])
+    assert levels(CONTRACT, np.array([0.0, 10.0]), np.array([1.0, -3.0])) == pytest.approx([0, np.log(10)])
 
 
 def test_limits_lie_around_what_was_ordinary() -> None:

@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops.drift.calibration import calibrate
 from autoops.drift.performance import ErrorLimits
-from autoops.drift.thresholds import Limits, Thresholds, span_days, watched
+from autoops.drift.thresholds import Limits, Thresholds, span_days
 from autoops.errors import BundleError
 from autoops.settings import Drift
+from tests.taxi import CONTRACT, calibrate
 from tests.unit.drift.made_up import DRIFT, FEATURES, calibrated, history, trips
 
 
 def test_calendar_features_are_not_watched() -> None:
-    assert watched(("hour", "trip_distance", "day_of_week", "month")) == ("trip_distance",)
+    assert CONTRACT.watched(("hour", "trip_distance", "day_of_week", "month")) == ("trip_distance",)
 
 
 def test_each_watched_column_and_the_errors_have_limits_for_two_spans() -> None:
@@ -77,9 +77,9 @@ def test_wider_limits_come_from(strict: Drift, loose: Drift) -> None:
 def test_checks_once_a_day_are_calibrated_at_the_hour_that_differs_most() -> None:
     """Evenings with a level of their own, which windows of all hours average away."""
     fitted, holdout, reference = history(days=60)
-    hour = fitted["pickup_at"].dt.hour
-    noise = np.where(hour < 6, np.random.default_rng(0).normal(0, 0.3, 70)[fitted["pickup_at"].dt.dayofyear], 0)
-    restless = fitted.assign(trip_duration_minutes=fitted["trip_duration_minutes"] * np.exp(noise))
+    hour = fitted["event_at"].dt.hour
+    noise = np.where(hour < 6, np.random.default_rng(0).normal(0, 0.3, 70)[fitted["event_at"].dt.dayofyear], 0)
+    restless = fitted.assign(target=fitted["target"] * np.exp(noise))
     often, daily = (
         calibrate(restless, holdout, reference, FEATURES, Drift(window_size=100, check_interval_s=interval)).limits[0]
         for interval in (3600, 86_400)
@@ -117,8 +117,8 @@ def test_a_window_is_not_measured_against_its_own_rows() -> None:
 
 def test_errors_of_fitted_rows_count_as_large_as_those_of_held_out_rows() -> None:
     fitted, holdout, reference = history()
-    ratio = np.log(fitted["trip_duration_minutes"] / fitted["prediction"])
-    flattering = fitted.assign(trip_duration_minutes=fitted["prediction"] * np.exp(ratio / 3))
+    ratio = np.log(fitted["target"] / fitted["prediction"])
+    flattering = fitted.assign(target=fitted["prediction"] * np.exp(ratio / 3))
     honest, corrected = (
         calibrate(rows, holdout, reference, FEATURES, DRIFT).limits[0].errors for rows in (fitted, flattering)
     )
@@ -140,6 +140,6 @@ def test_steady_traffic_spans_the_time_from_its_first_trip_to_its_last() -> None
 
 
 def test_a_straggler_does_not_make_a_window_long() -> None:
-    moments = trips(1)["pickup_at"]
+    moments = trips(1)["event_at"]
     straggling = pd.concat([pd.Series([moments.iloc[0] - pd.Timedelta(days=60)]), moments])
     assert span_days(straggling) == pytest.approx(span_days(moments), rel=0.05)

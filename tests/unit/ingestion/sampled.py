@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops.features import feature_matrix
 from autoops.ingestion.clean import Cleaned, clean
 from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from tests.taxi import feature_matrix
 
 MAY = Month(2023, 5)
 FEATURES = ("trip_distance", "passenger_count", "hour", "day_of_week", "pickup_location_id", "dropoff_location_id")

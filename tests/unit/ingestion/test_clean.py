@@ -13,6 +13,8 @@ from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.clean import NUMBERS, REASONS, TIMES, clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.months import Month
+from autoops.usecase.columns import TARGET
+from tests.taxi import TRIP_COLUMNS
 from tests.unit.ingestion.raw import MARCH, raw_table, write_month
 
 
@@ -78,17 +80,17 @@ def test_a_row_that_fails_several_counts_under_the_first(tmp_path):
 def test_a_trip_is_what_the_contract_says(tmp_path):
     frame = clean(write_month(tmp_path, [{"passenger_count": None}]), MARCH).trips
 
-    assert list(frame.columns) == [*trips.TRIP_COLUMNS, trips.TARGET]
-    assert str(frame["pickup_at"].dtype) == "datetime64[us, UTC]"
+    assert list(frame.columns) == [*TRIP_COLUMNS, TARGET]
+    assert str(frame["event_at"].dtype) == "datetime64[us, UTC]"
     assert frame.iloc[0].to_dict() == {
-        "pickup_at": datetime(2022, 3, 15, 16, tzinfo=UTC),
+        "event_at": datetime(2022, 3, 15, 16, tzinfo=UTC),
         "trip_distance": 2.5,
         "passenger_count": 0,
         "pickup_location_id": 74,
         "dropoff_location_id": 75,
-        "trip_duration_minutes": 10.0,
+        "target": 10.0,
     }
-    assert [str(frame[name].dtype) for name in trips.TRIP_COLUMNS[1:]] == ["float64", "int16", "int16", "int16"]
+    assert [str(frame[name].dtype) for name in TRIP_COLUMNS[1:]] == ["float64", "int16", "int16", "int16"]
 
 
 def test_trips_come_sorted_by_pickup_and_rows_of_one_moment_in_the_order_of_the_file(tmp_path):
@@ -196,7 +198,7 @@ NOVEMBER = Month(2022, 11)
 def test_durations_over_a_change_of_clocks(tmp_path, month, pickup, dropoff, picked_up_at, minutes):
     trip = clean(write_month(tmp_path, [stays(pickup, dropoff)], month), month).trips.iloc[0]
 
-    assert (trip["pickup_at"], trip[trips.TARGET]) == (picked_up_at, minutes)
+    assert (trip["event_at"], trip[TARGET]) == (picked_up_at, minutes)
 
 
 moments = st.one_of(
@@ -231,12 +233,12 @@ def test_every_row_is_kept_or_counted_once_and_what_is_kept_obeys_the_contract(t
     kept = cleaned.trips
     assert len(kept) + sum(cleaned.dropped.values()) == cleaned.rows_read == len(dirty) + 1
     assert set(cleaned.dropped) <= set(REASONS)
-    assert trips.DURATION_MINUTES.contains(kept[trips.TARGET].to_numpy()).all()
+    assert trips.DURATION_MINUTES.contains(kept[TARGET].to_numpy()).all()
     assert trips.DISTANCE_MILES.contains(kept["trip_distance"].to_numpy()).all()
     assert trips.LOCATION_ID.contains(kept[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
     assert trips.PASSENGER_COUNT.contains(kept["passenger_count"].to_numpy()).all()
-    assert kept["pickup_at"].is_monotonic_increasing
-    assert kept["pickup_at"].between(MARCH.starts_at, MARCH.ends_at, inclusive="left").all()
+    assert kept["event_at"].is_monotonic_increasing
+    assert kept["event_at"].between(MARCH.starts_at, MARCH.ends_at, inclusive="left").all()
 
 
 def test_real_months_keep_what_was_measured_of_them(tlc_dir):

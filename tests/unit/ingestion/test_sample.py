@@ -5,12 +5,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from autoops.features import day_of_week, feature_matrix, hour_of_day
 from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.ingestion.traffic import Regime, trips_of
 from autoops.months import Month, parse_months
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
+from tests.taxi import day_of_week, feature_matrix, hour_of_day
 from tests.unit.ingestion.sampled import FEATURES, MAY, distance_of_zones, mph, sampled
 
 
@@ -89,7 +89,7 @@ def test_a_refund_repeats_a_trip_with_its_amount_negated(raw):
 
 def test_there_are_days_and_weeks_in_volume_speed_distance_and_zones(steady):
     columns = columns_of(steady)
-    hour, weekend = hour_of_day(columns["pickup_at"]), day_of_week(columns["pickup_at"]) >= 5
+    hour, weekend = hour_of_day(columns["event_at"]), day_of_week(columns["event_at"]) >= 5
     night, rush = hour < 5, (hour >= 15) & (hour < 19)
 
     assert rush.sum() / 4 > 5 * night.sum() / 5

@@ -11,7 +11,7 @@ from autoops.ingestion.clean import clean
 from autoops.ingestion.sample import SCENARIOS, parse_scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import NEW_YORK, Month, parse_months
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 from tests.unit.ingestion.sampled import MAY, distance_of_zones, fitted, mae, mph, sampled
 
 
@@ -117,7 +117,7 @@ def test_collapse_loses_rows_and_changes_none(tmp_path, steady):
 
 def test_a_bad_day_is_slow_and_quiet_and_the_others_are_as_ever(tmp_path, steady):
     stormy = sampled(tmp_path, "bad_day").trips
-    daily, usual = (trips.groupby(trips["pickup_at"].dt.tz_convert(NEW_YORK).dt.day) for trips in (stormy, steady))
+    daily, usual = (trips.groupby(trips["event_at"].dt.tz_convert(NEW_YORK).dt.day) for trips in (stormy, steady))
     volume, speed = daily.size() / usual.size(), daily.apply(mph).groupby(level=0).median() / mph(steady).median()
 
     day = volume.idxmin()

@@ -138,7 +138,7 @@ def test_load_joins_months_in_order_of_time_as_cleaning_left_them(source, store,
 
     parts = [clean(tmp_path / "source" / file_name(month), month).trips for month in (MARCH, APRIL)]
     assert loaded.equals(pd.concat(parts, ignore_index=True))
-    assert loaded["pickup_at"].is_monotonic_increasing
+    assert loaded["event_at"].is_monotonic_increasing
 
 
 def test_load_names_the_months_that_are_not_ingested(source, store):
@@ -215,5 +215,5 @@ def test_real_months_join_into_one_frame(tlc_dir, store):
 
     trips = store.load(months)
     assert len(trips) == sum(month.rows for month in done) == 63_762 + 60_788
-    assert trips["pickup_at"].is_monotonic_increasing
+    assert trips["event_at"].is_monotonic_increasing
     assert not trips.isna().any().any()

@@ -7,7 +7,8 @@ import pytest
 from autoops.drift.monitor import Reference
 from autoops.drift.verdict import DriftVerdict, FeatureResult
 from autoops.loop.monitor.slice_analysis import analyse
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
+from tests.taxi import CONTRACT
 
 ORDINARY = DriftVerdict("drift", True, "slower", 2_000, 2_000)
 
@@ -18,7 +19,7 @@ def trips(seed: int, rows: int = 2_000) -> pd.DataFrame:
     begin = pd.Timestamp(datetime(2022, 4, 4, tzinfo=UTC)).as_unit("us")
     frame = pd.DataFrame(
         {
-            "pickup_at": begin + pd.to_timedelta(np.sort(rng.uniform(0, 14 * 86_400, rows)), unit="s").as_unit("us"),
+            "event_at": begin + pd.to_timedelta(np.sort(rng.uniform(0, 14 * 86_400, rows)), unit="s").as_unit("us"),
             "trip_distance": rng.gamma(2, 1.5, rows) + 0.1,
             "passenger_count": rng.integers(0, 3, rows),
             "pickup_location_id": rng.integers(1, 11, rows),
@@ -34,20 +35,20 @@ def slower(frame: pd.DataFrame, where: pd.Series, minutes: float) -> pd.DataFram
 
 
 def cause(labelled: pd.DataFrame, verdict: DriftVerdict = ORDINARY) -> dict[str, object]:
-    return analyse(Reference(trips(1), trips(2)), verdict, labelled)
+    return analyse(Reference(trips(1), trips(2), CONTRACT), verdict, labelled)
 
 
 @pytest.mark.parametrize("seed", range(3, 8))
 def test_the_zone_where_the_error_grew_stands_out_alone(seed: int) -> None:
     frame = trips(seed)
     error = cause(slower(frame, frame["pickup_location_id"] == 7, 6))["error"]
-    assert [zone["name"] for zone in error["zones"]] == ["pickup zone 7"]
+    assert [zone["name"] for zone in error["values"]] == ["pickup_location_id=7"]
     assert error["signed"] < error["signed_before"]
 
 
 def test_the_hours_in_which_the_error_grew_stand_out() -> None:
     frame = trips(3)
-    evening = frame["pickup_at"].dt.tz_convert("America/New_York").dt.hour.between(16, 21)
+    evening = frame["event_at"].dt.tz_convert("America/New_York").dt.hour.between(16, 21)
     error = cause(slower(frame, evening, 5))["error"]
     assert [group["name"] for group in error["groups"] if group["stands_out"]] == ["hours 16 to 22"]
 
@@ -58,7 +59,7 @@ def test_where_it_grew_everywhere_nothing_stands_out(seed: int) -> None:
     grown = frame.assign(prediction=frame[TARGET] + 2 * (frame["prediction"] - frame[TARGET]))
     error = cause(grown)["error"]
     assert error["absolute"] > 1.7 * error["absolute_before"]
-    assert error["zones"] == []
+    assert error["values"] == []
     assert not any(group["stands_out"] for group in error["groups"])
 
 
@@ -81,4 +82,4 @@ def test_without_ground_truth_the_error_is_not_known() -> None:
 
 def test_too_few_trips_of_a_group_say_nothing() -> None:
     frame = trips(3, rows=60)
-    assert cause(slower(frame, frame["pickup_location_id"] == 7, 60))["error"]["zones"] == []
+    assert cause(slower(frame, frame["pickup_location_id"] == 7, 60))["error"]["values"] == []

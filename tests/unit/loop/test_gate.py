@@ -1,15 +1,19 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoops.loop.decide import gate as module
 from autoops.loop.decide.day_blocks import MIN_DAYS
-from autoops.loop.decide.gate import GateVerdict, ServingCost, at_look, decide
+from autoops.loop.decide.gate import GateVerdict, ServingCost, at_look, unit_of
 from autoops.settings import Gate
+from tests.taxi import CONTRACT
 
+decide = partial(module.decide, unit=unit_of(CONTRACT))
 GATE = Gate(resamples=400)
 MOST_MB = 200.0
 SMALL = ServingCost(model_mb=MOST_MB, latency_ms=GATE.max_latency_ms)

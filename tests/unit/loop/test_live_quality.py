@@ -4,16 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from autoops.drift.monitor import Reference
+from autoops.ingestion.cleaned import profiler_of
+from autoops.ingestion.quality import Quality
 from autoops.loop.data.cursor import Cursor
-from autoops.loop.data.live_quality import quality_of
+from autoops.loop.data.live_quality import quality_of as quality_by
 from autoops.loop.data.windows import Window
 from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction
-from autoops.trips import TARGET
+from autoops.usecase.columns import EVENT_AT, TARGET
+from tests.taxi import CONTRACT
 
 ROUTES = list(product(range(1, 6), range(1, 6)))
 BEGIN = datetime(2023, 3, 1, tzinfo=UTC)
@@ -30,23 +35,17 @@ def trips(count: int, seed: int) -> list[LabelledPrediction]:
         minutes = miles * 6 * float(np.exp(rng.normal(0, 0.25)))
         passengers = int(rng.choice([0, 1, 2, 3], p=[0.1, 0.75, 0.1, 0.05]))
         at = BEGIN + timedelta(minutes=number)
-        logged = LoggedPrediction(f"{number:05}", None, at, at, 1, LIVE, miles, passengers, start, end, minutes)
+        logged = LoggedPrediction(f"{number:05}", None, at, at, 1, LIVE, (miles, passengers, start, end), minutes)
         rows.append(LabelledPrediction(logged, minutes, number + 1))
     return rows
 
 
-def reference() -> pd.DataFrame:
+def reference() -> Reference:
     rows = trips(10_000, seed=1)
-    return pd.DataFrame(
-        {
-            "pickup_at": pd.to_datetime([row.logged.event_at for row in rows], utc=True).as_unit("us"),
-            "trip_distance": [row.logged.trip_distance for row in rows],
-            "passenger_count": [row.logged.passenger_count for row in rows],
-            "pickup_location_id": [row.logged.pickup_location_id for row in rows],
-            "dropoff_location_id": [row.logged.dropoff_location_id for row in rows],
-            TARGET: [row.trip_duration_minutes for row in rows],
-        }
-    )
+    moments = pd.to_datetime([row.logged.event_at for row in rows], utc=True).as_unit("us")
+    inputs = pd.DataFrame([row.logged.inputs for row in rows], columns=list(CONTRACT.inputs))
+    window = inputs.assign(**{EVENT_AT: moments, TARGET: [row.target for row in rows]})
+    return Reference(window, window.head(0), CONTRACT)
 
 
 REFERENCE = reference()
@@ -56,20 +55,26 @@ def window(rows: list[LabelledPrediction], labelled: list[LabelledPrediction] | 
     return Window(LIVE, [row.logged for row in rows], rows if labelled is None else labelled, Cursor(), Cursor())
 
 
+def quality_of(reference: Reference, judged: Window, size: int) -> Quality:
+    return quality_by(reference, judged, size, profiler_of(CONTRACT))
+
+
 def found(judged: Window, size: int = 1_000) -> set[tuple[str, str]]:
     return {(one.name, one.column) for one in quality_of(REFERENCE, judged, size).findings}
 
 
-def sending(**values: Callable[[LoggedPrediction], object] | object) -> Change:
+def sending(**values: Callable[[SimpleNamespace], object] | object) -> Change:
     def change(row: LabelledPrediction) -> LabelledPrediction:
-        new = {name: value(row.logged) if callable(value) else value for name, value in values.items()}
-        return replace(row, logged=replace(row.logged, **new))
+        sent = dict(zip(CONTRACT.inputs, row.logged.inputs, strict=True))
+        before = SimpleNamespace(id=row.logged.id, **sent)
+        new = sent | {name: value(before) if callable(value) else value for name, value in values.items()}
+        return replace(row, logged=replace(row.logged, inputs=tuple(new.values())))
 
     return change
 
 
 def lasting(factor: float) -> Change:
-    return lambda row: replace(row, trip_duration_minutes=row.trip_duration_minutes * factor)
+    return lambda row: replace(row, target=row.target * factor)
 
 
 BROKEN: dict[str, tuple[Change, tuple[str, str]]] = {
@@ -83,7 +88,7 @@ BROKEN: dict[str, tuple[Change, tuple[str, str]]] = {
     "one zone": (sending(pickup_location_id=3), ("constant column", "pickup_zone")),
     "one distance": (sending(trip_distance=2.0), ("constant column", "miles")),
     "seconds for minutes": (lasting(60), ("unit change", "minutes")),
-    "one label": (lambda row: replace(row, trip_duration_minutes=9.0), ("constant column", "minutes")),
+    "one label": (lambda row: replace(row, target=9.0), ("constant column", "minutes")),
 }
 
 CITY: dict[str, Change] = {
@@ -137,7 +142,7 @@ def test_small_windows_are_judged_in_one_part_and_large_ones_in_four() -> None:
 
 
 def test_with_hardly_any_history_absolute_rules_are_left() -> None:
-    short, rows = REFERENCE.head(600), trips(1_000, seed=2)
+    short, rows = replace(REFERENCE, window=REFERENCE.window.head(600)), trips(1_000, seed=2)
     kilometres = [BROKEN["kilometres"][0](row) for row in rows]
     same = [BROKEN["one distance"][0](row) for row in rows]
     assert quality_of(short, window(kilometres), 1_000).findings == ()

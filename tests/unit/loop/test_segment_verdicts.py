@@ -78,7 +78,7 @@ def test_too_few_rows_or_days_are_not_judged_and_say_how_many_there_are(rows: in
     assert (found.rows, found.days) == (rows, days)
     if decision == "not judged":
         assert found == SegmentVerdict("night", "not judged", rows, days)
-        assert found.reason == f"night not judged: {rows} rows of {days} days"
+        assert found.told(" min") == f"night not judged: {rows} rows of {days} days"
 
 
 def test_the_more_segments_are_judged_the_surer_each_has_to_be() -> None:
@@ -124,4 +124,4 @@ def test_doubt_says_how_many_days_would_make_it_worse() -> None:
 @pytest.mark.parametrize("decision", ["worse", "in doubt", "within margin"])
 def test_a_reason_names_the_segment_and_its_figures(decision: str) -> None:
     verdict = SegmentVerdict("night", decision, 321, 7, 4.0, 5.0, 1.0, 0.51, 1.49, 0.2)
-    assert verdict.reason == f"night {decision}: +1.000 min, +0.510 to +1.490, allowed are +0.200, on 321 rows"
+    assert verdict.told(" min") == f"night {decision}: +1.000 min, +0.510 to +1.490, allowed are +0.200, on 321 rows"

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from autoops.loop.decide.segments import FAMILIES, segments_of
+from autoops.errors import SettingsError
 from autoops.months import NEW_YORK
-from autoops.settings import Gate
-from autoops.trips import Columns
+from autoops.settings import Gate, Settings
+from autoops.usecase.columns import Columns
+from tests.taxi import CONTRACT, segments_of
 
 
 def trips(*, hours=(12,), miles=(1.0,), passengers=(1,), zones=((41, 74),), day=4) -> Columns:
@@ -15,7 +16,7 @@ def trips(*, hours=(12,), miles=(1.0,), passengers=(1,), zones=((41, 74),), day=
     rows = max(map(len, (hours, miles, passengers, zones)))
     moments = [datetime(2023, 1, day, hour, 30, tzinfo=NEW_YORK).timestamp() for hour in hours]
     columns = {
-        "pickup_at": (np.array(moments) * 1e6).astype("datetime64[us]"),
+        "event_at": (np.array(moments) * 1e6).astype("datetime64[us]"),
         "trip_distance": np.array(miles, dtype=float),
         "passenger_count": np.array(passengers),
         "pickup_location_id": np.array([pickup for pickup, _ in zones]),
@@ -27,8 +28,8 @@ def trips(*, hours=(12,), miles=(1.0,), passengers=(1,), zones=((41, 74),), day=
 def bands(columns: Columns, name: str) -> list[str]:
     """The band of each row; fails unless it is in exactly one."""
     segments = segments_of(columns, [name])
-    assert np.array_equal(sum(mask.astype(int) for mask in segments.values()), np.ones(len(columns["pickup_at"])))
-    return [next(band for band, mask in segments.items() if mask[row]) for row in range(len(columns["pickup_at"]))]
+    assert np.array_equal(sum(mask.astype(int) for mask in segments.values()), np.ones(len(columns["event_at"])))
+    return [next(band for band, mask in segments.items() if mask[row]) for row in range(len(columns["event_at"]))]
 
 
 def test_hours_are_new_yorks() -> None:
@@ -89,12 +90,15 @@ def test_a_trip_is_in_a_band_of_each_family_that_is_asked_for() -> None:
 
 def test_there_may_be_no_trips() -> None:
     nothing = {name: values[:0] for name, values in trips().items()}
-    assert all(len(rows) == 0 for rows in segments_of(nothing, [*FAMILIES]).values())
+    assert all(len(rows) == 0 for rows in segments_of(nothing, [*CONTRACT.segments]).values())
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, "pickup_location_id=1", "dropoff_location_id=265"])
+@pytest.mark.parametrize("name", [*CONTRACT.segments, "pickup_location_id=1", "dropoff_location_id=265"])
 def test_what_the_settings_accept_is_a_segment(name: str) -> None:
-    assert all(rows.dtype == np.bool_ for rows in segments_of(trips(), Gate(segments=(name,)).segments).values())
+    names = Settings(gate={"segments": (name,)}).gate.segments
+    found = segments_of(trips(), names)
+    assert found
+    assert all(rows.dtype == np.bool_ for rows in found.values())
 
 
 @pytest.mark.parametrize(
@@ -106,10 +110,11 @@ def test_what_the_settings_accept_is_a_segment(name: str) -> None:
         ("pickup_location_id",),
         ("pickup_location_id=",),
         ("pickup_location_id=1000",),
+        ("pickup_location_id=JFK",),
         ("trip_distance=5",),
         ("hour_band", "hour_band"),
     ],
 )
 def test_other_names_and_repeated_ones_are_refused_at_start(names: tuple[str, ...]) -> None:
-    with pytest.raises(ValidationError):
-        Gate(segments=names)
+    with pytest.raises((SettingsError, ValidationError), match=r"gate\.segments"):
+        Settings(gate={"segments": names})

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from autoops.loop.monitor.window_errors import errors_of
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 
 
 def window(hours: int, per_hour: int = 40, shift: float = -2.0) -> pd.DataFrame:
@@ -13,7 +13,7 @@ def window(hours: int, per_hour: int = 40, shift: float = -2.0) -> pd.DataFrame:
     moments = pd.date_range("2022-04-01", periods=rows, freq=pd.Timedelta(hours=1) / per_hour, tz="UTC").as_unit("us")
     truth = random.uniform(5, 30, rows)
     error = shift + np.repeat(random.normal(0, 0.5, hours), per_hour) + random.normal(0, 3, rows)
-    return pd.DataFrame({"pickup_at": moments, "prediction": truth + error, TARGET: truth})
+    return pd.DataFrame({"event_at": moments, "prediction": truth + error, TARGET: truth})
 
 
 def test_the_sign_and_the_size_of_the_error_each_with_its_interval() -> None:

@@ -10,7 +10,8 @@ from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.months import Month
 from autoops.replay.itinerary import load, publish, spread
-from autoops.trips import TARGET, TRIP_COLUMNS
+from autoops.usecase.columns import TARGET
+from tests.taxi import CONTRACT
 from tests.unit.replay.worlds import write_month
 
 MARCH = Month(2023, 3)
@@ -27,8 +28,9 @@ def test_a_departure_says_what_a_client_knows_and_keeps_the_truth_to_itself(sour
     departures = list(load(source, MARCH, tmp_path).departures())
     assert len(departures) == len(cleaned) == 90
     for departure, trip in zip(departures, cleaned.itertuples(), strict=True):
-        assert departure.event_at == trip.pickup_at.to_pydatetime()
-        assert set(departure.request) == {*TRIP_COLUMNS, "request_id"}
+        assert departure.event_at == trip.event_at.to_pydatetime()
+        assert set(departure.request) == {"pickup_at", *CONTRACT.inputs, "request_id"}
+        assert CONTRACT.target.column not in departure.request
         assert TARGET not in departure.request
         assert departure.request["trip_distance"] == trip.trip_distance
         assert departure.truth == 12

@@ -11,7 +11,7 @@ from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range, parse_months
 from autoops.replay.demo import worlds
 from autoops.replay.demo.demo import DemoOptions
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 from tests.unit.replay.worlds import write_month
 
 MONTHS = list(month_range(Month(2023, 1), Month(2023, 5)))

@@ -21,6 +21,7 @@ def test_a_model_that_could_not_be_trained_is_named_and_nothing_is_started(
     tmp_path: Path, setting: str, value: str, said: str
 ) -> None:
     home = tmp_path / "var"
-    with configured({"storage.home": home, setting: value}) as settings, pytest.raises(SettingsError, match=said):
+    # Features are refused when settings are loaded, which is within `configured`.
+    with pytest.raises(SettingsError, match=said), configured({"storage.home": home, setting: value}) as settings:
         services.up(settings)
     assert not home.exists()

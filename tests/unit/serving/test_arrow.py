@@ -12,18 +12,21 @@ from hypothesis import strategies as st
 
 from autoops.errors import InputError
 from autoops.serving.payloads import arrow
+from autoops.serving.payloads.arrow import ArrowReader
 from autoops.serving.payloads.batch import Batch
-from autoops.serving.payloads.validation_errors import BrokenStream, InvalidTrips, TooManyRows
-from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
+from autoops.serving.payloads.validation_errors import BrokenStream, InvalidRows, TooManyRows
 from tests.arrow_streams import stream, trip_table, watched_memory
+from tests.taxi import CONTRACT, MODELS
+
+READER = ArrowReader(MODELS)
 
 
 def read(table: pa.Table, **options: Any) -> Batch:
-    return arrow.read(stream(table, **options), max_rows=1000)
+    return READER.read(stream(table, **options), max_rows=1000)
 
 
 def refused(table: pa.Table) -> list[str]:
-    with pytest.raises(InvalidTrips) as caught:
+    with pytest.raises(InvalidRows) as caught:
         read(table)
     return [problem.field for problem in caught.value.listed]
 
@@ -31,15 +34,15 @@ def refused(table: pa.Table) -> list[str]:
 def test_record_batches_come_together_in_order() -> None:
     batch = read(trip_table(700), batch_rows=37)
     assert len(batch) == 700
-    assert batch.trip_distance.tolist() == [0.5 + 0.01 * i for i in range(700)]
-    assert batch.passenger_count.tolist() == [i % 6 for i in range(700)]
-    assert batch.pickup_at.tolist() == [datetime(2023, 1, 10, 15, 30)] * 700
+    assert batch.features["trip_distance"].tolist() == [0.5 + 0.01 * i for i in range(700)]
+    assert batch.features["passenger_count"].tolist() == [i % 6 for i in range(700)]
+    assert batch.event_at.tolist() == [datetime(2023, 1, 10, 15, 30)] * 700
     assert batch.request_ids is None
 
 
 def test_what_is_written_is_read() -> None:
-    batch = arrow.read(arrow.write(trip_table(700)), max_rows=700)
-    assert batch.trip_distance.tolist() == [0.5 + 0.01 * i for i in range(700)]
+    batch = READER.read(arrow.write(trip_table(700)), max_rows=700)
+    assert batch.features["trip_distance"].tolist() == [0.5 + 0.01 * i for i in range(700)]
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64()], ids=str)
@@ -47,13 +50,14 @@ def test_integers_of_any_width_will_do(kind: pa.DataType) -> None:
     batch = read(
         trip_table(passenger_count=pa.array([1, None, 9], kind), dropoff_location_id=pa.array([1, 2, 3], kind))
     )
-    assert (batch.passenger_count.tolist(), batch.dropoff_location_id.tolist()) == ([1, 0, 9], [1, 2, 3])
+    assert batch.features["passenger_count"].tolist() == [1, 0, 9]
+    assert batch.features["dropoff_location_id"].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.int32()], ids=str)
 def test_distances_are_numbers_of_any_kind(kind: pa.DataType) -> None:
     distances = pa.array(np.array([1, 2, 3], dtype=kind.to_pandas_dtype()))
-    assert read(trip_table(trip_distance=distances)).trip_distance.tolist() == [1, 2, 3]
+    assert read(trip_table(trip_distance=distances)).features["trip_distance"].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
@@ -61,7 +65,7 @@ def test_texts_have_offsets_of_any_width(kind: pa.DataType) -> None:
     batch = read(
         trip_table(pickup_at=pa.array(["2023-01-10T10:30:00"] * 3, kind), request_id=pa.array(["a", None, "c"], kind))
     )
-    assert batch.pickup_at.tolist() == [datetime(2023, 1, 10, 15, 30)] * 3
+    assert batch.event_at.tolist() == [datetime(2023, 1, 10, 15, 30)] * 3
     assert batch.request_ids == ["a", None, "c"]
 
 
@@ -70,29 +74,30 @@ def test_a_timestamp_without_a_zone_is_new_yorks(unit: str) -> None:
     clocks = [datetime(2023, 11, 5, 1, 30), None, datetime(2023, 3, 12, 2, 30)]
     local = read(trip_table(pickup_at=pa.array(clocks, pa.timestamp(unit))))
     utc = read(trip_table(pickup_at=pa.array(clocks, pa.timestamp(unit, "Asia/Tokyo"))))
-    assert local.pickup_at.tolist() == [datetime(2023, 11, 5, 5, 30), None, datetime(2023, 3, 12, 7, 30)]
-    assert utc.pickup_at.tolist() == clocks
+    assert local.event_at.tolist() == [datetime(2023, 11, 5, 5, 30), None, datetime(2023, 3, 12, 7, 30)]
+    assert utc.event_at.tolist() == clocks
 
 
 def test_what_is_optional_may_be_left_out_or_be_nothing_but_nulls() -> None:
     without = read(trip_table(pickup_at=None, passenger_count=None))
     nulls = read(trip_table(pickup_at=pa.nulls(3), passenger_count=pa.nulls(3), request_id=pa.nulls(3, pa.string())))
     for batch in (without, nulls):
-        assert np.isnat(batch.pickup_at).all()
-        assert batch.passenger_count.tolist() == [0, 0, 0]
+        assert np.isnat(batch.event_at).all()
+        assert batch.features["passenger_count"].tolist() == [0, 0, 0]
         assert batch.request_ids is None
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "bounds"),
+    ("column", "values"),
     [
-        ("trip_distance", [0.0, 1e-9, 99.99, 100.0, float("nan"), float("inf"), -1.0], DISTANCE_MILES),
-        ("passenger_count", [-1, 0, 9, 10, 2**63 - 1, -(2**63)], PASSENGER_COUNT),
-        ("pickup_location_id", [0, 1, 265, 266, 65537, 2**62], LOCATION_ID),
-        ("dropoff_location_id", [0, 1, 265, 266, -65535], LOCATION_ID),
+        ("trip_distance", [0.0, 1e-9, 99.99, 100.0, float("nan"), float("inf"), -1.0]),
+        ("passenger_count", [-1, 0, 9, 10, 2**63 - 1, -(2**63)]),
+        ("pickup_location_id", [0, 1, 265, 266, 65537, 2**62]),
+        ("dropoff_location_id", [0, 1, 265, 266, -65535]),
     ],
 )
-def test_bounds_are_those_of_the_contract(column: str, values: list[float], bounds: Any) -> None:
+def test_bounds_are_those_of_the_contract(column: str, values: list[float]) -> None:
+    bounds = CONTRACT.features[column]
     outside = [f"{column}.{i}" for i, value in enumerate(values) if not bounds.contains(np.array([value]))[0]]
     assert 0 < len(outside) < len(values)
     assert refused(trip_table(len(values), **{column: pa.array(values)})) == outside
@@ -129,18 +134,18 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
 
 
 def test_of_many_mistakes_the_first_are_listed_and_all_are_counted() -> None:
-    with pytest.raises(InvalidTrips, match=r"and 999 more") as caught:
+    with pytest.raises(InvalidRows, match=r"and 999 more") as caught:
         read(trip_table(1000, trip_distance=pa.array([0.0] * 1000)))
     assert [problem.field for problem in caught.value.listed] == [f"trip_distance.{i}" for i in range(20)]
 
 
 def test_no_more_rows_than_allowed() -> None:
     table = trip_table(10)
-    assert len(arrow.read(stream(table, batch_rows=3), max_rows=10)) == 10
+    assert len(READER.read(stream(table, batch_rows=3), max_rows=10)) == 10
     for batch_rows in (3, 10):
         with pytest.raises(TooManyRows):
-            arrow.read(stream(table, batch_rows=batch_rows), max_rows=9)
-    with pytest.raises(InvalidTrips, match="at least one"):
+            READER.read(stream(table, batch_rows=batch_rows), max_rows=9)
+    with pytest.raises(InvalidRows, match="at least one"):
         read(trip_table(0))
 
 
@@ -151,7 +156,7 @@ def test_batches_without_rows_do_not_go_on_for_ever() -> None:
         for _ in range(12):
             writer.write_batch(pa.RecordBatch.from_pylist([], schema=empty.schema))
     with pytest.raises(TooManyRows):
-        arrow.read(bytes(sink.getvalue()), max_rows=10)
+        READER.read(bytes(sink.getvalue()), max_rows=10)
 
 
 def _bomb(**options: Any) -> bytes:
@@ -173,10 +178,10 @@ def test_compressed_buffers_are_refused_before_they_grow(options: dict[str, Any]
     body = _bomb(**options)
     assert len(body) < 1_000_000
     with watched_memory() as pool, pytest.raises(InputError):
-        arrow.read(body, max_rows=10)
+        READER.read(body, max_rows=10)
     assert pool.max_memory() < 1_000_000
     with pytest.raises(BrokenStream, match="compressed"):
-        arrow.read(body, max_rows=10)
+        READER.read(body, max_rows=10)
 
 
 def test_compression_as_it_was_said_before_arrow_1_is_refused() -> None:
@@ -185,7 +190,7 @@ def test_compression_as_it_was_said_before_arrow_1_is_refused() -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_batch(table.to_batches()[0], custom_metadata={"ARROW:experimental_compression": "zstd"})
     with pytest.raises(BrokenStream, match="compressed"):
-        arrow.read(bytes(sink.getvalue()), max_rows=10)
+        READER.read(bytes(sink.getvalue()), max_rows=10)
 
 
 def _dictionary_bomb() -> bytes:
@@ -205,13 +210,13 @@ def _dictionary_bomb() -> bytes:
         (lambda: stream(trip_table()) * 2, BrokenStream),
         (lambda: stream(trip_table()) + b"more", BrokenStream),
         (lambda: b"\xff\xff\xff\xff\xff\xff\xff\x7f" + stream(trip_table())[8:], BrokenStream),
-        (_dictionary_bomb, InvalidTrips),
+        (_dictionary_bomb, InvalidRows),
     ],
     ids=["empty", "zeros", "ones", "JSON", "a file", "two streams", "a tail", "a huge length", "a dictionary"],
 )
 def test_what_is_no_stream_is_refused(body: Callable[[], bytes], error: type[InputError]) -> None:
     with pytest.raises(error):
-        arrow.read(body(), max_rows=10_000)
+        READER.read(body(), max_rows=10_000)
 
 
 WHOLE = stream(
@@ -227,12 +232,12 @@ WHOLE = stream(
 def take_or_refuse(body: bytes) -> None:
     """Every InputError has a status of 4xx; anything else is a defect."""
     try:
-        batch = arrow.read(body, max_rows=1000)
+        batch = READER.read(body, max_rows=1000)
     except InputError:
         return
     assert 0 < len(batch) <= 1000
-    for name, bounds in (("trip_distance", DISTANCE_MILES), ("pickup_location_id", LOCATION_ID)):
-        assert bounds.contains(getattr(batch, name)).all()
+    for name in ("trip_distance", "pickup_location_id"):
+        assert CONTRACT.features[name].contains(batch.features[name]).all()
 
 
 def test_a_stream_that_was_cut_off_is_refused_or_ends_with_a_batch() -> None:

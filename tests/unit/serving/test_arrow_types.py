@@ -15,12 +15,15 @@ import pytest
 
 from autoops.ingestion.sample import write_sample
 from autoops.months import NEW_YORK, Month
-from autoops.serving.offline.parquet import Scored, score
-from autoops.serving.payloads import arrow
-from autoops.serving.payloads.arrow_columns import COLUMNS
+from autoops.serving.offline.parquet import FileScorer, Scored
+from autoops.serving.payloads.arrow import ArrowReader
+from autoops.serving.payloads.arrow_columns import ArrowColumns
 from autoops.serving.payloads.batch import Batch
-from autoops.serving.payloads.validation_errors import BrokenStream, InvalidTrips
+from autoops.serving.payloads.validation_errors import BrokenStream, InvalidRows
 from tests.arrow_streams import stream, trip_table
+from tests.taxi import CONTRACT, MODELS
+
+READER = ArrowReader(MODELS)
 
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
 FLOATS = [pa.float16(), pa.float32(), pa.float64()]
@@ -67,13 +70,13 @@ class Kept:
 
 
 def from_stream(table: pa.Table, _folder: Path) -> Batch:
-    return arrow.read(stream(table), 100)
+    return READER.read(stream(table), 100)
 
 
 def from_file(table: pa.Table, folder: Path) -> Batch:
     model = Kept()
     pq.write_table(table, folder / "in.parquet")
-    score(folder / "in.parquet", folder / "out.parquet", model, 100, lambda _done, _total: None)
+    FileScorer(CONTRACT).score(folder / "in.parquet", folder / "out.parquet", model, 100, lambda _done, _total: None)
     return model.batch
 
 
@@ -128,7 +131,7 @@ def fits(name: str, kind: pa.DataType, whole_file: bool) -> bool:
 
 
 @pytest.mark.parametrize("read", [from_stream, from_file], ids=["stream", "file"])
-@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("name", ArrowColumns(MODELS).columns)
 def test_each_type_is_read_to_the_right_value_or_refused_by_name(
     tmp_path: Path, name: str, read: Callable[[pa.Table, Path], Batch]
 ) -> None:
@@ -139,7 +142,7 @@ def test_each_type_is_read_to_the_right_value_or_refused_by_name(
         if fits(name, kind, read is from_file):
             check(name, kind, read(table_of(name, values), tmp_path))
         else:
-            with pytest.raises(InvalidTrips, match=f"^{name}: expected .*, got {re.escape(str(kind)[:5])}"):
+            with pytest.raises(InvalidRows, match=f"^{name}: expected .*, got {re.escape(str(kind)[:5])}"):
                 read(table_of(name, values), tmp_path)
 
 
@@ -155,14 +158,14 @@ def in_parquet(values: pa.Array) -> bool:
 
 def check(name: str, kind: pa.DataType, batch: Batch) -> None:
     for column, expected in EXPECTED.items():
-        value = batch.columns()[column][0]
+        value = batch.event_at[0] if column == "pickup_at" else batch.features[column][0]
         if column == "trip_distance" and name == column and kind in INTEGERS:
             expected = 2
         assert value == expected, (kind, column, value)
     if name == "request_id":
         assert batch.request_ids == ["ride-1", None], kind
     if name == "passenger_count":
-        assert batch.passenger_count.tolist() == [3, 0], kind
+        assert batch.features["passenger_count"].tolist() == [3, 0], kind
 
 
 def test_a_big_endian_stream_is_refused() -> None:
@@ -180,25 +183,25 @@ def test_a_big_endian_stream_is_refused() -> None:
     struct.pack_into("<i", body, 4, length + 16)
     assert pa.ipc.open_stream(bytes(body)).schema.names == trip_table(1).column_names
     with pytest.raises(BrokenStream, match="big-endian"):
-        arrow.read(bytes(body), 10)
+        READER.read(bytes(body), 10)
 
 
 def test_views_that_stand_for_more_than_they_take_are_refused() -> None:
     table = trip_table(100, request_id=pa.array(["x" * 100_000] * 100, pa.string_view()))
-    with pytest.raises(InvalidTrips, match="request_id: expected at most 1000 bytes, got 100000"):
-        arrow.read(stream(table), 1000)
+    with pytest.raises(InvalidRows, match="request_id: expected at most 1000 bytes, got 100000"):
+        READER.read(stream(table), 1000)
 
 
 def test_a_name_that_is_too_long_is_cut() -> None:
-    with pytest.raises(InvalidTrips) as caught:
-        arrow.read(stream(trip_table(1, **{"a" * 100_000: pa.array([1])})), 10)
+    with pytest.raises(InvalidRows) as caught:
+        READER.read(stream(trip_table(1, **{"a" * 100_000: pa.array([1])})), 10)
     assert len(str(caught.value)) < 200
 
 
 def test_a_raw_month_is_predicted_where_it_is_within_the_contract(tmp_path: Path) -> None:
     (month,) = write_sample(tmp_path, [Month(2023, 3)], trips_per_month=1000)
     raw, model = pq.read_table(month).to_pandas(), Kept()
-    done = score(month, tmp_path / "out.parquet", model, 10_000, lambda _done, _total: None)
+    done = FileScorer(CONTRACT).score(month, tmp_path / "out.parquet", model, 10_000, lambda _done, _total: None)
     out = pq.read_table(tmp_path / "out.parquet").to_pandas()
     predicted = out["prediction"].notna().to_numpy()
     fine = raw["trip_distance"].between(0, 100, inclusive="neither") & raw["PULocationID"].between(1, 265)
@@ -210,4 +213,4 @@ def test_a_raw_month_is_predicted_where_it_is_within_the_contract(tmp_path: Path
     assert sum(done.skipped.values()) >= (~fine).sum()
     assert out.loc[predicted, "model_version"].eq(1).all()
     local = raw.loc[fine, "lpep_pickup_datetime"].iloc[0].to_pydatetime().replace(tzinfo=NEW_YORK)
-    assert model.batch.pickup_at[0].astype(datetime) == local.astimezone(UTC).replace(tzinfo=None)
+    assert model.batch.event_at[0].astype(datetime) == local.astimezone(UTC).replace(tzinfo=None)

@@ -5,16 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
-from autoops.features import feature_matrix
 from autoops.models import bundle
 from autoops.models.scoring import Scorer, ScoringThreads
 from autoops.serving.payloads.batch import of_columns
-from autoops.serving.payloads.schemas import TripColumns
-from autoops.serving.payloads.validation_errors import InvalidTrips
+from autoops.serving.payloads.validation_errors import InvalidRows
 from autoops.serving.predict.batches import Batches
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 from tests.bundles import FEATURES, small_training_run, synthetic_trips
+from tests.taxi import MODELS, TripColumns, feature_matrix
 
 
 @pytest.fixture(scope="module")
@@ -82,21 +82,21 @@ def test_a_batch_is_read_while_many_are_scored(scorer: Scorer) -> None:
     assert asyncio.run(body()) == [True] * 5
 
 
-def columns(**changes: object) -> TripColumns:
+def columns(**changes: object) -> BaseModel:
     made = {"trip_distance": [1.0, 2.0], "pickup_location_id": [1, 2], "dropoff_location_id": [3, 4]}
     return TripColumns.model_validate(made | changes)
 
 
 def test_columns_have_one_length() -> None:
     for name, values in (("passenger_count", [1]), ("pickup_location_id", [1, 2, 3]), ("pickup_at", [])):
-        with pytest.raises(InvalidTrips) as caught:
-            of_columns(columns(**{name: values}))
+        with pytest.raises(InvalidRows) as caught:
+            of_columns(MODELS, columns(**{name: values}))
         assert [problem.field for problem in caught.value.listed] == [f"columns.{name}"]
 
 
 def test_a_moment_that_is_none_is_named_by_its_row() -> None:
-    with pytest.raises(InvalidTrips) as caught:
-        of_columns(columns(pickup_at=[None, "yesterday"]))
+    with pytest.raises(InvalidRows) as caught:
+        of_columns(MODELS, columns(pickup_at=[None, "yesterday"]))
     assert [problem.field for problem in caught.value.listed] == ["columns.pickup_at.1"]
 
 

@@ -6,8 +6,8 @@ from autoops.serving.payloads import bodies
 from autoops.serving.payloads.bodies import loads
 from autoops.serving.payloads.validation_errors import NotJson, TooManyRows
 
-ROWS = 10
-MOST = ROWS * 16 + 1000
+ROWS, FIELDS = 10, 6
+MOST = ROWS * (FIELDS + 10) + 1000
 
 
 @pytest.mark.parametrize("end", [b"", b"\\", b"\\\\", b"x"])
@@ -18,8 +18,8 @@ def test_an_unclosed_string_is_one_string_to_the_end(end: bytes) -> None:
 
 def test_commas_in_strings_are_no_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "_FREE_BYTES", 0)
-    assert loads(b'["' + b"," * 2 * MOST + b'"]', ROWS) == ["," * 2 * MOST]
+    assert loads(b'["' + b"," * 2 * MOST + b'"]', ROWS, FIELDS) == ["," * 2 * MOST]
     with pytest.raises(NotJson):
-        loads(b'["' + b"," * 2 * MOST, ROWS)
+        loads(b'["' + b"," * 2 * MOST, ROWS, FIELDS)
     with pytest.raises(TooManyRows):
-        loads(b"[" + b"1," * MOST + b'1,"' + b'\\"' * 2_000, ROWS)
+        loads(b"[" + b"1," * MOST + b'1,"' + b'\\"' * 2_000, ROWS, FIELDS)

@@ -10,7 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from autoops.months import NEW_YORK
 from autoops.serving.payloads import timestamps
-from autoops.serving.payloads.timestamps import EARLIEST, LATEST, parse_timestamp
+from tests.taxi import EARLIEST, LATEST, MODELS
+
+READER = MODELS.timestamps
 
 wall_clocks = st.datetimes(datetime(2008, 12, 30), datetime(2100, 1, 3))
 EDGES = [
@@ -28,13 +30,13 @@ EDGES = [
 def alone(text: str | None) -> datetime | str | None:
     """The moment, or what is said against it."""
     try:
-        return None if text is None else parse_timestamp(text)
+        return None if text is None else READER.parse(text)
     except PydanticCustomError as error:
         return error.message()
 
 
 def together(texts: list[str | None]) -> list[datetime | str | None]:
-    found, refused = timestamps.parse_texts(texts)
+    found, refused = READER.parse_texts(texts)
     complaints = dict(refused)
     return [
         complaints.get(position, None if moment is None else moment.replace(tzinfo=UTC))
@@ -66,21 +68,21 @@ def test_whatever_the_texts_are_each_is_judged_as_alone(texts: list[str | None])
     ["2023-02-30T10:00:00", "2023-01-10T24:00:00", "2023-01-10T10:60:00", "2023-01-10T10:30:60", "0000-01-01T00:00:00"],
 )
 def test_a_day_or_hour_that_does_not_exist_is_refused_among_others(text: str) -> None:
-    assert together(["2023-01-10T10:30:00", text]) == [parse_timestamp("2023-01-10T10:30:00"), alone(text)]
+    assert together(["2023-01-10T10:30:00", text]) == [READER.parse("2023-01-10T10:30:00"), alone(text)]
     assert isinstance(alone(text), str)
 
 
 @pytest.mark.parametrize("text", EDGES)
 def test_new_york_has_the_same_edges(text: str) -> None:
-    assert together([text]) == [parse_timestamp(text)]
+    assert together([text]) == [READER.parse(text)]
     wall_clock = np.array([text], dtype="datetime64[us]")
-    assert timestamps.to_utc(wall_clock).tolist() == [parse_timestamp(text).replace(tzinfo=None)]
+    assert READER.to_utc(wall_clock).tolist() == [READER.parse(text).replace(tzinfo=None)]
 
 
 def test_every_hour_of_years_of_change_is_new_yorks() -> None:
     hours = np.arange("2022-12-31", "2026-01-02", dtype="datetime64[h]").astype("datetime64[us]")
     expected = [hour.replace(tzinfo=NEW_YORK).astimezone(UTC).replace(tzinfo=None) for hour in hours.tolist()]
-    assert timestamps.to_utc(hours).tolist() == expected
+    assert READER.to_utc(hours).tolist() == expected
 
 
 @given(
@@ -89,7 +91,7 @@ def test_every_hour_of_years_of_change_is_new_yorks() -> None:
     st.booleans(),
 )
 def test_no_timestamp_overflows_into_range(counts: list[int], unit: str, naive: bool) -> None:
-    found, fine = timestamps.from_arrow(np.array(counts), unit, naive)
+    found, fine = READER.from_arrow(np.array(counts), unit, naive)
     microseconds = {"s": 10**6, "ms": 10**3, "us": 1}
     for count, moment, is_fine in zip(counts, found.tolist(), fine, strict=True):
         exact = count // 1000 if unit == "ns" else count * microseconds[unit]
@@ -107,7 +109,7 @@ def test_no_timestamp_overflows_into_range(counts: list[int], unit: str, naive: 
 def test_timestamps_of_all_units_are_what_the_text_is(clock: datetime, unit: str, naive: bool) -> None:
     clock = clock.replace(microsecond=0)
     count = np.array([clock], dtype=f"datetime64[{unit}]").astype(np.int64)
-    found, fine = timestamps.from_arrow(count, unit, naive)
+    found, fine = READER.from_arrow(count, unit, naive)
     said = alone(clock.isoformat() + ("" if naive else "Z"))
     assert fine[0] == isinstance(said, datetime)
     assert not fine[0] or found.tolist() == [said.astimezone(UTC).replace(tzinfo=None)]  # type: ignore[union-attr]
@@ -119,7 +121,7 @@ def test_timestamps_have_the_edges_of_the_contract(unit: str, naive: bool) -> No
     edges = [edge.astimezone(NEW_YORK if naive else UTC).replace(tzinfo=None) for edge in (EARLIEST, LATEST)]
     earliest, latest = np.array(edges, dtype=f"datetime64[{unit}]").astype(np.int64).tolist()
     counts = np.array([earliest - 1, earliest, latest - 1, latest])
-    found, fine = timestamps.from_arrow(counts, unit, naive)
+    found, fine = READER.from_arrow(counts, unit, naive)
     assert fine.tolist() == [False, True, True, False]
     assert found[1] == np.datetime64(EARLIEST.replace(tzinfo=None))
 

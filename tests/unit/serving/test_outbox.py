@@ -5,8 +5,9 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,8 @@ from autoops.errors import StorageUnavailable
 from autoops.serving.log import outbox as module
 from autoops.serving.log.inbox import Mark, Receipt
 from autoops.serving.log.outbox import HeldOutbox, Outbox, OutboxFolder
-from autoops.storage.predictions import Label
+from autoops.storage import database
+from autoops.storage.predictions import Label, LoggedPrediction
 from tests.open_files import open_files
 from tests.unit.serving.test_prediction_log import MOMENT, row
 from tests.unit.test_predictions import columns
@@ -306,3 +308,88 @@ def test_an_outbox_of_the_release_before_gets_the_columns_that_are_new(tmp_path:
     upgraded.append([newer := replace(row(2, "ride-2"), key="shop")])
     assert [one for _, one in upgraded.next(9).predictions] == [older, newer]
     upgraded.close()
+
+
+TYPED = """
+CREATE TABLE predictions (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id VARCHAR(36) NOT NULL,
+    request_id VARCHAR(200), event_at DATETIME NOT NULL, predicted_at DATETIME NOT NULL, model_version INTEGER NOT NULL,
+    source VARCHAR(20) NOT NULL, trip_distance FLOAT NOT NULL, passenger_count SMALLINT NOT NULL,
+    pickup_location_id SMALLINT NOT NULL, dropoff_location_id SMALLINT NOT NULL, prediction FLOAT NOT NULL,
+    "key" VARCHAR(64), UNIQUE (id), UNIQUE (request_id));
+CREATE TABLE ground_truth (number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, prediction_id VARCHAR(36),
+    request_id VARCHAR(200), trip_duration_minutes FLOAT NOT NULL, labelled_at DATETIME NOT NULL);
+CREATE TABLE arrived (predictions INTEGER NOT NULL, labels INTEGER NOT NULL);
+"""
+"""The tables of an outbox before there were use cases."""
+
+
+def typed_outbox(file: Path, rows: list[LoggedPrediction], labels: list[Label], arrived: Mark) -> None:
+    """As a process of that release leaves it."""
+    connection = sqlite3.connect(file)
+    connection.executescript(TYPED)
+
+    def text(moment: datetime) -> str:
+        return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+    ids = [
+        (n, each.id, each.request_id, text(each.event_at), text(each.predicted_at)) for n, each in enumerate(rows, 1)
+    ]
+    rest = [(each.model_version, each.source, *each.inputs, each.prediction, each.key) for each in rows]
+    predictions = [(*one, *other) for one, other in zip(ids, rest, strict=True)]
+    connection.executemany(f"INSERT INTO predictions VALUES ({', '.join('?' * 13)})", predictions)
+    given = [(n, one.prediction_id, one.request_id, one.target, text(MOMENT)) for n, one in enumerate(labels, 1)]
+    connection.executemany("INSERT INTO ground_truth VALUES (?, ?, ?, ?, ?)", given)
+    connection.execute("INSERT INTO arrived VALUES (?, ?)", (arrived.predictions, arrived.labels))
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_rows_that_wait_in_an_outbox_of_typed_columns_are_taken_over(
+    tmp_path: Path, interrupted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits on disk through an upgrade, which may be killed at any point."""
+    folder = OutboxFolder(tmp_path, timeout_s=1)
+    file = tmp_path / "old.db"
+    rows = [replace(row(n, f"ride-{n}" if n % 2 else None), key="shop" if n % 3 else None) for n in range(600)]
+    labels = [Label(5.1, prediction_id=rows[0].id), Label(11.123456789012345, request_id="ride-599")]
+    typed_outbox(file, rows, [Label(1, request_id="ride-1"), *labels], Mark(200, 1))
+    if interrupted:
+        for statement in ("UPDATE predictions", "ALTER TABLE predictions DROP", "ALTER TABLE ground_truth RENAME"):
+            with monkeypatch.context() as patch:
+                killed_before(statement, patch)
+                with pytest.raises(KeyboardInterrupt):
+                    Outbox(file, 1)
+    held = folder.take()
+    assert (held.file, held.outbox.rows, held.outbox.mark) == (file, 402, Mark(200, 1))
+    batch = held.outbox.next(1_000)
+    assert [one for _, one in batch.predictions] == rows[200:]
+    assert [number for number, _ in batch.predictions] == list(range(201, 601))
+    assert [(number, at, label) for number, at, label in batch.labels] == [
+        (2, MOMENT, labels[0]),
+        (3, MOMENT, labels[1]),
+    ]
+    assert held.outbox.append([again := row(999, "ride-1"), newer := row(1_000)]) == [rows[1], newer]
+    assert held.outbox.known([Label(5, prediction_id=again.id), Label(5, prediction_id=rows[0].id)]) == {rows[0].id}
+    held.outbox.arrive(Receipt(batch.end))
+    assert [one for _, one in held.outbox.next(9).predictions] == [newer]
+    held.release()
+    once_more = folder.take()
+    assert [one for _, one in once_more.outbox.next(9).predictions][-1:] == [newer]
+    once_more.remove()
+
+
+def killed_before(statement: str, patch: pytest.MonkeyPatch) -> None:
+    """Have the next outbox end before a statement, with what it has committed until then."""
+
+    def embedded(file: Path, timeout_s: float) -> sa.Engine:
+        engine = database.embedded(file, timeout_s)
+
+        def end(_connection: object, _cursor: object, executed: str, *_others: object) -> None:
+            if executed.startswith(statement):
+                raise KeyboardInterrupt
+
+        sa.event.listen(engine, "before_cursor_execute", end)
+        return engine
+
+    patch.setattr(module, "database", SimpleNamespace(embedded=embedded))

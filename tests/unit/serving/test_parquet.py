@@ -11,12 +11,15 @@ import pytest
 from autoops.errors import AutoOpsError, CorruptFile, InputError, ServiceUnavailable
 from autoops.models import bundle
 from autoops.models.scoring import Scorer, ScoringThreads
-from autoops.serving.offline.parquet import LocalModel, Scored, score
+from autoops.serving.offline.parquet import FileScorer, LocalModel, Scored
 from autoops.serving.payloads.batch import Batch
-from autoops.serving.payloads.validation_errors import InvalidTrips
-from autoops.trips import columns_of
+from autoops.serving.payloads.validation_errors import InvalidRows
+from autoops.usecase.columns import columns_of
 from tests.arrow_streams import trip_table, watched_memory
 from tests.bundles import small_training_run, synthetic_trips
+from tests.taxi import CONTRACT, as_sent
+
+SCORER = FileScorer(CONTRACT)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ class Asked:
         if len(self.sizes) == self._fails_at:
             raise ServiceUnavailable("gone")
         self.sizes.append(len(batch))
-        return batch.trip_distance, np.full(len(batch), len(self.sizes), dtype=np.int32)
+        return batch.features["trip_distance"], np.full(len(batch), len(self.sizes), dtype=np.int32)
 
 
 def write(path: Path, table: pa.Table, row_group_size: int | None = None) -> Path:
@@ -45,24 +48,25 @@ def write(path: Path, table: pa.Table, row_group_size: int | None = None) -> Pat
 
 
 def run(source: Path, target: Path, model: Any = None, rows: int = 100) -> Scored:
-    return score(source, target, model or Asked(), rows, lambda done, total: None)
+    return SCORER.score(source, target, model or Asked(), rows, lambda done, total: None)
 
 
 def test_rows_come_out_as_they_were_with_the_versions_predictions(tmp_path: Path, scorer: Scorer) -> None:
-    trips = synthetic_trips(rows=1050, seed=4)
+    made = synthetic_trips(rows=1050, seed=4)
+    trips = as_sent(made)
     trips.to_parquet(tmp_path / "in.parquet")
     done = run(tmp_path / "in.parquet", tmp_path / "out.parquet", LocalModel(scorer, 7, ScoringThreads(2)), rows=256)
     assert done == Scored(1050, (7,))
     out = pd.read_parquet(tmp_path / "out.parquet")
     pd.testing.assert_frame_equal(out[list(trips.columns)], trips)
-    assert np.array_equal(out["prediction"], scorer.predict_trips(columns_of(trips)))
+    assert np.array_equal(out["prediction"], scorer.predict_rows(columns_of(made)))
     assert (out["model_version"] == 7).all()
 
 
 def test_it_goes_piece_by_piece_and_tells_how_far_it_is(tmp_path: Path) -> None:
     source = write(tmp_path / "in.parquet", trip_table(250), row_group_size=1000)
     told, asked = [], Asked()
-    done = score(source, tmp_path / "out.parquet", asked, 100, lambda rows, total: told.append((rows, total)))
+    done = SCORER.score(source, tmp_path / "out.parquet", asked, 100, lambda rows, total: told.append((rows, total)))
     assert asked.sizes == [100, 100, 50]
     assert told == [(100, 250), (200, 250), (250, 250)]
     assert done == Scored(250, (1, 2, 3))
@@ -86,7 +90,7 @@ def test_what_is_wrong_is_named_by_column_and_row_and_no_file_is_left(
     tmp_path: Path, columns: dict[str, Any], fields: list[str]
 ) -> None:
     source = write(tmp_path / "in.parquet", trip_table(250, **columns, other=pa.array(["a"] * 250)))
-    with pytest.raises(InvalidTrips) as caught:
+    with pytest.raises(InvalidRows) as caught:
         run(source, tmp_path / "out.parquet")
     assert [problem.field for problem in caught.value.listed][:2] == fields
     assert names(tmp_path) == ["in.parquet"]

@@ -25,10 +25,7 @@ def row(number: int, request_id: str | None = None) -> LoggedPrediction:
         MOMENT,
         1,
         LIVE,
-        0.1 + number / 3,
-        number % 10,
-        74,
-        41,
+        (0.1 + number / 3, number % 10, 74, 41),
         number / 7,
     )
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from autoops.serving.payloads.validation_errors import InvalidTrips, ValidationErrors
+from autoops.serving.payloads.validation_errors import InvalidRows, ValidationErrors
 
 
 def said(errors: ValidationErrors) -> tuple[str, list[str]]:
-    with pytest.raises(InvalidTrips) as caught:
+    with pytest.raises(InvalidRows) as caught:
         errors.check()
     return str(caught.value), [problem.field for problem in caught.value.listed]
 

@@ -85,7 +85,7 @@ def test_who_waits_goes_on_once_all_rows_have_arrived(
         outbox.put([Label(first, request_id="ride")], MOMENT)
         assert forwarder.deliver(FOR_EVER_S)
         assert (outbox.rows, database.rows[-2:]) == (0, rows)
-    assert [label.trip_duration_minutes for label in database.labels] == [0, 3]
+    assert [label.target for label in database.labels] == [0, 3]
     eventually(lambda: Outbox(mine.file, timeout_s=1).rows == 0)
 
 
@@ -207,7 +207,7 @@ def test_what_processes_left_that_are_gone_arrives_and_their_files_go(
     assert sorted(logged.prediction for logged in database.rows) == sorted(
         row(number).prediction for number in (10, 11, 12, 20, 21, 22)
     )
-    assert sorted(label.trip_duration_minutes for label in database.labels) == [1, 2]
+    assert sorted(label.target for label in database.labels) == [1, 2]
     eventually(lambda: [file.stem for file in mine.file.parent.glob("*.db")] == [outbox.id])
 
 

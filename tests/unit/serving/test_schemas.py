@@ -1,38 +1,39 @@
 import json
 import math
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from autoops.features import hour_of_day
 from autoops.months import NEW_YORK
-from autoops.serving.payloads.schemas import GroundTruth, Trip, TripBatch
-from autoops.serving.payloads.timestamps import EARLIEST, LATEST
-from autoops.serving.predict.predictor import _columns
-from autoops.trips import DISTANCE_MILES, LOCATION_ID, PASSENGER_COUNT
+from autoops.serving.predict.predictor import RawRows
+from autoops.usecase.columns import Columns
+from tests.taxi import EARLIEST, LATEST, MODELS, GroundTruth, Trip, TripBatch, hour_of_day
 
 TRIP: dict[str, Any] = {"trip_distance": 2.3, "pickup_location_id": 74, "dropoff_location_id": 41}
 
-distances = st.floats(DISTANCE_MILES.low, DISTANCE_MILES.high, exclude_min=True, exclude_max=True)
-zones = st.integers(int(LOCATION_ID.low), int(LOCATION_ID.high))
+distances = st.floats(0, 100, exclude_min=True, exclude_max=True)
+zones = st.integers(1, 265)
 moments = st.datetimes(
     EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None) - timedelta(microseconds=1), timezones=st.just(UTC)
 )
 trips = st.fixed_dictionaries(
     {"trip_distance": distances, "pickup_location_id": zones, "dropoff_location_id": zones},
     optional={
-        "passenger_count": st.none() | st.integers(int(PASSENGER_COUNT.low), int(PASSENGER_COUNT.high)),
+        "passenger_count": st.none() | st.integers(0, 9),
         "pickup_at": st.none() | moments.map(datetime.isoformat),
         "request_id": st.none() | st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=200),
     },
 )
 
 
-def parse(**fields: Any) -> Trip:
+def parse(**fields: Any) -> Any:
     return Trip.model_validate_json(json.dumps(TRIP | fields))
 
 
@@ -44,7 +45,7 @@ def wrong_fields(**fields: Any) -> list[str]:
 
 @given(trips)
 def test_every_trip_within_bounds_is_taken_as_it_is(body: dict[str, Any]) -> None:
-    trip = Trip.model_validate_json(json.dumps(body))
+    trip: Any = Trip.model_validate_json(json.dumps(body))
     for name in ("trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id", "request_id"):
         assert getattr(trip, name) == body.get(name)
     if body.get("pickup_at"):
@@ -95,12 +96,25 @@ def test_an_offset_names_the_same_moment(moment: datetime, minutes: int) -> None
     assert parse(pickup_at=elsewhere.isoformat()).pickup_at == moment
 
 
+def columns_of(trip: Any) -> Columns:
+    """What a version is asked for a single trip."""
+    asked: list[Columns] = []
+
+    def predict_rows(columns: Columns) -> npt.NDArray[np.float64]:
+        asked.append(columns)
+        return np.zeros(1)
+
+    loaded: Any = SimpleNamespace(version=SimpleNamespace(number=1), scorer=SimpleNamespace(predict_rows=predict_rows))
+    RawRows(MODELS).score(loaded, [(trip, None)], EARLIEST)
+    return asked[0]
+
+
 @given(moments)
 def test_without_an_offset_the_hour_is_new_yorks(moment: datetime) -> None:
     local = moment.astimezone(NEW_YORK)
     trip = parse(pickup_at=local.replace(tzinfo=None).isoformat())
     assert trip.pickup_at is not None
-    assert int(hour_of_day(_columns([trip], [trip.pickup_at])["pickup_at"])[0]) == local.hour
+    assert int(hour_of_day(columns_of(trip)["event_at"])[0]) == local.hour
 
 
 @pytest.mark.parametrize(

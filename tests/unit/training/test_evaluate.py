@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
 
-from autoops.features import feature_matrix
 from autoops.months import NEW_YORK
 from autoops.training import evaluate
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.columns import TARGET, columns_of
 from tests.bundles import synthetic_trips
+from tests.taxi import CONTRACT, encoder, feature_matrix
 
 FEATURES = ("trip_distance", "passenger_count", "hour", "pickup_location_id", "dropoff_location_id")
 
@@ -27,17 +28,17 @@ FEATURES = ("trip_distance", "passenger_count", "hour", "pickup_location_id", "d
 )
 def test_the_holdout_begins_at_midnight_in_new_york(newest: str, days: int, begins_at: str) -> None:
     moment = datetime.fromisoformat(newest).replace(tzinfo=UTC)
-    found = evaluate.holdout_begins_at(moment, days)
+    found = evaluate.holdout_begins_at(moment, days, CONTRACT)
     assert found.astimezone(UTC) == datetime.fromisoformat(begins_at).replace(tzinfo=UTC)
     assert found.astimezone(NEW_YORK).hour == 0
 
 
 def test_a_trip_at_the_border_is_in_the_later_part() -> None:
     trips = synthetic_trips(50)
-    border = trips["pickup_at"].iloc[20]
+    border = trips["event_at"].iloc[20]
     earlier, later = evaluate.split_at(trips, border.to_pydatetime())
     assert (len(earlier), len(later)) == (20, 30)
-    assert later["pickup_at"].iloc[0] == border
+    assert later["event_at"].iloc[0] == border
 
 
 def frame(actual: list[float], predicted: list[float] | None = None) -> pd.DataFrame:
@@ -45,9 +46,11 @@ def frame(actual: list[float], predicted: list[float] | None = None) -> pd.DataF
 
 
 def test_metrics_against_figures_worked_out_by_hand() -> None:
-    found = evaluate.metrics(frame([10, 20, 30], [12, 20, 29]), frame([5, 15, 40]))
+    found = evaluate.metrics(CONTRACT, frame([10, 20, 30], [12, 20, 29]), frame([5, 15, 40]))
     assert found == pytest.approx(
         {
+            "loss": 1.0,
+            "baseline_loss": (5 + 5 + 15) / 3,
             "mae": 1.0,
             "rmse": (5 / 3) ** 0.5,
             "r2": 1 - 5 / 200,
@@ -59,11 +62,11 @@ def test_metrics_against_figures_worked_out_by_hand() -> None:
 
 
 def test_a_holdout_without_spread_has_metrics_that_are_numbers() -> None:
-    found = evaluate.metrics(frame([10, 10], [11, 9]), frame([10]))
+    found = evaluate.metrics(CONTRACT, frame([10, 10], [11, 9]), frame([10]))
     assert all(np.isfinite(value) for value in found.values())
 
 
-class Formula:
+class Formula(RegressorMixin, BaseEstimator):
     """A model that is known: 4 minutes a mile, and 1 per hundred of the pickup zone."""
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
@@ -77,7 +80,7 @@ def known() -> pd.DataFrame:
 
 
 def test_importances_find_what_the_model_looks_at_and_sum_to_one(known: pd.DataFrame) -> None:
-    found = evaluate.importances(Formula(), known, FEATURES)
+    found = evaluate.importances(Formula(), known, encoder(FEATURES))
     assert list(found) == ["trip_distance", "passenger_count", "hour", "zones"]
     assert sum(found.values()) == pytest.approx(1)
     assert found["trip_distance"] > 0.9
@@ -86,7 +89,7 @@ def test_importances_find_what_the_model_looks_at_and_sum_to_one(known: pd.DataF
 
 
 def test_the_two_zones_are_permuted_together(known: pd.DataFrame) -> None:
-    class Route:
+    class Route(RegressorMixin, BaseEstimator):
         """Sees only whether pickup and dropoff belong together, which a joint permutation keeps."""
 
         def predict(self, inputs: np.ndarray) -> np.ndarray:
@@ -94,16 +97,21 @@ def test_the_two_zones_are_permuted_together(known: pd.DataFrame) -> None:
 
     same = known.assign(dropoff_location_id=known["pickup_location_id"])
     same[TARGET] = Route().predict(feature_matrix(columns_of(same), FEATURES))
-    assert evaluate.importances(Route(), same, FEATURES)["zones"] == 0
+    assert evaluate.importances(Route(), same, encoder(FEATURES))["zones"] == 0
 
 
 def test_a_model_that_looks_at_nothing_shares_the_importance_evenly(known: pd.DataFrame) -> None:
-    class Constant:
+    class Constant(RegressorMixin, BaseEstimator):
         def predict(self, inputs: np.ndarray) -> np.ndarray:
             return np.full(len(inputs), 10.0)
 
-    assert evaluate.importances(Constant(), known, ("trip_distance", "hour")) == {"trip_distance": 0.5, "hour": 0.5}
+    assert evaluate.importances(Constant(), known, encoder(("trip_distance", "hour"))) == {
+        "trip_distance": 0.5,
+        "hour": 0.5,
+    }
 
 
 def test_importances_are_the_same_each_time(known: pd.DataFrame) -> None:
-    assert evaluate.importances(Formula(), known, FEATURES) == evaluate.importances(Formula(), known, FEATURES)
+    assert evaluate.importances(Formula(), known, encoder(FEATURES)) == evaluate.importances(
+        Formula(), known, encoder(FEATURES)
+    )

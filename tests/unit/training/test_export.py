@@ -17,8 +17,9 @@ from autoops.models import bundle
 from autoops.models.scoring import Scorer
 from autoops.settings import Model
 from autoops.training import export
-from autoops.training.train import Trained, train
-from autoops.trips import TARGET, columns_of
+from autoops.training.train import Trained
+from autoops.usecase.columns import TARGET, columns_of
+from tests.taxi import train
 from tests.unit.training.test_train import MODEL, TRAINING, TRIPS
 
 
@@ -31,7 +32,7 @@ def test_a_bundle_verifies_loads_and_answers_as_the_model_does(trained: Trained,
     digest = export.write_bundle(trained, '{"a": 1}', tmp_path)
     scorer = Scorer(tmp_path, bundle.verify(tmp_path, digest))
     scorer.verify_golden_rows()
-    predicted = scorer.predict_trips(columns_of(trained.holdout))
+    predicted = scorer.predict_rows(columns_of(trained.holdout))
     assert np.abs(predicted - trained.holdout["prediction"]).max() <= bundle.GOLDEN_TOLERANCE
 
 
@@ -59,7 +60,8 @@ def test_the_manifest_says_what_the_version_is(trained: Trained, tmp_path: Path)
     assert manifest.features == MODEL.features
     assert manifest.importances == trained.importances
     assert manifest.trained_until == trained.trained_until
-    assert manifest.zones == trained.zones
+    assert manifest.contract == trained.encoder.contract
+    assert manifest.vocabularies == trained.encoder.vocabularies
     assert json.loads((tmp_path / bundle.THRESHOLDS).read_text()) == {"a": 1}
 
 
@@ -104,7 +106,7 @@ def test_a_model_that_has_no_onnx_form_is_refused_by_its_name(trained: Trained, 
 
 def test_onnx_that_answers_differently_is_never_sealed(trained: Trained, tmp_path: Path) -> None:
     """Targets of a million minutes are beyond what float32 holds to 1e-4."""
-    inputs = export.inputs_of(trained.holdout, trained.features)
+    inputs = export.inputs_of(trained.holdout, trained.encoder)
     vast = RandomForestRegressor(3, random_state=0).fit(inputs, trained.holdout[TARGET] * 123_456.7)
     with pytest.raises(BundleError, match=r"differs from scikit-learn by up to .* minutes"):
         export.write_bundle(dataclasses.replace(trained, model=vast), "{}", tmp_path)
@@ -113,7 +115,7 @@ def test_onnx_that_answers_differently_is_never_sealed(trained: Trained, tmp_pat
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf")])
 def test_a_model_that_answers_no_numbers_is_never_sealed(trained: Trained, tmp_path: Path, weight: float) -> None:
-    inputs = export.inputs_of(trained.holdout, trained.features)
+    inputs = export.inputs_of(trained.holdout, trained.encoder)
     broken = Ridge().fit(inputs, trained.holdout[TARGET])
     broken.coef_[0] = weight
     with np.errstate(invalid="ignore"), pytest.raises(BundleError, match="differs from scikit-learn by up to nan"):

@@ -5,9 +5,10 @@ import pytest
 
 from autoops.errors import SettingsError
 from autoops.settings import Model, Training
-from autoops.training.train import Trained, train
-from autoops.trips import TARGET, TRIP_COLUMNS
+from autoops.training.train import Trained
+from autoops.usecase.columns import TARGET
 from tests.bundles import synthetic_trips
+from tests.taxi import TRIP_COLUMNS, train
 from tests.unit.training.test_window import CHANGES_AT, two_worlds
 
 MODEL = Model(parameters={"n_estimators": 10, "min_samples_leaf": 5, "n_jobs": 1, "random_state": 7})
@@ -21,13 +22,13 @@ def trained() -> Trained:
 
 
 def test_no_row_of_the_holdout_is_fitted(trained: Trained) -> None:
-    assert trained.trained_until == trained.history["pickup_at"].max()
-    assert trained.holdout["pickup_at"].min() > trained.trained_until
+    assert trained.trained_until == trained.history["event_at"].max()
+    assert trained.holdout["event_at"].min() > trained.trained_until
     assert len(trained.history) + len(trained.holdout) == len(TRIPS)
 
 
 def test_the_model_does_not_depend_on_what_the_holdout_says(trained: Trained) -> None:
-    held_out = TRIPS["pickup_at"] > pd.Timestamp(trained.trained_until)
+    held_out = TRIPS["event_at"] > pd.Timestamp(trained.trained_until)
     other = TRIPS.assign(**{TARGET: TRIPS[TARGET].mask(held_out, 1.0)})
     again = train(other, MODEL, TRAINING)
     pd.testing.assert_series_equal(again.history["prediction"], trained.history["prediction"])
@@ -37,7 +38,7 @@ def test_the_model_does_not_depend_on_what_the_holdout_says(trained: Trained) ->
 def test_history_and_holdout_are_trips_with_predictions_by_event_time(trained: Trained) -> None:
     for part in (trained.history, trained.holdout):
         assert list(part.columns) == [*TRIP_COLUMNS, TARGET, "prediction"]
-        assert part["pickup_at"].is_monotonic_increasing
+        assert part["event_at"].is_monotonic_increasing
         assert part["prediction"].notna().all()
 
 
@@ -55,14 +56,17 @@ def test_metrics_are_those_of_the_holdouts_predictions(trained: Trained) -> None
 def test_the_reference_is_a_sample_of_the_history_and_the_whole_holdout(trained: Trained) -> None:
     sample = trained.reference[trained.reference["part"] == "window"].drop(columns="part")
     assert len(sample) == 300
-    assert sample["pickup_at"].is_monotonic_increasing
+    assert sample["event_at"].is_monotonic_increasing
     assert len(sample.merge(trained.history)) == 300
     rest = trained.reference[trained.reference["part"] == "holdout"].drop(columns="part")
     pd.testing.assert_frame_equal(rest.reset_index(drop=True), trained.holdout)
 
 
 def test_zones_are_those_that_were_fitted(trained: Trained) -> None:
-    assert trained.zones == (7, 41, 42, 74, 75, 95, 166, 244)
+    assert trained.encoder.vocabularies == {
+        "pickup_location_id": (41, 42, 74, 75, 95),
+        "dropoff_location_id": (7, 41, 74, 166, 244),
+    }
 
 
 def test_parameters_come_from_the_fitted_estimator(trained: Trained) -> None:
@@ -85,8 +89,8 @@ def test_the_figures_can_be_saved(trained: Trained, tmp_path: object) -> None:
 def test_since_a_change_the_new_world_is_fitted_and_said_so() -> None:
     trained = train(two_worlds(), MODEL, TRAINING, CHANGES_AT)
     assert trained.window_choice == trained.parameters["rows"] == "since change"
-    assert trained.history["pickup_at"].min() >= pd.Timestamp(CHANGES_AT)
-    assert trained.metrics["validation_mae_since_change"] < trained.metrics["validation_mae_all"]
+    assert trained.history["event_at"].min() >= pd.Timestamp(CHANGES_AT)
+    assert trained.metrics["validation_loss_since_change"] < trained.metrics["validation_loss_all"]
 
 
 def test_training_twice_gives_the_same_model(trained: Trained) -> None:

@@ -8,7 +8,7 @@ from statistics import median
 from autoops.event_times import newest_of, times_of
 from autoops.loop.context import Context
 from autoops.loop.data.windows import Window
-from autoops.trips import DURATION_MINUTES
+from autoops.usecase.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class LabelLag:
     share: float | None
     delay_s: float | None
     behind_s: float | None
+    contract: Contract
     outside: float | None = None
 
     def to_json(self) -> Mapping[str, object]:
         """Return the lag as JSON for the check's record."""
-        return vars(self) | {"told": self.told}
+        return {name: value for name, value in vars(self).items() if name != "contract"} | {"told": self.told}
 
     @property
     def told(self) -> str:
@@ -42,7 +43,7 @@ class LabelLag:
                 f"loss is {duration(self.behind_s)} of traffic behind" if self.behind_s else "loss is up to date"
             )
         if self.outside:
-            bounds = f"{DURATION_MINUTES.low:g} to {DURATION_MINUTES.high:g} minutes"
+            bounds = f"{self.contract.target}{self.contract.unit}"
             parts.append(f"{self.outside:.1%} of the labels are outside the contract of {bounds} and not judged")
         return "; ".join(parts)
 
@@ -67,6 +68,7 @@ def lag_of(context: Context, window: Window) -> LabelLag | None:
         delay_s=median(delays) if delays else None,
         # Negative where the newest label is of a newer trip than all predictions of the window.
         behind_s=max(behind, timedelta(0)).total_seconds() if behind is not None else None,
+        contract=context.contract,
         outside=len(window.outside) / len(labelled) if labelled else None,
     )
 

@@ -19,7 +19,8 @@ from autoops.loop.data.excluded_windows import broken_rows
 from autoops.loop.data.windows import labelled_frame_of
 from autoops.months import Month
 from autoops.storage.predictions import LIVE, LogSelection
-from autoops.trips import DISTANCE_MILES, DURATION_MINUTES, LOCATION_ID, TARGET, TRIP_COLUMNS
+from autoops.usecase import declaration
+from autoops.usecase.columns import EVENT_AT, TARGET
 
 DIGEST_CHARACTERS = 16
 _AT_ONCE = 20_000
@@ -39,11 +40,11 @@ def logged_months(context: Context) -> list[Month]:
 
     Months with only a few trips are left out as strays.
     """
-    times = _usable_times(context)
+    times, zone = _usable_times(context), context.contract.zone
     rows: Counter[Month] = Counter()
     # By hour first, so that hours and not all labels are converted to New York's time.
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
-        rows[Month.of(aware(hour))] += int(count)
+        rows[Month.of(aware(hour), zone)] += int(count)
     return sorted(month for month, count in rows.items() if count > strays_in(len(times)))
 
 
@@ -59,11 +60,13 @@ def trips_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
     frame.
     """
     frame = _frame_of(context, _newest_labels(context, months))
-    bounds = ((DURATION_MINUTES, TARGET), (DISTANCE_MILES, "trip_distance"))
-    zones = ((LOCATION_ID, "pickup_location_id"), (LOCATION_ID, "dropoff_location_id"))
-    for bound, column in (*bounds, *zones):
-        frame = frame[bound.contains(frame[column].to_numpy())]
-    return frame[[*TRIP_COLUMNS, TARGET]].reset_index(drop=True)
+    contract = context.contract
+    frame = frame[contract.target.contains(frame[TARGET].to_numpy())]
+    for name, feature in contract.features.items():
+        if feature.bounded:
+            values = frame[name].to_numpy()
+            frame = frame[feature.contains(values) | (np.isnan(values) & feature.nullable)]
+    return frame[[EVENT_AT, *contract.inputs, TARGET]].reset_index(drop=True)
 
 
 def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.int64]:
@@ -74,8 +77,11 @@ def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.
     _, from_the_end = np.unique(labels["prediction"][::-1], return_index=True)
     newest[len(labels) - 1 - from_the_end] = True
     wanted = np.zeros(len(labels), dtype=bool)
+    zone = context.contract.zone
     for month in months:
-        begins_at, ends_at = (np.datetime64(at.replace(tzinfo=None)) for at in (month.starts_at, month.ends_at))
+        begins_at, ends_at = (
+            np.datetime64(at.replace(tzinfo=None)) for at in (month.starts_in(zone), month.ends_in(zone))
+        )
         wanted |= (labels["at"] >= begins_at) & (labels["at"] < ends_at)
     return np.asarray(labels["label"][newest & labels["usable"] & wanted], np.int64)
 
@@ -85,14 +91,18 @@ def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFram
 
     `label_ids` are ascending. The frame has the columns of `frame_of` and the target in minutes.
     """
-    rows, frames = context.log.labelled(LIVE), [labelled_frame_of([])]
+    # Rows of another declaration have other columns; rows without an id are older than declarations.
+    own, old = context.contract.inputs_id, declaration.load(declaration.DEFAULT).inputs_id
+    known = {own, None} if own == old else {own}
+    rows, frames = context.log.labelled(LIVE), [labelled_frame_of(context.contract, [])]
     while some := list(islice(rows, _AT_ONCE)):
         ids = np.array([row.label_id for row in some])
         # Membership in a sorted array: a set of millions of ids would hold an object for each.
         counts = np.searchsorted(label_ids, ids, "right") > np.searchsorted(label_ids, ids, "left")
-        frames.append(labelled_frame_of([row for row, wanted in zip(some, counts, strict=True) if wanted]))
+        counted = [row for row, wanted in zip(some, counts, strict=True) if wanted and row.logged.contract in known]
+        frames.append(labelled_frame_of(context.contract, counted))
     # The empty first frame gives the columns and their types where no label is wanted.
-    return pd.concat(frames[1:] or frames).sort_values("pickup_at", kind="stable")
+    return pd.concat(frames[1:] or frames).sort_values("event_at", kind="stable")
 
 
 def digest_of(trips: pd.DataFrame) -> str:

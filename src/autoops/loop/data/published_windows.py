@@ -5,8 +5,9 @@ A month of broken data says nothing about the model. It is recorded as a check w
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from autoops.loop.records.ledger import PAGE
 from autoops.models.registry import ModelVersion
 from autoops.months import Month
 from autoops.storage.predictions import LabelledPrediction
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,19 +53,21 @@ def _windows(
     checks = context.checks.latest(champion.number, limit=None)
     judge = validation.Judge(context)
     for month in context.source.published():
-        if month < Month.of(watermark):
+        if month < Month.of(watermark, context.contract.zone):
             continue
         quarantine = judge.ingest(month, ACTOR)
         if quarantine:
             _note(context, champion, quarantine, checks, cursor)
             continue
         trips = context.store.load([month])
-        spans = unjudged(columns_of(trips)["pickup_at"], watermark, _attempts(checks, month), size)
+        spans = unjudged(
+            columns_of(trips)["event_at"], watermark, _attempts(checks, month, context.contract.zone), size
+        )
         chosen = [_chosen(trips, span, size) for span in spans]
         # Scoring writes to the log, and is left out where no window is left to judge.
         rows = _rows_at(set(chain.from_iterable(chosen)), context, champion, month, trips) if spans else {}
         for span, positions in zip(spans, chosen, strict=True):
-            yield _window(month, span, [rows[position] for position in positions], cursor)
+            yield _window(context, month, span, [rows[position] for position in positions], cursor)
 
 
 def _note(
@@ -87,30 +90,30 @@ def _note(
         verdict=BROKEN,
         alarm=False,
         reason=reason,
-        event_from=month.starts_at,
-        event_until=month.ends_at,
+        event_from=month.starts_in(context.contract.zone),
+        event_until=month.ends_in(context.contract.zone),
         last_prediction_id=cursor.prediction_id,
         last_label_id=cursor.label_id,
         report={"source": str(month), "content": content, "findings": list(quarantine.findings)},
     )
 
 
-def _attempts(checks: Sequence[Check], month: Month) -> list[Attempt]:
-    return [_attempt(check, month) for check in checks if check.report.get("source") == str(month)]
+def _attempts(checks: Sequence[Check], month: Month, zone: ZoneInfo) -> list[Attempt]:
+    return [_attempt(check, month, zone) for check in checks if check.report.get("source") == str(month)]
 
 
-def _attempt(check: Check, month: Month) -> Attempt:
+def _attempt(check: Check, month: Month, zone: ZoneInfo) -> Attempt:
     """Return the span that a check was given; a record of an older release has none and stands for the whole month."""
     kept = check.report.get("span")
     if kept is None:
-        return Attempt(Span(month.starts_at, month.ends_at, 0), check.verdict in JUDGED)
+        return Attempt(Span(month.starts_in(zone), month.ends_in(zone), 0), check.verdict in JUDGED)
     span = Span(datetime.fromisoformat(kept["begin"]), datetime.fromisoformat(kept["end"]), kept["rows"])
     return Attempt(span, check.verdict in JUDGED)
 
 
 def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
     """Return the positions of up to `size` trips, spread evenly over the span."""
-    moments = columns_of(trips)["pickup_at"]
+    moments = columns_of(trips)["event_at"]
     first, end = np.searchsorted(moments, [moment_of(span.begin), moment_of(span.end)])
     return [int(first) + position for position in evenly(int(end - first), min(size, int(end - first)))]
 
@@ -123,5 +126,13 @@ def _rows_at(
     return {position: row for position, row in rows if position in positions}
 
 
-def _window(month: Month, span: Span, rows: Sequence[LabelledPrediction], cursor: Cursor) -> Window:
-    return Window(str(month), [row.logged for row in rows], rows, cursor, cursor, span)
+def _window(context: Context, month: Month, span: Span, rows: Sequence[LabelledPrediction], cursor: Cursor) -> Window:
+    return Window(
+        str(month), [row.logged for row in rows], rows, cursor, cursor, span, days=_days(span, context.contract.zone)
+    )
+
+
+def _days(span: Span, zone: ZoneInfo) -> str:
+    """Return the first and last day of the span in the zone."""
+    first, last = span.begin.astimezone(zone), (span.end - timedelta(microseconds=1)).astimezone(zone)
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"

@@ -1,8 +1,7 @@
 """Predictions of a version for published months, written to the prediction log: the loop without live traffic."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import pandas as pd
 import uuid_utils
@@ -12,7 +11,8 @@ from autoops.models.registry import ModelVersion, champion_of
 from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
 from autoops.storage.predictions import Label, LabelledPrediction, LoggedPrediction
-from autoops.trips import TARGET, TRIP_COLUMNS, columns_of
+from autoops.usecase.columns import EVENT_AT, TARGET, columns_of
+from autoops.usecase.rows import inputs_from
 
 CHUNK = 5_000
 
@@ -35,7 +35,7 @@ def score(context: Context, month: Month, progress: Progress | None = None) -> S
     context.store.ingest(context.source, month)
     count, error = 0, 0.0
     for row in predicted(context, champion, month, context.store.load([month]), progress):
-        count, error = count + 1, error + abs(row.logged.prediction - row.trip_duration_minutes)
+        count, error = count + 1, error + abs(row.logged.prediction - row.target)
     return {"month": str(month), "model_version": champion.number, "rows": count, "mae": error / count}
 
 
@@ -46,7 +46,7 @@ def predicted(
 
     `trips` is a frame of any number of trips with the target in minutes: `CHUNK` of them are looked up at a time.
     """
-    ids = _request_ids(trips, f"{month}/v{version.number}")
+    ids = _request_ids(context, trips, f"{month}/v{version.number}")
     scorer: Scorer | None = None
     for start in range(0, len(trips), CHUNK):
         part = slice(start, start + CHUNK)
@@ -64,40 +64,37 @@ def predicted(
         yield from (standing[request_id] for request_id in ids[part])
 
 
-def _request_ids(trips: pd.DataFrame, prefix: str) -> list[str]:
-    """Return a request id for each trip, made from its values and not from its position.
+def _request_ids(context: Context, trips: pd.DataFrame, prefix: str) -> list[str]:
+    """Return a request id for each row, made from its values and not from its position.
 
     A month that is published again with more trips then adds only those. Identical trips are numbered.
     """
-    hashes = pd.util.hash_pandas_object(trips[[*TRIP_COLUMNS, TARGET]], index=False)
+    hashes = pd.util.hash_pandas_object(trips[[EVENT_AT, *context.contract.inputs, TARGET]], index=False)
     again = hashes.groupby(hashes).cumcount()
     return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]
 
 
 def _log(context: Context, version: int, month: Month, trips: pd.DataFrame, ids: Sequence[str], scorer: Scorer) -> None:
-    minutes = scorer.predict_trips(columns_of(trips))
-    now = context.clock.now()
+    columns = columns_of(trips)
+    predictions, now = scorer.predict_rows(columns).tolist(), context.clock.now()
+    contract = scorer.encoder.contract
     rows = [
-        _row(trip, request_id, float(predicted), version, month, now)
-        for trip, request_id, predicted in zip(trips.itertuples(), ids, minutes, strict=True)
+        LoggedPrediction(
+            id=str(uuid_utils.uuid7()),
+            request_id=request_id,
+            event_at=event_at,
+            predicted_at=now,
+            model_version=version,
+            source=str(month),
+            inputs=inputs,
+            prediction=prediction,
+            contract=contract.inputs_id,
+        )
+        for event_at, request_id, inputs, prediction in zip(
+            trips[EVENT_AT].dt.to_pydatetime(), ids, inputs_from(contract, columns), predictions, strict=True
+        )
     ]
     standing = context.log.append(rows)
     truth = trips[TARGET].tolist()
     # The ids of `standing` differ from those of `rows` where a row was logged before.
     context.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)
-
-
-def _row(trip: Any, request_id: str, prediction: float, version: int, month: Month, now: datetime) -> LoggedPrediction:
-    return LoggedPrediction(
-        id=str(uuid_utils.uuid7()),
-        request_id=request_id,
-        event_at=trip.pickup_at.to_pydatetime(),
-        predicted_at=now,
-        model_version=version,
-        source=str(month),
-        trip_distance=float(trip.trip_distance),
-        passenger_count=int(trip.passenger_count),
-        pickup_location_id=int(trip.pickup_location_id),
-        dropoff_location_id=int(trip.dropoff_location_id),
-        prediction=prediction,
-    )

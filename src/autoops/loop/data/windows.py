@@ -18,9 +18,10 @@ from autoops.loop.context import Context
 from autoops.loop.data.cursor import Cursor, cursor_of, promoted_at
 from autoops.loop.data.sub_windows import Span
 from autoops.models.registry import ModelVersion
-from autoops.months import NEW_YORK
 from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction, LogSelection
-from autoops.trips import DURATION_MINUTES, TARGET, TRIP_COLUMNS
+from autoops.usecase.columns import EVENT_AT, PREDICTION, TARGET
+from autoops.usecase.contract import Contract
+from autoops.usecase.rows import columns_from
 
 STRAGGLERS = timedelta(days=1)
 """A label may be stored before its prediction, which waits in another outbox; after this time checks skip it."""
@@ -48,7 +49,8 @@ class Window:
 
     `labelled` rows are within the training contract, `outside` rows arrived with them and are not. `cursor` is that of
     live traffic before the window; `next_cursor` is stored once the window is judged, `cursor_if_broken` if it is
-    broken data. A window of a published month has a `span` and does not move the cursor of live traffic.
+    broken data. A window of a published month has a `span` and does not move the cursor of live traffic; `days`
+    are the first and last day of the span, for people.
     """
 
     source: str
@@ -59,19 +61,12 @@ class Window:
     span: Span | None = None
     outside: Sequence[LabelledPrediction] = ()
     cursor_if_broken: Cursor | None = None
+    days: str | None = None
 
     @property
     def with_any_label(self) -> Sequence[LabelledPrediction]:
         """Return all labelled rows, in the order in which their labels were stored."""
         return sorted((*self.labelled, *self.outside), key=lambda row: row.label_id)
-
-    @property
-    def days(self) -> str | None:
-        """Return the first and last day of the span in New York, for people; None for live traffic."""
-        if self.span is None:
-            return None
-        first, last = self.span.begin, self.span.end - timedelta(microseconds=1)
-        return f"{first.astimezone(NEW_YORK):%Y-%m-%d} to {last.astimezone(NEW_YORK):%Y-%m-%d}"
 
     @property
     def strays(self) -> int:
@@ -94,21 +89,25 @@ class Window:
         return {"source": self.source, "span": {"begin": begin, "end": end, "rows": self.span.rows}}
 
 
-def frame_of(rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
-    """Return logged predictions in event order, as a frame with `TRIP_COLUMNS` and `prediction` in minutes."""
+def frame_of(contract: Contract, rows: Sequence[LoggedPrediction]) -> pd.DataFrame:
+    """Return logged predictions in event order, as a frame with event time, features and prediction."""
     ordered = sorted(rows, key=lambda row: row.event_at)
-    columns = {name: [getattr(row, name) for row in ordered] for name in TRIP_COLUMNS if name != "pickup_at"}
-    moments = pd.to_datetime([row.event_at for row in ordered], utc=True).as_unit("us")
-    return pd.DataFrame({"pickup_at": moments} | columns | {"prediction": [row.prediction for row in ordered]})
+    event_at = times_of([row.event_at for row in ordered])
+    columns = columns_from(contract, event_at, [row.inputs for row in ordered])
+    moments = pd.to_datetime(event_at, utc=True).as_unit("us")
+    predictions = np.array([row.prediction for row in ordered], dtype=np.float64)
+    return pd.DataFrame(
+        {EVENT_AT: moments} | {name: columns[name] for name in contract.inputs} | {PREDICTION: predictions}
+    )
 
 
-def labelled_frame_of(rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
-    """Return the same frame of labelled predictions, with the ground truth in minutes as the target column."""
+def labelled_frame_of(contract: Contract, rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
+    """Return the same frame of labelled predictions, with the ground truth as the target."""
     ordered = sorted(rows, key=lambda row: row.logged.event_at)
     # `frame_of` sorts again, and as stably, so that truths stay beside their trips.
-    truth = [row.trip_duration_minutes for row in ordered]
+    truth = np.array([row.target for row in ordered], dtype=np.float64)
     # Without rows the column would be of type object.
-    return frame_of([row.logged for row in ordered]).assign(**{TARGET: truth}).astype({TARGET: float})
+    return frame_of(contract, [row.logged for row in ordered]).assign(**{TARGET: truth})
 
 
 def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
@@ -124,7 +123,7 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     if len(found) < size:
         # Stored with this check even if it judges nothing, so that the next one begins there.
         cursor = cursor._replace(label_id=_passed_over(context, cursor.label_id, found))
-    labelled, outside = _by_contract(found, size)
+    labelled, outside = _by_contract(context.contract, found, size)
     newest = max((row.label_id for row in (*labelled, *outside)), default=cursor.label_id)
     prediction_id = max(row.id for row in logged) if len(logged) >= size else cursor.prediction_id
     # Data quality is judged on labels outside the contract, too: such a window fills earlier.
@@ -136,11 +135,11 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
 
 
 def _by_contract(
-    rows: Sequence[LabelledPrediction], size: int
+    contract: Contract, rows: Sequence[LabelledPrediction], size: int
 ) -> tuple[list[LabelledPrediction], list[LabelledPrediction]]:
     """Return the last `size` rows within the contract, and the others that came with them; `rows` are in label
     order."""
-    within = DURATION_MINUTES.contains(np.array([row.trip_duration_minutes for row in rows]))
+    within = contract.target.contains(np.array([row.target for row in rows], dtype=np.float64))
     kept = np.flatnonzero(within)[-size:]
     first = int(kept[0]) if len(kept) == size else max(0, len(rows) - size)
     outside = [rows[position] for position in np.flatnonzero(~within).tolist() if position >= first]

@@ -27,6 +27,7 @@ from autoops.loop.decide.day_blocks import (
 )
 from autoops.loop.decide.segment_verdicts import SegmentVerdict, judge_segments
 from autoops.settings import Gate
+from autoops.usecase.contract import Contract
 
 GateDecision = Literal["promote", "reject", "inconclusive"]
 
@@ -103,6 +104,30 @@ class GateVerdict:
         return cast(VerdictRecord, asdict(self) | {"segments": [asdict(segment) for segment in self.segments]})
 
 
+@dataclass(frozen=True)
+class LossUnit:
+    """What losses are, in words: the noun of a row, the loss, and the unit with a leading space, if there is one."""
+
+    row: str = "row"
+    loss: str = "loss"
+    short: str = ""
+
+    @property
+    def of_loss(self) -> str:
+        """Return what follows a figure, such as " min of absolute error"."""
+        return f"{self.short} of {self.loss}"
+
+
+PLAIN = LossUnit()
+
+
+def unit_of(contract: Contract) -> LossUnit:
+    """Return the unit of a contract's losses; a squared error and a score have none."""
+    name = {"absolute": "absolute error", "squared": "squared error", "log_loss": "log loss", "brier": "Brier score"}
+    unit = contract.short_unit if contract.loss == "absolute" else ""
+    return LossUnit(contract.row, name[contract.loss], unit)
+
+
 def decide(
     champion_errors: Values,
     challenger_errors: Values,
@@ -113,29 +138,32 @@ def decide(
     serving_cost: ServingCost | None = None,
     max_model_mb: float = inf,
     against: str = "champion",
+    unit: LossUnit = PLAIN,
 ) -> GateVerdict:
-    """Compare absolute errors (minutes) of both models on the same rows, all of them unseen by either.
+    """Compare the losses of both models on the same rows, all of them unseen by either.
 
-    The errors, `days` (the day number of each row) and the masks in `segments` have shape (rows,). `against` names the
-    reference in the reason. `max_model_mb` is the largest model that a replica of the API loads.
+    The losses, `days` (the day number of each row) and the masks in `segments` have shape (rows,). `against` names the
+    reference in the reason, and `unit` says what the losses are. `max_model_mb` is the largest model that a replica of
+    the API loads.
     """
-    verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against)
+    verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against, unit)
     if serving_cost is None:
         return verdict
     verdict = replace(verdict, model_mb=serving_cost.model_mb, latency_ms=serving_cost.latency_ms)
-    excess = _over_budget(serving_cost, gate, max_model_mb)
+    excess = _over_budget(serving_cost, gate, max_model_mb, unit)
     if not excess:
         return verdict
     reason = "; ".join([*excess, verdict.reason])
     return replace(verdict, decision="reject", reason=reason, settled_by=None, days_needed=None)
 
 
-def _over_budget(serving_cost: ServingCost, gate: Gate, max_model_mb: float) -> list[str]:
+def _over_budget(serving_cost: ServingCost, gate: Gate, max_model_mb: float, unit: LossUnit) -> list[str]:
     found = []
     if serving_cost.model_mb > max_model_mb:
         found.append(f"the model has {serving_cost.model_mb:.1f} MB, serving.max_model_mb is {max_model_mb:g}")
     if serving_cost.latency_ms > gate.max_latency_ms:
-        found.append(f"one trip takes {serving_cost.latency_ms:.2f} ms, gate.max_latency_ms is {gate.max_latency_ms:g}")
+        limit = f"gate.max_latency_ms is {gate.max_latency_ms:g}"
+        found.append(f"one {unit.row} takes {serving_cost.latency_ms:.2f} ms, {limit}")
     return found
 
 
@@ -146,6 +174,7 @@ def _compare(
     gate: Gate,
     segments: Mapping[str, Rows],
     against: str,
+    unit: LossUnit,
 ) -> GateVerdict:
     if len(days) == 0:
         return _nothing(gate)
@@ -157,7 +186,7 @@ def _compare(
     overall = blocks.estimate(challenger_errors - champion_errors, everywhere, (1 - gate.confidence) / 2)
     judged = judge_segments(champion_errors, challenger_errors, blocks, segments, gate)
     return replace(
-        _weigh(overall, judged, gate, against),
+        _weigh(overall, judged, gate, against, unit),
         champion_mae=float(champion_errors.mean()),
         challenger_mae=float(challenger_errors.mean()),
         difference=overall.mean,
@@ -191,29 +220,31 @@ def _percent(gate: Gate) -> str:
     return f"{round(100 * gate.confidence, 2):g}%"
 
 
-def _weigh(overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, against: str) -> GateVerdict:
+def _weigh(
+    overall: Estimate, segments: Sequence[SegmentVerdict], gate: Gate, against: str, unit: LossUnit
+) -> GateVerdict:
     """Return the decision with its reason; the caller adds the error figures."""
     alone: GateDecision = "promote" if overall.high < 0 else "reject" if overall.low > 0 else "inconclusive"
     compared = (
-        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f} min of absolute error, {_percent(gate)} interval "
+        f"{_WORDING[alone].format(against)}: {overall.mean:+.3f}{unit.of_loss}, {_percent(gate)} interval "
         f"{overall.low:+.3f} to {overall.high:+.3f}, on {overall.spread.rows} unseen rows of {overall.spread.days} days"
     )
     worse, doubtful, left_out = (
         [segment for segment in segments if segment.decision == decision]
         for decision in ("worse", "in doubt", "not judged")
     )
-    told = "; ".join([compared, *(segment.reason for segment in [*worse, *doubtful, *left_out])])
+    told = "; ".join([compared, *(segment.told(unit.short) for segment in [*worse, *doubtful, *left_out])])
     verdict = GateVerdict(alone, told, overall.spread.rows, overall.spread.days)
     if worse:
         return replace(verdict, decision="reject")
     if alone == "promote" and doubtful:
         # The first segment that turns out to be worse settles it.
         first = min(doubtful, key=lambda segment: segment.days_needed or inf)
-        difference = f"{first.difference:+.3f} min in {first.name}"
+        difference = f"{first.difference:+.3f}{unit.short} in {first.name}"
         return _waiting(replace(verdict, decision="inconclusive"), first.days_needed, difference, "rejected")
     if alone == "inconclusive":
         then = "promoted" if overall.mean < 0 else "rejected"
-        return _waiting(verdict, further_days(overall), f"{overall.mean:+.3f} min", then)
+        return _waiting(verdict, further_days(overall), f"{overall.mean:+.3f}{unit.short}", then)
     return verdict
 
 

@@ -1,4 +1,4 @@
-"""Errors of two versions on the same trips, summed by day: the day-block interval depends on nothing else. Pure."""
+"""Losses of two versions on the same rows, summed by day: the day-block interval depends on nothing else. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -13,7 +13,7 @@ REPLACED = "version that it replaced"
 
 
 class DayErrors(NamedTuple):
-    """One day's number of trips, and the summed absolute errors of both versions, in minutes."""
+    """One day's number of rows, and the summed losses of both versions."""
 
     rows: int
     previous: float
@@ -27,7 +27,7 @@ Minutes = npt.NDArray[np.float64]
 
 
 def by_day(days: npt.NDArray[np.int64], previous: Minutes, new: Minutes) -> dict[str, DayErrors]:
-    """Sum the absolute errors of single trips by day; the arrays have shape (rows,)."""
+    """Sum the losses of single rows by day; the arrays have shape (rows,)."""
     names, place = np.unique(days, return_inverse=True)
     columns = (np.bincount(place), np.bincount(place, previous), np.bincount(place, new))
     return {
@@ -46,7 +46,7 @@ def merged(parts: Iterable[PairedDays]) -> dict[str, DayErrors]:
     return found
 
 
-def compare(days: PairedDays, settings: Gate, looks: int) -> gate.GateVerdict:
+def compare(days: PairedDays, settings: Gate, looks: int, unit: gate.LossUnit = gate.PLAIN) -> gate.GateVerdict:
     """Return the gate's verdict on the new version as challenger of the version that it replaced.
 
     This is one of `looks` evaluations, which share the gate's error probability (Bonferroni).
@@ -60,4 +60,4 @@ def compare(days: PairedDays, settings: Gate, looks: int) -> gate.GateVerdict:
         for position in (1, 2)
     )
     names = np.repeat(np.array([int(day) for day in days], dtype=np.int64), rows)
-    return gate.decide(previous, new, names, each, against=REPLACED)
+    return gate.decide(previous, new, names, each, against=REPLACED, unit=unit)

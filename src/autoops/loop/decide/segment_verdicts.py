@@ -50,13 +50,12 @@ class SegmentVerdict:
     margin: float | None = None
     days_needed: int | None = None
 
-    @property
-    def reason(self) -> str:
-        """Return the verdict as text: difference, bounds and margin in minutes, or rows and days if not judged."""
+    def told(self, unit: str) -> str:
+        """Return the verdict as text: difference, bounds and margin with their unit, or rows and days if not judged."""
         if self.decision == "not judged":
             return f"{self.name} not judged: {self.rows} rows of {self.days} days"
         return (
-            f"{self.name} {self.decision}: {self.difference:+.3f} min, {self.low:+.3f} to {self.high:+.3f}, "
+            f"{self.name} {self.decision}: {self.difference:+.3f}{unit}, {self.low:+.3f} to {self.high:+.3f}, "
             f"allowed are {self.margin:+.3f}, on {self.rows} rows"
         )
 
@@ -64,7 +63,7 @@ class SegmentVerdict:
 def judge_segments(
     champion_errors: Values, challenger_errors: Values, blocks: DayBlocks, segments: Mapping[str, Rows], gate: Gate
 ) -> tuple[SegmentVerdict, ...]:
-    """Judge absolute errors on the same rows, shape (rows,), by segment; `segments` are masks of that shape."""
+    """Judge losses on the same rows, shape (rows,), by segment; `segments` are masks of that shape."""
     spreads = {name: blocks.spread(rows) for name, rows in segments.items()}
     judged = [name for name, spread in spreads.items() if _can_be_judged(spread, gate)]
     found = []

@@ -109,4 +109,6 @@ def _retrained_until(context: Context, champion: ModelVersion, past: list[Incide
         return None
     given = context.ledger.entries(incident_id=own[0], kind="retraining begun")[-1].evidence
     known_until = given.get("known_until")
-    return datetime.fromisoformat(known_until) if known_until else parse_months(given["months"])[-1].ends_at
+    if known_until:
+        return datetime.fromisoformat(known_until)
+    return parse_months(given["months"])[-1].ends_in(context.contract.zone)

@@ -19,7 +19,7 @@ from autoops.loop.retrain import interim, scheduled
 from autoops.loop.retrain.plan import ACTION
 from autoops.loop.retrain.training_window import answers, known_months
 from autoops.models.registry import CHAMPION
-from autoops.months import NEW_YORK, Month
+from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _planned(context: Context, world: _World, incident: Incident) -> policy.Deci
     newest_month = str(world.usable[-1]) if world.usable else "none"
     # Only evidence with an end waits for data (`reaches`).
     assert incident.evidence_end
-    reach = f"evidence reaches {incident.evidence_end.astimezone(NEW_YORK):%Y-%m-%d}"
+    reach = f"evidence reaches {incident.evidence_end.astimezone(context.contract.zone):%Y-%m-%d}"
     reason = f"{reach}, the newest month that may be used is {newest_month}"
     return policy.Decision(decision.action, reason)
 

@@ -15,6 +15,7 @@ import pandas as pd
 from autoops import settings
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.ingestion.cleaned import Profiler, profiler_of
 from autoops.ingestion.quality import Quality
 from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
@@ -54,13 +55,16 @@ class Monitored:
     reference: Reference
     thresholds: Thresholds
     manifest: bundle.Manifest
+    profile: Profiler
 
     @classmethod
     def fetch(cls, context: Context, version: ModelVersion) -> "Monitored":
         """Fetch the version's bundle, unless it is in the cache, and read reference and thresholds from it."""
         fetched = fetch_bundle(context.registry, version, context.model_cache)
+        # By the installation's own declaration: no code that a bundle names is run.
+        profile = profiler_of(context.contract)
         thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
-        return cls(version, Reference.read(fetched.directory), thresholds, fetched.manifest)
+        return cls(version, Reference.read(fetched.directory, fetched.manifest), thresholds, fetched.manifest, profile)
 
     def window_size(self, drift: settings.Drift) -> int:
         """Return how many rows a window needs."""
@@ -71,7 +75,7 @@ class Monitored:
         drift = context.settings.drift
         size = self.window_size(drift)
         if drift.source == "months":
-            watermark = self.reference.holdout["pickup_at"].max().to_pydatetime()
+            watermark = self.reference.holdout["event_at"].max().to_pydatetime()
             yield from published_windows(context, self.version, watermark, size)
         else:
             yield live_window(context, self.version, size)
@@ -171,10 +175,11 @@ def judge_window(
     A published month was validated before it was scored. `earlier_errors` are the relative errors of the windows
     before, newest first.
     """
-    current, labelled = frame_of(window.logged), labelled_frame_of(window.labelled)
+    contract = monitored.manifest.contract
+    current, labelled = frame_of(contract, window.logged), labelled_frame_of(contract, window.labelled)
     if window.span is None:
         size = monitored.window_size(drift)
-        quality = quality_of(monitored.reference.window, window, size)
+        quality = quality_of(monitored.reference, window, size, monitored.profile)
         if quality.findings:
             return Judged(window, current, labelled, verdict_of(quality, window, size), quality)
     verdict = judge(

@@ -111,11 +111,13 @@ def _months(context: Context, monitored: Monitored) -> Seen:
 
     A month that was published again with more trips is not detected here.
     """
-    watermark = monitored.reference.holdout["pickup_at"].max().to_pydatetime()
+    watermark = monitored.reference.holdout["event_at"].max().to_pydatetime()
     checks = context.checks.latest(monitored.version.number, limit=None)
     judged = {check.report.get("source") for check in checks if check.verdict in (*JUDGED, BROKEN)}
     published = context.source.published()
-    ahead = [month for month in published if month > Month.of(watermark) and str(month) not in judged]
+    ahead = [
+        month for month in published if month > Month.of(watermark, context.contract.zone) and str(month) not in judged
+    ]
     if not ahead:
         return _nothing(f"version {monitored.version.number} has been judged on every month that is published")
     names = ", ".join(map(str, ahead))

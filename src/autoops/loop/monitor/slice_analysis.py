@@ -12,15 +12,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from autoops.drift.monitor import Reference
-from autoops.drift.thresholds import PREDICTION
 from autoops.drift.verdict import DriftVerdict
-from autoops.loop.decide.segments import segments_of
-from autoops.trips import TARGET, Columns, columns_of
+from autoops.usecase.columns import PREDICTION, TARGET, Columns, columns_of
+from autoops.usecase.contract import Contract
+from autoops.usecase.segments import segments_of
 
-GROUPS = ("hour_band", "distance_band", "no_passenger_count")
 FEWEST_ROWS = 30
 DEVIATIONS = 3
-MOST_ZONES = 3
+MOST_VALUES = 3
 
 Errors = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
@@ -49,9 +48,9 @@ class Slice(TypedDict):
 
 
 class ErrorGrowth(TypedDict):
-    """Errors of all trips in minutes, prediction − truth where `signed`.
+    """Errors of all rows, prediction − truth where `signed`.
 
-    `groups` are all slices with enough trips, `zones` the pickup zones that stand out most.
+    `groups` are all declared segments with enough rows, `values` the values of categories that stand out most.
     """
 
     rows: int
@@ -60,7 +59,7 @@ class ErrorGrowth(TypedDict):
     absolute: float
     absolute_before: float
     groups: list[Slice]
-    zones: list[Slice]
+    values: list[Slice]
 
 
 class SliceAnalysis(TypedDict):
@@ -85,16 +84,18 @@ def analyse(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame)
         for result in sorted(verdict.features, key=lambda result: -result.importance)
         if result.drifted
     ]
-    return {"features": drifted, "error": _error(reference.holdout, labelled) if len(labelled) else None}
+    return {"features": drifted, "error": _error(reference, labelled) if len(labelled) else None}
 
 
-def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> ErrorGrowth:
+def _error(reference: Reference, labelled: pd.DataFrame) -> ErrorGrowth:
+    contract, holdout = reference.contract, reference.holdout
     before, now = (rows[PREDICTION].to_numpy() - rows[TARGET].to_numpy() for rows in (holdout, labelled))
     trips = columns_of(holdout), columns_of(labelled)
     # Both sides have the same bands in the same order, that of GROUPS.
-    bands = zip(segments_of(trips[0], GROUPS).items(), segments_of(trips[1], GROUPS).values(), strict=True)
-    groups = [_group(name, before, first, now, second) for (name, first), second in bands]
-    zones = [group for group in _zones(trips, before, now) if group["stands_out"]]
+    names = contract.gate.segments if contract.gate.segments is not None else tuple(contract.segments)
+    first, second = (segments_of(contract, columns, names) for columns in trips)
+    groups = [_group(name, before, rows, now, second[name]) for name, rows in first.items() if name in second]
+    values = [group for group in _values(contract, trips, before, now) if group["stands_out"]]
     return {
         "rows": len(now),
         "signed": float(now.mean()),
@@ -102,13 +103,16 @@ def _error(holdout: pd.DataFrame, labelled: pd.DataFrame) -> ErrorGrowth:
         "absolute": float(np.abs(now).mean()),
         "absolute_before": float(np.abs(before).mean()),
         "groups": [group for group in groups if group is not None],
-        "zones": sorted(zones, key=_growth, reverse=True)[:MOST_ZONES],
+        "values": sorted(values, key=_growth, reverse=True)[:MOST_VALUES],
     }
 
 
-def _zones(trips: tuple[Columns, Columns], before: Errors, now: Errors) -> list[Slice]:
-    then, later = (columns["pickup_location_id"] for columns in trips)
-    found = [_group(f"pickup zone {zone}", before, then == zone, now, later == zone) for zone in np.unique(later)]
+def _values(contract: Contract, rows: tuple[Columns, Columns], before: Errors, now: Errors) -> list[Slice]:
+    found: list[Slice | None] = []
+    for name in contract.told_apart:
+        then, later = (columns[name] for columns in rows)
+        values = sorted(set(later.tolist()) - {None})
+        found += [_group(f"{name}={value}", before, then == value, now, later == value) for value in values]
     return [group for group in found if group is not None]
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from autoops.loop.decide.day_blocks import MIN_DAYS, MIN_EFFECTIVE_DAYS, DayBlocks, full_days
-from autoops.trips import TARGET
+from autoops.usecase.columns import TARGET
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
@@ -33,7 +33,7 @@ class WindowErrors(TypedDict):
 def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
     """Return the errors of labelled trips; None without rows.
 
-    `labelled` is a frame with `pickup_at`, and with `prediction` and the target in minutes. `signed` is prediction −
+    `labelled` is a frame with `event_at`, `prediction` and the target. `signed` is prediction −
     truth, `absolute` its absolute value; each has `mean`, `low` and `high`. Errors of one hour share its traffic, so
     whole days are resampled, and whole hours of a window of fewer than five days. The bounds are None where these are
     too few to tell how they differ.
@@ -41,7 +41,7 @@ def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
     if not len(labelled):
         return None
     error = (labelled["prediction"] - labelled[TARGET]).to_numpy(dtype=np.float64)
-    blocks = DayBlocks(_blocks(labelled["pickup_at"]), RESAMPLES)
+    blocks = DayBlocks(_blocks(labelled["event_at"]), RESAMPLES)
     return {
         "rows": len(labelled),
         "confidence": CONFIDENCE,

@@ -17,19 +17,20 @@ import pandas as pd
 
 from autoops.errors import BundleError
 from autoops.event_times import near, span_of
-from autoops.features import local_hours
 from autoops.loop.context import Context
 from autoops.loop.data.cursor import promoted_at
 from autoops.loop.data.windows import Window, labelled_frame_of
 from autoops.loop.decide import policy
-from autoops.loop.decide.gate import GateVerdict
+from autoops.loop.decide.gate import GateVerdict, unit_of
 from autoops.loop.decide.paired_days import DayErrors, PairedDays, by_day, compare, merged
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.promotion import COMPARED, ROLLED_BACK
 from autoops.models.registry import PREVIOUS, ModelVersion
 from autoops.models.scoring import load_version
 from autoops.storage.predictions import LabelledPrediction
-from autoops.trips import TARGET, columns_of
+from autoops.usecase.calendar import local_days
+from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecase.tasks import losses
 
 OVER: Final = "regret watch over"
 HELD = ("frozen", "roll back")
@@ -124,15 +125,19 @@ def look(context: Context, watch: Watch, window: Window) -> Look | None:
     labelled = watch.new_in(window)
     if len(labelled) < context.settings.drift.window_size:
         return None
-    trips, most = labelled_frame_of(labelled), context.settings.training.post_promotion_looks
-    _, until = span_of(columns_of(trips)["pickup_at"])
+    trips, most = labelled_frame_of(context.contract, labelled), context.settings.training.post_promotion_looks
+    _, until = span_of(columns_of(trips)["event_at"])
     try:
         days = _paired(context, watch, trips)
     except BundleError as error:
         reason = f"version {watch.previous.number} can no longer be scored, so that nothing can be compared: {error}"
         return Look(watch, window, {}, None, policy.Decision("nothing", reason), until)
     watch = replace(watch, days=merged([watch.days, days]))
-    verdict = compare(watch.days, context.settings.gate, most) if watch.rows >= 2 * watch.looked_at else None
+    verdict = (
+        compare(watch.days, context.settings.gate, most, unit_of(context.contract))
+        if watch.rows >= 2 * watch.looked_at
+        else None
+    )
     # Too few days for an interval: this is no evaluation, and does not count as one.
     if verdict is not None and verdict.difference is None:
         reason = f"not compared with version {watch.previous.number} yet: {verdict.reason}"
@@ -168,11 +173,11 @@ def _paired(context: Context, watch: Watch, trips: pd.DataFrame) -> dict[str, Da
     Strays are left out: each would be a day of its own.
     """
     known_until = max(watch.version.trained_until, watch.previous.trained_until)
-    unseen = trips[(trips["pickup_at"] > known_until) & near(columns_of(trips)["pickup_at"])]
+    unseen = trips[(trips["event_at"] > known_until) & near(columns_of(trips)["event_at"])]
     if unseen.empty:
         return {}
-    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
-    previous = load_version(context.registry, watch.previous, context.model_cache).predict_trips(columns)
-    days = local_hours(columns["pickup_at"]) // 24
+    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy(dtype=np.float64)
+    previous = load_version(context.registry, watch.previous, context.model_cache).predict_rows(columns)
+    days = local_days(columns["event_at"], context.contract.zone)
     # The champion's logged answers are compared, so that only the replaced version is loaded.
-    return by_day(days, np.abs(previous - truth), np.abs(unseen["prediction"].to_numpy() - truth))
+    return by_day(days, *(losses(context.contract, truth, one) for one in (previous, unseen["prediction"].to_numpy())))

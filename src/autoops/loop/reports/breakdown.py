@@ -1,14 +1,13 @@
-"""One logged prediction, explained in minutes feature by feature.
+"""One logged prediction, explained feature by feature.
 
 Trips of the version's own training serve as the baseline. They are given the trip's features one after the other, the
-most important first. The change of the mean prediction at each step is what the feature adds to the minutes; after the
+most important first. The change of the mean prediction at each step is what the feature adds to it; after the
 last step all of them are the trip (Staniak and Biecek 2018, "Explanations of model predictions with live and breakDown
 packages"). Features that depend on each other share their effect by their order.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC
 
 import numpy as np
 import pandas as pd
@@ -16,24 +15,25 @@ import pandas as pd
 from autoops.drift.distances import evenly
 from autoops.drift.monitor import Reference
 from autoops.errors import NotFound
-from autoops.features import GROUPS, feature_matrix
+from autoops.event_times import times_of
 from autoops.loop.context import Context
-from autoops.models import bundle
 from autoops.models.scoring import Scorer, load_version
 from autoops.storage.logged import LoggedPrediction, as_sent
-from autoops.trips import Columns, columns_of
+from autoops.usecase.columns import columns_of
+from autoops.usecase.contract import Contract
+from autoops.usecase.rows import columns_from
 
-USUAL_TRIPS = 1_000
+USUAL_ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step: `values` are model inputs by name, `minutes` is the mean prediction with them, `change` their effect."""
+    """A step: `values` are model inputs by name, `prediction` is the mean prediction with them, `change` the effect."""
 
     feature: str
     values: dict[str, float]
     change: float
-    minutes: float
+    prediction: float
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,17 @@ class Breakdown:
     """A prediction in steps from `usual`, the baseline's mean prediction, to `recomputed`, the version's answer now."""
 
     logged: LoggedPrediction
-    known_zones: bool
+    contract: Contract
+    known: bool
     recomputed: float
     usual: float
+    tolerance: float
     steps: tuple[Step, ...]
 
     @property
     def agrees(self) -> bool:
-        """Return whether the recomputed prediction is within `GOLDEN_TOLERANCE` minutes of the logged one."""
-        return abs(self.recomputed - self.logged.prediction) <= bundle.GOLDEN_TOLERANCE
+        """Return whether the recomputed prediction is within the version's tolerance of the logged one."""
+        return abs(self.recomputed - self.logged.prediction) <= self.tolerance
 
 
 def break_down(context: Context, name: str) -> Breakdown:
@@ -68,54 +70,51 @@ def break_down(context: Context, name: str) -> Breakdown:
     logged = replace(logged, request_id=logged.request_id and as_sent(logged.request_id))
     version = context.registry.version(logged.model_version)
     scorer = load_version(context.registry, version, context.model_cache)
-    trip = feature_matrix(_columns(logged), scorer.manifest.features)
-    usual = feature_matrix(columns_of(_usual_trips(scorer)), scorer.manifest.features)
+    encoder = scorer.encoder
+    columns = columns_from(encoder.contract, times_of([logged.event_at]), [logged.inputs])
+    trip, usual = encoder.matrix(columns), encoder.matrix(columns_of(_usual_rows(scorer)))
     return Breakdown(
         logged,
-        {logged.pickup_location_id, logged.dropoff_location_id} <= scorer.zones,
+        encoder.contract,
+        bool(encoder.known(columns)[0]),
         float(scorer.predict(trip)[0]),
         float(scorer.predict(usual).mean()),
+        scorer.manifest.tolerance,
         tuple(_steps(scorer, usual, trip[0])),
     )
 
 
-def _usual_trips(scorer: Scorer) -> pd.DataFrame:
-    window = Reference.read(scorer.directory).window
-    return window.iloc[evenly(len(window), min(len(window), USUAL_TRIPS))]
+def _usual_rows(scorer: Scorer) -> pd.DataFrame:
+    window = Reference.read(scorer.directory, scorer.manifest).window
+    return window.iloc[evenly(len(window), min(len(window), USUAL_ROWS))]
 
 
 def _steps(scorer: Scorer, usual: np.ndarray, trip: np.ndarray) -> Iterator[Step]:
     features, importances = scorer.manifest.features, scorer.manifest.importances
+    contract = scorer.encoder.contract
     before, rows = float(scorer.predict(usual).mean()), usual.copy()
     for group in sorted(importances, key=lambda name: -importances[name]):
-        members = [position for position, name in enumerate(features) if GROUPS.get(name, name) == group]
+        members = [position for position, name in enumerate(features) if contract.group_of(name) == group]
         rows[:, members] = trip[members]
         after = float(scorer.predict(rows).mean())
         yield Step(group, {features[each]: float(trip[each]) for each in members}, after - before, after)
         before = after
 
 
-def _columns(logged: LoggedPrediction) -> Columns:
-    return {
-        "pickup_at": np.array([logged.event_at.astimezone(UTC).replace(tzinfo=None)], dtype="datetime64[us]"),
-        "trip_distance": np.array([logged.trip_distance]),
-        "passenger_count": np.array([logged.passenger_count], dtype=np.int16),
-        "pickup_location_id": np.array([logged.pickup_location_id], dtype=np.int16),
-        "dropoff_location_id": np.array([logged.dropoff_location_id], dtype=np.int16),
-    }
-
-
 def sentences(found: Breakdown) -> list[str]:
-    """Return the breakdown as lines of text: the prediction, the baseline, then each step in minutes."""
-    logged = found.logged
+    """Return the breakdown as lines of text: the prediction, the baseline, then each step in the target's unit."""
+    logged, contract = found.logged, found.contract
     again = "the same again" if found.agrees else f"NOT the same again: {found.recomputed:.4f}"
-    zones = "" if found.known_zones else "; a zone that it did not see in training"
+    unseen = "" if found.known else "; a category that it did not see in training"
     by = f" for the key {logged.key}" if logged.key else ""
     return [
-        f"prediction {logged.id} of version {logged.model_version}{by}, trip of {logged.event_at:%Y-%m-%d %H:%M} UTC: "
-        f"{logged.prediction:.2f} min, now {again}{zones}",
-        f"{found.usual:8.2f} min  is its mean answer to trips of its training",
-        *(f"{step.change:+8.2f} min  {_values(step)}, which makes {step.minutes:.2f}" for step in found.steps),
+        f"prediction {logged.id} of version {logged.model_version}{by}, {contract.row} of "
+        f"{logged.event_at:%Y-%m-%d %H:%M} UTC: {logged.prediction:.2f}{contract.short_unit}, now {again}{unseen}",
+        f"{found.usual:8.2f}{contract.short_unit}  is its mean answer to {contract.plural} of its training",
+        *(
+            f"{step.change:+8.2f}{contract.short_unit}  {_values(step)}, which makes {step.prediction:.2f}"
+            for step in found.steps
+        ),
     ]
 
 

@@ -88,7 +88,9 @@ def _grew(found: Mapping[str, Any]) -> Lines:
         f"{error['absolute_before']:.2f} on the version's own holdout. Predictions were {abs(error['signed']):.2f} "
         f"minutes too {direction} on average ({error['signed_before']:+.2f} on the holdout)."
     ]
-    standing_out = [*(group for group in error["groups"] if group["stands_out"]), *error["zones"]]
+    # Incidents that are older than contracts have zones.
+    values = error["values"] if "values" in error else error["zones"]
+    standing_out = [*(group for group in error["groups"] if group["stands_out"]), *values]
     if standing_out:
         worse = [group for group in standing_out if group["absolute"] > group["absolute_before"]]
         if worse:

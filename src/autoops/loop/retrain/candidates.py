@@ -11,14 +11,14 @@ import pandas as pd
 
 from autoops import __version__
 from autoops.drift.calibration import calibrate
-from autoops.features import feature_matrix
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
 from autoops.models.registry import Dataset, ModelVersion, TrainingRun
+from autoops.training.estimator import outputs
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
-from autoops.trips import columns_of
+from autoops.usecase.columns import columns_of
 
 
 def train_challenger(
@@ -30,8 +30,10 @@ def train_challenger(
     """
     settings = context.settings
     trips = load(context, months)
-    trained = train(trips, settings.model, settings.training, evidence_start)
-    thresholds = calibrate(trained.history, trained.holdout, trained.reference, trained.features, settings.drift)
+    contract = context.contract
+    trained = train(trips, contract, settings.model, settings.training, evidence_start)
+    frames = trained.history, trained.holdout, trained.reference
+    thresholds = calibrate(*frames, trained.encoder.features, contract, settings.drift)
     datasets = _datasets(context, months, trips)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
@@ -56,22 +58,24 @@ def train_challenger(
 def _datasets(context: Context, months: Months, trips: pd.DataFrame) -> list[Dataset]:
     """Return a dataset for each published month, and one for the trips from the log, with a digest of its rows."""
     ingested = [month for month in map(context.store.get, months.published) if month is not None]
-    found = [Dataset(f"green_tripdata_{m.month}", m.digest, m.rows, m.path) for m in ingested]
+    found = [
+        Dataset(Path(context.contract.source.file_name(str(m.month))).stem, m.digest, m.rows, m.path) for m in ingested
+    ]
     if months.logged:
         first, last = months.logged[0], months.logged[-1]
-        logged = trips[trips["pickup_at"] >= first.starts_at]
+        logged = trips[trips["event_at"] >= first.starts_in(context.contract.zone)]
         found.append(Dataset(f"labelled_log_{first}_{last}", digest_of(logged), len(logged), Path("prediction-log")))
     return found
 
 
 def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset]) -> TrainingRun:
     example = columns_of(trained.reference.head(5))
-    inputs = pd.DataFrame(feature_matrix(example, trained.features), columns=list(trained.features))
+    inputs = pd.DataFrame(trained.encoder.matrix(example), columns=list(trained.encoder.features))
     return TrainingRun(
         model=trained.model,
         input_example=inputs,
         # An array, like the data it was fitted on: scikit-learn warns of column names.
-        prediction_example=trained.model.predict(inputs.to_numpy()),
+        prediction_example=outputs(trained.model, inputs.to_numpy()),
         parameters=trained.parameters,
         metrics=trained.metrics,
         tags=tags,

@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from autoops.drift.monitor import Reference
-from autoops.features import local_hours
 from autoops.loop.context import Context
 from autoops.loop.decide import gate
-from autoops.loop.decide.segments import segments_of
 from autoops.loop.retrain.training_window import Months, load
 from autoops.models import bundle
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import Scorer, load_version
-from autoops.trips import TARGET, Columns, columns_of
+from autoops.usecase.calendar import local_days
+from autoops.usecase.columns import TARGET, Columns, columns_of
+from autoops.usecase.segments import segments_of
+from autoops.usecase.tasks import baseline, losses
 
 TIMED_TRIPS = 200
 WARM_UP_TRIPS = 20
@@ -23,13 +24,21 @@ WARM_UP_TRIPS = 20
 
 
 def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdict:
-    """Compare a first version with the median of what it was fitted on, on its own holdout."""
+    """Compare a first version with the best constant for what it was fitted on, on its own holdout."""
     scorer = load_version(context.registry, challenger, context.model_cache)
-    reference = Reference.read(scorer.directory)
-    trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy()
-    baseline = np.abs(float(np.median(reference.window[TARGET])) - truth)
-    errors = np.abs(scorer.predict_trips(trips) - truth)
-    return _decide(context, scorer, trips, baseline, errors, against="median baseline")
+    reference = Reference.read(scorer.directory, scorer.manifest)
+    contract = context.contract
+    trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy(dtype=np.float64)
+    constant = np.full(len(truth), baseline(contract, reference.window[TARGET].to_numpy(dtype=np.float64)))
+    errors = losses(contract, truth, scorer.predict_rows(trips))
+    return _decide(
+        context,
+        scorer,
+        trips,
+        losses(contract, truth, constant),
+        errors,
+        against=f"{'base rate' if contract.task == 'binary' else 'median'} baseline",
+    )
 
 
 def with_champion(
@@ -40,10 +49,10 @@ def with_champion(
     `look` is the number of the evaluation, 1 for the first.
     """
     trips = load(context, months)
-    unseen = trips[trips["pickup_at"] > max(champion.trained_until, challenger.trained_until)]
-    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy()
+    unseen = trips[trips["event_at"] > max(champion.trained_until, challenger.trained_until)]
+    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy(dtype=np.float64)
     old, new = (load_version(context.registry, version, context.model_cache) for version in (champion, challenger))
-    first, second = (np.abs(scorer.predict_trips(columns) - truth) for scorer in (old, new))
+    first, second = (losses(context.contract, truth, scorer.predict_rows(columns)) for scorer in (old, new))
     return _decide(context, new, columns, first, second, against="champion", look=look)
 
 
@@ -60,12 +69,13 @@ def _decide(
     return gate.decide(
         champion_errors,
         challenger_errors,
-        _days(trips),
+        local_days(trips["event_at"], context.contract.zone),
         settings,
-        segments=segments_of(trips, settings.segments),
+        segments=segments_of(context.contract, trips, settings.segments),
         serving_cost=serving_cost(challenger),
         max_model_mb=context.settings.serving.max_model_mb,
         against=against,
+        unit=gate.unit_of(context.contract),
     )
 
 
@@ -75,19 +85,14 @@ def serving_cost(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> g
     Trips of the version's own training window are predicted one by one, as requests bring them; `clock` returns
     seconds.
     """
-    trips = columns_of(Reference.read(scorer.directory).window.head(TIMED_TRIPS))
-    singles = [{name: values[[row]] for name, values in trips.items()} for row in range(len(trips["pickup_at"]))]
+    trips = columns_of(Reference.read(scorer.directory, scorer.manifest).window.head(TIMED_TRIPS))
+    singles = [{name: values[[row]] for name, values in trips.items()} for row in range(len(trips["event_at"]))]
     for trip in singles[:WARM_UP_TRIPS]:
-        scorer.predict_trips(trip)
+        scorer.predict_rows(trip)
     seconds = []
     for trip in singles:
         started = clock()
-        scorer.predict_trips(trip)
+        scorer.predict_rows(trip)
         seconds.append(clock() - started)
     size = (scorer.directory / bundle.MODEL).stat().st_size
     return gate.ServingCost(size / 1e6, float(np.median(seconds)) * 1e3)
-
-
-def _days(trips: Columns) -> npt.NDArray[np.int64]:
-    """Return the New York day of each trip, in days since the epoch; shape (rows,)."""
-    return local_hours(trips["pickup_at"]) // 24

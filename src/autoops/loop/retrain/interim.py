@@ -128,7 +128,7 @@ def months_of(context: Context, incident: Incident, actor: str) -> Months:
     """
     number, champion = challenger_of(context, incident), champion_of(context.registry)
     watermark = max(champion.trained_until, context.registry.version(number).trained_until)
-    chosen = months_since(context, Month.of(watermark), actor)
+    chosen = months_since(context, Month.of(watermark, context.contract.zone), actor)
     # Decided anew: these months are fetched by now, and some may have turned out to be quarantined.
     one, newest = about(context, incident, chosen.all)
     over = reevaluation.overtaken(one, champion.number, newest)

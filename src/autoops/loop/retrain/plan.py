@@ -74,7 +74,7 @@ def begin(
     """
     if force and not reason:
         raise InputError("force: say why, it stands in the ledger")
-    check_model(context.settings.model)
+    check_model(context.settings.model, context.contract)
     context.registry.require_usable()
     require_none_lost(context)
     standing = _standing(context, run_id, incident_id, by_hand)

@@ -22,7 +22,9 @@ def may_be_due(context: Context, champion: ModelVersion) -> bool:
     This saves requests to the source: no month is published before it has begun.
     """
     every = context.settings.training.retrain_after_months
-    return bool(every) and Month.of(context.clock.now()) >= _trained(champion).plus(every)
+    return bool(every) and Month.of(context.clock.now(), context.contract.zone) >= _trained(context, champion).plus(
+        every
+    )
 
 
 def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decision:
@@ -35,8 +37,8 @@ def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decisi
     begun = context.ledger.entries(kind="retraining begun")
     age = reevaluation.Age(
         newest=usable[-1],
-        trained=_trained(champion),
-        refreshed=max((Month.of(until) for until in own if until), default=None),
+        trained=_trained(context, champion),
+        refreshed=max((Month.of(until, context.contract.zone) for until in own if until), default=None),
         retrained=max((parse_months(entry.evidence["months"])[-1] for entry in begun), default=None),
     )
     return reevaluation.refresh(
@@ -68,15 +70,15 @@ def open_one(
             actor=actor,
             model_version=champion.number,
             # Just within the month: `ends_at` is the first instant of the next one.
-            evidence_end=newest.ends_at - timedelta(microseconds=1),
-            evidence={"trained": str(_trained(champion)), "newest": str(newest)},
+            evidence_end=newest.ends_in(context.contract.zone) - timedelta(microseconds=1),
+            evidence={"trained": str(_trained(context, champion)), "newest": str(newest)},
             key=f"{KIND} of version {champion.number} with {newest}",
         )
     except Conflict:
         return None
 
 
-def _trained(champion: ModelVersion) -> Month:
+def _trained(context: Context, champion: ModelVersion) -> Month:
     """Return the newest month of a version's training; one registered by other means has only a newest trip."""
     months = champion.tags.get("training_months")
-    return parse_months(months)[-1] if months else Month.of(champion.trained_until)
+    return parse_months(months)[-1] if months else Month.of(champion.trained_until, context.contract.zone)

@@ -43,12 +43,13 @@ def load(context: Context, months: Months) -> pd.DataFrame:
     """Return the trips of the months with the ground truth in minutes, as a frame in event order."""
     parts = [context.store.load(months.published)] if months.published else []
     parts += [labelled_log.trips_of(context, months.logged)] if months.logged else []
-    return pd.concat(parts, ignore_index=True).sort_values("pickup_at", kind="stable", ignore_index=True)
+    return pd.concat(parts, ignore_index=True).sort_values("event_at", kind="stable", ignore_index=True)
 
 
-def reaches(published: list[Month], evidence_end: datetime | None) -> bool:
+def reaches(context: Context, published: list[Month], evidence_end: datetime | None) -> bool:
     """Return whether the published months contain the whole evidence of an incident."""
-    return evidence_end is None or any(evidence_end < month.ends_at for month in published)
+    zone = context.contract.zone
+    return evidence_end is None or any(evidence_end < month.ends_in(zone) for month in published)
 
 
 def known_months(context: Context) -> list[Month]:
@@ -65,7 +66,7 @@ def answers(context: Context, evidence_end: datetime | None) -> bool:
     """Return whether a retraining could begin with data that contains the whole evidence of an incident."""
     source = source_of(context)
     published = usable_months(context) if source != "log" else []
-    return reaches(published, evidence_end) or (source != "months" and _labelled_until(context, evidence_end))
+    return reaches(context, published, evidence_end) or (source != "months" and _labelled_until(context, evidence_end))
 
 
 def given(context: Context, months: list[Month]) -> Months:
@@ -87,7 +88,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
         raise NotPublished("the log holds no labelled trip to train on")
-    if not (reaches(published, evidence_end) or _labelled_until(context, evidence_end)):
+    if not (reaches(context, published, evidence_end) or _labelled_until(context, evidence_end)):
         raise NotPublished(f"the labelled log does not reach {evidence_end}, to which the incident does")
     chosen = [*published, *logged][-count:]
     return Months(chosen, [month for month in logged if month in chosen])
@@ -96,7 +97,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
 def known_until(context: Context, months: Months) -> datetime:
     """Return the event time that the trips of the months reach; the log's newest month is probably not over."""
     labelled = labelled_log.labelled_until(context) if months.logged else None
-    return labelled or months.all[-1].ends_at
+    return labelled or months.all[-1].ends_in(context.contract.zone)
 
 
 def months_since(context: Context, first: Month, actor: str) -> Months:
@@ -134,7 +135,7 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     published = context.source.published()
     if not published:
         raise NotPublished(f"{context.settings.data.source} holds no month to train on")
-    if not reaches(published, evidence_end):
+    if not reaches(context, published, evidence_end):
         raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_end}")
     try:
         found = newest_usable(context, published, count, actor)
@@ -142,6 +143,6 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
         # The step that fetches them fails then, and its failure is recorded with the incident.
         logger.warning("what is published cannot be looked through: %s", error)
         return published[-count:]
-    if found and not reaches(found, evidence_end):
+    if found and not reaches(context, found, evidence_end):
         raise NotPublished(f"the month that the incident reaches, {evidence_end}, is quarantined")
     return found or published[-count:]

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from autoops.errors import AutoOpsError, StorageUnavailable, Unavailable
 from autoops.serving.payloads.schemas import FieldProblem, Problem
-from autoops.serving.payloads.validation_errors import MOST_LISTED, InvalidTrips, field_problem
+from autoops.serving.payloads.validation_errors import MOST_LISTED, InvalidRows, field_problem
 from autoops.telemetry import logs
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ def _on_autoops_error(_request: Request, error: Exception) -> Response:
     return problem(error.http_status, str(error), headers=headers)
 
 
-def _on_invalid_trips(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, InvalidTrips)
+def _on_invalid_rows(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidRows)
     return problem(error.http_status, str(error), error.listed)
 
 
@@ -58,7 +58,7 @@ def _on_invalid_request(_request: Request, error: Exception) -> Response:
     found = error.errors()
     if found[0]["type"] == "json_invalid":
         return problem(400, f"the body is not JSON: {found[0]['ctx']['error']}")
-    return _on_invalid_trips(_request, InvalidTrips([field_problem(one) for one in found[:MOST_LISTED]], len(found)))
+    return _on_invalid_rows(_request, InvalidRows([field_problem(one) for one in found[:MOST_LISTED]], len(found)))
 
 
 def _on_http_exception(_request: Request, error: Exception) -> Response:
@@ -85,7 +85,7 @@ def _defect(headers: dict[str, str] | None = None) -> Response:
 
 _HANDLERS: Mapping[type[Exception], Callable[[Any, Exception], Response]] = {
     AutoOpsError: _on_autoops_error,
-    InvalidTrips: _on_invalid_trips,
+    InvalidRows: _on_invalid_rows,
     RequestValidationError: _on_invalid_request,
     HTTPException: _on_http_exception,
     ClientDisconnect: _on_disconnect,

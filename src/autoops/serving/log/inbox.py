@@ -200,7 +200,7 @@ def _labelled(
         {
             "prediction_id": label.prediction_id,
             "request_id": label.request_id,
-            "trip_duration_minutes": label.trip_duration_minutes,
+            "target": label.target,
             "labelled_at": at,
         }
         for (at, _), label in zip(labels, named, strict=True)
@@ -209,7 +209,8 @@ def _labelled(
 
 def _insert(columns: Sequence[sa.Column[Any]], condition: sa.ColumnElement[bool] | None = None) -> postgresql.Insert:
     """Return one statement for many rows, with an array for each column: a tenth of the time of a statement per row."""
-    arrays = [sa.bindparam(_array(column), type_=postgresql.ARRAY(column.type)) for column in columns]
+    # One dimension, because raw values are arrays themselves, and would become a second one.
+    arrays = [sa.bindparam(_array(column), type_=postgresql.ARRAY(column.type, dimensions=1)) for column in columns]
     unnested = sa.func.unnest(*arrays).table_valued(*(sa.column(c.name, c.type) for c in columns)).render_derived()
     rows = sa.select(unnested) if condition is None else sa.select(unnested).where(condition)
     return postgresql.insert(columns[0].table).from_select([column.name for column in columns], rows)

@@ -30,7 +30,7 @@ import sqlalchemy as sa
 
 from autoops.errors import StorageUnavailable
 from autoops.serving.log.inbox import Mark, OutboxBatch, Receipt
-from autoops.storage import database, tables
+from autoops.storage import database, raw_inputs, tables
 from autoops.storage.appender import SqliteAppender
 from autoops.storage.database import storage_errors
 from autoops.storage.predictions import Label, LoggedColumns, LoggedPrediction, insert_labels
@@ -74,18 +74,31 @@ arrived = sa.Table(
 _NAMES = [field.name for field in fields(LoggedPrediction)]
 _COLUMNS = [predictions.c[name] for name in _NAMES]
 _VALUES = attrgetter(*_NAMES)
-_LABEL_COLUMNS = [ground_truth.c[name] for name in ("trip_duration_minutes", "prediction_id", "request_id")]
+_LABEL_COLUMNS = [ground_truth.c[name] for name in ("target", "prediction_id", "request_id")]
 
 
 def create(connection: sa.Connection) -> None:
     """Create the tables, and the columns that are new since the release that made this file."""
     metadata.create_all(connection)
+    if raw_inputs.is_typed(connection):
+        _convert(connection)
     for table in metadata.tables.values():
         there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
         for column in table.c:
             if column.name not in there:
                 kind = column.type.compile(connection.dialect)
                 connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+
+
+def _convert(connection: sa.Connection) -> None:
+    """Convert the rows of a release that knew one use case."""
+    # The driver begins a transaction at the UPDATE: a process that was killed before its end leaves this column.
+    if "inputs" not in {column["name"] for column in sa.inspect(connection).get_columns("predictions")}:
+        connection.exec_driver_sql("ALTER TABLE predictions ADD COLUMN inputs JSON")
+    connection.exec_driver_sql(f"UPDATE predictions SET inputs = {raw_inputs.SQLITE_INPUTS}")
+    for name in raw_inputs.TYPED:
+        connection.exec_driver_sql(f"ALTER TABLE predictions DROP COLUMN {name}")
+    connection.exec_driver_sql(f"ALTER TABLE ground_truth RENAME COLUMN {raw_inputs.OLD_TARGET} TO target")
 
 
 @dataclass(frozen=True)

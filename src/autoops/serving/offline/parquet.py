@@ -1,8 +1,8 @@
-"""Parquet files of trips, of any size: read, scored and written in pieces, so that memory does not grow with them.
+"""Parquet files of rows, of any size: read, scored and written in pieces, so that memory does not grow with them.
 
-The columns are those of the contract, or those of a month as the TLC publishes it; other columns are copied. Unlike a
-request, a file must have the pickup times: "now" would be a silent mistake there. A raw month has rows that are outside
-the contract and that `autoops ingest` would drop: they get no prediction, and are counted.
+The columns are those of the contract, or those of a raw period; other columns are copied. Unlike a request, a file must
+have the event times: "now" would be a silent mistake there. A raw period has rows that are outside the contract and
+that `autoops ingest` would drop: they get no prediction, and are counted.
 """
 
 import os
@@ -18,31 +18,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops.errors import CorruptFile, InputError
-from autoops.features import feature_matrix
 from autoops.models.scoring import Scorer, ScoringThreads
-from autoops.serving.payloads import arrow_columns
+from autoops.serving.payloads.arrow_columns import NO_VALUE, ArrowColumns
 from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.row_models import RowModels
 from autoops.serving.payloads.validation_errors import Skipped, ValidationErrors
+from autoops.usecase.contract import Contract
 
 ADDED = {"prediction": pa.float64(), "model_version": pa.int32()}
-_REQUIRED = ("pickup_at", *arrow_columns.REQUIRED)
-_RAW_NAMES = {
-    "lpep_pickup_datetime": "pickup_at",
-    "PULocationID": "pickup_location_id",
-    "DOLocationID": "dropoff_location_id",
-}
-"""The TLC's columns that have another name in the contract, with that name."""
-
 _READ_AHEAD_BYTES = 1 << 20
 
 Report = Callable[[int, int | None], None]
 
 
 class Model(Protocol):
-    """Predicts the trips in a piece of a file: a version loaded here, or a remote API."""
+    """Predicts the rows in a piece of a file: a version loaded here, or a remote API."""
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        """Return the predictions in minutes and their model versions, both of shape `(rows,)`."""
+        """Return the predictions and their model versions, both of shape `(rows,)`."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,8 @@ class LocalModel:
     cores: ScoringThreads
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        """Return the predictions in minutes and this version's number for each row, both of shape `(rows,)`."""
-        matrix = feature_matrix(batch.columns(), self.scorer.manifest.features)
+        """Return the predictions and this version's number for each row, both of shape `(rows,)`."""
+        matrix = self.scorer.encoder.matrix(batch.columns())
         return self.cores.predict(self.scorer, matrix), np.full(len(batch), self.number, dtype=np.int32)
 
 
@@ -63,7 +56,7 @@ class LocalModel:
 class Scored:
     """What `score` has done.
 
-    `skipped` counts rows of a raw month without a prediction, by the column that is outside the contract.
+    `skipped` counts rows of a raw period without a prediction, by the column that is outside the contract.
     """
 
     rows: int
@@ -71,87 +64,116 @@ class Scored:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-def score(source: Path, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
-    """Write the rows of `source` with `prediction` and `model_version` to `target`, which appears when it is complete.
+class FileScorer:
+    """Scores files of a use case's rows; `raw_names` are the contract's columns by their names in raw files."""
 
-    Raises:
-        InputError: `source` does not exist, `target` cannot be written, or trips are outside the contract.
-        CorruptFile: `source` cannot be read.
-    """
-    if not source.is_file():
-        raise InputError(f"{source}: no such file")
-    with _open(source) as file:
+    def __init__(self, contract: Contract) -> None:
+        self._columns = ArrowColumns(RowModels.of(contract))
+        self._event_column = contract.event_time.column
+        self._raw_names = contract.raw_names
+        self._required = tuple(dict.fromkeys((self._event_column, *self._columns.required)))
+
+    def score(self, source: Path, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
+        """Write the rows of `source` with `prediction` and `model_version` to `target`, which appears when complete.
+
+        Raises:
+            InputError: `source` does not exist, `target` cannot be written, or rows are outside the contract.
+            CorruptFile: `source` cannot be read.
+        """
+        if not source.is_file():
+            raise InputError(f"{source}: no such file")
+        with self._open(source) as file:
+            try:
+                return self._write(file, target, model, piece_rows, report)
+            except OSError as error:
+                raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
+
+    def _open(self, source: Path) -> pq.ParquetFile:
+        """Open the file, and check its columns.
+
+        Raises:
+            CorruptFile: the file cannot be read.
+            InvalidRows: a column is missing, there twice or of the wrong type, or already has the name of an added one.
+        """
         try:
-            return _write(file, target, model, piece_rows, report)
-        except OSError as error:
-            # Errors of reading are CorruptFile by now, so this one is of `target`.
-            raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
+            # Not buffered whole: memory must not grow with the file.
+            file = pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
+            self._check(file.schema_arrow)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise CorruptFile(f"{source} does not read: {error}") from error
+        return file
 
+    def _check(self, schema: pa.Schema) -> None:
+        errors = ValidationErrors()
+        for name in ADDED:
+            if name in schema.names:
+                errors.column(name, "the file has this column already")
+        errors.check()
+        self._columns.check_schema(self._contract(schema), required=self._required, file=True)
 
-def _open(source: Path) -> pq.ParquetFile:
-    """Open the file, and check its columns.
+    def _is_raw(self, schema: pa.Schema) -> bool:
+        named = self._raw_names and self._event_column not in schema.names
+        return bool(named) and all(schema.names.count(name) == 1 for name in self._raw_names)
 
-    Raises:
-        CorruptFile: the file cannot be read.
-        InvalidTrips: a column is missing, there twice or of the wrong type, or already has the name of an added one.
-    """
-    try:
-        # Both bound memory: otherwise Arrow reads whole column chunks, and others ahead.
-        file = pq.ParquetFile(source, buffer_size=_READ_AHEAD_BYTES, pre_buffer=False)
-        _check(file.schema_arrow)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise CorruptFile(f"{source} does not read: {error}") from error
-    return file
+    def _contract(self, schema: pa.Schema) -> pa.Schema:
+        """Return the schema with a raw period's columns named as in the contract."""
+        if not self._is_raw(schema):
+            return schema
+        return pa.schema([column.with_name(self._raw_names.get(column.name, column.name)) for column in schema])
 
+    def _write(self, file: pq.ParquetFile, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
+        schema = file.schema_arrow
+        for name, kind in ADDED.items():
+            schema = schema.append(pa.field(name, kind, nullable=self._is_raw(file.schema_arrow)))
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with pq.ParquetWriter(temporary, schema) as writer:
+                scored = self._write_pieces(file, writer, model, piece_rows, report)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return scored
 
-def _check(schema: pa.Schema) -> None:
-    errors = ValidationErrors()
-    for name in ADDED:
-        if name in schema.names:
-            errors.column(name, "the file has this column already")
-    errors.check()
-    arrow_columns.check_schema(_contract(schema), required=_REQUIRED, file=True)
+    def _write_pieces(
+        self, file: pq.ParquetFile, writer: pq.ParquetWriter, model: Model, piece_rows: int, report: Report
+    ) -> Scored:
+        done, versions, skipped = 0, set[int](), Counter[str]()
+        raw, names = self._is_raw(file.schema_arrow), self._contract(file.schema_arrow).names
+        for piece in _pieces(file, piece_rows):
+            rows = pa.Table.from_arrays(piece.columns, names)
+            rows = rows.select([name for name in self._columns.columns if name in names])
+            added, numbers = self._predict_fitting(rows, model, skipped) if raw else self._predict(rows, done, model)
+            writer.write_batch(pa.RecordBatch.from_arrays([*piece.columns, *added], schema=writer.schema))
+            versions.update(numbers)
+            done += len(piece)
+            report(done, file.metadata.num_rows)
+        return Scored(done, tuple(sorted(versions)), dict(skipped))
 
+    def _predict(self, rows: pa.Table, first_row: int, model: Model) -> "Added":
+        """Predict all rows.
 
-def _is_raw(schema: pa.Schema) -> bool:
-    return "pickup_at" not in schema.names and all(schema.names.count(name) == 1 for name in _RAW_NAMES)
+        Raises:
+            InvalidRows: rows are outside the contract; their positions are those in the file.
+        """
+        errors = ValidationErrors(first_row=first_row)
+        batch = self._columns.batch_of(rows, errors)
+        errors.rows(self._event_column, np.isnat(batch.event_at), NO_VALUE)
+        errors.check()
+        predictions, numbers = model.predict(batch)
+        return [pa.array(predictions), pa.array(numbers)], set(np.unique(numbers).tolist())
 
-
-def _contract(schema: pa.Schema) -> pa.Schema:
-    """Return the schema with a raw month's columns named as in the contract."""
-    if not _is_raw(schema):
-        return schema
-    return pa.schema([column.with_name(_RAW_NAMES.get(column.name, column.name)) for column in schema])
-
-
-def _write(file: pq.ParquetFile, target: Path, model: Model, piece_rows: int, report: Report) -> Scored:
-    schema = file.schema_arrow
-    for name, kind in ADDED.items():
-        schema = schema.append(pa.field(name, kind, nullable=_is_raw(file.schema_arrow)))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with pq.ParquetWriter(temporary, schema) as writer:
-            scored = _write_pieces(file, writer, model, piece_rows, report)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return scored
-
-
-def _write_pieces(
-    file: pq.ParquetFile, writer: pq.ParquetWriter, model: Model, piece_rows: int, report: Report
-) -> Scored:
-    done, versions, skipped = 0, set[int](), Counter[str]()
-    raw, names = _is_raw(file.schema_arrow), _contract(file.schema_arrow).names
-    for piece in _pieces(file, piece_rows):
-        trips = pa.Table.from_arrays(piece.columns, names)
-        trips = trips.select([name for name in arrow_columns.COLUMNS if name in names])
-        added, numbers = _predict_fitting(trips, model, skipped) if raw else _predict(trips, done, model)
-        writer.write_batch(pa.RecordBatch.from_arrays([*piece.columns, *added], schema=writer.schema))
-        versions.update(numbers)
-        done += len(piece)
-        report(done, file.metadata.num_rows)
-    return Scored(done, tuple(sorted(versions)), dict(skipped))
+    def _predict_fitting(self, rows: pa.Table, model: Model, skipped: Counter[str]) -> "Added":
+        """Predict the rows that are within the contract, and count the others."""
+        found = Skipped(rows.num_rows)
+        batch = self._columns.batch_of(rows, found)
+        found.rows(self._event_column, np.isnat(batch.event_at) & ~found.mask, NO_VALUE)
+        skipped.update(found.reasons)
+        predictions, numbers = np.full(len(batch), np.nan), np.zeros(len(batch), dtype=np.int32)
+        fitting = ~found.mask
+        if fitting.any():
+            predictions[fitting], numbers[fitting] = model.predict(batch.taken(fitting))
+        versions = set(np.unique(numbers[fitting]).tolist())
+        return [pa.array(predictions, mask=found.mask), pa.array(numbers, mask=found.mask)], versions
 
 
 def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
@@ -171,31 +193,3 @@ def _pieces(file: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
 
 Added = tuple[list[pa.Array], set[int]]
 """The columns `ADDED` for the rows of a piece, and the versions in them."""
-
-
-def _predict(trips: pa.Table, first_row: int, model: Model) -> Added:
-    """Predict all rows.
-
-    Raises:
-        InvalidTrips: rows are outside the contract; their positions are those in the file.
-    """
-    errors = ValidationErrors(first_row=first_row)
-    batch = arrow_columns.batch_of(trips, errors)
-    errors.rows("pickup_at", np.isnat(batch.pickup_at), arrow_columns.NO_VALUE)
-    errors.check()
-    minutes, numbers = model.predict(batch)
-    return [pa.array(minutes), pa.array(numbers)], set(np.unique(numbers).tolist())
-
-
-def _predict_fitting(trips: pa.Table, model: Model, skipped: Counter[str]) -> Added:
-    """Predict the rows that are within the contract, and count the others."""
-    found = Skipped(trips.num_rows)
-    batch = arrow_columns.batch_of(trips, found)
-    found.rows("pickup_at", np.isnat(batch.pickup_at) & ~found.mask, arrow_columns.NO_VALUE)
-    skipped.update(found.reasons)
-    minutes, numbers = np.full(len(batch), np.nan), np.zeros(len(batch), dtype=np.int32)
-    fitting = ~found.mask
-    if fitting.any():
-        minutes[fitting], numbers[fitting] = model.predict(batch.taken(fitting))
-    versions = set(np.unique(numbers[fitting]).tolist())
-    return [pa.array(minutes, mask=found.mask), pa.array(numbers, mask=found.mask)], versions

@@ -12,33 +12,29 @@ import uuid_utils
 from autoops.errors import InputError, ServiceUnavailable
 from autoops.serving.payloads import arrow
 from autoops.serving.payloads.batch import Batch
+from autoops.usecase.contract import Contract
 
 _ATTEMPTS = 30
 _PAUSE_S = 1
-_ANSWER = pa.schema(
-    [
-        pa.field("trip_duration_minutes", pa.float64(), nullable=False),
-        pa.field("model_version", pa.int32(), nullable=False),
-    ]
-)
 
 
 class _Busy(ServiceUnavailable):
-    """The API responded 503; whether it stored the trips is not known."""
+    """The API responded 503; whether it stored the rows is not known."""
 
 
 @dataclass(frozen=True)
 class RemoteModel:
     """Predicts by an API, and sends a batch again while the response is 503.
 
-    The API may have logged the trips by then, so each has a request_id, which stays the same when they are sent again.
+    The API may have logged the rows by then, so each has a request_id, which stays the same when they are sent again.
     A broken connection is not tried again.
     """
 
     api: httpx.Client
+    contract: Contract
 
     def predict(self, batch: Batch) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-        """Return the predictions in minutes and their model versions, both of shape `(rows,)`.
+        """Return the predictions and their model versions, both of shape `(rows,)`.
 
         Raises:
             ServiceUnavailable: the API cannot be reached, stays busy, or responds without the predictions.
@@ -50,14 +46,24 @@ class RemoteModel:
             wait=tenacity.wait_fixed(_PAUSE_S),
             reraise=True,
         )
-        content = retrying(self._ask, arrow.write(_named(batch)))
+        wanted = pa.schema(
+            [
+                pa.field(self._prediction, pa.float64(), nullable=False),
+                pa.field("model_version", pa.int32(), nullable=False),
+            ]
+        )
+        content = retrying(self._ask, arrow.write(self._named(batch)))
         try:
-            answered = pa.ipc.open_stream(content).read_all().select(_ANSWER.names).cast(_ANSWER)
+            answered = pa.ipc.open_stream(content).read_all().select(wanted.names).cast(wanted)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise ServiceUnavailable(f"{self.api.base_url} answers with no predictions: {error}") from error
         if answered.num_rows != len(batch):
-            raise ServiceUnavailable(f"{self.api.base_url} answers {len(batch)} trips with {answered.num_rows}")
-        return answered["trip_duration_minutes"].to_numpy(), answered["model_version"].to_numpy()
+            raise ServiceUnavailable(f"{self.api.base_url} answers {len(batch)} rows with {answered.num_rows}")
+        return answered[self._prediction].to_numpy(), answered["model_version"].to_numpy()
+
+    @property
+    def _prediction(self) -> str:
+        return "probability" if self.contract.task == "binary" else self.contract.target.column
 
     def _ask(self, body: bytes) -> bytes:
         try:
@@ -70,13 +76,12 @@ class RemoteModel:
             raise InputError(f"{self.api.base_url} answers {answer.status_code}: {_detail(answer)}")
         return answer.content
 
-
-def _named(batch: Batch) -> pa.Table:
-    """Return the trips, each with a request_id."""
-    names = [name or str(uuid_utils.uuid7()) for name in batch.request_ids or [None] * len(batch)]
-    columns = dict(batch.columns())
-    at = pa.array(columns.pop("pickup_at")).cast(pa.timestamp("us", "UTC"))
-    return pa.table({"pickup_at": at} | columns | {"request_id": names})
+    def _named(self, batch: Batch) -> pa.Table:
+        """Return the rows, each with a request_id, by the contract's names."""
+        names = [name or str(uuid_utils.uuid7()) for name in batch.request_ids or [None] * len(batch)]
+        at = pa.array(batch.event_at).cast(pa.timestamp("us", "UTC"))
+        columns = {name: pa.array(values, from_pandas=True) for name, values in batch.features.items()}
+        return pa.table({self.contract.event_time.column: at} | columns | {"request_id": names})
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -1,4 +1,4 @@
-"""Trips in Arrow IPC streams from clients.
+"""Rows in Arrow IPC streams from clients.
 
 A stream is untrusted. Its schema is checked before any of its data is touched. Compressed buffers and dictionaries are
 rejected, because few bytes of them may stand for gigabytes. Each record batch is validated in full, because Arrow's own
@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from autoops.serving.payloads import arrow_columns
+from autoops.serving.payloads.arrow_columns import ArrowColumns
 from autoops.serving.payloads.batch import Batch
+from autoops.serving.payloads.row_models import RowModels
 from autoops.serving.payloads.validation_errors import BrokenStream, TooManyRows, ValidationErrors
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
@@ -24,34 +25,41 @@ _BROKEN = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, Memo
 """Exceptions that Arrow raises on invalid bytes."""
 
 
-def read(body: bytes, max_rows: int) -> Batch:
-    """Return the trips in a stream.
+class ArrowReader:
+    """Reads streams of a use case's columns."""
 
-    Raises:
-        BrokenStream: the body is not one complete stream, or the stream is compressed or big-endian.
-        TooManyRows: the stream has more than `max_rows` rows, or too many record batches.
-        InvalidTrips: there are no rows, or columns or rows are outside the contract.
-    """
-    try:
-        table = _table(body, max_rows)
-    except _BROKEN:
-        raise BrokenStream(_NO_STREAM) from None
-    errors = ValidationErrors()
-    if not table.num_rows:
-        errors.column("body", "expected at least one trip")
-        errors.check()
-    return arrow_columns.batch_of(table, errors)
+    def __init__(self, models: RowModels) -> None:
+        self._columns = ArrowColumns(models)
+        self._noun = models.contract.row
+
+    def read(self, body: bytes, max_rows: int) -> Batch:
+        """Return the rows in a stream.
+
+        Raises:
+            BrokenStream: the body is not one complete stream, or the stream is compressed or big-endian.
+            TooManyRows: the stream has more than `max_rows` rows, or too many record batches.
+            InvalidRows: there are no rows, or columns or rows are outside the contract.
+        """
+        try:
+            table = _table(self._columns, body, max_rows)
+        except _BROKEN:
+            raise BrokenStream(_NO_STREAM) from None
+        errors = ValidationErrors()
+        if not table.num_rows:
+            errors.column("body", f"expected at least one {self._noun}")
+            errors.check()
+        return self._columns.batch_of(table, errors)
 
 
 def write(table: pa.Table) -> bytes:
-    """Return the table as a stream that `read` takes."""
+    """Return the table as a stream that `ArrowReader` takes."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return bytes(sink.getvalue())
 
 
-def _table(body: bytes, max_rows: int) -> pa.Table:
+def _table(columns: ArrowColumns, body: bytes, max_rows: int) -> pa.Table:
     source = pa.BufferReader(body)
     # Message by message: `pa.ipc.open_stream` decompresses a batch before it can be checked.
     messages = _messages(source)
@@ -61,7 +69,7 @@ def _table(body: bytes, max_rows: int) -> pa.Table:
     if _is_big_endian(first.metadata.to_pybytes()):
         raise BrokenStream("the Arrow IPC stream is big-endian; send it as little-endian")
     schema = pa.ipc.read_schema(first)
-    arrow_columns.check_schema(schema)
+    columns.check_schema(schema)
     batches: list[pa.RecordBatch] = []
     rows = 0
     for message in messages:

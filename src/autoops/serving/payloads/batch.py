@@ -1,4 +1,4 @@
-"""Valid trips as arrays: the one form of a batch, in whichever format it was sent."""
+"""Valid rows as arrays: the one form of a batch, in whichever format it was sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,53 +7,44 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel
 
 from autoops.serving.payloads import timestamps
-from autoops.serving.payloads.schemas import Trip, TripColumns
+from autoops.serving.payloads.row_models import RowModels
 from autoops.serving.payloads.validation_errors import ValidationErrors
 from autoops.storage.logged import owned
-from autoops.trips import Columns
-
-ID_OF_ROWS = "trips.{row}.request_id"
+from autoops.usecase.columns import EVENT_AT, Array, Columns
+from autoops.usecase.contract import Feature
+from autoops.usecase.rows import array_of
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Valid trips, as arrays of shape `(rows,)`.
+    """Valid rows, as arrays of shape `(rows,)`.
 
-    `pickup_at` is in UTC, and NaT for trips that begin now. `trip_distance` is in miles, the locations are TLC zones.
-    `request_ids` is None if no trip has one. `id_field` names the field of a row's request_id in the client's body.
+    `event_at` is in UTC, and NaT for rows of now. `features` are the raw values of the contract's features; a missing
+    one has the value that it stands for, else NaN or None. `request_ids` is None if no row has one. `id_field` names
+    the field of a row's request_id in the client's body.
     """
 
-    pickup_at: timestamps.Timestamps
-    trip_distance: npt.NDArray[np.float64]
-    passenger_count: npt.NDArray[np.int16]
-    pickup_location_id: npt.NDArray[np.int16]
-    dropoff_location_id: npt.NDArray[np.int16]
+    event_at: timestamps.Timestamps
+    features: dict[str, Array]
     request_ids: Sequence[str | None] | None = None
     id_field: str = "request_id.{row}"
 
     def __len__(self) -> int:
-        return len(self.trip_distance)
+        return len(self.event_at)
 
     def begun_by(self, now: datetime) -> "Batch":
-        """Return the same trips; those without a pickup time begin at `now`."""
-        # numpy has no time zones, and warns of an aware datetime.
+        """Return the same rows; those without an event time are of `now`."""
         moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
-        return replace(self, pickup_at=np.where(np.isnat(self.pickup_at), moment, self.pickup_at))
+        return replace(self, event_at=np.where(np.isnat(self.event_at), moment, self.event_at))
 
     def taken(self, rows: npt.NDArray[np.bool_]) -> "Batch":
-        """Return the trips that the mask `rows`, of shape `(rows,)`, selects."""
+        """Return the rows that the mask `rows`, of shape `(rows,)`, selects."""
         names = self.request_ids and [name for name, wanted in zip(self.request_ids, rows, strict=True) if wanted]
-        return Batch(
-            self.pickup_at[rows],
-            self.trip_distance[rows],
-            self.passenger_count[rows],
-            self.pickup_location_id[rows],
-            self.dropoff_location_id[rows],
-            names,
-            self.id_field,
-        )
+        features = {name: values[rows] for name, values in self.features.items()}
+        return Batch(self.event_at[rows], features, names, self.id_field)
 
     def owned_by(self, key: str | None) -> Sequence[str | None] | None:
         """Return the request ids as they are stored for this API key."""
@@ -62,56 +53,58 @@ class Batch:
         return [None if name is None else owned(name, key) for name in self.request_ids]
 
     def columns(self) -> Columns:
-        """Return the columns of the contract; every trip must have a pickup time."""
-        return {
-            "pickup_at": self.pickup_at,
-            "trip_distance": self.trip_distance,
-            "passenger_count": self.passenger_count,
-            "pickup_location_id": self.pickup_location_id,
-            "dropoff_location_id": self.dropoff_location_id,
-        }
+        """Return event time and features; every row must have an event time."""
+        return {EVENT_AT: self.event_at, **self.features}
 
 
-def of_rows(trips: Sequence[Trip]) -> Batch:
-    """Return the trips in their order; a missing pickup time becomes NaT, a missing passenger count 0."""
+def of_rows(models: RowModels, rows: Sequence[BaseModel]) -> Batch:
+    """Return the rows in their order; a missing event time becomes NaT."""
+    contract = models.contract
+    features = {
+        name: filled(feature, [getattr(row, name) for row in rows]) for name, feature in contract.features.items()
+    }
     return Batch(
-        timestamps.from_datetimes(trip.pickup_at for trip in trips),
-        np.array([trip.trip_distance for trip in trips]),
-        _small([trip.passenger_count or 0 for trip in trips]),
-        _small([trip.pickup_location_id for trip in trips]),
-        _small([trip.dropoff_location_id for trip in trips]),
-        _if_any([trip.request_id for trip in trips]),
-        ID_OF_ROWS,
+        timestamps.from_datetimes(getattr(row, contract.event_time.column) for row in rows),
+        features,
+        _if_any([row.request_id for row in rows]),  # type: ignore[attr-defined]
+        id_of_rows(models),
     )
 
 
-def of_columns(columns: TripColumns) -> Batch:
-    """Return the trips, after the checks that the schema cannot make.
+def id_of_rows(models: RowModels) -> str:
+    """Return the field of a row's request_id in a body of rows."""
+    return f"{models.rows_field}.{{row}}.request_id"
+
+
+def of_columns(models: RowModels, columns: BaseModel) -> Batch:
+    """Return the rows, after the checks that the schema cannot make.
 
     Raises:
-        InvalidTrips: columns differ in length, or timestamps are invalid.
+        InvalidRows: columns differ in length, or timestamps are invalid.
     """
-    errors, rows = ValidationErrors("columns."), len(columns.trip_distance)
-    for name in columns.model_fields_set:
-        values = getattr(columns, name)
-        if values is not None and len(values) != rows:
-            errors.column(name, f"expected {rows} values as in trip_distance, got {len(values)}")
-    at, refused = timestamps.parse_texts(columns.pickup_at or [None] * rows)
-    errors.each("pickup_at", refused)
+    contract = models.contract
+    given = {name: values for name in columns.model_fields_set if (values := getattr(columns, name)) is not None}
+    first = next((name for name in models.required), None)
+    like = first if first is not None else next(iter(given), None)
+    errors, rows = ValidationErrors("columns."), len(given[like]) if like is not None else 0
+    if not rows:
+        errors.column("body", "expected at least one column with values")
+    for name, values in given.items():
+        if len(values) != rows:
+            errors.column(name, f"expected {rows} values as in {like}, got {len(values)}")
+    at, refused = models.timestamps.parse_texts(given.get(contract.event_time.column) or [None] * rows)
+    errors.each(contract.event_time.column, refused)
     errors.check()
-    return Batch(
-        at,
-        np.array(columns.trip_distance),
-        _small([count or 0 for count in columns.passenger_count or [0] * rows]),
-        _small(columns.pickup_location_id),
-        _small(columns.dropoff_location_id),
-        _if_any(columns.request_id or ()),
-        "columns.request_id.{row}",
-    )
+    features = {name: filled(feature, given.get(name) or [None] * rows) for name, feature in contract.features.items()}
+    return Batch(at, features, _if_any(given.get("request_id", ())), "columns.request_id.{row}")
 
 
-def _small(numbers: Sequence[int]) -> npt.NDArray[np.int16]:
-    return np.array(numbers, dtype=np.int16)
+def filled(feature: Feature, values: Sequence[Any]) -> Array:
+    """Return a feature's values as an array of shape `(rows,)`, with what a missing one stands for."""
+    stands_for = feature.stands_for
+    if stands_for is not None:
+        values = [stands_for if value is None else value for value in values]
+    return array_of(feature, values)
 
 
 def _if_any(request_ids: Sequence[Any]) -> Sequence[str | None] | None:

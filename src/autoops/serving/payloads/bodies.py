@@ -19,15 +19,14 @@ from starlette.requests import ClientDisconnect
 from autoops.serving.payloads.validation_errors import NotJson, TooManyRows
 
 JSON = "application/json"
-ONE_ROW_BYTES = 8 * 1024
-"""Maximum body of a route that takes one row, which needs some 200 bytes."""
+_ONE_ROW_BYTES = 8 * 1024
 
-_BATCH_BYTES, _BYTES_PER_ROW = 64 * 1024, 512
+_BATCH_BYTES, _BYTES_PER_FIELD = 64 * 1024, 85
 _FREE_BYTES = 256 * 1024
 """A body of at most so many bytes is parsed without counting its values first."""
 
-_VALUES_PER_ROW = 16
-"""A row has at most six fields; the rest is room for a batch that is too large, so that the error can count rows."""
+_MORE_VALUES_PER_ROW = 10
+"""Room beside the fields of a row for a batch that is too large, so that the error can count rows."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string, or what follows an unclosed quote: without the end of the body, each quote in it would be tried anew."""
@@ -35,9 +34,14 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def batch_bytes(max_rows: int) -> int:
-    """Return the maximum body, in bytes, of a route that takes `max_rows` rows."""
-    return _BATCH_BYTES + max_rows * _BYTES_PER_ROW
+def row_bytes(fields: int) -> int:
+    """Return the maximum body, in bytes, of a route that takes one row of `fields` fields."""
+    return max(_ONE_ROW_BYTES, fields * 1024)
+
+
+def batch_bytes(max_rows: int, fields: int) -> int:
+    """Return the maximum body, in bytes, of a route that takes `max_rows` rows of `fields` fields."""
+    return _BATCH_BYTES + max_rows * max(512, fields * _BYTES_PER_FIELD)
 
 
 def media_type_of(request: Request, accepted: Collection[str]) -> str:
@@ -92,14 +96,14 @@ def _too_long(most: int, given: str) -> HTTPException:
     return HTTPException(413, f"body: at most {most} bytes for this path, got {given}")
 
 
-def loads(body: bytes, max_rows: int) -> Any:
-    """Return the JSON value of a body that may have `max_rows` rows.
+def loads(body: bytes, max_rows: int, fields: int) -> Any:
+    """Return the JSON value of a body that may have `max_rows` rows of `fields` fields.
 
     Raises:
         TooManyRows: the body has more values than so many rows can have.
         NotJson: the body is not JSON.
     """
-    _check_values(body, max_rows)
+    _check_values(body, max_rows, fields)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -111,7 +115,7 @@ def loads(body: bytes, max_rows: int) -> Any:
         raise NotJson(f"the body is not JSON: {error}") from None
 
 
-def _check_values(body: bytes, max_rows: int) -> None:
+def _check_values(body: bytes, max_rows: int, fields: int) -> None:
     """Require that the body has no more values than `max_rows` rows can have.
 
     Raises:
@@ -119,7 +123,7 @@ def _check_values(body: bytes, max_rows: int) -> None:
     """
     if len(body) <= _FREE_BYTES:
         return
-    most = max_rows * _VALUES_PER_ROW + 1000
+    most = max_rows * (fields + _MORE_VALUES_PER_ROW) + 1000
     if (values := _values(body)) > most and (values := _values(_STRING.sub(b"", body))) > most:
         raise TooManyRows(f"rows: at most {max_rows} in one request, got {values} values, more than such rows have")
 

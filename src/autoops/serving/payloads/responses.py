@@ -11,19 +11,13 @@ import pyarrow as pa
 
 from autoops.serving.payloads import arrow
 from autoops.serving.payloads.timestamps import Timestamps
+from autoops.storage.predictions import LoggedPrediction
+from autoops.usecase.contract import Contract
 
 Form = Literal["rows", "columns", "arrow"]
 
 # numpy's timestamps have no zone: without the last two their JSON would not end in Z.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
-ARROW_FIELDS = (
-    ("prediction_id", pa.string()),
-    ("trip_duration_minutes", pa.float64()),
-    ("model_version", pa.int32()),
-    ("event_at", pa.timestamp("us", "UTC")),
-    ("known_zones", pa.bool_()),
-    ("repeated", pa.bool_()),
-)
 ANSWERED_BY = "model_version"
 """The key in the schema's metadata for the version of all predictions that are not repeated."""
 
@@ -32,47 +26,76 @@ ANSWERED_BY = "model_version"
 class BatchAnswer:
     """The logged predictions of a batch, as columns of shape `(rows,)`; `event_at` is in UTC.
 
-    `answered_by` is the version of all predictions that are not repeated.
+    `answered_by` is the version of all predictions that are not repeated; `known` is whether the version has seen all
+    categories of a row.
     """
 
     answered_by: int
     prediction_id: list[str]
-    trip_duration_minutes: npt.NDArray[np.float64]
+    prediction: npt.NDArray[np.float64]
     model_version: npt.NDArray[np.int32]
     event_at: Timestamps
-    known_zones: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
     repeated: npt.NDArray[np.bool_]
 
-    def columns(self) -> Mapping[str, Any]:
-        """Return the columns by name, each of shape `(rows,)`, in the order of `ARROW_FIELDS`."""
-        return {name: getattr(self, name) for name, _ in ARROW_FIELDS}
 
-    def lists(self) -> list[list[Any]]:
-        """Return the columns as lists in the order of `ARROW_FIELDS`; `event_at` holds naive datetimes in UTC."""
-        return [values if isinstance(values, list) else values.tolist() for values in self.columns().values()]
+class AnswerEncoder:
+    """Encodes answers as the contract names their fields."""
 
+    def __init__(self, contract: Contract) -> None:
+        self._target, self._binary, self._seen = contract.target, contract.task == "binary", contract.api.seen
+        self.arrow_fields: dict[str, pa.DataType] = {"prediction_id": pa.string()}
+        if self._binary:
+            label = pa.array([self._target.positive]).type
+            self.arrow_fields |= {"probability": pa.float64(), self._target.column: label}
+        else:
+            self.arrow_fields |= {self._target.column: pa.float64()}
+        self.arrow_fields |= {"model_version": pa.int32(), "event_at": pa.timestamp("us", "UTC")}
+        self.arrow_fields |= {self._seen: pa.bool_(), "repeated": pa.bool_()}
 
-def encode(answer: BatchAnswer, form: Form) -> bytes:
-    """Return the body of the response: JSON in UTF-8 for rows and columns, an Arrow IPC stream for Arrow."""
-    if form == "arrow":
-        return _arrow(answer)
-    if form == "columns":
-        return orjson.dumps({"model_version": answer.answered_by, "columns": answer.columns()}, option=_OPTIONS)
-    predictions = [
-        {
-            "prediction_id": prediction_id,
-            "trip_duration_minutes": minutes,
-            "model_version": version,
-            "event_at": at,
-            "known_zones": known,
+    def one(self, logged: LoggedPrediction, known: bool, repeated: bool) -> Mapping[str, object]:
+        """Return the answer to a single row."""
+        return {
+            "prediction_id": logged.id,
+            **self._predicted(logged.prediction),
+            "model_version": logged.model_version,
+            "event_at": logged.event_at,
+            self._seen: known,
             "repeated": repeated,
         }
-        for prediction_id, minutes, version, at, known, repeated in zip(*answer.lists(), strict=True)
-    ]
-    return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=_OPTIONS)
 
+    def _predicted(self, prediction: float) -> dict[str, object]:
+        if self._binary:
+            return {"probability": prediction, self._target.column: self._target.label(prediction)}
+        return {self._target.column: prediction}
 
-def _arrow(answer: BatchAnswer) -> bytes:
-    fields = [pa.field(name, kind, nullable=False) for name, kind in ARROW_FIELDS]
-    schema = pa.schema(fields, metadata={ANSWERED_BY: str(answer.answered_by)})
-    return arrow.write(pa.table(answer.columns(), schema=schema))
+    def batch(self, answer: BatchAnswer, form: Form) -> bytes:
+        """Return the body of a batch's response: JSON in UTF-8 for rows and columns, an Arrow IPC stream for Arrow."""
+        columns = self._columns(answer)
+        if form == "arrow":
+            return self._arrow(answer, columns)
+        if form == "columns":
+            return orjson.dumps({"model_version": answer.answered_by, "columns": columns}, option=_OPTIONS)
+        lists = [values if isinstance(values, list) else values.tolist() for values in columns.values()]
+        predictions = [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+        return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=_OPTIONS)
+
+    def _columns(self, answer: BatchAnswer) -> dict[str, Any]:
+        """Return the columns by name, each of shape `(rows,)`, in the order of `arrow_fields`."""
+        predicted: dict[str, Any] = {self._target.column: answer.prediction}
+        if self._binary:
+            labels = [self._target.label(probability) for probability in answer.prediction.tolist()]
+            predicted = {"probability": answer.prediction, self._target.column: labels}
+        return {
+            "prediction_id": answer.prediction_id,
+            **predicted,
+            "model_version": answer.model_version,
+            "event_at": answer.event_at,
+            self._seen: answer.known,
+            "repeated": answer.repeated,
+        }
+
+    def _arrow(self, answer: BatchAnswer, columns: Mapping[str, Any]) -> bytes:
+        fields = [pa.field(name, kind, nullable=False) for name, kind in self.arrow_fields.items()]
+        schema = pa.schema(fields, metadata={ANSWERED_BY: str(answer.answered_by)})
+        return arrow.write(pa.table(dict(columns), schema=schema))

@@ -18,15 +18,17 @@ _LONGEST_NAME = 100
 
 UNKNOWN_FIELD = "Extra inputs are not permitted"
 
-TAKEN = (
-    "was used for another trip: send that trip unchanged to get its answer again, or this one with a request_id of "
-    "its own"
-)
-"""The message for a request_id that belongs to another trip."""
+
+def taken(row: str) -> str:
+    """Return the message for a request_id that belongs to another row; `row` is the noun."""
+    return (
+        f"was used for another {row}: send that {row} unchanged to get its answer again, or this one with a request_id "
+        "of its own"
+    )
 
 
-class InvalidTrips(InputError):
-    """Trips that are outside the contract; `listed` holds the first validation errors."""
+class InvalidRows(InputError):
+    """Rows that are outside the contract; `listed` holds the first validation errors."""
 
     def __init__(self, listed: list[FieldProblem], total: int) -> None:
         more = f" (and {total - 1} more)" if total > 1 else ""
@@ -100,14 +102,14 @@ class ValidationErrors:
         """Require that there are no errors.
 
         Raises:
-            InvalidTrips: there are some.
+            InvalidRows: there are some.
         """
         if self._total:
             raise self.found()
 
-    def found(self) -> InvalidTrips:
+    def found(self) -> InvalidRows:
         """Return the errors, of which there must be at least one, as an exception."""
-        return InvalidTrips(self._listed, self._total)
+        return InvalidRows(self._listed, self._total)
 
 
 class Skipped(ValidationErrors):

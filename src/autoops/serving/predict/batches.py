@@ -30,7 +30,7 @@ class Batches:
         return await loop.run_in_executor(self._workers, lambda: action(*args, **kwargs))
 
     async def score(self, scorer: Scorer, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return the predictions in minutes, of shape `(rows,)`, for inputs of shape `(rows, features)`.
+        """Return the predictions, of shape `(rows,)`, for inputs of shape `(rows, features)`.
 
         They are those of `ScoringThreads.predict`, and no worker waits for them.
         """

@@ -1,11 +1,13 @@
-"""The use cases behind the endpoints: predict and log trips, and store ground truth."""
+"""The use cases behind the endpoints: predict and log rows, and store ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
-import numpy as np
 import uuid_utils
+from pydantic import BaseModel
 
 from autoops.clock import Clock
 from autoops.errors import ServiceUnavailable
@@ -17,33 +19,43 @@ from autoops.serving.payloads import timestamps
 from autoops.serving.payloads.batch import Batch
 from autoops.serving.payloads.label_bodies import Labels
 from autoops.serving.payloads.responses import BatchAnswer
-from autoops.serving.payloads.schemas import FieldProblem, GroundTruthReceipt, Trip
-from autoops.serving.payloads.validation_errors import TAKEN, InvalidTrips
+from autoops.serving.payloads.row_models import RowModels
+from autoops.serving.payloads.schemas import FieldProblem, GroundTruthReceipt
+from autoops.serving.payloads.validation_errors import InvalidRows, taken
 from autoops.serving.predict.batch_predictor import BatchPredictor
 from autoops.serving.predict.batches import Batches
 from autoops.storage.logged import owned
 from autoops.storage.predictions import LIVE, Label, LabelStatus, LoggedPrediction, PredictionLog
-from autoops.trips import Columns
+from autoops.usecase.rows import RawInputs, columns_from
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The logged prediction of a trip."""
+    """The logged prediction of a row; `known` is whether the version has seen all its categories."""
 
     logged: LoggedPrediction
-    known_zones: bool
+    known: bool
     repeated: bool
 
 
 class Predictor:
-    """The use cases of one app, called on the event loop; single trips are scored in the thread of `writer`."""
+    """The use cases of one app, called on the event loop; single rows are scored in the thread of `writer`."""
 
     def __init__(
-        self, holder: Holder, log: PredictionLog, writer: Writer, metrics: Metrics, batches: Batches, clock: Clock
+        self,
+        models: RowModels,
+        holder: Holder,
+        log: PredictionLog,
+        writer: Writer,
+        metrics: Metrics,
+        batches: Batches,
+        clock: Clock,
     ) -> None:
+        self._raw = RawRows(models)
+        self._noun = models.contract.row
         self._log = log
         self._batches = batches
-        self._batch_predictor = BatchPredictor(log, writer, metrics, batches)
+        self._batch_predictor = BatchPredictor(models.contract, log, writer, metrics, batches)
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
@@ -60,44 +72,44 @@ class Predictor:
             raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
         return loaded
 
-    async def predict(self, trip: Trip, key: str | None = None) -> Answer:
-        """Return the prediction for a trip that the API key `key` sends, once it is committed to the log.
+    async def predict(self, row: BaseModel, key: str | None = None) -> Answer:
+        """Return the prediction for a row that the API key `key` sends, once it is committed to the log.
 
         Raises:
-            InvalidTrips: the request_id belongs to another trip.
+            InvalidRows: the request_id belongs to another row.
         """
         # Refused before it waits; `_predict_all` reads the version once for its whole group.
         self.loaded()
-        (answer,) = await self._writer.do(self._predict_all, [(trip, key)])
+        (answer,) = await self._writer.do(self._predict_all, [(row, key)])
         if answer is None:
-            raise InvalidTrips([FieldProblem(field="request_id", message=TAKEN)], 1)
+            raise InvalidRows([FieldProblem(field="request_id", message=taken(self._noun))], 1)
         return answer
 
     async def predict_batch(self, batch: Batch, key: str | None = None) -> BatchAnswer:
         """Return the predictions, new ones all by one version, once all of them are committed to the log."""
         return await self._batch_predictor.predict(self.loaded(), batch, key, self._clock.now())
 
-    def _predict_all(self, trips: list[tuple[Trip, str | None]]) -> list[Answer | None]:
-        """Predict the trips of concurrent requests at once, which costs hardly more than one trip, and log them."""
+    def _predict_all(self, asked: list[tuple[BaseModel, str | None]]) -> list[Answer | None]:
+        """Predict the rows of concurrent requests at once, which costs hardly more than one row, and log them."""
         loaded = self.loaded()
-        return self._record(loaded, _score(loaded, trips, self._clock.now()))
+        return self._record(loaded, self._raw.score(loaded, asked, self._clock.now()))
 
     def _record(self, loaded: Loaded, rows: Sequence[LoggedPrediction]) -> list[Answer | None]:
-        """Log the rows and return the predictions, None where the request_id belongs to another trip."""
+        """Log the rows and return the predictions, None where the request_id belongs to another row."""
         standing = self._log.append(rows)
-        number, zones = loaded.version.number, loaded.scorer.zones
+        number, knows = loaded.version.number, loaded.scorer.encoder.knows
         answers = [
             Answer(
                 logged,
-                logged.pickup_location_id in zones and logged.dropoff_location_id in zones,
+                knows(logged.inputs),
                 logged.id != row.id,
             )
-            if logged.id == row.id or logged.is_for_trip_of(row)
+            if logged.id == row.id or logged.is_for_row_of(row)
             else None
             for row, logged in zip(rows, standing, strict=True)
         ]
         new = [answer for answer in answers if answer is not None and not answer.repeated]
-        unknown = sum(not answer.known_zones for answer in new)
+        unknown = sum(not answer.known for answer in new)
         strange = sum(not is_plausible(answer.logged.event_at, answer.logged.predicted_at) for answer in new)
         self._metrics.predicted(number, len(new), unknown, strange)
         return answers
@@ -114,35 +126,48 @@ class Predictor:
         return self._log.attach(labels, self._clock.now())
 
 
-def _score(loaded: Loaded, asked: Sequence[tuple[Trip, str | None]], now: datetime) -> list[LoggedPrediction]:
-    trips = [trip for trip, _ in asked]
-    event_at = [trip.pickup_at or now for trip in trips]
-    minutes = loaded.scorer.predict_trips(_columns(trips, event_at)).tolist()
-    number = loaded.version.number
-    return [
-        LoggedPrediction(
-            str(uuid_utils.uuid7()),
-            None if trip.request_id is None else owned(trip.request_id, key),
-            at,
-            now,
-            number,
-            LIVE,
-            trip.trip_distance,
-            trip.passenger_count or 0,
-            trip.pickup_location_id,
-            trip.dropoff_location_id,
-            prediction,
-            key,
-        )
-        for (trip, key), at, prediction in zip(asked, event_at, minutes, strict=True)
-    ]
+class RawRows:
+    """Takes raw values out of the rows of requests, in the order of the contract, and scores them."""
 
+    def __init__(self, models: RowModels) -> None:
+        self._contract = models.contract
+        self._id = self._contract.inputs_id
+        self._event_column = self._contract.event_time.column
+        features = self._contract.features
+        names = tuple(features)
+        get = attrgetter(*names)
+        self._get = get if len(names) > 1 else lambda row: (get(row),)
+        self._stands_for = tuple(feature.stands_for for feature in features.values())
+        self._fills = any(value is not None for value in self._stands_for)
 
-def _columns(trips: Sequence[Trip], event_at: Sequence[datetime]) -> Columns:
-    return {
-        "pickup_at": timestamps.from_datetimes(event_at),
-        "trip_distance": np.array([trip.trip_distance for trip in trips]),
-        "passenger_count": np.array([trip.passenger_count or 0 for trip in trips], dtype=np.int16),
-        "pickup_location_id": np.array([trip.pickup_location_id for trip in trips], dtype=np.int16),
-        "dropoff_location_id": np.array([trip.dropoff_location_id for trip in trips], dtype=np.int16),
-    }
+    def _inputs(self, row: BaseModel) -> RawInputs:
+        values: RawInputs = self._get(row)
+        if self._fills and None in values:
+            return tuple(
+                filling if value is None else value for value, filling in zip(values, self._stands_for, strict=True)
+            )
+        return values
+
+    def score(self, loaded: Loaded, asked: Sequence[tuple[Any, str | None]], now: datetime) -> list[LoggedPrediction]:
+        """Return the predictions of rows, each with the API key that sent it, as they will be logged."""
+        rows, keys = [row for row, _ in asked], [key for _, key in asked]
+        event_at = [getattr(row, self._event_column) or now for row in rows]
+        inputs = [self._inputs(row) for row in rows]
+        columns = columns_from(self._contract, timestamps.from_datetimes(event_at), inputs)
+        predictions = loaded.scorer.predict_rows(columns).tolist()
+        number = loaded.version.number
+        return [
+            LoggedPrediction(
+                str(uuid_utils.uuid7()),
+                None if row.request_id is None else owned(row.request_id, key),
+                at,
+                now,
+                number,
+                LIVE,
+                raw,
+                prediction,
+                key,
+                self._id,
+            )
+            for row, key, at, raw, prediction in zip(rows, keys, event_at, inputs, predictions, strict=True)
+        ]
