@@ -10,6 +10,8 @@ import pytest
 
 from tests.dags.conftest import DAGS, run_script, variables_of
 
+USECASE = ["calendar", "columns", "contract", "declaration", "encoding", "rows", "segments"]
+"""What settings are checked against."""
 STEPS = ["begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close"]
 
 
@@ -38,6 +40,8 @@ def test_parsing_is_quick_and_loads_nothing_heavy(parsed: dict[str, Any]) -> Non
         "autoops.settings.types",
         "autoops.errors",
         "autoops.redaction",
+        "autoops.usecase",
+        *(f"autoops.usecase.{name}" for name in USECASE),
     }
     assert all(seconds < 2 for seconds in parsed["seconds"].values())
 

@@ -76,7 +76,7 @@ def test_an_answer_that_the_version_would_not_give_is_told(context: Context, ans
     found = relogged(context, answered, prediction=answered.prediction + 1, request_id="ride-7", inputs=inputs)
     assert not found.agrees
     told = "\n".join(sentences(break_down(context, "ride-7")))
-    assert f"{answered.prediction + 1:.2f} minutes, now NOT the same again: {found.recomputed:.4f}" in told
+    assert f"{answered.prediction + 1:.2f} min, now NOT the same again: {found.recomputed:.4f}" in told
     assert "a category that it did not see in training" in told
 
 

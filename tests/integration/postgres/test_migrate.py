@@ -397,6 +397,6 @@ def test_a_log_of_another_use_case_does_not_go_back_to_a_release_that_knows_none
     database.upgrade(empty)
     log, other = PredictionLog(empty), replace(row(2), inputs=(1.5, "a", None), contract="0123456789abcdef")
     log.append([row(1), other])
-    with pytest.raises(ValueError, match="1 predictions are of another use case"):
+    with pytest.raises(SettingsError, match="--to: 1 predictions are of another use case"):
         database.downgrade(empty, "0009")
     assert log.latest(LogSelection(1), 9) == [row(1), other]

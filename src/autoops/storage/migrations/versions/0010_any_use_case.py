@@ -11,6 +11,7 @@ from alembic import op
 
 from autoops.errors import SettingsError
 from autoops.storage import raw_inputs
+from autoops.usecase import declaration
 
 revision = "0010"
 down_revision = "0009"
@@ -34,7 +35,9 @@ def downgrade() -> None:
     connection = op.get_bind()
     sqlite = connection.dialect.name == "sqlite"
     length = "json_array_length(inputs)" if sqlite else "jsonb_array_length(inputs)"
-    others = connection.exec_driver_sql(f"SELECT count(*) FROM predictions WHERE {length} <> 4").scalar_one()
+    taxi = declaration.load(declaration.DEFAULT).inputs_id
+    foreign = f"{length} <> {len(raw_inputs.TYPED)} OR contract <> '{taxi}'"
+    others = connection.exec_driver_sql(f"SELECT count(*) FROM predictions WHERE {foreign}").scalar_one()
     if others:
         raise SettingsError(f"--to: {others} predictions are of another use case, which the release before cannot keep")
     for name, kind in _KINDS.items():
