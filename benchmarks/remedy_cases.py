@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from autoops.ingestion.sample import Scenario
 from autoops.months import Month, month_range
+from autoops.usecases.taxi.sample import Scenario
 
 FIRST, TRAINED_UNTIL, CHANGES_FROM = Month(2023, 1), Month(2023, 3), Month(2023, 5)
 

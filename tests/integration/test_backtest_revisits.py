@@ -10,10 +10,10 @@ from autoops.backtest.challengers import Challengers
 from autoops.backtest.installation import Retraining, installed
 from autoops.backtest.policies import AutoOps
 from autoops.backtest.study import on_history
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.months import Month, month_range
 from autoops.settings import Settings, load_settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL
 

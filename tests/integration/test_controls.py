@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotFound
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
 from autoops.loop.monitor import drift_check
@@ -20,6 +19,7 @@ from autoops.loop.retrain.approval import approve, close_by_hand
 from autoops.models.registry import CHAMPION, champion_of
 from autoops.months import Month, parse_months
 from autoops.storage import tables
+from autoops.usecases.taxi.sample import write_sample
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import drive, publish, retrain, setting
 

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotPublished, SourceUnavailable
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
@@ -21,6 +20,7 @@ from autoops.loop.retrain import retraining
 from autoops.loop.retrain.approval import approve
 from autoops.models.registry import champion_of
 from autoops.months import Month
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import prepared, publish, retrain, setting, with_champion
 
 CHANGE = Month(2022, 4)

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import Source, file_name
 from autoops.months import Month
 from autoops.replay.tally import EPOCH
-from autoops.trips import LABEL_MINUTES
 from autoops.usecase.columns import EVENT_AT, TARGET, columns_of
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.trips import LABEL_MINUTES
 
 Rows = npt.NDArray[np.int64]
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from autoops.months import Month
-from autoops.trips import DURATION_MINUTES
+from autoops.usecases.taxi.trips import DURATION_MINUTES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -48,7 +50,7 @@ class Sums:
     @classmethod
     def of(cls, answer: Answer) -> "Sums":
         """Return the sums of one answer; it is not judged where the true duration is outside DURATION_MINUTES."""
-        if not DURATION_MINUTES.low <= answer.truth <= DURATION_MINUTES.high:
+        if not DURATION_MINUTES.contains(np.asarray(answer.truth)):
             return cls(1)
         return cls(1, 1, abs(answer.error), answer.error)
 
