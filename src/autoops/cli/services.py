@@ -133,7 +133,7 @@ def replay(
     with console.progress("replay") as report:
         played = play(options, Pace(rate, speed), [Reporter(report)])
     key = MEASURES[contract.loss].lower().replace(" ", "_")
-    parts = [
+    parts: list[dict[str, Any]] = [
         {
             "month": f"{Month.of(p.event_at, contract.zone)}",
             "model_version": p.model_version,
@@ -151,7 +151,7 @@ def replay(
     }
     lines = [
         f"{part['month']} by version {part['model_version']}: {part['rows']} {contract.plural}, "
-        f"{measure_told(contract, float(part[key]))}"
+        f"{measure_told(contract, part[key])}"
         for part in parts
     ]
     console.show(value, json, "\n".join([*lines, *played.sentences()]))
