@@ -119,7 +119,7 @@ def replay(
 
     settings = load_settings()
     options = PlayOptions(
-        source=open_source(settings.data.model_copy(update={"source": source}), settings.contract.source.files),
+        source=open_source(settings.data.model_copy(update={"source": source}), settings.contract),
         months=parse_months(months),
         api_url=url or settings.api_url,
         api_headers=settings.api_headers,
