@@ -129,7 +129,7 @@ def _simulate(order: Order, progress: Progress) -> Simulated:
     out = publications(ahead)
     drawn = [] if order.seed is None else draw(out, order.retrainings, order.seed)
     policy = policy_named(order.policy, out, served, drawn)
-    raw, home = DirectorySource(place / "raw", order.settings.contract.source.files), place / "homes" / order.name
+    raw, home = DirectorySource(place / "raw", order.settings.contract.source.fetched), place / "homes" / order.name
     months: list[SimulatedMonth] = []
     with installed(
         order.settings, home, raw, order.months[0], order.months[window - 1], Challengers(place / "challengers")
