@@ -68,7 +68,7 @@ def load(source: Source, month: Month, directory: Path, sample: int | None = Non
     """Fetch the raw month into `directory` and read its trips: all of them, or `sample` of them."""
     raw = directory / file_name(month)
     source.fetch(month, raw)
-    trips = clean(raw, month, LABEL_MINUTES).trips
+    trips = clean(raw, month, LABEL_MINUTES).rows
     rows = np.arange(len(trips)) if sample is None else spread(len(trips), sample)
     return LoadedMonth(month, raw, trips.iloc[rows], rows)
 

@@ -332,7 +332,7 @@ class Source(Part):
     @classmethod
     def _names_the_period(cls, files: str) -> str:
         if files.count("{period}") != 1 or "/" in files:
-            raise ValueError("expected a file name with {period} in it, such as trips_{period}.parquet")
+            raise ValueError("expected a file name with {period} in it, such as sales_{period}.parquet")
         return files
 
     def file_name(self, period: str) -> str:
