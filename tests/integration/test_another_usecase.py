@@ -1,6 +1,7 @@
 """A use case that Auto-Ops does not bring, from its declaration to a served, logged and watched model."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -9,14 +10,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from sklearn.metrics import log_loss
 
 from autoops.clock import SystemClock
 from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.ingestion.source import DirectorySource
 from autoops.models import bundle
 from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.models.scoring import Scorer
+from autoops.months import Month
+from autoops.replay.player import PlayOptions, play
 from autoops.serving.payloads import arrow
 from autoops.settings import Drift, Settings, Training, load_settings
 from autoops.storage.instances import Instances
@@ -187,6 +192,28 @@ def test_labels_are_those_of_the_target(api: httpx.Client, engine: sa.Engine) ->
     assert [refused["position"] for refused in receipt["refused"]] == [1, 2, 3]
     (labelled,) = PredictionLog(engine).latest_labelled(LogSelection(1), 10)
     assert labelled.target == 0.0
+
+
+def test_months_of_it_are_replayed_with_labels_in_its_own_words(
+    api: httpx.Client, contract: Contract, engine: sa.Engine, tmp_path: Path
+) -> None:
+    month = Month(2026, 6)
+    rows = loans(300, 4, f"{month}-01").rename(columns={EVENT_AT: "timestamp", TARGET: "repaid"})
+    # As files of other tools are: a nullable whole number is a float, and a boolean is a number.
+    rows = rows.assign(id=range(300), loan_length=rows["loan_length"].astype(float), repaid=rows["repaid"].astype(int))
+    rows.to_parquet(tmp_path / contract.source.file_name(str(month)))
+    source = DirectorySource(tmp_path, contract.source.files)
+    played = play(PlayOptions(source, [month], str(api.base_url), contract, label_lag=timedelta(0)))
+    assert played.failures == {}
+    logged = PredictionLog(engine).latest_labelled(LogSelection(1), 1_000)
+    labelled = [row for row in logged if str(row.logged.request_id).startswith(f"{month}/")]
+    assert len(labelled) == played.labels_sent == 300
+    truth = np.array([row.target for row in labelled])
+    assert truth.mean() == pytest.approx(rows["repaid"].mean())
+    predicted = np.array([row.logged.prediction for row in labelled])
+    (segment,) = played.tally.by_month()
+    assert segment.mae == pytest.approx(log_loss(truth, predicted), rel=1e-6)
+    assert {type(row.logged.inputs[5]) for row in labelled} == {bool}
 
 
 def test_its_documents_speak_its_language(api: httpx.Client) -> None:

@@ -46,8 +46,8 @@ def test_a_refresh_is_a_retraining_and_the_look_after_it_is_none(small: Settings
         versions = installation.registry.versions()
 
     assert {month: [one.kind for one in some] for month, some in done.items() if some} == {
-        "2022-06": ["refresh"],
-        "2022-07": ["second look"],
+        "2022-06": ["scheduled"],
+        "2022-07": ["re-evaluation"],
     }
     (refresh,), (look,) = done["2022-06"], done["2022-07"]
     assert (refresh.decision, refresh.detected, refresh.months) == (

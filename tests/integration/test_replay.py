@@ -18,6 +18,7 @@ from autoops.storage.predictions import LIVE, LogSelection, PredictionLog
 from autoops.usecases.taxi.sample import write_sample
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
+from tests.taxi import CONTRACT
 
 MARCH, APRIL = Month(2023, 3), Month(2023, 4)
 TRIPS = 400
@@ -42,7 +43,7 @@ def api(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iterat
 
 
 def replay(api: str, world: Path, *listeners: Listener, pace: Pace | None = None, **values: object) -> Played:
-    options = PlayOptions(DirectorySource(world), [MARCH, APRIL], api, sample=TRIPS, **values)
+    options = PlayOptions(DirectorySource(world), [MARCH, APRIL], api, CONTRACT, sample=TRIPS, **values)
     return play(options, pace, listeners)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from autoops.ingestion.profile import Profile
 from autoops.months import Month
-from autoops.usecase.contract import Contract
+from autoops.usecase.contract import Bounds, Contract
 from autoops.usecase.functions import resolve
 
 
@@ -27,19 +28,30 @@ class Cleaned:
     profile: Profile
 
 
+_WITH_BOUNDS = 3
+"""Parameters of a function that takes bounds of the target."""
+
 Cleaner = Callable[[Path, Month], Cleaned]
 """Cleans a raw file of a month."""
 Profiler = Callable[[Any], Profile]
 """Profiles a frame of rows."""
 
 
-def cleaner_of(contract: Contract) -> Cleaner:
-    """Return the contract's own function for raw files, else the cleaning by its declaration."""
-    if contract.clean is not None:
-        return resolve(contract.clean, "clean")
-    from autoops.ingestion import declared
+def cleaner_of(contract: Contract, accepted: Bounds | None = None) -> Cleaner:
+    """Return the contract's own function for raw files, else the cleaning by its declaration.
 
-    return partial(declared.clean, contract)
+    It keeps rows whose target is within `accepted`, by default the bounds of training. A function of one's own that
+    takes no bounds after the month keeps what it keeps.
+    """
+    if contract.clean is not None:
+        clean = resolve(contract.clean, "clean")
+    else:
+        from autoops.ingestion import declared
+
+        clean = partial(declared.clean, contract)
+    if accepted is None or len(signature(clean).parameters) < _WITH_BOUNDS:
+        return clean
+    return lambda path, month: clean(path, month, accepted)
 
 
 def profiler_of(contract: Contract) -> Profiler:
