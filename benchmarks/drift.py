@@ -83,7 +83,7 @@ def champion_of(trips: pd.DataFrame, model: Model | None = None, drift: Drift | 
 
 
 def cleaned(directory: Path, months: Iterable[Month]) -> pd.DataFrame:
-    return pd.concat([clean(directory / file_name(month), month).trips for month in months], ignore_index=True)
+    return pd.concat([clean(directory / file_name(month), month).rows for month in months], ignore_index=True)
 
 
 def sampled(

@@ -126,7 +126,7 @@ class Succession:
 def successions(directory: Path, gaps: tuple[int, ...], model: Model) -> Iterator[Succession]:
     """Walks forward over the real months; `gaps` in months between champion and challenger."""
     months = list(month_range(Month(2022, 1), Month(2023, 6)))
-    trips = {month: clean(directory / file_name(month), month).trips for month in months}
+    trips = {month: clean(directory / file_name(month), month).rows for month in months}
     models = []
     for last in range(2, len(months) - 1):
         window = pd.concat([trips[month] for month in months[last - 2 : last + 1]], ignore_index=True)

@@ -48,7 +48,7 @@ def origins(directory: Path, months: Sequence[Month], training: Training | None 
 
 
 def _trips(directory: Path, month: Month) -> pd.DataFrame:
-    return clean(directory / file_name(month), month).trips
+    return clean(directory / file_name(month), month).rows
 
 
 def of_model(model: Model) -> Answers:

@@ -38,8 +38,8 @@ def clean_or_refuse(path: Path) -> str:
         if isinstance(refusal, SchemaError):
             assert any(f"column {name}" in str(refusal) for name in (*TIMES, *NUMBERS, "payment_type"))
         return str(refusal)
-    assert trips.LOCATION_ID.contains(cleaned.trips[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
-    assert trips.DURATION_MINUTES.contains(cleaned.trips[TARGET].to_numpy()).all()
+    assert trips.LOCATION_ID.contains(cleaned.rows[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
+    assert trips.DURATION_MINUTES.contains(cleaned.rows[TARGET].to_numpy()).all()
     return ""
 
 

@@ -121,7 +121,7 @@ def retrain(context: Context, run_id: str, **how: object) -> dict[str, object]:
 
 def drive(context: Context, world: Path, month: Month, rows: slice) -> None:
     """Logs what the champion would have answered to these trips, with their ground truth."""
-    trips = clean(world / file_name(month), month).trips.iloc[rows]
+    trips = clean(world / file_name(month), month).rows.iloc[rows]
     context.clock.advance(seconds=1)
     logged = answers(context, trips)
     context.log.append(logged)

@@ -136,5 +136,5 @@ def test_the_footprint_is_the_file_and_the_median_of_single_trips(tmp_path: Path
     found = comparison.serving_cost(timed, clock=lambda: timed.now)
     assert found.latency_ms == pytest.approx(4.0)
     assert found.model_mb == (scorer.directory / bundle.MODEL).stat().st_size / 1e6
-    assert timed.answered == comparison.WARM_UP_TRIPS + comparison.TIMED_TRIPS
-    assert len(Reference.read(scorer.directory, scorer.manifest).window) > comparison.TIMED_TRIPS
+    assert timed.answered == comparison.WARM_UP_ROWS + comparison.TIMED_ROWS
+    assert len(Reference.read(scorer.directory, scorer.manifest).window) > comparison.TIMED_ROWS

@@ -35,7 +35,7 @@ def context(engine: sa.Engine, world: Path, tmp_path: Path) -> Context:
 
 def drive(context: Context, world: Path, begin: int, count: int, every: int, minutes: float) -> None:
     """Let the champion answer so many trips, of which each of `every` takes so many minutes."""
-    trips = clean(world / file_name(APRIL), APRIL).trips.iloc[begin : begin + count]
+    trips = clean(world / file_name(APRIL), APRIL).rows.iloc[begin : begin + count]
     context.clock.advance(seconds=1)
     logged = answers(context, trips)
     context.log.append(logged)

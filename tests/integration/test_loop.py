@@ -99,7 +99,7 @@ def test_a_model_degrades_and_heals_itself(context: Context, world: Path, tmp_pa
 
 
 def mae_of(context: Context, world: Path, version: int, month: Month) -> float:
-    trips = clean(world / file_name(month), month).trips
+    trips = clean(world / file_name(month), month).rows
     scorer = load_version(context.registry, context.registry.version(version), context.model_cache)
     return float(abs(scorer.predict_rows(columns_of(trips)) - trips[TARGET]).mean())
 

@@ -28,7 +28,7 @@ NEXT_MONTH = "2023-02"
 
 
 def cleaned(directory: Path, month: Month) -> pd.DataFrame:
-    return clean(directory / f"green_tripdata_{month}.parquet", month).trips
+    return clean(directory / f"green_tripdata_{month}.parquet", month).rows
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import prepared, publish, retrain, setting, with_champion
+from tests.taxi import CONTRACT
 
 CHANGE = Month(2022, 4)
 
@@ -75,7 +76,7 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Context
     assert (opened.evidence["closed_incident"], opened.evidence["challenger"]) == (2, 2)
     assert thrifty.ledger.incident(incident_id).status == "closed"
     assert drift_check.check(thrifty)["actionable"] == []
-    told = page(explain(thrifty, incident_id))
+    told = page(explain(thrifty, incident_id), CONTRACT)
     assert told.startswith(f"Incident {incident_id}: a re-evaluation of version 2\n")
     assert "In incident 2 the gate could not tell version 2 from version 1, and asked for" in told
     assert "it was compared again, and version 2 took over" in told
@@ -177,7 +178,7 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     assert verdict["decision"] == "promote", "the world has changed since"
     refused = {"promoted": False, "version": version, "reason": "a person said no"}
     retraining.close(context, plan, refused)
-    told = page(explain(context, incident_id))
+    told = page(explain(context, incident_id), CONTRACT)
     assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
     assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
     publish(world, tmp_path, "2022-07..2022-08")

@@ -158,7 +158,7 @@ def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Pat
     """Clients whose clocks are wrong."""
     drive(context, world, APRIL, WHOLE)
     months, until, known = logged_months(context), labelled_until(context), trips_of(context, [APRIL])
-    trips = clean(world / file_name(APRIL), APRIL).trips.iloc[:30]
+    trips = clean(world / file_name(APRIL), APRIL).rows.iloc[:30]
     strays = answers(context, trips.assign(event_at=trips["event_at"] + timedelta(days=365 * (year - 2022) + 90)))
     context.log.append(strays)
     context.log.attach([Label(9.0, prediction_id=row.id) for row in strays[:10]], context.clock.now())

@@ -62,7 +62,7 @@ def degrade_and_heal(context: Context, directory: Path) -> None:
 
 def send(client: httpx.Client, world: Path, month: Month, first: int, count: int = 20) -> None:
     """Trips of the month, one by one and in a batch, with their ground truth; and one that is no trip."""
-    rows = clean(world / file_name(month), month).trips.iloc[first : first + count]
+    rows = clean(world / file_name(month), month).rows.iloc[first : first + count]
     trips = rows[list(CONTRACT.inputs)].to_dict("records")
     trips = [trip | {"pickup_at": at.isoformat()} for trip, at in zip(trips, rows["event_at"], strict=True)]
     answers = [client.post("/predict", json=trip).raise_for_status().json() for trip in trips]

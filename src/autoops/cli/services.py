@@ -88,7 +88,7 @@ def status(json: Json = False) -> None:
     try:
         state = overview(telling.context)
         model: Mapping[str, object] = {**state}
-        lines += ["", *sentences(state)]
+        lines += ["", *sentences(state, telling.context.contract.plural)]
     except RegistryUnavailable as error:
         model = {"error": str(error)}
         lines += ["", f"model      unknown: {error}"]

@@ -17,12 +17,12 @@ from autoops.usecase.functions import resolve
 
 @dataclass(frozen=True)
 class Cleaned:
-    """`trips` has one row per row of the use case, sorted by `event_at`, with the features and the target.
+    """`rows` has one row per row of the use case, sorted by `event_at`, with the features and the target.
 
     Kept and dropped rows sum to `rows_read`. `profile` is of all rows before cleaning.
     """
 
-    trips: pd.DataFrame
+    rows: pd.DataFrame
     rows_read: int
     dropped: dict[str, int]
     profile: Profile

@@ -1,4 +1,4 @@
-"""Profiles of a month, or of a window of live trips: facts that tell broken data from a changed city.
+"""Profiles of a month, or of a window of live rows: facts that tell broken data from a changed world.
 
 A profile is taken before cleaning, which drops just the rows that show faults. It is small enough for a file's
 metadata.
@@ -15,17 +15,17 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES = 100, 1 / 3
-"""Fewest trips on usual routes for a scale; a third of the rows is enough where there are few."""
+"""Fewest rows on usual routes for a scale; a third of the rows is enough where there are few."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """Trips between two zones in one direction: how many, and the medians of their miles and minutes.
+    """Rows of one way between two places: how many, and the medians of their miles and minutes.
 
-    `minutes` is 0 where no trip's duration is known yet.
+    `minutes` is 0 where no duration is known yet.
     """
 
-    trips: int
+    rows: int
     miles: float
     minutes: float
 
@@ -36,7 +36,7 @@ class Profile:
 
     `missing` are shares of rows without a value, by column; `dropped` are shares of rows that cleaning drops, by
     reason. `commonest` is the share of a column's most frequent value among those that it has. `duplicated` is the
-    share of rows that repeat another, and `mph` the median speed. `days` are trips on each day of the month, whose
+    share of rows that repeat another, and `mph` the median speed. `days` are rows on each day of the month, whose
     first is a `weekday` (Monday 0); empty for a window.
     """
 
@@ -51,8 +51,8 @@ class Profile:
     weekday: int = 0
 
     def to_json(self) -> Mapping[str, object]:
-        """Return the profile for JSON; each route becomes a list of its trips, miles and minutes."""
-        routes = {name: [route.trips, route.miles, route.minutes] for name, route in self.routes.items()}
+        """Return the profile for JSON; each route becomes a list of its rows, miles and minutes."""
+        routes = {name: [route.rows, route.miles, route.minutes] for name, route in self.routes.items()}
         return {**vars(self), "routes": routes, "days": list(self.days)}
 
     @classmethod
@@ -63,18 +63,18 @@ class Profile:
 
 
 def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "minutes"]) -> float | None:
-    """Return how many times as long as usual the trips are on the same routes.
+    """Return how many times as long as usual the rows of the same routes are.
 
-    It is the median over routes, weighted by trips; None where too few trips are on usual routes.
+    It is the median over routes, weighted by rows; None where too few rows are on usual routes.
     """
     known = [(route, usual[name]) for name, route in profile.routes.items() if name in usual]
-    lengths = [(getattr(route, of), getattr(before, of), route.trips) for route, before in known]
+    lengths = [(getattr(route, of), getattr(before, of), route.rows) for route, before in known]
     # A length of 0 means that none is known; as a ratio it would be 0 or a division by zero.
-    ratios = sorted((now / before, trips) for now, before, trips in lengths if now > 0 and before > 0)
-    trips = np.cumsum([count for _, count in ratios])
-    if not len(trips) or trips[-1] < min(LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES * profile.rows):
+    ratios = sorted((now / before, count) for now, before, count in lengths if now > 0 and before > 0)
+    rows = np.cumsum([count for _, count in ratios])
+    if not len(rows) or rows[-1] < min(LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES * profile.rows):
         return None
-    return float(ratios[int(np.searchsorted(trips, trips[-1] / 2))][0])
+    return float(ratios[int(np.searchsorted(rows, rows[-1] / 2))][0])
 
 
 def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
@@ -88,11 +88,11 @@ def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
 
 def _usual_route(routes: Sequence[Route]) -> Route:
     miles, minutes = (median(getattr(route, of) for route in routes) for of in ("miles", "minutes"))
-    return Route(int(median(route.trips for route in routes)), miles, minutes)
+    return Route(int(median(route.rows for route in routes)), miles, minutes)
 
 
 def usual_days(history: Sequence[Profile]) -> Array:
-    """Return the usual trips on each day of the week, of shape (7,) from Monday.
+    """Return the usual rows on each day of the week, of shape (7,) from Monday.
 
     It is the median over months of their means, NaN for a day of the week that no month has.
     """
@@ -106,7 +106,7 @@ def _means(profile: Profile) -> list[float | None]:
 
 
 def covered(profile: Profile) -> tuple[int, ...]:
-    """Return the days up to the last one with a substantial number of trips: later ones may not be published yet."""
+    """Return the days up to the last one with a substantial number of rows: later ones may not be published yet."""
     days = np.array(profile.days)
     full = np.flatnonzero(days > 0.05 * days.max(initial=0))
     return profile.days[: int(full[-1]) + 1] if len(full) else ()

@@ -90,7 +90,7 @@ def load(source: Source, month: Month, directory: Path, contract: Contract, samp
     """Fetch the raw month into `directory` and read its rows: all of them, or `sample` of them."""
     raw = directory / source.file_name(month)
     source.fetch(month, raw)
-    trips = cleaner_of(contract, contract.target.accepts)(raw, month).trips
+    trips = cleaner_of(contract, contract.target.accepts)(raw, month).rows
     rows = np.arange(len(trips)) if sample is None else spread(len(trips), sample)
     return LoadedMonth(contract, month, raw, trips.iloc[rows], rows)
 

@@ -348,7 +348,7 @@ class Source(Part):
         if files.count("{period}") > 1 or "/" in files or not files.endswith((".parquet", *CSV)):
             raise ValueError(
                 "expected the name of a .parquet, .csv or .csv.gz file; with {period} in it, such as "
-                "trips_{period}.parquet, each period has a file of its own"
+                "sales_{period}.parquet, each period has a file of its own"
             )
         return files
 

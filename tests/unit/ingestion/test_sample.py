@@ -57,7 +57,7 @@ def test_cleaning_keeps_about_as_much_as_of_real_months(tmp_path, seed):
     cleaned = sampled(tmp_path, seed=seed)
 
     assert cleaned.rows_read == 20_000
-    assert 0.90 <= len(cleaned.trips) / cleaned.rows_read <= 0.95
+    assert 0.90 <= len(cleaned.rows) / cleaned.rows_read <= 0.95
     assert {"other_month", "too_short", "too_long", "no_distance", "too_far"} <= set(cleaned.dropped)
 
 

@@ -136,7 +136,7 @@ def test_load_joins_months_in_order_of_time_as_cleaning_left_them(source, store,
 
     loaded = store.load([APRIL, MARCH, APRIL])
 
-    parts = [clean(tmp_path / "source" / file_name(month), month).trips for month in (MARCH, APRIL)]
+    parts = [clean(tmp_path / "source" / file_name(month), month).rows for month in (MARCH, APRIL)]
     assert loaded.equals(pd.concat(parts, ignore_index=True))
     assert loaded["event_at"].is_monotonic_increasing
 

@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> DirectorySource:
 
 
 def test_a_departure_says_what_a_client_knows_and_keeps_the_truth_to_itself(source, tmp_path):
-    cleaned = clean(tmp_path / "world" / file_name(MARCH), MARCH).trips
+    cleaned = clean(tmp_path / "world" / file_name(MARCH), MARCH).rows
     departures = list(load(source, MARCH, tmp_path, CONTRACT).departures())
     assert len(departures) == len(cleaned) == 90
     for departure, trip in zip(departures, cleaned.itertuples(), strict=True):

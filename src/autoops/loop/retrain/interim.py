@@ -1,7 +1,7 @@
 """Interim re-evaluation: the gate compares a challenger again once the days that its verdict asked for are available.
 
 An interim re-evaluation is an incident of its own and goes through the steps of a retraining, but with the challenger
-that waits instead of a new one. Both versions are compared on all available trips that neither was trained on.
+that waits instead of a new one. Both versions are compared on all available rows that neither was trained on.
 """
 
 from typing import Final
@@ -119,7 +119,7 @@ def opening(context: Context, incident: Incident) -> Entry:
 
 
 def months_of(context: Context, incident: Incident, actor: str) -> Months:
-    """Return all whole months with trips that neither version was trained on, except quarantined ones.
+    """Return all whole months with rows that neither version was trained on, except quarantined ones.
 
     Raises:
         Conflict: another comparison would settle nothing any more.

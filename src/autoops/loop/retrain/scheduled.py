@@ -79,6 +79,6 @@ def open_one(
 
 
 def _trained(context: Context, champion: ModelVersion) -> Month:
-    """Return the newest month of a version's training; one registered by other means has only a newest trip."""
+    """Return the newest month of a version's training; one registered by other means has only a newest row."""
     months = champion.tags.get("training_months")
     return parse_months(months)[-1] if months else Month.of(champion.trained_until, context.contract.zone)

@@ -1,6 +1,6 @@
 """The middleware around the application: id, key, limits, metrics and log line of each request, in one pass.
 
-It is pure ASGI and a single layer, because each further layer costs a request about as much as scoring its trip.
+It is pure ASGI and a single layer, because each further layer costs a request about as much as scoring its row.
 """
 
 import asyncio
