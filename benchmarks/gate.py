@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.decide.day_blocks import Rows
 from autoops.loop.decide.gate import GateVerdict, decide
@@ -26,6 +25,7 @@ from autoops.training.evaluate import holdout_begins_at
 from autoops.training.window import hold_out
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.encoding import Encoder
+from autoops.usecases.taxi.clean import clean
 from tests.taxi import CONTRACT, local_hours, segments_of
 
 Array = npt.NDArray[np.float64]

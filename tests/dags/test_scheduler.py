@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from autoops import bootstrap, services
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.models.registry import champion_of
@@ -19,6 +18,7 @@ from autoops.months import Month, parse_months
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.services.health import airflow_client
 from autoops.settings import Settings
+from autoops.usecases.taxi.clean import clean
 from tests.conftest import configured
 from tests.dags.conftest import SMALL
 from tests.dags.instance import an_instance

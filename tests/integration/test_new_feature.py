@@ -5,7 +5,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
@@ -14,6 +13,7 @@ from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
 from autoops.replay.client import served_version
 from autoops.training.estimator import predict
+from autoops.usecases.taxi.clean import clean
 from tests.eventually import eventually
 from tests.integration.live_api import live_api
 from tests.integration.one_process import drive, publish, retrain, setting

@@ -8,8 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import DataError, NotPublished
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of, labelled_until, logged_months, trips_of
@@ -20,6 +18,8 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage.predictions import LIVE, Label, LogSelection
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)

@@ -6,8 +6,6 @@ from pathlib import Path
 import httpx
 import sqlalchemy as sa
 
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
@@ -15,6 +13,8 @@ from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import context_in, drive, publish, retrain
 from tests.taxi import CONTRACT
 

@@ -14,6 +14,7 @@ from autoops.backtest.installation import Installation, installed
 from autoops.backtest.policies import Policy, draw, policy_named
 from autoops.backtest.served import Served, write_whole
 from autoops.errors import NoChampion
+from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
 from autoops.models.registry import champion_of
@@ -101,7 +102,7 @@ class Order:
 
     def kept_at(self) -> Path:
         """Return the path of the cached result: another path where anything changes that the result depends on."""
-        store = MonthStore(self.workspace / "months")
+        store = MonthStore(self.workspace / "months", cleaner_of(self.settings.contract))
         digests = [ingested and ingested.digest for ingested in map(store.get, self.months)]
         depends = [self.name, digests, simulation_settings(self.settings), self.retrainings, code(SIMULATION_CODE)]
         return self.workspace / "walks" / f"{self.name}-{fingerprint(*depends)}.json"
@@ -123,7 +124,7 @@ def simulate(order: Order, progress: Progress) -> Simulated:
 
 def _simulate(order: Order, progress: Progress) -> Simulated:
     place, window = order.workspace, order.settings.training.window_months
-    served = Served(MonthStore(place / "months"), place / "errors")
+    served = Served(MonthStore(place / "months", cleaner_of(order.settings.contract)), place / "errors")
     ahead = steps(order.months, window, order.lag_months)
     out = publications(ahead)
     drawn = [] if order.seed is None else draw(out, order.retrainings, order.seed)

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from autoops.errors import CorruptFile, MonthError, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.clean import clean as clean_trips
 from autoops.ingestion.cleaned import Cleaned, Cleaner
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.source import Progress, Source, SourceMetadata
@@ -69,7 +68,7 @@ class IngestedMonth:
 class MonthStore:
     """A folder of clean months."""
 
-    def __init__(self, directory: Path, clean: Cleaner = clean_trips) -> None:
+    def __init__(self, directory: Path, clean: Cleaner) -> None:
         self._directory = directory
         self._clean = clean
 

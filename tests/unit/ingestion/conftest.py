@@ -2,10 +2,10 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import parse_months
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.unit.ingestion.sampled import fitted, sampled
 
 

@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from autoops import trips
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
-from autoops.ingestion.clean import NUMBERS, REASONS, TIMES, clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.months import Month
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi import trips
+from autoops.usecases.taxi.clean import NUMBERS, REASONS, TIMES, clean
 from tests.taxi import TRIP_COLUMNS
 from tests.unit.ingestion.raw import MARCH, raw_table, write_month
 

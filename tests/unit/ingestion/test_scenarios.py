@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import InputError
-from autoops.ingestion.city import the_city
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import SCENARIOS, parse_scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import NEW_YORK, Month, parse_months
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.city import the_city
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import SCENARIOS, parse_scenario, write_sample
 from tests.unit.ingestion.sampled import MAY, distance_of_zones, fitted, mae, mph, sampled
 
 

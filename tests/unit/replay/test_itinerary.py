@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoops.errors import CorruptFile, NotPublished
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.months import Month
 from autoops.replay.itinerary import load, publish, spread
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
 from tests.taxi import CONTRACT
 from tests.unit.replay.worlds import write_month
 

@@ -5,13 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import InputError, NotPublished, SourceUnavailable
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range, parse_months
 from autoops.replay.demo import worlds
 from autoops.replay.demo.demo import DemoOptions
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.unit.replay.worlds import write_month
 
 MONTHS = list(month_range(Month(2023, 1), Month(2023, 5)))

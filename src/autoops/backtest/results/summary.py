@@ -10,7 +10,7 @@ import numpy as np
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, GATED
 from autoops.backtest.results.intervals import Days, IntervalRecord, averaged, days_of, degradation_avoided, difference
 from autoops.backtest.simulation import JudgedWindow, RetrainingRecord, Simulated, SimulatedMonth
-from autoops.loop.retrain.interim import KIND as SECOND_LOOK
+from autoops.loop.retrain.interim import KIND as RE_EVALUATION
 from autoops.months import NEW_YORK, Month
 from autoops.settings import Gate
 
@@ -65,8 +65,8 @@ class PolicySummary(TypedDict):
     low: float
     high: float
     retrainings: float
-    refreshes: float
-    second_looks: float
+    scheduled: float
+    re_evaluations: float
     promoted: float
     rejected: float
     inconclusive: float
@@ -147,8 +147,8 @@ def _policy(
         "low": against.low,
         "high": against.high,
         "retrainings": _each(simulations, lambda one: True),
-        "refreshes": _each(simulations, lambda one: one["kind"] == "refresh"),
-        "second_looks": _mean(len(second_looks_of(simulated)) for simulated in simulations),
+        "scheduled": _each(simulations, lambda one: one["kind"] == "scheduled"),
+        "re_evaluations": _mean(len(re_evaluations_of(simulated)) for simulated in simulations),
         "promoted": _each(simulations, lambda one: one["promoted"]),
         # `monthly` promotes against the gate, too; such a version counts as promoted only.
         "rejected": _each(simulations, lambda one: one["decision"] == "reject" and not one["promoted"]),
@@ -184,17 +184,17 @@ def begun_in(simulated: Simulated) -> list[RetrainingRecord]:
 
 def retrainings_of(simulated: Simulated) -> list[RetrainingRecord]:
     """Return the retrainings without interim re-evaluations, which train nothing."""
-    return [one for one in begun_in(simulated) if one["kind"] != SECOND_LOOK]
+    return [one for one in begun_in(simulated) if one["kind"] != RE_EVALUATION]
 
 
-def second_looks_of(simulated: Simulated) -> list[RetrainingRecord]:
+def re_evaluations_of(simulated: Simulated) -> list[RetrainingRecord]:
     """Return the interim re-evaluations alone, oldest first."""
-    return [one for one in begun_in(simulated) if one["kind"] == SECOND_LOOK]
+    return [one for one in begun_in(simulated) if one["kind"] == RE_EVALUATION]
 
 
 def _ended(simulated: Simulated) -> list[RetrainingRecord]:
     """Return each retraining with the final decision on its version, interim re-evaluations included."""
-    last = {one["version"]: one for one in second_looks_of(simulated) if one["version"] is not None}
+    last = {one["version"]: one for one in re_evaluations_of(simulated) if one["version"] is not None}
     ended: list[RetrainingRecord] = []
     for one in retrainings_of(simulated):
         end = one if one["version"] is None else last.get(one["version"], one)

@@ -71,8 +71,10 @@ def _efforts(run: LagSummary) -> Table:
 
 def _retrained(policy: PolicySummary) -> str:
     """Return the number of retrainings, with interim re-evaluations apart: they train nothing."""
-    looks = policy["second_looks"]
-    return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
+    looks = policy["re_evaluations"]
+    return f"{policy['retrainings']:.3g}" + (
+        f" + {looks:.3g} re-evaluation{'' if looks == 1 else 's'}" if looks else ""
+    )
 
 
 def _comparisons(result: Result, run: LagSummary) -> Table:

@@ -133,7 +133,7 @@ WORDS = {
     "incident open": "took it up again",
     "retraining asked for": "asked for a retraining",
     "retraining begun": "began to retrain",
-    "second look begun": "took the challenger that waited to the gate again",
+    "re-evaluation begun": "took the challenger that waited to the gate again",
     "retraining failed": "failed",
     "trained": "trained a challenger",
     "gate": "asked the gate",
@@ -149,7 +149,7 @@ WORDS = {
 }
 AFTER = {
     "compared with previous": "compared with the version that it replaced",
-    "regret watch over": "no longer compared with the version that it replaced",
+    "post-promotion check over": "no longer compared with the version that it replaced",
     "rolled back": "rolled back",
 }
 TOLD_ELSEWHERE = ("incident opened", "gate", "incident closed", "retraining asked for")
@@ -164,7 +164,7 @@ def _done(found: Mapping[str, Any]) -> Lines:
         if kind == REPEATED and standing > 1:
             continue
         words = WORDS.get(kind, kind).format(version=version)
-        if kind in ("retraining begun", "second look begun") and found["begun"]:
+        if kind in ("retraining begun", "re-evaluation begun") and found["begun"]:
             by_force = ", to be promoted whatever the gate says" if found["begun"].get("force") else ""
             reason = f"on {', '.join(found['begun']['months'])}{by_force}"
         if kind == REPEATED:
@@ -240,7 +240,7 @@ def title_of(found: Mapping[str, Any]) -> str:
     if incident.kind == "manual":
         return f"a retraining by hand ({incident.reason})"
     if incident.kind == interim.KIND:
-        return f"a second look at version {found['second_look']['challenger']}"
+        return f"a re-evaluation of version {found['re_evaluation']['challenger']}"
     if incident.kind == scheduled.KIND:
         return f"{about} has grown old"
     alarmed = _alarmed(found)
@@ -277,7 +277,7 @@ def summary_of(found: Mapping[str, Any]) -> Lines:
 
 
 def _asked_before(found: Mapping[str, Any]) -> str:
-    look, number = found["second_look"], found["incident"].model_version
+    look, number = found["re_evaluation"], found["incident"].model_version
     return (
         f"In incident {look['closed_incident']} the gate could not tell version {look['challenger']} from version "
         f"{number}, and asked for {look['days_needed']} more days; {look['days_published']} were published by then"
@@ -298,11 +298,11 @@ def _ending(found: Mapping[str, Any], done: str) -> str:
     replaced = [tenure for tenure in found["tenures"] if tenure.version in found["versions"] and not tenure.restored]
     if replaced:
         return f"it was {done}, and version {replaced[-1].version} took over {at(replaced[-1].began_at)}"
-    if found["versions"] and found["second_look"]:
+    if found["versions"] and found["re_evaluation"]:
         return f"version {found['versions'][-1]} has not replaced it"
     if found["versions"]:
         return f"version {found['versions'][-1]} was trained for it and has not replaced it"
-    return "nothing was compared" if found["second_look"] else "nothing has been trained for it"
+    return "nothing was compared" if found["re_evaluation"] else "nothing has been trained for it"
 
 
 def _since(incident: Any) -> str:

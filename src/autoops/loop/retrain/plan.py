@@ -17,7 +17,7 @@ from autoops.training.estimator import check_model
 
 ACTION = "retrain"
 FAILED: Final = "retraining failed"
-BEGUN: tuple[EntryKind, EntryKind] = ("retraining begun", "second look begun")
+BEGUN: tuple[EntryKind, EntryKind] = ("retraining begun", "re-evaluation begun")
 
 
 class Run(tracing.Carrier):
