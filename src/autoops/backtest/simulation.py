@@ -44,7 +44,7 @@ class RetrainingRecord(TypedDict):
 
 
 class Errors(TypedDict):
-    """Errors by day since the epoch: trips, and the sums of their absolute errors in minutes."""
+    """Errors by day since the epoch: rows, and the sums of their losses (`minutes`, of the taxi)."""
 
     days: list[int]
     rows: list[int]
@@ -157,7 +157,7 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
     # Before the policy acts: what it promotes at the month's end serves from the next month on.
     champion = champion_of(installation.context.registry)
     errors = served.errors(installation.context, champion, step.month)
-    installation.clock.move_to(step.month.ends_at)
+    installation.clock.move_to(step.month.ends_in(installation.context.contract.zone))
     # Only now: scoring the month is work of the study, not of the policy.
     begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
     retrainings = []
