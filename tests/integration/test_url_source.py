@@ -1,5 +1,6 @@
 """UrlSource against a real web server that misbehaves on demand."""
 
+import gzip
 import random
 import threading
 from collections import Counter
@@ -7,14 +8,18 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from autoops.clock import SystemClock
-from autoops.errors import CorruptFile, NotPublished, SourceUnavailable
+from autoops.errors import CorruptFile, NotPublished, SchemaError, SourceUnavailable
 from autoops.ingestion.source import CHUNK_BYTES, file_name
+from autoops.ingestion.sources import open_source
 from autoops.ingestion.store import MonthStore
 from autoops.ingestion.url_source import UrlSource
 from autoops.months import Month, parse_months
+from autoops.settings import Data
+from autoops.usecase import declaration
 from autoops.usecases.taxi.clean import clean
 from tests.unit.ingestion.raw import MARCH, write_month
 
@@ -314,3 +319,32 @@ def test_a_store_notices_what_the_server_republishes(server, source, tmp_path):
     assert (again.status, again.rows_read) == ("republished", 250)
     server.queued[file_name(MARCH)] = [failing] * 3
     assert store.ingest(source, MARCH).rows_read == 250
+
+
+DECLARED = {
+    "name": "shop",
+    "event_time": {"column": "at"},
+    "target": {"column": "paid"},
+    "features": {"price": {"type": "float"}},
+}
+
+
+@pytest.mark.parametrize("name", ["sales.csv.gz", "sales_{period}.csv"])
+def test_csv_is_converted_and_one_file_is_downloaded_once(server: FileServer, target: Path, name: str) -> None:
+    contract = declaration.parse(DECLARED | {"source": {"files": name}}, "shop.yaml")
+    content = "at,paid,price\n2022-03-01T10:00,3,4\n" + "2022-01-01T10:00,1,2\n" * ("{period}" not in name)
+    of_month = name.replace("{period}", str(MARCH))
+    server.files = {of_month: gzip.compress(content.encode()) if name.endswith(".gz") else content.encode()}
+    source = open_source(Data(source=server.url), contract)
+    assert MARCH in source.published()
+    assert source.fetch(MARCH, target).matches(source.metadata(MARCH))
+    rows = [{"at": "2022-03-01T10:00", "paid": 3.0, "price": 4.0}]
+    assert pq.read_table(target).to_pylist() == rows
+    assert server.asked["GET", of_month] == 1
+    server.files = {of_month: b"at,paid\n1,2\n"}
+    with pytest.raises((SchemaError, CorruptFile)):
+        source.fetch(MARCH, target)
+    server.files = {}
+    with pytest.raises(SourceUnavailable):
+        source.fetch(MARCH, target)
+    assert pq.read_table(target).to_pylist() == rows

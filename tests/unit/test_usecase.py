@@ -94,7 +94,10 @@ TARGETS: dict[str, Any] = {"task": "binary", "target__unit": ..., "target__at_le
         ({"event_time__zone": "../UTC"}, "event_time.zone: no time zone of this name"),
         ({"event_time__earliest": 1800}, "event_time.earliest: Input should be greater than or equal to 1900"),
         ({"source__files": "{period}.xlsx"}, "source.files: expected the name of a .parquet, .csv or .csv.gz file"),
-        ({"source__files": "a/{period}.parquet"}, "source.files: expected the name of a .parquet, .csv or .csv.gz file"),
+        (
+            {"source__files": "a/{period}.parquet"},
+            "source.files: expected the name of a .parquet, .csv or .csv.gz file",
+        ),
         ({"source__files": "{period}_{period}.csv"}, "source.files: expected the name of a .parquet, .csv or .csv.gz"),
         ({"source__delimiter": ""}, "source.delimiter: String should have at least 1 character"),
         ({"source__encoding": "utf-9"}, "source.encoding: no encoding of this name; expected one such as utf-8,"),
