@@ -25,7 +25,7 @@ def init(
     from autoops.onboarding.tables import read
     from autoops.onboarding.written import write
 
-    drafted = draft(name, source, read(source), target, time)
+    drafted = draft(name, read(source), target, time)
     folder = write(drafted, Path("usecases") / name)
     rows = [[found.raw, found.role, found.spec, found.why] for found in drafted.found]
     console.table(f"{source.name}: {drafted.span or 'no event time'}", ["column", "is", "declared as", "because"], rows)

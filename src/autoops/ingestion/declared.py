@@ -64,7 +64,7 @@ def profile_of(contract: Contract, frame: pd.DataFrame) -> Profile:
 
 
 def _read(contract: Contract, path: Path) -> pa.Table:
-    names = [contract.event_time.raw_column or contract.event_time.column, contract.target.column]
+    names = [contract.event_time.raw_column or contract.event_time.column, contract.target.raw_name]
     names += [feature.column or name for name, feature in contract.features.items()]
     names += [contract.id.column] if contract.id else []
     try:
@@ -143,7 +143,7 @@ def _target(contract: Contract, table: pa.Table, file: str) -> Array:
     Raises:
         SchemaError: the column of a regression holds no numbers.
     """
-    name = contract.target.column
+    name = contract.target.raw_name
     column = table[name].combine_chunks()
     if contract.task == "binary":
         of = contract.target

@@ -6,19 +6,17 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, log10
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import yaml
 from pydantic import BaseModel
 
 from autoops.errors import InputError
 from autoops.onboarding import leaks
-from autoops.onboarding.tables import Column, columns_of
+from autoops.onboarding.tables import Column, Raw, columns_of
 from autoops.usecase import declaration
 from autoops.usecase.columns import RESERVED
 from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, Value
@@ -93,8 +91,8 @@ class Draft:
     span: Span | None
 
 
-def draft(name: str, path: Path, table: pa.Table, target: str | None = None, time: str | None = None) -> Draft:
-    """Return the draft for a table that was read from `path`; `target` and `time` are columns that a person named.
+def draft(name: str, raw: Raw, target: str | None = None, time: str | None = None) -> Draft:
+    """Return the draft for a file; `target` and `time` are columns that a person named.
 
     Raises:
         InputError: the name is none of a use case, a named column is not there or cannot be what it was named for, or
@@ -102,19 +100,20 @@ def draft(name: str, path: Path, table: pa.Table, target: str | None = None, tim
     """
     if not re.fullmatch("[a-z][a-z0-9_]{0,62}", name):
         raise InputError(f"{name!r} is no name of a use case; expected lower-case letters, digits and _, such as bikes")
-    columns, repeated = columns_of(table)
-    return _Drafting(name, path, columns, repeated).draft(target, time)
+    return _Drafting(name, raw).draft(target, time)
 
 
 class _Drafting:
     """The steps of a draft, and what they have found by then."""
 
-    def __init__(self, name: str, path: Path, columns: Mapping[str, Column], repeated: Sequence[str]) -> None:
-        self.name, self.path, self.columns = name, path, columns
-        self.rows = next(iter(columns.values())).rows if columns else 0
+    def __init__(self, name: str, raw: Raw) -> None:
+        self.name, self.raw = name, raw
+        self.columns, repeated = columns_of(raw.table)
         self.names: set[str] = set()
-        self.found = [Found(raw, "left out", why="more than one column has this name") for raw in repeated]
+        self.found = [Found(one, "left out", why="more than one column has this name") for one in repeated]
         self.notes: list[str] = []
+        self.id: str | None = None
+        self.categories: dict[str, int] = {}
 
     def draft(self, target: str | None, time: str | None) -> Draft:
         times = {raw: found for raw, column in self.columns.items() if (found := column.times()) is not None}
@@ -122,18 +121,18 @@ class _Drafting:
         target, why = self._chosen_target(target, {*times} | ({time} if time else set()))
         column = self.columns[target]
         task, of_target = self._target(column, why)
-        time_lines = self._time(time)
-        span = _span(times[time].dropna()) if time and times[time].notna().any() else None
-        wall = times[time] if time else None
-        features = self._features(task, column, {target, time}, times, wall)
+        of_time = self._time(time)
+        wall = None if time is None else times[time]
+        span = None if wall is None or wall.isna().all() else _span(wall.dropna())
+        features = self._features({target, time}, times, leaks.Leaks(column, [*self.columns.values()], wall))
         lines = [
-            f"# Drafted by `autoops init` from {_plain(self.path.name)}: {self.rows:,} rows"
+            f"# Drafted by `autoops init` from {_plain(self.raw.path.name)}: {column.rows:,} rows"
             + (f", {span}." if span else "."),
             "# A question mark is a guess: read it and correct it. docs/usecases.md explains the keys.",
             f"name: {self.name}",
             f"task: {task}",
             "row: row  # ? the noun for a row, in sentences and in the API",
-            *time_lines,
+            *of_time,
             *of_target,
             *self._source(),
             *([f"id: {_flow({'column': self.id})}  # ? each value occurs once"] if self.id else []),
@@ -149,7 +148,7 @@ class _Drafting:
         if raw not in self.columns:
             near = difflib.get_close_matches(raw, self.columns, n=1)
             meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.columns)}"
-            raise InputError(f"{option} {raw}: {self.path.name} has no such column; {meant}")
+            raise InputError(f"{option} {raw}: {self.raw.path.name} has no such column; {meant}")
         return self.columns[raw]
 
     def _chosen_time(self, named: str | None, times: Mapping[str, Any]) -> str | None:
@@ -174,7 +173,7 @@ class _Drafting:
             return named, ""
         possible = [raw for raw, column in self.columns.items() if raw not in times and _may_be_target(column)]
         if not possible:
-            raise InputError(f"{self.path.name}: no column can be a target; expected numbers, or two values")
+            raise InputError(f"{self.raw.path.name}: no column can be a target; expected numbers, or two values")
         by_name = [raw for wanted in TARGETS for raw in possible if raw.lower() == wanted]
         why = "a usual name of a target" if by_name else "the last column that can be one"
         return (by_name or possible[::-1])[0], f"{why}; --target names another"
@@ -215,7 +214,8 @@ class _Drafting:
     def _time(self, raw: str | None) -> list[str]:
         if raw is None:
             self.names.add("event_at")
-            return ["event_time:", "  column: event_at  # ? NO EVENT TIME WAS FOUND: name its column, or write `clean`"]
+            why = "NO EVENT TIME was found: name its column, or declare `prepare: module:function`, which makes it"
+            return ["event_time:", f"  column: event_at{_comment([why])}"]
         column, name = self.columns[raw], self._name(raw, "event_at")
         zone, why = _zone(column)
         self.found.append(Found(raw, "event time", f"zone {zone}", why))
@@ -228,22 +228,23 @@ class _Drafting:
         ]
 
     def _source(self) -> list[str]:
-        files = re.sub(r"(?<!\d)(19|20)\d\d-(0[1-9]|1[0-2])(?!\d)", "{period}", self.path.name, count=1)
+        files = re.sub(r"(?<!\d)(19|20)\d\d-(0[1-9]|1[0-2])(?!\d)", "{period}", self.raw.path.name, count=1)
         why = "" if "{period}" in files else "one file with all months, split by the event time"
         return [
             "source:",
-            f"  location: {_scalar(str(self.path.resolve().parent))}  # the folder of the file, or a base URL",
+            f"  location: {_scalar(str(self.raw.path.resolve().parent))}  # the folder of the file, or a base URL",
             f"  files: {_scalar(files)}{_comment([why] if why else [])}",
+            *([f"  delimiter: {_scalar(self.raw.delimiter)}"] if self.raw.delimiter not in (None, ",") else []),
+            *([f"  encoding: {self.raw.encoding}  # ? it is not UTF-8"] if self.raw.encoding == "cp1252" else []),
         ]
 
-    def _features(
-        self, task: Task, target: Column, taken: set[str | None], times: Mapping[str, Any], wall: Any
-    ) -> list[str]:
-        self.id: str | None = None
+    def _features(self, taken: set[str | None], times: Mapping[str, Any], hints: leaks.Leaks) -> list[str]:
+        """Return the lines of the features, and those of columns that are left out.
+
+        Raises:
+            InputError: no column is left.
+        """
         lines, kept = ["features:"], 0
-        self.segments: list[str] = []
-        self.categories: dict[str, int] = {}
-        hints = leaks.Leaks(target, list(self.columns.values()), wall)
         for raw, column in self.columns.items():
             if raw in taken:
                 continue
@@ -264,7 +265,7 @@ class _Drafting:
             kept += 1
         if not kept:
             reasons = "; ".join(f"{one.raw}: {one.why}" for one in self.found if one.role == "left out")
-            raise InputError(f"{self.path.name}: no column is left for a feature ({reasons or 'it has no other'})")
+            raise InputError(f"{self.raw.path.name}: no column is left for a feature ({reasons or 'it has no other'})")
         return lines
 
     def _left_out(self, column: Column) -> str:
@@ -309,7 +310,7 @@ class _Drafting:
         yield from self._segments(span)
         yield f"model:\n  estimator: {_ESTIMATORS[task]}"
         yield f"  parameters: {yaml.safe_dump(PARAMETERS, default_flow_style=True, sort_keys=False).strip()}"
-        yield f"gate: {{loss: {'log_loss' if task == 'binary' else 'absolute'}}}  # ? or {'brier' if task == 'binary' else 'squared'}"
+        yield "gate: {loss: log_loss}  # ? or brier" if task == "binary" else "gate: {loss: absolute}  # ? or squared"
 
     def _segments(self, span: Span | None) -> Iterator[str]:
         few = [name for name, values in self.categories.items() if 2 <= values <= MOST_SEGMENTS][:1]
@@ -333,8 +334,9 @@ def _no_time(columns: Mapping[str, Column]) -> str:
     parts = [raw for raw in columns if re.search("year|month|day|date|time|hour|stamp", raw, re.IGNORECASE)]
     told = f" ({', '.join(parts[:6])} may be parts of one)" if parts else ""
     return (
-        f"no event time was found: no column holds times, dates or ISO 8601 text such as 2023-01-31 13:00{told}. Write a "
-        "file with such a column and name it with --time, or declare `clean: module:function` that makes it"
+        f"NO EVENT TIME was found: no column holds times, dates or ISO 8601 text such as 2023-01-31 13:00{told}. "
+        "Either write a file that has such a column and run init again, or declare `prepare: module:function`, "
+        "which makes it"
     )
 
 
