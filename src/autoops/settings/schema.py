@@ -29,6 +29,7 @@ from autoops.settings.types import (
 from autoops.usecase import declaration
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import check_features
+from autoops.usecase.functions import beside
 from autoops.usecase.segments import check_segments
 
 PREFIX = "AUTOOPS__"
@@ -67,7 +68,8 @@ class Data(Section):
 
 
 class Model(Section):
-    """Name of the registered model, its scikit-learn regressor with parameters, and its features in order."""
+    """Name of the registered model, its estimator (a class, or a factory `module:function`) with parameters, and its
+    features in order."""
 
     name: str = _declared("model", "name")
     estimator: str = _declared("model", "estimator")
@@ -298,6 +300,9 @@ class Settings(BaseSettings):
                     key: value for key, value in given.items() if value is not None or key not in declared[section]
                 }
                 values[section] = declared[section] | present
+        model = values["model"]
+        if isinstance(model, dict) and isinstance(model["estimator"], str):
+            model["estimator"] = beside(model["estimator"], declaration.folder_of(usecase))
         return values
 
     @model_validator(mode="after")
