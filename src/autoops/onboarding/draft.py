@@ -37,8 +37,19 @@ MOST_SEGMENTS = 8
 FARTHEST = 1e30
 """Numbers beyond it overflow in float32, the type of model inputs."""
 
-_SIGNED = r"temp|degree|celsius|°|dew|chill|feels|change|delta|diff|net|balance|profit|margin|return|lat|lon|residual"
+_SIGNED = re.compile(
+    r"°|(?<![a-z])(a?temp\w*|degrees?|celsius|dew\w*|chill|feels|change|delta|diff\w*|net|balance|profit|margin|return|"
+    r"lat|latitude|lon|lng|longitude|residual)(?![a-z])",
+    re.IGNORECASE,
+)
 """Names of columns that may be negative, even if none is in the table."""
+_CODE = re.compile(r"id$|code|type|agent|company|zone|location|store|station|(?<![a-z])(nr|no)$", re.IGNORECASE)
+"""Names of columns whose numbers may have no order."""
+_LATER = re.compile(
+    "status|updat|modif|close|resolve|dropoff|end|finish|deliver|complet|paid|last|result", re.IGNORECASE
+)
+"""Names of times that are often known only with the target."""
+_PART_OF_TIME = re.compile(r"(?<![a-z])(year|month|day|hour|week|date|timestamp|unix\w*|ts)(?![a-z])", re.IGNORECASE)
 PARAMETERS = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 5, "n_jobs": -1, "random_state": 7}
 
 
@@ -161,9 +172,14 @@ class _Drafting:
                 )
             return named
         by_name = [raw for wanted in TIMES for raw in times if raw.lower() == wanted]
-        if not times:
-            self.notes.append(_no_time(self.columns))
-        return next(iter((*by_name, *times)), None)
+        possible = [*by_name, *(raw for raw in times if not _LATER.search(raw)), *times]
+        parts = [raw for raw in self.columns if _PART_OF_TIME.search(raw) and raw not in times]
+        # The only time may be that of the target, where year, month and day are columns of their own.
+        split = {word for word in ("year", "month", "day") if any(word in raw.lower() for raw in parts)}
+        if possible and not (_LATER.search(possible[0]) and len(split) == 3):
+            return possible[0]
+        self.notes.append(_no_time(parts, possible))
+        return None
 
     def _chosen_target(self, named: str | None, times: set[str]) -> tuple[str, str]:
         if named is not None:
@@ -291,7 +307,8 @@ class _Drafting:
         ascii_only = unicodedata.normalize("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode()
         name = re.sub(r"\W+", "_", ascii_only).strip("_")[:50] or otherwise
         name = name if name[0].isalpha() else f"c_{name}"
-        if name in RESERVED | SENT or name == "known_categories" or hasattr(BaseModel, name):
+        # YAML reads `no` and `null` as values, and pydantic's models have attributes such as `copy`.
+        if name in RESERVED | SENT | {"known_categories"} or yaml.safe_load(name) != name or hasattr(BaseModel, name):
             name = f"{name}_value"
         free, number = name, 2
         while free in self.names:
@@ -330,13 +347,13 @@ _ESTIMATORS = {
 }
 
 
-def _no_time(columns: Mapping[str, Column]) -> str:
-    parts = [raw for raw in columns if re.search("year|month|day|date|time|hour|stamp", raw, re.IGNORECASE)]
-    told = f" ({', '.join(parts[:6])} may be parts of one)" if parts else ""
+def _no_time(parts: Sequence[str], later: Sequence[str]) -> str:
+    told = f"; {', '.join(parts[:6])} may be parts of one" if parts else ""
+    if later:
+        told += f"; {later[0]} seems to be known only with the target, and `--time {later[0]}` takes it nevertheless"
     return (
-        f"NO EVENT TIME was found: no column holds times, dates or ISO 8601 text such as 2023-01-31 13:00{told}. "
-        "Either write a file that has such a column and run init again, or declare `prepare: module:function`, "
-        "which makes it"
+        f"NO EVENT TIME was found: expected a column of times, dates or ISO 8601 text{told}. Write a file that has one "
+        "and run init again, or declare `prepare: module:function`, which makes it of others"
     )
 
 
@@ -381,6 +398,9 @@ def _zone(column: Column) -> tuple[str, str]:
 
 def _span(times: "pd.Series[Any]") -> Span:
     ordered = times.sort_values()
+    # Without the outermost thousandths: a wrong clock must not make a month a decade.
+    strays = len(ordered) // 1000
+    ordered = ordered.iloc[strays : len(ordered) - strays]
     gaps = ordered.drop_duplicates().diff().dropna()
     step = gaps.median() if len(gaps) else pd.Timedelta(0)
     hours = bool((ordered != ordered.dt.normalize()).any())
@@ -445,13 +465,14 @@ def _feature(column: Column) -> tuple[Spec, list[str]]:
     least, most = float(values.min()), float(values.max())
     if column.is_whole and max(abs(least), abs(most)) < EXACT_BELOW:
         spec: Spec = {"type": "int"}
-        code = least >= 0 and len(column.counts) <= MOST_CATEGORIES
-        whys = [f"{_short(least)} to {_short(most)}" + "; if it is a code without order: category, of: int" * code]
+        whys = [f"{_short(least)} to {_short(most)}"]
     else:
         spec = {"type": "float"}
         whys = [f"{_short(least)} to {_short(most)}"]
         if column.is_whole:
             whys.append(f"models do not tell whole numbers from {EXACT_BELOW} on apart; is it an amount, or an id?")
+    if _CODE.search(column.raw) and least >= 0 and most < EXACT_BELOW and (values == np.trunc(values)).all():
+        whys.append("a code without order would be {type: category, of: int}")
     limit = 10.0 ** ceil(log10(10 * max(abs(least), abs(most), 0.1)))
     if spec["type"] == "int":
         limit = min(limit, float(EXACT_BELOW - 1))
@@ -460,7 +481,7 @@ def _feature(column: Column) -> tuple[Spec, list[str]]:
 
 def _may_be_negative(column: Column) -> bool:
     """Return whether a number is negative, or may be at another time: a summer has no frost."""
-    return bool(column.finite.min() < 0 or re.search(_SIGNED, column.raw, re.IGNORECASE))
+    return bool(column.finite.min() < 0 or _SIGNED.search(column.raw))
 
 
 def _number(value: float) -> int | float:

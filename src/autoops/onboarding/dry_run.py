@@ -40,7 +40,7 @@ FEW_ROWS = 0.2
 MANY_VALUES = 200
 HARDLY_ANY_LOSS = 0.02
 """A model whose loss is a smaller share of the baseline's probably knows the target."""
-MONTHS_LISTED = 12
+MOST_MONTHS, ENOUGH_ROWS = 12, 3 * MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
     with tempfile.TemporaryDirectory(prefix="autoops-check-") as folder:
         store = MonthStore(Path(folder) / "months", cleaner_of(contract))
         read: list[IngestedMonth] = []
-        for month in months[-MONTHS_LISTED:]:
+        for month in months[: -MOST_MONTHS - 1 : -1]:
+            if sum(one.rows for one in read) > ENOUGH_ROWS:
+                break
             try:
                 ingested = store.ingest(source, month)
             except DataError as error:
@@ -78,7 +80,7 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
         if not good:
             raise EmptyMonth(f"none of the months {months[-1]} and before can be trained on")
         yield from _few_rows(read)
-        rows = store.load([one.month for one in good])
+        rows = store.load(sorted(one.month for one in good))
         yield from _pace(settings, rows, len(months))
         yield from _many_values(contract, rows)
         trained = _trained(settings, rows)

@@ -145,10 +145,10 @@ class Id(Part):
 class Target(Bounds):
     """What is predicted.
 
-    `raw_column` is its name in raw files, where that is another. The bounds are those of targets that models are trained and judged on; `accepted` are those of ground truth that is
-    stored. `noun` and `short` name the target and its unit in sentences. Of a binary target `positive` is the value
-    that counts as 1 and `negative` the other one; answers carry the label for probabilities from `decision_threshold`
-    on.
+    `raw_column` is its name in raw files, where that is another. The bounds are those of targets that models are
+    trained and judged on; `accepted` are those of ground truth that is stored. `noun` and `short` name the target and
+    its unit in sentences. Of a binary target `positive` is the value that counts as 1 and `negative` the other one;
+    answers carry the label for probabilities from `decision_threshold` on.
     """
 
     column: Name

@@ -80,7 +80,7 @@ def test_two_values_are_a_binary_target(values: Any, positive: object, other: ob
         ("stunde", list(HOURS.hour), "the hour of the event time"),
         ("tag", list(HOURS.day), "the day of the month of the event time"),
         ("twice", list(NUMBERS * 2 + 1), "nearly is the target"),
-        ("part", list(NUMBERS - DRAW.integers(0, 3, ROWS)), ""),
+        ("near", list(NUMBERS - DRAW.integers(0, 3, ROWS)), ""),
         ("long", ["x" * 300, "y"] * (ROWS // 2), "text of up to 300 characters"),
         ("control", ["x\x07", "y"] * (ROWS // 2), "is no category"),
     ],
