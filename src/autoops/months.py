@@ -26,14 +26,14 @@ class Month:
         """Return the month that `text` names.
 
         Raises:
-            MonthError: `text` is not `YYYY-MM` with a month from 2009-01 to 2099-12.
+            MonthError: `text` is not `YYYY-MM` with a month from 1980-01 to 2099-12.
         """
         match = _PATTERN.fullmatch(text.strip())
         if match is None:
             raise MonthError(f"month {text!r}: expected YYYY-MM, such as 2023-01")
         year, month = int(match[1]), int(match[2])
-        if not (2009 <= year <= 2099 and 1 <= month <= 12):
-            raise MonthError(f"month {text!r}: expected a month between 2009-01 and 2099-12")
+        if not (1980 <= year <= 2099 and 1 <= month <= 12):
+            raise MonthError(f"month {text!r}: expected a month between 1980-01 and 2099-12")
         return cls(year, month)
 
     @classmethod

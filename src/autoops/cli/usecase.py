@@ -25,7 +25,7 @@ def init(
     from autoops.onboarding.tables import read
     from autoops.onboarding.written import write
 
-    drafted = draft(name, source, read(source), target, time)
+    drafted = draft(name, read(source), target, time)
     folder = write(drafted, Path("usecases") / name)
     rows = [[found.raw, found.role, found.spec, found.why] for found in drafted.found]
     console.table(f"{source.name}: {drafted.span or 'no event time'}", ["column", "is", "declared as", "because"], rows)
@@ -48,7 +48,7 @@ def check(
 
     settings = load_settings(usecase=path)
     refused = 0
-    for line in dry_run.check(settings, open_source(settings.data, settings.contract.source.files)):
+    for line in dry_run.check(settings, open_source(settings.data, settings.contract)):
         console.note(f"{line.kind}: {line.text}", style=_STYLES[line.kind])
         refused += line.kind == "refused"
     if refused:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 _ANY = Month(2009, 1)
 """A source whose file's name has no period returns the one file for every month."""
-_YEARS = range(2009, 2100)
+_YEARS = range(1980, 2100)
 """The years that `Month` takes."""
 _OFFSET = timedelta(days=2)
 """More than any time zone is away from UTC."""

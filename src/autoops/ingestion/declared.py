@@ -137,7 +137,7 @@ def _target(contract: Contract, table: pa.Table, file: str) -> Array:
     Raises:
         SchemaError: the column of a regression holds no numbers.
     """
-    name = contract.target.column
+    name = contract.target.raw_name
     column = table[name].combine_chunks()
     if contract.task == "binary":
         of = contract.target

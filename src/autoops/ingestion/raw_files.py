@@ -183,12 +183,12 @@ def _kinds(contract: Contract) -> dict[str, Kind]:
     """Return the declared kinds of raw columns; times and ids are texts in CSV."""
     kinds: dict[str, Kind] = {}
     if contract.task == "regression":
-        kinds[contract.target.column] = "number"
+        kinds[contract.target.raw_name] = "number"
     elif {contract.target.positive, contract.target.other} == {0, 1}:
         # Of True and False, too, which are equal to these.
-        kinds[contract.target.column] = "bool"
+        kinds[contract.target.raw_name] = "bool"
     else:
-        kinds[contract.target.column] = "text" if isinstance(contract.target.positive, str) else "number"
+        kinds[contract.target.raw_name] = "text" if isinstance(contract.target.positive, str) else "number"
     for name, feature in contract.features.items():
         kind: Kind = "text" if feature.is_text else "bool" if feature.type == "bool" else "number"
         kinds[feature.column or name] = kind

@@ -6,19 +6,17 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, log10
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import yaml
 from pydantic import BaseModel
 
 from autoops.errors import InputError
 from autoops.onboarding import leaks
-from autoops.onboarding.tables import Column, columns_of
+from autoops.onboarding.tables import Column, Raw, columns_of
 from autoops.usecase import declaration
 from autoops.usecase.columns import RESERVED
 from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, Value
@@ -39,8 +37,19 @@ MOST_SEGMENTS = 8
 FARTHEST = 1e30
 """Numbers beyond it overflow in float32, the type of model inputs."""
 
-_SIGNED = r"temp|degree|celsius|°|dew|chill|feels|change|delta|diff|net|balance|profit|margin|return|lat|lon|residual"
+_SIGNED = re.compile(
+    r"°|(?<![a-z])(a?temp\w*|degrees?|celsius|dew\w*|chill|feels|change|delta|diff\w*|net|balance|profit|margin|return|"
+    r"lat|latitude|lon|lng|longitude|residual)(?![a-z])",
+    re.IGNORECASE,
+)
 """Names of columns that may be negative, even if none is in the table."""
+_CODE = re.compile(r"id$|code|type|agent|company|zone|location|store|station|(?<![a-z])(nr|no)$", re.IGNORECASE)
+"""Names of columns whose numbers may have no order."""
+_LATER = re.compile(
+    "status|updat|modif|close|resolve|dropoff|end|finish|deliver|complet|paid|last|result", re.IGNORECASE
+)
+"""Names of times that are often known only with the target."""
+_PART_OF_TIME = re.compile(r"(?<![a-z])(year|month|day|hour|week|date|timestamp|unix\w*|ts)(?![a-z])", re.IGNORECASE)
 PARAMETERS = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 5, "n_jobs": -1, "random_state": 7}
 
 
@@ -93,8 +102,8 @@ class Draft:
     span: Span | None
 
 
-def draft(name: str, path: Path, table: pa.Table, target: str | None = None, time: str | None = None) -> Draft:
-    """Return the draft for a table that was read from `path`; `target` and `time` are columns that a person named.
+def draft(name: str, raw: Raw, target: str | None = None, time: str | None = None) -> Draft:
+    """Return the draft for a file; `target` and `time` are columns that a person named.
 
     Raises:
         InputError: the name is none of a use case, a named column is not there or cannot be what it was named for, or
@@ -102,19 +111,20 @@ def draft(name: str, path: Path, table: pa.Table, target: str | None = None, tim
     """
     if not re.fullmatch("[a-z][a-z0-9_]{0,62}", name):
         raise InputError(f"{name!r} is no name of a use case; expected lower-case letters, digits and _, such as bikes")
-    columns, repeated = columns_of(table)
-    return _Drafting(name, path, columns, repeated).draft(target, time)
+    return _Drafting(name, raw).draft(target, time)
 
 
 class _Drafting:
     """The steps of a draft, and what they have found by then."""
 
-    def __init__(self, name: str, path: Path, columns: Mapping[str, Column], repeated: Sequence[str]) -> None:
-        self.name, self.path, self.columns = name, path, columns
-        self.rows = next(iter(columns.values())).rows if columns else 0
+    def __init__(self, name: str, raw: Raw) -> None:
+        self.name, self.raw = name, raw
+        self.columns, repeated = columns_of(raw.table)
         self.names: set[str] = set()
-        self.found = [Found(raw, "left out", why="more than one column has this name") for raw in repeated]
+        self.found = [Found(one, "left out", why="more than one column has this name") for one in repeated]
         self.notes: list[str] = []
+        self.id: str | None = None
+        self.categories: dict[str, int] = {}
 
     def draft(self, target: str | None, time: str | None) -> Draft:
         times = {raw: found for raw, column in self.columns.items() if (found := column.times()) is not None}
@@ -122,18 +132,18 @@ class _Drafting:
         target, why = self._chosen_target(target, {*times} | ({time} if time else set()))
         column = self.columns[target]
         task, of_target = self._target(column, why)
-        time_lines = self._time(time)
-        span = _span(times[time].dropna()) if time and times[time].notna().any() else None
-        wall = times[time] if time else None
-        features = self._features(task, column, {target, time}, times, wall)
+        of_time = self._time(time)
+        wall = None if time is None else times[time]
+        span = None if wall is None or wall.isna().all() else _span(wall.dropna())
+        features = self._features({target, time}, times, leaks.Leaks(column, [*self.columns.values()], wall))
         lines = [
-            f"# Drafted by `autoops init` from {_plain(self.path.name)}: {self.rows:,} rows"
+            f"# Drafted by `autoops init` from {_plain(self.raw.path.name)}: {column.rows:,} rows"
             + (f", {span}." if span else "."),
             "# A question mark is a guess: read it and correct it. docs/usecases.md explains the keys.",
             f"name: {self.name}",
             f"task: {task}",
             "row: row  # ? the noun for a row, in sentences and in the API",
-            *time_lines,
+            *of_time,
             *of_target,
             *self._source(),
             *([f"id: {_flow({'column': self.id})}  # ? each value occurs once"] if self.id else []),
@@ -149,7 +159,7 @@ class _Drafting:
         if raw not in self.columns:
             near = difflib.get_close_matches(raw, self.columns, n=1)
             meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.columns)}"
-            raise InputError(f"{option} {raw}: {self.path.name} has no such column; {meant}")
+            raise InputError(f"{option} {raw}: {self.raw.path.name} has no such column; {meant}")
         return self.columns[raw]
 
     def _chosen_time(self, named: str | None, times: Mapping[str, Any]) -> str | None:
@@ -162,9 +172,14 @@ class _Drafting:
                 )
             return named
         by_name = [raw for wanted in TIMES for raw in times if raw.lower() == wanted]
-        if not times:
-            self.notes.append(_no_time(self.columns))
-        return next(iter((*by_name, *times)), None)
+        possible = [*by_name, *(raw for raw in times if not _LATER.search(raw)), *times]
+        parts = [raw for raw in self.columns if _PART_OF_TIME.search(raw) and raw not in times]
+        # The only time may be that of the target, where year, month and day are columns of their own.
+        split = {word for word in ("year", "month", "day") if any(word in raw.lower() for raw in parts)}
+        if possible and not (_LATER.search(possible[0]) and len(split) == 3):
+            return possible[0]
+        self.notes.append(_no_time(parts, possible))
+        return None
 
     def _chosen_target(self, named: str | None, times: set[str]) -> tuple[str, str]:
         if named is not None:
@@ -174,7 +189,7 @@ class _Drafting:
             return named, ""
         possible = [raw for raw, column in self.columns.items() if raw not in times and _may_be_target(column)]
         if not possible:
-            raise InputError(f"{self.path.name}: no column can be a target; expected numbers, or two values")
+            raise InputError(f"{self.raw.path.name}: no column can be a target; expected numbers, or two values")
         by_name = [raw for wanted in TARGETS for raw in possible if raw.lower() == wanted]
         why = "a usual name of a target" if by_name else "the last column that can be one"
         return (by_name or possible[::-1])[0], f"{why}; --target names another"
@@ -215,7 +230,8 @@ class _Drafting:
     def _time(self, raw: str | None) -> list[str]:
         if raw is None:
             self.names.add("event_at")
-            return ["event_time:", "  column: event_at  # ? NO EVENT TIME WAS FOUND: name its column, or write `clean`"]
+            why = "NO EVENT TIME was found: name its column, or declare `prepare: module:function`, which makes it"
+            return ["event_time:", f"  column: event_at{_comment([why])}"]
         column, name = self.columns[raw], self._name(raw, "event_at")
         zone, why = _zone(column)
         self.found.append(Found(raw, "event time", f"zone {zone}", why))
@@ -228,22 +244,23 @@ class _Drafting:
         ]
 
     def _source(self) -> list[str]:
-        files = re.sub(r"(?<!\d)(19|20)\d\d-(0[1-9]|1[0-2])(?!\d)", "{period}", self.path.name, count=1)
+        files = re.sub(r"(?<!\d)(19|20)\d\d-(0[1-9]|1[0-2])(?!\d)", "{period}", self.raw.path.name, count=1)
         why = "" if "{period}" in files else "one file with all months, split by the event time"
         return [
             "source:",
-            f"  location: {_scalar(str(self.path.resolve().parent))}  # the folder of the file, or a base URL",
+            f"  location: {_scalar(str(self.raw.path.resolve().parent))}  # the folder of the file, or a base URL",
             f"  files: {_scalar(files)}{_comment([why] if why else [])}",
+            *([f"  delimiter: {_scalar(self.raw.delimiter)}"] if self.raw.delimiter not in (None, ",") else []),
+            *([f"  encoding: {self.raw.encoding}  # ? it is not UTF-8"] if self.raw.encoding == "cp1252" else []),
         ]
 
-    def _features(
-        self, task: Task, target: Column, taken: set[str | None], times: Mapping[str, Any], wall: Any
-    ) -> list[str]:
-        self.id: str | None = None
+    def _features(self, taken: set[str | None], times: Mapping[str, Any], hints: leaks.Leaks) -> list[str]:
+        """Return the lines of the features, and those of columns that are left out.
+
+        Raises:
+            InputError: no column is left.
+        """
         lines, kept = ["features:"], 0
-        self.segments: list[str] = []
-        self.categories: dict[str, int] = {}
-        hints = leaks.Leaks(target, list(self.columns.values()), wall)
         for raw, column in self.columns.items():
             if raw in taken:
                 continue
@@ -264,7 +281,7 @@ class _Drafting:
             kept += 1
         if not kept:
             reasons = "; ".join(f"{one.raw}: {one.why}" for one in self.found if one.role == "left out")
-            raise InputError(f"{self.path.name}: no column is left for a feature ({reasons or 'it has no other'})")
+            raise InputError(f"{self.raw.path.name}: no column is left for a feature ({reasons or 'it has no other'})")
         return lines
 
     def _left_out(self, column: Column) -> str:
@@ -290,7 +307,8 @@ class _Drafting:
         ascii_only = unicodedata.normalize("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode()
         name = re.sub(r"\W+", "_", ascii_only).strip("_")[:50] or otherwise
         name = name if name[0].isalpha() else f"c_{name}"
-        if name in RESERVED | SENT or name == "known_categories" or hasattr(BaseModel, name):
+        # YAML reads `no` and `null` as values, and pydantic's models have attributes such as `copy`.
+        if name in RESERVED | SENT | {"known_categories"} or yaml.safe_load(name) != name or hasattr(BaseModel, name):
             name = f"{name}_value"
         free, number = name, 2
         while free in self.names:
@@ -309,7 +327,7 @@ class _Drafting:
         yield from self._segments(span)
         yield f"model:\n  estimator: {_ESTIMATORS[task]}"
         yield f"  parameters: {yaml.safe_dump(PARAMETERS, default_flow_style=True, sort_keys=False).strip()}"
-        yield f"gate: {{loss: {'log_loss' if task == 'binary' else 'absolute'}}}  # ? or {'brier' if task == 'binary' else 'squared'}"
+        yield "gate: {loss: log_loss}  # ? or brier" if task == "binary" else "gate: {loss: absolute}  # ? or squared"
 
     def _segments(self, span: Span | None) -> Iterator[str]:
         few = [name for name, values in self.categories.items() if 2 <= values <= MOST_SEGMENTS][:1]
@@ -329,12 +347,13 @@ _ESTIMATORS = {
 }
 
 
-def _no_time(columns: Mapping[str, Column]) -> str:
-    parts = [raw for raw in columns if re.search("year|month|day|date|time|hour|stamp", raw, re.IGNORECASE)]
-    told = f" ({', '.join(parts[:6])} may be parts of one)" if parts else ""
+def _no_time(parts: Sequence[str], later: Sequence[str]) -> str:
+    told = f"; {', '.join(parts[:6])} may be parts of one" if parts else ""
+    if later:
+        told += f"; {later[0]} seems to be known only with the target, and `--time {later[0]}` takes it nevertheless"
     return (
-        f"no event time was found: no column holds times, dates or ISO 8601 text such as 2023-01-31 13:00{told}. Write a "
-        "file with such a column and name it with --time, or declare `clean: module:function` that makes it"
+        f"NO EVENT TIME was found: expected a column of times, dates or ISO 8601 text{told}. Write a file that has one "
+        "and run init again, or declare `prepare: module:function`, which makes it of others"
     )
 
 
@@ -379,6 +398,9 @@ def _zone(column: Column) -> tuple[str, str]:
 
 def _span(times: "pd.Series[Any]") -> Span:
     ordered = times.sort_values()
+    # Without the outermost thousandths: a wrong clock must not make a month a decade.
+    strays = len(ordered) // 1000
+    ordered = ordered.iloc[strays : len(ordered) - strays]
     gaps = ordered.drop_duplicates().diff().dropna()
     step = gaps.median() if len(gaps) else pd.Timedelta(0)
     hours = bool((ordered != ordered.dt.normalize()).any())
@@ -443,13 +465,14 @@ def _feature(column: Column) -> tuple[Spec, list[str]]:
     least, most = float(values.min()), float(values.max())
     if column.is_whole and max(abs(least), abs(most)) < EXACT_BELOW:
         spec: Spec = {"type": "int"}
-        code = least >= 0 and len(column.counts) <= MOST_CATEGORIES
-        whys = [f"{_short(least)} to {_short(most)}" + "; if it is a code without order: category, of: int" * code]
+        whys = [f"{_short(least)} to {_short(most)}"]
     else:
         spec = {"type": "float"}
         whys = [f"{_short(least)} to {_short(most)}"]
         if column.is_whole:
             whys.append(f"models do not tell whole numbers from {EXACT_BELOW} on apart; is it an amount, or an id?")
+    if _CODE.search(column.raw) and least >= 0 and most < EXACT_BELOW and (values == np.trunc(values)).all():
+        whys.append("a code without order would be {type: category, of: int}")
     limit = 10.0 ** ceil(log10(10 * max(abs(least), abs(most), 0.1)))
     if spec["type"] == "int":
         limit = min(limit, float(EXACT_BELOW - 1))
@@ -458,7 +481,7 @@ def _feature(column: Column) -> tuple[Spec, list[str]]:
 
 def _may_be_negative(column: Column) -> bool:
     """Return whether a number is negative, or may be at another time: a summer has no frost."""
-    return bool(column.finite.min() < 0 or re.search(_SIGNED, column.raw, re.IGNORECASE))
+    return bool(column.finite.min() < 0 or _SIGNED.search(column.raw))
 
 
 def _number(value: float) -> int | float:

@@ -13,14 +13,13 @@ from typing import Any, Literal
 import orjson
 import pandas as pd
 
-from autoops.errors import AutoOpsError, DataError, EmptyMonth
+from autoops.errors import DataError, EmptyMonth
 from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.models import bundle
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import Scorer
-from autoops.months import Month
 from autoops.onboarding import pace
 from autoops.serving.model.holder import Loaded
 from autoops.serving.payloads.responses import AnswerEncoder
@@ -31,10 +30,9 @@ from autoops.training import window
 from autoops.training.evaluate import holdout_begins_at, split_at
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
-from autoops.usecase.columns import EVENT_AT
+from autoops.usecase.columns import EVENT_AT, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import vocabularies_of
-from autoops.usecase.columns import columns_of
 
 MOST_ROWS, MOST_TREES = 20_000, 20
 FEW_ROWS = 0.2
@@ -42,7 +40,7 @@ FEW_ROWS = 0.2
 MANY_VALUES = 200
 HARDLY_ANY_LOSS = 0.02
 """A model whose loss is a smaller share of the baseline's probably knows the target."""
-MONTHS_LISTED = 12
+MOST_MONTHS, ENOUGH_ROWS = 12, 3 * MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,9 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
     with tempfile.TemporaryDirectory(prefix="autoops-check-") as folder:
         store = MonthStore(Path(folder) / "months", cleaner_of(contract))
         read: list[IngestedMonth] = []
-        for month in months[-MONTHS_LISTED:]:
+        for month in months[: -MOST_MONTHS - 1 : -1]:
+            if sum(one.rows for one in read) > ENOUGH_ROWS:
+                break
             try:
                 ingested = store.ingest(source, month)
             except DataError as error:
@@ -80,7 +80,7 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
         if not good:
             raise EmptyMonth(f"none of the months {months[-1]} and before can be trained on")
         yield from _few_rows(read)
-        rows = store.load([one.month for one in good])
+        rows = store.load(sorted(one.month for one in good))
         yield from _pace(settings, rows, len(months))
         yield from _many_values(contract, rows)
         trained = _trained(settings, rows)

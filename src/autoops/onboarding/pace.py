@@ -38,7 +38,7 @@ def advise(rows_per_day: float, months: int, training: Training, gate: Gate, dri
         why = f"with so few rows that neither model was trained on, the gate decides nothing; {held_out} are held out"
         yield Advice("gate.min_rows", max(30, int(held_out * 0.8)), why)
     if held_out < 4 * gate.min_segment_rows:
-        why = f"no segment of {held_out} rows has as many"
+        why = f"of {held_out} held-out rows few segments have {gate.min_segment_rows}"
         yield from _if_other("gate.min_segment_rows", gate.min_segment_rows, max(20, held_out // 10), why)
     window = training.window_months
     if (window * DAYS_A_MONTH - holdout_days) * rows_per_day < 2 * training.min_rows:

@@ -1,7 +1,8 @@
 """The table that a draft is made from: its columns, and what can be measured of each."""
 
-import csv
 import gzip
+import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,17 @@ _SNIFFED_CHARACTERS = 64_000
 _TRIED_TEXTS = 1_000
 
 
-def read(path: Path) -> pa.Table:
+@dataclass(frozen=True)
+class Raw:
+    """A file as it was read; `delimiter` and `encoding` are those of CSV, None of parquet."""
+
+    path: Path
+    table: pa.Table
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+def read(path: Path) -> Raw:
     """Return the rows of a parquet or CSV file, also a gzipped one.
 
     Raises:
@@ -41,26 +52,37 @@ def read(path: Path) -> pa.Table:
     if not is_csv and path.suffix.lower() != ".parquet":
         raise InputError(f"{path.name}: expected a name that ends in .parquet, {' or '.join(CSV)}")
     try:
-        table = _read_csv(path) if is_csv else pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        raw = _read_csv(path) if is_csv else Raw(path, pq.ParquetFile(path).read())
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         why = str(error).partition("\n")[0]
         raise CorruptFile(f"{path}: does not read as {'CSV' if is_csv else 'parquet'}: {why}") from None
-    if not table.num_rows:
+    if not raw.table.num_rows:
         raise CorruptFile(f"{path}: has no rows")
-    return table
+    return raw
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path) -> Raw:
     opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        beginning = file.read(_SNIFFED_CHARACTERS)
-    parse = pa_csv.ParseOptions(delimiter=_delimiter(beginning), newlines_in_values=True)
-    return pa_csv.read_csv(path, parse_options=parse, convert_options=pa_csv.ConvertOptions(strings_can_be_null=True))
+    with opened(path, "rb") as file:
+        content = file.read()
+    try:
+        beginning, encoding = content.decode("utf-8-sig")[:_SNIFFED_CHARACTERS], "utf-8"
+    except UnicodeDecodeError:
+        # Any bytes are text in a code page; it is that of Windows in western languages.
+        beginning, encoding = content.decode("cp1252", "replace")[:_SNIFFED_CHARACTERS], "cp1252"
+    delimiter = _delimiter(beginning)
+    table = pa_csv.read_csv(
+        pa.BufferReader(content),
+        pa_csv.ReadOptions(encoding=encoding),
+        pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        pa_csv.ConvertOptions(strings_can_be_null=True),
+    )
+    return Raw(path, table, delimiter, encoding)
 
 
 def _delimiter(beginning: str) -> str:
     """Return the delimiter that the header has most often; the sniffer of `csv` is misled by decimal commas."""
-    header = next(csv.reader(beginning.splitlines()[:1], delimiter="\0"), [""])[0] if beginning else ""
+    header = re.sub('"[^"]*"', "", beginning.partition("\n")[0])
     return max(_DELIMITERS, key=header.count)
 
 

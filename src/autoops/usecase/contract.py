@@ -145,13 +145,14 @@ class Id(Part):
 class Target(Bounds):
     """What is predicted.
 
-    The bounds are those of targets that models are trained and judged on; `accepted` are those of ground truth that is
-    stored. `noun` and `short` name the target and its unit in sentences. Of a binary target `positive` is the value
-    that counts as 1 and `negative` the other one; answers carry the label for probabilities from `decision_threshold`
-    on.
+    `raw_column` is its name in raw files, where that is another. The bounds are those of targets that models are
+    trained and judged on; `accepted` are those of ground truth that is stored. `noun` and `short` name the target and
+    its unit in sentences. Of a binary target `positive` is the value that counts as 1 and `negative` the other one;
+    answers carry the label for probabilities from `decision_threshold` on.
     """
 
     column: Name
+    raw_column: str | None = None
     noun: str | None = None
     unit: str | None = None
     short: str | None = None
@@ -161,6 +162,11 @@ class Target(Bounds):
     decision_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     accepted: Bounds | None = None
     example: Number | None = None
+
+    @property
+    def raw_name(self) -> str:
+        """Return the name of the column in raw files."""
+        return self.raw_column or self.column
 
     def number(self, value: Value) -> float:
         """Return a binary label as a number: 1 for the positive value."""
@@ -559,7 +565,7 @@ class Contract(Part):
     def raw_columns(self) -> tuple[str, ...]:
         """Return the names of the columns that raw files must have, each once."""
         features = (feature.column or name for name, feature in self.features.items())
-        names = (self.raw_event_time, self.target.column, *features, *([self.id.column] if self.id else []))
+        names = (self.raw_event_time, self.target.raw_name, *features, *([self.id.column] if self.id else []))
         return tuple(dict.fromkeys(names))
 
     @property
