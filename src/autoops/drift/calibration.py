@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from autoops import settings
+from autoops.cadence import asked_of
 from autoops.drift import performance
 from autoops.drift.distances import compare, evenly, matched, seasons
 from autoops.drift.performance import level_of, levels, out_of_sample, scale_of
@@ -107,12 +108,14 @@ def measure(
 
     Of `drift`, only the settings that define windows and checks matter.
     """
-    rows, size = _with_errors(contract, history, holdout), drift.window_size
+    rows = _with_errors(contract, history, holdout)
     # Fitted rows alone, as in a live check; the holdout is no reference of features.
     fitted = reference[reference["part"] == "window"]
     days = _days(rows)
     # Less than a day counts as a day: the rate of a few busy hours is not that of a year.
     rows_per_year = len(rows) / max(days[-1], 1.0) * DAYS_PER_YEAR
+    drift = _of_cadence(drift, rows_per_year)
+    size = drift.window_size
     # Windows of published months spread over their whole span, so that no hours are skipped.
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
     short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(rows), size)]
@@ -130,6 +133,7 @@ def measure(
 
 def thresholds_from(history: History, drift: settings.Drift, contract: Contract) -> Thresholds:
     """Return the thresholds for the yearly rate and the persistence of alarms in `drift`."""
+    drift = _of_cadence(drift, history.rows_per_year)
     schedule = Schedule.expected(drift, history.rows_per_year)
     limits: list[Limits] = []
     for kind in (history.short, history.weekly):
@@ -141,7 +145,19 @@ def thresholds_from(history: History, drift: settings.Drift, contract: Contract)
         # `Thresholds.for_span` needs growing spans; sparse traffic takes weeks to fill a window.
         elif found.span_days > limits[0].span_days:
             limits.append(_no_wider(found, limits[0]))
-    return Thresholds(drift.window_size, drift.false_alarms_per_year, schedule.windows_per_year, tuple(limits))
+    return Thresholds(
+        drift.window_size,
+        drift.false_alarms_per_year,
+        schedule.windows_per_year,
+        tuple(limits),
+        history.rows_per_year / DAYS_PER_YEAR,
+    )
+
+
+def _of_cadence(drift: settings.Drift, rows_per_year: float) -> settings.Drift:
+    """Return the settings with windows of a week where a week has fewer rows than `drift.window_size`."""
+    size = asked_of(drift.window_size, rows_per_year / DAYS_PER_YEAR, WEEK_DAYS)
+    return drift.model_copy(update={"window_size": size})
 
 
 def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:

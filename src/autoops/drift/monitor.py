@@ -70,8 +70,7 @@ def judge(
     `relative_error`s of the verdicts in this champion tenure so far, newest first: their EWMA shows changes that are
     too small for any single window.
     """
-    # The version's limits are for windows of its own size, whatever the settings say by now.
-    needed = max(drift.window_size, thresholds.window_size)
+    needed = thresholds.rows_needed(drift.window_size)
     too_little = _too_little(current, labelled, needed, thresholds)
     if too_little is not None:
         return too_little

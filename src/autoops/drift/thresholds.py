@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from autoops.cadence import asked_of
 from autoops.drift.performance import ErrorLimits
 from autoops.errors import BundleError
 
@@ -34,13 +35,15 @@ class Limits:
 class Thresholds:
     """Thresholds of a version, for a year in which `windows_per_year` windows are judged.
 
-    `limits` are by growing span, and empty when the history was too short to calibrate on.
+    `limits` are by growing span, and empty when the history was too short to calibrate on. `rows_per_day` are those of the history;
+    None in versions of earlier releases.
     """
 
     window_size: int
     false_alarms_per_year: float
     windows_per_year: float
     limits: tuple[Limits, ...]
+    rows_per_day: float | None = None
 
     def for_span(self, days: float) -> Limits:
         """Return the limits of the longest calibrated span that a window of so many days fills.
@@ -49,6 +52,13 @@ class Thresholds:
         """
         filled = [limits for limits in self.limits if limits.span_days <= days]
         return (filled or self.limits[:1])[-1]
+
+    def rows_needed(self, window_size: int) -> int:
+        """Return how many rows a window needs where `drift.window_size` is set like this: a week's at most.
+
+        The limits are for windows of the version's own size, whatever the setting says by now.
+        """
+        return max(asked_of(window_size, self.rows_per_day, WEEK_DAYS), self.window_size)
 
     def to_json(self) -> str:
         """Return the thresholds as JSON text, which `from_json` reads."""
@@ -64,7 +74,8 @@ class Thresholds:
         try:
             content = json.loads(text)
             limits = tuple(Limits(**{**each, "errors": ErrorLimits(**each["errors"])}) for each in content["limits"])
-            return cls(content["window_size"], content["false_alarms_per_year"], content["windows_per_year"], limits)
+            names = ("window_size", "false_alarms_per_year", "windows_per_year")
+            return cls(*(content[name] for name in names), limits, content.get("rows_per_day"))
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"thresholds: not readable ({error})") from error
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from autoops.cadence import asked_of, rows_per_day
 from autoops.errors import DataError, EmptyMonth
 from autoops.event_times import newest_of
 from autoops.settings import Model, Training
@@ -14,6 +15,9 @@ from autoops.training.evaluate import holdout_begins_at, split_at
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.tasks import losses
+
+SPARSE_DAYS, SPARSE_ROWS = 28, 500
+"""Four whole weeks, and at least so many rows, suffice to fit a model of a table with few rows a day."""
 
 ALL, SINCE_CHANGE = "all", "since change"
 
@@ -32,7 +36,7 @@ def hold_out(rows: pd.DataFrame, contract: Contract, training: Training) -> tupl
 
     Raises:
         EmptyMonth: there are no rows.
-        DataError: fewer than `training.min_rows` are before the holdout.
+        DataError: fewer than `least_rows` are before the holdout.
     """
     if rows.empty:
         raise EmptyMonth(f"training: there are no {contract.plural}")
@@ -41,12 +45,19 @@ def hold_out(rows: pd.DataFrame, contract: Contract, training: Training) -> tupl
     assert newest is not None
     begins_at = holdout_begins_at(newest, training.holdout_days, contract)
     earlier, holdout = split_at(rows, begins_at)
-    if len(earlier) < training.min_rows:
+    least = least_rows(rows, training)
+    if len(earlier) < least:
         raise DataError(
             f"training: {len(earlier)} {contract.plural} before the holdout, which begins on {begins_at:%Y-%m-%d} and "
-            f"has {len(holdout)}; training.min_rows is {training.min_rows}"
+            f"has {len(holdout)}; at least {least} are needed (training.min_rows is {training.min_rows}): train on more "
+            f"months, or lower it"
         )
     return earlier, holdout
+
+
+def least_rows(rows: pd.DataFrame, training: Training) -> int:
+    """Return how many rows a model needs: `training.min_rows`, or those of SPARSE_DAYS where these are fewer."""
+    return asked_of(training.min_rows, rows_per_day(columns_of(rows)["event_at"]), SPARSE_DAYS, SPARSE_ROWS)
 
 
 def capped(rows: pd.DataFrame, max_rows: int | None) -> pd.DataFrame:
@@ -66,7 +77,7 @@ def choose(
     if evidence_start is None:
         return Window(earlier)
     before, since = split_at(earlier, evidence_start)
-    if before.empty or len(since) < training.min_rows:
+    if before.empty or len(since) < least_rows(earlier, training):
         return Window(earlier)
     validation_begins_at = _validation_begins_at(since, training.holdout_days)
     fitted, validation = split_at(since, validation_begins_at)

@@ -39,6 +39,15 @@ def load(named: str, beside: Path | None = None) -> Contract:
     return _read(_path_of(named, beside))
 
 
+def folder_of(named: str, beside: Path | None = None) -> Path:
+    """Return the folder of a declaration, in which functions of its own are looked for.
+
+    Raises:
+        SettingsError: there is no such use case.
+    """
+    return Path(_path_of(named, beside)).parent
+
+
 def _path_of(named: str, beside: Path | None) -> str:
     if named in built_in():
         return str(_BUILT_IN / named / FILE)

@@ -1,5 +1,6 @@
 """Functions that a declaration names as `module:function`: of a file beside it, else of an installed package."""
 
+import difflib
 import hashlib
 import importlib
 import sys
@@ -24,8 +25,15 @@ class FunctionName(str):
         return named
 
 
+def beside(named: str, folder: Path) -> str:
+    """Return the function with the path of its module, where that is a file in the folder of the declaration."""
+    module, colon, name = named.partition(":")
+    file = folder / f"{module}.py"
+    return f"{file}:{name}" if colon and module.isidentifier() and file.is_file() else named
+
+
 def resolve(named: str, key: str) -> Callable[..., Any]:
-    """Return the function that a declaration names under `key`.
+    """Return the function that a declaration names under `key`: `module:function`, or `path.py:function`.
 
     A module beside the declaration comes first. It is imported under a name of its own, so that a `clean.py` there
     hides no other module of that name, nor one of another declaration. It imports its neighbours by `from . import`.
@@ -33,17 +41,21 @@ def resolve(named: str, key: str) -> Callable[..., Any]:
     Raises:
         SettingsError: the module cannot be imported, or has no such function.
     """
-    module, _, name = named.partition(":")
+    module, _, name = named.rpartition(":")
     folder: Path | None = getattr(named, "folder", None)
+    if module.endswith(".py"):
+        folder, module = Path(module).parent, Path(module).stem
     try:
-        found = getattr(_imported(module, folder), name, None)
+        imported = _imported(module, folder)
     # A user's module may raise anything while it is imported.
     except Exception as error:
-        beside = f"; it is not in {folder} either" if folder and isinstance(error, ModuleNotFoundError) else ""
+        nearby = f"; it is not in {folder} either" if folder and isinstance(error, ModuleNotFoundError) else ""
         told = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        raise SettingsError(f"{key}: {named!s} cannot be imported: {told}{beside}") from error
+        raise SettingsError(f"{key}: {named!s} cannot be imported: {told}{nearby}") from error
+    found = getattr(imported, name, None)
     if not callable(found):
-        raise SettingsError(f"{key}: {module} has no function {name!r}")
+        near = difflib.get_close_matches(name, vars(imported), n=1)
+        raise SettingsError(f"{key}: {module} has no function {name!r}{f', but {near[0]}' if near else ''}")
     return found  # type: ignore[no-any-return]
 
 

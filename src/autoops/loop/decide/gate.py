@@ -13,6 +13,7 @@ from typing import Literal, TypedDict, cast
 import numpy as np
 import numpy.typing as npt
 
+from autoops.cadence import asked_of
 from autoops.loop.decide.day_blocks import (
     LONGEST_WAIT_DAYS,
     MIN_DAYS,
@@ -45,6 +46,16 @@ def at_look(gate: Gate, look: int) -> Gate:
     as often as the first alone may.
     """
     return gate.model_copy(update={"confidence": 1 - (1 - gate.confidence) * SHARE_OF_NEXT_LOOK ** (look - 1)})
+
+
+def of_cadence(gate: Gate, rows_per_day: float | None) -> Gate:
+    """Return the gate for a table of so many rows a day: in a sparse one, rows of MIN_DAYS are enough for an interval.
+
+    Days are its blocks, so that it holds however few rows a day has. Segments may have as much fewer rows as the whole.
+    """
+    least = asked_of(gate.min_rows, rows_per_day, MIN_DAYS)
+    segment = ceil(gate.min_segment_rows * least / gate.min_rows)
+    return gate.model_copy(update={"min_rows": least, "min_segment_rows": segment})
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Monitored:
 
     def window_size(self, drift: settings.Drift) -> int:
         """Return how many rows a window needs."""
-        return max(drift.window_size, self.thresholds.window_size)
+        return self.thresholds.rows_needed(drift.window_size)
 
     def windows(self, context: Context) -> Iterator[Window]:
         """Yield the windows not judged yet: the newest of live traffic, or all of published months."""
@@ -235,7 +235,7 @@ def _decide(context: Context, monitored: Monitored, judged: Judged, check_id: in
     if not _is_champion(context, champion):
         return Response("nothing", None, f"version {champion.number} was replaced while it was judged")
     if verdict.verdict != BROKEN:
-        mistake = _mistaken_promotion(context, champion, judged.window)
+        mistake = _mistaken_promotion(context, monitored, judged.window)
         if mistake is not None:
             return Response("roll back", None, mistake)
     return respond(context, champion, verdict, check_id, lambda: analyse(monitored.reference, verdict, judged.labelled))
@@ -251,10 +251,11 @@ def _is_champion(context: Context, version: ModelVersion) -> bool:
     return champion is not None and champion.number == version.number
 
 
-def _mistaken_promotion(context: Context, champion: ModelVersion, window: Window) -> str | None:
+def _mistaken_promotion(context: Context, monitored: Monitored, window: Window) -> str | None:
     """Roll back a champion that does worse than the version that it replaced, and return why; None otherwise."""
+    champion = monitored.version
     watch = post_promotion.watch_of(context, champion)
-    found = post_promotion.look(context, watch, window) if watch else None
+    found = post_promotion.look(context, watch, window, monitored.thresholds) if watch else None
     if found is None:
         return None
     # Recorded first: `promotion._finish` reads it if the rollback breaks off.

@@ -94,7 +94,7 @@ def _live(context: Context, monitored: Monitored) -> Seen:
     window = live_window(context, champion, monitored.window_size(drift))
     verdict = judge_window(monitored, window, drift, earlier_errors(context, champion)).verdict
     watch = post_promotion.watch_of(context, champion) if verdict.verdict != BROKEN else None
-    looked = post_promotion.look(context, watch, window) if watch else None
+    looked = post_promotion.look(context, watch, window, monitored.thresholds) if watch else None
     decision = decision_on(context, champion, verdict, recorded=False)
     if looked is not None and looked.decision.action in ("roll back", "frozen"):
         decision = looked.decision

@@ -15,13 +15,15 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from autoops.cadence import asked_of
+from autoops.drift.thresholds import WEEK_DAYS, Thresholds
 from autoops.errors import BundleError
 from autoops.event_times import near, span_of
 from autoops.loop.context import Context
 from autoops.loop.data.cursor import promoted_at
 from autoops.loop.data.windows import Window, labelled_frame_of
 from autoops.loop.decide import policy
-from autoops.loop.decide.gate import GateVerdict, unit_of
+from autoops.loop.decide.gate import GateVerdict, of_cadence, unit_of
 from autoops.loop.decide.paired_days import DayErrors, PairedDays, by_day, compare, merged
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.promotion import COMPARED, ROLLED_BACK
@@ -116,14 +118,14 @@ def watch_of(context: Context, champion: ModelVersion) -> Watch | None:
     )
 
 
-def look(context: Context, watch: Watch, window: Window) -> Look | None:
-    """Compare both versions on the window and decide; write nothing.
+def look(context: Context, watch: Watch, window: Window, thresholds: Thresholds) -> Look | None:
+    """Compare both versions on the window and decide; write nothing. `thresholds` are those of the champion.
 
     None where there are too few labelled trips that have not been compared yet. The check ends where the replaced
     version can no longer be scored.
     """
     labelled = watch.new_in(window)
-    if len(labelled) < context.settings.drift.window_size:
+    if len(labelled) < asked_of(context.settings.drift.window_size, thresholds.rows_per_day, WEEK_DAYS):
         return None
     trips, most = labelled_frame_of(context.contract, labelled), context.settings.training.post_promotion_looks
     _, until = span_of(columns_of(trips)["event_at"])
@@ -134,7 +136,7 @@ def look(context: Context, watch: Watch, window: Window) -> Look | None:
         return Look(watch, window, {}, None, policy.Decision("nothing", reason), until)
     watch = replace(watch, days=merged([watch.days, days]))
     verdict = (
-        compare(watch.days, context.settings.gate, most, unit_of(context.contract))
+        compare(watch.days, of_cadence(context.settings.gate, thresholds.rows_per_day), most, unit_of(context.contract))
         if watch.rows >= 2 * watch.looked_at
         else None
     )

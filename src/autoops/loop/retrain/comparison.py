@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoops.drift.monitor import Reference
+from autoops.drift.thresholds import Thresholds
 from autoops.loop.context import Context
 from autoops.loop.decide import gate
 from autoops.loop.retrain.training_window import Months, load
@@ -65,7 +66,8 @@ def _decide(
     against: str,
     look: int = 1,
 ) -> gate.GateVerdict:
-    settings = gate.at_look(context.settings.gate, look)
+    thresholds = Thresholds.from_json((challenger.directory / bundle.THRESHOLDS).read_text())
+    settings = gate.of_cadence(gate.at_look(context.settings.gate, look), thresholds.rows_per_day)
     return gate.decide(
         champion_errors,
         challenger_errors,
