@@ -57,7 +57,7 @@ def _begun(settings: Settings | None) -> Settings:
 def _engine(settings: Settings, migrate: bool) -> "sa.Engine":
     engine = database.connect(settings)
     if migrate:
-        database.upgrade(engine)
+        database.upgrade(engine, settings.contract.name)
     return engine
 
 
@@ -77,7 +77,7 @@ def _context_on(settings: Settings, engine: "sa.Engine") -> "Context":
         clock=clock,
         source=open_source(settings.data, settings.contract),
         store=MonthStore(settings.storage.home / "months", cleaner_of(settings.contract)),
-        registry=MlflowRegistry(settings.model.name, settings.mlflow),
+        registry=MlflowRegistry(settings.model.name, settings.mlflow, settings.contract),
         log=PredictionLog(engine),
         instances=Instances(engine),
         ledger=Ledger(engine, clock, settings.storage.lock_timeout_s),
@@ -98,7 +98,8 @@ def api(settings: Settings | None = None) -> "FastAPI":
     from autoops.mlflow_registry import MlflowRegistry
 
     settings = _begun(settings)
-    return api_on(settings, MlflowRegistry(settings.model.name, settings.mlflow).load())
+    registry = MlflowRegistry(settings.model.name, settings.mlflow, settings.contract)
+    return api_on(settings, registry.load())
 
 
 def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
@@ -117,5 +118,5 @@ def api_on(settings: Settings, registry: "Registry") -> "FastAPI":
     engine = database.connect(settings)
     log = PredictionLog(engine)
     has_served = needs_outbox(log) and outboxes(settings).is_dir()
-    (database.upgrade_if_there if has_served else database.upgrade)(engine)
+    (database.upgrade_if_there if has_served else database.upgrade)(engine, settings.contract.name)
     return create_app(settings, registry, log, Instances(engine), SystemClock())

@@ -14,10 +14,12 @@ import pytest
 import sqlalchemy as sa
 from sklearn.metrics import log_loss
 
+from autoops import bootstrap
 from autoops.clock import SystemClock
 from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.errors import SettingsError
 from autoops.ingestion.source import DirectorySource
 from autoops.models import bundle
 from autoops.models.registry import CHAMPION, TrainingRun
@@ -26,6 +28,7 @@ from autoops.months import Month
 from autoops.replay.player import PlayOptions, play
 from autoops.serving.payloads import arrow
 from autoops.settings import Drift, Settings, Training, load_settings
+from autoops.storage import database
 from autoops.storage.instances import Instances
 from autoops.storage.predictions import LogSelection, PredictionLog
 from autoops.training.export import write_bundle
@@ -33,6 +36,7 @@ from autoops.training.train import Trained, train
 from autoops.usecase import declaration
 from autoops.usecase.columns import EVENT_AT, TARGET
 from autoops.usecase.contract import Contract
+from tests.conftest import stored_at
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import serving
 
@@ -116,6 +120,17 @@ def test_the_settings_are_those_of_the_use_case(settings: Settings) -> None:
     assert settings.model.features == (*LOAN,)
     assert settings.gate.segments == ("salary", "long")
     assert len((DECLARED / "usecase.yaml").read_text().splitlines()) <= 40
+
+
+def test_a_database_of_another_use_case_is_refused_at_start(settings: Settings, tmp_path: Path) -> None:
+    stored = stored_at(settings, f"sqlite:///{tmp_path}/autoops.db")
+    database.upgrade(database.connect(stored), declaration.load(declaration.DEFAULT).name)
+    for start in (
+        lambda: bootstrap.context(stored, migrate=True),
+        lambda: bootstrap.api_on(stored, FakeRegistry(tmp_path)),
+    ):
+        with pytest.raises(SettingsError, match=r"that of the use case nyc_taxi_trip_duration, .* is car_loan: set"):
+            start()
 
 
 def test_a_model_of_it_beats_the_base_rate_and_is_exported_with_its_contract(

@@ -13,9 +13,11 @@ from autoops.models import bundle
 from autoops.models.bundle_cache import KEPT, fetch_bundle, sweep, touch
 from autoops.models.registry import ModelVersion
 from autoops.serving.model.budget import Budget
+from autoops.usecase.contract import Feature
 from tests.bundles import register_small, small_training_run
 from tests.fakes import FakeRegistry
 from tests.open_files import open_files
+from tests.taxi import CONTRACT
 
 
 @pytest.fixture
@@ -51,6 +53,28 @@ def test_a_broken_download_never_enters_the_cache(
     with pytest.raises(BundleError, match=r"model\.onnx is not the file"):
         fetch_bundle(registry, version, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_version_of_another_use_case_is_refused(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path
+) -> None:
+    registry.contract = CONTRACT.model_copy(update={"name": "car_loan"})
+    with pytest.raises(BundleError, match=r"version 1 is of the use case nyc_taxi_trip_duration, .* is car_loan"):
+        fetch_bundle(registry, version, tmp_path / "cache")
+    registry.contract = CONTRACT
+    assert fetch_bundle(registry, version, tmp_path / "cache").manifest.contract == CONTRACT
+
+
+@pytest.mark.parametrize("change", [None, {"type": "category"}])
+def test_a_version_that_needs_what_rows_do_not_have_is_refused(
+    registry: FakeRegistry, version: ModelVersion, tmp_path: Path, change: dict[str, str] | None
+) -> None:
+    features = {name: feature for name, feature in CONTRACT.features.items() if name != "passenger_count"}
+    if change is not None:
+        features["passenger_count"] = Feature.model_validate(change)
+    registry.contract = CONTRACT.model_copy(update={"features": features})
+    with pytest.raises(BundleError, match=r"version 1 needs the feature passenger_count \(numbers\)"):
+        fetch_bundle(registry, version, tmp_path / "cache")
 
 
 def test_a_registry_that_does_not_answer_leaves_the_cache_empty(

@@ -22,8 +22,9 @@ def migrate(
     """Bring the database to the newest revision, or with `--to` back to an earlier one; keeps all rows."""
     from autoops.storage import database
 
-    engine = database.connect(load_settings())
-    before, after = database.upgrade(engine) if to is None else database.downgrade(engine, to)
+    settings = load_settings()
+    engine, use_case = database.connect(settings), settings.contract.name
+    before, after = database.upgrade(engine, use_case) if to is None else database.downgrade(engine, to)
     where = engine.url.render_as_string(hide_password=True)
     what = f"is at revision {after}" if before == after else f"from {before or 'nothing'} to revision {after}"
     console.show({"database": where, "before": before, "after": after}, json, f"{where}: {what}")

@@ -80,7 +80,7 @@ def _champion(settings: Settings) -> "LocalModel":
     from autoops.serving.model.last_served import LastServed
     from autoops.serving.offline.parquet import LocalModel
 
-    registry = MlflowRegistry(settings.model.name, settings.mlflow)
+    registry = MlflowRegistry(settings.model.name, settings.mlflow, settings.contract)
     last_served = LastServed(settings.storage.home / "models", settings.model.name)
     try:
         version = champion_of(registry)

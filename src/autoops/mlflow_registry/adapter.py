@@ -24,6 +24,7 @@ from autoops.mlflow_registry.answers import (
 )
 from autoops.mlflow_registry.content import BUNDLE, log_training, texts
 from autoops.models.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+from autoops.usecase.contract import Contract
 
 MOST_VERSIONS_PER_PAGE = 1_000
 MOST_RUNS_PER_PAGE = 100
@@ -32,9 +33,9 @@ MOST_RUNS_PER_PAGE = 100
 class MlflowRegistry(Registry):
     """`Registry` on MLflow. Methods also raise InputError for a name that MLflow refuses."""
 
-    def __init__(self, name: str, mlflow: settings.MLflow) -> None:
+    def __init__(self, name: str, mlflow: settings.MLflow, contract: Contract | None = None) -> None:
         os.environ.update(environment(mlflow))
-        self.name = name
+        self.name, self.contract = name, contract
         self._settings = mlflow
 
     @cached_property

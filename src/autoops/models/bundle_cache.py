@@ -12,6 +12,7 @@ from pathlib import Path
 from autoops.errors import BundleError
 from autoops.models import bundle
 from autoops.models.registry import ModelVersion, Registry
+from autoops.usecase.contract import Contract
 
 KEPT = 4
 """Bundles that stay: the served one, the one before, a challenger, and one that is being downloaded."""
@@ -39,7 +40,8 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: 
     passed on.
 
     Raises:
-        BundleError: the version has no bundle, or it does not verify.
+        BundleError: the version has no bundle, it does not verify, or it is of another use case, or needs a feature
+            that this installation does not declare.
         RegistryUnavailable: the registry does not answer, and the bundle is not in the cache.
     """
     if "bundle_digest" not in version.tags:
@@ -54,10 +56,34 @@ def fetch_bundle(registry: Registry, version: ModelVersion, cache: Path, admit: 
             # Before `_prune`, which deletes what was used least recently.
             touch(place)
             _prune(cache)
+    if registry.contract is not None:
+        _check_contract(version, found.manifest, registry.contract)
     touch(place)
     if admit is not None:
         admit(version, (place / bundle.MODEL).stat().st_size)
     return found
+
+
+def _check_contract(version: ModelVersion, manifest: bundle.Manifest, own: Contract) -> None:
+    """Require a version of this installation's use case, whose inputs it still declares.
+
+    Raises:
+        BundleError: it is of another, or rows of this installation lack one of its inputs.
+    """
+    declared = manifest.contract
+    if declared.name != own.name:
+        raise BundleError(
+            f"version {version.number} is of the use case {declared.name}, and this installation's is {own.name}: give "
+            "each a `model.name` of its own"
+        )
+    for name in manifest.features:
+        feature, here = declared.features.get(name), own.features.get(name)
+        if feature is not None and (here is None or here.is_text != feature.is_text):
+            kind = "a category of strings" if feature.is_text else "numbers"
+            raise BundleError(
+                f"version {version.number} needs the feature {name} ({kind}), which the use case of this process does "
+                "not declare so: declare it, or restart a process that began before it was declared"
+            )
 
 
 def touch(place: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoops.errors import NoChampion
+from autoops.usecase.contract import Contract
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 PROMOTED_AT = "promoted_at"
@@ -66,8 +67,11 @@ class Registry(ABC):
     """Versions, aliases and artifacts.
 
     Every method raises RegistryUnavailable if the registry does not answer in time, and NotFound for a version that
-    does not exist.
+    does not exist. `contract` is that of the installation, which
+    uses no versions of another use case; None: it uses any.
     """
+
+    contract: Contract | None = None
 
     def require_usable(self) -> None:  # noqa: B027 - a registry may have no conditions
         """Require, before a training, that the registry can take its result.

@@ -110,7 +110,7 @@ def _start(
     since = datetime.now(UTC)
     variables = environment(settings)
     engine = database.connect(settings)
-    database.upgrade(engine)
+    database.upgrade(engine, settings.contract.name)
     engine.dispose()
     supervisor.start(wanted, variables)
     later = [program for program in wanted if program.service == "airflow"]

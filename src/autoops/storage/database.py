@@ -19,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from autoops.errors import SettingsError, StorageUnavailable
+from autoops.redaction import public_url
 from autoops.settings import Settings
 from autoops.storage import label_ids, online_indexes, raw_inputs, tables
 
@@ -214,15 +215,40 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
-def upgrade(engine: sa.Engine) -> tuple[str | None, str | None]:
+def upgrade(engine: sa.Engine, use_case: str | None = None) -> tuple[str | None, str | None]:
     """Migrate the schema to the newest revision, and return the revision before and after.
 
     Does nothing if it is there, or at a later revision that this installation can use. Of several processes one
-    migrates while the others wait.
+    migrates while the others wait. With `use_case`, a database that belongs to none yet is this one's from now on.
 
     Raises:
         StorageUnavailable: this installation cannot use the schema, or the database is unavailable.
+        SettingsError: the database is that of another use case.
     """
+    revisions = _migrated(engine)
+    if use_case is not None:
+        _claim(engine, use_case)
+    return revisions
+
+
+def _claim(engine: sa.Engine, use_case: str) -> None:
+    stored = sa.select(tables.installation.c.use_case)
+    with storage_errors(), engine.begin() as connection:
+        owner = connection.scalar(stored)
+        if owner is None:
+            # Of several first starts one inserts, and all read what it has inserted.
+            insert = "INSERT INTO installation (id, use_case) VALUES (1, :use_case) ON CONFLICT DO NOTHING"
+            connection.execute(sa.text(insert), {"use_case": use_case})
+            owner = connection.scalar(stored)
+    if owner != use_case:
+        raise SettingsError(
+            f"the database at {public_url(engine.url.render_as_string(hide_password=True))} is that of the use case "
+            f"{owner}, and this installation's is {use_case}: set `usecase` back, or give this one a database of its "
+            "own (storage.url, or storage.home for a SQLite file)"
+        )
+
+
+def _migrated(engine: sa.Engine) -> tuple[str | None, str | None]:
     with storage_errors(), engine.connect() as connection:
         # The usual start: it takes no lock and writes nothing.
         if _is_usable(connection):
@@ -309,14 +335,15 @@ def _is_usable(connection: sa.Connection) -> bool:
     return True
 
 
-def upgrade_if_there(engine: sa.Engine) -> None:
+def upgrade_if_there(engine: sa.Engine, use_case: str | None = None) -> None:
     """Upgrade as `upgrade` does, but only log that the server is away.
 
     Raises:
         StorageUnavailable: this installation cannot use the schema.
+        SettingsError: the database is that of another use case.
     """
     try:
-        upgrade(engine)
+        upgrade(engine, use_case)
     except StorageUnavailable as error:
         # Without such a cause the database has answered, and its schema cannot be used.
         if not isinstance(error.__cause__, sa.exc.SQLAlchemyError):

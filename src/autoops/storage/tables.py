@@ -197,6 +197,14 @@ deliveries = sa.Table(
     sa.Index(None, "receiver", "told_at"),
 )
 
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("use_case", sa.String(63), nullable=False),
+)
+"""One row, with the id 1: the use case whose log and ledger these are. None before the first start."""
+
 schema_compatibility = sa.Table(
     "schema_compatibility",
     metadata,

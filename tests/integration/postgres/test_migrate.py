@@ -403,6 +403,22 @@ def test_a_log_of_another_use_case_does_not_go_back_to_a_release_that_knows_none
     assert log.latest(LogSelection(1), 9) == [row(1), other]
 
 
+@pytest.mark.parametrize("held", ["nothing", "predictions", "ledger", "another's predictions"])
+def test_a_database_from_before_is_the_taxis(empty: sa.Engine, held: str) -> None:
+    migrate_to(empty, "0011")
+    if held == "ledger":
+        Ledger(empty, HeldClock(MOMENT)).record("gate", "-", actor="test")
+    elif held != "nothing":
+        contract = None if held == "predictions" else "0123456789abcdef"
+        PredictionLog(empty).append([replace(row(1), contract=contract)])
+    if held in ("nothing", "another's predictions"):
+        database.upgrade(empty, "car_loan")
+    else:
+        with pytest.raises(SettingsError, match="is that of the use case nyc_taxi_trip_duration"):
+            database.upgrade(empty, "car_loan")
+        database.upgrade(empty, "nyc_taxi_trip_duration")
+
+
 def test_kinds_get_the_words_of_the_field_and_their_old_ones_back(empty: sa.Engine) -> None:
     migrate_to(empty, "0010")
     opened = {"opened_at": MOMENT.replace(tzinfo=None), "reason": "-", "status": "open"}

@@ -20,6 +20,7 @@ from autoops.serving.model.trial import Bounds, Cancellation, Hung, Trial
 from tests.bundles import three_speeds
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry, HeldClock
+from tests.taxi import CONTRACT
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,19 @@ def test_a_broken_version_is_left_alone_until_it_is_asked_for(
     assert numbers(holder) == (1, None)
     assert [broken.version for broken in holder.quarantine.broken] == [2]
     assert registry.calls["download_bundle"] == 3
+
+
+def test_a_champion_of_another_use_case_is_refused_and_the_old_one_stays(
+    make: Callable[..., Holder], registry: FakeRegistry
+) -> None:
+    holder = make()
+    holder.refresh()
+    registry.contract = CONTRACT.model_copy(update={"name": "car_loan"})
+    registry.set_alias(CHAMPION, 2)
+    assert holder.refresh() == "failed"
+    assert numbers(holder) == (1, None)
+    assert holder.failure is not None
+    assert "version 2 is of the use case nyc_taxi_trip_duration" in holder.failure.reason
 
 
 def test_the_reason_of_a_refusal_survives_an_outage(make: Callable[..., Holder], registry: FakeRegistry) -> None:
