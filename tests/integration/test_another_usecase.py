@@ -1,8 +1,10 @@
 """A use case that Auto-Ops does not bring, from its declaration to a served, logged and watched model."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -158,6 +160,36 @@ def test_it_is_served_in_every_form_and_logged_raw(api: httpx.Client, engine: sa
     other = api.post("/predict", json=odd | {"request_id": "a"})
     assert other.status_code == 422
     assert "was used for another loan" in other.text
+
+
+def test_tensors_of_the_open_inference_protocol_are_its_columns(api: httpx.Client, engine: sa.Engine) -> None:
+    kinds = {"str": "BYTES", "float": "FP64", "int": "INT64", "bool": "BOOL"}
+    odd = LOAN | {"region": "moon", "driver_tenure": float("nan"), "loan_length": 36}
+    inputs: list[dict[str, Any]] = [
+        {"name": name, "datatype": kinds[type(value).__name__], "shape": [3, 1], "data": [value, odd[name], value]}
+        for name, value in LOAN.items()
+    ]
+    described = {one["name"]: one["datatype"] for one in api.get("/v2/models/car_loan").json()["inputs"]}
+    assert {one["name"]: one["datatype"] for one in inputs}.items() <= described.items()
+    # As numpy and pandas have whole numbers where another row has none.
+    inputs[4] |= {"datatype": "FP32", "data": [36.0] * 3}
+    inputs[2]["data"][2] = None
+    # NaN is no JSON, and clients send it all the same.
+    path, json_type = "/v2/models/car_loan/infer", {"content-type": "application/json"}
+    sent = api.post(path, content=json.dumps({"inputs": inputs}), headers=json_type)
+    answer = sent.raise_for_status().json()
+    found = {output["name"]: output["data"] for output in answer["outputs"]}
+    assert [output["datatype"] for output in answer["outputs"]][:2] == ["FP64", "INT64"]
+    assert found["known_categories"] == [True, False, True]
+    assert found["repaid"] == [int(one >= 0.5) for one in found["probability"]]
+    assert found["probability"][0] == api.post("/predict", json=LOAN).json()["probability"]
+    first, other, third, _ = PredictionLog(engine).latest(LogSelection(1), 4)
+    assert (first.inputs, first.id) == (tuple(LOAN.values()), found["prediction_id"][0])
+    assert other.inputs == tuple((odd | {"driver_tenure": None}).values())
+    assert third.inputs[2] is None
+    inputs[1]["data"] = ["20K - 40K €", "plenty", "20K - 40K €"]
+    refused = api.post(path, content=json.dumps({"inputs": inputs}), headers=json_type)
+    assert [problem["field"] for problem in refused.json()["errors"]] == ["inputs.salary_range.1"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class RetrainingRecord(TypedDict):
 
 
 class Errors(TypedDict):
-    """Errors by day since the epoch: trips, and the sums of their absolute errors in minutes."""
+    """Errors by day since the epoch: rows, and the sums of their losses (`minutes`, of the taxi)."""
 
     days: list[int]
     rows: list[int]
@@ -129,7 +129,7 @@ def _simulate(order: Order, progress: Progress) -> Simulated:
     out = publications(ahead)
     drawn = [] if order.seed is None else draw(out, order.retrainings, order.seed)
     policy = policy_named(order.policy, out, served, drawn)
-    raw, home = DirectorySource(place / "raw", order.settings.contract.source.files), place / "homes" / order.name
+    raw, home = DirectorySource(place / "raw", order.settings.contract.source.fetched), place / "homes" / order.name
     months: list[SimulatedMonth] = []
     with installed(
         order.settings, home, raw, order.months[0], order.months[window - 1], Challengers(place / "challengers")
@@ -157,7 +157,7 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
     # Before the policy acts: what it promotes at the month's end serves from the next month on.
     champion = champion_of(installation.context.registry)
     errors = served.errors(installation.context, champion, step.month)
-    installation.clock.move_to(step.month.ends_at)
+    installation.clock.move_to(step.month.ends_in(installation.context.contract.zone))
     # Only now: scoring the month is work of the study, not of the policy.
     begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
     retrainings = []

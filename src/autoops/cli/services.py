@@ -121,7 +121,7 @@ def replay(
     settings = load_settings()
     contract = settings.contract
     options = PlayOptions(
-        source=open_source(settings.data.model_copy(update={"source": source}), contract.source.files),
+        source=open_source(settings.data.model_copy(update={"source": source}), contract),
         months=parse_months(months),
         api_url=url or settings.api_url,
         contract=contract,

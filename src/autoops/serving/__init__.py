@@ -4,6 +4,7 @@ The packages, from the top down; each imports only those below it (`.importlinte
 
     app.py      builds the API
     routes.py   the endpoints: parse, call one use case, respond
+    inference.py    the same in the Open Inference Protocol, below /v2
     offline     `autoops predict`: files of rows instead of requests
     auth        API keys, their scopes and rate limits
     http        the server, its connections, the middleware around each request, errors, the OpenAPI document

@@ -13,7 +13,7 @@ from autoops.loop.retrain import interim
 from autoops.loop.retrain.training_window import Months, given, known_until, newest_window
 from autoops.months import parse_months
 from autoops.telemetry import tracing
-from autoops.training.estimator import check_model
+from autoops.training.trial import check_model
 
 ACTION = "retrain"
 FAILED: Final = "retraining failed"
