@@ -48,7 +48,7 @@ def check(
 
     settings = load_settings(usecase=path)
     refused = 0
-    for line in dry_run.check(settings, open_source(settings.data, settings.contract.source.files)):
+    for line in dry_run.check(settings, open_source(settings.data, settings.contract)):
         console.note(f"{line.kind}: {line.text}", style=_STYLES[line.kind])
         refused += line.kind == "refused"
     if refused:

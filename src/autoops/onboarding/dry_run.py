@@ -13,14 +13,13 @@ from typing import Any, Literal
 import orjson
 import pandas as pd
 
-from autoops.errors import AutoOpsError, DataError, EmptyMonth
+from autoops.errors import DataError, EmptyMonth
 from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.models import bundle
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import Scorer
-from autoops.months import Month
 from autoops.onboarding import pace
 from autoops.serving.model.holder import Loaded
 from autoops.serving.payloads.responses import AnswerEncoder
@@ -31,10 +30,9 @@ from autoops.training import window
 from autoops.training.evaluate import holdout_begins_at, split_at
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
-from autoops.usecase.columns import EVENT_AT
+from autoops.usecase.columns import EVENT_AT, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import vocabularies_of
-from autoops.usecase.columns import columns_of
 
 MOST_ROWS, MOST_TREES = 20_000, 20
 FEW_ROWS = 0.2
