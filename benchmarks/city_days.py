@@ -17,10 +17,11 @@ import pandas as pd
 from autoops.drift.calibration import History, measure
 from autoops.drift.monitor import Reference
 from autoops.models.bundle import Manifest
-from autoops.months import NEW_YORK, Month, month_range
+from autoops.months import Month, month_range
 from autoops.settings import Drift, Model, Training
 from autoops.training.train import Trained
 from autoops.usecase.columns import columns_of
+from autoops.usecases.taxi.trips import NEW_YORK
 from benchmarks.drift import cleaned, manifest_of, sampled
 from tests.taxi import CONTRACT, feature_matrix, train
 

@@ -22,12 +22,13 @@ from autoops.ingestion.source import file_name
 from autoops.loop.data.sub_windows import split
 from autoops.loop.decide.policy import JudgedWindow, decide
 from autoops.models.bundle import Manifest
-from autoops.months import NEW_YORK, Month, month_range
+from autoops.months import Month, month_range
 from autoops.settings import Drift, Model, Training
 from autoops.training.train import Trained
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecases.taxi.clean import clean
 from autoops.usecases.taxi.sample import Scenario, write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import CONTRACT, calibrate, feature_matrix, train
 
 TRAINED_ON = [Month(2026, 1), Month(2026, 2), Month(2026, 3)]
@@ -145,7 +146,7 @@ def quarters(directory: Path) -> Iterator[tuple[Champion, list[pd.DataFrame], Mo
     for number in range(6):
         first = Month(2022, 1).plus(3 * number)
         trips = cleaned(directory, month_range(first, first.plus(2)))
-        week = (trips["event_at"] - pd.Timestamp(first.starts_at)).dt.days // 7
+        week = (trips["event_at"] - pd.Timestamp(first.starts_in(NEW_YORK))).dt.days // 7
         seen = trips[~week.isin(LEFT_OUT_WEEKS)].reset_index(drop=True)
         yield champion_of(seen), [trips[week == left_out] for left_out in LEFT_OUT_WEEKS], first
 

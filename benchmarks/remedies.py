@@ -37,6 +37,7 @@ from autoops.months import month_range
 from autoops.settings import Model, Settings, Training
 from autoops.usecases.taxi.clean import clean
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from benchmarks.remedy_cases import CASES, CHANGES_FROM, FIRST, RIGHT, TRAINED_UNTIL, Case, Played, right
 
 
@@ -52,7 +53,7 @@ def play(case: Case, seed: int, trips_per_month: int, workspace: Path) -> Played
             raise NoChampion(f"the first version is not promoted: {first.reason}")
         done: list[Retraining] = []
         for month in case.published:
-            installation.clock.move_to(month.ends_at)
+            installation.clock.move_to(month.ends_in(NEW_YORK))
             installation.source.publish(month)
             done += AutoOps().act(installation, Step(month, month))
         store = MonthStore(place / "ahead" / case.scenario, clean)
@@ -102,7 +103,7 @@ def _told(one: Retraining) -> str:
 
 def _moved(installation: Installation) -> float:
     checks = installation.context.checks.latest(judged=True, limit=1_000)
-    since = [check for check in checks if check.event_from and check.event_from >= CHANGES_FROM.starts_at]
+    since = [check for check in checks if check.event_from and check.event_from >= CHANGES_FROM.starts_in(NEW_YORK)]
     moved = [any(feature["drifted"] for feature in check.report["features"]) for check in since]
     return sum(moved) / len(moved) if moved else 0.0
 

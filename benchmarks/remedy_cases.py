@@ -5,6 +5,7 @@ from typing import Literal
 
 from autoops.months import Month, month_range
 from autoops.usecases.taxi.sample import Scenario
+from autoops.usecases.taxi.trips import NEW_YORK
 
 FIRST, TRAINED_UNTIL, CHANGES_FROM = Month(2023, 1), Month(2023, 3), Month(2023, 5)
 
@@ -92,7 +93,7 @@ def right(case: Case, played: Played) -> bool:
         return played.remedy == f"quarantine of {broken}" and played.pages > 0 and kept_out
     if case.right == "nothing":
         return played.remedy == "nothing" and not played.pages
-    early = min(played.incidents_until, default="") < CHANGES_FROM.starts_at.isoformat()
+    early = min(played.incidents_until, default="") < CHANGES_FROM.starts_in(NEW_YORK).isoformat()
     if early or played.quarantined or played.rolled_back or not played.retrainings:
         return False
     if case.right == "retrain":

@@ -14,6 +14,7 @@ from autoops.training.train import train as train_by
 from autoops.usecase import calendar, declaration, segments
 from autoops.usecase.columns import EVENT_AT, TARGET, Columns
 from autoops.usecase.encoding import Encoder, Inputs
+from autoops.usecases.taxi.trips import NEW_YORK
 
 CONTRACT = declaration.load("taxi")
 MODELS = RowModels.of(CONTRACT)
@@ -22,7 +23,7 @@ GroundTruth, GroundTruthBatch = MODELS.ground_truth, MODELS.ground_truth_batch
 Prediction, PredictionBatch = MODELS.prediction, MODELS.prediction_batch
 PredictionColumnBatch = MODELS.prediction_column_batch
 TRIP_COLUMNS = (EVENT_AT, *CONTRACT.inputs)
-EARLIEST, LATEST = Month(2009, 1).starts_at, Month(2099, 12).ends_at
+EARLIEST, LATEST = Month(2009, 1).starts_in(NEW_YORK), Month(2099, 12).ends_in(NEW_YORK)
 """The range of `pickup_at`: `EARLIEST` is included, `LATEST` is not."""
 
 local_hours = partial(calendar.local_hours, zone=CONTRACT.zone)

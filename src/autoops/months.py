@@ -1,4 +1,4 @@
-"""Calendar months, the unit in which the TLC publishes."""
+"""Calendar months, the periods in which rows are published and trained on."""
 
 import re
 from calendar import monthrange
@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 
 from autoops.errors import MonthError
 
-NEW_YORK = ZoneInfo("America/New_York")
-
+FIRST_YEAR, LAST_YEAR = 1900, 2099
 _PATTERN = re.compile(r"(\d{4})-(\d{2})")
 
 
@@ -26,18 +25,18 @@ class Month:
         """Return the month that `text` names.
 
         Raises:
-            MonthError: `text` is not `YYYY-MM` with a month from 1980-01 to 2099-12.
+            MonthError: `text` is not `YYYY-MM` with a month from 1900-01 to 2099-12.
         """
         match = _PATTERN.fullmatch(text.strip())
         if match is None:
             raise MonthError(f"month {text!r}: expected YYYY-MM, such as 2023-01")
         year, month = int(match[1]), int(match[2])
-        if not (1980 <= year <= 2099 and 1 <= month <= 12):
-            raise MonthError(f"month {text!r}: expected a month between 1980-01 and 2099-12")
+        if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12):
+            raise MonthError(f"month {text!r}: expected a month between {FIRST_YEAR}-01 and {LAST_YEAR}-12")
         return cls(year, month)
 
     @classmethod
-    def of(cls, moment: datetime, zone: ZoneInfo = NEW_YORK) -> "Month":
+    def of(cls, moment: datetime, zone: ZoneInfo) -> "Month":
         """Return the month of the zone that contains an aware timestamp."""
         local = moment.astimezone(zone)
         return cls(local.year, local.month)
@@ -57,16 +56,6 @@ class Month:
     def ends_in(self, zone: ZoneInfo) -> datetime:
         """Return the first instant after the month in the zone, as UTC."""
         return self.plus(1).starts_in(zone)
-
-    @property
-    def starts_at(self) -> datetime:
-        """Return the first instant of the month in New York, as UTC."""
-        return self.starts_in(NEW_YORK)
-
-    @property
-    def ends_at(self) -> datetime:
-        """Return the first instant after the month, in UTC."""
-        return self.plus(1).starts_at
 
     @property
     def days(self) -> int:

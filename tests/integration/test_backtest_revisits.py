@@ -14,6 +14,7 @@ from autoops.ingestion.source import DirectorySource
 from autoops.months import Month, month_range
 from autoops.settings import Settings, load_settings
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL
 
@@ -40,7 +41,7 @@ def test_a_refresh_is_a_retraining_and_the_look_after_it_is_none(small: Settings
         installation.context = replace(installation.context, settings=careful)
         done: dict[str, list[Retraining]] = {}
         for month in month_range(TRAINED.plus(1), LAST):
-            installation.clock.move_to(month.ends_at)
+            installation.clock.move_to(month.ends_in(NEW_YORK))
             installation.source.publish(month)
             done[str(month)] = AutoOps().act(installation, Step(month, month))
         versions = installation.registry.versions()

@@ -20,6 +20,7 @@ from autoops.models.registry import CHAMPION, champion_of
 from autoops.months import Month, parse_months
 from autoops.storage import tables
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import drive, publish, retrain, setting
 
@@ -219,7 +220,7 @@ def test_beyond_the_budget_somebody_is_paged_and_the_incident_stands(
     publish(world, tmp_path, str(CHANGE))
     earlier, later = (
         context.ledger.open_incident(
-            "drift", "planted", actor="test", evidence_end=CHANGE.starts_at + timedelta(days=days)
+            "drift", "planted", actor="test", evidence_end=CHANGE.starts_in(NEW_YORK) + timedelta(days=days)
         )
         for days in (3, 4)
     )

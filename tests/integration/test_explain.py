@@ -17,6 +17,7 @@ from autoops.loop.reports.report import page
 from autoops.loop.retrain import retraining
 from autoops.months import Month
 from autoops.storage import tables
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.integration.one_process import drive, publish
 from tests.taxi import CONTRACT
 
@@ -85,7 +86,7 @@ def test_it_reads_the_same_after_months_of_further_checks(context: Context, engi
     told = page(explain(context, healed), CONTRACT)
     assert "windows of trips between" in told
     (last,) = context.checks.latest(1, judged=True)
-    later = vars(last) | {"event_from": AFTER.ends_at, "event_until": AFTER.ends_at}
+    later = vars(last) | {"event_from": AFTER.ends_in(NEW_YORK), "event_until": AFTER.ends_in(NEW_YORK)}
     del later["id"]
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.checks), [later] * 1_000)

@@ -24,6 +24,7 @@ from autoops.settings import Settings, load_settings
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecases.taxi.clean import clean
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL, context_in, drive, publish, retrain, with_champion
 
@@ -136,7 +137,7 @@ def test_a_version_carries_what_its_life_needs(context: Context, world: Path, tm
     assert context.registry.runs[1].tags["reason"] == "the first of all"
     assert champion.tags["gate_decision"] == "promote"
     assert len(champion.tags["data_digests"].split(",")) == 3
-    assert champion.trained_until < Month(2022, 3).ends_at - timedelta(days=6.9)
+    assert champion.trained_until < Month(2022, 3).ends_in(NEW_YORK) - timedelta(days=6.9)
     assert context.registry.verdicts[1, "gate"]["decision"] == "promote"
 
 
@@ -183,7 +184,7 @@ def test_an_incident_in_a_quarantined_month_waits_for_another_one(
 ) -> None:
     april = Month(2022, 4)
     write_sample(tmp_path / "published", [april], trips_per_month=9_000, seed=7, scenario="unit", magnitude=60.0)
-    until = april.starts_at + timedelta(days=9)
+    until = april.starts_in(NEW_YORK) + timedelta(days=9)
     incident_id = promoted.ledger.open_incident("drift", "odd", actor="test", evidence_end=until)
     assert drift_check.check(promoted)["actionable"] == [incident_id], "nobody has looked into the month yet"
     with pytest.raises(NotPublished, match="quarantined"):

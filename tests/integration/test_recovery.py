@@ -22,6 +22,7 @@ from autoops.settings import Settings
 from autoops.storage import tables
 from autoops.storage.predictions import Label
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.integration.one_process import context_in, drive, with_champion
 
 APRIL = Month(2022, 4)
@@ -81,7 +82,7 @@ def test_what_had_alarmed_is_not_forgotten_while_it_waits(
     settings: Settings, engine: sa.Engine, tmp_path: Path
 ) -> None:
     """Without labels nobody knows that the error is what it was, however many windows there are."""
-    context, begin = context_in(tmp_path, settings, engine), APRIL.starts_at
+    context, begin = context_in(tmp_path, settings, engine), APRIL.starts_in(NEW_YORK)
     incident = context.ledger.open_incident(
         "drift", "loss", actor="test", model_version=1, evidence_start=begin, evidence_end=begin + timedelta(hours=1)
     )

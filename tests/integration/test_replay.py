@@ -16,6 +16,7 @@ from autoops.replay.tally import Answer
 from autoops.settings import Settings
 from autoops.storage.predictions import LIVE, LogSelection, PredictionLog
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
 from tests.taxi import CONTRACT
@@ -52,7 +53,9 @@ def test_every_trip_stands_in_the_log_at_its_own_time_and_with_its_truth(api, wo
     log = PredictionLog(engine)
     labelled = log.latest_labelled(LogSelection(1), limit=5_000)
     assert (played.failed, log.count(LogSelection(1, LIVE)), len(labelled)) == (0, 2 * TRIPS, 2 * TRIPS)
-    by_month = {month: [row for row in labelled if Month.of(row.logged.event_at) == month] for month in (MARCH, APRIL)}
+    by_month = {
+        month: [row for row in labelled if Month.of(row.logged.event_at, NEW_YORK) == month] for month in (MARCH, APRIL)
+    }
     for segment, rows in zip(played.tally.by_month(), by_month.values(), strict=True):
         judged = [row for row in rows if 1 <= row.target <= 60]
         errors = [abs(row.logged.prediction - row.target) for row in judged]
@@ -79,7 +82,7 @@ def test_a_swap_in_the_middle_loses_no_request(api, world, registry):
     played = replay(api, world, Promotes(), pace=Pace(rate=400))
     assert played.failed == 0
     assert {segment.model_version for segment in played.tally.by_month()} == {1, 2}
-    assert played.tally.first_answers[2].event_at >= APRIL.starts_at - timedelta(days=1)
+    assert played.tally.first_answers[2].event_at >= APRIL.starts_in(NEW_YORK) - timedelta(days=1)
 
 
 def test_what_was_published_is_a_source(api, world, tmp_path):

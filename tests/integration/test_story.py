@@ -30,6 +30,7 @@ from autoops.services.airflow import AirflowClient, DagRun
 from autoops.settings import Settings
 from autoops.storage.predictions import LogSelection, PredictionLog
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
 
@@ -81,7 +82,7 @@ class ScriptedLoop:
 
     def _heal(self) -> None:
         for incident in self.ledger.incidents(unresolved=True):
-            if Month.of(incident.evidence_end) not in self.source.published():
+            if Month.of(incident.evidence_end, NEW_YORK) not in self.source.published():
                 continue
             if self.fails:
                 self.ledger.record("retraining failed", "disk full", actor="test", incident_id=incident.id)
@@ -154,7 +155,7 @@ def story(served: Settings, engine: sa.Engine, tmp_path: Path, told: io.StringIO
 def test_the_swap_comes_under_traffic_and_the_rest_is_answered_by_the_new_version(story, scripted, told):
     played = story.live_through_the_rest()
     assert (played.failed, story.version, story.published) == (0, 2, MONTHS)
-    parts = {(Month.of(p.event_at), p.model_version): p.rows for p in played.tally.by_month()}
+    parts = {(Month.of(p.event_at, NEW_YORK), p.model_version): p.rows for p in played.tally.by_month()}
     assert parts[APRIL, 1] == TRIPS
     assert parts.get((MAY, 1), 0) + parts[MAY, 2] == TRIPS
     lines = [line.split()[1] for line in told.getvalue().splitlines()]
@@ -199,7 +200,7 @@ def test_a_mistake_is_served_and_swapped_back_under_traffic(story, scripted, tol
     airflow, scenario = ForcingAirflow(scripted.ledger, scripted.registry), bad_promotion(MAY, MONTHS[:3])
     played = replace(story, airflow=airflow, world=replace(story.world, acts=[scenario])).live_through_the_rest()
     assert played.failed == 0
-    parts = {(Month.of(p.event_at), p.model_version): p.rows for p in played.tally.by_month()}
+    parts = {(Month.of(p.event_at, NEW_YORK), p.model_version): p.rows for p in played.tally.by_month()}
     assert (parts[APRIL, 1], parts[MAY, 1] + parts[MAY, 2]) == (TRIPS, TRIPS)
     assert WINDOW <= parts[MAY, 2] < 1.5 * WINDOW
     lines = [line.split(None, 1)[1] for line in told.getvalue().splitlines()]

@@ -20,6 +20,7 @@ from autoops.storage.predictions import LIVE, Label, LogSelection
 from autoops.usecase.columns import TARGET
 from autoops.usecases.taxi.clean import clean
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
@@ -122,7 +123,7 @@ def test_after_the_published_months_comes_the_log(context: Context, world: Path,
     names = [dataset.name for dataset in both.registry.runs[version].datasets]
     assert names == ["green_tripdata_2022-03", "green_tripdata_2022-04", "labelled_log_2022-05_2022-05"]
     assert both.registry.version(version).tags["training_source"] == "both"
-    assert Month.of(both.registry.version(version).trained_until) == MAY
+    assert Month.of(both.registry.version(version).trained_until, NEW_YORK) == MAY
     assert len(both.registry.version(version).tags["data_digests"].split(",")) == 3
 
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from autoops.errors import MonthError
 from autoops.months import Month, month_range, parse_months
+from autoops.usecases.taxi.trips import NEW_YORK
 
-months = st.builds(Month, st.integers(1980, 2098), st.integers(1, 12))
+months = st.builds(Month, st.integers(1900, 2098), st.integers(1, 12))
 
 
 @given(months)
@@ -20,7 +21,7 @@ def test_blanks_around_a_month_are_not_held_against_it():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2023", "2023-1", "2023-13", "2023-00", "1979-12", "2100-01", "23-01", "2023/01", "2023-01-01", "a"]
+    "text", ["", "2023", "2023-1", "2023-13", "2023-00", "1899-12", "2100-01", "23-01", "2023/01", "2023-01-01", "a"]
 )
 def test_what_is_no_month_is_refused_with_what_was_given(text):
     with pytest.raises(MonthError, match=repr(text)):
@@ -35,16 +36,20 @@ def test_months_add_up(month, a, b):
 
 @given(months)
 def test_a_month_ends_where_the_next_begins_and_holds_what_lies_between(month):
-    assert month.ends_at == month.plus(1).starts_at
-    assert Month.of(month.starts_at) == Month.of(month.ends_at - timedelta(microseconds=1)) == month
-    assert Month.of(month.ends_at) == month.plus(1)
-    assert timedelta(days=28) <= month.ends_at - month.starts_at <= timedelta(days=31, hours=1)
+    assert month.ends_in(NEW_YORK) == month.plus(1).starts_in(NEW_YORK)
+    assert (
+        Month.of(month.starts_in(NEW_YORK), NEW_YORK)
+        == Month.of(month.ends_in(NEW_YORK) - timedelta(microseconds=1), NEW_YORK)
+        == month
+    )
+    assert Month.of(month.ends_in(NEW_YORK), NEW_YORK) == month.plus(1)
+    assert timedelta(days=28) <= month.ends_in(NEW_YORK) - month.starts_in(NEW_YORK) <= timedelta(days=31, hours=1)
 
 
 def test_months_are_those_of_new_york():
-    assert Month(2023, 1).starts_at == datetime(2023, 1, 1, 5, tzinfo=UTC)
-    assert Month(2022, 7).starts_at == datetime(2022, 7, 1, 4, tzinfo=UTC)
-    assert Month.of(datetime(2023, 1, 1, 4, 59, tzinfo=UTC)) == Month(2022, 12)
+    assert Month(2023, 1).starts_in(NEW_YORK) == datetime(2023, 1, 1, 5, tzinfo=UTC)
+    assert Month(2022, 7).starts_in(NEW_YORK) == datetime(2022, 7, 1, 4, tzinfo=UTC)
+    assert Month.of(datetime(2023, 1, 1, 4, 59, tzinfo=UTC), NEW_YORK) == Month(2022, 12)
 
 
 def test_a_range_holds_both_ends_and_may_be_empty():

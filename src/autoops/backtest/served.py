@@ -22,7 +22,7 @@ from autoops.usecase.tasks import losses
 class DayErrors:
     """Errors by local day: days since the epoch, rows, and the sums of their losses by the contract.
 
-    Of the taxi these are minutes.
+    Their field `minutes` has an older name.
     """
 
     days: list[int]
@@ -58,10 +58,10 @@ class Served:
 
     def _errors(self, context: Context, version: ModelVersion, month: Month) -> DayErrors:
         frame = self._store.load([month])
-        trips = columns_of(frame)
-        predicted = load_version(context.registry, version, context.model_cache).predict_rows(trips)
+        columns = columns_of(frame)
+        predicted = load_version(context.registry, version, context.model_cache).predict_rows(columns)
         off = losses(context.contract, frame[TARGET].to_numpy(dtype=np.float64), predicted)
-        days, block = np.unique(local_days(trips["event_at"], context.contract.zone), return_inverse=True)
+        days, block = np.unique(local_days(columns["event_at"], context.contract.zone), return_inverse=True)
         return DayErrors(days.tolist(), np.bincount(block).tolist(), np.bincount(block, weights=off).tolist())
 
 

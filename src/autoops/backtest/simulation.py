@@ -44,7 +44,7 @@ class RetrainingRecord(TypedDict):
 
 
 class Errors(TypedDict):
-    """Errors by day since the epoch: rows, and the sums of their losses (`minutes`, of the taxi)."""
+    """Errors by day since the epoch: rows, and the sums of their losses (`minutes`, an older name)."""
 
     days: list[int]
     rows: list[int]

@@ -74,15 +74,13 @@ def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -
         _fetch(study, source)
         simulations = _simulations(study, names, progress, on_result)
     gate, contract = study.settings.gate, study.settings.contract
+    change = study.changes_from and (study.changes_from, contract.zone)
     return {
         "months": [str(month) for month in study.months],
         "rows": contract.plural,
         "measure": MEASURES[contract.loss],
         "unit": (contract.target.unit or "") if contract.loss == "absolute" else "",
-        "runs": [
-            summarise(lag, {name: simulations[name, lag] for name in names}, gate, study.changes_from, contract.zone)
-            for lag in study.lags
-        ],
+        "runs": [summarise(lag, {name: simulations[name, lag] for name in names}, gate, change) for lag in study.lags],
     }
 
 

@@ -23,15 +23,14 @@ from autoops.ingestion.atomic_write import atomic_write, check_parquet
 from autoops.ingestion.declared import event_times, months_of
 from autoops.ingestion.raw_files import PIECE_ROWS, pieces, require_columns, write_pieces
 from autoops.ingestion.source import Progress, Source, SourceMetadata
-from autoops.months import Month
+from autoops.months import FIRST_YEAR, LAST_YEAR, Month
 from autoops.usecase.contract import Contract
 
 logger = logging.getLogger(__name__)
 
 _ANY = Month(2009, 1)
 """A source whose file's name has no period returns the one file for every month."""
-_YEARS = range(1980, 2100)
-"""The years that `Month` takes."""
+_YEARS = range(FIRST_YEAR, LAST_YEAR + 1)
 _OFFSET = timedelta(days=2)
 """More than any time zone is away from UTC."""
 

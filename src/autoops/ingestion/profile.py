@@ -37,7 +37,7 @@ class Profile:
     `missing` are shares of rows without a value, by column; `dropped` are shares of rows that cleaning drops, by
     reason. `commonest` is the share of a column's most frequent value among those that it has. `duplicated` is the
     share of rows that repeat another, and `mph` the median speed. `days` are rows on each day of the month, whose
-    first is a `weekday` (Monday 0); empty for a window.
+    first is a `weekday` (Monday 0); empty for a window. `places` are the columns with the ends of `routes`.
     """
 
     rows: int
@@ -49,17 +49,19 @@ class Profile:
     routes: Mapping[str, Route] = field(default_factory=dict)
     days: tuple[int, ...] = ()
     weekday: int = 0
+    places: tuple[str, ...] = ()
 
     def to_json(self) -> Mapping[str, object]:
         """Return the profile for JSON; each route becomes a list of its rows, miles and minutes."""
         routes = {name: [route.rows, route.miles, route.minutes] for name, route in self.routes.items()}
-        return {**vars(self), "routes": routes, "days": list(self.days)}
+        return {**vars(self), "routes": routes, "days": list(self.days), "places": list(self.places)}
 
     @classmethod
     def from_json(cls, known: Mapping[str, Any]) -> "Profile":
         """Return the profile from the content that `to_json` returned."""
         routes = {name: Route(*values) for name, values in known["routes"].items()}
-        return cls(**{**known, "routes": routes, "days": tuple(known["days"])})
+        lists = {name: tuple(known.get(name, ())) for name in ("days", "places")}
+        return cls(**{**known, "routes": routes, **lists})
 
 
 def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "minutes"]) -> float | None:

@@ -230,7 +230,7 @@ def _shares(profile: Profile) -> Iterator[_Measure]:
     for name in profile.missing:
         yield _share("null surge", "missing", name, SHARE, f"{{:.1%}} of {name} have no value")
     for name in profile.commonest:
-        floor = BUSY_PLACE if name in ("pickup_zone", "dropoff_zone") and not profile.days else SHARE
+        floor = BUSY_PLACE if name in profile.places and not profile.days else SHARE
         yield _share("constant column", "commonest", name, floor, f"{{:.1%}} of {name} are one and the same value")
     for name in profile.dropped:
         floor = OF_TRAFFIC if name in ("too_short", "too_long") else SHARE
@@ -272,7 +272,7 @@ def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
     if profile.mph is not None and not MPH[0] <= profile.mph <= MPH[1]:
         reason = f"the median speed is {profile.mph:.3g} miles per hour: no city's"
         yield Finding("unit change", "miles per minute", profile.mph, MPH, reason)
-    for name in ("pickup_zone", "dropoff_zone", "miles", "minutes"):
+    for name in (*profile.places, "miles", "minutes"):
         if profile.commonest.get(name) == 1:
             yield Finding("constant column", name, 1.0, None, f"{name} is the same in all rows")
     if profile.duplicated > DUPLICATED:

@@ -1,4 +1,4 @@
-"""Sources of raw months: a directory, or a base URL, that holds green_tripdata_YYYY-MM.parquet."""
+"""Sources of raw months: a directory, or a base URL, that holds a file of each month."""
 
 import errno
 import re
@@ -13,13 +13,15 @@ from typing import BinaryIO
 from autoops.errors import CorruptFile, DataError, MonthError, NotPublished, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write, check_parquet
 from autoops.months import Month
+from autoops.usecase import declaration
 from autoops.usecase.contract import CSV
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have arrived and the bytes to come in all, where that is known."""
 
 CHUNK_BYTES = 1 << 16
-TLC_FILES = "green_tripdata_{period}.parquet"
+FILES = declaration.load(declaration.DEFAULT).source.files
+"""Those of the default use case."""
 
 _OF_THE_FILE = (errno.ENOENT, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP)
 """Errors of one file: a link that leads nowhere or in a circle, a folder, missing permissions."""
@@ -46,7 +48,7 @@ class SourceMetadata:
 class Source(ABC):
     """A source of raw months."""
 
-    files = TLC_FILES
+    files = FILES
     """The name of a month's raw file, with `{period}` in the month's place."""
 
     def file_name(self, month: Month) -> str:
@@ -93,7 +95,7 @@ class Source(ABC):
         """
 
 
-def file_name(month: Month, files: str = TLC_FILES) -> str:
+def file_name(month: Month, files: str = FILES) -> str:
     """Return the name of the month's raw file."""
     return files.replace("{period}", str(month))
 
@@ -101,7 +103,7 @@ def file_name(month: Month, files: str = TLC_FILES) -> str:
 class DirectorySource(Source):
     """A directory with one raw file per month."""
 
-    def __init__(self, directory: Path, files: str = TLC_FILES) -> None:
+    def __init__(self, directory: Path, files: str = FILES) -> None:
         self._directory = directory
         self.files = files
 

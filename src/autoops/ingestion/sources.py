@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from autoops.ingestion.converted import ConvertedSource, OneFileSource
-from autoops.ingestion.source import TLC_FILES, DirectorySource, Source
-from autoops.ingestion.url_source import UrlSource
+from autoops.ingestion.source import FILES, DirectorySource, Source
+from autoops.ingestion.url_source import FIRST_YEAR, UrlSource
 from autoops.settings import Data
 from autoops.usecase.contract import Contract
 from autoops.usecase.functions import resolve
@@ -19,10 +19,12 @@ def open_source(data: Data, contract: Contract | None = None) -> Source:
     Raises:
         SettingsError: `prepare` names a function that is not there.
     """
-    files = contract.source.files if contract else TLC_FILES
+    files, first_year = (contract.source.files, contract.event_time.earliest) if contract else (FILES, FIRST_YEAR)
     source: Source
     if re.match("https?://", data.source, re.IGNORECASE):
-        source = UrlSource(data.source, timeout_s=data.timeout_s, attempts=data.attempts, files=files)
+        source = UrlSource(
+            data.source, timeout_s=data.timeout_s, attempts=data.attempts, files=files, first_year=first_year
+        )
     else:
         source = DirectorySource(Path(data.source).expanduser(), files)
     if contract is None:

@@ -13,13 +13,13 @@ import tenacity
 from autoops.clock import Clock, SystemClock
 from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.source import CHUNK_BYTES, TLC_FILES, Progress, Source, SourceMetadata
+from autoops.ingestion.source import CHUNK_BYTES, FILES, Progress, Source, SourceMetadata
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
 FIRST_YEAR = 2009
-"""The first year that is searched for months: the TLC has no earlier ones, and `Month` takes none."""
+"""The first year that is searched for months where no contract names another."""
 
 T = TypeVar("T")
 
@@ -51,7 +51,8 @@ class UrlSource(Source):
         attempts: int,
         backoff_s: float = 0.5,
         clock: Clock | None = None,
-        files: str = TLC_FILES,
+        files: str = FILES,
+        first_year: int = FIRST_YEAR,
     ) -> None:
         try:
             self._base = httpx.URL(base)
@@ -62,13 +63,13 @@ class UrlSource(Source):
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._backoff_s = backoff_s
-        self._first_year = FIRST_YEAR
+        self._earliest = self._first_year = first_year
         self._answered: Month | None = None
 
     def published(self) -> list[Month]:
         """Return the months that the server answers for, wherever they begin and end.
 
-        A month for which it answers with errors is left out. Each year since FIRST_YEAR is asked for once, and then
+        A month for which it answers with errors is left out. Each year since the first is asked for once, and then
         only those since the first that has a month.
 
         Raises:
@@ -152,7 +153,7 @@ class UrlSource(Source):
 
     def _years(self) -> Iterable[int]:
         """Return the years to search, newest first: an unavailable server is noticed at once."""
-        return range(Month.of(self._clock.now()).year, self._first_year - 1, -1)
+        return range(self._clock.now().year, self._first_year - 1, -1)
 
     def _answering(self, client: httpx.Client, year: int) -> list[Month]:
         """Return the months of a year that the server answers for.
@@ -199,9 +200,9 @@ class UrlSource(Source):
         raise NotPublished(f"{month} is not published at {self._base}")
 
     def _holds_none(self) -> str:
-        last = Month(Month.of(self._clock.now()).year, 12)
+        last = Month(self._clock.now().year, 12)
         return (
-            f"data.source: {self._base} has no month of {FIRST_YEAR}-01 to {last}: "
+            f"data.source: {self._base} has no month of {self._earliest}-01 to {last}: "
             f"expected files such as {self.file_name(last)} there"
         )
 

@@ -1,1 +1,1 @@
-"""Replay: send months of trips through the real API in event time; `demo` shows the whole loop with it."""
+"""Replay: send months of rows through the real API in event time; `demo` shows the whole loop with it."""

@@ -15,13 +15,13 @@ from autoops.replay.player import Listener
 from autoops.replay.tally import Answer
 
 SPARE = 1.15
-"""Trips between two waits, in windows: labels lag behind, and a few trips pass during the wait."""
+"""Rows between two waits, in windows: labels lag behind, and a few rows pass during the wait."""
 
 SLOWER = 10
 """The client slows down by this factor during a retraining."""
 
 SLOW_SHARE = 0.4
-"""Share of a month's trips that may pass at that rate; then the client crawls: the new version is to see the rest."""
+"""Share of a month's rows that may pass at that rate; then the client crawls: the new version is to see the rest."""
 
 CRAWL_PER_S = 2.0
 
@@ -31,7 +31,7 @@ class Director(Listener):
     """A listener that sets the pace.
 
     The player calls the methods of `Listener` on its own thread, the story calls all others on another thread. `window`
-    is the number of trips that the monitor needs for a verdict. After `patience_s` (wall time) without a verdict the
+    is the number of rows that the monitor needs for a verdict. After `patience_s` (wall time) without a verdict the
     client goes on all the same. `version` is the version in charge: the newest that answered and was not rolled back.
     """
 
@@ -39,7 +39,7 @@ class Director(Listener):
     rate: float
     window: int
     patience_s: float = 90
-    trips: int = 0
+    rows: int = 0
     answered_in_month: int = 0
     unjudged: int = 0
     version: int = 0
@@ -53,10 +53,10 @@ class Director(Listener):
     # Reentrant: `_apply` runs under the lock and reads `waits`, which takes it.
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def month_began(self, month: Month, trips: int) -> None:
-        """Record the month's number of `trips`, and count its answers from 0."""
+    def month_began(self, month: Month, rows: int) -> None:
+        """Record the month's number of `rows`, and count its answers from 0."""
         with self._lock:
-            self.trips, self.answered_in_month = trips, 0
+            self.rows, self.answered_in_month = rows, 0
 
     def answered(self, month: Month, answer: Answer) -> None:
         """Count the answer and note a change of the version in charge; wait for the monitor where a wait is due."""
@@ -126,8 +126,8 @@ class Director(Listener):
         """
         if self.version == self._mistake:
             return self.unjudged == int(SPARE * self.window)
-        legs = max(1, int(self.trips / (SPARE * self.window)))
-        return any(answered == self.trips * leg // legs for leg in range(1, legs))
+        legs = max(1, int(self.rows / (SPARE * self.window)))
+        return any(answered == self.rows * leg // legs for leg in range(1, legs))
 
     def _wait(self, at_month_end: bool) -> None:
         self._waits_since, self._at_month_end = time.monotonic(), at_month_end
@@ -138,12 +138,12 @@ class Director(Listener):
             self._waits_since = None
         # Before the waits: a retraining gets traffic, also at the end of an unjudged month.
         if self._under_way:
-            slow = self.answered_in_month < SLOW_SHARE * self.trips
+            slow = self.answered_in_month < SLOW_SHARE * self.rows
             self.pace.go(self.rate / SLOWER if slow else CRAWL_PER_S)
         elif self._waits_since is None:
             self.pace.go(self.rate)
         elif self._at_month_end:
-            # Held, not slowed: trips of the next month would move the window out of this one.
+            # Held, not slowed: rows of the next month would move the window out of this one.
             self.pace.hold()
         else:
             self.pace.go(CRAWL_PER_S)

@@ -43,7 +43,7 @@ class Departure:
 class LoadedMonth:
     """A month's raw file and the rows to send.
 
-    `trips` is a frame of them in event order, with the contract's features and the target. They are all rows that a
+    `frame` has them in event order, with the contract's features and the target. They are all rows that a
     client would send, also those whose target is outside the bounds of training. `rows` are their positions in the
     whole month, so that a row keeps its `request_id` whatever the sample.
     """
@@ -51,15 +51,15 @@ class LoadedMonth:
     contract: Contract
     month: Month
     raw: Path
-    trips: pd.DataFrame
+    frame: pd.DataFrame
     rows: Rows
 
     def departures(self) -> Iterator[Departure]:
         """Yield the rows in event order."""
-        contract, columns = self.contract, columns_of(self.trips)
+        contract, columns = self.contract, columns_of(self.frame)
         moments = columns[EVENT_AT].astype(np.int64).tolist()
         values = zip(*(_sent(feature, columns[name]) for name, feature in contract.features.items()), strict=True)
-        truths = self.trips[TARGET].tolist()
+        truths = self.frame[TARGET].tolist()
         for row, moment, inputs, truth in zip(self.rows.tolist(), moments, values, truths, strict=True):
             event_at, own = EPOCH + timedelta(microseconds=moment), {"request_id": f"{self.month}/{row}"}
             request = dict(zip(contract.inputs, inputs, strict=True)) | own
@@ -90,9 +90,9 @@ def load(source: Source, month: Month, directory: Path, contract: Contract, samp
     """Fetch the raw month into `directory` and read its rows: all of them, or `sample` of them."""
     raw = directory / source.file_name(month)
     source.fetch(month, raw)
-    trips = cleaner_of(contract, contract.target.accepts)(raw, month).rows
-    rows = np.arange(len(trips)) if sample is None else spread(len(trips), sample)
-    return LoadedMonth(contract, month, raw, trips.iloc[rows], rows)
+    frame = cleaner_of(contract, contract.target.accepts)(raw, month).rows
+    rows = np.arange(len(frame)) if sample is None else spread(len(frame), sample)
+    return LoadedMonth(contract, month, raw, frame.iloc[rows], rows)
 
 
 def spread(rows: int, sample: int) -> Rows:

@@ -54,7 +54,7 @@ class Pace:
         self._stopped = True
 
     async def turn(self, event_at: datetime) -> bool:
-        """Wait until a trip of this event time is due; return False once the replay is stopped."""
+        """Wait until a row of this event time is due; return False once the replay is stopped."""
         while self._held and not self._stopped:
             # Time on hold is no backlog to catch up with.
             self._due = None

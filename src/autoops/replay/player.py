@@ -35,29 +35,29 @@ LABELS_WAIT_S = 1.0
 class Listener:
     """Callbacks of a replay, on the thread that plays; they do nothing unless overridden."""
 
-    def month_began(self, month: Month, trips: int) -> None:
-        """Handle the start of a month, of which `trips` trips are to be sent."""
+    def month_began(self, month: Month, rows: int) -> None:
+        """Handle the start of a month, of which `rows` rows are to be sent."""
 
     def answered(self, month: Month, answer: Answer) -> None:
-        """Handle the answer to one trip; a failed request has none."""
+        """Handle the answer to one row; a failed request has none."""
 
     def month_ended(self, month: Month) -> None:
-        """Handle the end of a month: all of its trips were answered, and the month is published."""
+        """Handle the end of a month: all of its rows were answered, and the month is published."""
 
 
 class Reporter(Listener):
-    """A listener that calls `report` with the number of trips answered, and the trips in all months begun so far."""
+    """A listener that calls `report` with the number of rows answered, and the rows in all months begun so far."""
 
     def __init__(self, report: Callable[[int, int], None]) -> None:
         self._report = report
         self._done = self._total = 0
 
-    def month_began(self, month: Month, trips: int) -> None:
-        """Add the month's trips to the total, without a report."""
-        self._total += trips
+    def month_began(self, month: Month, rows: int) -> None:
+        """Add the month's rows to the total, without a report."""
+        self._total += rows
 
     def answered(self, month: Month, answer: Answer) -> None:
-        """Count the answered trip, and report."""
+        """Count the answered row, and report."""
         self._done += 1
         self._report(self._done, self._total)
 
@@ -185,7 +185,7 @@ class _Replay:
     async def _play_month(self, loaded: LoadedMonth) -> bool:
         """Play a month; return False when the pace was stopped before its end."""
         for listener in self.listeners:
-            listener.month_began(loaded.month, len(loaded.trips))
+            listener.month_began(loaded.month, len(loaded.frame))
         for departure in loaded.departures():
             if not await self.pace.turn(departure.event_at):
                 return False

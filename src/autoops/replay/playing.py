@@ -19,13 +19,13 @@ class Board(Listener):
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self.month: Month | None = None
-        self.trips = 0
+        self.rows = 0
         self.answers = 0
         self.errors: dict[tuple[Month, int], Sums] = {}
 
-    def month_began(self, month: Month, trips: int) -> None:
-        """Set the month that is being played and its number of `trips`, and count its answers from 0."""
-        self.month, self.trips, self.answers = month, trips, 0
+    def month_began(self, month: Month, rows: int) -> None:
+        """Set the month that is being played and its number of `rows`, and count its answers from 0."""
+        self.month, self.rows, self.answers = month, rows, 0
 
     def answered(self, month: Month, answer: Answer) -> None:
         """Count the answer, and add its error to those of its version in the month."""

@@ -65,7 +65,7 @@ class Sums:
 
     @property
     def mae(self) -> float:
-        """Return the mean loss by the contract, NaN without judged answers; of the taxi the MAE in minutes."""
+        """Return the mean loss by the contract, NaN without judged answers."""
         return self.loss / self.judged if self.judged else math.nan
 
     @property

@@ -10,6 +10,7 @@ from autoops.ingestion.source import file_name
 from autoops.loop.records.ledger import PAGE
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models.registry import CHAMPION
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.faults.proxy import Fault
 from tests.faults.retrain.conftest import FIRST, MONTHS, Installation, Run
 from tests.integration.test_url_source import Answer, FileServer, Handler, dropping, failing, truncated
@@ -115,7 +116,7 @@ def test_a_source_that_breaks_fails_the_run_in_a_line_and_the_incident_stays_one
     installation: Installation, registry: MlflowRegistry, source: FileServer
 ) -> None:
     assert "no champion" in installation.run("autoops.cli", "check-drift").stdout
-    name, until = file_name(MONTHS[-1]), MONTHS[-1].starts_at + timedelta(days=9)
+    name, until = file_name(MONTHS[-1]), MONTHS[-1].starts_in(NEW_YORK) + timedelta(days=9)
     incident = installation.ledger.open_incident("drift", "planted", actor="test", evidence_end=until)
     for trouble, code in TROUBLES:
         source.queued[name] = [file_only(trouble)] * 20

@@ -12,6 +12,7 @@ from autoops.loop.promote.promotion import promote_version, roll_back
 from autoops.loop.retrain import retraining
 from autoops.models.registry import CHAMPION, champion_of
 from autoops.storage.predictions import LogSelection
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.fakes import FakeRegistry
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish, retrain
@@ -60,8 +61,8 @@ def test_a_changed_month_opens_an_incident_by_itself(context: Context, worlds: d
     assert found["incident_id"] == incident.id
     assert found["actionable"] == [incident.id]
     assert found["reason"].startswith("2022-05-11 to 2022-05-21: ")
-    assert abs(incident.evidence_start - MAY.starts_at) < timedelta(days=1)
-    assert incident.evidence_end < MAY.ends_at
+    assert abs(incident.evidence_start - MAY.starts_in(NEW_YORK)) < timedelta(days=1)
+    assert incident.evidence_end < MAY.ends_in(NEW_YORK)
 
     after = drift_check.check(context)
     assert verdicts(after) == ["drift"]

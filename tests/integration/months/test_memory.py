@@ -5,6 +5,7 @@ from pathlib import Path
 
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.integration.months.published import APRIL
 from tests.integration.one_process import publish
 
@@ -18,8 +19,8 @@ def test_an_error_of_the_window_before_counts_with_those_of_this_one(
         verdict="no drift",
         alarm=False,
         reason="",
-        event_from=APRIL.starts_at - timedelta(days=10),
-        event_until=APRIL.starts_at,
+        event_from=APRIL.starts_in(NEW_YORK) - timedelta(days=10),
+        event_until=APRIL.starts_in(NEW_YORK),
         report={"relative_error": 0.5},
     )
     publish(worlds["steady"], tmp_path, "2022-04")

@@ -9,6 +9,7 @@ from autoops.errors import NotPublished
 from autoops.ingestion.source import DirectorySource
 from autoops.months import Month, parse_months
 from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 
 FEBRUARY, MARCH, APRIL = Month(2022, 2), Month(2022, 3), Month(2022, 4)
 
@@ -39,9 +40,9 @@ def test_what_comes_out_can_be_fetched_and_stays(source: PublishedSoFar, tmp_pat
 
 
 def test_the_clock_never_goes_back() -> None:
-    clock = MovedClock(MARCH.ends_at)
+    clock = MovedClock(MARCH.ends_in(NEW_YORK))
     clock.advance(3600)
-    clock.move_to(MARCH.ends_at)
-    assert (clock.now() - MARCH.ends_at).total_seconds() == 3600
-    clock.move_to(APRIL.ends_at)
-    assert clock.now() == APRIL.ends_at
+    clock.move_to(MARCH.ends_in(NEW_YORK))
+    assert (clock.now() - MARCH.ends_in(NEW_YORK)).total_seconds() == 3600
+    clock.move_to(APRIL.ends_in(NEW_YORK))
+    assert clock.now() == APRIL.ends_in(NEW_YORK)

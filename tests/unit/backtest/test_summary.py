@@ -5,6 +5,7 @@ import pytest
 from autoops.backtest.results.summary import summarise
 from autoops.months import Month
 from autoops.settings import Gate
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.unit.backtest.walks import month, retraining, simulated
 
 GATE = Gate()
@@ -98,7 +99,9 @@ def test_a_change_is_found_by_what_looks_for_it_and_after_it_was(
 ) -> None:
     found = retraining(detected=detected, at=at, evidence_end="2022-05-11T04:00:00+00:00")
     walk = simulated("autoops", month("2022-04", 3.0), month("2022-05", 3.0, found))
-    policy = summarise(0, {"frozen": [FROZEN], "autoops": [walk]}, GATE, Month(2022, 5))["policies"]["autoops"]
+    policy = summarise(0, {"frozen": [FROZEN], "autoops": [walk]}, GATE, (Month(2022, 5), NEW_YORK))["policies"][
+        "autoops"
+    ]
     assert (policy["detection_delay_days"], policy["evidence_days"]) == days
 
 

@@ -14,6 +14,7 @@ from autoops.months import Month
 from autoops.usecase.columns import TARGET
 from autoops.usecases.taxi import trips
 from autoops.usecases.taxi.clean import NUMBERS, REASONS, TIMES, clean
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import TRIP_COLUMNS
 from tests.unit.ingestion.raw import MARCH, raw_table, write_month
 
@@ -236,7 +237,7 @@ def test_every_row_is_kept_or_counted_once_and_what_is_kept_obeys_the_contract(t
     assert trips.LOCATION_ID.contains(kept[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
     assert trips.PASSENGER_COUNT.contains(kept["passenger_count"].to_numpy()).all()
     assert kept["event_at"].is_monotonic_increasing
-    assert kept["event_at"].between(MARCH.starts_at, MARCH.ends_at, inclusive="left").all()
+    assert kept["event_at"].between(MARCH.starts_in(NEW_YORK), MARCH.ends_in(NEW_YORK), inclusive="left").all()
 
 
 def test_real_months_keep_what_was_measured_of_them(tlc_dir):

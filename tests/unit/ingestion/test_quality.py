@@ -19,6 +19,7 @@ GOOD = Profile(
     mph=10.6,
     routes=ROUTES,
     days=(2_000,) * 30,
+    places=("pickup_zone", "dropoff_zone"),
 )
 
 
@@ -86,7 +87,9 @@ def test_a_changed_city_is_no_broken_data(city):
 @pytest.mark.parametrize("what", BROKEN)
 def test_broken_data_is_found_and_named(what):
     profile, name, column, words = BROKEN[what]
-    (finding,) = [one for one in judge(profile, HISTORY, noun="trips").findings if (one.name, one.column) == (name, column)]
+    (finding,) = [
+        one for one in judge(profile, HISTORY, noun="trips").findings if (one.name, one.column) == (name, column)
+    ]
 
     assert words in finding.reason
     low, high = finding.usual

@@ -7,11 +7,12 @@ import pytest
 
 from autoops.errors import InputError
 from autoops.ingestion.source import file_name
-from autoops.months import NEW_YORK, Month, parse_months
+from autoops.months import Month, parse_months
 from autoops.usecase.columns import TARGET
 from autoops.usecases.taxi.city import the_city
 from autoops.usecases.taxi.clean import clean
 from autoops.usecases.taxi.sample import SCENARIOS, parse_scenario, write_sample
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.unit.ingestion.sampled import MAY, distance_of_zones, fitted, mae, mph, sampled
 
 

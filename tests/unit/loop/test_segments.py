@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from autoops.errors import SettingsError
-from autoops.months import NEW_YORK
 from autoops.settings import Gate, Settings
 from autoops.usecase.columns import Columns
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import CONTRACT, segments_of
 
 

@@ -11,6 +11,7 @@ from autoops.replay.itinerary import load
 from autoops.replay.pace import Pace
 from autoops.replay.player import Listener, PlayOptions, play
 from autoops.replay.tally import Answer
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import CONTRACT
 from tests.unit.replay.worlds import AnsweringApi, moments, write_month
 
@@ -74,7 +75,7 @@ def test_labels_follow_when_event_time_has_passed_pickup_and_lag(world):
     api = AnsweringApi()
     played = play(options(world, connections=1, label_lag=timedelta(days=10)), transport=api)
     picked_up = {trip["request_id"]: moment for trip, moment in zip(api.trips, moments(api.trips), strict=True)}
-    passed = FEBRUARY.ends_at
+    passed = FEBRUARY.ends_in(NEW_YORK)
     for path, body in reversed(api.sent):
         if path == "/predict":
             passed = picked_up[body["request_id"]]
@@ -185,4 +186,4 @@ def test_impossible_options_are_refused_by_name(world, values):
 
 
 def test_a_sample_larger_than_the_month_is_the_month(world, tmp_path):
-    assert len(load(DirectorySource(world), JANUARY, tmp_path, CONTRACT, sample=1000).trips) == 60
+    assert len(load(DirectorySource(world), JANUARY, tmp_path, CONTRACT, sample=1000).frame) == 60

@@ -23,7 +23,7 @@ def test_the_board_shows_how_far_the_month_is_and_how_each_version_does():
     board.month_began(APRIL, 50)
     for prediction, version in ((12, 1), (9, 1), (10.5, 2)):
         board.answered(APRIL, Answer(NOW, prediction, 10, version, NOW))
-    assert (board.month, board.answers, board.trips) == (APRIL, 3, 50)
+    assert (board.month, board.answers, board.rows) == (APRIL, 3, 50)
     assert board.outcome(APRIL) == (
         "version 1 answered 2 trips, MAE 1.500 min; version 2 answered 1 trips, MAE 0.500 min"
     )

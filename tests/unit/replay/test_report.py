@@ -10,6 +10,7 @@ from autoops.replay.demo.closing import figures
 from autoops.replay.demo.outcome import Outcome
 from autoops.replay.demo.report import write_report
 from autoops.replay.tally import Tally
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import CONTRACT
 from tests.unit.replay.records import (
     ACTS_CHECKS,
@@ -58,14 +59,14 @@ def test_every_turn_of_the_story_is_marked_where_the_replay_stood():
         *("first alarm", "incident 2", "retraining begins", "v2 promoted", "v2 answers"),
     }
     assert [mark.event_at for mark in marks] == sorted(mark.event_at for mark in marks)
-    assert Month.of(next(mark.event_at for mark in marks if mark.label == "v2 answers")) == Month(2023, 6)
+    assert Month.of(next(mark.event_at for mark in marks if mark.label == "v2 answers"), NEW_YORK) == Month(2023, 6)
 
 
 def test_a_rollback_a_quarantine_and_broken_traffic_are_marked():
     marks = {mark.label: mark for mark in marks_of(acts_tally(), ACTS_CHECKS, [], ACTS_ENTRIES)}
     assert {"v3 promoted", "v3 answers", "v3 rolled back", "broken data", "2023-08 quarantined"} <= set(marks)
-    assert Month.of(marks["v3 rolled back"].event_at) == Month(2023, 7)
-    assert Month.of(marks["2023-08 quarantined"].event_at) == Month(2023, 8)
+    assert Month.of(marks["v3 rolled back"].event_at, NEW_YORK) == Month(2023, 7)
+    assert Month.of(marks["2023-08 quarantined"].event_at, NEW_YORK) == Month(2023, 8)
 
 
 def test_the_page_of_all_acts_tells_what_became_of_them(tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from autoops.months import Month
 from autoops.replay.tally import Answer, Tally
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import CONTRACT
 
 BEGIN = datetime(2023, 1, 31, 20, 30, tzinfo=UTC)
@@ -25,7 +26,7 @@ def filled(*answers: Answer) -> Tally:
 
 def test_errors_are_kept_apart_by_month_of_new_york_and_by_version():
     tally = filled(answer(0, 12), answer(8, 7), answer(9, 11), answer(9, 10.5, version=2))
-    found = [(Month.of(s.event_at), s.model_version, s.rows, s.mae, s.bias) for s in tally.by_month()]
+    found = [(Month.of(s.event_at, NEW_YORK), s.model_version, s.rows, s.mae, s.bias) for s in tally.by_month()]
     january, february = Month(2023, 1), Month(2023, 2)
     assert found == [(january, 1, 2, 2.5, -0.5), (february, 1, 1, 1, 1), (february, 2, 1, 0.5, 0.5)]
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from autoops.months import NEW_YORK
 from autoops.serving.payloads import timestamps
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import EARLIEST, LATEST, MODELS
 
 READER = MODELS.timestamps

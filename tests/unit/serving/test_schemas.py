@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from autoops.months import NEW_YORK
 from autoops.serving.predict.predictor import RawRows
 from autoops.usecase.columns import Columns
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import EARLIEST, LATEST, MODELS, GroundTruth, Trip, TripBatch, hour_of_day
 
 TRIP: dict[str, Any] = {"trip_distance": 2.3, "pickup_location_id": 74, "dropoff_location_id": 41}

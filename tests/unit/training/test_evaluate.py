@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from autoops.months import NEW_YORK
 from autoops.training import evaluate
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.trips import NEW_YORK
 from tests.bundles import synthetic_trips
 from tests.taxi import CONTRACT, encoder, feature_matrix
 

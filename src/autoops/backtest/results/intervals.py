@@ -1,4 +1,4 @@
-"""Errors of a policy, and their differences to another's on the same trips, with intervals from resampled days."""
+"""Errors of a policy, and their differences to another's on the same rows, with intervals from resampled days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 class Days:
     """Errors by day, arrays of shape (days,).
 
-    `minutes` are sums of losses, of the taxi minutes, and `rows` the day's rows, which are the same for every policy.
+    `minutes` are sums of losses, such as minutes, and `rows` the day's rows, which are the same for every policy.
     """
 
     rows: Array

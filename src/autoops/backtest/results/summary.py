@@ -11,7 +11,7 @@ from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, GATED
 from autoops.backtest.results.intervals import Days, IntervalRecord, averaged, days_of, degradation_avoided, difference
 from autoops.backtest.simulation import JudgedWindow, RetrainingRecord, Simulated, SimulatedMonth
 from autoops.loop.retrain.interim import KIND as RE_EVALUATION
-from autoops.months import NEW_YORK, Month
+from autoops.months import Month
 from autoops.settings import Gate
 
 ByPolicy = Mapping[str, Sequence[Simulated]]
@@ -109,21 +109,17 @@ def summarise(
     lag_months: int,
     simulations: ByPolicy,
     gate: Gate,
-    changes_from: Month | None = None,
-    zone: ZoneInfo = NEW_YORK,
+    change: tuple[Month, ZoneInfo] | None = None,
 ) -> LagSummary:
     """Return the run of one label lag.
 
-    `mae` is the mean loss of all served rows; `low` and `high` bound its difference to frozen's. `changes_from` is the
-    month in which a change begins in the zone, if it is known: only then are there detection delays.
+    `mae` is the mean loss of all served rows; `low` and `high` bound its difference to frozen's. `change` is the
+    month in which a change begins and its time zone, if it is known: only then are there detection delays.
     """
     days = {
         name: averaged([days_of(simulated["months"]) for simulated in found]) for name, found in simulations.items()
     }
-    policies = {
-        name: _policy(name, simulations[name], days, gate, changes_from and (changes_from, zone))
-        for name in simulations
-    }
+    policies = {name: _policy(name, simulations[name], days, gate, change) for name in simulations}
     compared: list[Comparison] = [
         {"policy": AUTOOPS, "against": other, **difference(days[AUTOOPS], days[other], gate).to_json()}
         for other in (FROZEN, GATED, BLIND)

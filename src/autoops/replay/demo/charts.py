@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 from autoops.loop.data.validation import QUARANTINED
 from autoops.loop.records.checks import BROKEN, Check
 from autoops.loop.records.ledger import Entry, Incident
-from autoops.months import NEW_YORK
 from autoops.replay.tally import Tally
+from autoops.usecases.taxi.trips import NEW_YORK
 
 VERSIONS = ("#2563eb", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d")
 SERIES = ("#0f766e", "#b45309", "#4f46e5", "#be123c", "#64748b", "#0369a1", "#65a30d")

@@ -9,6 +9,7 @@ from autoops.loop.monitor.actions import BEGUN_BY_ITSELF
 from autoops.loop.records.checks import BROKEN, JUDGED, Check, CheckLog
 from autoops.loop.records.ledger import Entry, Incident, Ledger
 from autoops.months import Month
+from autoops.usecases.taxi.trips import NEW_YORK
 
 TELLING = (*JUDGED, BROKEN)
 """Verdicts of checks that had enough data to judge."""
@@ -53,7 +54,7 @@ class Observer:
 
         A retraining runs then, or the next check starts one.
         """
-        until = max(month.ends_at for month in published)
+        until = max(month.ends_in(NEW_YORK) for month in published)
         incidents = self._ledger.incidents(unresolved=True)
         standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
         return any(incident.evidence_end is None or incident.evidence_end < until for incident in standing)

@@ -11,6 +11,7 @@ from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
 from autoops.replay.demo.scenarios import Scenario
 from autoops.replay.tally import Tally
+from autoops.usecases.taxi.trips import NEW_YORK
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,10 @@ def _seconds(tally: Tally, version: int, until: datetime) -> float | None:
 def _broken(
     month: Month, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> BrokenMonth:
-    found = [c for c in checks if c.verdict == BROKEN and c.event_until and Month.of(c.event_until) == month]
-    opened = [i for i in incidents if i.kind == "drift" and i.evidence_end and i.evidence_end >= month.starts_at]
+    found = [c for c in checks if c.verdict == BROKEN and c.event_until and Month.of(c.event_until, NEW_YORK) == month]
+    opened = [
+        i for i in incidents if i.kind == "drift" and i.evidence_end and i.evidence_end >= month.starts_in(NEW_YORK)
+    ]
     kept_out = next((e for e in entries if e.kind == QUARANTINED and e.evidence.get("month") == str(month)), None)
     return BrokenMonth(
         str(month),

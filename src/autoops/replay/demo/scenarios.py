@@ -80,7 +80,7 @@ class Driver:
     _run_id: str | None = None
 
     def look(self, playing: Month | None, published: Sequence[Month]) -> None:
-        """Announce and trigger the scenarios that are due; `playing` is the month whose trips are sent.
+        """Announce and trigger the scenarios that are due; `playing` is the month whose rows are sent.
 
         The story calls it at every look.
         """

@@ -121,8 +121,8 @@ class Story:
             self.version = director.version
             self.timeline.say("swapped", f"the API answers with version {self.version}", "bold green")
         if board.month is not None:
-            label = f"{board.month}, {board.answers} of {board.trips} trips, version {self.version}"
-            self.timeline.progress(label, board.answers, board.trips)
+            label = f"{board.month}, {board.answers} of {board.rows} trips, version {self.version}"
+            self.timeline.progress(label, board.answers, board.rows)
 
     def _wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -9,6 +9,7 @@ from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
 from autoops.replay.demo.scenario_summary import ScenarioSummary
 from autoops.replay.tally import Segment, Tally
+from autoops.usecases.taxi.trips import NEW_YORK
 
 SAMPLE = "sample"
 
@@ -116,7 +117,7 @@ def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Seq
 def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
     """Return the months in which the evidence of drift incidents ends."""
     until = (incident.evidence_end for incident in incidents if incident.kind == "drift")
-    return tuple(sorted({str(Month.of(moment)) for moment in until if moment is not None}))
+    return tuple(sorted({str(Month.of(moment, NEW_YORK)) for moment in until if moment is not None}))
 
 
 def parts_of(
@@ -126,7 +127,7 @@ def parts_of(
     decisions = {entry.incident_id: entry.evidence["decision"] for entry in entries if entry.kind == "gate"}
     parts = []
     for segment in segments:
-        month = Month.of(segment.event_at)
+        month = Month.of(segment.event_at, NEW_YORK)
         judged = [c for c in checks if c.model_version == segment.model_version and _ends_in(c.event_until, month)]
         opened = [i for i in incidents if i.model_version == segment.model_version and _ends_in(i.evidence_end, month)]
         alarm = any(check.alarm for check in judged)
@@ -152,7 +153,7 @@ def _verdict(judged: Sequence[Check]) -> str:
 
 
 def _ends_in(moment: Any, month: Month) -> bool:
-    return moment is not None and Month.of(moment) == month
+    return moment is not None and Month.of(moment, NEW_YORK) == month
 
 
 def alarm_to_served_s(

@@ -17,7 +17,7 @@ from autoops.arrow_values import is_number
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
 from autoops.ingestion.profile import Profile
-from autoops.months import NEW_YORK, Month
+from autoops.months import Month
 from autoops.usecase.columns import TARGET
 from autoops.usecase.contract import Bounds
 from autoops.usecases.taxi import trips
@@ -159,7 +159,7 @@ def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     index = pd.DatetimeIndex(wall)
     first, second = (
         # True reads an hour that occurs twice as daylight saving time, which comes first.
-        index.tz_localize(NEW_YORK, ambiguous=np.full(len(index), summer), nonexistent=hour).tz_convert("UTC")
+        index.tz_localize(trips.NEW_YORK, ambiguous=np.full(len(index), summer), nonexistent=hour).tz_convert("UTC")
         for summer in (True, False)
     )
     return first, second

@@ -17,7 +17,8 @@ Array = npt.NDArray[Any]
 ROUTES = 150
 """The busiest pairs of zones; they have a third of the trips of a real month."""
 _ROUTES_OF_TRIPS = 2_000
-_IDENTITY = ("picked_up", "minutes", "miles", "pickup_zone", "dropoff_zone")
+ZONES = ("pickup_zone", "dropoff_zone")
+_IDENTITY = ("picked_up", "minutes", "miles", *ZONES)
 
 
 def profile_of(
@@ -33,18 +34,18 @@ def profile_of(
     before their ground truth, and no `month`.
     """
     count = len(rows["miles"])
-    zones = ("pickup_zone", "dropoff_zone")
     rows = {**rows, "passengers": np.where(rows["passengers"] == 0, np.nan, rows["passengers"])}
     return Profile(
         rows=count,
         missing={name: _share(np.isnan(rows[name])) for name in ("passengers", "payment") if name in rows},
         dropped={reason: round(number / count, 6) for reason, number in (dropped or {}).items()},
-        commonest={name: _commonest(rows[name]) for name in (*zones, "passengers", "miles", "minutes")},
+        commonest={name: _commonest(rows[name]) for name in (*ZONES, "passengers", "miles", "minutes")},
         duplicated=_share(pd.DataFrame({name: rows[name] for name in _IDENTITY}).duplicated().to_numpy()),
         mph=_mph(rows["miles"], rows["minutes"]),
         routes=_routes(rows, most_routes),
         days=_days(rows["picked_up"], month) if month else (),
         weekday=date(month.year, month.month, 1).weekday() if month else 0,
+        places=ZONES,
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoops.months import NEW_YORK, Month
+from autoops.months import Month
 from autoops.usecase.calendar import local_hours
 from autoops.usecases.taxi.city import ZONES, the_city
+from autoops.usecases.taxi.trips import NEW_YORK
 
 Array = npt.NDArray[Any]
 
@@ -130,7 +131,10 @@ def _hours_of(month: Month) -> _Hours:
 
     The hour that the spring skips is missing, and the one that the autumn repeats stands twice.
     """
-    begin, end = (np.datetime64(moment.replace(tzinfo=None), "h") for moment in (month.starts_at, month.ends_at))
+    begin, end = (
+        np.datetime64(moment.replace(tzinfo=None), "h")
+        for moment in (month.starts_in(NEW_YORK), month.ends_in(NEW_YORK))
+    )
     hours = local_hours(np.arange(begin, end), NEW_YORK)
     day = hours // 24
     return _Hours(hours.astype("datetime64[h]").astype("datetime64[s]"), hours % 24, (day + 3) % 7, day)

@@ -1,6 +1,10 @@
 """Bounds of trips, by which raw months of the TLC are cleaned; they are those of the taxi's declaration."""
 
+from zoneinfo import ZoneInfo
+
 from autoops.usecase.contract import Bounds
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 DISTANCE_MILES = Bounds(above=0, below=100)
 DURATION_MINUTES = Bounds(at_least=1, at_most=60)
