@@ -114,7 +114,7 @@ def measure(
     days = _days(rows)
     # Less than a day counts as a day: the rate of a few busy hours is not that of a year.
     rows_per_year = len(rows) / max(days[-1], 1.0) * DAYS_PER_YEAR
-    drift = _of_cadence(drift, rows_per_year)
+    drift, asked = _of_cadence(drift, rows_per_year), drift.window_size
     size = drift.window_size
     # Windows of published months spread over their whole span, so that no hours are skipped.
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
@@ -126,7 +126,8 @@ def measure(
             for windows in kind
             if len(windows) >= FEWEST_WINDOWS
         )
-        for kind in (short, [_weekly(days, size)])
+        # A sparse table's windows are a week long already.
+        for kind in (short, [_weekly(days, size)] if size == asked else [])
     ]
     return History(rows_per_year, *measured)
 

@@ -10,10 +10,17 @@ import pandas as pd
 from autoops.cadence import asked_of
 from autoops.drift.performance import ErrorLimits
 from autoops.errors import BundleError
+from autoops.usecase.contract import Contract
 
 DATA_DRIFT: Final = "data drift"
 PREDICTION_DRIFT: Final = "prediction drift"
 WEEK_DAYS = 7.0
+
+HARDLY = 3.0
+"""A change of so many standard deviations, or by this factor, happens to hardly any table."""
+
+LARGEST_JENSEN_SHANNON = float(np.sqrt(np.log(2)))
+"""The distance of two samples that share no value."""
 
 _MICROSECONDS_PER_DAY = 86_400e6
 
@@ -59,6 +66,25 @@ class Thresholds:
         The limits are for windows of the version's own size, whatever the setting says by now.
         """
         return max(asked_of(window_size, self.rows_per_day, WEEK_DAYS), self.window_size)
+
+    def blind_to(self, contract: Contract) -> tuple[str, ...]:
+        """Return what no detector would notice: columns whose change stays below their limit, and errors.
+
+        It is blind to a number that moves by HARDLY standard deviations, to a category of which no value is left, to
+        errors HARDLY times as large, and in a binary task to a share of positives that is off by one half.
+        """
+        if not self.limits:
+            return ("everything",)
+        # A window of any span must notice it: the longest have the narrowest limits.
+        columns = {name: min(each.distances[name] for each in self.limits) for name in self.limits[0].distances}
+        errors = self.limits[-1].errors
+        farthest = {"wasserstein": HARDLY, "jensen_shannon": LARGEST_JENSEN_SHANNON}
+        blind = [name for name, limit in columns.items() if limit >= farthest[contract.distance_of(name)]]
+        if errors.absolute_high >= HARDLY * errors.absolute_mean:
+            blind.append("larger errors")
+        if contract.task == "binary" and max(errors.relative_high, -errors.relative_low) >= 0.5:
+            blind.append("calibration")
+        return tuple(blind)
 
     def to_json(self) -> str:
         """Return the thresholds as JSON text, which `from_json` reads."""

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from autoops.drift.performance import ErrorLimits
 from autoops.drift.thresholds import Limits, Thresholds, span_days
 from autoops.errors import BundleError
 from autoops.settings import Drift
+from autoops.usecase.columns import PREDICTION
 from tests.taxi import CONTRACT, calibrate
 from tests.unit.drift.made_up import DRIFT, FEATURES, calibrated, history, trips
 
@@ -100,11 +102,33 @@ def test_a_history_of_two_windows_calibrates_nothing(windows: int) -> None:
     assert [limits.windows for limits in found.limits] == ([] if windows < 3 else [3])
 
 
-def test_sparse_history_has_windows_of_many_days_and_no_weekly_ones() -> None:
+def test_a_sparse_history_has_windows_of_a_week_whatever_is_set() -> None:
     fitted, holdout, reference = history(days=60)
     sparse = [part.iloc[::20] for part in (fitted, holdout, reference)]
-    (only,) = calibrate(*sparse, FEATURES, DRIFT).limits
-    assert only.span_days > 8
+    found = calibrate(*sparse, FEATURES, DRIFT)
+    (only,) = found.limits
+    assert found.rows_per_day == pytest.approx(20, rel=0.05)
+    assert found.window_size == found.rows_needed(1_000) == pytest.approx(140, rel=0.05)
+    assert (only.span_days, only.windows) == (pytest.approx(7, rel=0.1), 9)
+
+
+def test_versions_of_earlier_releases_need_the_rows_that_are_set() -> None:
+    thresholds = calibrated()[1]
+    content = json.loads(thresholds.to_json())
+    assert content.pop("rows_per_day") > 300
+    old = Thresholds.from_json(json.dumps(content))
+    assert (old.rows_needed(5_000), old.rows_needed(100)) == (5_000, DRIFT.window_size)
+
+
+def test_a_version_says_what_its_detectors_cannot_notice() -> None:
+    thresholds = calibrated()[1]
+    assert thresholds.blind_to(CONTRACT) == ()
+    (limits, *_) = thresholds.limits
+    wide = {"trip_distance": 3.0, "pickup_location_id": 0.9, "passenger_count": 0.5, PREDICTION: 2.9}
+    errors = replace(limits.errors, absolute_mean=1.0, absolute_high=3.0)
+    hardly = replace(thresholds, limits=(replace(limits, distances=wide, errors=errors),))
+    assert hardly.blind_to(CONTRACT) == ("trip_distance", "pickup_location_id", "larger errors")
+    assert replace(thresholds, limits=()).blind_to(CONTRACT) == ("everything",)
 
 
 def test_a_window_is_not_measured_against_its_own_rows() -> None:

@@ -83,3 +83,10 @@ def test_without_ground_truth_the_error_is_not_known() -> None:
 def test_too_few_trips_of_a_group_say_nothing() -> None:
     frame = trips(3, rows=60)
     assert cause(slower(frame, frame["pickup_location_id"] == 7, 60))["error"]["values"] == []
+
+
+def test_a_zone_without_any_error_is_left_out() -> None:
+    """An hour in which nothing is ever rented is predicted exactly."""
+    exact = [frame.assign(prediction=frame[TARGET]) for frame in (trips(1), trips(2))]
+    found = analyse(Reference(*exact, CONTRACT), ORDINARY, trips(3))
+    assert found["error"]["groups"] == found["error"]["values"] == []

@@ -344,3 +344,16 @@ def test_each_look_at_a_challenger_has_half_of_the_error_probability_of_the_one_
     gate = Gate(confidence=0.95, min_rows=7)
     assert at_look(gate, look).confidence == pytest.approx(1 - error)
     assert at_look(gate, look).min_rows == 7
+
+
+def test_a_week_of_a_sparse_table_is_enough_for_a_verdict() -> None:
+    hourly = paired(-0.5, rows=240, day_sd=0.05)
+    assert decide(*hourly, GATE).decision == "inconclusive"
+    assert decide(*hourly, module.of_cadence(GATE, 24)).decision == "promote"
+    few = [part[:90] for part in hourly]
+    assert "90 unseen rows of 4 days, needed are 120 rows of 5 days" in decide(*few, module.of_cadence(GATE, 24)).reason
+
+
+@pytest.mark.parametrize("rows_per_day", [None, 100, 2_000])
+def test_other_tables_have_the_gate_that_is_set(rows_per_day: float | None) -> None:
+    assert module.of_cadence(GATE, rows_per_day) == GATE

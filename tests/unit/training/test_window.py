@@ -94,3 +94,12 @@ def test_more_rows_than_the_cap_are_sampled_evenly_over_the_days() -> None:
     pd.testing.assert_frame_equal(sample, window.capped(trips, 500))
     assert window.capped(trips, None) is trips
     assert window.capped(trips, 2_000) is trips
+
+
+def test_four_weeks_of_a_sparse_table_can_be_trained_on() -> None:
+    """One row an hour: three months are fewer rows than the 2,000 that are asked of other tables."""
+    hourly = synthetic_trips(24 * 89, days=89)
+    earlier, _ = window.hold_out(hourly, CONTRACT, Training())
+    assert len(earlier) < Training().min_rows
+    with pytest.raises(DataError, match=r"at least 5\d\d are needed \(training\.min_rows is 2000\)"):
+        window.hold_out(synthetic_trips(20 * 20, days=20), CONTRACT, Training())

@@ -18,7 +18,8 @@ from autoops.storage.logged import FIELDS
 from autoops.storage.predictions import LIVE, LoggedPrediction, LogSelection
 
 ROWS = 500
-"""Predictions behind each of the two shares: a share of one half is then known within 5 percentage points."""
+"""Predictions behind each of the two shares, a week's where these are fewer: with 500 a share of one half is known within
+5 percentage points."""
 
 LOOKED_THROUGH = 20 * ROWS
 """Newest labels that are searched for the champion's: after a promotion, labels of other versions keep arriving."""
@@ -55,10 +56,10 @@ class Coverage:
         return f"labels are missing: {due}, {self.ordinary:.0%} ordinarily" if self.missing else due
 
 
-def coverage_of(context: Context, champion: ModelVersion) -> Coverage | None:
-    """Return the coverage of live traffic.
+def coverage_of(context: Context, champion: ModelVersion, size: int = ROWS) -> Coverage | None:
+    """Return the coverage of live traffic, each share from `size` predictions.
 
-    None while no label delay is known, or while fewer than 2 * `ROWS` predictions are old enough.
+    None while no label delay is known, or while fewer than 2 * `size` predictions are old enough.
     """
     before = _last(context)
     # While labels are missing, the delays of those that still come are not the ordinary ones.
@@ -68,11 +69,11 @@ def coverage_of(context: Context, champion: ModelVersion) -> Coverage | None:
         due_s = before["due_s"]
     if due_s is None:
         return None
-    rows = _made_before(context, context.clock.now() - timedelta(seconds=due_s))
-    if len(rows) < 2 * ROWS:
+    rows = _made_before(context, context.clock.now() - timedelta(seconds=due_s), 2 * size)
+    if len(rows) < 2 * size:
         return None
     known = context.log.labelled_at(rows)
-    share, earlier = (sum(row.id in known for row in part) / ROWS for part in (rows[:ROWS], rows[ROWS:]))
+    share, earlier = (sum(row.id in known for row in part) / size for part in (rows[:size], rows[size:]))
     ordinary = before["ordinary"] if before and before["missing"] else earlier
     least = context.settings.alerts.least_label_share * ordinary
     return Coverage(share, ordinary, due_s, ordinary >= LEAST_ORDINARY and share < least)
@@ -94,8 +95,8 @@ def _due_s(context: Context, champion: ModelVersion) -> float | None:
     return float(np.quantile(delays, DUE_QUANTILE)) if delays else None
 
 
-def _made_before(context: Context, moment: datetime) -> Sequence[LoggedPrediction]:
-    """Return the newest 2 * `ROWS` live predictions made before `moment`, newest first.
+def _made_before(context: Context, moment: datetime, rows: int) -> Sequence[LoggedPrediction]:
+    """Return the newest `rows` live predictions made before `moment`, newest first.
 
     They may be of any version: a promotion does not change when labels arrive.
     """
@@ -104,4 +105,4 @@ def _made_before(context: Context, moment: datetime) -> Sequence[LoggedPredictio
     # Ids begin with the time, so that the primary key serves both the bound and the order.
     query = sa.select(*columns).where(made.id < first_id_of(moment), made.source == LIVE).order_by(made.id.desc())
     with storage_errors(), context.log.engine.connect() as connection:
-        return [LoggedPrediction(*row) for row in connection.execute(query.limit(2 * ROWS))]
+        return [LoggedPrediction(*row) for row in connection.execute(query.limit(rows))]

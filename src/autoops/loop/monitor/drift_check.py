@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from autoops import settings
+from autoops.cadence import asked_of
 from autoops.drift.monitor import DriftVerdict, Reference, judge
-from autoops.drift.thresholds import Thresholds
+from autoops.drift.thresholds import WEEK_DAYS, Thresholds
 from autoops.ingestion.cleaned import Profiler, profiler_of
 from autoops.ingestion.quality import Quality
 from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
 from autoops.loop.data.cursor import Cursor
 from autoops.loop.data.excluded_windows import consumed, page_once, verdict_of
-from autoops.loop.data.label_coverage import coverage_of
+from autoops.loop.data.label_coverage import ROWS, coverage_of
 from autoops.loop.data.label_lag import LabelLag, lag_of
 from autoops.loop.data.live_quality import quality_of
 from autoops.loop.data.published_windows import published_windows
@@ -198,7 +199,8 @@ def _record(context: Context, monitored: Monitored, judged: Judged, lag: LabelLa
     report |= consumed(judged.quality, window)
     if lag:
         report |= {"labels": lag.to_json()}
-    if window.span is None and (coverage := coverage_of(context, champion)):
+    rows = asked_of(ROWS, monitored.thresholds.rows_per_day, WEEK_DAYS)
+    if window.span is None and (coverage := coverage_of(context, champion, rows)):
         report |= {"coverage": coverage.to_json()}
     if verdict.relative_error is not None:
         report |= {"errors": errors_of(judged.labelled)}

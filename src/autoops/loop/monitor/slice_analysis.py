@@ -117,10 +117,13 @@ def _values(contract: Contract, rows: tuple[Columns, Columns], before: Errors, n
 
 
 def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) -> Slice | None:
-    """Compare the errors of a slice before and now; None for too few rows on either side."""
+    """Compare the errors of a slice before and now; None for too few rows, or no error, on either side."""
     if min(first.sum(), second.sum()) < FEWEST_ROWS:
         return None
     then, later = np.abs(before[first]), np.abs(now[second])
+    # Targets of 0 may all be predicted exactly, and no factor leads from or to an error of 0.
+    if not (then.any() and later.any()):
+        return None
     beyond = np.log(later.mean() / then.mean()) - np.log(np.abs(now).mean() / np.abs(before).mean())
     # Delta method: the variance of a mean's logarithm is var / (n * mean**2).
     deviation = np.sqrt(sum(part.var() / part.mean() ** 2 / len(part) for part in (later, then)))

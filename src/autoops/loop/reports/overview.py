@@ -13,12 +13,13 @@ from autoops.storage.predictions import LIVE, LogSelection
 
 
 class Champion(TypedDict):
-    """The current champion."""
+    """The current champion; `blind_to` names what its drift checks would not notice."""
 
     version: int
     trained_until: str
     training_months: str | None
     live_predictions: int
+    blind_to: str | None
 
 
 class LastCheck(TypedDict):
@@ -70,6 +71,7 @@ def overview(context: Context) -> Overview:
             "version": champion.number,
             "trained_until": champion.trained_until.isoformat(),
             "training_months": champion.tags.get("training_months"),
+            "blind_to": champion.tags.get("blind_to") or None,
             "live_predictions": context.log.count(LogSelection(champion.number, LIVE)),
         },
         "lost": lost_champion_message(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
@@ -120,6 +122,8 @@ def sentences(state: Overview, noun: str = "rows") -> list[str]:
             f"model      version {champion['version']}, trained on {champion['training_months']}, "
             f"{champion['live_predictions']} live predictions logged"
         )
+    if champion and champion["blind_to"]:
+        lines.append(f"blind      drift checks would not notice {champion['blind_to']}: see training.window_months")
     serving = [
         f"{name} serves {'no version yet' if version is None else f'version {version}'}"
         for name, version in state["instances"].items()

@@ -1,9 +1,10 @@
 """Training of a challenger on ingested months: fit it, calibrate its thresholds, register it with its bundle."""
 
+import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from autoops.training.train import Trained, train
 from autoops.usecase.columns import columns_of
 
 
+logger = logging.getLogger(__name__)
+
+
 def train_challenger(
     context: Context, months: Months, evidence_start: datetime | None, tags: Mapping[str, str]
 ) -> tuple[ModelVersion, Trained]:
@@ -34,6 +38,7 @@ def train_challenger(
     trained = train(frame, contract, settings.model, settings.training, evidence_start)
     frames = trained.history, trained.holdout, trained.reference
     thresholds = calibrate(*frames, trained.encoder.features, contract, settings.drift)
+    blind = thresholds.blind_to(contract)
     datasets = _datasets(context, months, frame)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
@@ -44,15 +49,27 @@ def train_challenger(
             "training_source": months.source,
             "training_rows": trained.window_choice,
             # The tag that MLflow shows as the run's description.
-            "mlflow.note.content": trained.note,
+            "mlflow.note.content": " ".join(filter(None, (trained.note, _told(blind)))),
+            "blind_to": ", ".join(blind),
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
             "bundle_digest": digest,
             "autoops_version": __version__,
             "git_commit": _git_commit(),
         }
-        version = context.registry.register(_run(trained, directory, {**own, **tags}, datasets))
+        version = context.registry.register(_run(trained, directory, {**own, **tags}, datasets, blind))
+    if blind:
+        logger.warning("version %s: %s", version.number, _told(blind))
     return version, trained
+
+
+def _told(blind: Sequence[str]) -> str | None:
+    if not blind:
+        return None
+    return (
+        f"Drift checks of this version are blind to {', '.join(blind)}: its history has too few ordinary windows, or "
+        "windows that differ too much. A longer one (training.window_months) says more."
+    )
 
 
 def _datasets(context: Context, months: Months, frame: pd.DataFrame) -> list[Dataset]:
@@ -68,7 +85,9 @@ def _datasets(context: Context, months: Months, frame: pd.DataFrame) -> list[Dat
     return found
 
 
-def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset]) -> TrainingRun:
+def _run(
+    trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset], blind: Sequence[str]
+) -> TrainingRun:
     example = columns_of(trained.reference.head(5))
     inputs = pd.DataFrame(trained.encoder.matrix(example), columns=list(trained.encoder.features))
     return TrainingRun(
@@ -77,7 +96,7 @@ def _run(trained: Trained, directory: Path, tags: Mapping[str, str], datasets: l
         # An array, like the data it was fitted on: scikit-learn warns of column names.
         prediction_example=outputs(trained.model, inputs.to_numpy()),
         parameters=trained.parameters,
-        metrics=trained.metrics,
+        metrics=trained.metrics | {"blind_detectors": float(len(blind))},
         tags=tags,
         figures=trained.figures,
         datasets=datasets,
