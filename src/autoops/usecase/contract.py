@@ -6,6 +6,7 @@ It is the checked declaration without its Python, so it can be written into a ve
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -137,7 +138,7 @@ class Target(Bounds):
     The bounds are those of targets that models are trained and judged on; `accepted` are those of ground truth that is
     stored. `noun` and `short` name the target and its unit in sentences. Of a binary target `positive` is the value
     that counts as 1 and `negative` the other one; answers carry the label for probabilities from `decision_threshold`
-    on.
+    on. Labels count in no comparison and no training before their rows are `matures_after_days` old.
     """
 
     column: Name
@@ -149,6 +150,7 @@ class Target(Bounds):
     negative: Value | None = None
     decision_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     accepted: Bounds | None = None
+    matures_after_days: Annotated[float, Field(gt=0, le=3650)] | None = None
     example: Number | None = None
 
     def number(self, value: Value) -> float:
@@ -166,6 +168,11 @@ class Target(Bounds):
         if self.negative is not None:
             return self.negative
         return not self.positive if isinstance(self.positive, bool) else 1 - int(self.positive == 1)
+
+    @property
+    def matures_after(self) -> timedelta | None:
+        """Return the age from which on a label counts; None where every label does."""
+        return None if self.matures_after_days is None else timedelta(days=self.matures_after_days)
 
     @property
     def told(self) -> str:
