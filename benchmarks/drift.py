@@ -18,8 +18,6 @@ from scipy.stats import poisson
 
 from autoops.drift.monitor import DriftVerdict, Reference, judge, thinned
 from autoops.drift.thresholds import Thresholds
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.data.sub_windows import split
 from autoops.loop.decide.policy import JudgedWindow, decide
@@ -28,6 +26,8 @@ from autoops.months import NEW_YORK, Month, month_range
 from autoops.settings import Drift, Model, Training
 from autoops.training.train import Trained
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import Scenario, write_sample
 from tests.taxi import CONTRACT, calibrate, feature_matrix, train
 
 TRAINED_ON = [Month(2026, 1), Month(2026, 2), Month(2026, 3)]
@@ -83,7 +83,7 @@ def champion_of(trips: pd.DataFrame, model: Model | None = None, drift: Drift | 
 
 
 def cleaned(directory: Path, months: Iterable[Month]) -> pd.DataFrame:
-    return pd.concat([clean(directory / file_name(month), month).trips for month in months], ignore_index=True)
+    return pd.concat([clean(directory / file_name(month), month).rows for month in months], ignore_index=True)
 
 
 def sampled(

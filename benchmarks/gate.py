@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.decide.day_blocks import Rows
 from autoops.loop.decide.gate import GateVerdict, decide
@@ -26,6 +25,7 @@ from autoops.training.evaluate import holdout_begins_at
 from autoops.training.window import hold_out
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.encoding import Encoder
+from autoops.usecases.taxi.clean import clean
 from tests.taxi import CONTRACT, local_hours, segments_of
 
 Array = npt.NDArray[np.float64]
@@ -126,7 +126,7 @@ class Succession:
 def successions(directory: Path, gaps: tuple[int, ...], model: Model) -> Iterator[Succession]:
     """Walks forward over the real months; `gaps` in months between champion and challenger."""
     months = list(month_range(Month(2022, 1), Month(2023, 6)))
-    trips = {month: clean(directory / file_name(month), month).trips for month in months}
+    trips = {month: clean(directory / file_name(month), month).rows for month in months}
     models = []
     for last in range(2, len(months) - 1):
         window = pd.concat([trips[month] for month in months[last - 2 : last + 1]], ignore_index=True)

@@ -16,11 +16,11 @@ import pandas as pd
 from autoops.drift.distances import evenly
 from autoops.ingestion.cleaned import profiler_of
 from autoops.ingestion.quality import Quality
-from autoops.ingestion.sample import Scenario
 from autoops.loop.data.live_quality import OwnHistory, judged, split
 from autoops.months import Month, month_range
 from autoops.settings import Training
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.sample import Scenario
 from benchmarks.drift import cleaned, sampled
 from tests.taxi import CONTRACT
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.decide.day_blocks import DayBlocks, Estimate
 from autoops.months import Month
@@ -17,6 +16,7 @@ from autoops.settings import Gate, Model, Training
 from autoops.training import estimator
 from autoops.training.window import hold_out
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.clean import clean
 from tests.taxi import CONTRACT, local_hours
 
 Minutes = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ def origins(directory: Path, months: Sequence[Month], training: Training | None 
 
 
 def _trips(directory: Path, month: Month) -> pd.DataFrame:
-    return clean(directory / file_name(month), month).trips
+    return clean(directory / file_name(month), month).rows
 
 
 def of_model(model: Model) -> Answers:

@@ -18,13 +18,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from autoops.errors import EmptyMonth
-from autoops.ingestion.clean import NUMBERS, PAYMENT, TIMES, clean
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.quality import LEAST_HISTORY, Quality, judge, unreadable
-from autoops.ingestion.sample import SCENARIOS, Scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range
 from autoops.settings import Data
+from autoops.usecases.taxi.clean import NUMBERS, PAYMENT, TIMES, clean
+from autoops.usecases.taxi.sample import SCENARIOS, Scenario, write_sample
 from benchmarks import live_windows
 
 SEEDS = 20

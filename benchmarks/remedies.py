@@ -27,7 +27,6 @@ from autoops.backtest.processes import serve_the_parent
 from autoops.backtest.served import Served
 from autoops.backtest.study import on_history
 from autoops.errors import NoChampion
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
 from autoops.loop.data.validation import QUARANTINED
@@ -36,6 +35,8 @@ from autoops.loop.retrain import retraining
 from autoops.models.registry import champion_of
 from autoops.months import month_range
 from autoops.settings import Model, Settings, Training
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from benchmarks.remedy_cases import CASES, CHANGES_FROM, FIRST, RIGHT, TRAINED_UNTIL, Case, Played, right
 
 
@@ -54,7 +55,7 @@ def play(case: Case, seed: int, trips_per_month: int, workspace: Path) -> Played
             installation.clock.move_to(month.ends_at)
             installation.source.publish(month)
             done += AutoOps().act(installation, Step(month, month))
-        store = MonthStore(place / "ahead" / case.scenario)
+        store = MonthStore(place / "ahead" / case.scenario, clean)
         store.ingest(source, case.ahead)
         played = _played(case, seed, installation, Served(store, place / "errors"), done)
     shutil.rmtree(raw)

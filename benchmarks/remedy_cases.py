@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from autoops.ingestion.sample import Scenario
 from autoops.months import Month, month_range
+from autoops.usecases.taxi.sample import Scenario
 
 FIRST, TRAINED_UNTIL, CHANGES_FROM = Month(2023, 1), Month(2023, 3), Month(2023, 5)
 
@@ -58,7 +58,7 @@ CASES = (
 class Played:
     """What came of a run, in order of time. `moved` is the share of windows since the change in which a feature was
     beyond chance; `before` and `after` are the errors, on the month after the last, of version 1 and of the champion
-    of the end; `retrainings` says what was done, second looks of the gate included; `next_retraining` are the months
+    of the end; `retrainings` says what was done, interim re-evaluations included; `next_retraining` are the months
     that one begun by hand at the end is given."""
 
     case: str

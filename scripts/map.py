@@ -13,7 +13,7 @@ MAP = ROOT / "docs" / "map.md"
 PACKAGE = ROOT / "src" / "autoops"
 DRAWN = ("", "loop", "serving")
 """The packages whose rooms are drawn, by path below the package."""
-EVERYWHERE = {"errors", "redaction", "clock", "months", "trips", "settings", "telemetry", "arrow_values", "event_times"}
+EVERYWHERE = {"errors", "redaction", "clock", "months", "settings", "telemetry", "arrow_values", "event_times"}
 """What nearly everything imports: an arrow to each would hide the others."""
 
 HEAD = """# The map

@@ -1,7 +1,7 @@
 """Numbers and texts of Arrow columns, in whichever type a tool writes them.
 
 pandas writes counts that may be missing as floats, DuckDB writes decimals, Polars writes texts as views or
-dictionaries. All code that reads tables, of months as well as of trips, reads their columns through these functions.
+dictionaries. All code that reads tables, of months as well as of rows, reads their columns through these functions.
 """
 
 from typing import Any

@@ -75,7 +75,7 @@ def _context_on(settings: Settings, engine: "sa.Engine") -> "Context":
     return Context(
         settings=settings,
         clock=clock,
-        source=open_source(settings.data, settings.contract.source.files),
+        source=open_source(settings.data, settings.contract),
         store=MonthStore(settings.storage.home / "months", cleaner_of(settings.contract)),
         registry=MlflowRegistry(settings.model.name, settings.mlflow),
         log=PredictionLog(engine),

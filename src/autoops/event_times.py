@@ -1,4 +1,4 @@
-"""Spans of event time that no single row decides: a client whose clock is wrong sends a trip of 2090.
+"""Spans of event time that no single row decides: a client whose clock is wrong sends one of 2090.
 
 A span leaves out a few rows at either end, and rows far from those that were logged with them are strays. Neither rule
 depends on today's date, so a replay of old months is judged like live traffic.
@@ -19,7 +19,7 @@ _STRAYS, _STRAY_SHARE = 10, 0.01
 """Most rows, and share of rows, of a whole log that are strays: beyond its end, or in a month of their own."""
 
 EARLIEST, LATEST = timedelta(days=3_650), timedelta(days=1)
-"""How long before and after its prediction a trip may begin. Ten years allow a replay of published months."""
+"""How long before and after its prediction a row may begin. Ten years allow a replay of published months."""
 
 _BLOCK_ROWS = 250
 _NEAR = np.timedelta64(7, "D")
@@ -68,12 +68,12 @@ def near(times: Times) -> npt.NDArray[np.bool_]:
 
 
 def plausible(times: Times, now: datetime) -> npt.NDArray[np.bool_]:
-    """Return a mask, shape (rows,), of the trips that a prediction made `now` can be about."""
+    """Return a mask, shape (rows,), of the rows that a prediction made `now` can be about."""
     return np.asarray((times >= _naive(now - EARLIEST)) & (times <= _naive(now + LATEST)))
 
 
 def is_plausible(event_at: datetime, now: datetime) -> bool:
-    """Return whether a prediction made `now` can be about a trip at `event_at`."""
+    """Return whether a prediction made `now` can be about a row at `event_at`."""
     return now - EARLIEST <= event_at <= now + LATEST
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from autoops.ingestion.sample import write_sample
 from autoops.months import parse_months
 from autoops.services.environment import HOME_VARIABLE, environment
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG, configured
 
 DAGS = CONFIG.parent / "airflow" / "dags"

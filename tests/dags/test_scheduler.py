@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from autoops import bootstrap, services
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.models.registry import champion_of
@@ -19,6 +18,7 @@ from autoops.months import Month, parse_months
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.services.health import airflow_client
 from autoops.settings import Settings
+from autoops.usecases.taxi.clean import clean
 from tests.conftest import configured
 from tests.dags.conftest import SMALL
 from tests.dags.instance import an_instance
@@ -120,7 +120,7 @@ def test_the_lines_of_its_tasks_name_the_incident(triggered: list[DagRun], runni
 
 def test_no_alarm_no_run(triggered: list[DagRun], airflow: AirflowClient, context: Context, world: Path) -> None:
     """A steady window comes in; a scheduled check judges it."""
-    context.log.append(answers(context, clean(world / file_name(NEXT_MONTH), NEXT_MONTH).trips[:2_600]))
+    context.log.append(answers(context, clean(world / file_name(NEXT_MONTH), NEXT_MONTH).rows[:2_600]))
     wait_for(lambda: bool(context.checks.latest(1, judged=True)))
     (check,) = context.checks.latest(1, judged=True)
     assert (check.verdict, check.alarm) == ("no drift", False)

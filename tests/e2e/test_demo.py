@@ -92,7 +92,7 @@ def wait_for(log: Path, text: str, demo: subprocess.Popen[bytes], within_s: floa
         time.sleep(0.2)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_demo_is_in_nobodys_way_and_the_next_tells_the_whole_story(home: Path, tmp_path: Path) -> None:
     killed_log, log = tmp_path / "killed.log", tmp_path / "demo.log"
     killed = start(home, killed_log)
@@ -102,7 +102,7 @@ def test_a_killed_demo_is_in_nobodys_way_and_the_next_tells_the_whole_story(home
     assert processes_of(home / "demo") != []
 
     demo = start(home, log, "--replayed", "2400", "--rate", "400", "--acts", "all")
-    assert demo.wait(timeout=780) == 0, log.read_text()
+    assert demo.wait(timeout=1600) == 0, log.read_text()
 
     assert "stopped what an earlier demo had left running" in log.read_text()
     assert_nothing_is_left(home / "demo")

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops import bootstrap, services
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.models.registry import champion_of
@@ -18,6 +17,7 @@ from autoops.months import parse_months
 from autoops.services.airflow import AirflowClient
 from autoops.services.health import airflow_client
 from autoops.settings import Settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import configured
 from tests.dags.conftest import SMALL
 from tests.dags.instance import an_instance

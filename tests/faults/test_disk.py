@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import write_sample
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models.registry import CHAMPION
 from autoops.months import parse_months
 from autoops.settings import Settings
 from autoops.storage import tables
+from autoops.usecases.taxi.sample import write_sample
 from tests.eventually import eventually
 from tests.faults.conftest import Api, Serve, environment_of
 from tests.faults.disk import Disk, mounted

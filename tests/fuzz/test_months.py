@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from autoops import trips
 from autoops.errors import CorruptFile, DataError, NotFound, SchemaError
-from autoops.ingestion.clean import NUMBERS, TIMES, clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi import trips
+from autoops.usecases.taxi.clean import NUMBERS, TIMES, clean
 from tests.fuzz.attempts import attempt
 from tests.fuzz.strategies import mutations, odd_tables
 from tests.unit.ingestion.raw import MARCH, raw_table, write_month
@@ -38,8 +38,8 @@ def clean_or_refuse(path: Path) -> str:
         if isinstance(refusal, SchemaError):
             assert any(f"column {name}" in str(refusal) for name in (*TIMES, *NUMBERS, "payment_type"))
         return str(refusal)
-    assert trips.LOCATION_ID.contains(cleaned.trips[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
-    assert trips.DURATION_MINUTES.contains(cleaned.trips[TARGET].to_numpy()).all()
+    assert trips.LOCATION_ID.contains(cleaned.rows[["pickup_location_id", "dropoff_location_id"]].to_numpy()).all()
+    assert trips.DURATION_MINUTES.contains(cleaned.rows[TARGET].to_numpy()).all()
     return ""
 
 
@@ -76,14 +76,14 @@ def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     home = tmp_path_factory.mktemp("months")
     write_month(home / "source", ROWS)
-    return MonthStore(home / "store").ingest(DirectorySource(home / "source"), MARCH).path.read_bytes()
+    return MonthStore(home / "store", clean).ingest(DirectorySource(home / "source"), MARCH).path.read_bytes()
 
 
 @fuzzed
 @given(st.data())
 def test_a_clean_month_that_was_damaged(tmp_path: Path, ingested: bytes, data: st.DataObject) -> None:
     (tmp_path / f"{MARCH}.parquet").write_bytes(data.draw(mutations(ingested)))
-    loaded, refusal = attempt(lambda: MonthStore(tmp_path).load([MARCH]), NotFound, CorruptFile)
+    loaded, refusal = attempt(lambda: MonthStore(tmp_path, clean).load([MARCH]), NotFound, CorruptFile)
     assert loaded is not None or str(MARCH) in str(refusal)
 
 
@@ -96,7 +96,7 @@ def test_a_value_that_changed_on_this_disk_is_noticed(tmp_path: Path, ingested: 
     changed[begin + column.total_compressed_size - 1] ^= 1
     path.write_bytes(changed)
     with pytest.raises(CorruptFile, match="autoops ingest --refetch --months 2022-03"):
-        MonthStore(tmp_path).load([MARCH])
+        MonthStore(tmp_path, clean).load([MARCH])
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_a_value_that_changed_on_this_disk_is_noticed(tmp_path: Path, ingested: 
 def test_a_month_whose_facts_are_none_is_not_ingested(tmp_path: Path, known: bytes) -> None:
     table = raw_table([{}]).replace_schema_metadata({b"autoops": known})
     pq.write_table(table, tmp_path / f"{MARCH}.parquet")
-    assert MonthStore(tmp_path).get(MARCH) is None
+    assert MonthStore(tmp_path, clean).get(MARCH) is None

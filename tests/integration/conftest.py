@@ -15,11 +15,11 @@ import pytest
 import sqlalchemy as sa
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.settings import MLflow
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import with_champion
 from tests.ports import free_port
 

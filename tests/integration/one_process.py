@@ -10,7 +10,6 @@ import pandas as pd
 import sqlalchemy as sa
 import uuid_utils
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
@@ -26,6 +25,7 @@ from autoops.storage.instances import Instances
 from autoops.storage.predictions import LIVE, Label, LoggedPrediction, PredictionLog
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.rows import inputs_from
+from autoops.usecases.taxi.clean import clean
 from tests.conftest import CONFIG, configured
 from tests.fakes import FakeRegistry, HeldClock
 
@@ -45,7 +45,7 @@ def context_in(directory: Path, settings: Settings, engine: sa.Engine) -> Contex
         settings=settings,
         clock=clock,
         source=DirectorySource(directory / "published"),
-        store=MonthStore(directory / "months"),
+        store=MonthStore(directory / "months", clean),
         registry=FakeRegistry(directory / "registry"),
         log=PredictionLog(engine),
         instances=Instances(engine),
@@ -121,7 +121,7 @@ def retrain(context: Context, run_id: str, **how: object) -> dict[str, object]:
 
 def drive(context: Context, world: Path, month: Month, rows: slice) -> None:
     """Logs what the champion would have answered to these trips, with their ground truth."""
-    trips = clean(world / file_name(month), month).trips.iloc[rows]
+    trips = clean(world / file_name(month), month).rows.iloc[rows]
     context.clock.advance(seconds=1)
     logged = answers(context, trips)
     context.log.append(logged)

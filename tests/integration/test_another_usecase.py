@@ -1,7 +1,10 @@
 """A use case that Auto-Ops does not bring, from its declaration to a served, logged and watched model."""
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -9,14 +12,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from sklearn.metrics import log_loss
 
 from autoops.clock import SystemClock
 from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference, judge
 from autoops.drift.thresholds import Thresholds
+from autoops.ingestion.source import DirectorySource
 from autoops.models import bundle
 from autoops.models.registry import CHAMPION, TrainingRun
 from autoops.models.scoring import Scorer
+from autoops.months import Month
+from autoops.replay.player import PlayOptions, play
 from autoops.serving.payloads import arrow
 from autoops.settings import Drift, Settings, Training, load_settings
 from autoops.storage.instances import Instances
@@ -155,6 +162,36 @@ def test_it_is_served_in_every_form_and_logged_raw(api: httpx.Client, engine: sa
     assert "was used for another loan" in other.text
 
 
+def test_tensors_of_the_open_inference_protocol_are_its_columns(api: httpx.Client, engine: sa.Engine) -> None:
+    kinds = {"str": "BYTES", "float": "FP64", "int": "INT64", "bool": "BOOL"}
+    odd = LOAN | {"region": "moon", "driver_tenure": float("nan"), "loan_length": 36}
+    inputs: list[dict[str, Any]] = [
+        {"name": name, "datatype": kinds[type(value).__name__], "shape": [3, 1], "data": [value, odd[name], value]}
+        for name, value in LOAN.items()
+    ]
+    described = {one["name"]: one["datatype"] for one in api.get("/v2/models/car_loan").json()["inputs"]}
+    assert {one["name"]: one["datatype"] for one in inputs}.items() <= described.items()
+    # As numpy and pandas have whole numbers where another row has none.
+    inputs[4] |= {"datatype": "FP32", "data": [36.0] * 3}
+    inputs[2]["data"][2] = None
+    # NaN is no JSON, and clients send it all the same.
+    path, json_type = "/v2/models/car_loan/infer", {"content-type": "application/json"}
+    sent = api.post(path, content=json.dumps({"inputs": inputs}), headers=json_type)
+    answer = sent.raise_for_status().json()
+    found = {output["name"]: output["data"] for output in answer["outputs"]}
+    assert [output["datatype"] for output in answer["outputs"]][:2] == ["FP64", "INT64"]
+    assert found["known_categories"] == [True, False, True]
+    assert found["repaid"] == [int(one >= 0.5) for one in found["probability"]]
+    assert found["probability"][0] == api.post("/predict", json=LOAN).json()["probability"]
+    first, other, third, _ = PredictionLog(engine).latest(LogSelection(1), 4)
+    assert (first.inputs, first.id) == (tuple(LOAN.values()), found["prediction_id"][0])
+    assert other.inputs == tuple((odd | {"driver_tenure": None}).values())
+    assert third.inputs[2] is None
+    inputs[1]["data"] = ["20K - 40K €", "plenty", "20K - 40K €"]
+    refused = api.post(path, content=json.dumps({"inputs": inputs}), headers=json_type)
+    assert [problem["field"] for problem in refused.json()["errors"]] == ["inputs.salary_range.1"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -187,6 +224,28 @@ def test_labels_are_those_of_the_target(api: httpx.Client, engine: sa.Engine) ->
     assert [refused["position"] for refused in receipt["refused"]] == [1, 2, 3]
     (labelled,) = PredictionLog(engine).latest_labelled(LogSelection(1), 10)
     assert labelled.target == 0.0
+
+
+def test_months_of_it_are_replayed_with_labels_in_its_own_words(
+    api: httpx.Client, contract: Contract, engine: sa.Engine, tmp_path: Path
+) -> None:
+    month = Month(2026, 6)
+    rows = loans(300, 4, f"{month}-01").rename(columns={EVENT_AT: "timestamp", TARGET: "repaid"})
+    # As files of other tools are: a nullable whole number is a float, and a boolean is a number.
+    rows = rows.assign(id=range(300), loan_length=rows["loan_length"].astype(float), repaid=rows["repaid"].astype(int))
+    rows.to_parquet(tmp_path / contract.source.file_name(str(month)))
+    source = DirectorySource(tmp_path, contract.source.files)
+    played = play(PlayOptions(source, [month], str(api.base_url), contract, label_lag=timedelta(0)))
+    assert played.failures == {}
+    logged = PredictionLog(engine).latest_labelled(LogSelection(1), 1_000)
+    labelled = [row for row in logged if str(row.logged.request_id).startswith(f"{month}/")]
+    assert len(labelled) == played.labels_sent == 300
+    truth = np.array([row.target for row in labelled])
+    assert truth.mean() == pytest.approx(rows["repaid"].mean())
+    predicted = np.array([row.logged.prediction for row in labelled])
+    (segment,) = played.tally.by_month()
+    assert segment.mae == pytest.approx(log_loss(truth, predicted), rel=1e-6)
+    assert {type(row.logged.inputs[5]) for row in labelled} == {bool}
 
 
 def test_its_documents_speak_its_language(api: httpx.Client) -> None:

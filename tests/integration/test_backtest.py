@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from autoops.backtest.policies import POLICIES
 from autoops.cli import app
 from autoops.errors import InputError
-from autoops.ingestion.sample import write_sample
 from autoops.months import Month, parse_months
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL
 

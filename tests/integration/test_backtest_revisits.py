@@ -10,10 +10,10 @@ from autoops.backtest.challengers import Challengers
 from autoops.backtest.installation import Retraining, installed
 from autoops.backtest.policies import AutoOps
 from autoops.backtest.study import on_history
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.months import Month, month_range
 from autoops.settings import Settings, load_settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL
 
@@ -46,8 +46,8 @@ def test_a_refresh_is_a_retraining_and_the_look_after_it_is_none(small: Settings
         versions = installation.registry.versions()
 
     assert {month: [one.kind for one in some] for month, some in done.items() if some} == {
-        "2022-06": ["refresh"],
-        "2022-07": ["second look"],
+        "2022-06": ["scheduled"],
+        "2022-07": ["re-evaluation"],
     }
     (refresh,), (look,) = done["2022-06"], done["2022-07"]
     assert (refresh.decision, refresh.detected, refresh.months) == (

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.drift.monitor import Reference
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.retrain import comparison
 from autoops.loop.retrain.training_window import Months
@@ -20,6 +19,7 @@ from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
 from autoops.settings import Settings, load_settings
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.sample import write_sample
 from tests.bundles import register_small, small_forest, write_small_bundle
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
@@ -136,5 +136,5 @@ def test_the_footprint_is_the_file_and_the_median_of_single_trips(tmp_path: Path
     found = comparison.serving_cost(timed, clock=lambda: timed.now)
     assert found.latency_ms == pytest.approx(4.0)
     assert found.model_mb == (scorer.directory / bundle.MODEL).stat().st_size / 1e6
-    assert timed.answered == comparison.WARM_UP_TRIPS + comparison.TIMED_TRIPS
-    assert len(Reference.read(scorer.directory, scorer.manifest).window) > comparison.TIMED_TRIPS
+    assert timed.answered == comparison.WARM_UP_ROWS + comparison.TIMED_ROWS
+    assert len(Reference.read(scorer.directory, scorer.manifest).window) > comparison.TIMED_ROWS

@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotFound
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
 from autoops.loop.monitor import drift_check
@@ -20,6 +19,7 @@ from autoops.loop.retrain.approval import approve, close_by_hand
 from autoops.models.registry import CHAMPION, champion_of
 from autoops.months import Month, parse_months
 from autoops.storage import tables
+from autoops.usecases.taxi.sample import write_sample
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import drive, publish, retrain, setting
 
@@ -261,7 +261,7 @@ def test_what_would_be_done_is_said_and_nothing_is_written(
     lines = sentences(preview(context))
     assert lines[0] == "frozen by cli:ann: election day"
     assert lines[-2].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
-    assert lines[-1].startswith("refresh: nothing: 2022-04 is the newest month that may be used")
+    assert lines[-1].startswith("scheduled: nothing: 2022-04 is the newest month that may be used")
 
 
 def test_before_months_are_judged_it_says_that_they_would_be_scored(

@@ -18,6 +18,7 @@ from autoops.loop.retrain import retraining
 from autoops.months import Month
 from autoops.storage import tables
 from tests.integration.one_process import drive, publish
+from tests.taxi import CONTRACT
 
 CHANGE, AFTER = Month(2022, 4), Month(2022, 5)
 
@@ -55,7 +56,7 @@ def healed(context: Context, world: Path, tmp_path: Path) -> int:
 
 def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(context: Context, healed: int) -> None:
     found = explain(context, healed)
-    told = page(found)
+    told = page(found, CONTRACT)
     headings = [
         "What was noticed",
         "What moved",
@@ -81,14 +82,14 @@ def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(context: Con
 
 
 def test_it_reads_the_same_after_months_of_further_checks(context: Context, engine: sa.Engine, healed: int) -> None:
-    told = page(explain(context, healed))
+    told = page(explain(context, healed), CONTRACT)
     assert "windows of trips between" in told
     (last,) = context.checks.latest(1, judged=True)
     later = vars(last) | {"event_from": AFTER.ends_at, "event_until": AFTER.ends_at}
     del later["id"]
     with engine.begin() as connection:
         connection.execute(sa.insert(tables.checks), [later] * 1_000)
-    assert page(explain(context, healed)) == told
+    assert page(explain(context, healed), CONTRACT) == told
 
 
 def test_the_root_cause_is_kept_when_the_incident_is_opened(context: Context, healed: int) -> None:
@@ -102,7 +103,7 @@ def test_the_root_cause_is_kept_when_the_incident_is_opened(context: Context, he
 
 def test_an_incident_without_ground_truth_and_versions_says_so(context: Context) -> None:
     incident_id = context.ledger.open_incident("drift", "odd", actor="test", model_version=1)
-    told = page(explain(context, incident_id))
+    told = page(explain(context, incident_id), CONTRACT)
     assert "nothing has been trained for it" in told
     assert "None yet: the incident is open." in told
     with pytest.raises(NotFound, match="incident 99"):
@@ -110,7 +111,7 @@ def test_an_incident_without_ground_truth_and_versions_says_so(context: Context)
 
 
 def test_every_incident_by_hand_has_its_page(context: Context) -> None:
-    told = page(explain(context, 1))
+    told = page(explain(context, 1), CONTRACT)
     assert told.startswith("Incident 1: a retraining by hand (first model)")
     assert "better than the median baseline" in told
     assert "The median of the training trips is off by" in told
@@ -123,7 +124,7 @@ def test_what_was_forced_in_and_rolled_back_says_both(context: Context) -> None:
     retraining.close(context, plan, outcome)
     context.clock.advance(minutes=5)
     roll_back(context, reason="worse at night", actor="cli:ann")
-    told = page(explain(context, plan["incident_id"]))
+    told = page(explain(context, plan["incident_id"]), CONTRACT)
     assert "on 2022-01, 2022-02, 2022-03, to be promoted whatever the gate says" in told
     summary = next(line for line in told.splitlines() if line.startswith("Somebody asked to retrain on 2022-01, 2022"))
     assert "to have the result promoted whatever the gate says; it was done, and version 2 took over 20" in summary

@@ -7,12 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import DataError, NoChampion, NotPublished
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.retrain.first_version import train_first_version
 from autoops.models.registry import CHAMPION
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import SMALL, context_in
 
 

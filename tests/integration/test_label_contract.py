@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.data.windows import live_window
@@ -16,6 +14,8 @@ from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.storage.predictions import Label
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import answers, with_champion
 
 APRIL = Month(2022, 4)
@@ -35,7 +35,7 @@ def context(engine: sa.Engine, world: Path, tmp_path: Path) -> Context:
 
 def drive(context: Context, world: Path, begin: int, count: int, every: int, minutes: float) -> None:
     """Let the champion answer so many trips, of which each of `every` takes so many minutes."""
-    trips = clean(world / file_name(APRIL), APRIL).trips.iloc[begin : begin + count]
+    trips = clean(world / file_name(APRIL), APRIL).rows.iloc[begin : begin + count]
     context.clock.advance(seconds=1)
     logged = answers(context, trips)
     context.log.append(logged)

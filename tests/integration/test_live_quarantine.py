@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import Scenario, write_sample
 from autoops.loop.context import Context
 from autoops.loop.data.excluded_windows import broken_rows
 from autoops.loop.monitor import drift_check
@@ -13,6 +12,7 @@ from autoops.loop.reports.overview import overview, sentences
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage.predictions import LogSelection
+from autoops.usecases.taxi.sample import Scenario, write_sample
 from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)

@@ -9,8 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import BrokenData, Conflict, InputError, NotPublished, ServiceUnavailable
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.data.scored_months import score
@@ -24,6 +22,8 @@ from autoops.models.scoring import load_version
 from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG
 from tests.integration.one_process import SMALL, context_in, drive, publish, retrain, with_champion
 
@@ -99,7 +99,7 @@ def test_a_model_degrades_and_heals_itself(context: Context, world: Path, tmp_pa
 
 
 def mae_of(context: Context, world: Path, version: int, month: Month) -> float:
-    trips = clean(world / file_name(month), month).trips
+    trips = clean(world / file_name(month), month).rows
     scorer = load_version(context.registry, context.registry.version(version), context.model_cache)
     return float(abs(scorer.predict_rows(columns_of(trips)) - trips[TARGET]).mean())
 

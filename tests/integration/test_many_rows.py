@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.data import scored_months
 from autoops.models.registry import CHAMPION
 from autoops.months import Month
 from autoops.settings import Settings
 from autoops.storage.predictions import LogSelection
+from autoops.usecases.taxi.sample import write_sample
 from tests.bundles import register_small
 from tests.integration.one_process import context_in
 

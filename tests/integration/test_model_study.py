@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoops.ingestion.sample import write_sample
 from autoops.months import Month, month_range
 from autoops.settings import Model, load_settings
+from autoops.usecases.taxi.sample import write_sample
 from benchmarks.model import neighbours
 from benchmarks.origins import Minutes, Origin, absolute_errors, beside, changed, leave_one_out, of_model, origins
 from benchmarks.simpler import SIMPLER, pace_of_the_hour

@@ -5,7 +5,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
@@ -14,6 +13,7 @@ from autoops.models.scoring import Scorer, load_version
 from autoops.months import Month
 from autoops.replay.client import served_version
 from autoops.training.estimator import predict
+from autoops.usecases.taxi.clean import clean
 from tests.eventually import eventually
 from tests.integration.live_api import live_api
 from tests.integration.one_process import drive, publish, retrain, setting
@@ -36,7 +36,7 @@ def test_a_running_api_answers_with_a_feature_that_it_did_not_know_when_it_start
         eventually(lambda: served_version(serving.api_url) == 2)
 
         assert champion(context).manifest.features == richer.settings.model.features
-        trips = clean(world / file_name(JULY), JULY).trips.head(5)
+        trips = clean(world / file_name(JULY), JULY).rows.head(5)
         asked = trips[["trip_distance", "passenger_count", "pickup_location_id", "dropoff_location_id"]]
         expected = predict(context.registry.runs[2].model, trips, champion(context).encoder)
         for trip, at, minutes in zip(asked.to_dict("records"), trips["event_at"], expected, strict=True):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.months import Month, parse_months
 from autoops.storage.predictions import Label
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import drive, with_champion
 
 APRIL = Month(2022, 4)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autoops.ingestion.sample import SCENARIOS, Scenario
+from autoops.usecases.taxi.sample import SCENARIOS, Scenario
 from benchmarks import live_windows
 from benchmarks.live_windows import EVERY, made_up, quarters, real
 from benchmarks.quality import BROKEN, CHANGES, REAL, changed, real_months, simulated

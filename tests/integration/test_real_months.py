@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops.ingestion.clean import clean
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models import bundle
 from autoops.models.registry import TrainingRun
@@ -17,6 +16,7 @@ from autoops.training.estimator import inputs_of, predict
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.clean import clean
 from tests.bundles import NO_THRESHOLDS
 from tests.conftest import CONFIG
 from tests.taxi import train
@@ -28,7 +28,7 @@ NEXT_MONTH = "2023-02"
 
 
 def cleaned(directory: Path, month: Month) -> pd.DataFrame:
-    return clean(directory / f"green_tripdata_{month}.parquet", month).trips
+    return clean(directory / f"green_tripdata_{month}.parquet", month).rows
 
 
 @pytest.fixture(scope="module")

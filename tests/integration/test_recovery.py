@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.data.windows import Window, live_window
 from autoops.loop.monitor import drift_check
@@ -22,6 +21,7 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage import tables
 from autoops.storage.predictions import Label
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import context_in, drive, with_champion
 
 APRIL = Month(2022, 4)

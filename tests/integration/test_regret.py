@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict, RegistryUnavailable
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
 from autoops.loop.incidents.recent_actions import rolled_back_at
@@ -22,6 +21,7 @@ from autoops.loop.retrain import retraining
 from autoops.models.registry import CHAMPION, PREVIOUS, champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings, load_settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import SMALL, context_in, drive, prepared, publish, retrain, with_champion

@@ -49,9 +49,12 @@ QUARANTINED = replace(NOTHING, quarantined=["2023-05"], pages=1, next_retraining
 
 def test_what_came_is_said_in_words() -> None:
     both = replace(
-        REJECTED, quarantined=["2023-05"], retrainings=["retrain, inconclusive", "second look, promoted"], rolled_back=1
+        REJECTED,
+        quarantined=["2023-05"],
+        retrainings=["retrain, inconclusive", "re-evaluation, promoted"],
+        rolled_back=1,
     )
-    said = "quarantine of 2023-05; retrain, inconclusive; second look, promoted; roll back"
+    said = "quarantine of 2023-05; retrain, inconclusive; re-evaluation, promoted; roll back"
     assert (NOTHING.remedy, both.remedy) == ("nothing", said)
     assert replace(REJECTED, retrainings=[]).remedy == "incident, no retraining"
 

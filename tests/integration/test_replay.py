@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.models.registry import CHAMPION
 from autoops.months import Month
@@ -16,9 +15,10 @@ from autoops.replay.player import Listener, Played, PlayOptions, play
 from autoops.replay.tally import Answer
 from autoops.settings import Settings
 from autoops.storage.predictions import LIVE, LogSelection, PredictionLog
-from autoops.trips import DURATION_MINUTES
+from autoops.usecases.taxi.sample import write_sample
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
+from tests.taxi import CONTRACT
 
 MARCH, APRIL = Month(2023, 3), Month(2023, 4)
 TRIPS = 400
@@ -43,7 +43,7 @@ def api(settings: Settings, registry: FakeRegistry, engine: sa.Engine) -> Iterat
 
 
 def replay(api: str, world: Path, *listeners: Listener, pace: Pace | None = None, **values: object) -> Played:
-    options = PlayOptions(DirectorySource(world), [MARCH, APRIL], api, sample=TRIPS, **values)
+    options = PlayOptions(DirectorySource(world), [MARCH, APRIL], api, CONTRACT, sample=TRIPS, **values)
     return play(options, pace, listeners)
 
 
@@ -54,7 +54,7 @@ def test_every_trip_stands_in_the_log_at_its_own_time_and_with_its_truth(api, wo
     assert (played.failed, log.count(LogSelection(1, LIVE)), len(labelled)) == (0, 2 * TRIPS, 2 * TRIPS)
     by_month = {month: [row for row in labelled if Month.of(row.logged.event_at) == month] for month in (MARCH, APRIL)}
     for segment, rows in zip(played.tally.by_month(), by_month.values(), strict=True):
-        judged = [row for row in rows if DURATION_MINUTES.low <= row.target <= DURATION_MINUTES.high]
+        judged = [row for row in rows if 1 <= row.target <= 60]
         errors = [abs(row.logged.prediction - row.target) for row in judged]
         assert (segment.rows, segment.mae) == (TRIPS, pytest.approx(sum(errors) / len(errors)))
     assert all(str(row.logged.request_id).startswith("2023-03/") for row in by_month[MARCH])

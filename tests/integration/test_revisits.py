@@ -1,4 +1,4 @@
-"""What publications alone bring about: a second look at a challenger that waits, and a refresh of an old champion."""
+"""What publications alone bring about: a re-evaluation of a challenger that waits, and a refresh of an old champion."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import Conflict, NotPublished, SourceUnavailable
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.loop.context import Context
 from autoops.loop.incidents import freeze
@@ -21,7 +20,9 @@ from autoops.loop.retrain import retraining
 from autoops.loop.retrain.approval import approve
 from autoops.models.registry import champion_of
 from autoops.months import Month
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import prepared, publish, retrain, setting, with_champion
+from tests.taxi import CONTRACT
 
 CHANGE = Month(2022, 4)
 
@@ -75,8 +76,8 @@ def test_the_days_that_the_gate_asked_for_bring_a_second_look(undecided: Context
     assert (opened.evidence["closed_incident"], opened.evidence["challenger"]) == (2, 2)
     assert thrifty.ledger.incident(incident_id).status == "closed"
     assert drift_check.check(thrifty)["actionable"] == []
-    told = page(explain(thrifty, incident_id))
-    assert told.startswith(f"Incident {incident_id}: a second look at version 2\n")
+    told = page(explain(thrifty, incident_id), CONTRACT)
+    assert told.startswith(f"Incident {incident_id}: a re-evaluation of version 2\n")
     assert "In incident 2 the gate could not tell version 2 from version 1, and asked for" in told
     assert "it was compared again, and version 2 took over" in told
     assert "airflow took the challenger that waited to the gate again: on 2022-04, 2022-05" in told
@@ -86,12 +87,12 @@ def test_many_checks_at_a_time_open_one(undecided: Context, world: Path, tmp_pat
     publish(world, tmp_path, "2022-05..2022-09")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: actions.open_due(undecided), range(16)))
-    (incident,) = of_kind(undecided, "second look")
+    (incident,) = of_kind(undecided, "re-evaluation")
     undecided.ledger.close(incident.id, "done", actor="test")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: actions.open_due(undecided), range(16)))
-    assert len(of_kind(undecided, "second look")) == 1, "one that was closed by hand does not come back"
-    assert len(of_kind(undecided, "refresh")) == 1
+    assert len(of_kind(undecided, "re-evaluation")) == 1, "one that was closed by hand does not come back"
+    assert len(of_kind(undecided, "scheduled")) == 1
 
 
 def test_a_second_look_ends_where_it_would_settle_nothing_any_more(
@@ -112,7 +113,7 @@ def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Context,
     publish(world, tmp_path, "2022-05")
     freeze.freeze(careful, reason="election day", actor="cli:ann")
     assert drift_check.check(careful)["actionable"] == []
-    (incident,) = of_kind(careful, "second look")
+    (incident,) = of_kind(careful, "re-evaluation")
     with pytest.raises(Conflict, match="election day"):
         retraining.begin(careful, "look", incident_id=incident.id)
     freeze.unfreeze(careful, reason="over", actor="cli:ann")
@@ -126,7 +127,7 @@ def test_a_second_look_obeys_a_freeze_and_waits_for_approval(undecided: Context,
 def test_a_quarantined_month_brings_no_days(undecided: Context, world: Path, tmp_path: Path) -> None:
     write_sample(tmp_path / "published", [Month(2022, 5)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
     (incident_id,) = drift_check.check(undecided)["actionable"]
-    with pytest.raises(NotPublished, match="the second look waits for"):
+    with pytest.raises(NotPublished, match="the re-evaluation waits for"):
         retraining.begin(undecided, "look", incident_id=incident_id)
     assert drift_check.check(undecided)["actionable"] == []
     assert undecided.ledger.incident(incident_id).status == "waiting_for_data"
@@ -164,20 +165,20 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     publish(world, tmp_path, "2022-04..2022-05")
     assert drift_check.check(context)["actionable"] == []
     publish(world, tmp_path, "2022-06")
-    assert "refresh: open incident" in sentences(preview(context))[-1]
+    assert "scheduled: open incident" in sentences(preview(context))[-1]
     (incident_id,) = drift_check.check(context)["actionable"]
     incident = context.ledger.incident(incident_id)
-    assert (incident.kind, incident.model_version) == ("refresh", 1)
+    assert (incident.kind, incident.model_version) == ("scheduled", 1)
     assert incident.reason == "the champion was trained until 2022-03, and 2022-06 is at hand"
 
     plan = retraining.begin(context, "fresh", incident_id=incident_id)
-    assert (plan["months"], plan["trigger"]) == (["2022-04", "2022-05", "2022-06"], "refresh")
+    assert (plan["months"], plan["trigger"]) == (["2022-04", "2022-05", "2022-06"], "scheduled")
     version = retraining.candidate(context, plan)
     verdict = retraining.gate(context, plan, version)
     assert verdict["decision"] == "promote", "the world has changed since"
     refused = {"promoted": False, "version": version, "reason": "a person said no"}
     retraining.close(context, plan, refused)
-    told = page(explain(context, incident_id))
+    told = page(explain(context, incident_id), CONTRACT)
     assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
     assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
     publish(world, tmp_path, "2022-07..2022-08")
@@ -195,7 +196,7 @@ def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
     publish(world, tmp_path, "2022-04..2022-05")
     write_sample(tmp_path / "published", [Month(2022, 6)], trips_per_month=6_000, scenario="unit", magnitude=60.0)
     assert drift_check.check(context)["actionable"] == []
-    assert of_kind(context, "refresh") == []
+    assert of_kind(context, "scheduled") == []
     (quarantined,) = context.ledger.entries(kind="quarantined")
     assert quarantined.evidence["month"] == "2022-06"
     assert drift_check.check(context)["actionable"] == []
@@ -209,13 +210,13 @@ def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(
     assert drift_check.check(setting(context, "training", most_per_week=0))["actionable"] == []
     freeze.freeze(context, reason="election day", actor="cli:ann")
     assert drift_check.check(context)["actionable"] == []
-    assert of_kind(context, "refresh") == []
+    assert of_kind(context, "scheduled") == []
     freeze.unfreeze(context, reason="over", actor="cli:ann")
     (incident_id,) = drift_check.check(context)["actionable"]
     retraining.begin(context, "fresh", incident_id=incident_id)
     assert context.ledger.entries(incident_id=incident_id, kind="retraining begun")[0].evidence["automatic"]
 
-    other = context.ledger.open_incident("refresh", "old", actor="test", model_version=7)
+    other = context.ledger.open_incident("scheduled", "old", actor="test", model_version=7)
     assert drift_check.check(context)["actionable"] == []
     assert context.ledger.incident(other).outcome == "void: version 7 is champion no more"
 

@@ -135,7 +135,9 @@ def live(day: Day, postgres: PostgresServer) -> None:
         assert day.ask(api, client, "/model/reload", None) == 403
         assert day.ask(api, day.secrets["operator"], "/model/reload", None) == 200
         assert day.ask(api, day.secrets["unknown key"], "/predict", TRIP, params={"key": client}) == 401
-        synthetic_trips().drop(columns=TARGET).rename(columns={"event_at": "pickup_at"}).to_parquet(day.home / "trips.parquet")
+        synthetic_trips().drop(columns=TARGET).rename(columns={"event_at": "pickup_at"}).to_parquet(
+            day.home / "trips.parquet"
+        )
         sent = ("predict", "--input", str(day.home / "trips.parquet"), "--output")
         day.autoops(*sent, str(day.home / "predicted.parquet"), "--url", str(api.base_url))
         replay = ("replay", "--source", str(day.home / "published"), "--months", "2023-01", "--sample", "20")

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from autoops.clock import SystemClock
 from autoops.errors import ServiceUnavailable
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.loop.records.checks import CheckLog
 from autoops.loop.records.ledger import Ledger
@@ -30,6 +29,7 @@ from autoops.replay.demo.worlds import World
 from autoops.services.airflow import AirflowClient, DagRun
 from autoops.settings import Settings
 from autoops.storage.predictions import LogSelection, PredictionLog
+from autoops.usecases.taxi.sample import write_sample
 from tests.fakes import FakeRegistry
 from tests.integration.live_api import live_api, two_versions
 

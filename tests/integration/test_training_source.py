@@ -8,8 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.errors import DataError, NotPublished
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of, labelled_until, logged_months, trips_of
@@ -20,6 +18,8 @@ from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.storage.predictions import LIVE, Label, LogSelection
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import answers, drive, publish, retrain, with_champion
 
 APRIL, MAY, JUNE = Month(2022, 4), Month(2022, 5), Month(2022, 6)
@@ -158,7 +158,7 @@ def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Pat
     """Clients whose clocks are wrong."""
     drive(context, world, APRIL, WHOLE)
     months, until, known = logged_months(context), labelled_until(context), trips_of(context, [APRIL])
-    trips = clean(world / file_name(APRIL), APRIL).trips.iloc[:30]
+    trips = clean(world / file_name(APRIL), APRIL).rows.iloc[:30]
     strays = answers(context, trips.assign(event_at=trips["event_at"] + timedelta(days=365 * (year - 2022) + 90)))
     context.log.append(strays)
     context.log.attach([Label(9.0, prediction_id=row.id) for row in strays[:10]], context.clock.now())

@@ -15,6 +15,7 @@ from autoops.ingestion.source import CHUNK_BYTES, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.ingestion.url_source import UrlSource
 from autoops.months import Month, parse_months
+from autoops.usecases.taxi.clean import clean
 from tests.unit.ingestion.raw import MARCH, write_month
 
 JANUARY = Month(2022, 1)
@@ -272,7 +273,7 @@ def test_a_server_of_ones_own_holds_what_it_holds(server, source, tmp_path):
     """None of 2022-01."""
     content = server.files[file_name(MARCH)]
     server.files = {file_name(MARCH): content}
-    assert MonthStore(tmp_path / "months").ingest(source, MARCH).status == "ingested"
+    assert MonthStore(tmp_path / "months", clean).ingest(source, MARCH).status == "ingested"
     assert source.published() == [MARCH]
     with pytest.raises(NotPublished, match="2022-02 is not published"):
         source.fetch(Month(2022, 2), tmp_path / "target")
@@ -303,7 +304,7 @@ def test_published_survives_a_passing_trouble(server, source):
 
 
 def test_a_store_notices_what_the_server_republishes(server, source, tmp_path):
-    store = MonthStore(tmp_path / "months")
+    store = MonthStore(tmp_path / "months", clean)
     assert store.ingest(source, MARCH).status == "ingested"
     assert store.ingest(source, MARCH).status == "unchanged"
     assert server.asked["GET", file_name(MARCH)] == 1

@@ -6,8 +6,6 @@ from pathlib import Path
 import httpx
 import sqlalchemy as sa
 
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
@@ -15,6 +13,8 @@ from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.settings import Settings
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import context_in, drive, publish, retrain
 from tests.taxi import CONTRACT
 
@@ -62,7 +62,7 @@ def degrade_and_heal(context: Context, directory: Path) -> None:
 
 def send(client: httpx.Client, world: Path, month: Month, first: int, count: int = 20) -> None:
     """Trips of the month, one by one and in a batch, with their ground truth; and one that is no trip."""
-    rows = clean(world / file_name(month), month).trips.iloc[first : first + count]
+    rows = clean(world / file_name(month), month).rows.iloc[first : first + count]
     trips = rows[list(CONTRACT.inputs)].to_dict("records")
     trips = [trip | {"pickup_at": at.isoformat()} for trip, at in zip(trips, rows["event_at"], strict=True)]
     answers = [client.post("/predict", json=trip).raise_for_status().json() for trip in trips]

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 TEXTS = (tokenize.STRING, tokenize.COMMENT)
 NOT_BUT = {
     r"reigns?": "champion tenure",
-    r"regret(?!_looks\": | watch over)": "post-promotion check",
+    r"regret(?!_looks\": )": "post-promotion check",
     r"look(s|ed)? again": "interim re-evaluation",
     r"(?<!longer )(?<!time )lately": "EWMA, or recent",
     r"footprints?": "serving cost",

@@ -100,8 +100,8 @@ def _of(version: int | None) -> str:
 
 _ANSWERS = {
     "drift": "A challenger is trained as soon as there is data with the evidence in it; the gate decides about it.",
-    "second look": "The challenger that waits is compared with the champion once more, on newer trips.",
-    "refresh": "A challenger of the newest months is trained; the gate decides about it.",
+    "re-evaluation": "The challenger that waits is compared with the champion once more, on newer data.",
+    "scheduled": "A challenger of the newest months is trained; the gate decides about it.",
 }
 
 

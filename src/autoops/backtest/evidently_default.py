@@ -38,6 +38,8 @@ def _dataset(trips: pd.DataFrame, scorer: Scorer) -> Dataset:
     contract, features = scorer.encoder.contract, scorer.manifest.features
     frame = pd.DataFrame(scorer.encoder.matrix(columns).astype("float64"), columns=list(features))
     categories = [name for name in features if _is_category(contract, name)]
+    # A missing category is a value of its own: -1 is the code of unseen ones.
+    frame = frame.fillna(dict.fromkeys(categories, -2))
     frame = frame.astype(dict.fromkeys(categories, "int64")).astype(dict.fromkeys(categories, "str"))
     frame = frame.assign(prediction=scorer.predict_rows(columns), **{TARGET: trips[TARGET].to_numpy()})
     numbers = [name for name in frame.columns if name not in categories]

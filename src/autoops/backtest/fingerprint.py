@@ -12,13 +12,13 @@ from autoops.settings import Settings
 PACKAGE = Path(__file__).parent.parent
 
 TRAINING_CODE = (
-    *("training", "drift", "usecase", "trips.py", "months.py", "event_times.py", "arrow_values.py"),
+    *("training", "drift", "usecase", "months.py", "event_times.py", "arrow_values.py"),
     "models/bundle.py",
     "loop/retrain/candidates.py",
 )
 SIMULATION_CODE = (
     *TRAINING_CODE,
-    *("loop", "ingestion", "storage", "models"),
+    *("loop", "ingestion", "usecases", "storage", "models"),
     *(f"backtest/{name}.py" for name in ("calendar", "challengers", "evidently_default", "installation")),
     *(f"backtest/{name}.py" for name in ("policies", "published", "registry", "served", "simulation")),
 )

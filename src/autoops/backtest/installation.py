@@ -128,7 +128,7 @@ def installed(
     shutil.rmtree(home, ignore_errors=True)
     # Without storage.url: each simulation has a SQLite file, whatever database production uses.
     settings = settings.model_copy(update={"storage": Storage(home=home)})
-    clock, source = MovedClock(until.ends_at), PublishedSoFar(whole, first, until)
+    clock, source = MovedClock(until.ends_in(settings.contract.zone)), PublishedSoFar(whole, first, until)
     registry = LocalRegistry(home / "registry")
     engine = database.connect(settings)
     database.upgrade(engine)

@@ -9,7 +9,7 @@ evidently-default  when Evidently's drift preset calls the new month drifted, th
 autoops            when production's own check leads to an incident (an alarm or a scheduled retraining), through the
                    same gate; an inconclusive verdict gets interim re-evaluations
 oracle             a challenger whenever a month is published, promoted where it serves the next month better: it
-                   knows the next month's trips, which no real policy does
+                   knows the next month's rows, which no real policy does
 """
 
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ from autoops.backtest.installation import Installation, Retraining
 from autoops.backtest.served import Served
 from autoops.errors import InputError
 from autoops.loop.context import Context
-from autoops.loop.decide.gate import GateVerdict
+from autoops.loop.decide.gate import GateVerdict, unit_of
 from autoops.loop.monitor import drift_check
 from autoops.loop.records.checks import JUDGED
 from autoops.loop.retrain.retraining import GateRecord, Plan
@@ -102,13 +102,14 @@ class Oracle(Policy):
     served: Served
 
     def act(self, installation: Installation, step: Step) -> list[Retraining]:
-        """Retrain, and promote the challenger if its MAE (minutes) in the month after `step.month` is lower."""
+        """Retrain, and promote the challenger if its mean loss in the month after `step.month` is lower."""
 
         def known_afterwards(context: Context, plan: Plan, number: int) -> GateRecord:
             champion, challenger = champion_of(context.registry), context.registry.version(number)
             ahead = step.month.plus(1)
             keep, retrain = (self.served.errors(context, one, ahead).mae for one in (champion, challenger))
-            reason = f"known afterwards: {retrain:.3f} against {keep:.3f} min in {ahead}"
+            unit = unit_of(context.contract)
+            reason = f"known afterwards: {retrain:.3f} against {keep:.3f}{unit.short} in {ahead}"
             verdict = GateVerdict("promote" if retrain < keep else "reject", reason, rows=0, days=0)
             compared: GateRecord = {
                 **verdict.to_json(),

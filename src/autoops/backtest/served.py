@@ -1,4 +1,4 @@
-"""What would have been served, and its errors: every clean trip of a month through the bundle of a version."""
+"""What would have been served, and its errors: every clean row of a month through the bundle of a version."""
 
 import json
 import uuid
@@ -20,7 +20,10 @@ from autoops.usecase.tasks import losses
 
 @dataclass(frozen=True)
 class DayErrors:
-    """Errors by New York day: days since the epoch, trips, and the sums of their absolute errors in minutes."""
+    """Errors by local day: days since the epoch, rows, and the sums of their losses by the contract.
+
+    Of the taxi these are minutes.
+    """
 
     days: list[int]
     rows: list[int]
@@ -28,7 +31,7 @@ class DayErrors:
 
     @property
     def mae(self) -> float:
-        """Return the mean absolute error in minutes."""
+        """Return the mean loss."""
         return sum(self.minutes) / sum(self.rows)
 
 

@@ -14,6 +14,7 @@ from autoops.backtest.installation import Installation, installed
 from autoops.backtest.policies import Policy, draw, policy_named
 from autoops.backtest.served import Served, write_whole
 from autoops.errors import NoChampion
+from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
 from autoops.models.registry import champion_of
@@ -43,7 +44,7 @@ class RetrainingRecord(TypedDict):
 
 
 class Errors(TypedDict):
-    """Errors by day since the epoch: trips, and the sums of their absolute errors in minutes."""
+    """Errors by day since the epoch: rows, and the sums of their losses (`minutes`, of the taxi)."""
 
     days: list[int]
     rows: list[int]
@@ -101,7 +102,7 @@ class Order:
 
     def kept_at(self) -> Path:
         """Return the path of the cached result: another path where anything changes that the result depends on."""
-        store = MonthStore(self.workspace / "months")
+        store = MonthStore(self.workspace / "months", cleaner_of(self.settings.contract))
         digests = [ingested and ingested.digest for ingested in map(store.get, self.months)]
         depends = [self.name, digests, simulation_settings(self.settings), self.retrainings, code(SIMULATION_CODE)]
         return self.workspace / "walks" / f"{self.name}-{fingerprint(*depends)}.json"
@@ -123,12 +124,12 @@ def simulate(order: Order, progress: Progress) -> Simulated:
 
 def _simulate(order: Order, progress: Progress) -> Simulated:
     place, window = order.workspace, order.settings.training.window_months
-    served = Served(MonthStore(place / "months"), place / "errors")
+    served = Served(MonthStore(place / "months", cleaner_of(order.settings.contract)), place / "errors")
     ahead = steps(order.months, window, order.lag_months)
     out = publications(ahead)
     drawn = [] if order.seed is None else draw(out, order.retrainings, order.seed)
     policy = policy_named(order.policy, out, served, drawn)
-    raw, home = DirectorySource(place / "raw", order.settings.contract.source.files), place / "homes" / order.name
+    raw, home = DirectorySource(place / "raw", order.settings.contract.source.fetched), place / "homes" / order.name
     months: list[SimulatedMonth] = []
     with installed(
         order.settings, home, raw, order.months[0], order.months[window - 1], Challengers(place / "challengers")
@@ -156,7 +157,7 @@ def _step(installation: Installation, served: Served, policy: Policy, step: Step
     # Before the policy acts: what it promotes at the month's end serves from the next month on.
     champion = champion_of(installation.context.registry)
     errors = served.errors(installation.context, champion, step.month)
-    installation.clock.move_to(step.month.ends_at)
+    installation.clock.move_to(step.month.ends_in(installation.context.contract.zone))
     # Only now: scoring the month is work of the study, not of the policy.
     begun, judged, undone = time.process_time(), len(_judged(installation)), _rollbacks(installation)
     retrainings = []

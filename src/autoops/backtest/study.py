@@ -19,6 +19,7 @@ from autoops.ingestion.source import Source
 from autoops.ingestion.store import MonthStore
 from autoops.months import Month
 from autoops.settings import Settings
+from autoops.usecase.tasks import MEASURES
 
 Progress = Callable[[int, int | None], None]
 """Called with the months simulated so far, by all policies together, and the months to simulate."""
@@ -72,11 +73,14 @@ def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -
     with _locked(study.workspace):
         _fetch(study, source)
         simulations = _simulations(study, names, progress, on_result)
-    gate = study.settings.gate
+    gate, contract = study.settings.gate, study.settings.contract
     return {
         "months": [str(month) for month in study.months],
+        "rows": contract.plural,
+        "measure": MEASURES[contract.loss],
+        "unit": (contract.target.unit or "") if contract.loss == "absolute" else "",
         "runs": [
-            summarise(lag, {name: simulations[name, lag] for name in names}, gate, study.changes_from)
+            summarise(lag, {name: simulations[name, lag] for name in names}, gate, study.changes_from, contract.zone)
             for lag in study.lags
         ],
     }

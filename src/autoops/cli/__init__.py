@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 
 from autoops import console, loopback
-from autoops.cli import alerts, backtest, decisions, deployment, keys, pipeline, prediction, services
+from autoops.cli import alerts, backtest, decisions, deployment, keys, pipeline, prediction, services, usecase
 from autoops.errors import AutoOpsError, InputError
 from autoops.redaction import redact
 from autoops.telemetry import logs
@@ -20,10 +20,19 @@ app = typer.Typer(
     add_completion=False,
     help="Keeps a deployed model healthy: watch, decide, retrain, gate, swap, roll back.",
 )
-for verbs in (services.verbs, deployment.verbs, pipeline.verbs, prediction.verbs, decisions.verbs, backtest.verbs):
+for verbs in (
+    services.verbs,
+    deployment.verbs,
+    pipeline.verbs,
+    prediction.verbs,
+    decisions.verbs,
+    backtest.verbs,
+    usecase.verbs,
+):
     app.add_typer(verbs)
 app.add_typer(alerts.verbs, name="alerts")
 app.add_typer(keys.verbs, name="keys")
+app.add_typer(usecase.group, name="usecase")
 
 
 def main() -> None:

@@ -53,9 +53,7 @@ def backtest(
         jobs=jobs or max(1, (os.cpu_count() or 1) // 2),
         changes_from=Month.parse(changes_from) if changes_from else None,
     )
-    raw = open_source(
-        settings.data.model_copy(update={"source": source or settings.data.source}), settings.contract.source.files
-    )
+    raw = open_source(settings.data.model_copy(update={"source": source or settings.data.source}), settings.contract)
     with console.progress("walking") as report:
         result = study.run(asked, raw, report, lambda order, simulated: console.note(told(order, simulated)))
     (folder / "backtest.json").write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))

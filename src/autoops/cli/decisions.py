@@ -123,8 +123,9 @@ def explain(
         served_at(at, json)
         return
     assert incident is not None
-    found = gathered(context(migrate=True), incident)
-    console.show(found, json, report.page(found))
+    built = context(migrate=True)
+    found = gathered(built, incident)
+    console.show(found, json, report.page(found, built.contract))
 
 
 @verbs.command(name="served-at")
@@ -146,7 +147,7 @@ def why(
     prediction: Annotated[str, typer.Argument(help="Its prediction_id, or the request_id; with API keys KEY/ID.")],
     json: Json = False,
 ) -> None:
-    """One logged prediction, step by step: what the model was given, and what each of it did to the minutes."""
+    """One logged prediction, step by step: what the model was given, and what each of it did to the answer."""
     from autoops.bootstrap import context
     from autoops.loop.reports import breakdown
 

@@ -48,8 +48,8 @@ def sample(
     seed: int = 7,
 ) -> None:
     """Write raw months in the TLC's own format, offline and from a seed."""
-    from autoops.ingestion.sample import parse_scenario, write_sample
     from autoops.months import Month
+    from autoops.usecases.taxi.sample import parse_scenario, write_sample
 
     wanted = parse_months(months)
     change = Month.parse(changes_from) if changes_from else None

@@ -1,4 +1,4 @@
-"""The verb for many trips at once: predict."""
+"""The verb for many rows at once: predict."""
 
 from contextlib import ExitStack
 from pathlib import Path

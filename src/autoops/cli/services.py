@@ -88,7 +88,7 @@ def status(json: Json = False) -> None:
     try:
         state = overview(telling.context)
         model: Mapping[str, object] = {**state}
-        lines += ["", *sentences(state)]
+        lines += ["", *sentences(state, telling.context.contract.plural)]
     except RegistryUnavailable as error:
         model = {"error": str(error)}
         lines += ["", f"model      unknown: {error}"]
@@ -103,25 +103,28 @@ def replay(
     source: Annotated[str, typer.Option(help="Folder or base URL of the raw months.")],
     months: Months,
     url: Annotated[str | None, typer.Option(help="Of the API; default: the one of config.yaml.")] = None,
-    sample: Annotated[int | None, typer.Option(help="Trips per month, spread over its days; default: all.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Rows per month, spread over its days; default: all.")] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second at most.")] = 150,
     speed: Annotated[float | None, typer.Option(help="Event seconds per second at most.")] = None,
-    label_lag_days: Annotated[float, typer.Option(help="How long after its trip a label is sent.")] = 1,
+    label_lag_days: Annotated[float, typer.Option(help="How long after its row a label is sent.")] = 1,
     publish_to: Annotated[Path | None, typer.Option(help="Folder that each month appears in when it is over.")] = None,
     json: Json = False,
 ) -> None:
-    """Send months of trips through the API by event time, labels and publications following; 1 if a request failed."""
+    """Send months of rows through the API by event time, labels and publications following; 1 if a request failed."""
     from datetime import timedelta
 
     from autoops.ingestion.sources import open_source
     from autoops.replay.pace import Pace
     from autoops.replay.player import PlayOptions, Reporter, play
+    from autoops.usecase.tasks import MEASURES, measure_told
 
     settings = load_settings()
+    contract = settings.contract
     options = PlayOptions(
-        source=open_source(settings.data.model_copy(update={"source": source}), settings.contract.source.files),
+        source=open_source(settings.data.model_copy(update={"source": source}), contract),
         months=parse_months(months),
         api_url=url or settings.api_url,
+        contract=contract,
         api_headers=settings.api_headers,
         sample=sample,
         label_lag=timedelta(days=label_lag_days),
@@ -129,8 +132,14 @@ def replay(
     )
     with console.progress("replay") as report:
         played = play(options, Pace(rate, speed), [Reporter(report)])
-    parts = [
-        {"month": f"{Month.of(p.event_at)}", "model_version": p.model_version, "rows": p.rows, "mae": p.mae}
+    key = MEASURES[contract.loss].lower().replace(" ", "_")
+    parts: list[dict[str, Any]] = [
+        {
+            "month": f"{Month.of(p.event_at, contract.zone)}",
+            "model_version": p.model_version,
+            "rows": p.rows,
+            key: p.mae,
+        }
         for p in played.tally.by_month()
     ]
     value = {
@@ -140,7 +149,11 @@ def replay(
         "labels_not_due": played.labels_not_due,
         "months": parts,
     }
-    lines = [f"{m['month']} by version {m['model_version']}: {m['rows']} trips, MAE {m['mae']:.3f} min" for m in parts]
+    lines = [
+        f"{part['month']} by version {part['model_version']}: {part['rows']} {contract.plural}, "
+        f"{measure_told(contract, part[key])}"
+        for part in parts
+    ]
     console.show(value, json, "\n".join([*lines, *played.sentences()]))
     if played.failed:
         raise typer.Exit(1)

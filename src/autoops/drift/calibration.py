@@ -55,7 +55,7 @@ class Measured:
 
     `distances` are by column, `relative` levels (`performance.levels`), `absolute` mean absolute errors. `span_days`
     is that of the shortest window, and `every_days` the mean time between the beginnings of two. `held_out` is the
-    share of the trips that the model never saw, 1 where there are none to estimate the level from.
+    share of the rows that the model never saw, 1 where there are none to estimate the level from.
     """
 
     span_days: float
@@ -107,19 +107,19 @@ def measure(
 
     Of `drift`, only the settings that define windows and checks matter.
     """
-    trips, size = _with_errors(contract, history, holdout), drift.window_size
+    rows, size = _with_errors(contract, history, holdout), drift.window_size
     # Fitted rows alone, as in a live check; the holdout is no reference of features.
-    rows = reference[reference["part"] == "window"]
-    days = _days(trips)
+    fitted = reference[reference["part"] == "window"]
+    days = _days(rows)
     # Less than a day counts as a day: the rate of a few busy hours is not that of a year.
-    rows_per_year = len(trips) / max(days[-1], 1.0) * DAYS_PER_YEAR
+    rows_per_year = len(rows) / max(days[-1], 1.0) * DAYS_PER_YEAR
     # Windows of published months spread over their whole span, so that no hours are skipped.
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
-    short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(trips), size)]
+    short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(rows), size)]
     watched, scale = contract.watched(features), _scale(contract, history, holdout)
     measured = [
         tuple(
-            _measured(contract, trips, windows, rows, watched, scale)
+            _measured(contract, rows, windows, fitted, watched, scale)
             for windows in kind
             if len(windows) >= FEWEST_WINDOWS
         )
@@ -145,9 +145,9 @@ def thresholds_from(history: History, drift: settings.Drift, contract: Contract)
 
 
 def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
-    """Return all trips with `error` in minutes, `relative_error`, and `held_out` for trips that the model never saw.
+    """Return all rows with `error`, `relative_error`, and `held_out` for rows that the model never saw.
 
-    Errors on fitted trips are scaled to the size of those on trips that the model never saw.
+    Errors on fitted rows are scaled to the size of those on rows that the model never saw.
     """
     parts = [
         (part[TARGET].to_numpy(dtype=float), part[PREDICTION].to_numpy(dtype=float)) for part in (history, holdout)
@@ -159,8 +159,8 @@ def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFram
     relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
     held = np.arange(len(errors)) >= len(history)
     # The index repeats, which is harmless: windows are chosen by position.
-    trips = pd.concat([history, holdout])
-    return trips.assign(error=errors, relative_error=relative, held_out=held)
+    rows = pd.concat([history, holdout])
+    return rows.assign(error=errors, relative_error=relative, held_out=held)
 
 
 def _scale(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> float:
@@ -169,9 +169,9 @@ def _scale(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> 
     return scale_of(contract, *(rows[name].to_numpy(dtype=float) for name in (TARGET, PREDICTION)))
 
 
-def _days(trips: pd.DataFrame) -> Days:
-    """Return the days since the first trip, shape (rows,)."""
-    since = trips["event_at"] - trips["event_at"].min()
+def _days(rows: pd.DataFrame) -> Days:
+    """Return the days since the first row, shape (rows,)."""
+    since = rows["event_at"] - rows["event_at"].min()
     return np.asarray(since.to_numpy() / np.timedelta64(1, "D"), dtype=np.float64)
 
 
@@ -201,7 +201,7 @@ def _weekly(days: Days, size: int) -> list[Positions]:
 
 def _measured(
     contract: Contract,
-    trips: pd.DataFrame,
+    rows: pd.DataFrame,
     windows: list[Positions],
     reference: pd.DataFrame,
     features: tuple[str, ...],
@@ -210,17 +210,17 @@ def _measured(
     moments, own = reference["event_at"], seasons(contract, columns_of(reference))
     found, spans = [], []
     for positions in windows:
-        window = trips.iloc[positions]
+        window = rows.iloc[positions]
         begin, end = window["event_at"].iloc[0], window["event_at"].iloc[-1]
         others = np.flatnonzero((moments < begin) | (moments > end))
         alike = others[matched(contract, own[others], seasons(contract, columns_of(window)))]
         found.append(compare(contract, reference.iloc[alike], window, (*features, PREDICTION)))
         spans.append(span_days(window["event_at"]))
-    days, (relative, absolute) = _days(trips), (trips[name].to_numpy() for name in ("relative_error", "error"))
+    days, (relative, absolute) = _days(rows), (rows[name].to_numpy() for name in ("relative_error", "error"))
     return Measured(
         span_days=min(spans),
         every_days=float(days[windows[-1][0]] - days[windows[0][0]]) / (len(windows) - 1),
-        held_out=float(trips["held_out"].mean()) or 1.0,
+        held_out=float(rows["held_out"].mean()) or 1.0,
         scale=scale,
         distances={name: np.array([each[name] for each in found]) for name in (*features, PREDICTION)},
         relative=np.array([level_of(contract, relative[positions]) for positions in windows]),

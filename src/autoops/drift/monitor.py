@@ -147,7 +147,7 @@ def _data_drift(
     features: tuple[FeatureResult, ...], rows: int, drift: settings.Drift, contract: Contract
 ) -> DetectorResult:
     drifted = [result for result in features if result.drifted]
-    # By group: both zones carry the importance of their group, which counts once.
+    # By group: each member carries the importance of its group, which counts once.
     share = sum({contract.group_of(result.feature): result.importance for result in drifted}.values())
     names = ", ".join(result.feature for result in drifted)
     reason = f"{names} drifted: {share:.0%} of the model's importance" if drifted else "no feature drifted"

@@ -134,7 +134,7 @@ def limits(
 ) -> ErrorLimits:
     """Return the limits from the errors of ordinary windows in time order, two series of shape (windows,).
 
-    `incidents_per_year` is what each alarm type may open. `held_out` is the share of the trips that the model never
+    `incidents_per_year` is what each alarm type may open. `held_out` is the share of the rows that the model never
     saw: `out_of_sample` estimates the level of absolute errors from these alone, and all later windows share its error.
     """
     rate = incidents_per_year
@@ -154,7 +154,7 @@ def limits(
 def judge_errors(
     contract: Contract, truth: Errors, prediction: Errors, allowed: ErrorLimits, earlier: Sequence[float] = ()
 ) -> Loss:
-    """Judge the errors of one window; `truth` and `prediction` are minutes, of shape (rows,).
+    """Judge the errors of one window; `truth` and `prediction` have the shape (rows,).
 
     `earlier` are the relative errors of the windows before it, newest first.
     """

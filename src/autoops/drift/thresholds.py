@@ -72,5 +72,5 @@ class Thresholds:
 def span_days(moments: "pd.Series[Any]") -> float:
     """Return the days that a window covers, from the middle 80 % of its timestamps: a straggler does not count."""
     early, late = np.quantile(moments.to_numpy(dtype="datetime64[us]").astype(np.int64), [0.1, 0.9])
-    # Scaled up from 80 % of the rows to all of them, as for a steady flow of trips.
+    # Scaled up from 80 % of the rows to all of them, as for a steady flow of rows.
     return float(late - early) / 0.8 / _MICROSECONDS_PER_DAY

@@ -34,7 +34,7 @@ class DetectorResult:
     `distance` is, for data drift, the importance of the drifted features; for prediction drift, the Wasserstein
     distance in standard deviations; for loss, the largest of its deviations as a multiple of what is allowed.
     `findings` are the alarm types: an incident takes the same type in several windows. `event_from` and `event_until`
-    span the rows that this detector judged: labels are of older trips than predictions.
+    span the rows that this detector judged: labels are of older rows than predictions.
     """
 
     name: DetectorName

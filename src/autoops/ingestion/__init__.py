@@ -1,1 +1,1 @@
-"""Months of trips: where they come from, how they are cleaned, and where the clean ones are kept."""
+"""Months of rows: where they come from, how they are cleaned, and where the clean ones are kept."""

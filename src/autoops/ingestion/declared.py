@@ -14,6 +14,7 @@ from autoops.arrow_values import is_number, is_text, numbers
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
 from autoops.ingestion.profile import Profile
+from autoops.ingestion.raw_files import require_columns
 from autoops.months import Month
 from autoops.usecase.calendar import local_days
 from autoops.usecase.columns import EVENT_AT, TARGET, Array
@@ -36,7 +37,7 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
         EmptyMonth: no row is left.
     """
     table = _read(contract, path)
-    event_at = _event_times(contract, table, path.name)
+    event_at = event_times(contract, table, path.name)
     columns = {name: _values(table, name, feature, path.name) for name, feature in contract.features.items()}
     target = _target(contract, table, path.name)
     failing = _failing(contract, month, event_at, columns, target, accepted or contract.target)
@@ -64,24 +65,17 @@ def profile_of(contract: Contract, frame: pd.DataFrame) -> Profile:
 
 
 def _read(contract: Contract, path: Path) -> pa.Table:
-    names = [contract.event_time.raw_column or contract.event_time.column, contract.target.column]
-    names += [feature.column or name for name, feature in contract.features.items()]
-    names += [contract.id.column] if contract.id else []
     try:
         with pq.ParquetFile(path) as file:
-            there = file.schema_arrow.names
-            for name in names:
-                if there.count(name) != 1:
-                    many = "is missing" if name not in there else f"is there {there.count(name)} times"
-                    raise SchemaError(f"{path.name}: column {name} {many}; there are {', '.join(there)}")
-            return file.read(list(dict.fromkeys(names)))
+            require_columns(contract.raw_columns, file.schema_arrow.names, path.name)
+            return file.read(list(contract.raw_columns))
     except FileNotFoundError:
         raise NotFound(f"{path}: no such file") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{path.name}: truncated, or not a parquet file") from error
 
 
-def _event_times(contract: Contract, table: pa.Table, file: str) -> Array:
+def event_times(contract: Contract, table: pa.Table, file: str) -> Array:
     """Return event times in UTC, datetime64[us], NaT where there is none; naive ones are the zone's wall clock.
 
     An hour that occurs twice is the first of the two; a time that the spring change skips is an hour later.
@@ -89,7 +83,7 @@ def _event_times(contract: Contract, table: pa.Table, file: str) -> Array:
     Raises:
         SchemaError: the column holds no times.
     """
-    name = contract.event_time.raw_column or contract.event_time.column
+    name = contract.raw_event_time
     column = table[name].combine_chunks()
     if is_text(column.type):
         return _parsed(contract, pd.Series(column.to_pylist(), dtype=object))
@@ -159,8 +153,7 @@ def _failing(
 ) -> dict[str, Mask]:
     """Return the rows that each reason drops; a row with several counts under the first of them."""
     missing = np.isnat(event_at)
-    days = local_days(np.where(missing, np.datetime64(0, "us"), event_at), contract.zone).astype("datetime64[D]")
-    failing = {"no time": missing, "other month": days.astype("datetime64[M]") != np.datetime64(str(month), "M")}
+    failing = {"no time": missing, "other month": months_of(contract, event_at) != np.datetime64(str(month), "M")}
     for name, feature in contract.features.items():
         values = columns[name]
         absent = np.array([value is None for value in values.tolist()]) if feature.is_text else np.isnan(values)
@@ -169,6 +162,13 @@ def _failing(
         failing[f"{name} impossible"] = ~absent & ~_possible(feature, values)
     failing |= {"no target": np.isnan(target), "target outside": ~accepted.contains(target)}
     return failing
+
+
+def months_of(contract: Contract, event_at: Array) -> Array:
+    """Return the month of each event time in the contract's zone, datetime64[M] of shape (rows,), NaT for NaT."""
+    missing = np.isnat(event_at)
+    days = local_days(np.where(missing, np.datetime64(0, "us"), event_at), contract.zone).astype("datetime64[D]")
+    return np.where(missing, np.datetime64("NaT"), days.astype("datetime64[M]"))
 
 
 def _possible(feature: Feature, values: Array) -> Mask:

@@ -1,11 +1,11 @@
 """Data quality: whether a month is broken, judged against earlier good months.
 
-A part of a window of live trips is judged likewise, against parts of a version's own history. Pure: the same profiles
+A part of a window of live rows is judged likewise, against parts of a version's own history. Pure: the same profiles
 lead to the same findings.
 
-A changed city is no broken data. In any city the way between the same two zones stays as long as ever. So where the
-distances of all routes change by one factor, the unit has changed. In a slower city trips take longer on the same
-routes, and other trips take place on other routes; neither changes that factor.
+A changed world is no broken data. In any city the way between the same two places stays as long as ever. So where the
+distances of all routes change by one factor, the unit has changed. Slower traffic takes longer on the same routes, and
+other traffic takes other routes; neither changes that factor. Only a use case whose profile has routes is judged so.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,9 +43,9 @@ They are of shares, as arcsines of their roots (from 10 % to 29 %, from 0 to 6 %
 or fast traffic changes as well (from 2 % to 26 %); and of miles, as a factor.
 """
 CLOCK, COLLAPSE = 6.0, 2.0
-"""Likewise as factors: of minutes, which traffic changes as well, and of trips per day."""
+"""Likewise as factors: of minutes, which traffic changes as well, and of rows per day."""
 BUSY_PLACE = 0.6
-"""Likewise of the share of the busiest zone in a window of some hours, where a month has SHARE: from 20 % to 76 %."""
+"""Likewise of the share of the busiest place in a window of some hours, where a month has SHARE: from 20 % to 76 %."""
 
 MPH = (2.0, 60.0)
 """Range of the median speed of any city, in miles per hour."""
@@ -53,9 +53,9 @@ DUPLICATED = 0.25
 LEAST_COVERED = 1 / 3
 """Least share of the days of a month; a month that is published bit by bit may get the rest later."""
 EMPTY, BUSY, HOLE = 0.05, 20, 3
-"""A day is empty below the share EMPTY of its usual trips.
+"""A day is empty below the share EMPTY of its usual rows.
 
-Only months that have days of BUSY trips or more are judged. A storm does not explain HOLE empty days.
+Only months that have days of BUSY rows or more are judged. A storm does not explain HOLE empty days.
 """
 
 UNITS = {
@@ -147,20 +147,20 @@ class _Measure(NamedTuple):
     high: bool = True
 
 
-def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 0) -> Quality:
+def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 0, noun: str = "rows") -> Quality:
     """Judge a month.
 
-    `history` are the good months before, oldest first; the newest MOST_HISTORY of them count.
+    `history` are the good months before, oldest first; the newest MOST_HISTORY of them count. `noun` is that for rows.
     """
-    return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before")
+    return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before", noun)
 
 
 def judge_part(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Quality:
-    """Judge a part of a window of live trips, with as many rows as each of the parts of a version's history.
+    """Judge a part of a window of live rows, with as many rows as each of the parts of a version's history.
 
     `routes` are those of all of that history. What takes days to show, such as volume, is not judged.
     """
-    return _judge(profile, history, 0, "parts of the version's own history", routes)
+    return _judge(profile, history, 0, "parts of the version's own history", "rows", routes)
 
 
 def _judge(
@@ -168,12 +168,13 @@ def _judge(
     history: Sequence[Profile],
     min_kept_share: float,
     of: str,
+    noun: str,
     routes: Mapping[str, Route] | None = None,
 ) -> Quality:
     enough = len(history) >= LEAST_HISTORY
-    measures = _measures(profile, history, usual_routes(history) if routes is None else routes) if enough else ()
+    measures = _measures(profile, history, noun, usual_routes(history) if routes is None else routes) if enough else ()
     compared = [(measure, *_compared(measure, profile, history, of)) for measure in measures]
-    findings = [*_absolute(profile, min_kept_share), *_holes(profile, history if enough else [profile])]
+    findings = [*_absolute(profile, min_kept_share), *_holes(profile, history if enough else [profile], noun)]
     findings += [finding for *_, finding in compared if finding]
     strain = {f"{measure.name}: {measure.column}": used for measure, used, _ in compared}
     return Quality(tuple(findings), len(history), strain)
@@ -204,16 +205,24 @@ def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], o
     return used, Finding(measure.name, measure.column, measured, passes, f"{measure.says(measured)}; {earlier}")
 
 
-def _measures(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Iterator[_Measure]:
+def _measures(
+    profile: Profile, history: Sequence[Profile], noun: str, routes: Mapping[str, Route]
+) -> Iterator[_Measure]:
     if profile.rows >= ENOUGH_ROWS:
         yield from _shares(profile)
     yield _unit("miles", ROUTES, lambda known: scale(known, routes, "miles"))
     yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
     if profile.days:
         usual, floor = usual_days(history), float(np.log(COLLAPSE))
-        says = "{:.2f} times the trips that its days of the week usually have".format
         yield _Measure(
-            "volume collapse", "days", lambda known: _volume(known, usual), floor, says, _FACTORS, True, False
+            "volume collapse",
+            "days",
+            lambda known: _volume(known, usual),
+            floor,
+            lambda share: f"{share:.2f} times the {noun} that its days of the week usually have",
+            _FACTORS,
+            True,
+            False,
         )
 
 
@@ -246,7 +255,7 @@ def _unit(column: str, factor: float, value: Callable[[Profile], float | None]) 
 
 
 def _volume(profile: Profile, usual: Array) -> float | None:
-    """Return the trips as a share of those that its days of the week usually have, up to the last day published."""
+    """Return the rows as a share of those that its days of the week usually have, up to the last day published."""
     expected = float(np.nansum(usual[weekdays(profile)]))
     return sum(covered(profile)) / expected if expected else None
 
@@ -271,16 +280,16 @@ def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
         yield Finding("duplicated rows", "all", profile.duplicated, (0.0, DUPLICATED), reason)
 
 
-def _holes(profile: Profile, history: Sequence[Profile]) -> Iterator[Finding]:
+def _holes(profile: Profile, history: Sequence[Profile], noun: str) -> Iterator[Finding]:
     """Yield findings on missing days, by what days of the week have in `history`, or in the month itself."""
     days, usual = covered(profile), usual_days(history)
     if max(days, default=0) < BUSY:
         return
     if len(days) < LEAST_COVERED * len(profile.days):
-        reason = f"only the first {len(days)} of {len(profile.days)} days have trips"
+        reason = f"only the first {len(days)} of {len(profile.days)} days have {noun}"
         yield Finding("volume collapse", "days", len(days), (LEAST_COVERED * len(profile.days), None), reason)
     expected = usual[weekdays(profile)]
     empty = [day + 1 for day, count in enumerate(days) if count < EMPTY * expected[day]]
     if len(empty) >= HOLE:
-        reason = f"{len(empty)} whole days have no trips to speak of: {', '.join(map(str, empty))}"
+        reason = f"{len(empty)} whole days have no {noun} to speak of: {', '.join(map(str, empty))}"
         yield Finding("volume collapse", "days", len(empty), (0, HOLE - 1), reason)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from autoops.errors import CorruptFile, DataError, MonthError, NotPublished, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write, check_parquet
 from autoops.months import Month
+from autoops.usecase.contract import CSV
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have arrived and the bytes to come in all, where that is known."""
@@ -51,6 +53,10 @@ class Source(ABC):
         """Return the name of the month's raw file."""
         return file_name(month, self.files)
 
+    def path_of(self, month: Month) -> Path | None:
+        """Return the path of the month's raw file, None where the source is not on this machine."""
+        return None
+
     @abstractmethod
     def published(self) -> list[Month]:
         """Return the months that can be fetched, in order.
@@ -68,6 +74,11 @@ class Source(ABC):
             CorruptFile: the file cannot be read.
             SourceUnavailable: the source does not answer.
         """
+
+    def _check(self, file: BinaryIO, name: str) -> None:
+        """Require that a fetched file is whole; of CSV this shows when it is converted."""
+        if not self.files.endswith(CSV):
+            check_parquet(file, name)
 
     @abstractmethod
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
@@ -131,8 +142,12 @@ class DirectorySource(Source):
                 file.write(chunk)
                 if progress:
                     progress(file.tell(), metadata.length)
-            check_parquet(file, str(self._path(month)))
+            self._check(file, str(self._path(month)))
         return metadata
+
+    def path_of(self, month: Month) -> Path:
+        """Return the path of the month's raw file."""
+        return self._path(month)
 
     def _path(self, month: Month) -> Path:
         return self._directory / self.file_name(month)

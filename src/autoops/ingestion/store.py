@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from autoops.errors import CorruptFile, MonthError, NotFound, NotPublished, SourceUnavailable, StorageUnavailable
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.clean import clean as clean_trips
 from autoops.ingestion.cleaned import Cleaned, Cleaner
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.source import Progress, Source, SourceMetadata
@@ -69,7 +68,7 @@ class IngestedMonth:
 class MonthStore:
     """A folder of clean months."""
 
-    def __init__(self, directory: Path, clean: Cleaner = clean_trips) -> None:
+    def __init__(self, directory: Path, clean: Cleaner) -> None:
         self._directory = directory
         self._clean = clean
 
@@ -132,7 +131,7 @@ class MonthStore:
         self._path(month).unlink(missing_ok=True)
 
     def load(self, months: Sequence[Month]) -> pd.DataFrame:
-        """Return the trips of these months in order of time: one row per trip, TRIP_COLUMNS and the target in minutes.
+        """Return the rows of these months in order of time, with event time, features and target.
 
         Raises:
             NotFound: no month was named, or some are not ingested; the message names them.
@@ -145,9 +144,9 @@ class MonthStore:
         if missing:
             again = f"run `autoops ingest --months {','.join(missing)}` first"
             raise NotFound(f"not ingested: {', '.join(missing)}; {again}")
-        return pd.concat([self._trips(month) for month in wanted], ignore_index=True)
+        return pd.concat([self._rows(month) for month in wanted], ignore_index=True)
 
-    def _trips(self, month: Month) -> pd.DataFrame:
+    def _rows(self, month: Month) -> pd.DataFrame:
         try:
             # Checksums are not verified by default: a flipped bit would be read as another value.
             frame: pd.DataFrame = pq.read_table(self._path(month), page_checksum_verification=True).to_pandas()
@@ -168,14 +167,14 @@ class MonthStore:
 
     def _write(self, month: Month, cleaned: Cleaned, metadata: SourceMetadata) -> IngestedMonth:
         facts = {
-            "rows": len(cleaned.trips),
+            "rows": len(cleaned.rows),
             "rows_read": cleaned.rows_read,
             "dropped": cleaned.dropped,
-            "digest": _digest(cleaned.trips),
+            "digest": _digest(cleaned.rows),
             "profile": cleaned.profile.to_json(),
         }
         known = json.dumps(facts | {"stamp": asdict(metadata), "cleaning": CLEANING})
-        table = pa.Table.from_pandas(cleaned.trips, preserve_index=False)
+        table = pa.Table.from_pandas(cleaned.rows, preserve_index=False)
         with atomic_write(self._path(month)) as file:
             pq.write_table(
                 table.replace_schema_metadata({_KEY: known}), file, compression="zstd", write_page_checksum=True
@@ -192,10 +191,10 @@ def _status(known: IngestedMonth | None, fresh: IngestedMonth) -> Status:
     return "unchanged" if known.content == fresh.content else "republished"
 
 
-def _digest(trips: pd.DataFrame) -> str:
+def _digest(rows: pd.DataFrame) -> str:
     digest = hashlib.sha256()
-    for name in trips.columns:
-        values = trips[name]
+    for name in rows.columns:
+        values = rows[name]
         digest.update(name.encode())
         # Of times with a zone and of strings `to_numpy` returns Python objects, whose bytes are addresses.
         array = (values.dt.tz_localize(None) if name == "event_at" else values).to_numpy()

@@ -12,7 +12,7 @@ import tenacity
 
 from autoops.clock import Clock, SystemClock
 from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
-from autoops.ingestion.atomic_write import atomic_write, check_parquet
+from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.source import CHUNK_BYTES, TLC_FILES, Progress, Source, SourceMetadata
 from autoops.months import Month
 
@@ -103,7 +103,7 @@ class UrlSource(Source):
                 if self._has_another(client, month):
                     raise CorruptFile(f"{error}, while other months are answered for") from error
                 raise
-            check_parquet(file, self._url(month))
+            self._check(file, self._url(month))
         return metadata
 
     def _url(self, month: Month) -> str:
@@ -191,6 +191,8 @@ class UrlSource(Source):
             NotPublished: the server has another month.
             SourceUnavailable: the server has no month at all.
         """
+        if "{period}" not in self.files:
+            raise NotPublished(f"{self._base} has no {self.files}")
         answers = self._answered is not None and self._head(client, self._answered) is not None
         if not answers and not any(self._answering(client, year) for year in self._years()):
             raise SourceUnavailable(self._holds_none())

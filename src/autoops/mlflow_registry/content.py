@@ -7,6 +7,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import packages_distributions
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from autoops.models.registry import Dataset, TrainingRun
 
 BUNDLE = "bundle"
 MODEL_REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas")
+BOOSTERS = ("xgboost", "lightgbm", "catboost")
+# Without code of their own; boosters and networks have them inside.
+PLAIN_TYPES = ("collections.OrderedDict", "numpy.dtype")
 # MLflow's limit; the profile of the dataset has the whole digest.
 MOST_DIGEST_CHARACTERS = 36
 
@@ -86,6 +90,7 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
     import mlflow.sklearn
     from mlflow.models import Model, infer_signature
 
+    types = _trusted_types(training.model)
     try:
         mlflow.sklearn.save_model(
             training.model,
@@ -94,8 +99,8 @@ def _save_model(training: TrainingRun, place: Path, run_id: str, logged: Any) ->
             signature=infer_signature(training.input_example, training.prediction_example),
             input_example=training.input_example,
             # Otherwise mlflow loads the model in another process to find out what it imports.
-            pip_requirements=[f"{name}=={installed(name)}" for name in MODEL_REQUIREMENTS],
-            skops_trusted_types=_types_of_sklearn(training.model),
+            pip_requirements=[f"{name}=={installed(name)}" for name in (*MODEL_REQUIREMENTS, *_packages_of(types))],
+            skops_trusted_types=types,
         )
     except mlflow.exceptions.MlflowException as error:
         raise BundleError(f"{type(training.model).__name__} cannot be saved: {told(error)}") from error
@@ -112,12 +117,23 @@ def _compress(model: Path) -> None:
     fresh.replace(model)
 
 
-def _types_of_sklearn(model: Any) -> list[str]:
-    """Return the types that skops does not trust and scikit-learn defines; all others stay untrusted."""
+def _trusted_types(model: Any) -> list[str]:
+    """Return the types that skops does not trust and that are those of scikit-learn, a booster or the model's package.
+
+    All others stay untrusted.
+    """
     with warnings.catch_warnings():
         # The import looks up the names of SciPy's functions in every loaded module, and Airflow's modules warn of each.
         warnings.filterwarnings("ignore", r"The `airflow\.", FutureWarning)
         import skops.io
 
     unknown = skops.io.get_untrusted_types(data=skops.io.dumps(model))
-    return [name for name in unknown if name.startswith("sklearn.")]
+    packages = {"sklearn", *BOOSTERS, type(model).__module__.partition(".")[0]}
+    return [name for name in unknown if name.partition(".")[0] in packages or name in PLAIN_TYPES]
+
+
+def _packages_of(types: list[str]) -> list[str]:
+    """Return the names under which what the types need is installed, scikit-learn aside."""
+    modules = {name.partition(".")[0] for name in types} - {"sklearn", "numpy", "collections"}
+    known = packages_distributions()
+    return sorted(known[module][0] for module in modules & known.keys())

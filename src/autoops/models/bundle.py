@@ -62,7 +62,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class _OldManifest:
-    """A manifest without a contract; `zones` occurred in the training data at either end of a trip."""
+    """A manifest without a contract; `zones` are the values of its categories in the training data."""
 
     features: tuple[str, ...]
     importances: Mapping[str, float]

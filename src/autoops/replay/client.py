@@ -9,6 +9,7 @@ import httpx
 import orjson
 
 from autoops.errors import ServiceUnavailable
+from autoops.usecase.contract import Contract
 
 
 class ApiClient:
@@ -20,11 +21,13 @@ class ApiClient:
     def __init__(
         self,
         url: str,
+        contract: Contract,
         connections: int = 16,
         timeout_s: float = 10,
         transport: httpx.AsyncBaseTransport | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        self._field = "probability" if contract.task == "binary" else contract.target.column
         self.requests = 0
         self.failures: Counter[str] = Counter()
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
@@ -40,10 +43,13 @@ class ApiClient:
     ) -> None:
         await self._http.aclose()
 
-    async def predict(self, trip: Mapping[str, object]) -> tuple[float, int] | None:
-        """Return the predicted minutes and the version that answered; None when the request failed."""
-        answer = await self._post("/predict", trip)
-        return None if answer is None else (answer["trip_duration_minutes"], answer["model_version"])
+    async def predict(self, row: Mapping[str, object]) -> tuple[float, int] | None:
+        """Return the prediction and the version that answered; None when the request failed.
+
+        Of a binary target the prediction is the probability of the positive value.
+        """
+        answer = await self._post("/predict", row)
+        return None if answer is None else (answer[self._field], answer["model_version"])
 
     async def send_labels(self, labels: Sequence[Mapping[str, object]]) -> bool:
         """Send labels, and return whether the API accepted the request.

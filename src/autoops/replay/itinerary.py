@@ -1,4 +1,4 @@
-"""The trips of a replay, month by month: the requests as clients send them, and the ground truth that follows."""
+"""The rows of a replay, month by month: the requests as clients send them, and the ground truth that follows."""
 
 import os
 import shutil
@@ -11,66 +11,88 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.ingestion.clean import clean
-from autoops.ingestion.source import Source, file_name
+from autoops.ingestion.cleaned import cleaner_of
+from autoops.ingestion.source import Source
 from autoops.months import Month
 from autoops.replay.tally import EPOCH
-from autoops.trips import LABEL_MINUTES
-from autoops.usecase.columns import EVENT_AT, TARGET, columns_of
+from autoops.usecase.columns import EVENT_AT, TARGET, Array, columns_of
+from autoops.usecase.contract import Contract, Feature, Value
 
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """One trip about to begin: the body of its `/predict` request, and its true duration in minutes."""
+    """One row before its outcome: the body of its `/predict` request, its true target, and the label that tells it.
+
+    Of a binary target `truth` is 1 for the positive value, and the label has the value itself.
+    """
 
     event_at: datetime
     request: Mapping[str, object]
     truth: float
+    label: Mapping[str, object]
 
     @property
     def request_id(self) -> str:
-        """Return the trip's id: the month and the trip's position in it, such as `2023-01/42`."""
+        """Return the row's id: the month and the row's position in it, such as `2023-01/42`."""
         return str(self.request["request_id"])
 
 
 @dataclass(frozen=True)
 class LoadedMonth:
-    """A month's raw file and the trips to send.
+    """A month's raw file and the rows to send.
 
-    `trips` has one row per trip in event order, with TRIP_COLUMNS and the target in minutes. They are all trips that a
-    client would send, also those that take too long to be trained on. `rows` are their positions in the whole month, so
-    that a trip keeps its `request_id` whatever the sample.
+    `trips` is a frame of them in event order, with the contract's features and the target. They are all rows that a
+    client would send, also those whose target is outside the bounds of training. `rows` are their positions in the
+    whole month, so that a row keeps its `request_id` whatever the sample.
     """
 
+    contract: Contract
     month: Month
     raw: Path
     trips: pd.DataFrame
     rows: Rows
 
     def departures(self) -> Iterator[Departure]:
-        """Yield the trips in event order."""
-        columns = columns_of(self.trips)
+        """Yield the rows in event order."""
+        contract, columns = self.contract, columns_of(self.trips)
         moments = columns[EVENT_AT].astype(np.int64).tolist()
-        # `tolist` makes plain numbers: orjson refuses NumPy's.
-        fields = [name for name in columns if name != EVENT_AT]
-        values = zip(*(columns[name].tolist() for name in fields), strict=True)
+        values = zip(*(_sent(feature, columns[name]) for name, feature in contract.features.items()), strict=True)
         truths = self.trips[TARGET].tolist()
-        for row, moment, trip, truth in zip(self.rows.tolist(), moments, values, truths, strict=True):
-            event_at = EPOCH + timedelta(microseconds=moment)
-            request = dict(zip(fields, trip, strict=True))
-            request |= {"pickup_at": event_at.isoformat(), "request_id": f"{self.month}/{row}"}
-            yield Departure(event_at, request, truth)
+        for row, moment, inputs, truth in zip(self.rows.tolist(), moments, values, truths, strict=True):
+            event_at, own = EPOCH + timedelta(microseconds=moment), {"request_id": f"{self.month}/{row}"}
+            request = dict(zip(contract.inputs, inputs, strict=True)) | own
+            request[contract.event_time.column] = event_at.isoformat()
+            yield Departure(event_at, request, truth, own | {contract.target.column: self._label(truth)})
+
+    def _label(self, truth: float) -> Value:
+        """Return the target as ground truth names it."""
+        target = self.contract.target
+        if self.contract.task != "binary":
+            return truth
+        assert target.positive is not None
+        return target.positive if truth else target.other
 
 
-def load(source: Source, month: Month, directory: Path, sample: int | None = None) -> LoadedMonth:
-    """Fetch the raw month into `directory` and read its trips: all of them, or `sample` of them."""
-    raw = directory / file_name(month)
+def _sent(feature: Feature, values: Array) -> list[Value | None]:
+    """Return the values of a feature as clients send them: frames hold booleans and nullable whole numbers as numbers.
+
+    `tolist` makes plain numbers, because orjson refuses NumPy's.
+    """
+    if feature.is_text:
+        return list(values.tolist())
+    kind = {"float": float, "bool": bool}.get(feature.type, int)
+    return [None if value != value else kind(value) for value in values.tolist()]
+
+
+def load(source: Source, month: Month, directory: Path, contract: Contract, sample: int | None = None) -> LoadedMonth:
+    """Fetch the raw month into `directory` and read its rows: all of them, or `sample` of them."""
+    raw = directory / source.file_name(month)
     source.fetch(month, raw)
-    trips = clean(raw, month, LABEL_MINUTES).trips
+    trips = cleaner_of(contract, contract.target.accepts)(raw, month).rows
     rows = np.arange(len(trips)) if sample is None else spread(len(trips), sample)
-    return LoadedMonth(month, raw, trips.iloc[rows], rows)
+    return LoadedMonth(contract, month, raw, trips.iloc[rows], rows)
 
 
 def spread(rows: int, sample: int) -> Rows:

@@ -1,7 +1,7 @@
-"""The player: it sends months of trips through the real API, in event time.
+"""The player: it sends months of rows through the real API, in event time.
 
-Event time is the pickup of the trip just sent, and the end of a month once all of its trips were answered. When it
-passes a trip's pickup by the label lag, the trip's ground truth is sent. When it passes a month's end, the month's raw
+Event time is that of the row just sent, and the end of a month once all of its rows were answered. When it has passed
+a row's event time by the label lag, the row's ground truth is sent. When it passes a month's end, the month's raw
 file is published.
 """
 
@@ -25,6 +25,7 @@ from autoops.replay.client import ApiClient
 from autoops.replay.itinerary import Departure, LoadedMonth, load, publish
 from autoops.replay.pace import Pace
 from autoops.replay.tally import Answer, Tally
+from autoops.usecase.contract import Contract
 
 LABELS_PER_REQUEST = 200
 LABELS_WAIT_S = 1.0
@@ -68,6 +69,7 @@ class PlayOptions:
     source: Source
     months: Sequence[Month]
     api_url: str
+    contract: Contract
     sample: int | None = None
     label_lag: timedelta | None = timedelta(days=1)
     publish_to: Path | None = None
@@ -129,9 +131,10 @@ def play(
 
     async def run() -> Played:
         async with ApiClient(
-            options.api_url, options.connections, options.timeout_s, transport, options.api_headers
+            options.api_url, options.contract, options.connections, options.timeout_s, transport, options.api_headers
         ) as client:
-            replay = _Replay(options, pace or Pace(), listeners, clock or SystemClock(), client)
+            tally = Tally(options.contract)
+            replay = _Replay(options, pace or Pace(), listeners, clock or SystemClock(), client, tally)
             return await replay.run()
 
     return asyncio.run(run())
@@ -144,7 +147,7 @@ class _Replay:
     listeners: Sequence[Listener]
     clock: Clock
     client: ApiClient
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally
     labels: deque[tuple[datetime, Mapping[str, object]]] = field(default_factory=deque)
     labels_sent: int = 0
     labels_went_at: float = 0.0
@@ -172,8 +175,10 @@ class _Replay:
     def _fetcher(self, directory: Path) -> Callable[[Month], Coroutine[Any, Any, LoadedMonth]]:
         """Return a function that loads a month on a thread, while the month before it is played."""
 
+        options = self.options
+
         async def fetch(month: Month) -> LoadedMonth:
-            return await asyncio.to_thread(load, self.options.source, month, directory, self.options.sample)
+            return await asyncio.to_thread(load, options.source, month, directory, options.contract, options.sample)
 
         return fetch
 
@@ -188,7 +193,7 @@ class _Replay:
             await self._launch(self._predict(loaded.month, departure))
         # Answers queue labels, so only after the last answer are the due ones complete.
         await self._land()
-        await self._send_due_labels(loaded.month.ends_at, everything=True)
+        await self._send_due_labels(loaded.month.ends_in(self.options.contract.zone), everything=True)
         await self._land()
         if self.options.publish_to is not None:
             publish(loaded.raw, self.options.publish_to)
@@ -235,8 +240,7 @@ class _Replay:
         for listener in self.listeners:
             listener.answered(month, answer)
         if self.options.label_lag is not None:
-            label = {"request_id": departure.request_id, "trip_duration_minutes": departure.truth}
-            self.labels.append((departure.event_at + self.options.label_lag, label))
+            self.labels.append((departure.event_at + self.options.label_lag, departure.label))
 
     async def _send_due_labels(self, event_at: datetime, everything: bool = False) -> None:
         """Send the labels that are due, in full requests unless they have waited long enough.

@@ -6,6 +6,8 @@ from autoops.months import Month
 from autoops.replay.pace import Pace
 from autoops.replay.player import Listener, Played, PlayOptions, play
 from autoops.replay.tally import Answer, Sums
+from autoops.usecase.contract import Contract
+from autoops.usecase.tasks import measure_told
 
 
 class Board(Listener):
@@ -14,7 +16,8 @@ class Board(Listener):
     The player's thread writes it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
         self.month: Month | None = None
         self.trips = 0
         self.answers = 0
@@ -27,13 +30,14 @@ class Board(Listener):
     def answered(self, month: Month, answer: Answer) -> None:
         """Count the answer, and add its error to those of its version in the month."""
         self.answers += 1
-        self.errors.setdefault((month, answer.model_version), Sums()).add(Sums.of(answer))
+        self.errors.setdefault((month, answer.model_version), Sums()).add(Sums.of(answer, self._contract))
 
     def outcome(self, month: Month) -> str:
         """Return what each version did in the month, in words."""
         parts = [(version, sums) for (of, version), sums in self.errors.items() if of == month]
         return "; ".join(
-            f"version {version} answered {sums.rows} trips, off by {sums.mae:.2f} min" for version, sums in parts
+            f"version {version} answered {sums.rows} {self._contract.plural}, {measure_told(self._contract, sums.mae)}"
+            for version, sums in parts
         )
 
 

@@ -19,7 +19,7 @@ from autoops.services.supervision import ProcessState, Supervisor
 from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Settings
 from autoops.storage import database
-from autoops.training.estimator import check_model
+from autoops.training.trial import check_model
 
 Progress = Callable[[str], None]
 

@@ -18,6 +18,7 @@ from autoops.serving.http import docs_page, openapi, problems
 from autoops.serving.http.direct import direct
 from autoops.serving.http.middleware import LoadShedding, Refusal, RequestLayer
 from autoops.serving.http.traces import trace
+from autoops.serving.inference import Inference, inference_router
 from autoops.serving.log.outbox_log import OutboxLog, needs_outbox
 from autoops.serving.log.writer import Writer
 from autoops.serving.metrics import Metrics
@@ -139,6 +140,8 @@ def _http(
         openapi_tags=openapi.tags(settings.contract),
     )
     app.include_router(router(endpoints))
+    rows = endpoints.predictor, endpoints.batches, endpoints.formats
+    app.include_router(inference_router(Inference(*rows, settings.model.name)))
     docs_page.install(app)
     problems.install(app)
     paths = frozenset(getattr(route, "path", "") for route in app.routes)

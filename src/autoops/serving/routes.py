@@ -30,8 +30,11 @@ NEEDED_SCOPES: Mapping[str, Scope] = {
     "/predict/batch": "predict",
     "/ground-truth": "feedback",
     "/model/reload": "admin",
+    "/v2/models/{name}/infer": "predict",
+    "/v2/models/{name}/versions/{version}/infer": "predict",
 }
-"""Of a key, where keys are configured. What is read of the rest tells of the service and of no row."""
+"""Of a key, where keys are configured, by path as `route_of` returns it. What is read of the rest tells of the service
+and of no row."""
 
 
 @dataclass(frozen=True)

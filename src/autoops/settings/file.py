@@ -103,7 +103,9 @@ def _meant(name: str, right: Mapping[str, str]) -> str | None:
     return letters[near[0]] if near else None
 
 
-def drop_replaced(values: dict[str, Any], variables: Collection[str], prefix: str, settings: type[BaseModel]) -> None:
+def drop_replaced(
+    values: dict[str, object], variables: Collection[str], prefix: str, settings: type[BaseModel]
+) -> None:
     """Remove from the file's values each mapping that a variable replaces as a whole; pydantic would merge the two."""
     given = {name.upper() for name in variables}
     for section, keys in sections_of(settings).items():
@@ -129,7 +131,7 @@ _RENAMED = {
 """Settings of earlier releases by their present names. The old names are taken until 1.0."""
 
 
-def rename(values: dict[str, Any], where: str) -> None:
+def rename(values: dict[str, object], where: str) -> None:
     """Give settings under the names of earlier releases their present names; `where` the values come from.
 
     Raises:

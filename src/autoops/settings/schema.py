@@ -29,6 +29,7 @@ from autoops.settings.types import (
 from autoops.usecase import declaration
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import check_features
+from autoops.usecase.functions import beside
 from autoops.usecase.segments import check_segments
 
 PREFIX = "AUTOOPS__"
@@ -67,7 +68,8 @@ class Data(Section):
 
 
 class Model(Section):
-    """Name of the registered model, its scikit-learn regressor with parameters, and its features in order."""
+    """Name of the registered model, its estimator (a class, or a factory `module:function`) with parameters, and its
+    features in order."""
 
     name: str = _declared("model", "name")
     estimator: str = _declared("model", "estimator")
@@ -298,6 +300,9 @@ class Settings(BaseSettings):
                     key: value for key, value in given.items() if value is not None or key not in declared[section]
                 }
                 values[section] = declared[section] | present
+        model = values["model"]
+        if isinstance(model, dict) and isinstance(model["estimator"], str):
+            model["estimator"] = beside(model["estimator"], declaration.folder_of(usecase))
         return values
 
     @model_validator(mode="after")
@@ -392,21 +397,27 @@ def config_path() -> Path:
     return Path(os.environ.get(CONFIG_VARIABLE, "config.yaml")).absolute()
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, usecase: str | None = None) -> Settings:
     """Return the settings in the file at `path` (default: `config_path()`) and in the environment.
+
+    `usecase` is a name, or a path relative to the working directory; it replaces the one that these name, and then
+    there need be no file.
 
     Raises:
         SettingsError: the file does not read, or settings are unknown or invalid. The message names every invalid key,
             its place and what was expected.
     """
     path = path or config_path()
-    values = settings_file.read(path, f"{CONFIG_VARIABLE} may name another")
+    optional = usecase is not None and not path.exists()
+    values = {} if optional else settings_file.read(path, f"{CONFIG_VARIABLE} may name another")
     variables = sorted(name for name in os.environ if name.startswith(PREFIX))
     alike = (name for name in sorted(os.environ) if _ALIKE.match(name))
     settings_file.refuse_unknown(alike, PREFIX, Settings, NO_SETTINGS)
     settings_file.rename(values, str(path))
     named = next((os.environ[name] for name in variables if name.upper() == f"{PREFIX}USECASE"), values.get("usecase"))
-    values["usecase"] = _absolute(named, path)
+    values["usecase"] = (
+        _absolute(named, path) if usecase is None else _absolute(usecase, Path().absolute() / "config.yaml")
+    )
     settings_file.drop_replaced(values, variables, PREFIX, Settings)
     where = f"settings ({path}" + (f" or {', '.join(variables)})" if variables else ")")
     try:

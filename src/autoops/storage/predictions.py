@@ -406,8 +406,8 @@ def _labelled(connection: sa.Connection, rows: Sequence[LoggedPrediction]) -> It
         found[id] = max(found.get(id, (0, 0.0)), (label.id, label.target))
     for row in rows:
         if row.id in found:
-            label_id, minutes = found[row.id]
-            yield LabelledPrediction(row, minutes, label_id)
+            label_id, target = found[row.id]
+            yield LabelledPrediction(row, target, label_id)
 
 
 def _labelled_until(connection: sa.Connection, rows: Sequence[LoggedPrediction], label_id: int | None) -> set[str]:

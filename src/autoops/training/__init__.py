@@ -1,1 +1,1 @@
-"""From cleaned trips to a fitted, evaluated and sealed model."""
+"""From cleaned rows to a fitted, evaluated and sealed model."""

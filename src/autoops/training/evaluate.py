@@ -83,7 +83,7 @@ def importances(model: Predictor, holdout: pd.DataFrame, encoder: Encoder) -> di
     It is the share of each in the model's accuracy: by how much the mean loss grows when its columns are permuted
     together. The shares sum to 1; a feature that does not help has 0.
     """
-    # Fixed seeds: the same trips give the same bundle to the byte.
+    # Fixed seeds: the same rows give the same bundle to the byte.
     draw = np.random.default_rng(0)
     some = holdout.sample(min(IMPORTANCE_ROWS, len(holdout)), random_state=0)
     inputs, actual = encoder.matrix(columns_of(some)), some[TARGET].to_numpy(dtype=np.float64)

@@ -1,22 +1,17 @@
-"""A trained model as a bundle: ONNX that predicts as scikit-learn does, golden rows, reference and thresholds."""
+"""A trained model as a bundle: ONNX that predicts as the original does, golden rows, reference and thresholds."""
 
 import itertools
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from onnx import ModelProto, TensorProto, helper, numpy_helper
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
-from sklearn.base import is_classifier
 
 from autoops.errors import BundleError
 from autoops.models import bundle
 from autoops.models.scoring import Scorer
-from autoops.training import trees
+from autoops.training.converters import to_onnx
 from autoops.training.estimator import inputs_of, outputs
 from autoops.training.train import Trained
 from autoops.usecase.columns import TARGET
@@ -28,7 +23,6 @@ log = logging.getLogger(__name__)
 LARGE_MODEL_BYTES = 100_000_000
 GOLDEN_ROWS = 200
 MOST_CORNERS = 128
-MOST_CHARACTERS = 300
 
 Inputs = npt.NDArray[np.float32]
 
@@ -65,33 +59,11 @@ def _manifest(trained: Trained) -> bundle.Manifest:
 
 
 def _write_model(trained: Trained, path: Path) -> None:
-    path.write_bytes(_to_onnx(trained.model, trained.encoder).SerializeToString())
+    model = to_onnx(trained.model, len(trained.encoder.features), missing=trained.encoder.may_miss)
+    path.write_bytes(model.SerializeToString())
     size = path.stat().st_size
     if size > LARGE_MODEL_BYTES:
         log.warning("%s has %.0f MB: it loads slowly and answers slowly; fewer or smaller trees help", path, size / 1e6)
-
-
-def _to_onnx(model: Any, encoder: Encoder) -> Any:
-    if trees.convertible(model):
-        return trees.convert(model, missing=encoder.may_miss)
-    types = [("input", FloatTensorType([None, len(encoder.features)]))]
-    try:
-        if not is_classifier(model):
-            return convert_sklearn(model, initial_types=types)
-        return _of_positive(convert_sklearn(model, initial_types=types, options={id(model): {"zipmap": False}}))
-    except Exception as error:  # skl2onnx's many converters raise no common class
-        why = str(error).partition("\n")[0][:MOST_CHARACTERS]
-        raise BundleError(f"{type(model).__name__} cannot be converted to ONNX: {why}") from error
-
-
-def _of_positive(model: ModelProto) -> ModelProto:
-    """Return a classifier's ONNX with one output: the probability of the second class, which skl2onnx gives last."""
-    graph = model.graph
-    graph.initializer.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "second_class"))
-    graph.node.append(helper.make_node("Gather", ["probabilities", "second_class"], ["positive"], axis=1))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("positive", TensorProto.FLOAT, [None, 1]))
-    return model
 
 
 def _check(trained: Trained, directory: Path, inputs: Inputs) -> None:
@@ -101,7 +73,7 @@ def _check(trained: Trained, directory: Path, inputs: Inputs) -> None:
     # Not `np.any(off > ...)`: NaN compares as false, and would pass.
     if not np.all(off <= manifest.tolerance):
         raise BundleError(
-            f"{type(trained.model).__name__}: ONNX differs from scikit-learn by up to "
+            f"{type(trained.model).__name__}: ONNX differs from the original by up to "
             f"{np.max(off):.3g}{manifest.contract.unit} on {len(inputs)} rows, allowed are {manifest.tolerance:.3g}"
         )
 

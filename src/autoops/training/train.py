@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from autoops import settings
 from autoops.training import estimator, evaluate, figures, window
+from autoops.training.trial import check_model
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import Encoder
 
@@ -56,7 +57,7 @@ def train(
         DataError: too few rows are left to fit.
         SettingsError: the model's settings are invalid.
     """
-    estimator.check_model(model, contract)
+    check_model(model, contract)
     earlier, holdout = window.hold_out(rows, contract, training)
     chosen = window.choose(earlier, contract, model, training, evidence_start)
     some = window.capped(chosen.rows, training.max_rows)

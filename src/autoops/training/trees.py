@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from sklearn._loss.link import IdentityLink, LogitLink, LogLink
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -26,13 +27,12 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 IR_VERSION, OPSET, ML_OPSET = 10, 21, 5
 # Codes of `aggregate_function`, of `post_transform`, and of BRANCH_LEQ in `nodes_modes`.
 SUM, NO_TRANSFORM, LESS_OR_EQUAL = 1, 0, 0
 NO_CHILD = -1
-# Losses with the identity link; poisson and gamma predict the exponential of the sum.
-LINEAR_LOSSES = ("squared_error", "absolute_error", "quantile")
 
 MOST_NODES = 500_000
 """Most nodes of one ensemble, inner nodes and leaves: 110 MB while it is built."""
@@ -58,12 +58,15 @@ class Tree:
     missing_left: Array
 
 
-_FORESTS = (RandomForestRegressor, ExtraTreesRegressor)
-_VOTES = (RandomForestClassifier, ExtraTreesClassifier)
+_FORESTS = (RandomForestRegressor, ExtraTreesRegressor, DecisionTreeRegressor)
+_VOTES = (RandomForestClassifier, ExtraTreesClassifier, DecisionTreeClassifier)
+BOOSTED = (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
+# From the sum of boosted trees to the prediction: of log losses its exponential, of odds the logistic function.
+_OPERATORS: dict[type, str | None] = {IdentityLink: None, LogLink: "Exp", LogitLink: "Sigmoid"}
 
 
 def convertible(estimator: Any) -> bool:
-    """Return whether this is a forest with one output, or gradient boosting whose prediction is a plain sum.
+    """Return whether this is a tree or forest with one output, or scikit-learn's histogram gradient boosting.
 
     Of classifiers, those of two classes.
     """
@@ -72,13 +75,11 @@ def convertible(estimator: Any) -> bool:
         return bool(estimator.n_outputs_ == 1)
     if type(estimator) in _VOTES:
         return bool(estimator.n_outputs_ == 1 and estimator.n_classes_ == 2)
-    if type(estimator) is HistGradientBoostingClassifier:
-        return bool(len(estimator.classes_) == 2 and estimator.is_categorical_ is None)
     return (
-        type(estimator) is HistGradientBoostingRegressor
-        and estimator.loss in LINEAR_LOSSES
+        type(estimator) in BOOSTED
         # Categorical splits are sets of values, and have no threshold.
         and estimator.is_categorical_ is None
+        and type(estimator._loss.link) in _OPERATORS
     )
 
 
@@ -88,17 +89,16 @@ def convert(estimator: Any, missing: bool = False) -> ModelProto:
     The output is the sum of the values of a row's leaves; of a classifier the probability of its second class. Only
     with `missing`, NaN goes the way that it went in training, which takes ONNX Runtime somewhat longer.
     """
-    boosted = type(estimator) in (HistGradientBoostingRegressor, HistGradientBoostingClassifier)
+    boosted = type(estimator) in BOOSTED
     trees = _of_boosting(estimator) if boosted else _of_forest(estimator)
     width = estimator.n_features_in_
-    # The sum of a boosted classifier is the log odds.
-    odds = type(estimator) is HistGradientBoostingClassifier
+    operator = _OPERATORS[type(estimator._loss.link)] if boosted else None
     trees = [_mostly_right(tree, width) if tree.inner[0] else _with_a_split(tree) for tree in trees]
     nodes = [
         helper.make_node("Neg", ["input"], ["negated"]),
         helper.make_node("Concat", ["input", "negated"], ["both"], axis=1),
-        *_ensembles(_parts(trees), missing, "odds" if odds else "output"),
-        *([helper.make_node("Sigmoid", ["odds"], ["output"])] if odds else []),
+        *_ensembles(_parts(trees), missing, "sum" if operator else "output"),
+        *([helper.make_node(operator, ["sum"], ["output"])] if operator else []),
     ]
     graph = helper.make_graph(
         nodes,
@@ -111,7 +111,7 @@ def convert(estimator: Any, missing: bool = False) -> ModelProto:
 
 
 def _of_forest(estimator: Any) -> list[Tree]:
-    nodes = [tree.tree_ for tree in estimator.estimators_]
+    nodes = [tree.tree_ for tree in getattr(estimator, "estimators_", [estimator])]
     return [
         Tree(
             inner=n.children_left != NO_CHILD,

@@ -36,7 +36,7 @@ def hold_out(rows: pd.DataFrame, contract: Contract, training: Training) -> tupl
     """
     if rows.empty:
         raise EmptyMonth(f"training: there are no {contract.plural}")
-    # Not the last row: a few trips of a client with a wrong clock would move the holdout.
+    # Not the last row: a few rows of a client with a wrong clock would move the holdout.
     newest = newest_of(columns_of(rows)["event_at"])
     assert newest is not None
     begins_at = holdout_begins_at(newest, training.holdout_days, contract)
@@ -70,7 +70,7 @@ def choose(
         return Window(earlier)
     validation_begins_at = _validation_begins_at(since, training.holdout_days)
     fitted, validation = split_at(since, validation_begins_at)
-    # Trips that all begin at one time are all in the validation span.
+    # Rows that all begin at one time are all in the validation span.
     if fitted.empty:
         return Window(earlier)
     # Capped like the final fit, so that the choice holds for the model that is trained.

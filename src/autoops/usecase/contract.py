@@ -3,6 +3,7 @@
 It is the checked declaration without its Python, so it can be written into a version's bundle and read back.
 """
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,21 +14,31 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from autoops.usecase.calendar import CalendarName
 from autoops.usecase.columns import RESERVED
+from autoops.usecase.functions import FunctionName
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Kind = Literal["float", "int", "bool", "category"]
 Value = bool | int | float | str
-Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+
+
+def _with_folder(name: str, info: ValidationInfo) -> FunctionName:
+    return FunctionName.of(name, (info.context or {}).get("folder"))
+
+
+Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), AfterValidator(_with_folder)]
 """A function by its name, `module:function`."""
 Task = Literal["regression", "binary"]
 
 SENT = frozenset({"request_id", "prediction_id", "model_version", "repeated", "key", "columns", "labels", "part"})
 """Names of the API's own fields."""
+
+CSV = (".csv", ".csv.gz")
+"""Endings of the names of CSV files."""
 
 EXACT_BELOW = 2**24
 """Integers from here on collapse in float32, the type of model inputs."""
@@ -328,23 +339,49 @@ class DriftRules(Part):
 class Source(Part):
     """Files of published periods: `{period}` in the name stands for the period, as 2023-01 for a month.
 
-    `location` is the folder or base URL of the files, where config.yaml names none.
+    Without `{period}` one file holds all of them. `location` is the folder or base URL of the files, where config.yaml
+    names none. `delimiter` and `encoding` are those of CSV.
     """
 
     location: str = "data"
     files: str = "{period}.parquet"
     period: Literal["month"] = "month"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8"
 
     @field_validator("files")
     @classmethod
-    def _names_the_period(cls, files: str) -> str:
-        if files.count("{period}") != 1 or "/" in files:
-            raise ValueError("expected a file name with {period} in it, such as trips_{period}.parquet")
+    def _of_a_known_form(cls, files: str) -> str:
+        if files.count("{period}") > 1 or "/" in files or not files.endswith((".parquet", *CSV)):
+            raise ValueError(
+                "expected the name of a .parquet, .csv or .csv.gz file; with {period} in it, such as "
+                "sales_{period}.parquet, each period has a file of its own"
+            )
         return files
 
+    @field_validator("encoding")
+    @classmethod
+    def _encodes(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            raise ValueError("no encoding of this name; expected one such as utf-8, latin-1 or cp1252") from error
+        return encoding
+
+    @property
+    def is_csv(self) -> bool:
+        """Return whether the files are CSV, gzipped or not."""
+        return self.files.endswith(CSV)
+
+    @property
+    def fetched(self) -> str:
+        """Return the name of a fetched period's file, which is parquet of one period, whatever the source holds."""
+        stem = self.files.removesuffix(".gz").rpartition(".")[0]
+        return f"{stem}.parquet" if "{period}" in stem else f"{stem}_{{period}}.parquet"
+
     def file_name(self, period: str) -> str:
-        """Return the name of a period's raw file."""
-        return self.files.replace("{period}", period)
+        """Return the name of a fetched period's file."""
+        return self.fetched.replace("{period}", period)
 
 
 class ModelDefaults(Part):
@@ -379,8 +416,9 @@ class GateRules(Part):
 class Contract(Part):
     """The declaration of a use case, checked as a whole.
 
-    `clean` replaces the cleaning by the declaration: from a raw file and its month to rows. `profile` replaces the
-    profile of a frame of rows by the declaration.
+    `prepare` makes the declared raw columns of raw rows, before these are split by time and cleaned. `clean` replaces
+    the cleaning by the declaration: from a raw file and its month to rows. `profile` replaces the profile of a frame of
+    rows by the declaration.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -398,6 +436,7 @@ class Contract(Part):
     model: ModelDefaults = ModelDefaults()
     gate: GateRules = GateRules()
     api: Texts = Texts()
+    prepare: Function | None = None
     clean: Function | None = None
     profile: Function | None = None
 
@@ -517,6 +556,18 @@ class Contract(Part):
     def model_features(self) -> tuple[str, ...]:
         """Return the model's inputs where config.yaml names none: those declared, else all features, then derived."""
         return self.model.features or (*self.features, *self.derived)
+
+    @property
+    def raw_event_time(self) -> str:
+        """Return the name of the event time in raw files."""
+        return self.event_time.raw_column or self.event_time.column
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Return the names of the columns that raw files must have, each once."""
+        features = (feature.column or name for name, feature in self.features.items())
+        names = (self.raw_event_time, self.target.column, *features, *([self.id.column] if self.id else []))
+        return tuple(dict.fromkeys(names))
 
     @property
     def raw_names(self) -> dict[str, str]:

@@ -39,6 +39,15 @@ def load(named: str, beside: Path | None = None) -> Contract:
     return _read(_path_of(named, beside))
 
 
+def folder_of(named: str, beside: Path | None = None) -> Path:
+    """Return the folder of a declaration, in which functions of its own are looked for.
+
+    Raises:
+        SettingsError: there is no such use case.
+    """
+    return Path(_path_of(named, beside)).parent
+
+
 def _path_of(named: str, beside: Path | None) -> str:
     if named in built_in():
         return str(_BUILT_IN / named / FILE)
@@ -67,17 +76,19 @@ def _read(path: str) -> Contract:
         raise SettingsError(f"{path}: not readable: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected keys such as `name:`, got {type(content).__name__}")
-    return parse(content, path)
+    return parse(content, path, Path(path).parent)
 
 
-def parse(content: Any, where: str) -> Contract:
+def parse(content: Any, where: str, folder: Path | None = None) -> Contract:
     """Return the contract of a declaration's content; `where` it comes from begins the message.
+
+    Functions that it names may be of files in `folder`.
 
     Raises:
         SettingsError: keys are missing, unknown or wrong; the message names each, and what was expected.
     """
     try:
-        return Contract.model_validate(content)
+        return Contract.model_validate(content, context={"folder": folder})
     except ValidationError as error:
         problems = dict.fromkeys(_told(problem) for problem in error.errors(include_url=False))
         raise SettingsError(f"{where}: {'; '.join(problems)}") from None

@@ -1,11 +1,16 @@
 """What a task decides: the loss per row, the constant that a first version must beat, and the label behind a number."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
 from autoops.usecase.contract import Contract
 
 Values = npt.NDArray[np.float64]
+
+MEASURES: Mapping[str, str] = {"absolute": "MAE", "squared": "MSE", "log_loss": "log loss", "brier": "Brier score"}
+"""The names of mean losses."""
 
 CLIPPED = 1e-3
 """Probabilities nearer to 0 or 1 count as this far from them: one confident mistake must not decide a comparison."""
@@ -21,6 +26,12 @@ def losses(contract: Contract, truth: Values, prediction: Values) -> Values:
         return np.asarray(-(truth * np.log(likely) + (1 - truth) * np.log(1 - likely)), dtype=np.float64)
     error = prediction - truth
     return np.asarray(np.abs(error) if contract.loss == "absolute" else error**2, dtype=np.float64)
+
+
+def measure_told(contract: Contract, loss: float) -> str:
+    """Return a mean loss with its name and its unit, such as `MAE 2.857 min`."""
+    unit = contract.short_unit if contract.loss == "absolute" else ""
+    return f"{MEASURES[contract.loss]} {loss:.3f}{unit}"
 
 
 def baseline(contract: Contract, truth: Values) -> float:

@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.clock import SystemClock
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.records.ledger import Ledger
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.months import parse_months
 from autoops.settings import MLflow, Settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.dags.conftest import SMALL
 from tests.faults.conftest import environment_of
 from tests.faults.proxy import Proxy

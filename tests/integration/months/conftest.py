@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autoops.ingestion.sample import write_sample
 from autoops.loop.context import Context
 from autoops.loop.promote.promotion import promote_version
 from autoops.months import Month, parse_months
 from autoops.settings import Settings, Storage, load_settings
 from autoops.storage import database
+from autoops.usecases.taxi.sample import write_sample
 from tests.conftest import CONFIG
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import SMALL, context_in, publish, retrain

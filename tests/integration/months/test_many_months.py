@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.ingestion.profile import Profile
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.months import Month
 from autoops.settings import Settings
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.one_process import context_in
 
 FIRST = Month(2020, 1)

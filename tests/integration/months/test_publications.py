@@ -12,7 +12,6 @@ import sqlalchemy as sa
 import uuid_utils
 
 from autoops.errors import SourceUnavailable, StorageUnavailable
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource, Progress, SourceMetadata, file_name
 from autoops.loop.context import Context
 from autoops.loop.data.scored_months import predicted, score
@@ -21,6 +20,7 @@ from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.storage.predictions import LIVE, Label, LogSelection, PredictionLog
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.sample import write_sample
 from tests.integration.months.published import APRIL, MAY, publish_part, spans, verdicts
 from tests.integration.one_process import publish
 from tests.taxi import raw_of

@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import BrokenData, Conflict, NotFound
-from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
 from autoops.loop.data import validation
@@ -15,6 +14,7 @@ from autoops.loop.monitor import drift_check
 from autoops.loop.retrain import retraining
 from autoops.months import Month, parse_months
 from autoops.storage.predictions import LogSelection
+from autoops.usecases.taxi.sample import Scenario, write_sample
 from tests.integration.months.published import APRIL, MAY, verdicts
 from tests.integration.one_process import publish
 

@@ -16,8 +16,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from autoops.errors import SettingsError, StorageUnavailable
+from autoops.errors import Conflict, SettingsError, StorageUnavailable
 from autoops.loop.records.checks import CheckLog
+from autoops.loop.records.ledger import Ledger
 from autoops.settings import Settings
 from autoops.storage import database, label_ids, raw_inputs, tables
 from autoops.storage.instances import Instance, Instances
@@ -370,7 +371,7 @@ def test_a_log_of_typed_columns_becomes_one_of_any_use_case_and_goes_back(
     expected = [one for one in [*first, *meanwhile, *last] if one not in pruned]
     assert (len(expected), expected[0]) == (3_000 - len(pruned), rows[400])
 
-    assert database.upgrade(empty) == ("0009", "0010")
+    assert database.upgrade(empty) == ("0009", database.newest_revision())
     log = PredictionLog(empty)
     assert log.latest(LogSelection(1), 9_999) == expected
     assert all(type(one.inputs) is tuple for one in log.latest(LogSelection(1), 9_999))
@@ -386,10 +387,10 @@ def test_a_log_of_typed_columns_becomes_one_of_any_use_case_and_goes_back(
             assert connection.scalar(sa.text("SELECT to_regproc('predictions_inputs')")) is None
             assert connection.scalar(sa.text("SELECT count(*) FROM pg_constraint WHERE conname = 'inputs_filled'")) == 0
 
-    assert database.downgrade(empty, "0009") == ("0010", "0009")
+    assert database.downgrade(empty, "0009") == (database.newest_revision(), "0009")
     assert schema_of(empty) == before
     assert typed_values(empty) == [(r.id, r.request_id, *r.inputs, r.prediction, r.key) for r in expected]
-    assert database.upgrade(empty) == ("0009", "0010")
+    assert database.upgrade(empty) == ("0009", database.newest_revision())
     assert log.latest(LogSelection(1), 9_999) == expected
 
 
@@ -400,3 +401,24 @@ def test_a_log_of_another_use_case_does_not_go_back_to_a_release_that_knows_none
     with pytest.raises(SettingsError, match="--to: 1 predictions are of another use case"):
         database.downgrade(empty, "0009")
     assert log.latest(LogSelection(1), 9) == [row(1), other]
+
+
+def test_kinds_get_the_words_of_the_field_and_their_old_ones_back(empty: sa.Engine) -> None:
+    migrate_to(empty, "0010")
+    opened = {"opened_at": MOMENT.replace(tzinfo=None), "reason": "-", "status": "open"}
+    keyed = {"refresh": "refresh of version 1 with 2022-06", "second look": "second look 2 of version 3", "drift": None}
+    rows = [{"kind": kind, "key": key} | opened for kind, key in keyed.items()]
+    noted = {"at": MOMENT.replace(tzinfo=None), "actor": "test", "reason": "-", "evidence": {}}
+    with empty.begin() as connection:
+        connection.execute(sa.insert(tables.incidents), rows)
+        kinds = ("second look begun", "regret watch over", "gate")
+        connection.execute(sa.insert(tables.ledger), [{"kind": kind} | noted for kind in kinds])
+    before = database.upgrade(empty)[0]
+    ledger = Ledger(empty, HeldClock(MOMENT))
+    assert [one.kind for one in ledger.incidents()] == ["drift", "re-evaluation", "scheduled"]
+    assert [one.kind for one in ledger.entries()] == ["re-evaluation begun", "post-promotion check over", "gate"]
+    with pytest.raises(Conflict):
+        ledger.open_incident("scheduled", "again", actor="test", key="scheduled of version 1 with 2022-06")
+    database.downgrade(empty, before or "")
+    with empty.connect() as connection:
+        assert dict(connection.execute(sa.text("SELECT kind, key FROM incidents")).all()) == keyed

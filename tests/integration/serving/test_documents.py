@@ -1,22 +1,32 @@
 """What a browser or a load balancer asks for: HEAD, /docs, the OpenAPI document, and both behind a proxy's prefix."""
 
 import gzip
+import json
 import re
 import socket
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+from autoops.clock import SystemClock
+from autoops.serving.app import create_app
+from autoops.settings import Settings
+from autoops.storage.instances import Instances
+from autoops.storage.predictions import PredictionLog
+from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import TRIP, Start
 from tests.integration.serving.test_bad_input import problem_of
 
 PREFIX = "/models/taxi"
+COMMITTED = Path(__file__).parent / "openapi.json"
 
 
 READ = ("/health", "/ready", "/metrics", "/model/info", "/openapi.json", "/docs", "/docs/assets/swagger-ui.css")
@@ -119,6 +129,17 @@ def every_example_is_answered(api: httpx.Client, document: dict[str, Any]) -> No
             assert api.post(path, json=example["value"]).status_code == 200, (path, example)
     label = examples["labels"]["value"]
     assert api.post("/ground-truth", json=label).json()["attached"] == 1
+
+
+def test_the_document_of_the_taxi_is_the_committed_one(settings: Settings, engine: sa.Engine, tmp_path: Path) -> None:
+    """What clients were generated from; the version of the package is left out."""
+    app = create_app(settings, FakeRegistry(tmp_path), PredictionLog(engine), Instances(engine), SystemClock())
+    derived = json.loads(json.dumps(app.openapi()))
+    del derived["info"]["version"]
+    if derived != json.loads(COMMITTED.read_text()):
+        renewed = tmp_path / COMMITTED.name
+        renewed.write_text(json.dumps(derived, indent=1, ensure_ascii=False) + "\n")
+        pytest.fail(f"the OpenAPI document has changed; if that is meant: cp {renewed} {COMMITTED}, and see git diff")
 
 
 @pytest.fixture

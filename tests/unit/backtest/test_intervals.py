@@ -32,7 +32,7 @@ def test_the_error_is_over_trips_and_not_over_days() -> None:
 
 
 def test_other_trips_are_not_compared() -> None:
-    with pytest.raises(ValueError, match="same trips"):
+    with pytest.raises(ValueError, match="same rows"):
         difference(days(2.8), days(2.8, rows=ROWS + 1), GATE)
 
 

@@ -14,7 +14,7 @@ from tests.unit.backtest.walks import month, retraining, simulated
 
 @pytest.fixture
 def result() -> dict:
-    look = retraining("inconclusive", kind="second look")
+    look = retraining("inconclusive", kind="re-evaluation")
     walks = {
         "frozen": [simulated("frozen", month("2022-04", 3.0), month("2022-05", 4.0))],
         "blind": [
@@ -23,7 +23,8 @@ def result() -> dict:
         "autoops": [simulated("autoops", month("2022-04", 3.0, retraining()), month("2022-05", 3.5, look))],
     }
     runs = [summarise(lag, walks, Gate()) for lag in (0, 2)]
-    return {"months": ["2022-01", "2022-02", "2022-03", "2022-04", "2022-05"], "runs": runs}
+    months = ["2022-01", "2022-02", "2022-03", "2022-04", "2022-05"]
+    return {"months": months, "rows": "trips", "measure": "MAE", "unit": "minutes", "runs": runs}
 
 
 def test_each_lag_has_its_tables(result: dict) -> None:
@@ -31,8 +32,11 @@ def test_each_lag_has_its_tables(result: dict) -> None:
     assert len(tables(result)) == 6
     assert errors[0] == "Label lag 0 months: minutes of error over all 2000 trips of 2022-04 to 2022-05"
     assert errors[2][2] == ["autoops", "3.250", "-0.250 [-0.351, -0.150]", "–"]
-    assert efforts[2][2] == ["autoops", "1 + 1 look", "1, 0, 0, 0", "4", "–"]
+    assert efforts[2][2] == ["autoops", "1 + 1 re-evaluation", "1, 0, 0, 0", "4", "–"]
     assert compared[2][-1] == ["MAE of 2 draws of blind", "3.400 to 3.900"]
+    of_loans = tables(result | {"rows": "loans", "measure": "log loss", "unit": ""})
+    assert of_loans[0][0] == "Label lag 0 months: log loss over all 2000 loans of 2022-04 to 2022-05"
+    assert of_loans[0][1][1] == "log loss"
     assert all(len(columns) == len(row) for _, columns, rows in tables(result) for row in rows)
 
 

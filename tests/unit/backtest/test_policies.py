@@ -11,13 +11,14 @@ from autoops.errors import InputError
 from autoops.ingestion.store import MonthStore
 from autoops.months import parse_months
 from autoops.settings import Settings
+from autoops.usecases.taxi.clean import clean
 
 OUT = parse_months("2022-04..2022-10")
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Served:
-    return Served(MonthStore(tmp_path), tmp_path)
+    return Served(MonthStore(tmp_path, clean), tmp_path)
 
 
 @pytest.mark.parametrize(

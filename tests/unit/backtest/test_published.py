@@ -6,9 +6,9 @@ import pytest
 
 from autoops.backtest.published import MovedClock, PublishedSoFar
 from autoops.errors import NotPublished
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource
 from autoops.months import Month, parse_months
+from autoops.usecases.taxi.sample import write_sample
 
 FEBRUARY, MARCH, APRIL = Month(2022, 2), Month(2022, 3), Month(2022, 4)
 

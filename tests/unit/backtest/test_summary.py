@@ -38,12 +38,12 @@ def test_each_challenger_counts_for_what_became_of_it() -> None:
 
 def test_a_second_look_is_no_retraining_and_its_verdict_is_the_one_that_counts() -> None:
     first = [retraining("inconclusive", version=number) for number in (2, 3, 4)]
-    looks = [retraining(said, version=number, kind="second look") for number, said in ((2, "promote"), (3, "reject"))]
-    again = retraining("inconclusive", version=None, kind="second look")
-    refresh = retraining("promote", version=5, kind="refresh")
+    looks = [retraining(said, version=number, kind="re-evaluation") for number, said in ((2, "promote"), (3, "reject"))]
+    again = retraining("inconclusive", version=None, kind="re-evaluation")
+    refresh = retraining("promote", version=5, kind="scheduled")
     walk = simulated("autoops", month("2022-04", 3.0, *first), month("2022-05", 3.0, *looks, again, refresh))
     policy = run(autoops=[walk])["policies"]["autoops"]
-    names = ("retrainings", "refreshes", "second_looks", "promoted", "rejected", "inconclusive")
+    names = ("retrainings", "scheduled", "re_evaluations", "promoted", "rejected", "inconclusive")
     assert [policy[name] for name in names] == [4, 1, 3, 2, 1, 1]
 
 

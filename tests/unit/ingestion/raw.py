@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoops.ingestion.source import file_name
-from autoops.ingestion.tlc import schema_of
 from autoops.months import Month
+from autoops.usecases.taxi.tlc import schema_of
 
 MARCH = Month(2022, 3)
 GOOD = {

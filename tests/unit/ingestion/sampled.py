@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
-from autoops.ingestion.clean import Cleaned, clean
-from autoops.ingestion.sample import Scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.clean import Cleaned, clean
+from autoops.usecases.taxi.sample import Scenario, write_sample
 from tests.taxi import feature_matrix
 
 MAY = Month(2023, 5)

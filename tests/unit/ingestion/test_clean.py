@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from autoops import trips
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
-from autoops.ingestion.clean import NUMBERS, REASONS, TIMES, clean
 from autoops.ingestion.source import DirectorySource, file_name
 from autoops.months import Month
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi import trips
+from autoops.usecases.taxi.clean import NUMBERS, REASONS, TIMES, clean
 from tests.taxi import TRIP_COLUMNS
 from tests.unit.ingestion.raw import MARCH, raw_table, write_month
 
@@ -53,7 +53,7 @@ def test_a_row_that_is_no_trip_is_dropped_and_counted_by_its_reason(tmp_path, ro
     cleaned = clean(write_month(tmp_path, [{}, row]), MARCH)
 
     assert cleaned.dropped == {reason: 1}
-    assert (len(cleaned.trips), cleaned.rows_read) == (1, 2)
+    assert (len(cleaned.rows), cleaned.rows_read) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_row_that_fails_several_counts_under_the_first(tmp_path):
 
 
 def test_a_trip_is_what_the_contract_says(tmp_path):
-    frame = clean(write_month(tmp_path, [{"passenger_count": None}]), MARCH).trips
+    frame = clean(write_month(tmp_path, [{"passenger_count": None}]), MARCH).rows
 
     assert list(frame.columns) == [*TRIP_COLUMNS, TARGET]
     assert str(frame["event_at"].dtype) == "datetime64[us, UTC]"
@@ -99,7 +99,7 @@ def test_trips_come_sorted_by_pickup_and_rows_of_one_moment_in_the_order_of_the_
         for zone, day in enumerate([20, 5] * 100, start=1)
     ]
 
-    zones = clean(write_month(tmp_path, rows), MARCH).trips["pickup_location_id"].tolist()
+    zones = clean(write_month(tmp_path, rows), MARCH).rows["pickup_location_id"].tolist()
     assert zones == [*range(2, 201, 2), *range(1, 200, 2)]
 
 
@@ -110,9 +110,7 @@ def test_what_the_tlc_changed_between_months_reads_the_same(tmp_path):
     assert old.schema.field("PULocationID").type != new.schema.field("PULocationID").type
     pq.write_table(new.select(reversed(new.column_names)), tmp_path / "new.parquet")
 
-    older, newer = (
-        clean(path, MARCH).trips for path in (tmp_path / "old" / file_name(MARCH), tmp_path / "new.parquet")
-    )
+    older, newer = (clean(path, MARCH).rows for path in (tmp_path / "old" / file_name(MARCH), tmp_path / "new.parquet"))
     assert older.equals(newer)
 
 
@@ -121,7 +119,7 @@ def test_a_count_that_is_null_throughout_is_not_reported(tmp_path):
     position = table.column_names.index("passenger_count")
     pq.write_table(table.set_column(position, "passenger_count", pa.nulls(2)), tmp_path / "x.parquet")
 
-    assert clean(tmp_path / "x.parquet", MARCH).trips["passenger_count"].tolist() == [0, 0]
+    assert clean(tmp_path / "x.parquet", MARCH).rows["passenger_count"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("column", [*TIMES, *NUMBERS])
@@ -196,7 +194,7 @@ NOVEMBER = Month(2022, 11)
     ids=["over the skipped hour", "in the skipped hour", "into the repeated hour", "within its first", "across", "out"],
 )
 def test_durations_over_a_change_of_clocks(tmp_path, month, pickup, dropoff, picked_up_at, minutes):
-    trip = clean(write_month(tmp_path, [stays(pickup, dropoff)], month), month).trips.iloc[0]
+    trip = clean(write_month(tmp_path, [stays(pickup, dropoff)], month), month).rows.iloc[0]
 
     assert (trip["event_at"], trip[TARGET]) == (picked_up_at, minutes)
 
@@ -230,7 +228,7 @@ def test_every_row_is_kept_or_counted_once_and_what_is_kept_obeys_the_contract(t
     path = write_month(tmp_path, [{}, *dirty])
 
     cleaned = clean(path, MARCH)
-    kept = cleaned.trips
+    kept = cleaned.rows
     assert len(kept) + sum(cleaned.dropped.values()) == cleaned.rows_read == len(dirty) + 1
     assert set(cleaned.dropped) <= set(REASONS)
     assert trips.DURATION_MINUTES.contains(kept[TARGET].to_numpy()).all()
@@ -244,7 +242,7 @@ def test_every_row_is_kept_or_counted_once_and_what_is_kept_obeys_the_contract(t
 def test_real_months_keep_what_was_measured_of_them(tlc_dir):
     cleaned = clean(tlc_dir / file_name(Month(2023, 2)), Month(2023, 2))
 
-    assert (len(cleaned.trips), cleaned.rows_read) == (60_788, 64_809)
+    assert (len(cleaned.rows), cleaned.rows_read) == (60_788, 64_809)
     assert sum(cleaned.dropped.values()) == 64_809 - 60_788
 
 
@@ -252,7 +250,7 @@ def test_all_real_months_are_clean_alike(tlc_dir):
     months = DirectorySource(tlc_dir).published()
     cleaned = [clean(tlc_dir / file_name(month), month) for month in months]
 
-    assert len({tuple(c.trips.dtypes.astype(str)) for c in cleaned}) == 1
-    assert all(0.90 <= len(c.trips) / c.rows_read <= 0.95 for c in cleaned)
-    unreported = [float((c.trips["passenger_count"] == 0).mean()) for c in cleaned]
+    assert len({tuple(c.rows.dtypes.astype(str)) for c in cleaned}) == 1
+    assert all(0.90 <= len(c.rows) / c.rows_read <= 0.95 for c in cleaned)
+    unreported = [float((c.rows["passenger_count"] == 0).mean()) for c in cleaned]
     assert all(0.05 < share < 0.15 for share in unreported)

@@ -60,7 +60,7 @@ def cleaned(contract: Contract, folder: Path, rows: list[dict[str, Any]], **colu
 
 def test_rows_come_as_declared_in_order_of_time(contract: Contract, tmp_path: Path) -> None:
     found = cleaned(contract, tmp_path, [{"at": datetime(2026, 3, 30, 9), "paid": 1.0}, {"town": None, "member": None}])
-    rows = found.trips
+    rows = found.rows
     assert rows.columns.tolist() == ["event_at", "price", "items", "kind", "town", "member", "shelf", "target"]
     assert rows["event_at"].tolist() == [
         pd.Timestamp("2026-03-02T09:00", tz="UTC"),
@@ -94,12 +94,12 @@ def test_each_row_that_is_dropped_has_its_reason(
     contract: Contract, tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
     found = cleaned(contract, tmp_path, [{}, change, {}])
-    assert (len(found.trips), found.dropped) == (2, {reason: 1})
+    assert (len(found.rows), found.dropped) == (2, {reason: 1})
     assert found.profile.dropped[reason] == pytest.approx(1 / 3, abs=1e-6)
 
 
 def test_a_missing_value_is_what_it_stands_for(contract: Contract, tmp_path: Path) -> None:
-    assert cleaned(contract, tmp_path, [{"shelf": None}, {}]).trips["shelf"].tolist() == [-1, 7]
+    assert cleaned(contract, tmp_path, [{"shelf": None}, {}]).rows["shelf"].tolist() == [-1, 7]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_missing_value_is_what_it_stands_for(contract: Contract, tmp_path: Pat
 )
 def test_times_are_read_however_they_are_written(contract: Contract, tmp_path: Path, times: pa.Array) -> None:
     found = cleaned(contract, tmp_path, [{}, {}], at=times)
-    assert found.trips["event_at"].tolist() == [pd.Timestamp("2026-03-02T09:00", tz="UTC")] * 2
+    assert found.rows["event_at"].tolist() == [pd.Timestamp("2026-03-02T09:00", tz="UTC")] * 2
 
 
 def test_a_date_is_its_first_instant_and_an_hour_that_is_skipped_the_next(contract: Contract, tmp_path: Path) -> None:
     days = cleaned(contract, tmp_path, [{}], at=pa.array([date(2026, 3, 30)]))
-    assert days.trips["event_at"].tolist() == [pd.Timestamp("2026-03-29T23:00", tz="UTC")]
+    assert days.rows["event_at"].tolist() == [pd.Timestamp("2026-03-29T23:00", tz="UTC")]
     skipped = cleaned(contract, tmp_path, [{"at": datetime(2026, 3, 29, 1, 30)}])
-    assert skipped.trips["event_at"].tolist() == [pd.Timestamp("2026-03-29T01:30", tz="UTC")]
+    assert skipped.rows["event_at"].tolist() == [pd.Timestamp("2026-03-29T01:30", tz="UTC")]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_binary_targets_are_the_declared_values(tmp_path: Path) -> None:
     target = {"column": "paid", "positive": "yes", "negative": "no"}
     contract = declaration.parse(DECLARED | {"task": "binary", "target": target}, "shop.yaml")
     found = cleaned(contract, tmp_path, [{}] * 4, paid=pa.array(["no", "yes", "maybe", None]))
-    assert sorted(found.trips["target"]) == [0.0, 1.0]
+    assert sorted(found.rows["target"]) == [0.0, 1.0]
     assert found.dropped == {"no target": 2}
 
 
@@ -180,7 +180,7 @@ def test_a_profile_tells_what_is_missing_and_constant_but_not_that_a_value_is_co
 
 
 def test_a_window_is_profiled_as_a_month_is(contract: Contract, tmp_path: Path) -> None:
-    rows = cleaned(contract, tmp_path, [{"town": None}, {}, {"paid": 999.0}]).trips
+    rows = cleaned(contract, tmp_path, [{"town": None}, {}, {"paid": 999.0}]).rows
     found = profile_of(contract, rows.assign(target=[20.0, 5_000.0, -3.0]))
     assert (found.rows, found.missing["town"]) == (3, pytest.approx(1 / 3, abs=1e-6))
     assert found.dropped == {"target outside": pytest.approx(2 / 3, abs=1e-6)}

@@ -5,9 +5,10 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoops.ingestion.clean import clean
-from autoops.ingestion.profile import Profile, Route, covered, profile_of, scale, usual_days, usual_routes
+from autoops.ingestion.profile import Profile, Route, covered, scale, usual_days, usual_routes
 from autoops.months import Month
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.profile import profile_of
 from tests.unit.ingestion.raw import MARCH, write_month
 
 NAN = float("nan")

@@ -27,7 +27,7 @@ def changed(**groups: dict[str, float]) -> Profile:
 
 
 def scaled(miles: float = 1, minutes: float = 1) -> Profile:
-    routes = {name: Route(r.trips, r.miles * miles, r.minutes * minutes) for name, r in ROUTES.items()}
+    routes = {name: Route(r.rows, r.miles * miles, r.minutes * minutes) for name, r in ROUTES.items()}
     return replace(GOOD, routes=routes, mph=10.6 * miles / minutes)
 
 
@@ -42,7 +42,7 @@ CITY = {
     "a quarter slower": scaled(minutes=1 / 0.75),
     "three times slower": scaled(minutes=3),
     "other routes and longer trips": replace(
-        GOOD, routes={"1-2": Route(5_000, 9.0, 30.0)} | {name: replace(r, trips=40) for name, r in ROUTES.items()}
+        GOOD, routes={"1-2": Route(5_000, 9.0, 30.0)} | {name: replace(r, rows=40) for name, r in ROUTES.items()}
     ),
     "one route is closed": replace(GOOD, routes=ROUTES | {"74-42": Route(400, 2.6, 15.0)}),
     "many trips over an hour": changed(dropped={"too_long": 0.2}),
@@ -86,7 +86,7 @@ def test_a_changed_city_is_no_broken_data(city):
 @pytest.mark.parametrize("what", BROKEN)
 def test_broken_data_is_found_and_named(what):
     profile, name, column, words = BROKEN[what]
-    (finding,) = [one for one in judge(profile, HISTORY).findings if (one.name, one.column) == (name, column)]
+    (finding,) = [one for one in judge(profile, HISTORY, noun="trips").findings if (one.name, one.column) == (name, column)]
 
     assert words in finding.reason
     low, high = finding.usual

@@ -5,11 +5,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
-from autoops.ingestion.traffic import Regime, trips_of
 from autoops.months import Month, parse_months
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.taxi.sample import write_sample
+from autoops.usecases.taxi.traffic import Regime, trips_of
 from tests.taxi import day_of_week, feature_matrix, hour_of_day
 from tests.unit.ingestion.sampled import FEATURES, MAY, distance_of_zones, mph, sampled
 
@@ -57,7 +57,7 @@ def test_cleaning_keeps_about_as_much_as_of_real_months(tmp_path, seed):
     cleaned = sampled(tmp_path, seed=seed)
 
     assert cleaned.rows_read == 20_000
-    assert 0.90 <= len(cleaned.trips) / cleaned.rows_read <= 0.95
+    assert 0.90 <= len(cleaned.rows) / cleaned.rows_read <= 0.95
     assert {"other_month", "too_short", "too_long", "no_distance", "too_far"} <= set(cleaned.dropped)
 
 

@@ -6,17 +6,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import InputError
-from autoops.ingestion.city import the_city
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import SCENARIOS, parse_scenario, write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import NEW_YORK, Month, parse_months
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.city import the_city
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import SCENARIOS, parse_scenario, write_sample
 from tests.unit.ingestion.sampled import MAY, distance_of_zones, fitted, mae, mph, sampled
 
 
 def test_speed_slows_trips_and_leaves_them_where_they_were(tmp_path, steady):
-    slower = sampled(tmp_path, "speed").trips
+    slower = sampled(tmp_path, "speed").rows
 
     assert mph(slower).median() / mph(steady).median() == pytest.approx(0.75, abs=0.02)
     assert slower["trip_distance"].median() == pytest.approx(steady["trip_distance"].median(), rel=0.05)
@@ -24,7 +24,7 @@ def test_speed_slows_trips_and_leaves_them_where_they_were(tmp_path, steady):
 
 
 def test_mix_sends_trips_elsewhere_at_the_speeds_that_hold_there(tmp_path, steady):
-    mixed = sampled(tmp_path, "mix").trips
+    mixed = sampled(tmp_path, "mix").rows
 
     assert mixed["trip_distance"].median() > 1.2 * steady["trip_distance"].median()
     assert distance_of_zones(mixed, steady) > 0.15
@@ -38,7 +38,7 @@ def test_slow_goes_on_from_month_to_month(tmp_path):
     write_sample(tmp_path / "steady", months)
 
     def speed(folder: str, month: Month) -> float:
-        return mph(clean(tmp_path / folder / file_name(month), month).trips).median()
+        return mph(clean(tmp_path / folder / file_name(month), month).rows).median()
 
     left = [speed("slow", month) / speed("steady", month) for month in months]
     assert left == pytest.approx([1, 0.95, 0.95**2], abs=0.01)
@@ -65,14 +65,14 @@ def test_outskirts_hurts_a_model_that_has_not_seen_them_and_mix_hardly_does(tmp_
     for scenario in ("mix", "outskirts"):
         write_sample(tmp_path / scenario, parse_months("2023-04..2023-06"), scenario=scenario)
         *seen, ahead = [
-            clean(tmp_path / scenario / file_name(month), month).trips for month in parse_months("2023-04..2023-06")
+            clean(tmp_path / scenario / file_name(month), month).rows for month in parse_months("2023-04..2023-06")
         ]
         lost[scenario] = mae(forest, ahead) / mae(fitted(pd.concat(seen)), ahead) - 1
     assert lost["mix"] < 0.05 < lost["outskirts"]
 
 
 def test_zones_moves_trips_and_neither_their_lengths_nor_their_speeds(tmp_path, steady, forest):
-    moved = sampled(tmp_path, "zones").trips
+    moved = sampled(tmp_path, "zones").rows
 
     assert distance_of_zones(moved, steady) > 0.15
     assert moved["trip_distance"].quantile([0.1, 0.5, 0.9]).to_numpy() == pytest.approx(
@@ -94,14 +94,14 @@ def test_a_zone_changes_places_with_one_as_fast_and_of_its_kind():
 
 
 def test_unit_changes_the_figures_and_not_the_trips(tmp_path, steady):
-    kilometres = sampled(tmp_path, "unit").trips
+    kilometres = sampled(tmp_path, "unit").rows
 
     assert kilometres["trip_distance"].median() / steady["trip_distance"].median() == pytest.approx(1.609, rel=0.03)
     assert kilometres[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
 
 
 def test_nulls_hides_the_passengers_of_many(tmp_path, steady):
-    surge = sampled(tmp_path, "nulls").trips
+    surge = sampled(tmp_path, "nulls").rows
 
     assert (steady["passenger_count"] == 0).mean() < 0.16
     assert (surge["passenger_count"] == 0).mean() > 0.5
@@ -109,14 +109,14 @@ def test_nulls_hides_the_passengers_of_many(tmp_path, steady):
 
 
 def test_collapse_loses_rows_and_changes_none(tmp_path, steady):
-    rest = sampled(tmp_path, "collapse").trips
+    rest = sampled(tmp_path, "collapse").rows
 
     assert len(rest) / len(steady) == pytest.approx(0.3, abs=0.02)
     assert rest[TARGET].median() == pytest.approx(steady[TARGET].median(), rel=0.03)
 
 
 def test_a_bad_day_is_slow_and_quiet_and_the_others_are_as_ever(tmp_path, steady):
-    stormy = sampled(tmp_path, "bad_day").trips
+    stormy = sampled(tmp_path, "bad_day").rows
     daily, usual = (trips.groupby(trips["event_at"].dt.tz_convert(NEW_YORK).dt.day) for trips in (stormy, steady))
     volume, speed = daily.size() / usual.size(), daily.apply(mph).groupby(level=0).median() / mph(steady).median()
 
@@ -140,7 +140,7 @@ def test_a_change_holds_from_its_month_on_and_not_before(tmp_path, scenario):
 
 
 def test_magnitude_sets_the_size_of_the_change(tmp_path, steady):
-    slower = sampled(tmp_path, "speed", magnitude=-0.1).trips
+    slower = sampled(tmp_path, "speed", magnitude=-0.1).rows
 
     assert mph(slower).median() / mph(steady).median() == pytest.approx(0.9, abs=0.02)
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import CorruptFile, EmptyMonth, NotFound
-from autoops.ingestion.clean import clean
 from autoops.ingestion.source import DirectorySource, Progress, SourceMetadata, file_name
 from autoops.ingestion.store import MonthStore
 from autoops.months import Month, parse_months
+from autoops.usecases.taxi.clean import clean
 from tests.unit.ingestion.raw import MARCH, write_month
 
 APRIL = Month(2022, 4)
@@ -38,7 +38,7 @@ def source(tmp_path: Path) -> CountingSource:
 
 @pytest.fixture
 def store(tmp_path: Path) -> MonthStore:
-    return MonthStore(tmp_path / "months")
+    return MonthStore(tmp_path / "months", clean)
 
 
 def republish(tmp_path: Path, rows: list[dict]) -> None:
@@ -121,7 +121,7 @@ def test_months_and_get_know_what_is_here(source, store):
         store.ingest(source, month)
 
     assert [month.month for month in store.months()] == [MARCH, APRIL]
-    assert MonthStore(store.get(MARCH).path.parent).get(APRIL) == store.get(APRIL)
+    assert MonthStore(store.get(MARCH).path.parent, clean).get(APRIL) == store.get(APRIL)
 
 
 def test_a_file_that_is_named_as_no_month_is_left_alone(source, store, tmp_path):
@@ -136,7 +136,7 @@ def test_load_joins_months_in_order_of_time_as_cleaning_left_them(source, store,
 
     loaded = store.load([APRIL, MARCH, APRIL])
 
-    parts = [clean(tmp_path / "source" / file_name(month), month).trips for month in (MARCH, APRIL)]
+    parts = [clean(tmp_path / "source" / file_name(month), month).rows for month in (MARCH, APRIL)]
     assert loaded.equals(pd.concat(parts, ignore_index=True))
     assert loaded["event_at"].is_monotonic_increasing
 
@@ -197,7 +197,7 @@ def test_the_content_is_of_the_raw_rows_and_comes_back_with_the_month(source, st
 
     assert (first.digest, first.profile.rows, more_dropped.profile.rows) == (more_dropped.digest, 3, 4)
     assert len({first.content, more_dropped.content, hidden.content}) == 3
-    assert same_rows.content == hidden.content == MonthStore(first.path.parent).get(MARCH).content
+    assert same_rows.content == hidden.content == MonthStore(first.path.parent, clean).get(MARCH).content
     assert same_rows.status == "unchanged"
 
 

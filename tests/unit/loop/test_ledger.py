@@ -106,15 +106,17 @@ def test_incidents_come_newest_first(ledger: Ledger, clock: HeldClock) -> None:
 def test_no_two_incidents_share_a_key(ledger: Ledger) -> None:
     def opened(check: int) -> bool:
         try:
-            ledger.open_incident("refresh", "old", actor=f"check-{check}", key="refresh of version 1 with 2022-06")
+            ledger.open_incident(
+                "scheduled", "old", actor=f"check-{check}", key="scheduled retraining of version 1 with 2022-06"
+            )
         except Conflict:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(opened, range(16))) == 1
-    with pytest.raises(Conflict, match="refresh of version 1 with 2022-06"):
-        ledger.open_incident("refresh", "old", actor="late", key="refresh of version 1 with 2022-06")
+    with pytest.raises(Conflict, match="scheduled retraining of version 1 with 2022-06"):
+        ledger.open_incident("scheduled", "old", actor="late", key="scheduled retraining of version 1 with 2022-06")
     ledger.open_incident("drift", "slower", actor="monitor")
     ledger.open_incident("drift", "slower", actor="monitor")
     assert len(ledger.incidents()) == len(ledger.entries(kind="incident opened")) == 3

@@ -60,7 +60,7 @@ def test_a_window_that_reaches_into_the_evidence_says_nothing() -> None:
 
 
 def test_the_reason_names_the_trips() -> None:
-    reason = recovered(checks("L", "L", "dl", "dl", "dl"), incident(), 3)
+    reason = recovered(checks("L", "L", "dl", "dl", "dl"), incident(), 3, "trips")
     assert reason == "recovered: the last 3 windows, of trips from 2022-04-03 00:00 to 2022-04-06 00:00, are ordinary"
 
 

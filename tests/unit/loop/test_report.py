@@ -8,6 +8,7 @@ import pytest
 from autoops.ingestion.quality import Finding, Quality
 from autoops.loop.data.live_quality import _findings
 from autoops.loop.reports.report import _grew
+from tests.taxi import CONTRACT
 
 
 def group(name: str, before: float, now: float, stands_out: bool) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def told(before: float, now: float, groups: list[Mapping[str, Any]]) -> str:
         **{"rows": 900, "signed": -1.0, "signed_before": 0.1, "absolute_before": before, "absolute": now},
         **{"groups": groups, "zones": []},
     }
-    return "\n".join(_grew({"cause": {"features": [], "error": error}}))
+    return "\n".join(_grew({"cause": {"features": [], "error": error}}, CONTRACT))
 
 
 @pytest.mark.parametrize(

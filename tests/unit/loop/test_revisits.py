@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autoops.loop.decide.policy import Freeze, RecentActions
-from autoops.loop.decide.reevaluation import Age, Undecided, overtaken, re_evaluate, refresh, second_look
+from autoops.loop.decide.reevaluation import Age, Undecided, overtaken, re_evaluate, re_evaluation_due, retraining_due
 from autoops.months import Month
 
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ WAITS = Undecided(version=4, compared_with=3, looks=1, days_needed=20, days_publ
     ],
 )
 def test_who_is_looked_at_again(changes: dict, champion: int | None, newest: int, action: str) -> None:
-    decision = second_look(replace(WAITS, **changes), champion, newest, None)
+    decision = re_evaluation_due(replace(WAITS, **changes), champion, newest, None)
     assert decision.action == action
     assert decision.reason
 
@@ -55,7 +55,7 @@ def test_who_is_looked_at_again(changes: dict, champion: int | None, newest: int
         ({"promoted": True}, 3, 4, None, None, "void"),
     ],
 )
-def test_what_becomes_of_a_second_look(
+def test_what_becomes_of_a_re_evaluation(
     changes: dict, champion: int | None, newest: int, frozen: Freeze | None, back_days_ago: float | None, action: str
 ) -> None:
     back = None if back_days_ago is None else NOW - timedelta(days=back_days_ago)
@@ -73,15 +73,15 @@ def test_what_overtook_a_challenger_is_named() -> None:
     assert "version 6, which is newer" in str(overtaken(WAITS, 3, 6))
 
 
-def test_an_incident_that_stands_comes_before_a_second_look() -> None:
-    decision = second_look(WAITS, 3, 4, 9)
+def test_an_incident_that_stands_comes_before_a_re_evaluation() -> None:
+    decision = re_evaluation_due(WAITS, 3, 4, 9)
     assert decision.action == "incident stands"
     assert "incident 9 comes first" in decision.reason
-    assert second_look(replace(WAITS, days_published=0), 3, 4, 9).action == "wait for data"
+    assert re_evaluation_due(replace(WAITS, days_published=0), 3, 4, 9).action == "wait for data"
 
 
 def test_a_second_look_says_what_it_waits_for() -> None:
-    reason = second_look(replace(WAITS, days_published=0), 3, 4, None).reason
+    reason = re_evaluation_due(replace(WAITS, days_published=0), 3, 4, None).reason
     assert reason == ("the gate asked for 20 more days to tell version 4 from version 3; 0 have come in since")
     assert "otherwise the gate would re-evaluate version 4" in re_evaluate(WAITS, 3, 4, ANN, RecentActions(), 7).reason
 
@@ -89,12 +89,12 @@ def test_a_second_look_says_what_it_waits_for() -> None:
 MARCH = Month(2022, 3)
 
 
-def age(newest: int, refreshed: int | None = None, retrained: int | None = None) -> Age:
+def age(newest: int, scheduled: int | None = None, retrained: int | None = None) -> Age:
     """Months of 2022; the champion is of March."""
     return Age(
         Month(2022, newest),
         MARCH,
-        Month(2022, refreshed) if refreshed else None,
+        Month(2022, scheduled) if scheduled else None,
         Month(2022, retrained) if retrained else None,
     )
 
@@ -109,9 +109,9 @@ def age(newest: int, refreshed: int | None = None, retrained: int | None = None)
         (age(6), 0, None, None, RecentActions(NOW), 2, "nothing"),
         (age(6), 3, 8, None, RecentActions(NOW), 2, "incident stands"),
         (age(5), 3, 8, None, RecentActions(NOW), 2, "nothing"),
-        (age(8, refreshed=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
-        (age(9, refreshed=6), 3, None, None, RecentActions(NOW), 2, "open incident"),
-        (age(6, refreshed=2), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(8, scheduled=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(9, scheduled=6), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(6, scheduled=2), 3, None, None, RecentActions(NOW), 2, "open incident"),
         (age(6, retrained=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
         (age(6, retrained=7), 3, None, None, RecentActions(NOW), 2, "nothing"),
         (age(6, retrained=5), 3, None, None, RecentActions(NOW), 2, "open incident"),
@@ -132,15 +132,15 @@ def test_when_a_champion_is_refreshed(
     most_per_week: int,
     action: str,
 ) -> None:
-    decision = refresh(aged, every, standing, frozen, recent_actions, 7, most_per_week)
+    decision = retraining_due(aged, every, standing, frozen, recent_actions, 7, most_per_week)
     assert decision.action == action
     assert decision.reason
 
 
 def test_a_refresh_says_why_it_comes_or_when() -> None:
     def told(aged: Age) -> str:
-        return refresh(aged, 3, None, None, RecentActions(), 7, 2).reason
+        return retraining_due(aged, 3, None, None, RecentActions(), 7, 2).reason
 
     assert told(age(6)) == "the champion was trained until 2022-03, and 2022-06 is at hand"
-    assert "the last refresh was tried with 2022-06, and 2022-09 is at hand" in told(age(9, refreshed=6))
-    assert "a refresh is due with 2022-09" in told(age(8, refreshed=6))
+    assert "the last one was tried with 2022-06, and 2022-09 is at hand" in told(age(9, scheduled=6))
+    assert "a scheduled retraining is due with 2022-09" in told(age(8, scheduled=6))

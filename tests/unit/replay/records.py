@@ -11,6 +11,7 @@ from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
 from autoops.replay.demo.scenarios import bad_promotion, broken_data
 from autoops.replay.tally import Answer, Tally
+from tests.taxi import CONTRACT
 
 WALL = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -120,7 +121,7 @@ def acts_tally() -> Tally:
 
 def tally() -> Tally:
     """Hourly answers from April to June, one second apart; v1 is off by 2 minutes, by 5 in May, v2 by 3."""
-    made = Tally()
+    made = Tally(CONTRACT)
     for month, version, error in ((4, 1, 2.0), (5, 1, 5.0), (6, 1, 5.0), (6, 2, 3.0)):
         days = range(1, 6) if (month, version) == (6, 1) else range(6, 26)
         for day in days:

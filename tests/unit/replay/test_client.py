@@ -7,6 +7,7 @@ import pytest
 
 from autoops.errors import ServiceUnavailable
 from autoops.replay.client import ApiClient, served_version
+from tests.taxi import CONTRACT
 from tests.unit.replay.worlds import AnsweringApi
 
 LABEL = {"request_id": "2023-01/1", "trip_duration_minutes": 10.0}
@@ -22,11 +23,11 @@ def stall(request: httpx.Request) -> httpx.Response:
 
 def answering(answer: Callable[[httpx.Request], httpx.Response]) -> tuple[ApiClient, AnsweringApi]:
     api = AnsweringApi(answer=answer)
-    return ApiClient("http://api", transport=api), api
+    return ApiClient("http://api", CONTRACT, transport=api), api
 
 
 def test_an_answer_is_minutes_and_the_version_that_said_so():
-    client = ApiClient("http://api", transport=AnsweringApi(version=4))
+    client = ApiClient("http://api", CONTRACT, transport=AnsweringApi(version=4))
     assert asyncio.run(client.predict({"trip_distance": 1.0})) == (12.0, 4)
     assert (client.requests, dict(client.failures)) == (1, {})
 
@@ -56,7 +57,7 @@ def test_long_complaints_are_cut_so_that_like_ones_are_counted_together():
 
 def test_labels_go_in_one_request():
     api = AnsweringApi()
-    client = ApiClient("http://api", transport=api)
+    client = ApiClient("http://api", CONTRACT, transport=api)
     assert asyncio.run(client.send_labels([LABEL, LABEL])) is True
     assert api.sent == [("/ground-truth", {"labels": [LABEL, LABEL]})]
 

@@ -11,6 +11,7 @@ from autoops.replay.itinerary import load
 from autoops.replay.pace import Pace
 from autoops.replay.player import Listener, PlayOptions, play
 from autoops.replay.tally import Answer
+from tests.taxi import CONTRACT
 from tests.unit.replay.worlds import AnsweringApi, moments, write_month
 
 JANUARY, FEBRUARY = Month(2023, 1), Month(2023, 2)
@@ -24,7 +25,7 @@ def world(tmp_path: Path) -> Path:
 
 
 def options(world: Path, months: list[Month] | None = None, **values: object) -> PlayOptions:
-    return PlayOptions(DirectorySource(world), months or [JANUARY, FEBRUARY], "http://api", **values)
+    return PlayOptions(DirectorySource(world), months or [JANUARY, FEBRUARY], "http://api", CONTRACT, **values)
 
 
 def test_trips_go_out_in_event_order_with_their_own_ids(world):
@@ -184,4 +185,4 @@ def test_impossible_options_are_refused_by_name(world, values):
 
 
 def test_a_sample_larger_than_the_month_is_the_month(world, tmp_path):
-    assert len(load(DirectorySource(world), JANUARY, tmp_path, sample=1000).trips) == 60
+    assert len(load(DirectorySource(world), JANUARY, tmp_path, CONTRACT, sample=1000).trips) == 60

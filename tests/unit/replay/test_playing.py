@@ -10,6 +10,7 @@ from autoops.replay.pace import Pace
 from autoops.replay.player import PlayOptions
 from autoops.replay.playing import Board, Playing
 from autoops.replay.tally import Answer
+from tests.taxi import CONTRACT
 from tests.unit.replay.worlds import write_month
 
 APRIL, MAY = Month(2023, 4), Month(2023, 5)
@@ -18,20 +19,20 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def test_the_board_shows_how_far_the_month_is_and_how_each_version_does():
-    board = Board()
+    board = Board(CONTRACT)
     board.month_began(APRIL, 50)
     for prediction, version in ((12, 1), (9, 1), (10.5, 2)):
         board.answered(APRIL, Answer(NOW, prediction, 10, version, NOW))
     assert (board.month, board.answers, board.trips) == (APRIL, 3, 50)
     assert board.outcome(APRIL) == (
-        "version 1 answered 2 trips, off by 1.50 min; version 2 answered 1 trips, off by 0.50 min"
+        "version 1 answered 2 trips, MAE 1.500 min; version 2 answered 1 trips, MAE 0.500 min"
     )
     board.month_began(MAY, 60)
     assert (board.answers, board.outcome(MAY)) == (0, "")
 
 
 def playing(directory: Path, pace: Pace, months: list[Month]) -> Playing:
-    options = PlayOptions(DirectorySource(directory), months, NOBODY)
+    options = PlayOptions(DirectorySource(directory), months, NOBODY, CONTRACT)
     return Playing(options, pace, [])
 
 

@@ -10,6 +10,7 @@ from autoops.replay.demo.closing import figures
 from autoops.replay.demo.outcome import Outcome
 from autoops.replay.demo.report import write_report
 from autoops.replay.tally import Tally
+from tests.taxi import CONTRACT
 from tests.unit.replay.records import (
     ACTS_CHECKS,
     ACTS_ENTRIES,
@@ -104,7 +105,7 @@ def test_charts_have_a_curve_per_version_detector_and_feature():
 
 def test_a_replay_without_checks_still_gives_a_page(tmp_path):
     write_report(tmp_path / "report.html", dataclasses.replace(OUTCOME, checks=[], incidents=[], entries=[]))
-    write_report(tmp_path / "empty.html", dataclasses.replace(OUTCOME, tally=Tally()))
+    write_report(tmp_path / "empty.html", dataclasses.replace(OUTCOME, tally=Tally(CONTRACT)))
     assert (tmp_path / "report.html").stat().st_size > 1_000_000
 
 

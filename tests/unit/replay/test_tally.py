@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from autoops.months import Month
 from autoops.replay.tally import Answer, Tally
+from tests.taxi import CONTRACT
 
 BEGIN = datetime(2023, 1, 31, 20, 30, tzinfo=UTC)
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,7 +17,7 @@ def answer(hours: float, prediction: float, version: int = 1, truth: float = 10,
 
 
 def filled(*answers: Answer) -> Tally:
-    tally = Tally()
+    tally = Tally(CONTRACT)
     for one in answers:
         tally.add(one)
     return tally

@@ -57,7 +57,7 @@ def test_checks_with_too_little_to_judge_are_no_news(engine, observer):
     assert len(observer.checks()) == 3
 
 
-@pytest.mark.parametrize("kind", ["drift", "refresh"])
+@pytest.mark.parametrize("kind", ["drift", "scheduled"])
 def test_a_retraining_is_due_once_the_evidence_is_published_and_until_it_is_closed(ledger, observer, kind):
     number = ledger.open_incident(kind, "loss", actor="monitor", evidence_end=at("2023-05-20"))
     assert not observer.retraining_is_due([APRIL])

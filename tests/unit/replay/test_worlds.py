@@ -5,13 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoops.errors import InputError, NotPublished, SourceUnavailable
-from autoops.ingestion.clean import clean
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import file_name
 from autoops.months import Month, month_range, parse_months
 from autoops.replay.demo import worlds
 from autoops.replay.demo.demo import DemoOptions
 from autoops.usecase.columns import TARGET
+from autoops.usecases.taxi.clean import clean
+from autoops.usecases.taxi.sample import write_sample
 from tests.unit.replay.worlds import write_month
 
 MONTHS = list(month_range(Month(2023, 1), Month(2023, 5)))
@@ -29,7 +29,7 @@ def test_the_made_up_world_is_steady_and_then_slow(tmp_path: Path):
     assert (world.name, len(world.first), len(world.later)) == ("sample", 3, 3)
     minutes_per_mile = {}
     for month in (*world.first, *world.later):
-        trips = clean(tmp_path / file_name(month), month).trips
+        trips = clean(tmp_path / file_name(month), month).rows
         minutes_per_mile[month] = trips[TARGET].sum() / trips["trip_distance"].sum()
     steady, slow = minutes_per_mile[world.later[0]], minutes_per_mile[world.later[1]]
     assert steady == pytest.approx(minutes_per_mile[world.first[-1]], rel=0.1)
@@ -51,7 +51,7 @@ def test_the_further_acts_go_on_from_the_core_and_end_in_kilometres(tmp_path: Pa
         assert (tmp_path / "core" / file_name(month)).read_bytes() == (tmp_path / "all" / file_name(month)).read_bytes()
     assert core.acts == ()
     length = {
-        month: clean(tmp_path / "all" / file_name(month), month).trips["trip_distance"].median()
+        month: clean(tmp_path / "all" / file_name(month), month).rows["trip_distance"].median()
         for month in world.later[2:]
     }
     june, july, august = length.values()

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from autoops.ingestion.sample import write_sample
 from autoops.months import NEW_YORK, Month
 from autoops.serving.offline.parquet import FileScorer, Scored
 from autoops.serving.payloads.arrow import ArrowReader
 from autoops.serving.payloads.arrow_columns import ArrowColumns
 from autoops.serving.payloads.batch import Batch
 from autoops.serving.payloads.validation_errors import BrokenStream, InvalidRows
+from autoops.usecases.taxi.sample import write_sample
 from tests.arrow_streams import stream, trip_table
 from tests.taxi import CONTRACT, MODELS
 

@@ -5,7 +5,7 @@ import pytest
 
 from autoops.errors import SettingsError
 from autoops.settings import Model
-from autoops.training import estimator
+from autoops.training import estimator, trial
 from autoops.usecase.encoding import Encoder
 from tests.bundles import synthetic_trips
 from tests.taxi import CONTRACT
@@ -87,5 +87,5 @@ def test_an_estimator_that_needs_another_one_is_refused_by_name() -> None:
 )
 def test_what_could_not_be_trained_is_refused_before_it_is(changes: dict[str, object], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        estimator.check_model(Model().model_copy(update=changes), CONTRACT)
-    estimator.check_model(Model(), CONTRACT)
+        trial.check_model(Model().model_copy(update=changes), CONTRACT)
+    trial.check_model(Model(), CONTRACT)

@@ -108,7 +108,7 @@ def test_onnx_that_answers_differently_is_never_sealed(trained: Trained, tmp_pat
     """Targets of a million minutes are beyond what float32 holds to 1e-4."""
     inputs = export.inputs_of(trained.holdout, trained.encoder)
     vast = RandomForestRegressor(3, random_state=0).fit(inputs, trained.holdout[TARGET] * 123_456.7)
-    with pytest.raises(BundleError, match=r"differs from scikit-learn by up to .* minutes"):
+    with pytest.raises(BundleError, match=r"differs from the original by up to .* minutes"):
         export.write_bundle(dataclasses.replace(trained, model=vast), "{}", tmp_path)
     assert not (tmp_path / bundle.MANIFEST).exists()
 
@@ -118,7 +118,7 @@ def test_a_model_that_answers_no_numbers_is_never_sealed(trained: Trained, tmp_p
     inputs = export.inputs_of(trained.holdout, trained.encoder)
     broken = Ridge().fit(inputs, trained.holdout[TARGET])
     broken.coef_[0] = weight
-    with np.errstate(invalid="ignore"), pytest.raises(BundleError, match="differs from scikit-learn by up to nan"):
+    with np.errstate(invalid="ignore"), pytest.raises(BundleError, match="differs from the original by up to nan"):
         export.write_bundle(dataclasses.replace(trained, model=broken), "{}", tmp_path)
     assert not (tmp_path / bundle.MANIFEST).exists()
 

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 class Days:
     """Errors by day, arrays of shape (days,).
 
-    `minutes` are sums of absolute errors, and `rows` the day's trips, which are the same for every policy.
+    `minutes` are sums of losses, of the taxi minutes, and `rows` the day's rows, which are the same for every policy.
     """
 
     rows: Array
@@ -25,7 +25,7 @@ class Days:
 
     @property
     def mae(self) -> float:
-        """Return the mean absolute error in minutes."""
+        """Return the mean loss."""
         return float(self.minutes.sum() / self.rows.sum())
 
 
@@ -51,12 +51,12 @@ class Interval:
 
 
 def averaged(simulations: Sequence[Days]) -> Days:
-    """Return the mean errors of several simulations over the same trips: the errors to expect of one of them."""
+    """Return the mean errors of several simulations over the same rows: the errors to expect of one of them."""
     return Days(simulations[0].rows, np.mean([simulated.minutes for simulated in simulations], axis=0))
 
 
 def difference(policy: Days, other: Days, gate: Gate) -> Interval:
-    """Return the difference of the mean absolute errors in minutes, policy − other.
+    """Return the difference of the mean losses, policy − other.
 
     As in the gate, errors are compared in pairs, and whole days are resampled. The interval is the percentile
     bootstrap's at `gate.confidence`.
@@ -89,9 +89,9 @@ def _draws(days: Days, gate: Gate) -> npt.NDArray[np.int64]:
 
 def _means(first: Days, second: Days, draws: npt.NDArray[np.int64]) -> Array:
     if not np.array_equal(first.rows, second.rows):
-        raise ValueError("policies are compared on the same trips only")
+        raise ValueError("policies are compared on the same rows only")
     sums: Array = (first.minutes - second.minutes)[draws].sum(axis=1)
-    # A ratio of sums, so that each trip has the same weight, not each day.
+    # A ratio of sums, so that each row has the same weight, not each day.
     return np.asarray(sums / first.rows[draws].sum(axis=1))
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, GATED
 from autoops.backtest.results.intervals import Days, IntervalRecord, averaged, days_of, degradation_avoided, difference
 from autoops.backtest.simulation import JudgedWindow, RetrainingRecord, Simulated, SimulatedMonth
-from autoops.loop.retrain.interim import KIND as SECOND_LOOK
-from autoops.months import Month
+from autoops.loop.retrain.interim import KIND as RE_EVALUATION
+from autoops.months import NEW_YORK, Month
 from autoops.settings import Gate
 
 ByPolicy = Mapping[str, Sequence[Simulated]]
@@ -56,7 +57,7 @@ class SeedSummary(TypedDict):
 class PolicySummary(TypedDict):
     """A policy at one label lag.
 
-    Counts are means over seeds; `low` and `high` bound the difference to frozen's mean absolute error, in minutes.
+    Counts are means over seeds; `low` and `high` bound the difference to frozen's mean loss.
     """
 
     mae: float
@@ -64,8 +65,8 @@ class PolicySummary(TypedDict):
     low: float
     high: float
     retrainings: float
-    refreshes: float
-    second_looks: float
+    scheduled: float
+    re_evaluations: float
     promoted: float
     rejected: float
     inconclusive: float
@@ -80,7 +81,7 @@ class PolicySummary(TypedDict):
 
 
 class Comparison(IntervalRecord):
-    """The difference in mean absolute error, minutes."""
+    """The difference in mean loss."""
 
     policy: str
     against: str
@@ -95,22 +96,34 @@ class LagSummary(TypedDict):
 
 
 class Result(TypedDict):
-    """The result of a backtest."""
+    """The result of a backtest; `measure` is the name of the mean loss that all figures named `mae` are."""
 
     months: list[str]
+    rows: str
+    measure: str
+    unit: str
     runs: list[LagSummary]
 
 
-def summarise(lag_months: int, simulations: ByPolicy, gate: Gate, changes_from: Month | None = None) -> LagSummary:
+def summarise(
+    lag_months: int,
+    simulations: ByPolicy,
+    gate: Gate,
+    changes_from: Month | None = None,
+    zone: ZoneInfo = NEW_YORK,
+) -> LagSummary:
     """Return the run of one label lag.
 
-    `mae` is over all served trips, in minutes; `low` and `high` bound its difference to frozen's. `changes_from` is the
-    month in which a change begins, if it is known: only then are there detection delays.
+    `mae` is the mean loss of all served rows; `low` and `high` bound its difference to frozen's. `changes_from` is the
+    month in which a change begins in the zone, if it is known: only then are there detection delays.
     """
     days = {
         name: averaged([days_of(simulated["months"]) for simulated in found]) for name, found in simulations.items()
     }
-    policies = {name: _policy(name, simulations[name], days, gate, changes_from) for name in simulations}
+    policies = {
+        name: _policy(name, simulations[name], days, gate, changes_from and (changes_from, zone))
+        for name in simulations
+    }
     compared: list[Comparison] = [
         {"policy": AUTOOPS, "against": other, **difference(days[AUTOOPS], days[other], gate).to_json()}
         for other in (FROZEN, GATED, BLIND)
@@ -120,7 +133,11 @@ def summarise(lag_months: int, simulations: ByPolicy, gate: Gate, changes_from: 
 
 
 def _policy(
-    name: str, simulations: Sequence[Simulated], days: Mapping[str, Days], gate: Gate, changes_from: Month | None
+    name: str,
+    simulations: Sequence[Simulated],
+    days: Mapping[str, Days],
+    gate: Gate,
+    change: tuple[Month, ZoneInfo] | None,
 ) -> PolicySummary:
     against = difference(days[name], days[FROZEN], gate)
     avoided = degradation_avoided(days[name], days[FROZEN], days[GATED], gate) if GATED in days else None
@@ -130,8 +147,8 @@ def _policy(
         "low": against.low,
         "high": against.high,
         "retrainings": _each(simulations, lambda one: True),
-        "refreshes": _each(simulations, lambda one: one["kind"] == "refresh"),
-        "second_looks": _mean(len(second_looks_of(simulated)) for simulated in simulations),
+        "scheduled": _each(simulations, lambda one: one["kind"] == "scheduled"),
+        "re_evaluations": _mean(len(re_evaluations_of(simulated)) for simulated in simulations),
         "promoted": _each(simulations, lambda one: one["promoted"]),
         # `monthly` promotes against the gate, too; such a version counts as promoted only.
         "rejected": _each(simulations, lambda one: one["decision"] == "reject" and not one["promoted"]),
@@ -142,8 +159,8 @@ def _policy(
         "cpu_seconds": round(float(np.mean([simulated["cpu_seconds"] for simulated in simulations])), 1),
         "per_month": _per_month(simulations),
     }
-    if changes_from is not None:
-        about["detection_delay_days"], about["evidence_days"] = _detection(simulations[0], changes_from)
+    if change is not None:
+        about["detection_delay_days"], about["evidence_days"] = _detection(simulations[0], *change)
     if simulations[0]["seed"] is not None:
         about["seeds"] = [_seed(simulated) for simulated in simulations]
     return about
@@ -167,17 +184,17 @@ def begun_in(simulated: Simulated) -> list[RetrainingRecord]:
 
 def retrainings_of(simulated: Simulated) -> list[RetrainingRecord]:
     """Return the retrainings without interim re-evaluations, which train nothing."""
-    return [one for one in begun_in(simulated) if one["kind"] != SECOND_LOOK]
+    return [one for one in begun_in(simulated) if one["kind"] != RE_EVALUATION]
 
 
-def second_looks_of(simulated: Simulated) -> list[RetrainingRecord]:
+def re_evaluations_of(simulated: Simulated) -> list[RetrainingRecord]:
     """Return the interim re-evaluations alone, oldest first."""
-    return [one for one in begun_in(simulated) if one["kind"] == SECOND_LOOK]
+    return [one for one in begun_in(simulated) if one["kind"] == RE_EVALUATION]
 
 
 def _ended(simulated: Simulated) -> list[RetrainingRecord]:
     """Return each retraining with the final decision on its version, interim re-evaluations included."""
-    last = {one["version"]: one for one in second_looks_of(simulated) if one["version"] is not None}
+    last = {one["version"]: one for one in re_evaluations_of(simulated) if one["version"] is not None}
     ended: list[RetrainingRecord] = []
     for one in retrainings_of(simulated):
         end = one if one["version"] is None else last.get(one["version"], one)
@@ -196,18 +213,19 @@ def _seed(simulated: Simulated) -> SeedSummary:
     }
 
 
-def _detection(simulated: Simulated, changes_from: Month) -> tuple[float | None, float | None]:
+def _detection(simulated: Simulated, changes_from: Month, zone: ZoneInfo) -> tuple[float | None, float | None]:
     """Return the days from the change until the policy detected it by itself, on the calendar and in event time.
 
     The calendar waits for publications; event time counts up to the end of the evidence.
     """
+    begins_at, ends_at = changes_from.starts_in(zone), changes_from.ends_in(zone)
     # Nothing of the change is published before the month ends: earlier alarms are false.
-    found = [one for one in retrainings_of(simulated) if one["detected"] and _moment(one["at"]) >= changes_from.ends_at]
+    found = [one for one in retrainings_of(simulated) if one["detected"] and _moment(one["at"]) >= ends_at]
     if not found:
         return None, None
     until = found[0]["evidence_end"]
-    noticed = _days(_moment(found[0]["at"]) - changes_from.starts_at)
-    return noticed, _days(_moment(until) - changes_from.starts_at) if until else None
+    noticed = _days(_moment(found[0]["at"]) - begins_at)
+    return noticed, _days(_moment(until) - begins_at) if until else None
 
 
 def _moment(text: str) -> datetime:

@@ -7,6 +7,7 @@ from autoops.backtest.policies import BLIND, FROZEN
 from autoops.backtest.results.intervals import IntervalRecord, days_of
 from autoops.backtest.results.summary import LagSummary, PolicySummary, Result, begun_in, retrainings_of
 from autoops.backtest.simulation import Order, Simulated
+from autoops.usecase.tasks import measure_told
 
 OUTCOMES: Sequence[Literal["promoted", "rejected", "inconclusive", "rolled_back"]] = (
     "promoted",
@@ -23,18 +24,24 @@ def told(order: Order, simulated: Simulated) -> str:
     done = retrainings_of(simulated)
     promoted = sum(one["promoted"] for one in begun_in(simulated))
     mae = days_of(simulated["months"]).mae
-    return f"{order.name}: MAE {mae:.3f} min, {len(done)} retrained, {promoted} promoted"
+    return f"{order.name}: {measure_told(order.settings.contract, mae)}, {len(done)} retrained, {promoted} promoted"
 
 
 def tables(result: Result) -> list[Table]:
     """Return, for each label lag, the errors, the retrainings behind them, and autoops against its controls."""
-    return [table for run in result["runs"] for table in (_errors(run), _efforts(run), _comparisons(run)) if table[2]]
+    return [
+        table
+        for run in result["runs"]
+        for table in (_errors(result, run), _efforts(run), _comparisons(result, run))
+        if table[2]
+    ]
 
 
-def _errors(run: LagSummary) -> Table:
+def _errors(result: Result, run: LagSummary) -> Table:
     months = next(iter(run["policies"].values()))["per_month"]
-    trips = sum(month["rows"] for month in months)
-    title = f"{_lag(run)}: minutes of error over all {trips} trips of {months[0]['month']} to {months[-1]['month']}"
+    count = sum(month["rows"] for month in months)
+    span = f"{months[0]['month']} to {months[-1]['month']}"
+    title = f"{_lag(run)}: {_measure(result)} over all {count} {result['rows']} of {span}"
     rows = [
         [
             name,
@@ -44,7 +51,7 @@ def _errors(run: LagSummary) -> Table:
         ]
         for name, policy in run["policies"].items()
     ]
-    return title, ["policy", "MAE", "against frozen", "degradation avoided"], rows
+    return title, ["policy", result["measure"], "against frozen", "degradation avoided"], rows
 
 
 def _efforts(run: LagSummary) -> Table:
@@ -64,11 +71,13 @@ def _efforts(run: LagSummary) -> Table:
 
 def _retrained(policy: PolicySummary) -> str:
     """Return the number of retrainings, with interim re-evaluations apart: they train nothing."""
-    looks = policy["second_looks"]
-    return f"{policy['retrainings']:.3g}" + (f" + {looks:.3g} look{'' if looks == 1 else 's'}" if looks else "")
+    looks = policy["re_evaluations"]
+    return f"{policy['retrainings']:.3g}" + (
+        f" + {looks:.3g} re-evaluation{'' if looks == 1 else 's'}" if looks else ""
+    )
 
 
-def _comparisons(run: LagSummary) -> Table:
+def _comparisons(result: Result, run: LagSummary) -> Table:
     rows = [
         [f"{one['policy']} − {one['against']}", interval(one["estimate"], one["low"], one["high"])]
         for one in run["comparisons"]
@@ -76,8 +85,12 @@ def _comparisons(run: LagSummary) -> Table:
     blind = run["policies"].get(BLIND)
     maes = [seed["mae"] for seed in blind.get("seeds", [])] if blind else []
     if maes:
-        rows.append([f"MAE of {len(maes)} draws of blind", f"{min(maes):.3f} to {max(maes):.3f}"])
-    return f"{_lag(run)}: autoops and its controls, minutes", ["", ""], rows
+        rows.append([f"{result['measure']} of {len(maes)} draws of blind", f"{min(maes):.3f} to {max(maes):.3f}"])
+    return f"{_lag(run)}: autoops and its controls, {result['unit'] or result['measure']}", ["", ""], rows
+
+
+def _measure(result: Result) -> str:
+    return f"{result['unit']} of error" if result["unit"] else result["measure"]
 
 
 def _lag(run: LagSummary) -> str:

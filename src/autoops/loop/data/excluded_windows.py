@@ -20,7 +20,7 @@ from autoops.storage.predictions import LIVE
 def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
     """Return a verdict without an alarm on a window of broken data: the data is wrong, not the model.
 
-    Predictions and labelled trips are counted only where there are at least `size` of them.
+    Predictions and labelled rows are counted only where there are at least `size` of them.
     """
     logged = window.logged if len(window.logged) >= size else []
     labels = window.with_any_label

@@ -1,4 +1,4 @@
-"""Data quality of a window of live trips, judged before its drift. Pure.
+"""Data quality of a window of live rows, judged before its drift. Pure.
 
 A client that begins to send kilometres instead of miles is no reason to retrain. A window is judged in parts, in order
 of arrival, because broken data begins at some moment: of a window with a change in its middle, half would be right.
@@ -25,7 +25,7 @@ PARTS, LEAST_IN_PART = 4, 250
 HISTORY = 40
 """Parts of the reference, spread evenly over it."""
 LEAST_ON_ROUTE = 5
-"""Trips on each route of the whole reference: the length of a route does not depend on the part."""
+"""Rows on each route of the whole reference: the length of a route does not depend on the part."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class OwnHistory:
         routes = profile(ordered).routes.items()
         return cls(
             [profile(ordered.iloc[begin : begin + rows]) for begin in begins.tolist()],
-            {name: route for name, route in routes if route.trips >= LEAST_ON_ROUTE},
+            {name: route for name, route in routes if route.rows >= LEAST_ON_ROUTE},
             profile,
         )
 
 
 def quality_of(reference: Reference, window: Window, size: int, profile: Profiler) -> Quality:
-    """Judge the window's labelled trips and its predictions, each where there are at least `size` of them.
+    """Judge the window's labelled rows and its predictions, each where there are at least `size` of them.
 
     Fewer rows wait for a later window. Rows are judged in order of arrival.
     """

@@ -17,11 +17,11 @@ from autoops.usecase.rows import inputs_from
 CHUNK = 5_000
 
 Progress = Callable[[int, int], None]
-"""Called with the number of trips that are done and the number of all trips."""
+"""Called with the number of rows that are done and the number of all rows."""
 
 
 class ScoredMonth(TypedDict):
-    """The champion's result on a month; `mae` is its mean absolute error in minutes."""
+    """The champion's result on a month; `mae` is its mean absolute error."""
 
     month: str
     model_version: int
@@ -40,15 +40,15 @@ def score(context: Context, month: Month, progress: Progress | None = None) -> S
 
 
 def predicted(
-    context: Context, version: ModelVersion, month: Month, trips: pd.DataFrame, progress: Progress | None = None
+    context: Context, version: ModelVersion, month: Month, frame: pd.DataFrame, progress: Progress | None = None
 ) -> Iterator[LabelledPrediction]:
-    """Yield the logged predictions of these trips with ground truth, in order; first log those that are missing.
+    """Yield the logged predictions of these rows with ground truth, in order; first log those that are missing.
 
-    `trips` is a frame of any number of trips with the target in minutes: `CHUNK` of them are looked up at a time.
+    `frame` is any number of rows with the target: `CHUNK` of them are looked up at a time.
     """
-    ids = _request_ids(context, trips, f"{month}/v{version.number}")
+    ids = _request_ids(context, frame, f"{month}/v{version.number}")
     scorer: Scorer | None = None
-    for start in range(0, len(trips), CHUNK):
+    for start in range(0, len(frame), CHUNK):
         part = slice(start, start + CHUNK)
         standing = context.log.labelled_by_request(ids[part])
         # Among them are rows that an earlier run logged without their labels: `append` keeps those.
@@ -56,26 +56,26 @@ def predicted(
         if missing:
             # Loaded only where a row is missing, so that a month that is scored needs no model.
             scorer = scorer or load_version(context.registry, version, context.model_cache)
-            _log(context, version.number, month, trips.iloc[missing], [ids[position] for position in missing], scorer)
+            _log(context, version.number, month, frame.iloc[missing], [ids[position] for position in missing], scorer)
             # Read back, because another run may have logged some of them first, and its rows stand.
             standing |= context.log.labelled_by_request([ids[position] for position in missing])
         if progress:
-            progress(min(start + CHUNK, len(trips)), len(trips))
+            progress(min(start + CHUNK, len(frame)), len(frame))
         yield from (standing[request_id] for request_id in ids[part])
 
 
-def _request_ids(context: Context, trips: pd.DataFrame, prefix: str) -> list[str]:
+def _request_ids(context: Context, frame: pd.DataFrame, prefix: str) -> list[str]:
     """Return a request id for each row, made from its values and not from its position.
 
-    A month that is published again with more trips then adds only those. Identical trips are numbered.
+    A month that is published again with more rows then adds only those. Identical rows are numbered.
     """
-    hashes = pd.util.hash_pandas_object(trips[[EVENT_AT, *context.contract.inputs, TARGET]], index=False)
+    hashes = pd.util.hash_pandas_object(frame[[EVENT_AT, *context.contract.inputs, TARGET]], index=False)
     again = hashes.groupby(hashes).cumcount()
     return [f"{prefix}/{known:016x}/{number}" for known, number in zip(hashes, again, strict=True)]
 
 
-def _log(context: Context, version: int, month: Month, trips: pd.DataFrame, ids: Sequence[str], scorer: Scorer) -> None:
-    columns = columns_of(trips)
+def _log(context: Context, version: int, month: Month, frame: pd.DataFrame, ids: Sequence[str], scorer: Scorer) -> None:
+    columns = columns_of(frame)
     predictions, now = scorer.predict_rows(columns).tolist(), context.clock.now()
     contract = scorer.encoder.contract
     rows = [
@@ -91,10 +91,10 @@ def _log(context: Context, version: int, month: Month, trips: pd.DataFrame, ids:
             contract=contract.inputs_id,
         )
         for event_at, request_id, inputs, prediction in zip(
-            trips[EVENT_AT].dt.to_pydatetime(), ids, inputs_from(contract, columns), predictions, strict=True
+            frame[EVENT_AT].dt.to_pydatetime(), ids, inputs_from(contract, columns), predictions, strict=True
         )
     ]
     standing = context.log.append(rows)
-    truth = trips[TARGET].tolist()
+    truth = frame[TARGET].tolist()
     # The ids of `standing` differ from those of `rows` where a row was logged before.
     context.log.attach([Label(m, prediction_id=row.id) for row, m in zip(standing, truth, strict=True)], now)

@@ -1,4 +1,4 @@
-"""A published month as consecutive windows of event time. Pure: the same trips and checks lead to the same windows.
+"""A published month as consecutive windows of event time. Pure: the same rows and checks lead to the same windows.
 
 An incident needs alarms in more than one window. A month that is judged as one window opens none before the next month
 is published, which takes months in production. Sub-windows of about ten days let a single month open one.
@@ -19,12 +19,12 @@ LEAST = timedelta(days=WEEK_DAYS)
 allow."""
 
 Timestamps = npt.NDArray[np.datetime64]
-"""Event times in UTC, ascending: datetime64[us], shape (trips,)."""
+"""Event times in UTC, ascending: datetime64[us], shape (rows,)."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Event time from `begin` (inclusive) to `end` (exclusive), and the number of trips in it."""
+    """Event time from `begin` (inclusive) to `end` (exclusive), and the number of rows in it."""
 
     begin: datetime
     end: datetime
@@ -40,24 +40,24 @@ class Attempt:
 
 
 def unjudged(moments: Timestamps, watermark: datetime, attempts: Sequence[Attempt], size: int) -> list[Span]:
-    """Return the windows of a month's trips that have not been judged yet, in order.
+    """Return the windows of a month's rows that have not been judged yet, in order.
 
-    Only trips after `watermark`, the newest that the version knows from its training, and after the last judged window
-    of the month count: no trip counts twice, and later trips of a republished month form windows of their own. A window
+    Only rows after `watermark`, the newest that the version knows from its training, and after the last judged window
+    of the month count: no row counts twice, and later rows of a republished month form windows of their own. A window
     with too few rows is tried again once it has changed.
     """
     judged_until = max((attempt.span.end for attempt in attempts if attempt.judged), default=watermark)
-    # The watermark is a trip that was seen; a judged span ends before its `end`.
+    # The watermark is a row that was seen; a judged span ends before its `end`.
     rest = moments[(moments > moment_of(watermark)) & (moments >= moment_of(judged_until))]
     tried = {attempt.span for attempt in attempts}
     return [span for span in split(rest, size) if span not in tried]
 
 
 def split(moments: Timestamps, size: int) -> list[Span]:
-    """Return equal parts of the time that the trips cover.
+    """Return equal parts of the time that the rows cover.
 
-    There are as many as `MOST` while each is `LEAST` long and holds `size` trips, otherwise fewer; at last one part
-    with all trips, however short or small.
+    There are as many as `MOST` while each is `LEAST` long and holds `size` rows, otherwise fewer; at last one part
+    with all rows, however short or small.
     """
     if not len(moments):
         return []
@@ -71,7 +71,7 @@ def split(moments: Timestamps, size: int) -> list[Span]:
 
 def _equal(moments: Timestamps, count: int) -> list[Span]:
     ticks = moments.astype("datetime64[us]").astype(np.int64)
-    # Spans are half-open: one tick more, so that the last trip is in the last of them.
+    # Spans are half-open: one tick more, so that the last row is in the last of them.
     first, stop = ticks[0], ticks[-1] + 1
     edges = first + (stop - first) * np.arange(count + 1) // count
     rows = np.diff(np.searchsorted(ticks, edges))

@@ -1,9 +1,9 @@
-"""The clock of cool-downs and budgets: the event time of the newest trips that were predicted.
+"""The clock of cool-downs and budgets: the event time of the newest rows that were predicted.
 
 There are three clocks, and each rule uses one:
 
-- **Event time** of the trips that were judged: everything about evidence. Windows and their spans, label lag, which
-  trips a training had (`retrained_until`), which months contain the evidence, and when an incident is over.
+- **Event time** of the rows that were judged: everything about evidence. Windows and their spans, label lag, which
+  rows a training had (`retrained_until`), which months contain the evidence, and when an incident is over.
 - **Traffic time**: how long the loop waits after it acted. `drift.cooldown_days` after an incident or a rollback, and
   `training.most_per_week`. It advances with the predictions, whether labels are late or not, and a replay of a year in
   an hour cools down as production does.
@@ -47,7 +47,7 @@ def traffic_at(context: Context, moment: datetime) -> datetime | None:
     if kept:
         return datetime.fromisoformat(kept)
     judged = context.checks.latest(until=moment, judged=True, limit=_LOOKED_BACK)
-    # Of several checks, because the newest may have judged late labels of old trips alone.
+    # Of several checks, because the newest may have judged late labels of old rows alone.
     return max((check.event_until for check in judged if check.event_until), default=None)
 
 

@@ -61,7 +61,7 @@ class Judge:
     def ingest(self, month: Month, actor: str = ACTOR) -> MonthQuarantine | None:
         """Fetch and clean the month, and earlier ones that a comparison needs; return why it is quarantined.
 
-        A published month that cannot be read (a folder, a broken file), holds no trips, or has none left after cleaning
+        A published month that cannot be read (a folder, a broken file), holds no rows, or has none left after cleaning
         is quarantined too, unless the store has an older edition, which stays in use.
 
         Raises:
@@ -123,7 +123,8 @@ class Judge:
         if (str(month), ingested.content) in self._contents[RELEASED]:
             return None
         if month not in self._found:
-            found = quality.judge(ingested.profile, history, self._context.settings.data.min_kept_share)
+            least, noun = self._context.settings.data.min_kept_share, self._context.contract.plural
+            found = quality.judge(ingested.profile, history, least, noun)
             self._found[month] = _quarantine(month, ingested.content, found) if found.findings else None
         return self._found[month]
 

@@ -49,7 +49,7 @@ def at_look(gate: Gate, look: int) -> Gate:
 
 @dataclass(frozen=True)
 class ServingCost:
-    """Cost of serving the challenger: the size of its model file, and the median time for one trip."""
+    """Cost of serving the challenger: the size of its model file, and the median time for one row."""
 
     model_mb: float
     latency_ms: float
@@ -78,7 +78,7 @@ class VerdictRecord(TypedDict):
 class GateVerdict:
     """The gate's decision with its reason and its figures.
 
-    `difference` is challenger − champion in mean absolute error, minutes; `low` and `high` bound it. Error figures are
+    `difference` is challenger − champion in mean loss; `low` and `high` bound it. Error figures are
     None where nothing could be compared. `settled_by` says what an inconclusive verdict waits for, None where there is
     nothing to wait for. `days_needed` is the number of further days in it, None where no realistic number would do.
     """

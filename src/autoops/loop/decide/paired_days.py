@@ -21,12 +21,12 @@ class DayErrors(NamedTuple):
 
 
 PairedDays = Mapping[str, DayErrors]
-"""Errors by New York day since the epoch; the day is text, because JSON has no other keys."""
+"""Errors by local day since the epoch; the day is text, because JSON has no other keys."""
 
-Minutes = npt.NDArray[np.float64]
+Errors = npt.NDArray[np.float64]
 
 
-def by_day(days: npt.NDArray[np.int64], previous: Minutes, new: Minutes) -> dict[str, DayErrors]:
+def by_day(days: npt.NDArray[np.int64], previous: Errors, new: Errors) -> dict[str, DayErrors]:
     """Sum the losses of single rows by day; the arrays have shape (rows,)."""
     names, place = np.unique(days, return_inverse=True)
     columns = (np.bincount(place), np.bincount(place, previous), np.bincount(place, new))
@@ -53,7 +53,7 @@ def compare(days: PairedDays, settings: Gate, looks: int, unit: gate.LossUnit = 
     """
     each = settings.model_copy(update={"confidence": 1 - (1 - settings.confidence) / looks})
     rows = np.array([int(errors.rows) for errors in days.values()], dtype=np.int64)
-    # Each trip gets its day's mean, as the gate uses sums by day alone. A day without rows is
+    # Each row gets its day's mean, as the gate uses sums by day alone. A day without rows is
     # repeated zero times, and only its division has to be defined.
     previous, new = (
         np.repeat(np.array([sums[position] for sums in days.values()], dtype=np.float64) / np.maximum(rows, 1), rows)

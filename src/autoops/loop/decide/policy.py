@@ -76,6 +76,7 @@ def decide(
     retrained_until: datetime | None = None,
     rolled_back_at: datetime | None = None,
     now: datetime | None = None,
+    rows: str = "rows",
 ) -> Decision:
     """Decide what to do about the newest of the champion's judged windows.
 
@@ -87,7 +88,7 @@ def decide(
     `retrained_until` is the end of the training data of this champion's last retraining that promoted nothing: the same
     months give the same model, and the same verdict of the gate. This rule is about evidence and uses event time.
     Cool-downs run in traffic time (`traffic_time` says which rule uses which): `last_incident_from`, `rolled_back_at`
-    and, where it is known, `now`.
+    and, where it is known, `now`. `rows` is the noun for rows.
     """
     if not windows or not windows[0].findings:
         return Decision("nothing", "the latest window is ordinary")
@@ -105,7 +106,7 @@ def decide(
     newest = windows[0].event_until
     cooling = _cooling(now or newest, last_incident_from, rolled_back_at, drift.cooldown_days)
     if cooling is None and retrained_until is not None and newest < retrained_until:
-        cooling = "the last retraining, which replaced nothing, had these trips already"
+        cooling = f"the last retraining, which replaced nothing, had these {rows} already"
     if cooling is not None:
         return Decision("cool down", f"{count}; {cooling}")
     return Decision(

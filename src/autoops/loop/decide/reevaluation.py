@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from autoops.loop.decide.policy import Decision, Freeze, RecentActions, held_up, next_action
 from autoops.months import Month
 
-MOST_SECOND_LOOKS = 2
+MOST_RE_EVALUATIONS = 2
 """Most interim re-evaluations of one challenger; `gate.at_look` gives the error probability of each."""
 
 
@@ -44,7 +44,7 @@ def overtaken(one: Undecided, champion: int | None, newest_gated: int) -> str | 
     return None
 
 
-def second_look(one: Undecided, champion: int | None, newest_gated: int, standing: int | None) -> Decision:
+def re_evaluation_due(one: Undecided, champion: int | None, newest_gated: int, standing: int | None) -> Decision:
     """Decide whether to open an interim re-evaluation of a challenger whose incident is closed.
 
     It is opened when usable months published since the last verdict contain the days that this verdict asked for, and
@@ -54,8 +54,8 @@ def second_look(one: Undecided, champion: int | None, newest_gated: int, standin
     over = overtaken(one, champion, newest_gated)
     if over is not None:
         return Decision("nothing", over)
-    # `looks` counts the first verdict too, so `>` leaves MOST_SECOND_LOOKS interim ones.
-    if one.looks > MOST_SECOND_LOOKS:
+    # `looks` counts the first verdict too, so `>` leaves MOST_RE_EVALUATIONS interim ones.
+    if one.looks > MOST_RE_EVALUATIONS:
         return Decision(
             "nothing", f"the gate has looked at version {one.version} {one.looks} times, and does so no more"
         )
@@ -102,17 +102,17 @@ class Age:
     """Months that tell whether a scheduled retraining is due.
 
     `newest` is the newest month that may be used. The others are the newest month that the champion was trained on
-    (`trained`), that a scheduled retraining of it was opened for (`refreshed`), and that any retraining was given
+    (`trained`), that a scheduled retraining of it was opened for (`scheduled`), and that any retraining was given
     (`retrained`).
     """
 
     newest: Month
     trained: Month
-    refreshed: Month | None = None
+    scheduled: Month | None = None
     retrained: Month | None = None
 
 
-def refresh(
+def retraining_due(
     age: Age,
     every_months: int,
     standing: int | None,
@@ -127,21 +127,21 @@ def refresh(
     scheduled retraining off. A freeze, a rollback or the budget postpone it without a page, because it can wait.
     """
     # A scheduled retraining that promoted nothing counts: else each new month would bring another.
-    last = max(month for month in (age.trained, age.refreshed) if month is not None)
+    last = max(month for month in (age.trained, age.scheduled) if month is not None)
     due = last.plus(every_months)
     if not every_months:
         return Decision("nothing", "training.retrain_after_months is 0")
     if age.newest < due:
-        told = f"{age.newest} is the newest month that may be used, and a refresh is due with {due}"
+        told = f"{age.newest} is the newest month that may be used, and a scheduled retraining is due with {due}"
         return Decision("nothing", told)
     if standing is not None:
-        return Decision("incident stands", f"a refresh is due, and incident {standing} comes first")
+        return Decision("incident stands", f"a scheduled retraining is due, and incident {standing} comes first")
     # The same months would give the same model.
     if age.retrained is not None and age.retrained >= age.newest:
         return Decision("nothing", f"a retraining was given {age.retrained} already")
     held = next_action(True, frozen, recent_actions, cooldown_days, most_per_week)
     if held.action != "retrain":
         return Decision("cool down" if held.action == "page" else held.action, held.reason)
-    tried = "" if last == age.trained else f", the last refresh was tried with {last}"
+    tried = "" if last == age.trained else f", the last one was tried with {last}"
     told = f"the champion was trained until {age.trained}{tried}, and {age.newest} is at hand"
     return Decision("open incident", told)

@@ -1,7 +1,7 @@
 """Segments in which the challenger is worse than the margin allows. Pure, like the gate that asks.
 
-The margin is a share of the champion's error in the segment: a margin in minutes would be strict for short trips and
-lenient for long ones. A segment is
+The margin is a share of the champion's error in the segment: a margin in the target's unit would be strict for small
+targets and lenient for large ones. A segment is
 
     worse          its interval lies above the margin: the challenger is rejected
     in doubt       its estimate lies above the margin, but not all of its interval: not promoted yet
@@ -32,7 +32,7 @@ SegmentDecision = Literal["worse", "in doubt", "within margin", "not judged"]
 
 @dataclass(frozen=True)
 class SegmentVerdict:
-    """The verdict on a segment, in minutes.
+    """The verdict on a segment; its figures are mean losses.
 
     `low` and `high` bound `difference`, challenger − champion, which should not lie above `margin`. `days_needed`
     further days would make a segment in doubt "worse", if its difference stayed the same.

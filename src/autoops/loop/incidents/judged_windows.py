@@ -1,6 +1,6 @@
 """The champion's judged windows, read back from its checks; persistence is counted over them.
 
-Every detector has a history of its own. Where labels arrive for a part of the trips, or once a night, most checks judge
+Every detector has a history of its own. Where labels arrive for a part of the rows, or once a night, most checks judge
 predictions alone and say nothing about loss.
 """
 

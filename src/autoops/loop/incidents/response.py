@@ -72,6 +72,7 @@ def decision_on(
         retrained_until=_retrained_until(context, champion, past),
         rolled_back_at=rolled_back_at(context),
         now=traffic_at(context, context.clock.now()),
+        rows=context.contract.plural,
     )
 
 

@@ -83,8 +83,9 @@ def _errors(errors: Report | None) -> Iterator[Metric]:
     for bound, name in (("mean", ""), ("low", "_low"), ("high", "_high")):
         values = {kind: found[kind][bound] for kind in ("signed", "absolute") if kind in found}
         text = f"Error of the last labelled window, {bound}"
+        # The name is older than use cases; the figure has the unit of the target.
         yield gauges(f"autoops_error{name}_minutes", text, "kind", values)
-    yield gauge("autoops_error_rows", "Labelled trips behind it", found.get("rows"))
+    yield gauge("autoops_error_rows", "Labelled rows behind it", found.get("rows"))
 
 
 def _coverage(last: Sequence[Check]) -> Iterator[Metric]:
@@ -101,8 +102,10 @@ def _coverage(last: Sequence[Check]) -> Iterator[Metric]:
 
 def _labels(labels: Report) -> Iterator[Metric]:
     yield gauge("autoops_label_delay_seconds", "Median from prediction to label", labels.get("delay_s"))
-    yield gauge("autoops_label_behind_seconds", "Newest trip less newest labelled trip", labels.get("behind_s"))
+    yield gauge("autoops_label_behind_seconds", "Newest row less newest labelled row", labels.get("behind_s"))
     yield gauge("autoops_labelled_share", "Of the last window's predictions", labels.get("share"))
     yield gauge(
-        "autoops_labels_outside_share", "Of the last window's labels, outside 1 to 60 min", labels.get("outside")
+        "autoops_labels_outside_share",
+        "Of the last window's labels, outside training's bounds",
+        labels.get("outside"),
     )

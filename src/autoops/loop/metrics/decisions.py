@@ -89,5 +89,5 @@ def month_figures(ledger: Ledger) -> Iterator[Metric]:
     for month in ingested:
         dropped.update(month["dropped"])
     yield counter("autoops_rows_read", "Rows of published months, as they came", sum(m["rows_read"] for m in ingested))
-    yield counter("autoops_rows_kept", "Rows that are trips", sum(m["rows"] for m in ingested))
+    yield counter("autoops_rows_kept", "Rows that cleaning kept", sum(m["rows"] for m in ingested))
     yield counters("autoops_rows_dropped", "Rows dropped by cleaning, by reason", "reason", (), dropped)

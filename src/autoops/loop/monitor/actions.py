@@ -154,7 +154,9 @@ def _starts(context: Context, planned: PlannedAction) -> bool:
         context.ledger.set_status(incident.id, "waiting_for_data", decision.reason, actor=ACTOR)
         return False
     # Does nothing unless the incident had to wait.
-    context.ledger.set_status(incident.id, "open", "the trips that it waited for may be used now", actor=ACTOR)
+    context.ledger.set_status(
+        incident.id, "open", f"the {context.contract.plural} that it waited for may be used now", actor=ACTOR
+    )
     if decision.action not in ("retrain", "re-evaluate"):
         _say_once(context, incident.id, POLICY_KINDS[decision.action], decision.reason)
         return False

@@ -31,7 +31,7 @@ def publish(
 ) -> Published:
     """Write the verdict and, where `wants_page` says so, the page; log both to MLflow.
 
-    `current` are the window's predictions as a frame of trips with `prediction`.
+    `current` are the window's predictions as a frame of rows with `prediction`.
     """
     name = _name(context, champion, window)
     directory = context.reports / name

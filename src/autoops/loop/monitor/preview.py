@@ -109,7 +109,7 @@ def _live(context: Context, monitored: Monitored) -> Seen:
 def _months(context: Context, monitored: Monitored) -> Seen:
     """Return which months a check would score: a month is judged only after it is scored, and scoring writes.
 
-    A month that was published again with more trips is not detected here.
+    A month that was published again with more rows is not detected here.
     """
     watermark = monitored.reference.holdout["event_at"].max().to_pydatetime()
     checks = context.checks.latest(monitored.version.number, limit=None)

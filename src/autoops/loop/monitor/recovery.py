@@ -16,13 +16,13 @@ from autoops.loop.retrain.retraining import ACTION
 from autoops.models.registry import ModelVersion
 
 
-def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> str | None:
+def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int, noun: str = "rows") -> str | None:
     """Return why the incident is over; None if it is not. Pure.
 
     `checks` are those of the champion that judged drift, the ones that the incident was opened for included. Each
-    detector that had alarmed must have found nothing in its own last `alarms_of` windows, on trips after the evidence:
+    detector that had alarmed must have found nothing in its own last `alarms_of` windows, on rows after the evidence:
     without labels, a check cannot tell whether the error is ordinary again. Meanwhile no other detector may have
-    alarmed.
+    alarmed. `noun` is that for rows.
     """
     since, until = incident.evidence_start, incident.evidence_end
     if since is None or until is None:
@@ -40,11 +40,11 @@ def recovered(checks: Sequence[Check], incident: Incident, alarms_of: int) -> st
     first = min(begin for windows in telling for _, begin, _ in windows)
     last = max(end for windows in telling for _, _, end in windows)
     span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-    return f"recovered: the last {alarms_of} windows, of trips from {span}, are ordinary"
+    return f"recovered: the last {alarms_of} windows, of {noun} from {span}, are ordinary"
 
 
 def _later(checks: Sequence[Check], detector: str, until: datetime) -> list[tuple[Check, datetime, datetime]]:
-    """Return the checks in which the detector judged trips from `until` on, with the span of these trips."""
+    """Return the checks in which the detector judged rows from `until` on, with the span of these rows."""
     found = []
     for check in checks:
         begin, end = next((_span(check, one) for one in _detectors(check) if one["name"] == detector), (None, None))
@@ -79,7 +79,8 @@ def withdraw(context: Context, champion: ModelVersion, actor: str) -> list[int]:
     for incident in waiting:
         # Read separately: an incident may wait for longer than LOOKED_BACK checks reach.
         evidence = context.checks.behind(incident)
-        outcome = recovered([*checks, *evidence], incident, context.settings.drift.alarms_of)
+        alarms_of, noun = context.settings.drift.alarms_of, context.contract.plural
+        outcome = recovered([*checks, *evidence], incident, alarms_of, noun)
         if outcome is not None:
             context.ledger.close(incident.id, outcome, actor=actor)
             closed.append(incident.id)

@@ -1,8 +1,8 @@
-"""Slice analysis of an alarm: which inputs moved and how important they are, and on which trips the error grew. Pure.
+"""Slice analysis of an alarm: which inputs moved and how important they are, and on which rows the error grew. Pure.
 
 The window's errors are compared with those on the version's own holdout, which it was not fitted on either. A slice of
-trips stands out where its error grew by a larger factor than that of all trips, by more than three standard errors of
-the factor's logarithm: of the dozens of zones, some exceed two by chance.
+rows stands out where its error grew by a larger factor than that of all rows, by more than three standard errors of
+the factor's logarithm: of dozens of values, some exceed two by chance.
 """
 
 from typing import TypedDict
@@ -35,9 +35,9 @@ class MovedFeature(TypedDict):
 
 
 class Slice(TypedDict):
-    """A slice of trips, with its mean absolute errors in minutes, now and on the holdout.
+    """A slice of rows, with its mean absolute errors, now and on the holdout.
 
-    `stands_out` says that the error grew by a larger factor than that of all trips, beyond chance.
+    `stands_out` says that the error grew by a larger factor than that of all rows, beyond chance.
     """
 
     name: str
@@ -70,9 +70,9 @@ class SliceAnalysis(TypedDict):
 
 
 def analyse(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame) -> SliceAnalysis:
-    """Return which inputs moved and on which trips the error grew, as JSON.
+    """Return which inputs moved and on which rows the error grew, as JSON.
 
-    `labelled` is a frame of the window's trips with `prediction` and the target, both in minutes.
+    `labelled` is a frame of the window's rows with `prediction` and the target.
     """
     drifted: list[MovedFeature] = [
         {
@@ -90,12 +90,12 @@ def analyse(reference: Reference, verdict: DriftVerdict, labelled: pd.DataFrame)
 def _error(reference: Reference, labelled: pd.DataFrame) -> ErrorGrowth:
     contract, holdout = reference.contract, reference.holdout
     before, now = (rows[PREDICTION].to_numpy() - rows[TARGET].to_numpy() for rows in (holdout, labelled))
-    trips = columns_of(holdout), columns_of(labelled)
+    both = columns_of(holdout), columns_of(labelled)
     # Both sides have the same bands in the same order, that of GROUPS.
     names = contract.gate.segments if contract.gate.segments is not None else tuple(contract.segments)
-    first, second = (segments_of(contract, columns, names) for columns in trips)
+    first, second = (segments_of(contract, columns, names) for columns in both)
     groups = [_group(name, before, rows, now, second[name]) for name, rows in first.items() if name in second]
-    values = [group for group in _values(contract, trips, before, now) if group["stands_out"]]
+    values = [group for group in _values(contract, both, before, now) if group["stands_out"]]
     return {
         "rows": len(now),
         "signed": float(now.mean()),
@@ -117,7 +117,7 @@ def _values(contract: Contract, rows: tuple[Columns, Columns], before: Errors, n
 
 
 def _group(name: str, before: Errors, first: Rows, now: Errors, second: Rows) -> Slice | None:
-    """Compare the errors of a slice before and now; None for too few trips on either side."""
+    """Compare the errors of a slice before and now; None for too few rows on either side."""
     if min(first.sum(), second.sum()) < FEWEST_ROWS:
         return None
     then, later = np.abs(before[first]), np.abs(now[second])

@@ -1,4 +1,4 @@
-"""The model's errors in a window, in minutes with an interval, for metrics and people. Detectors do not use them."""
+"""The model's errors in a window, with an interval, for metrics and people. Detectors do not use them."""
 
 from typing import TypedDict
 
@@ -14,7 +14,7 @@ RESAMPLES = 2_000
 
 
 class Bounds(TypedDict):
-    """A mean and its bounds, in minutes; the bounds are None where days or hours are too few."""
+    """A mean and its bounds; the bounds are None where days or hours are too few."""
 
     mean: float
     low: float | None
@@ -22,7 +22,7 @@ class Bounds(TypedDict):
 
 
 class WindowErrors(TypedDict):
-    """Errors of `rows` labelled trips."""
+    """Errors of the last labelled rows, whose number is `rows`."""
 
     rows: int
     confidence: float
@@ -31,7 +31,7 @@ class WindowErrors(TypedDict):
 
 
 def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
-    """Return the errors of labelled trips; None without rows.
+    """Return the errors of labelled rows; None without rows.
 
     `labelled` is a frame with `event_at`, `prediction` and the target. `signed` is prediction −
     truth, `absolute` its absolute value; each has `mean`, `low` and `high`. Errors of one hour share its traffic, so

@@ -32,7 +32,7 @@ from autoops.usecase.calendar import local_days
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.tasks import losses
 
-OVER: Final = "regret watch over"
+OVER: Final = "post-promotion check over"
 HELD = ("frozen", "roll back")
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-IncidentKind = Literal["drift", "second look", "refresh", "manual"]
-"""`second look` is an interim re-evaluation and `refresh` a scheduled retraining, by their names in the database."""
+IncidentKind = Literal["drift", "re-evaluation", "scheduled", "manual"]
 
 # At most 30 characters each, which is the width of the column.
 EntryKind = Literal[
@@ -33,13 +32,13 @@ EntryKind = Literal[
     "policy: watch",
     "promoted",
     "quarantined",
-    "regret watch over",
+    "post-promotion check over",
     "released",
     "retraining asked for",
     "retraining begun",
     "retraining failed",
     "rolled back",
-    "second look begun",
+    "re-evaluation begun",
     "served",
     "served again",
     "trained",

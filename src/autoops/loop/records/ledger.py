@@ -37,7 +37,7 @@ _STATUS_KINDS: Mapping[Status, EntryKind] = {
 class Incident:
     """A reason to retrain that is on record.
 
-    `kind` is drift, second look (an interim re-evaluation), refresh (a scheduled retraining) or manual.
+    `kind` is drift, re-evaluation (an interim one), scheduled (a scheduled retraining) or manual.
     `evidence_start` and `evidence_end` are event times. No two incidents share a `key`, where they have one.
     """
 

@@ -1,8 +1,8 @@
 """One logged prediction, explained feature by feature.
 
-Trips of the version's own training serve as the baseline. They are given the trip's features one after the other, the
+Rows of the version's own training serve as the baseline. They are given the row's features one after the other, the
 most important first. The change of the mean prediction at each step is what the feature adds to it; after the
-last step all of them are the trip (Staniak and Biecek 2018, "Explanations of model predictions with live and breakDown
+last step all of them are the row (Staniak and Biecek 2018, "Explanations of model predictions with live and breakDown
 packages"). Features that depend on each other share their effect by their order.
 """
 
@@ -72,15 +72,15 @@ def break_down(context: Context, name: str) -> Breakdown:
     scorer = load_version(context.registry, version, context.model_cache)
     encoder = scorer.encoder
     columns = columns_from(encoder.contract, times_of([logged.event_at]), [logged.inputs])
-    trip, usual = encoder.matrix(columns), encoder.matrix(columns_of(_usual_rows(scorer)))
+    explained, usual = encoder.matrix(columns), encoder.matrix(columns_of(_usual_rows(scorer)))
     return Breakdown(
         logged,
         encoder.contract,
         bool(encoder.known(columns)[0]),
-        float(scorer.predict(trip)[0]),
+        float(scorer.predict(explained)[0]),
         float(scorer.predict(usual).mean()),
         scorer.manifest.tolerance,
-        tuple(_steps(scorer, usual, trip[0])),
+        tuple(_steps(scorer, usual, explained[0])),
     )
 
 
@@ -89,15 +89,15 @@ def _usual_rows(scorer: Scorer) -> pd.DataFrame:
     return window.iloc[evenly(len(window), min(len(window), USUAL_ROWS))]
 
 
-def _steps(scorer: Scorer, usual: np.ndarray, trip: np.ndarray) -> Iterator[Step]:
+def _steps(scorer: Scorer, usual: np.ndarray, explained: np.ndarray) -> Iterator[Step]:
     features, importances = scorer.manifest.features, scorer.manifest.importances
     contract = scorer.encoder.contract
     before, rows = float(scorer.predict(usual).mean()), usual.copy()
     for group in sorted(importances, key=lambda name: -importances[name]):
         members = [position for position, name in enumerate(features) if contract.group_of(name) == group]
-        rows[:, members] = trip[members]
+        rows[:, members] = explained[members]
         after = float(scorer.predict(rows).mean())
-        yield Step(group, {features[each]: float(trip[each]) for each in members}, after - before, after)
+        yield Step(group, {features[each]: float(explained[each]) for each in members}, after - before, after)
         before = after
 
 

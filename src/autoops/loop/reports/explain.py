@@ -14,8 +14,8 @@ from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import interim
 from autoops.redaction import public_url
 
-BEGUN = ("retraining begun", "second look begun")
-TAKEN_UP = ("trained", "second look begun")
+BEGUN = ("retraining begun", "re-evaluation begun")
+TAKEN_UP = ("trained", "re-evaluation begun")
 """Kinds of entries that name the versions an incident trained or compared again."""
 
 
@@ -34,16 +34,16 @@ class Alarm(TypedDict):
 class Explanation(TypedDict):
     """All records about an incident.
 
-    `verdict`, `cause`, `second_look`, `begun` and `gate` are as in the ledger. `history` has time, actor, kind, version
-    and reason of each entry, `afterwards` time, kind and reason. `versions` were trained for the incident or compared
-    again. `links` are pairs of a name and an address.
+    `verdict`, `cause`, `re_evaluation`, `begun` and `gate` are as in the ledger. `history` has time, actor, kind,
+    version and reason of each entry, `afterwards` time, kind and reason. `versions` were trained for the incident or
+    compared again. `links` are pairs of a name and an address.
     """
 
     incident: Incident
     opened_by: str | None
     verdict: Mapping[str, Any] | None
     cause: Mapping[str, Any] | None
-    second_look: Mapping[str, Any] | None
+    re_evaluation: Mapping[str, Any] | None
     alarms: list[Alarm]
     history: list[tuple[datetime, str, str, int | None, str]]
     begun: Mapping[str, Any] | None
@@ -71,7 +71,7 @@ def explain(context: Context, incident_id: int) -> Explanation:
         "opened_by": opened.actor if opened else None,
         "verdict": opened.evidence.get("verdict") if opened else None,
         "cause": opened.evidence.get("cause") if opened else None,
-        "second_look": opened.evidence if opened and incident.kind == interim.KIND else None,
+        "re_evaluation": opened.evidence if opened and incident.kind == interim.KIND else None,
         "alarms": [_alarm(check) for check in checks],
         "history": [(entry.at, entry.actor, entry.kind, entry.model_version, entry.reason) for entry in entries],
         "begun": next((entry.evidence for entry in entries if entry.kind in BEGUN), None),

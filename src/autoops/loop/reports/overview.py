@@ -107,8 +107,8 @@ def _frozen(context: Context) -> str | None:
     return f"by {held.actor} {since} ago: {held.reason} (autoops unfreeze lets the loop act)"
 
 
-def sentences(state: Overview) -> list[str]:
-    """Return the overview as lines of text."""
+def sentences(state: Overview, noun: str = "rows") -> list[str]:
+    """Return the overview as lines of text; `noun` is that for rows."""
     champion, check = state["champion"], state["last_check"]
     lines = []
     if champion is None and state["lost"]:
@@ -129,7 +129,7 @@ def sentences(state: Overview) -> list[str]:
     if state["labels"]:
         lines.append(f"labels     {state['labels']['told']}")
     if state["strays"]:
-        lines.append(f"times      {state['strays']} trips of the last window are of another time: a client's clock?")
+        lines.append(f"times      {state['strays']} {noun} of the last window are of another time: a client's clock?")
     if state["coverage"]:
         lines.append(f"coverage   {state['coverage']['told']}")
     if state["frozen"]:

@@ -6,22 +6,25 @@ from typing import Any
 
 from autoops.loop.promote.tenures import Tenure
 from autoops.loop.retrain import interim, scheduled
-from autoops.months import NEW_YORK
+from autoops.usecase.contract import Contract
 
 Lines = list[str]
 
+TIME_UNITS = ("seconds", "minutes", "hours", "days")
+"""Units of targets that are too long or short, where others are too high or low."""
 
-def page(found: Mapping[str, Any]) -> str:
+
+def page(found: Mapping[str, Any], contract: Contract) -> str:
     """Return the report as text; `found` is what `explain.explain` gathered."""
     incident = found["incident"]
-    title = f"Incident {incident.id}: {title_of(found)}"
+    title = f"Incident {incident.id}: {title_of(found, contract)}"
     sections = [
-        ("", summary_of(found)),
-        ("What was noticed", _noticed(found)),
-        ("What moved", _moved(found)),
-        ("Where the error grew", _grew(found)),
+        ("", summary_of(found, contract)),
+        ("What was noticed", _noticed(found, contract)),
+        ("What moved", _moved(found, contract)),
+        ("Where the error grew", _grew(found, contract)),
         ("What was done", _done(found)),
-        ("The gate", _gate(found["gate"])),
+        ("The gate", _gate(found["gate"], contract)),
         ("What served", _served(found["tenures"])),
         ("Since then", [f"- {at(moment)}  {AFTER[kind]}: {reason}" for moment, kind, reason in found["afterwards"]]),
         ("Outcome", _outcome(found)),
@@ -34,7 +37,7 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _noticed(found: Mapping[str, Any]) -> Lines:
+def _noticed(found: Mapping[str, Any], contract: Contract) -> Lines:
     incident, checks = found["incident"], found["alarms"]
     if incident.kind == "manual":
         return []
@@ -42,13 +45,13 @@ def _noticed(found: Mapping[str, Any]) -> Lines:
         return [f"{incident.reason}."]
     alarms = [check for check in checks if check["alarm"]]
     lines = [
-        f"{len(alarms)} of {len(checks)} window{'s' if len(checks) > 1 else ''} of trips between "
-        f"{day(incident.evidence_start)} and {day(incident.evidence_end)} alarmed:"
+        f"{len(alarms)} of {len(checks)} window{'s' if len(checks) > 1 else ''} of {contract.plural} "
+        f"between {day(incident.evidence_start, contract)} and {day(incident.evidence_end, contract)} alarmed:"
     ]
     for check in alarms:
         span = f"{check['event_from']:%Y-%m-%d %H:%M} to {check['event_until']:%Y-%m-%d %H:%M}"
         told = [f"  - {one['name']}: {one['reason']}{_beyond(one)}." for one in check["detectors"] if one["alarm"]]
-        lines += [f"- check {check['check_id']}, trips of {span}", *(told or [f"  - {check['reason']}."])]
+        lines += [f"- check {check['check_id']}, {contract.plural} of {span}", *(told or [f"  - {check['reason']}."])]
     return lines
 
 
@@ -59,12 +62,13 @@ def _beyond(detector: Mapping[str, Any]) -> str:
     return f" ({detector['distance'] / detector['threshold']:.1f} times as far as ordinary windows go)"
 
 
-def _moved(found: Mapping[str, Any]) -> Lines:
+def _moved(found: Mapping[str, Any], contract: Contract) -> Lines:
     cause = found["cause"]
     if not cause:
         return []
     if not cause["features"]:
-        return ["No input moved beyond what ordinary windows show: the trips are the same, and take another time."]
+        same = f"the {contract.plural} are the same, and their {contract.target.told} is another"
+        return [f"No input moved beyond what ordinary windows show: {same}."]
     lines = ["By their weight in the model:"]
     for one in cause["features"]:
         times = f"{one['distance'] / one['threshold']:.1f} times" if one["threshold"] > 0 else "beyond"
@@ -75,18 +79,20 @@ def _moved(found: Mapping[str, Any]) -> Lines:
     return lines
 
 
-def _grew(found: Mapping[str, Any]) -> Lines:
+def _grew(found: Mapping[str, Any], contract: Contract) -> Lines:
     cause = found["cause"]
     if not cause:
         return []
     error = cause["error"]
     if error is None:
         return ["Not known: no ground truth was in when the incident was opened."]
-    direction = "short" if error["signed"] < 0 else "long"
+    low, high = ("short", "long") if contract.target.unit in TIME_UNITS else ("low", "high")
+    direction = low if error["signed"] < 0 else high
     lines = [
-        f"On the last {error['rows']} labelled trips the mean absolute error was {error['absolute']:.2f} minutes, "
-        f"{error['absolute_before']:.2f} on the version's own holdout. Predictions were {abs(error['signed']):.2f} "
-        f"minutes too {direction} on average ({error['signed_before']:+.2f} on the holdout)."
+        f"On the last {error['rows']} labelled {contract.plural} the mean absolute error was {error['absolute']:.2f}"
+        f"{contract.unit}, {error['absolute_before']:.2f} on the version's own holdout. Predictions were "
+        f"{abs(error['signed']):.2f}{contract.unit} too {direction} on average "
+        f"({error['signed_before']:+.2f} on the holdout)."
     ]
     # Incidents that are older than contracts have zones.
     values = error["values"] if "values" in error else error["zones"]
@@ -94,30 +100,30 @@ def _grew(found: Mapping[str, Any]) -> Lines:
     if standing_out:
         worse = [group for group in standing_out if group["absolute"] > group["absolute_before"]]
         if worse:
-            lines.append(f"It grew more than elsewhere {_and(map(_grown, worse))}.")
+            lines.append(f"It grew more than elsewhere {_and(_grown(group, contract) for group in worse)}.")
         if len(worse) < len(standing_out):
             better = [group for group in standing_out if group not in worse]
-            lines.append(f"It fell less than elsewhere {_and(map(_grown, better))}.")
+            lines.append(f"It fell less than elsewhere {_and(_grown(group, contract) for group in better)}.")
     elif error["absolute"] > error["absolute_before"]:
-        lines.append("It grew about as much everywhere: no hour, distance or pickup zone stands out.")
+        lines.append(f"It grew about as much everywhere: no group of {contract.plural} stands out.")
     else:
-        lines.append("It did not grow, and no hour, distance or pickup zone stands out.")
+        lines.append(f"It did not grow, and no group of {contract.plural} stands out.")
     groups = error["groups"]
     if groups:
-        lines.append("By group, minutes before and now:")
+        lines.append(f"By group,{contract.unit or ' error'} before and now:")
         width = max(len(group["name"]) for group in groups)
         lines += [
             f"  {group['name']:<{width}}  {group['absolute_before']:5.2f} → {group['absolute']:5.2f}"
-            f"  on {group['rows']} trips"
+            f"  on {group['rows']} {contract.plural}"
             for group in groups
         ]
     return lines
 
 
-def _grown(group: Mapping[str, Any]) -> str:
-    place = "in" if group["name"].startswith(("hours", "pickup")) else "on trips of"
-    if group["name"] == "no passenger count":
-        place = "on trips with"
+def _grown(group: Mapping[str, Any], contract: Contract) -> str:
+    name = group["name"]
+    named = any(name in (segment.values or ()) for segment in contract.segments.values())
+    place = "in" if name.startswith("hours") or "=" in name else f"on {contract.plural} {'with' if named else 'of'}"
     return f"{place} {group['name']} ({group['absolute'] / group['absolute_before'] - 1:+.0%})"
 
 
@@ -133,7 +139,7 @@ WORDS = {
     "incident open": "took it up again",
     "retraining asked for": "asked for a retraining",
     "retraining begun": "began to retrain",
-    "second look begun": "took the challenger that waited to the gate again",
+    "re-evaluation begun": "took the challenger that waited to the gate again",
     "retraining failed": "failed",
     "trained": "trained a challenger",
     "gate": "asked the gate",
@@ -149,7 +155,7 @@ WORDS = {
 }
 AFTER = {
     "compared with previous": "compared with the version that it replaced",
-    "regret watch over": "no longer compared with the version that it replaced",
+    "post-promotion check over": "no longer compared with the version that it replaced",
     "rolled back": "rolled back",
 }
 TOLD_ELSEWHERE = ("incident opened", "gate", "incident closed", "retraining asked for")
@@ -164,7 +170,7 @@ def _done(found: Mapping[str, Any]) -> Lines:
         if kind == REPEATED and standing > 1:
             continue
         words = WORDS.get(kind, kind).format(version=version)
-        if kind in ("retraining begun", "second look begun") and found["begun"]:
+        if kind in ("retraining begun", "re-evaluation begun") and found["begun"]:
             by_force = ", to be promoted whatever the gate says" if found["begun"].get("force") else ""
             reason = f"on {', '.join(found['begun']['months'])}{by_force}"
         if kind == REPEATED:
@@ -175,15 +181,17 @@ def _done(found: Mapping[str, Any]) -> Lines:
     return lines
 
 
-def _gate(verdict: Mapping[str, Any] | None) -> Lines:
+def _gate(verdict: Mapping[str, Any] | None, contract: Contract) -> Lines:
     if verdict is None:
         return []
     lines = [f"It said {verdict['decision']}: {verdict['reason']}."]
+    unit = contract.unit if contract.loss == "absolute" else ""
     if verdict.get("difference") is not None:
-        old = "old model" if verdict.get("champion") else "median of the training trips"
+        constant = {"absolute": "median", "squared": "mean"}.get(contract.loss, "base rate")
+        old = "old model" if verdict.get("champion") else f"{constant} of the training {contract.plural}"
         lines.append(
-            f"The {old} is off by {verdict['champion_mae']:.2f} minutes, the new one by "
-            f"{verdict['challenger_mae']:.2f}, on the same trips."
+            f"The {old} is off by {verdict['champion_mae']:.2f}{unit}, the new one by "
+            f"{verdict['challenger_mae']:.2f}, on the same {contract.plural}."
         )
     judged = [one for one in verdict.get("segments", ()) if one["decision"] != "not judged"]
     if judged:
@@ -222,9 +230,9 @@ def _outcome(found: Mapping[str, Any]) -> Lines:
     return [f"{told[0].upper()}{told[1:]}.", *([f"It was rolled back {at(back)}."] if back else [])]
 
 
-def day(moment: datetime) -> str:
-    """Format the day of an event in New York, where the months are cut."""
-    moment = moment.astimezone(NEW_YORK)
+def day(moment: datetime, contract: Contract) -> str:
+    """Format the day of an event on the contract's calendar, by which the months are cut."""
+    moment = moment.astimezone(contract.zone)
     return f"{moment.day} {moment:%B %Y}"
 
 
@@ -233,20 +241,20 @@ def at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def title_of(found: Mapping[str, Any]) -> str:
+def title_of(found: Mapping[str, Any], contract: Contract) -> str:
     """Return the title of the report; `found` is what `explain.explain` gathered."""
     incident = found["incident"]
     about = f"version {incident.model_version}" if incident.model_version else "the champion"
     if incident.kind == "manual":
         return f"a retraining by hand ({incident.reason})"
     if incident.kind == interim.KIND:
-        return f"a second look at version {found['second_look']['challenger']}"
+        return f"a re-evaluation of version {found['re_evaluation']['challenger']}"
     if incident.kind == scheduled.KIND:
         return f"{about} has grown old"
     alarmed = _alarmed(found)
     if "loss" in alarmed:
         return f"{about} is wrong more than it used to be"
-    return f"the trips are not those that {about} learned from" if alarmed else f"{about} alarmed"
+    return f"the {contract.plural} are not those that {about} learned from" if alarmed else f"{about} alarmed"
 
 
 def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
@@ -255,7 +263,7 @@ def _alarmed(found: Mapping[str, Any]) -> dict[str, str]:
     return {one["name"]: one["reason"] for one in verdict.get("detectors", ()) if one["alarm"]}
 
 
-def summary_of(found: Mapping[str, Any]) -> Lines:
+def summary_of(found: Mapping[str, Any], contract: Contract) -> Lines:
     """Return lines on when and by whom the incident was opened, its status, and what has come of it."""
     incident = found["incident"]
     state = incident.status.replace("_", " ")
@@ -271,13 +279,13 @@ def summary_of(found: Mapping[str, Any]) -> Lines:
     elif incident.kind == "manual":
         lines.append(_asked_by_hand(found))
     else:
-        why = f"Version {incident.model_version} stopped fitting its traffic{_since(incident)}"
+        why = f"Version {incident.model_version} stopped fitting its traffic{_since(incident, contract)}"
         lines.append(f"{why}; {_ending(found, 'retrained')}.")
     return lines
 
 
 def _asked_before(found: Mapping[str, Any]) -> str:
-    look, number = found["second_look"], found["incident"].model_version
+    look, number = found["re_evaluation"], found["incident"].model_version
     return (
         f"In incident {look['closed_incident']} the gate could not tell version {look['challenger']} from version "
         f"{number}, and asked for {look['days_needed']} more days; {look['days_published']} were published by then"
@@ -298,12 +306,12 @@ def _ending(found: Mapping[str, Any], done: str) -> str:
     replaced = [tenure for tenure in found["tenures"] if tenure.version in found["versions"] and not tenure.restored]
     if replaced:
         return f"it was {done}, and version {replaced[-1].version} took over {at(replaced[-1].began_at)}"
-    if found["versions"] and found["second_look"]:
+    if found["versions"] and found["re_evaluation"]:
         return f"version {found['versions'][-1]} has not replaced it"
     if found["versions"]:
         return f"version {found['versions'][-1]} was trained for it and has not replaced it"
-    return "nothing was compared" if found["second_look"] else "nothing has been trained for it"
+    return "nothing was compared" if found["re_evaluation"] else "nothing has been trained for it"
 
 
-def _since(incident: Any) -> str:
-    return f" from about {day(incident.evidence_start)} on" if incident.evidence_start else ""
+def _since(incident: Any, contract: Contract) -> str:
+    return f" from about {day(incident.evidence_start, contract)} on" if incident.evidence_start else ""

@@ -29,12 +29,12 @@ def train_challenger(
     `tags` say why it was trained.
     """
     settings = context.settings
-    trips = load(context, months)
+    frame = load(context, months)
     contract = context.contract
-    trained = train(trips, contract, settings.model, settings.training, evidence_start)
+    trained = train(frame, contract, settings.model, settings.training, evidence_start)
     frames = trained.history, trained.holdout, trained.reference
     thresholds = calibrate(*frames, trained.encoder.features, contract, settings.drift)
-    datasets = _datasets(context, months, trips)
+    datasets = _datasets(context, months, frame)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
         directory.mkdir()
@@ -55,15 +55,15 @@ def train_challenger(
     return version, trained
 
 
-def _datasets(context: Context, months: Months, trips: pd.DataFrame) -> list[Dataset]:
-    """Return a dataset for each published month, and one for the trips from the log, with a digest of its rows."""
+def _datasets(context: Context, months: Months, frame: pd.DataFrame) -> list[Dataset]:
+    """Return a dataset for each published month, and one for the rows from the log, with a digest of its rows."""
     ingested = [month for month in map(context.store.get, months.published) if month is not None]
     found = [
         Dataset(Path(context.contract.source.file_name(str(m.month))).stem, m.digest, m.rows, m.path) for m in ingested
     ]
     if months.logged:
         first, last = months.logged[0], months.logged[-1]
-        logged = trips[trips["event_at"] >= first.starts_in(context.contract.zone)]
+        logged = frame[frame["event_at"] >= first.starts_in(context.contract.zone)]
         found.append(Dataset(f"labelled_log_{first}_{last}", digest_of(logged), len(logged), Path("prediction-log")))
     return found
 

@@ -18,8 +18,8 @@ from autoops.usecase.columns import TARGET, Columns, columns_of
 from autoops.usecase.segments import segments_of
 from autoops.usecase.tasks import baseline, losses
 
-TIMED_TRIPS = 200
-WARM_UP_TRIPS = 20
+TIMED_ROWS = 200
+WARM_UP_ROWS = 20
 """The first predictions of a session are its slowest."""
 
 
@@ -28,13 +28,13 @@ def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdic
     scorer = load_version(context.registry, challenger, context.model_cache)
     reference = Reference.read(scorer.directory, scorer.manifest)
     contract = context.contract
-    trips, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy(dtype=np.float64)
+    rows, truth = columns_of(reference.holdout), reference.holdout[TARGET].to_numpy(dtype=np.float64)
     constant = np.full(len(truth), baseline(contract, reference.window[TARGET].to_numpy(dtype=np.float64)))
-    errors = losses(contract, truth, scorer.predict_rows(trips))
+    errors = losses(contract, truth, scorer.predict_rows(rows))
     return _decide(
         context,
         scorer,
-        trips,
+        rows,
         losses(contract, truth, constant),
         errors,
         against=f"{'base rate' if contract.task == 'binary' else 'median'} baseline",
@@ -48,8 +48,8 @@ def with_champion(
 
     `look` is the number of the evaluation, 1 for the first.
     """
-    trips = load(context, months)
-    unseen = trips[trips["event_at"] > max(champion.trained_until, challenger.trained_until)]
+    rows = load(context, months)
+    unseen = rows[rows["event_at"] > max(champion.trained_until, challenger.trained_until)]
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy(dtype=np.float64)
     old, new = (load_version(context.registry, version, context.model_cache) for version in (champion, challenger))
     first, second = (losses(context.contract, truth, scorer.predict_rows(columns)) for scorer in (old, new))
@@ -59,7 +59,7 @@ def with_champion(
 def _decide(
     context: Context,
     challenger: Scorer,
-    trips: Columns,
+    rows: Columns,
     champion_errors: npt.NDArray[np.float64],
     challenger_errors: npt.NDArray[np.float64],
     against: str,
@@ -69,9 +69,9 @@ def _decide(
     return gate.decide(
         champion_errors,
         challenger_errors,
-        local_days(trips["event_at"], context.contract.zone),
+        local_days(rows["event_at"], context.contract.zone),
         settings,
-        segments=segments_of(context.contract, trips, settings.segments),
+        segments=segments_of(context.contract, rows, settings.segments),
         serving_cost=serving_cost(challenger),
         max_model_mb=context.settings.serving.max_model_mb,
         against=against,
@@ -80,19 +80,19 @@ def _decide(
 
 
 def serving_cost(scorer: Scorer, clock: Callable[[], float] = perf_counter) -> gate.ServingCost:
-    """Measure the size of the model file, and the median time for one trip.
+    """Measure the size of the model file, and the median time for one row.
 
-    Trips of the version's own training window are predicted one by one, as requests bring them; `clock` returns
+    Rows of the version's own training window are predicted one by one, as requests bring them; `clock` returns
     seconds.
     """
-    trips = columns_of(Reference.read(scorer.directory, scorer.manifest).window.head(TIMED_TRIPS))
-    singles = [{name: values[[row]] for name, values in trips.items()} for row in range(len(trips["event_at"]))]
-    for trip in singles[:WARM_UP_TRIPS]:
-        scorer.predict_rows(trip)
+    rows = columns_of(Reference.read(scorer.directory, scorer.manifest).window.head(TIMED_ROWS))
+    singles = [{name: values[[position]] for name, values in rows.items()} for position in range(len(rows["event_at"]))]
+    for row in singles[:WARM_UP_ROWS]:
+        scorer.predict_rows(row)
     seconds = []
-    for trip in singles:
+    for row in singles:
         started = clock()
-        scorer.predict_rows(trip)
+        scorer.predict_rows(row)
         seconds.append(clock() - started)
     size = (scorer.directory / bundle.MODEL).stat().st_size
     return gate.ServingCost(size / 1e6, float(np.median(seconds)) * 1e3)

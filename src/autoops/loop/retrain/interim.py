@@ -1,7 +1,7 @@
 """Interim re-evaluation: the gate compares a challenger again once the days that its verdict asked for are available.
 
 An interim re-evaluation is an incident of its own and goes through the steps of a retraining, but with the challenger
-that waits instead of a new one. Both versions are compared on all available trips that neither was trained on.
+that waits instead of a new one. Both versions are compared on all available rows that neither was trained on.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ from autoops.loop.retrain.training_window import Months, months_since
 from autoops.models.registry import ModelVersion, champion_of
 from autoops.months import Month, parse_months
 
-KIND: Final = "second look"
+KIND: Final = "re-evaluation"
 
 
 def waiting(context: Context) -> Entry | None:
@@ -64,7 +64,7 @@ def due(context: Context, champion: ModelVersion, verdict: Entry, usable: list[M
     if asked is not None:
         return Decision("incident stands", f"incident {asked.id}, {asked.status.replace('_', ' ')}, asks for it")
     standing = next((incident.id for incident in incidents if incident.status != "closed"), None)
-    return reevaluation.second_look(one, champion.number, verdict.model_version or 0, standing)
+    return reevaluation.re_evaluation_due(one, champion.number, verdict.model_version or 0, standing)
 
 
 def open_one(context: Context, verdict: Entry, decision: Decision, usable: list[Month], actor: str) -> int | None:
@@ -119,7 +119,7 @@ def opening(context: Context, incident: Incident) -> Entry:
 
 
 def months_of(context: Context, incident: Incident, actor: str) -> Months:
-    """Return all whole months with trips that neither version was trained on, except quarantined ones.
+    """Return all whole months with rows that neither version was trained on, except quarantined ones.
 
     Raises:
         Conflict: another comparison would settle nothing any more.
@@ -135,7 +135,7 @@ def months_of(context: Context, incident: Incident, actor: str) -> Months:
     if over is not None:
         raise Conflict(over)
     if one.days_needed is None or one.days_published < one.days_needed:
-        raise NotPublished(f"the second look waits for {one.days_needed} days, {one.days_published} may be used")
+        raise NotPublished(f"the re-evaluation waits for {one.days_needed} days, {one.days_published} may be used")
     return chosen
 
 

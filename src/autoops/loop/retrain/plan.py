@@ -13,11 +13,11 @@ from autoops.loop.retrain import interim
 from autoops.loop.retrain.training_window import Months, given, known_until, newest_window
 from autoops.months import parse_months
 from autoops.telemetry import tracing
-from autoops.training.estimator import check_model
+from autoops.training.trial import check_model
 
 ACTION = "retrain"
 FAILED: Final = "retraining failed"
-BEGUN: tuple[EntryKind, EntryKind] = ("retraining begun", "second look begun")
+BEGUN: tuple[EntryKind, EntryKind] = ("retraining begun", "re-evaluation begun")
 
 
 class Run(tracing.Carrier):
@@ -31,7 +31,7 @@ class Run(tracing.Carrier):
 class Plan(Run):
     """What a run does, as plain JSON that goes from task to task.
 
-    `logged` are those of the `months` whose trips come from the log; `known_until` is the event time that the trips of
+    `logged` are those of the `months` whose rows come from the log; `known_until` is the event time that the rows of
     all months reach, `evidence_start` that at which the incident's evidence begins. `automatic` says that no person
     asked for the run. In an interim re-evaluation `challenger` is the version that waits, None where one is trained,
     and `look` is the number of the evaluation.

@@ -14,7 +14,7 @@ from autoops.errors import AutoOpsError, ServiceUnavailable
 from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.decide.gate import VerdictRecord
-from autoops.loop.decide.reevaluation import MOST_SECOND_LOOKS
+from autoops.loop.decide.reevaluation import MOST_RE_EVALUATIONS
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.no_champion import require_none_lost
 from autoops.loop.promote.promotion import GATE_DECISION, ROLLED_BACK, promote_version
@@ -217,7 +217,7 @@ def _condition(verdict: GateRecord) -> str:
     """Return what would settle an inconclusive verdict, and whether an interim re-evaluation follows, as text."""
     if not verdict.get("settled_by"):
         return ""
-    if verdict.get("look", 1) > MOST_SECOND_LOOKS:
+    if verdict.get("look", 1) > MOST_RE_EVALUATIONS:
         return f"; settled by {verdict['settled_by']}, but this was the last look"
     later = ", and looked at again when they are published" if verdict.get("days_needed") else ""
     return f"; settled by {verdict['settled_by']}{later}"

@@ -13,7 +13,7 @@ from autoops.loop.incidents.recent_actions import recent_actions
 from autoops.models.registry import ModelVersion
 from autoops.months import Month, parse_months
 
-KIND: Final = "refresh"
+KIND: Final = "scheduled"
 
 
 def may_be_due(context: Context, champion: ModelVersion) -> bool:
@@ -38,10 +38,10 @@ def due(context: Context, champion: ModelVersion, usable: list[Month]) -> Decisi
     age = reevaluation.Age(
         newest=usable[-1],
         trained=_trained(context, champion),
-        refreshed=max((Month.of(until, context.contract.zone) for until in own if until), default=None),
+        scheduled=max((Month.of(until, context.contract.zone) for until in own if until), default=None),
         retrained=max((parse_months(entry.evidence["months"])[-1] for entry in begun), default=None),
     )
-    return reevaluation.refresh(
+    return reevaluation.retraining_due(
         age,
         training.retrain_after_months,
         stands,
@@ -79,6 +79,6 @@ def open_one(
 
 
 def _trained(context: Context, champion: ModelVersion) -> Month:
-    """Return the newest month of a version's training; one registered by other means has only a newest trip."""
+    """Return the newest month of a version's training; one registered by other means has only a newest row."""
     months = champion.tags.get("training_months")
     return parse_months(months)[-1] if months else Month.of(champion.trained_until, context.contract.zone)

@@ -79,11 +79,12 @@ class Story:
             ServiceUnavailable: a retraining failed or took too long.
         """
         pace = Pace(rate=self.rate)
-        director, board = Director(pace, self.rate, self.settings.drift.window_size), Board()
+        director, board = Director(pace, self.rate, self.settings.drift.window_size), Board(self.settings.contract)
         options = PlayOptions(
             self.world.source,
             self.world.later,
             self.settings.api_url,
+            self.settings.contract,
             sample=self.sample,
             publish_to=self._published_directory,
         )

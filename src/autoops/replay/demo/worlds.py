@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from autoops.errors import InputError
-from autoops.ingestion.sample import write_sample
 from autoops.ingestion.source import DirectorySource, Source, file_name
 from autoops.ingestion.sources import open_source
 from autoops.months import Month, month_range
@@ -17,6 +16,7 @@ from autoops.replay.demo import scenarios
 from autoops.replay.demo.scenarios import Scenario
 from autoops.replay.demo.summary import SAMPLE
 from autoops.settings import Data
+from autoops.usecases.taxi.sample import write_sample
 
 FIRST_MONTHS = 3
 MADE_UP_MONTHS = tuple(month_range(Month(2023, 1), Month(2023, 6)))

@@ -22,7 +22,7 @@ from autoops.serving.http.problems import problem
 
 logger = logging.getLogger(__name__)
 
-OPEN = frozenset({"/health", "/ready"})
+OPEN = frozenset({"/health", "/ready", "/v2/health/live", "/v2/health/ready"})
 """Paths that need no key: load balancers and supervisors check by them whether this process works."""
 
 PAGES = frozenset({docs_page.PAGE, *docs_page.ASSETS, "/openapi.json"})

@@ -1,9 +1,10 @@
 """The middleware around the application: id, key, limits, metrics and log line of each request, in one pass.
 
-It is pure ASGI and a single layer, because each further layer costs a request about as much as scoring its trip.
+It is pure ASGI and a single layer, because each further layer costs a request about as much as scoring its row.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from autoops.telemetry import logs, tracing
 
 OTHER = "other"
 """The route label of every unknown path: the values of a label must not come from clients."""
+
+_OF_A_MODEL = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?(/infer|/ready)?")
 
 READING = ("GET", "HEAD")
 
@@ -120,7 +123,7 @@ class RequestLayer:
         # The id stays bound, because the server logs unhandled exceptions in the same task.
         logs.bind(request_id=text)
         tracing.mark("http.request.id", text)
-        path = path_of(scope)
+        path = route_of(path_of(scope))
         status, work = 0, None
 
         async def answer(message: Message) -> None:
@@ -194,3 +197,14 @@ def path_of(scope: Scope) -> str:
     """Return the path that is routed: without the prefix under which a proxy serves the API."""
     path, root = str(scope["path"]), scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def route_of(path: str) -> str:
+    """Return the path with `{name}` and `{version}` of a model in their places, as the route has it; others unchanged.
+
+    A path with a character that no route has, such as a line's end, is unchanged too.
+    """
+    found = _OF_A_MODEL.fullmatch(path) if path.startswith("/v2/models/") and path.isprintable() else None
+    if found is None:
+        return path
+    return f"/v2/models/{{name}}{'/versions/{version}' if found[1] else ''}{found[2] or ''}"

@@ -288,7 +288,7 @@ class Holder:
         metrics.gauge(*quarantined, lambda: len(self.quarantine.broken))
         loaded_at = "autoops_model_loaded_timestamp_seconds", "When the served version was loaded"
         metrics.gauge(*loaded_at, lambda: self._seconds(lambda loaded: loaded.loaded_at))
-        knows = "autoops_model_trained_until_timestamp_seconds", "Newest trip that the served version was fitted on"
+        knows = "autoops_model_trained_until_timestamp_seconds", "Newest row that the served version was fitted on"
         metrics.gauge(*knows, lambda: self._seconds(lambda loaded: loaded.scorer.manifest.trained_until))
 
     def _seconds(self, moment: Callable[[Loaded], datetime]) -> float:

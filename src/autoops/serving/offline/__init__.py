@@ -1,1 +1,1 @@
-"""Predictions for files of trips instead of requests: `autoops predict`, by a local model or a remote API."""
+"""Predictions for files of rows instead of requests: `autoops predict`, by a local model or a remote API."""

@@ -76,8 +76,8 @@ def id_of_rows(models: RowModels) -> str:
     return f"{models.rows_field}.{{row}}.request_id"
 
 
-def of_columns(models: RowModels, columns: BaseModel) -> Batch:
-    """Return the rows, after the checks that the schema cannot make.
+def of_columns(models: RowModels, columns: BaseModel, prefix: str = "columns.") -> Batch:
+    """Return the rows, after the checks that the schema cannot make; `prefix` is that of fields in errors.
 
     Raises:
         InvalidRows: columns differ in length, or timestamps are invalid.
@@ -86,7 +86,7 @@ def of_columns(models: RowModels, columns: BaseModel) -> Batch:
     given = {name: values for name in columns.model_fields_set if (values := getattr(columns, name)) is not None}
     first = next((name for name in models.required), None)
     like = first if first is not None else next(iter(given), None)
-    errors, rows = ValidationErrors("columns."), len(given[like]) if like is not None else 0
+    errors, rows = ValidationErrors(prefix), len(given[like]) if like is not None else 0
     if not rows:
         errors.column("body", "expected at least one column with values")
     for name, values in given.items():
@@ -96,7 +96,7 @@ def of_columns(models: RowModels, columns: BaseModel) -> Batch:
     errors.each(contract.event_time.column, refused)
     errors.check()
     features = {name: filled(feature, given.get(name) or [None] * rows) for name, feature in contract.features.items()}
-    return Batch(at, features, _if_any(given.get("request_id", ())), "columns.request_id.{row}")
+    return Batch(at, features, _if_any(given.get("request_id", ())), f"{prefix}request_id.{{row}}")
 
 
 def filled(feature: Feature, values: Sequence[Any]) -> Array:

@@ -69,7 +69,7 @@ class BodyReader:
         form, given = self._form_of(loads(body, max_rows, len(self._row_names)))
         if form == "rows":
             return self._rows(given, max_rows), "rows"
-        return self._columns(given, max_rows), "columns"
+        return self.columns(given, max_rows), "columns"
 
     def _form_of(self, content: Any) -> tuple[Form, Any]:
         """Return which form the body has, and what is in it.
@@ -133,7 +133,12 @@ class BodyReader:
         errors.check()
         return of_rows(self._models, taken)
 
-    def _columns(self, columns: Any, max_rows: int) -> Batch:
+    def columns(self, columns: Any, max_rows: int, prefix: str = "columns.") -> Batch:
+        """Return the rows of lists of values by name; `prefix` is that of fields in errors.
+
+        Raises:
+            InputError: the columns are invalid.
+        """
         if not isinstance(columns, dict):
             raise _refused("columns", _NO_OBJECT)
         for values in columns.values():
@@ -141,14 +146,14 @@ class BodyReader:
                 _limit(len(values), "rows", max_rows)
         try:
             if columns.keys() <= self._lists.keys():
-                return of_columns(self._models, self._models.row_columns.model_validate(columns))
+                return of_columns(self._models, self._models.row_columns.model_validate(columns), prefix)
         except ValidationError:
             pass
-        raise self._wrong_columns(columns)
+        raise self._wrong_columns(columns, prefix)
 
-    def _wrong_columns(self, columns: Mapping[str, Any]) -> InvalidRows:
+    def _wrong_columns(self, columns: Mapping[str, Any], prefix: str) -> InvalidRows:
         """Return the validation errors of columns that are invalid."""
-        errors = ValidationErrors("columns.")
+        errors = ValidationErrors(prefix)
         errors.unknown(columns, self._lists)
         for name, adapter in self._lists.items():
             if name not in columns:
@@ -160,7 +165,7 @@ class BodyReader:
                 if values is not None or name in self._required:
                     errors.column(name, _NO_LIST)
                 continue
-            if not values and name == self._required[0]:
+            if not values and name in self._required[:1]:
                 errors.column(name, _EMPTY)
             for first in range(0, len(values), _VALUES_AT_ONCE):
                 try:

@@ -17,7 +17,7 @@ from autoops.usecase.contract import Contract
 Form = Literal["rows", "columns", "arrow"]
 
 # numpy's timestamps have no zone: without the last two their JSON would not end in Z.
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 ANSWERED_BY = "model_version"
 """The key in the schema's metadata for the version of all predictions that are not repeated."""
 
@@ -71,16 +71,16 @@ class AnswerEncoder:
 
     def batch(self, answer: BatchAnswer, form: Form) -> bytes:
         """Return the body of a batch's response: JSON in UTF-8 for rows and columns, an Arrow IPC stream for Arrow."""
-        columns = self._columns(answer)
+        columns = self.columns(answer)
         if form == "arrow":
             return self._arrow(answer, columns)
         if form == "columns":
-            return orjson.dumps({"model_version": answer.answered_by, "columns": columns}, option=_OPTIONS)
+            return orjson.dumps({"model_version": answer.answered_by, "columns": columns}, option=OPTIONS)
         lists = [values if isinstance(values, list) else values.tolist() for values in columns.values()]
         predictions = [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
-        return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=_OPTIONS)
+        return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=OPTIONS)
 
-    def _columns(self, answer: BatchAnswer) -> dict[str, Any]:
+    def columns(self, answer: BatchAnswer) -> dict[str, Any]:
         """Return the columns by name, each of shape `(rows,)`, in the order of `arrow_fields`."""
         predicted: dict[str, Any] = {self._target.column: answer.prediction}
         if self._binary:

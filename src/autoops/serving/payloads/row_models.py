@@ -77,7 +77,7 @@ class RowModels:
         return [name for name, feature in self.contract.features.items() if not feature.nullable]
 
 
-def _fields(of: Mapping[str, Any]) -> Any:
+def _fields(of: Mapping[str, object]) -> Any:
     """Return the fields of a model by name; mypy knows no overload of `create_model` for them."""
     return dict(of)
 
@@ -94,7 +94,7 @@ def _class_name(noun: str) -> str:
 def _row(contract: Contract, reader: TimestampReader, name: str) -> type[BaseModel]:
     noun, time = contract.row, contract.event_time
     told = f"ISO 8601; without an offset {time.told_zone} time"
-    fields: dict[str, Any]
+    fields: dict[str, object]
     if time.default == "now":
         fields = {time.column: (Annotated[reader.parsed | None, Field(description=f"{told}; now when left out")], None)}
     else:
@@ -107,13 +107,13 @@ def _row(contract: Contract, reader: TimestampReader, name: str) -> type[BaseMod
         f"{noun} with it is refused"
     )
     fields["request_id"] = (Annotated[RequestId | None, Field(description=own)], None)
-    return create_model(name, __base__=Request, __doc__=contract.api.row or f"One {noun}.", **fields)
+    return create_model(name, __base__=Request, __doc__=contract.api.row or f"One {noun}.", **_fields(fields))
 
 
 def _columns(contract: Contract, reader: TimestampReader, name: str) -> type[BaseModel]:
     time = contract.event_time
     told = f"ISO 8601; without an offset {time.told_zone} time"
-    fields: dict[str, Any]
+    fields: dict[str, object]
     if time.default == "now":
         kind: Any = Annotated[_list(reader.text | None) | None, Field(description=f"{told}; null: now")]
         fields = {time.column: (kind, None)}
@@ -135,7 +135,7 @@ def _columns(contract: Contract, reader: TimestampReader, name: str) -> type[Bas
         f"{contract.plural.capitalize()} as one list for each field, all of one length and at most `serving.max_batch` "
         "long; which saves a good part\nof what reading them costs."
     )
-    return create_model(f"{name}Columns", __base__=Request, __doc__=doc, **fields)
+    return create_model(f"{name}Columns", __base__=Request, __doc__=doc, **_fields(fields))
 
 
 def _type(feature: Feature) -> Any:
@@ -196,7 +196,7 @@ def _ground_truth(contract: Contract) -> type[BaseModel]:
         return label
 
     target = contract.target
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "prediction_id": (PredictionId | None, None),
         "request_id": (RequestId | None, None),
         target.column: (label_type(target, contract.task), ...),
@@ -207,7 +207,7 @@ def _ground_truth(contract: Contract) -> type[BaseModel]:
         __base__=Request,
         __doc__=contract.api.ground_truth or told,
         __validators__=_fields({"_names_one_prediction": model_validator(mode="after")(names_one_prediction)}),
-        **fields,
+        **_fields(fields),
     )
 
 
@@ -229,7 +229,7 @@ def _ground_truth_batch(truth: type[BaseModel]) -> type[BaseModel]:
 def _predictions(contract: Contract) -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the models of one prediction, and of predictions as columns."""
     texts = contract.api
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "prediction_id": str,
         **answer_types(contract),
         "model_version": int,
@@ -248,7 +248,7 @@ def _predictions(contract: Contract) -> tuple[type[BaseModel], type[BaseModel]]:
     )
 
 
-def answer_types(contract: Contract) -> dict[str, Any]:
+def answer_types(contract: Contract) -> dict[str, object]:
     """Return the fields of an answer that hold the prediction, with their types."""
     if contract.task == "binary":
         return {"probability": float, contract.target.column: label_type(contract.target, contract.task)}

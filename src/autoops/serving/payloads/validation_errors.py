@@ -55,7 +55,7 @@ class TooManyRows(InputError):
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    """Return one of pydantic's errors with the field as a path, such as `trips.3.trip_distance`, without the value."""
+    """Return one of pydantic's errors with the field as a path, such as `rows.3.amount`, without the value."""
     return FieldProblem(field=".".join(_name(part) for part in error["loc"]) or "body", message=error["msg"])
 
 

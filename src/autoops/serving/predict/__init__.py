@@ -1,1 +1,1 @@
-"""The use cases behind the endpoints: score and log trips, store labels. Nothing here depends on HTTP."""
+"""The use cases behind the endpoints: score and log rows, store labels. Nothing here depends on HTTP."""

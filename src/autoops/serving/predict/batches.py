@@ -1,4 +1,4 @@
-"""Work on batches off the event loop, beside single trips: reading, scoring and encoding."""
+"""Work on batches off the event loop, beside single rows: reading, scoring and encoding."""
 
 import asyncio
 from collections.abc import Callable

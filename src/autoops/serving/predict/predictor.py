@@ -10,7 +10,7 @@ import uuid_utils
 from pydantic import BaseModel
 
 from autoops.clock import Clock
-from autoops.errors import ServiceUnavailable
+from autoops.errors import NotFound, ServiceUnavailable
 from autoops.event_times import is_plausible
 from autoops.serving.log.writer import Writer
 from autoops.serving.metrics import Metrics
@@ -61,15 +61,18 @@ class Predictor:
         self._clock = clock
         self.holder = holder
 
-    def loaded(self) -> Loaded:
-        """Return the version that serves.
+    def loaded(self, number: str | None = None) -> Loaded:
+        """Return the version that serves; `number` is the one that a client asks for, None for any.
 
         Raises:
             ServiceUnavailable: no version is loaded yet.
+            NotFound: the version that serves has another number.
         """
         loaded = self.holder.current
         if loaded is None:
             raise ServiceUnavailable("no model version is loaded yet; GET /model/info says why")
+        if number is not None and number != str(loaded.version.number):
+            raise NotFound(f"version {number[:20]} is not served here: version {loaded.version.number} is")
         return loaded
 
     async def predict(self, row: BaseModel, key: str | None = None) -> Answer:
@@ -85,9 +88,13 @@ class Predictor:
             raise InvalidRows([FieldProblem(field="request_id", message=taken(self._noun))], 1)
         return answer
 
-    async def predict_batch(self, batch: Batch, key: str | None = None) -> BatchAnswer:
-        """Return the predictions, new ones all by one version, once all of them are committed to the log."""
-        return await self._batch_predictor.predict(self.loaded(), batch, key, self._clock.now())
+    async def predict_batch(self, batch: Batch, key: str | None = None, number: str | None = None) -> BatchAnswer:
+        """Return the predictions, new ones all by one version, once all of them are committed to the log.
+
+        Raises:
+            NotFound: `number` is there and the version that serves has another one.
+        """
+        return await self._batch_predictor.predict(self.loaded(number), batch, key, self._clock.now())
 
     def _predict_all(self, asked: list[tuple[BaseModel, str | None]]) -> list[Answer | None]:
         """Predict the rows of concurrent requests at once, which costs hardly more than one row, and log them."""

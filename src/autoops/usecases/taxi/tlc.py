@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from autoops.ingestion.traffic import Trips
 from autoops.months import Month
+from autoops.usecases.taxi.traffic import Trips
 
 Array = npt.NDArray[Any]
 

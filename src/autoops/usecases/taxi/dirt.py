@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoops.ingestion.traffic import Trips
 from autoops.months import Month
+from autoops.usecases.taxi.traffic import Trips
 
 Array = npt.NDArray[Any]
 

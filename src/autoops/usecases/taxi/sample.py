@@ -26,11 +26,11 @@ import pyarrow.parquet as pq
 
 from autoops.errors import InputError
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.dirt import soil
 from autoops.ingestion.source import file_name
-from autoops.ingestion.tlc import raw_table
-from autoops.ingestion.traffic import Regime, Trips, trips_of
 from autoops.months import Month
+from autoops.usecases.taxi.dirt import soil
+from autoops.usecases.taxi.tlc import raw_table
+from autoops.usecases.taxi.traffic import Regime, Trips, trips_of
 
 Scenario = Literal["steady", "speed", "slow", "mix", "outskirts", "zones", "bad_day", "unit", "nulls", "collapse"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)

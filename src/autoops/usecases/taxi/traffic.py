@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoops.ingestion.city import ZONES, the_city
 from autoops.months import NEW_YORK, Month
 from autoops.usecase.calendar import local_hours
+from autoops.usecases.taxi.city import ZONES, the_city
 
 Array = npt.NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""Cleaning: from a raw TLC month to trips as `autoops.trips` defines them, with every dropped row counted by reason.
+"""Cleaning: from a raw TLC month to trips as `trips` defines them, with every dropped row counted by reason.
 
 The TLC changes column types between months (ids int64 or int32, counts double or int64, all-null columns of type null);
 whatever holds the same values is read the same.
@@ -13,13 +13,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoops import trips
 from autoops.arrow_values import is_number
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
-from autoops.ingestion.profile import Profile, profile_of
+from autoops.ingestion.profile import Profile
 from autoops.months import NEW_YORK, Month
 from autoops.usecase.columns import TARGET
+from autoops.usecase.contract import Bounds
+from autoops.usecases.taxi import trips
+from autoops.usecases.taxi.profile import profile_of
 
 TIMES = ("lpep_pickup_datetime", "lpep_dropoff_datetime")
 NUMBERS = ("PULocationID", "DOLocationID", "passenger_count", "trip_distance")
@@ -41,7 +43,7 @@ Array = npt.NDArray[Any]
 Raw = dict[str, Array]
 
 
-def clean(path: Path, month: Month, durations: trips.Bounds = trips.DURATION_MINUTES) -> Cleaned:
+def clean(path: Path, month: Month, durations: Bounds = trips.DURATION_MINUTES) -> Cleaned:
     """Return the trips of a raw month whose duration is within `durations`, with counts and a profile.
 
     `durations` are those of the contract of training, or those of all trips that a client would send ground truth of.
@@ -163,7 +165,7 @@ def _readings(wall: Array) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     return first, second
 
 
-def _first_failing(raw: Raw, minutes: Array, month: Month, durations: trips.Bounds) -> Array:
+def _first_failing(raw: Raw, minutes: Array, month: Month, durations: Bounds) -> Array:
     """Return per row the position in REASONS of the first that applies; their count where none does."""
     begin, end = _bounds(month)
     pickup, dropoff = (raw[name] for name in TIMES)
@@ -172,7 +174,7 @@ def _first_failing(raw: Raw, minutes: Array, month: Month, durations: trips.Boun
         "no_time": np.isnat(pickup) | np.isnat(dropoff),
         "other_month": ~((pickup >= begin) & (pickup < end)),
         # Capped at the upper bound, minutes can fail at the lower one only, be it open or closed.
-        "too_short": ~durations.contains(np.minimum(minutes, durations.high)),
+        "too_short": ~durations.contains(np.minimum(minutes, durations.high or np.inf)),
         "too_long": ~durations.contains(minutes),
         # Negated, because every comparison with NaN is false: a missing distance counts here, too.
         "no_distance": ~(distance > trips.DISTANCE_MILES.low),
@@ -184,7 +186,7 @@ def _first_failing(raw: Raw, minutes: Array, month: Month, durations: trips.Boun
     return np.select([failing[reason] for reason in REASONS], range(len(REASONS)), len(REASONS))
 
 
-def _whole(values: Array, bounds: trips.Bounds) -> Array:
+def _whole(values: Array, bounds: Bounds) -> Array:
     return np.asarray(bounds.contains(values) & (values == np.trunc(values)))
 
 

@@ -1,0 +1,492 @@
+"""A draft of a declaration from a table. What is guessed has a comment with a question mark that says why."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, inf, log10
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+from pydantic import BaseModel
+
+from autoops.errors import InputError
+from autoops.onboarding import leaks
+from autoops.onboarding.tables import Column, columns_of
+from autoops.usecase import declaration
+from autoops.usecase.columns import RESERVED
+from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, Value
+
+Spec = dict[str, Value]
+"""The keys of a part of the declaration."""
+
+TIMES = ("event_time", "event_at", "timestamp", "datetime", "time", "date", "ts", "created_at", "day")
+TARGETS = ("target", "label", "y", "class", "outcome", "count", "cnt", "demand", "result")
+POSITIVE = ("true", "yes", "y", "t", "up", "positive", "pos", "success", "won", "win", "churn", "churned", "cancelled",
+            "canceled", "fraud", "default", "bad", "failed", "spam")  # fmt: skip
+"""Names that a column of the event time, a target and a positive value often have, the likeliest first."""
+
+ENOUGH_ROWS = 20
+"""With fewer rows a constant column, two values or distinct values say little."""
+MOST_CATEGORIES, LONGEST_CATEGORY = 1_000, 200
+MOST_SEGMENTS = 8
+FARTHEST = 1e30
+"""Numbers beyond it overflow in float32, the type of model inputs."""
+
+_SIGNED = r"temp|degree|celsius|°|dew|chill|feels|change|delta|diff|net|balance|profit|margin|return|lat|lon|residual"
+"""Names of columns that may be negative, even if none is in the table."""
+PARAMETERS = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 5, "n_jobs": -1, "random_state": 7}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of a column: a `role` such as "target", "feature" or "left out", its keys, and the reason."""
+
+    raw: str
+    role: str
+    spec: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The event times of the table, on their own wall clock; `hours` is whether they have a time of day."""
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    rows: int
+    hours: bool
+    step: str
+
+    @property
+    def days(self) -> float:
+        """Return the days from the first to the last time, at least one."""
+        return max((self.last - self.first) / pd.Timedelta(days=1), 1.0)
+
+    @property
+    def months(self) -> int:
+        """Return the number of calendar months that the times touch."""
+        return (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
+
+    def __str__(self) -> str:
+        per_day = self.rows / self.days
+        return f"{self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}, {per_day:,.1f} rows a day, mostly {self.step}"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft: the text of usecase.yaml, its contract, what became of each column, and what a person must know.
+
+    Without an event time in the table `span` is None.
+    """
+
+    text: str
+    contract: Contract
+    found: tuple[Found, ...]
+    notes: tuple[str, ...]
+    span: Span | None
+
+
+def draft(name: str, path: Path, table: pa.Table, target: str | None = None, time: str | None = None) -> Draft:
+    """Return the draft for a table that was read from `path`; `target` and `time` are columns that a person named.
+
+    Raises:
+        InputError: the name is none of a use case, a named column is not there or cannot be what it was named for, or
+            no column is left for a feature.
+    """
+    if not re.fullmatch("[a-z][a-z0-9_]{0,62}", name):
+        raise InputError(f"{name!r} is no name of a use case; expected lower-case letters, digits and _, such as bikes")
+    columns, repeated = columns_of(table)
+    return _Drafting(name, path, columns, repeated).draft(target, time)
+
+
+class _Drafting:
+    """The steps of a draft, and what they have found by then."""
+
+    def __init__(self, name: str, path: Path, columns: Mapping[str, Column], repeated: Sequence[str]) -> None:
+        self.name, self.path, self.columns = name, path, columns
+        self.rows = next(iter(columns.values())).rows if columns else 0
+        self.names: set[str] = set()
+        self.found = [Found(raw, "left out", why="more than one column has this name") for raw in repeated]
+        self.notes: list[str] = []
+
+    def draft(self, target: str | None, time: str | None) -> Draft:
+        times = {raw: found for raw, column in self.columns.items() if (found := column.times()) is not None}
+        time = self._chosen_time(time, times)
+        target, why = self._chosen_target(target, {*times} | ({time} if time else set()))
+        column = self.columns[target]
+        task, of_target = self._target(column, why)
+        time_lines = self._time(time)
+        span = _span(times[time].dropna()) if time and times[time].notna().any() else None
+        wall = times[time] if time else None
+        features = self._features(task, column, {target, time}, times, wall)
+        lines = [
+            f"# Drafted by `autoops init` from {_plain(self.path.name)}: {self.rows:,} rows"
+            + (f", {span}." if span else "."),
+            "# A question mark is a guess: read it and correct it. docs/usecases.md explains the keys.",
+            f"name: {self.name}",
+            f"task: {task}",
+            "row: row  # ? the noun for a row, in sentences and in the API",
+            *time_lines,
+            *of_target,
+            *self._source(),
+            *([f"id: {_flow({'column': self.id})}  # ? each value occurs once"] if self.id else []),
+            *features,
+            *self._rest(task, span),
+        ]
+        text = "\n".join(lines) + "\n"
+        # The draft must parse: a column that no rule here foresaw is found now, and not by the user.
+        contract = declaration.parse(yaml.safe_load(text), "draft")
+        return Draft(text, contract, tuple(self.found), tuple(self.notes), span)
+
+    def _require(self, raw: str, option: str) -> Column:
+        if raw not in self.columns:
+            near = difflib.get_close_matches(raw, self.columns, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.columns)}"
+            raise InputError(f"{option} {raw}: {self.path.name} has no such column; {meant}")
+        return self.columns[raw]
+
+    def _chosen_time(self, named: str | None, times: Mapping[str, Any]) -> str | None:
+        if named is not None:
+            column = self._require(named, "--time")
+            if named not in times:
+                raise InputError(
+                    f"--time {named}: expected times, dates or ISO 8601 text such as 2023-01-31 13:00, got "
+                    f"{column.data.type}{_example(column)}"
+                )
+            return named
+        by_name = [raw for wanted in TIMES for raw in times if raw.lower() == wanted]
+        if not times:
+            self.notes.append(_no_time(self.columns))
+        return next(iter((*by_name, *times)), None)
+
+    def _chosen_target(self, named: str | None, times: set[str]) -> tuple[str, str]:
+        if named is not None:
+            self._require(named, "--target")
+            if named in times:
+                raise InputError(f"--target {named}: this is the event time; expected what a model shall predict")
+            return named, ""
+        possible = [raw for raw, column in self.columns.items() if raw not in times and _may_be_target(column)]
+        if not possible:
+            raise InputError(f"{self.path.name}: no column can be a target; expected numbers, or two values")
+        by_name = [raw for wanted in TARGETS for raw in possible if raw.lower() == wanted]
+        why = "a usual name of a target" if by_name else "the last column that can be one"
+        return (by_name or possible[::-1])[0], f"{why}; --target names another"
+
+    def _target(self, column: Column, why: str) -> tuple[Task, list[str]]:
+        """Return the task and the lines of the target.
+
+        Raises:
+            InputError: the column has no numbers and not two values.
+        """
+        if not _may_be_target(column):
+            raise InputError(
+                f"--target {column.raw}: expected numbers, or two values, got {column.data.type} with "
+                f"{len(column.counts)} values{_example(column)}"
+            )
+        name = self._name(column.raw, "target")
+        spec: Spec = {"column": name} | ({"raw_column": column.raw} if name != column.raw else {})
+        whys = [why] if why else []
+        task: Task = "regression"
+        if _is_binary(column):
+            task = "binary"
+            positive, other = _positive(column)
+            spec |= {"positive": positive}
+            if positive not in (0, 1):
+                spec |= {"negative": other}
+            share = column.counts.get(positive, 0) / max(sum(column.counts.values()), 1)
+            whys.append(f"which of the two values is the event? {positive!r} are {share:.1%}")
+        elif not _may_be_negative(column):
+            spec |= {"at_least": 0}
+            whys.append("no value is negative; rows below are dropped")
+        if column.nulls:
+            whys.append(f"{column.nulls} rows have none, and are dropped")
+        if len(column.counts) < 2:
+            self.notes.append(f"the target {column.raw} has one value only: there is nothing to learn")
+        self.found.append(Found(column.raw, "target", f"{task} {_flow(spec)}", "; ".join(whys)))
+        return task, [f"target: {_flow(spec)}{_comment(whys)}"]
+
+    def _time(self, raw: str | None) -> list[str]:
+        if raw is None:
+            self.names.add("event_at")
+            return ["event_time:", "  column: event_at  # ? NO EVENT TIME WAS FOUND: name its column, or write `clean`"]
+        column, name = self.columns[raw], self._name(raw, "event_at")
+        zone, why = _zone(column)
+        self.found.append(Found(raw, "event time", f"zone {zone}", why))
+        return [
+            "event_time:",
+            f"  column: {name}",
+            *([f"  raw_column: {_scalar(raw)}"] if name != raw else []),
+            f"  zone: {zone}{_comment([why] if why else [])}",
+            "  default: now  # ? what a request without a time means; `required` refuses it",
+        ]
+
+    def _source(self) -> list[str]:
+        files = re.sub(r"(?<!\d)(19|20)\d\d-(0[1-9]|1[0-2])(?!\d)", "{period}", self.path.name, count=1)
+        why = "" if "{period}" in files else "one file with all months, split by the event time"
+        return [
+            "source:",
+            f"  location: {_scalar(str(self.path.resolve().parent))}  # the folder of the file, or a base URL",
+            f"  files: {_scalar(files)}{_comment([why] if why else [])}",
+        ]
+
+    def _features(
+        self, task: Task, target: Column, taken: set[str | None], times: Mapping[str, Any], wall: Any
+    ) -> list[str]:
+        self.id: str | None = None
+        lines, kept = ["features:"], 0
+        self.segments: list[str] = []
+        self.categories: dict[str, int] = {}
+        hints = leaks.Leaks(target, list(self.columns.values()), wall)
+        for raw, column in self.columns.items():
+            if raw in taken:
+                continue
+            why = "another time: Auto-Ops takes no times as features" if raw in times else self._left_out(column)
+            why = why or hints.of(column) or ""
+            if why:
+                self.found.append(Found(raw, "id" if self.id == raw else "left out", why=why))
+                lines.append(f"  # left out: {_plain(raw)}: {_plain(why)}")
+                continue
+            spec, whys = _feature(column)
+            name = self._name(raw, f"column_{len(self.names)}")
+            spec |= {"column": raw} if name != raw else {}
+            spec |= {"missing": "allowed"} if column.nulls else {}
+            if spec["type"] == "category":
+                self.categories[name] = len(column.counts)
+            lines.append(f"  {name}: {_flow(spec)}{_comment(whys)}")
+            self.found.append(Found(raw, "feature", _flow(spec), "; ".join(whys)))
+            kept += 1
+        if not kept:
+            reasons = "; ".join(f"{one.raw}: {one.why}" for one in self.found if one.role == "left out")
+            raise InputError(f"{self.path.name}: no column is left for a feature ({reasons or 'it has no other'})")
+        return lines
+
+    def _left_out(self, column: Column) -> str:
+        """Return why a column can be no feature, empty if it can."""
+        known, distinct = column.rows - column.nulls, len(column.counts)
+        if not known:
+            return "it has no value"
+        if column.kind == "other":
+            return f"its type is {column.data.type}"
+        if distinct == 1 and column.rows >= ENOUGH_ROWS:
+            return f"constant: always {next(iter(column.counts))!r}"
+        if column.kind == "number" and (not len(column.finite) or np.abs(column.finite).max() > FARTHEST):
+            return f"numbers beyond {FARTHEST:g} are none for a model"
+        if distinct == known == column.rows >= ENOUGH_ROWS and _is_id(column):
+            self.id = self.id or column.raw
+            return "the id of a row: each value occurs once" if self.id == column.raw else "each value occurs once"
+        if column.kind == "text":
+            return _left_out_text(column, known)
+        return ""
+
+    def _name(self, raw: str, otherwise: str) -> str:
+        """Return a name for a column that the declaration and the API can use, and that none has yet."""
+        ascii_only = unicodedata.normalize("NFKD", raw.replace("ß", "ss")).encode("ascii", "ignore").decode()
+        name = re.sub(r"\W+", "_", ascii_only).strip("_")[:50] or otherwise
+        name = name if name[0].isalpha() else f"c_{name}"
+        if name in RESERVED | SENT or name == "known_categories" or hasattr(BaseModel, name):
+            name = f"{name}_value"
+        free, number = name, 2
+        while free in self.names:
+            free, number = f"{name}_{number}", number + 1
+        self.names.add(free)
+        return free
+
+    def _rest(self, task: Task, span: Span | None) -> Iterator[str]:
+        calendar = [] if span is None else list(_calendar(span))
+        if calendar:
+            yield "derived:"
+            for of, why in calendar:
+                yield f"  {self._name(of, of)}: {of}{_comment([why])}"
+        seasonality, why = _seasonality(span)
+        yield f"drift: {{seasonality: {seasonality}}}{_comment([why])}"
+        yield from self._segments(span)
+        yield f"model:\n  estimator: {_ESTIMATORS[task]}"
+        yield f"  parameters: {yaml.safe_dump(PARAMETERS, default_flow_style=True, sort_keys=False).strip()}"
+        yield f"gate: {{loss: {'log_loss' if task == 'binary' else 'absolute'}}}  # ? or {'brier' if task == 'binary' else 'squared'}"
+
+    def _segments(self, span: Span | None) -> Iterator[str]:
+        few = [name for name, values in self.categories.items() if 2 <= values <= MOST_SEGMENTS][:1]
+        hours = [name for name in self.names if span and span.hours and name == "hour_of_day"]
+        if not few and not hours:
+            return
+        yield "segments:  # ? groups of rows in which a new version must not be worse"
+        for name in few:
+            yield f"  by_{name}: {{by: {name}}}"
+        for name in hours:
+            yield f"  hours: {{by: {name}, cut: [6, 12, 18], names: [night, morning, afternoon, evening]}}"
+
+
+_ESTIMATORS = {
+    "regression": "sklearn.ensemble.RandomForestRegressor",
+    "binary": "sklearn.ensemble.RandomForestClassifier",
+}
+
+
+def _no_time(columns: Mapping[str, Column]) -> str:
+    parts = [raw for raw in columns if re.search("year|month|day|date|time|hour|stamp", raw, re.IGNORECASE)]
+    told = f" ({', '.join(parts[:6])} may be parts of one)" if parts else ""
+    return (
+        f"no event time was found: no column holds times, dates or ISO 8601 text such as 2023-01-31 13:00{told}. Write a "
+        "file with such a column and name it with --time, or declare `clean: module:function` that makes it"
+    )
+
+
+def _may_be_target(column: Column) -> bool:
+    if column.kind == "number":
+        return bool(len(column.finite))
+    return column.kind == "bool" or (column.kind == "text" and len(column.counts) == 2)
+
+
+def _is_binary(column: Column) -> bool:
+    if column.kind != "number":
+        return True
+    values = sorted(column.counts)
+    whole = all(float(value).is_integer() for value in values)
+    return values == [0, 1] or (len(values) == 2 and whole and column.rows >= ENOUGH_ROWS)
+
+
+def _positive(column: Column) -> tuple[Value, Value]:
+    """Return the value of a binary target that counts as 1, and the other one."""
+    if column.kind == "bool":
+        return True, False
+    if column.kind == "number":
+        least, most = sorted(int(value) for value in column.counts)
+        return most, least
+    first, second = column.counts
+    named = [value for wanted in POSITIVE for value in (first, second) if value.strip().lower() == wanted]
+    positive = named[0] if named else second
+    return positive, first if positive == second else second
+
+
+def _zone(column: Column) -> tuple[str, str]:
+    zone = getattr(column.data.type, "tz", None)
+    if zone is not None:
+        try:
+            ZoneInfo(zone)
+        except (OSError, LookupError, ValueError):
+            return "UTC", f"the file says {zone}, which is no name of a zone"
+        return zone, "" if zone != "UTC" else "the times are in UTC; is the wall clock of the rows another?"
+    has_offset = column.kind == "text" and any(re.search(r"(Z|[+-]\d\d:?\d\d)$", str(one)) for one in column.counts)
+    return "UTC", "the times have offsets" if has_offset else "the times have no zone; on which wall clock are they?"
+
+
+def _span(times: "pd.Series[Any]") -> Span:
+    ordered = times.sort_values()
+    gaps = ordered.drop_duplicates().diff().dropna()
+    step = gaps.median() if len(gaps) else pd.Timedelta(0)
+    hours = bool((ordered != ordered.dt.normalize()).any())
+    return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart")
+
+
+def _told_step(step: pd.Timedelta) -> str:
+    seconds = step.total_seconds()
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit if seconds != size else unit[:-1]}"
+    return f"{seconds:g} seconds"
+
+
+def _calendar(span: Span) -> Iterator[tuple[str, str]]:
+    if span.hours and span.days >= 2:
+        yield "hour_of_day", "the times have hours"
+    if span.days >= 14:
+        yield "day_of_week", "two weeks or more"
+    if span.days > 400:
+        yield "month_of_year", "more than a year; it may hurt across a new one"
+
+
+def _seasonality(span: Span | None) -> tuple[str, str]:
+    if span is None or span.days < 14:
+        return "none", "too few days to know a cycle"
+    if span.hours:
+        return "hour_of_week", "the times have hours"
+    return "day_of_week", "the times are days"
+
+
+def _is_id(column: Column) -> bool:
+    if column.kind == "text":
+        return True
+    if not column.is_whole:
+        return False
+    span = column.finite.max() - column.finite.min()
+    named = re.search(r"(^|[_\W])(id|uuid|key|nr|no|number|index)$|Id$|ID$", column.raw)
+    return bool(span == column.rows - 1 or named or np.abs(column.finite).max() >= EXACT_BELOW)
+
+
+def _left_out_text(column: Column, known: int) -> str:
+    distinct = len(column.counts)
+    longest = max(map(len, column.counts))
+    if longest > LONGEST_CATEGORY or any(re.search(r"[\x00-\x1f\x7f]", value) for value in column.counts):
+        return f"text of up to {longest} characters is no category"
+    if distinct > MOST_CATEGORIES or (distinct > known / 2 and known >= ENOUGH_ROWS):
+        return f"{distinct} different texts in {known} rows are no categories"
+    return ""
+
+
+def _feature(column: Column) -> tuple[Spec, list[str]]:
+    """Return the keys of a feature, and what was guessed."""
+    if column.kind == "text":
+        told = ", ".join(repr(value) for value in list(column.counts)[:3])
+        return {"type": "category"}, [f"{len(column.counts)} values, such as {told}; `values` would refuse all others"]
+    if column.kind == "bool":
+        return {"type": "bool"}, []
+    values = column.finite
+    if sorted(column.counts) == [0, 1]:
+        return {"type": "bool"}, ["0 and 1 only"]
+    least, most = float(values.min()), float(values.max())
+    if column.is_whole and max(abs(least), abs(most)) < EXACT_BELOW:
+        spec: Spec = {"type": "int"}
+        code = least >= 0 and len(column.counts) <= MOST_CATEGORIES
+        whys = [f"{_short(least)} to {_short(most)}" + "; if it is a code without order: category, of: int" * code]
+    else:
+        spec = {"type": "float"}
+        whys = [f"{_short(least)} to {_short(most)}"]
+        if column.is_whole:
+            whys.append(f"models do not tell whole numbers from {EXACT_BELOW} on apart; is it an amount, or an id?")
+    limit = 10.0 ** ceil(log10(10 * max(abs(least), abs(most), 0.1)))
+    if spec["type"] == "int":
+        limit = min(limit, float(EXACT_BELOW - 1))
+    return spec | {"at_least": -_number(limit) if _may_be_negative(column) else 0, "at_most": _number(limit)}, whys
+
+
+def _may_be_negative(column: Column) -> bool:
+    """Return whether a number is negative, or may be at another time: a summer has no frost."""
+    return bool(column.finite.min() < 0 or re.search(_SIGNED, column.raw, re.IGNORECASE))
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _example(column: Column) -> str:
+    return f", such as {next(iter(column.counts))!r}" if column.counts else ""
+
+
+def _flow(spec: Spec) -> str:
+    """Return keys and values as YAML in braces, on one line."""
+    return str(yaml.safe_dump(spec, default_flow_style=True, sort_keys=False, allow_unicode=True, width=inf)).strip()
+
+
+def _scalar(value: str) -> str:
+    """Return a string as YAML, always in quotes."""
+    return str(yaml.safe_dump(value, default_style='"', allow_unicode=True, width=inf)).strip()
+
+
+def _plain(text: str) -> str:
+    """Return text for a comment: a line end would end it, and YAML knows more of them than Python."""
+    return "".join(one if one.isprintable() else " " for one in text)
+
+
+def _comment(whys: Sequence[str]) -> str:
+    return f"  # ? {_plain('; '.join(whys))}" if whys else ""
