@@ -85,6 +85,13 @@ class Bounds(Part):
         """Return whether there is an end on either side."""
         return self.low is not None or self.high is not None
 
+    @property
+    def middle(self) -> float:
+        """Return a number between the bounds."""
+        if self.low is None or self.high is None:
+            return 1.0 + (self.low or 0.0) if self.high is None else self.high - 1.0
+        return (self.low + self.high) / 2
+
     def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Return a mask of the shape of `values`; NaN is outside."""
         inside = ~np.isnan(np.asarray(values, dtype=np.float64))
@@ -277,15 +284,32 @@ class Feature(Bounds):
         return None if self.missing in ("refused", "allowed") else self.missing
 
     @property
+    def typical(self) -> Value:
+        """Return the declared example, else a value within the bounds."""
+        if self.example is not None:
+            return self.example
+        if self.values is not None:
+            return self.values[0]
+        if self.type == "bool" or self.is_text:
+            return False if self.type == "bool" else "A"
+        return self.middle if self.type == "float" else round(self.middle)
+
+    @property
     def drift_distance(self) -> Literal["wasserstein", "jensen_shannon"]:
         """Return the distance by which drift of the column is measured."""
         return self.distance or ("wasserstein" if self.type in ("float", "int") else "jensen_shannon")
 
 
 class Derived(Part):
-    """A model input that is computed from the calendar of a row's event time."""
+    """A model input that is computed: from the calendar of a row's event time, or by a function of the use case.
 
-    calendar: CalendarName
+    The function takes a mapping from names to arrays of shape (rows,), the features and `event_at` (datetime64[us] in
+    UTC), and returns numbers of shape (rows,). They may be NaN where `missing` is "allowed".
+    """
+
+    calendar: CalendarName | None = None
+    function: Function | None = None
+    missing: Literal["refused", "allowed"] = "refused"
     distance: Literal["wasserstein", "jensen_shannon"] = "wasserstein"
     unit: str | None = None
 
@@ -293,6 +317,12 @@ class Derived(Part):
     @classmethod
     def _short(cls, value: Any) -> Any:
         return {"calendar": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.calendar is None) == (self.function is None):
+            raise ValueError("expected one of calendar and function")
+        return self
 
 
 class Segment(Part):
@@ -586,7 +616,7 @@ class Contract(Part):
 
     def is_calendar(self, feature: str) -> bool:
         """Return whether the feature is one of the calendar, which drifts by construction."""
-        return feature in self.derived
+        return feature in self.derived and self.derived[feature].calendar is not None
 
     def watched(self, features: Sequence[str]) -> tuple[str, ...]:
         """Return the features that count in drift: all but those of the calendar."""
