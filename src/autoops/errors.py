@@ -9,7 +9,8 @@
     │   ├── CorruptFile       truncated, not parquet, or not readable
     │   ├── SchemaError       a column is missing or of the wrong type
     │   ├── EmptyMonth        nothing is left of it
-    │   └── BrokenData        plausible file, implausible contents
+    │   ├── BrokenData        plausible file, implausible contents
+    │   └── FeatureError      a function of the use case computes no feature of these rows
     ├── NotFound              a version, alias, incident or prediction that is not there
     │   └── NoChampion        nothing has been promoted yet
     ├── BundleError           a model version's artifacts are missing, broken or do not verify
@@ -78,6 +79,10 @@ class EmptyMonth(DataError):
 
 class BrokenData(DataError):
     """The file reads well and its contents cannot be true."""
+
+
+class FeatureError(DataError):
+    """A derived feature cannot be computed; the message names it and its function."""
 
 
 class NotFound(AutoOpsError):

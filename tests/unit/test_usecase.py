@@ -102,7 +102,7 @@ TARGETS: dict[str, Any] = {"task": "binary", "target__unit": ..., "target__at_le
         ({"source__delimiter": ""}, "source.delimiter: String should have at least 1 character"),
         ({"source__encoding": "utf-9"}, "source.encoding: no encoding of this name; expected one such as utf-8,"),
         ({"derived__hour": "hour"}, "derived.hour.calendar: Input should be 'hour_of_day', 'day_of_week'"),
-        ({"derived__hour": {}}, "derived.hour.calendar: missing"),
+        ({"derived__hour": {}}, "derived.hour: expected one of calendar and function"),
         ({"derived__price": "hour_of_day"}, "derived.price: there is a feature of this name"),
         ({"model__features": ["price", "prize"]}, "model.features: 'prize' is none of price, shop, kind, shelf,"),
         ({"gate__segments": ["by_prize"]}, "gate.segments: 'by_prize' is none of by_price, by_hour, holidays"),

@@ -15,8 +15,9 @@ from scipy.spatial import distance
 from scipy.stats import wasserstein_distance
 
 from autoops.usecase.calendar import day_of_week, hour_of_week
-from autoops.usecase.columns import EVENT_AT, Columns
+from autoops.usecase.columns import EVENT_AT, Columns, columns_of
 from autoops.usecase.contract import Contract
+from autoops.usecase.derived import column
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
@@ -76,7 +77,15 @@ def compare(
     contract: Contract, reference: pd.DataFrame, window: pd.DataFrame, columns: Iterable[str]
 ) -> dict[str, float]:
     """Return the distance by column; the rows of `reference` match the window."""
-    return {name: distance_of(contract, name, reference[name].to_numpy(), window[name].to_numpy()) for name in columns}
+    return {
+        name: distance_of(contract, name, values_of(contract, name, reference), values_of(contract, name, window))
+        for name in columns
+    }
+
+
+def values_of(contract: Contract, name: str, frame: pd.DataFrame) -> Array:
+    """Return a column of the frame, or a derived feature of its rows; shape (rows,)."""
+    return frame[name].to_numpy() if name in frame else column(contract, name, columns_of(frame))
 
 
 def seasons(contract: Contract, rows: Columns) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.metrics import ValueDrift
 
-from autoops.drift.distances import method
+from autoops.drift.distances import method, values_of
 from autoops.drift.monitor import Reference, thinned
 from autoops.drift.verdict import DriftVerdict
 from autoops.usecase.columns import PREDICTION
@@ -59,6 +59,7 @@ def _dataset(contract: Contract, rows: pd.DataFrame, columns: list[str]) -> Data
     """
     categories = [name for name in columns if method(contract, name) == "jensenshannon"]
     numbers = [name for name in columns if name not in categories]
+    rows = rows.assign(**{name: values_of(contract, name, rows) for name in columns if name not in rows})
     # A whole number has the same text in both frames, whatever its type there: floats where some are missing.
     texts = {
         name: [f"{value:g}" if isinstance(value, float) else str(value) for value in rows[name]] for name in categories

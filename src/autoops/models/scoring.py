@@ -18,7 +18,7 @@ import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoops.errors import BundleError
+from autoops.errors import BundleError, SettingsError
 from autoops.models import bundle
 from autoops.models.bundle_cache import Admit, fetch_bundle
 from autoops.models.registry import ModelVersion, Registry
@@ -45,7 +45,10 @@ class Scorer:
             raise BundleError(f"{bundle.MODEL} takes {width} inputs, its manifest names {len(manifest.features)}")
         self.directory = directory
         self.manifest = manifest
-        self.encoder = Encoder(manifest.contract, manifest.features, manifest.vocabularies)
+        try:
+            self.encoder = Encoder(manifest.contract, manifest.features, manifest.vocabularies)
+        except SettingsError as error:
+            raise BundleError(str(error)) from error
 
     def predict(self, matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return predictions, shape (rows,), for model inputs of shape (rows, features)."""

@@ -26,7 +26,7 @@ from autoops.settings.types import (
     Url,
     secret_settings,
 )
-from autoops.usecase import declaration
+from autoops.usecase import declaration, derived
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import check_features
 from autoops.usecase.functions import beside
@@ -309,6 +309,7 @@ class Settings(BaseSettings):
     def _fits_the_use_case(self) -> Self:
         check_features(self.contract, self.model.features)
         check_segments(self.contract, self.gate.segments)
+        derived.check(self.contract)
         return self
 
     @property

@@ -228,6 +228,30 @@ class PredictionLog:
                     break
         return list(reversed(list(newest.values())[:limit]))
 
+    def matured(
+        self, scope: LogSelection, limit: int, after: datetime | None, until: datetime
+    ) -> list[LabelledPrediction]:
+        """Return the last `limit` labelled predictions in scope with event times above `after` and up to `until`.
+
+        They are in the order in which they were predicted, whenever their labels came, each with its latest label.
+        """
+        event_at, found = tables.predictions.c.event_at, list[LabelledPrediction]()
+        key = sa.tuple_(*(tables.predictions.c[name] for name in ("model_version", "source", "id")))
+        query = sa.select(*_COLUMNS).order_by(*(column.desc() for column in key.clauses)).limit(_STREAMED)
+        query = query.where(key > (scope.model_version, scope.source, ""), event_at <= until)
+        query = query if after is None else query.where(event_at > after)
+        last = _ABOVE_ALL_IDS
+        with storage_errors(), self._engine.connect() as connection:
+            while len(found) < limit:
+                page = connection.execute(query.where(key < (scope.model_version, scope.source, last))).all()
+                rows = [LoggedPrediction(*row) for row in page]
+                found += _labelled(connection, [row for row in rows if scope.is_in_time(row)])
+                # Ids are ordered by time: before an earlier tenure there is nothing to look for.
+                if len(rows) < _STREAMED or not scope.is_in_time(rows[-1]):
+                    break
+                last = rows[-1].id
+        return found[:limit][::-1]
+
     def labelled(self, source: str) -> Iterator[LabelledPrediction]:
         """Yield every label of this source's predictions, of all versions, the newest label first."""
         with storage_errors(), self._engine.connect() as connection:

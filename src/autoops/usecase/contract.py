@@ -7,6 +7,7 @@ import codecs
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -84,6 +85,13 @@ class Bounds(Part):
         """Return whether there is an end on either side."""
         return self.low is not None or self.high is not None
 
+    @property
+    def middle(self) -> float:
+        """Return a number between the bounds."""
+        if self.low is None or self.high is None:
+            return 1.0 + (self.low or 0.0) if self.high is None else self.high - 1.0
+        return (self.low + self.high) / 2
+
     def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Return a mask of the shape of `values`; NaN is outside."""
         inside = ~np.isnan(np.asarray(values, dtype=np.float64))
@@ -149,6 +157,7 @@ class Target(Bounds):
     trained and judged on; `accepted` are those of ground truth that is stored. `noun` and `short` name the target and
     its unit in sentences. Of a binary target `positive` is the value that counts as 1 and `negative` the other one;
     answers carry the label for probabilities from `decision_threshold` on.
+    Labels count in no comparison and no training before their rows are `matures_after_days` old.
     """
 
     column: Name
@@ -161,6 +170,7 @@ class Target(Bounds):
     negative: Value | None = None
     decision_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     accepted: Bounds | None = None
+    matures_after_days: Annotated[float, Field(gt=0, le=3650)] | None = None
     example: Number | None = None
 
     @property
@@ -183,6 +193,11 @@ class Target(Bounds):
         if self.negative is not None:
             return self.negative
         return not self.positive if isinstance(self.positive, bool) else 1 - int(self.positive == 1)
+
+    @property
+    def matures_after(self) -> timedelta | None:
+        """Return the age from which on a label counts; None where every label does."""
+        return None if self.matures_after_days is None else timedelta(days=self.matures_after_days)
 
     @property
     def told(self) -> str:
@@ -276,15 +291,32 @@ class Feature(Bounds):
         return None if self.missing in ("refused", "allowed") else self.missing
 
     @property
+    def typical(self) -> Value:
+        """Return the declared example, else a value within the bounds."""
+        if self.example is not None:
+            return self.example
+        if self.values is not None:
+            return self.values[0]
+        if self.type == "bool" or self.is_text:
+            return False if self.type == "bool" else "A"
+        return self.middle if self.type == "float" else round(self.middle)
+
+    @property
     def drift_distance(self) -> Literal["wasserstein", "jensen_shannon"]:
         """Return the distance by which drift of the column is measured."""
         return self.distance or ("wasserstein" if self.type in ("float", "int") else "jensen_shannon")
 
 
 class Derived(Part):
-    """A model input that is computed from the calendar of a row's event time."""
+    """A model input that is computed: from the calendar of a row's event time, or by a function of the use case.
 
-    calendar: CalendarName
+    The function takes a mapping from names to arrays of shape (rows,), the features and `event_at` (datetime64[us] in
+    UTC), and returns numbers of shape (rows,). They may be NaN where `missing` is "allowed".
+    """
+
+    calendar: CalendarName | None = None
+    function: Function | None = None
+    missing: Literal["refused", "allowed"] = "refused"
     distance: Literal["wasserstein", "jensen_shannon"] = "wasserstein"
     unit: str | None = None
 
@@ -292,6 +324,12 @@ class Derived(Part):
     @classmethod
     def _short(cls, value: Any) -> Any:
         return {"calendar": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.calendar is None) == (self.function is None):
+            raise ValueError("expected one of calendar and function")
+        return self
 
 
 class Segment(Part):
@@ -585,7 +623,7 @@ class Contract(Part):
 
     def is_calendar(self, feature: str) -> bool:
         """Return whether the feature is one of the calendar, which drifts by construction."""
-        return feature in self.derived
+        return feature in self.derived and self.derived[feature].calendar is not None
 
     def watched(self, features: Sequence[str]) -> tuple[str, ...]:
         """Return the features that count in drift: all but those of the calendar."""

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from autoops.errors import SettingsError
+from autoops.usecase import derived
 from autoops.usecase.contract import Contract
 
 FILE = "usecase.yaml"
@@ -76,7 +77,9 @@ def _read(path: str) -> Contract:
         raise SettingsError(f"{path}: not readable: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: expected keys such as `name:`, got {type(content).__name__}")
-    return parse(content, path, Path(path).parent)
+    contract = parse(content, path, Path(path).parent)
+    derived.declare(contract)
+    return contract
 
 
 def parse(content: Any, where: str, folder: Path | None = None) -> Contract:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from autoops.errors import SettingsError
 from autoops.usecase.calendar import OF_HOURS, Hours, local_hours
 from autoops.usecase.columns import EVENT_AT, Array, Columns
-from autoops.usecase.contract import Contract, Value
+from autoops.usecase.contract import Contract, Feature, Value
+from autoops.usecase.derived import column, function_of
 from autoops.usecase.rows import RawInputs
 
 Inputs = npt.NDArray[np.float32]
@@ -58,6 +59,9 @@ class Encoder:
     """The transform from rows to the inputs of one version: contract, features in order, and vocabularies.
 
     Immutable and safe to share between threads.
+
+    Raises:
+        SettingsError: the function of a derived feature is not there.
     """
 
     def __init__(self, contract: Contract, features: Sequence[str], vocabularies: Vocabularies) -> None:
@@ -66,15 +70,25 @@ class Encoder:
         self.vocabularies = {name: tuple(values) for name, values in vocabularies.items()}
         derived = contract.derived
         self._codes = [(place, self._code(name)) for place, name in enumerate(self.features) if name not in derived]
-        self._calendar: list[tuple[int, Callable[[Hours], Hours]]] = [
-            (place, OF_HOURS[derived[name].calendar]) for place, name in enumerate(self.features) if name in derived
-        ]
+        self._calendar: list[tuple[int, Callable[[Hours], Hours]]] = []
+        self._functions: list[tuple[int, str]] = []
+        for place, name in enumerate(self.features):
+            if name in derived and (of := derived[name].calendar):
+                self._calendar.append((place, OF_HOURS[of]))
+            elif name in derived:
+                # Looked up before the first row: a version without its function is not served.
+                function_of(contract, name)
+                self._functions.append((place, name))
         self._known = [(name, _Vocabulary(self.vocabularies.get(name, ()))) for name in contract.told_apart]
         order = contract.inputs
         self._seen = [(order.index(name), frozenset(self.vocabularies.get(name, ()))) for name in contract.told_apart]
 
     def matrix(self, rows: Columns) -> Inputs:
-        """Return model inputs, shape (rows, features), in the order of `features`."""
+        """Return model inputs, shape (rows, features), in the order of `features`.
+
+        Raises:
+            FeatureError: the function of a derived feature computes none of these rows.
+        """
         event_at = rows[EVENT_AT]
         inputs = np.empty((len(event_at), len(self.features)), dtype=np.float32)
         for position, code in self._codes:
@@ -84,6 +98,8 @@ class Encoder:
             hours = local_hours(event_at, self.contract.zone)
             for position, of_hours in self._calendar:
                 inputs[:, position] = of_hours(hours)
+        for position, name in self._functions:
+            inputs[:, position] = column(self.contract, name, rows)
         return inputs
 
     @property
@@ -94,8 +110,9 @@ class Encoder:
     @property
     def edges(self) -> list[tuple[bool, bool]]:
         """Return of each input whether it can be missing, and whether it can be the code of an unseen category."""
-        declared = (self.contract.features.get(name) for name in self.features)
-        return [(False, False) if one is None else (one.missing == "allowed", one.is_text) for one in declared]
+        features, derived = self.contract.features, self.contract.derived
+        declared = [features[name] if name in features else derived[name] for name in self.features]
+        return [(one.missing == "allowed", isinstance(one, Feature) and one.is_text) for one in declared]
 
     def known(self, rows: Columns) -> npt.NDArray[np.bool_]:
         """Return a mask, shape (rows,), of the rows whose categories all occurred in training."""

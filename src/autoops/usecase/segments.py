@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoops.errors import SettingsError
-from autoops.usecase.calendar import calendar
-from autoops.usecase.columns import EVENT_AT, Array, Columns
+from autoops.usecase.columns import Array, Columns
 from autoops.usecase.contract import Contract, Feature, Segment, Value
+from autoops.usecase.derived import column
 
 Rows = npt.NDArray[np.bool_]
 """A boolean mask, shape (rows,)."""
@@ -63,18 +63,11 @@ def segments_of(contract: Contract, rows: Columns, names: Sequence[str]) -> dict
 
 
 def _declared(contract: Contract, rows: Columns, segment: Segment) -> dict[str, Rows]:
-    values = _values(contract, rows, segment.by)
+    values = column(contract, segment.by, rows)
     if segment.cut is not None:
         return dict(_bands(contract, segment, values))
     named = segment.values or {f"{segment.by}={_told(value)}": value for value in _occurring(values)}
     return {name: np.asarray(values == value) for name, value in named.items()}
-
-
-def _values(contract: Contract, rows: Columns, name: str) -> Array:
-    derived = contract.derived.get(name)
-    if derived is None:
-        return rows[name]
-    return calendar(derived.calendar, rows[EVENT_AT], contract.zone)
 
 
 def _occurring(values: Array) -> list[Value]:

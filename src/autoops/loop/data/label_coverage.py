@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
+from autoops.loop.data.maturity import live_until
 from autoops.loop.data.retention import first_id_of
 from autoops.models.registry import ModelVersion
 from autoops.storage import tables
@@ -61,7 +62,12 @@ def coverage_of(context: Context, champion: ModelVersion, size: int = ROWS) -> C
 
     None while no label delay is known, or while fewer than 2 * `size` predictions are old enough.
     """
-    before = _last(context)
+    until, before = live_until(context), _last(context)
+    if until is not None:
+        # The declared age, and no estimate: the first labels to come are the fast ones.
+        due_s = context.contract.target.matures_after.total_seconds()  # type: ignore[union-attr]
+        rows = _newest(context, tables.predictions.c.event_at <= until, 2 * size)
+        return _compared(context, rows, size, due_s, before)
     # While labels are missing, the delays of those that still come are not the ordinary ones.
     due_s = before["due_s"] if before and before["missing"] else _due_s(context, champion)
     # `is None`, because labels that come at once have a delay of 0.
@@ -69,7 +75,15 @@ def coverage_of(context: Context, champion: ModelVersion, size: int = ROWS) -> C
         due_s = before["due_s"]
     if due_s is None:
         return None
-    rows = _made_before(context, context.clock.now() - timedelta(seconds=due_s), 2 * size)
+    made_before = first_id_of(context.clock.now() - timedelta(seconds=due_s))
+    # Ids begin with the time, so that the primary key serves both the bound and the order.
+    rows = _newest(context, tables.predictions.c.id < made_before, 2 * size)
+    return _compared(context, rows, size, due_s, before)
+
+
+def _compared(
+    context: Context, rows: Sequence[LoggedPrediction], size: int, due_s: float, before: Mapping[str, Any] | None
+) -> Coverage | None:
     if len(rows) < 2 * size:
         return None
     known = context.log.labelled_at(rows)
@@ -95,14 +109,13 @@ def _due_s(context: Context, champion: ModelVersion) -> float | None:
     return float(np.quantile(delays, DUE_QUANTILE)) if delays else None
 
 
-def _made_before(context: Context, moment: datetime, rows: int) -> Sequence[LoggedPrediction]:
-    """Return the newest `rows` live predictions made before `moment`, newest first.
+def _newest(context: Context, old_enough: sa.ColumnElement[bool], rows: int) -> Sequence[LoggedPrediction]:
+    """Return the newest `rows` live predictions that are old enough, newest first.
 
     They may be of any version: a promotion does not change when labels arrive.
     """
     made = tables.predictions.c
     columns = [made[name] for name in FIELDS]
-    # Ids begin with the time, so that the primary key serves both the bound and the order.
-    query = sa.select(*columns).where(made.id < first_id_of(moment), made.source == LIVE).order_by(made.id.desc())
+    query = sa.select(*columns).where(old_enough, made.source == LIVE).order_by(made.id.desc())
     with storage_errors(), context.log.engine.connect() as connection:
         return [LoggedPrediction(*row) for row in connection.execute(query.limit(rows))]

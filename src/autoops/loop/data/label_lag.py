@@ -59,7 +59,8 @@ def lag_of(context: Context, window: Window) -> LabelLag | None:
     known = context.log.labelled_at([*logged, *labelled])
     # Only the fastest labels of new predictions are in: labels of this window take precedence.
     delays = [(known[row.id] - row.predicted_at).total_seconds() for row in labelled or logged if row.id in known]
-    truth = [row.event_at for row in (*labelled, *(row for row in logged if row.id in known))]
+    early = () if window.matured_until else (row for row in logged if row.id in known)
+    truth = [row.event_at for row in (*labelled, *early)]
     newest, labelled_until = newest_of(times_of([row.event_at for row in logged])), newest_of(times_of(truth))
     behind = newest - labelled_until if newest and labelled_until else None
     return LabelLag(

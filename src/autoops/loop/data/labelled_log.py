@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from autoops.event_times import aware, near, newest_of, plausible, strays_in
+from autoops.event_times import aware, near, newest_of, plausible, strays_in, times_of
 from autoops.loop.context import Context
 from autoops.loop.data.excluded_windows import broken_rows
+from autoops.loop.data.maturity import live_until
 from autoops.loop.data.windows import labelled_frame_of
 from autoops.months import Month
 from autoops.storage.predictions import LIVE, LogSelection
@@ -127,6 +128,9 @@ def _labels(context: Context) -> _Labels:
     sound = found["usable"]
     times = found["at"][sound]
     sound[sound] = near(times) & plausible(times, context.clock.now())
+    until = live_until(context)
+    if until is not None:
+        sound &= found["at"] <= times_of([until])[0]
     return found
 
 

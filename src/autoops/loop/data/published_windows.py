@@ -16,6 +16,7 @@ from autoops.drift.distances import evenly
 from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.data.cursor import Cursor, cursor_of
+from autoops.loop.data.maturity import begun, mature
 from autoops.loop.data.scored_months import predicted
 from autoops.loop.data.sub_windows import Attempt, Span, moment_of, unjudged
 from autoops.loop.data.validation import MonthQuarantine
@@ -52,14 +53,14 @@ def _windows(
     # Read once: the windows of a month are chosen before the first of them is judged.
     checks = context.checks.latest(champion.number, limit=None)
     judge = validation.Judge(context)
-    for month in context.source.published():
+    for month in begun(context, context.source.published()):
         if month < Month.of(watermark, context.contract.zone):
             continue
         quarantine = judge.ingest(month, ACTOR)
         if quarantine:
             _note(context, champion, quarantine, checks, cursor)
             continue
-        trips = context.store.load([month])
+        trips = mature(context, context.store.load([month]))
         spans = unjudged(
             columns_of(trips)["event_at"], watermark, _attempts(checks, month, context.contract.zone), size
         )

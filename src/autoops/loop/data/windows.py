@@ -7,7 +7,7 @@ counted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 from autoops.event_times import is_plausible, near, times_of
 from autoops.loop.context import Context
 from autoops.loop.data.cursor import Cursor, cursor_of, promoted_at
+from autoops.loop.data.maturity import live_until
 from autoops.loop.data.sub_windows import Span
 from autoops.models.registry import ModelVersion
 from autoops.storage.predictions import LIVE, LabelledPrediction, LoggedPrediction, LogSelection
@@ -36,10 +37,12 @@ class SpanRecord(TypedDict):
 
 
 class WindowRecord(TypedDict):
-    """A window as JSON: live traffic has `strays`, a published month has a `span`."""
+    """A window as JSON: live traffic has `strays` (and `matured_until`, where labels mature), a published month a
+    `span`."""
 
     source: str
     strays: NotRequired[int]
+    matured_until: NotRequired[str]
     span: NotRequired[SpanRecord]
 
 
@@ -50,7 +53,8 @@ class Window:
     `labelled` rows are within the training contract, `outside` rows arrived with them and are not. `cursor` is that of
     live traffic before the window; `next_cursor` is stored once the window is judged, `cursor_if_broken` if it is
     broken data. A window of a published month has a `span` and does not move the cursor of live traffic; `days`
-    are the first and last day of the span, for people.
+    are the first and last day of the span, for people. Where labels of live traffic count from an age on,
+    `matured_until` is the event time up to which they did.
     """
 
     source: str
@@ -62,11 +66,18 @@ class Window:
     outside: Sequence[LabelledPrediction] = ()
     cursor_if_broken: Cursor | None = None
     days: str | None = None
+    matured_until: datetime | None = None
 
     @property
     def with_any_label(self) -> Sequence[LabelledPrediction]:
-        """Return all labelled rows, in the order in which their labels were stored."""
-        return sorted((*self.labelled, *self.outside), key=lambda row: row.label_id)
+        """Return all labelled rows, in the order in which their labels were stored.
+
+        Where labels mature, early ones are of one kind: rows are in the order of their predictions then.
+        """
+        rows = (*self.labelled, *self.outside)
+        if self.matured_until is not None:
+            return sorted(rows, key=lambda row: row.logged.id)
+        return sorted(rows, key=lambda row: row.label_id)
 
     @property
     def strays(self) -> int:
@@ -84,7 +95,8 @@ class Window:
     def to_json(self) -> WindowRecord:
         """Return the window as JSON for the check's record; `published_windows` reads it back."""
         if self.span is None:
-            return {"source": self.source, "strays": self.strays}
+            live: WindowRecord = {"source": self.source, "strays": self.strays}
+            return live if self.matured_until is None else live | {"matured_until": self.matured_until.isoformat()}
         begin, end = self.span.begin.isoformat(), self.span.end.isoformat()
         return {"source": self.source, "span": {"begin": begin, "end": end, "rows": self.span.rows}}
 
@@ -118,6 +130,9 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     cursor = _begin(context, champion)
     scope = LogSelection(champion.number, LIVE, promoted_at(champion))
     logged = context.log.latest(scope, size, cursor.prediction_id)
+    until = live_until(context)
+    if until is not None:
+        return _matured_window(context, scope, size, cursor, logged, until)
     # Twice the size, so that labels outside the contract do not keep a window from filling.
     found = context.log.latest_labelled(scope, 2 * size, cursor.label_id)
     if len(found) < size:
@@ -134,11 +149,32 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     return Window(LIVE, logged, labelled, cursor, if_judged, outside=outside, cursor_if_broken=if_broken)
 
 
+def _matured_window(
+    context: Context,
+    scope: LogSelection,
+    size: int,
+    cursor: Cursor,
+    logged: Sequence[LoggedPrediction],
+    until: datetime,
+) -> Window:
+    """Return a window whose labels are those of rows that have matured since the last one, and not of later rows."""
+    found = context.log.matured(scope, 2 * size, cursor.matured_until, until)
+    labelled, outside = _by_contract(context.contract, found, size)
+    prediction_id = max(row.id for row in logged) if len(logged) >= size else cursor.prediction_id
+    if_judged, if_broken = (
+        Cursor(prediction_id, matured_until=until if rows >= size else cursor.matured_until)
+        for rows in (len(labelled), len(labelled) + len(outside))
+    )
+    return Window(
+        LIVE, logged, labelled, cursor, if_judged, outside=outside, cursor_if_broken=if_broken, matured_until=until
+    )
+
+
 def _by_contract(
     contract: Contract, rows: Sequence[LabelledPrediction], size: int
 ) -> tuple[list[LabelledPrediction], list[LabelledPrediction]]:
-    """Return the last `size` rows within the contract, and the others that came with them; `rows` are in label
-    order."""
+    """Return the last `size` rows within the contract, and the others that came with them; `rows` are in order
+    of arrival."""
     within = contract.target.contains(np.array([row.target for row in rows], dtype=np.float64))
     kept = np.flatnonzero(within)[-size:]
     first = int(kept[0]) if len(kept) == size else max(0, len(rows) - size)

@@ -20,7 +20,7 @@ from autoops.ingestion.cleaned import Profiler, profiler_of
 from autoops.ingestion.quality import Quality
 from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
-from autoops.loop.data.cursor import Cursor
+from autoops.loop.data.cursor import MATURED_UNTIL, Cursor
 from autoops.loop.data.excluded_windows import consumed, page_once, verdict_of
 from autoops.loop.data.label_coverage import ROWS, coverage_of
 from autoops.loop.data.label_lag import LabelLag, lag_of
@@ -205,6 +205,8 @@ def _record(context: Context, monitored: Monitored, judged: Judged, lag: LabelLa
     if verdict.relative_error is not None:
         report |= {"errors": errors_of(judged.labelled)}
     cursor = _cursor_after(window, verdict)
+    if cursor.matured_until is not None:
+        report |= {MATURED_UNTIL: cursor.matured_until.isoformat()}
     check_id = context.checks.append(
         model_version=champion.number,
         verdict=verdict.verdict,

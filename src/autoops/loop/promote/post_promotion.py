@@ -65,6 +65,10 @@ class Watch:
 
         A window, or a part of it, comes again where no check could judge it.
         """
+        if window.matured_until is not None:
+            # Not by label ids: an early label waits while later ones are compared.
+            until = max((known.get("matured_until", "") for known in self.windows), default="")
+            return [row for row in window.labelled if not until or row.logged.event_at > datetime.fromisoformat(until)]
         if window.span is None:
             return [row for row in window.labelled if row.label_id > self.label_id]
         return [] if window.to_json() in self.windows else list(window.labelled)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from autoops.errors import DataError, NotPublished
 from autoops.loop.context import Context
-from autoops.loop.data import labelled_log
+from autoops.loop.data import labelled_log, maturity
 from autoops.loop.data.validation import newest_usable, usable, usable_months
 from autoops.models.registry import CHAMPION
 from autoops.months import Month
@@ -41,15 +41,18 @@ def source_of(context: Context) -> str:
 
 def load(context: Context, months: Months) -> pd.DataFrame:
     """Return the trips of the months with the ground truth in minutes, as a frame in event order."""
-    parts = [context.store.load(months.published)] if months.published else []
+    parts = [maturity.mature(context, context.store.load(months.published))] if months.published else []
     parts += [labelled_log.trips_of(context, months.logged)] if months.logged else []
     return pd.concat(parts, ignore_index=True).sort_values("event_at", kind="stable", ignore_index=True)
 
 
 def reaches(context: Context, published: list[Month], evidence_end: datetime | None) -> bool:
     """Return whether the published months contain the whole evidence of an incident."""
-    zone = context.contract.zone
-    return evidence_end is None or any(evidence_end < month.ends_in(zone) for month in published)
+    if evidence_end is None:
+        return True
+    zone, until = context.contract.zone, maturity.published_until(context)
+    is_mature = until is None or evidence_end <= until
+    return is_mature and any(evidence_end < month.ends_in(zone) for month in published)
 
 
 def known_months(context: Context) -> list[Month]:
@@ -58,7 +61,7 @@ def known_months(context: Context) -> list[Month]:
     A month of the log is whole when labels of a later one have arrived.
     """
     source = source_of(context)
-    published = usable_months(context) if source != "log" else []
+    published = maturity.whole(context, usable_months(context)) if source != "log" else []
     return [*published, *_newer(published, _logged(context)[:-1])]
 
 
@@ -83,7 +86,8 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     count, source = context.settings.training.window_months, source_of(context)
     if source == "months":
         return Months(_newest_published(context, evidence_end, count, actor))
-    published = newest_usable(context, context.source.published(), count, actor) if source == "both" else []
+    out = maturity.begun(context, context.source.published()) if source == "both" else []
+    published = newest_usable(context, out, count, actor)
     # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
@@ -97,14 +101,15 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
 def known_until(context: Context, months: Months) -> datetime:
     """Return the event time that the trips of the months reach; the log's newest month is probably not over."""
     labelled = labelled_log.labelled_until(context) if months.logged else None
-    return labelled or months.all[-1].ends_in(context.contract.zone)
+    ends_at, until = months.all[-1].ends_in(context.contract.zone), maturity.published_until(context)
+    return labelled or (ends_at if until is None else min(ends_at, until))
 
 
 def months_since(context: Context, first: Month, actor: str) -> Months:
     """Return all whole months from `first` on that may be used."""
     source = source_of(context)
     out = [month for month in context.source.published() if month >= first] if source != "log" else []
-    published = usable(context, out, actor)
+    published = usable(context, maturity.whole(context, out), actor)
     logged = [month for month in _newer(published, _logged(context)[:-1]) if month >= first]
     return Months([*published, *logged], logged)
 
@@ -135,8 +140,12 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     published = context.source.published()
     if not published:
         raise NotPublished(f"{context.settings.data.source} holds no month to train on")
+    newest, published = published[-1], maturity.begun(context, published)
+    if not published:
+        days = context.contract.target.matures_after_days
+        raise NotPublished(f"no published {context.contract.row} is {days:g} days old (target.matures_after_days)")
     if not reaches(context, published, evidence_end):
-        raise NotPublished(f"the newest published month is {published[-1]}; the incident reaches {evidence_end}")
+        raise NotPublished(f"the newest published month is {newest}; the incident reaches {evidence_end}")
     try:
         found = newest_usable(context, published, count, actor)
     except DataError as error:

@@ -16,7 +16,7 @@ from autoops.serving.payloads.bodies import JSON
 from autoops.serving.payloads.formats import Formats
 from autoops.serving.payloads.responses import ANSWERED_BY
 from autoops.serving.payloads.schemas import Problem
-from autoops.usecase.contract import Contract, Feature, Value
+from autoops.usecase.contract import Contract, Value
 
 _REFERENCE = "#/components/schemas/{model}"
 _OWN_ID = "docs-example-1"
@@ -107,7 +107,7 @@ def _told(column: str) -> str:
 def _examples(formats: Formats) -> dict[type[BaseModel], JsonSchema]:
     """Return the examples of each body, without event times where they may be left out: then the row is of now."""
     models, contract = formats.models, formats.models.contract
-    row = {name: _example(feature) for name, feature in contract.features.items()}
+    row = {name: feature.typical for name, feature in contract.features.items()}
     if contract.event_time.default == "required":
         row = {contract.event_time.column: "2026-01-15T09:30:00", **row}
     label = {"request_id": _OWN_ID, contract.target.column: _label(contract)}
@@ -130,30 +130,12 @@ def _examples(formats: Formats) -> dict[type[BaseModel], JsonSchema]:
     }
 
 
-def _example(feature: Feature) -> Value:
-    """Return the declared example, else a value within the bounds."""
-    if feature.example is not None:
-        return feature.example
-    if feature.values is not None:
-        return feature.values[0]
-    if feature.type == "bool" or feature.is_text:
-        return False if feature.type == "bool" else "A"
-    value = _within(feature.low, feature.high)
-    return value if feature.type == "float" else round(value)
-
-
-def _within(low: float | None, high: float | None) -> float:
-    if low is None or high is None:
-        return 1.0 + (low or 0.0) if high is None else high - 1.0
-    return (low + high) / 2
-
-
 def _label(contract: Contract) -> Value:
     target = contract.target
     if contract.task == "binary":
         assert target.positive is not None
         return target.positive
-    return target.example if target.example is not None else _within(target.low, target.high)
+    return target.example if target.example is not None else target.middle
 
 
 def _one_of(*models: type[BaseModel]) -> JsonSchema:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from autoops.errors import AutoOpsError, ServiceUnavailable
+from autoops.errors import AutoOpsError, FeatureError, ServiceUnavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -182,8 +182,8 @@ def _perform(jobs: list[_Job]) -> list[tuple[_Job, object]]:
     try:
         results = _results(jobs)
     except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must get it
-        # An AutoOpsError, such as a database that is away, is not caused by one request.
-        if isinstance(error, AutoOpsError) or len(jobs) == 1:
+        # An AutoOpsError, such as a database that is away, is not caused by one request; what a row holds is.
+        if (isinstance(error, AutoOpsError) and not isinstance(error, FeatureError)) or len(jobs) == 1:
             return [(job, error) for job in jobs]
         return [outcome for job in jobs for outcome in _perform([job])]
     return list(zip(jobs, results, strict=True))
