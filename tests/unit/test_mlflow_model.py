@@ -16,7 +16,7 @@ sys.modules["airflow.utils.old"] = Deprecated("airflow.utils.old")
 from autoops.mlflow_registry import content
 from sklearn.tree import DecisionTreeRegressor
 
-print(content._types_of_sklearn(DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 1.0])))
+print(content._trusted_types(DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 1.0])))
 warnings.warn("of ours", FutureWarning)
 """
 
