@@ -373,7 +373,7 @@ class Contract(Part):
     """The declaration of a use case, checked as a whole.
 
     `clean` replaces the cleaning by the declaration: from a raw file and its month to rows. `profile` replaces the
-    profile of a frame of rows by the declaration.
+    profile of a frame of rows by the declaration. `sample` writes files of made-up rows.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -393,6 +393,7 @@ class Contract(Part):
     api: Texts = Texts()
     clean: Function | None = None
     profile: Function | None = None
+    sample: Function | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
