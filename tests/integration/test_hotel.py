@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from sklearn.linear_model import LogisticRegression
@@ -22,29 +22,27 @@ from autoops.models.scoring import load_version
 from autoops.settings import Settings, load_settings
 from autoops.storage.predictions import LogSelection
 from autoops.usecase.columns import TARGET, columns_of
+from autoops.usecases.hotel.prepare import prepare
 from tests.integration.one_process import context_in, retrain
 
 BOOKINGS = os.environ.get("AUTOOPS_HOTEL_DIR")
 pytestmark = pytest.mark.skipif(BOOKINGS is None, reason="AUTOOPS_HOTEL_DIR names no folder of real bookings")
-DECLARED = Path(__file__).parent.parent / "usecases" / "hotel"
 
 
 @pytest.fixture(scope="module")
 def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file for each month of arrival."""
     folder = tmp_path_factory.mktemp("hotel")
-    rows = pd.read_parquet(Path(str(BOOKINGS)) / "hotel_bookings.parquet")
-    parts = [rows[f"arrival_date_{part}"].astype(str) for part in ("year", "month", "day_of_month")]
-    arrival = pd.to_datetime(parts[0] + parts[1] + parts[2], format="%Y%B%d")
-    for month, some in rows.assign(arrival=arrival.dt.strftime("%Y-%m-%d")).groupby(arrival.dt.strftime("%Y-%m")):
-        some.to_parquet(folder / f"hotel_{month}.parquet", index=False)
+    rows = prepare(pq.read_table(Path(str(BOOKINGS)) / "hotel_bookings.parquet")).to_pandas()
+    for month, some in rows.groupby(rows["arrival"].dt.strftime("%Y-%m")):
+        some.to_parquet(folder / f"hotel_bookings_{month}.parquet", index=False)
     return folder
 
 
 @pytest.fixture
 def context(months: Path, settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
     path = tmp_path / "config.yaml"
-    path.write_text(f"usecase: {DECLARED}\ndrift: {{source: months}}\ntraining: {{holdout_days: 14}}\n")
+    path.write_text("usecase: hotel\ndrift: {source: months}\ntraining: {holdout_days: 14}\n")
     declared = load_settings(path).model_copy(update={"storage": settings.storage})
     built = context_in(tmp_path, declared, engine)
     source = DirectorySource(tmp_path / "published", declared.contract.source.files)
@@ -54,7 +52,7 @@ def context(months: Path, settings: Settings, engine: sa.Engine, tmp_path: Path)
 @pytest.fixture
 def publish(months: Path, tmp_path: Path) -> Callable[[str], None]:
     def publish(month: str) -> None:
-        name = f"hotel_{month}.parquet"
+        name = f"hotel_bookings_{month}.parquet"
         (tmp_path / "published" / name).write_bytes((months / name).read_bytes())
 
     return publish

@@ -366,11 +366,11 @@ def test_a_name_in_the_working_folder_does_not_replace_a_built_in_one(
     [
         (
             "taxis",
-            "usecase: 'taxis' is neither built in (taxi) nor a declaration: {}/taxis does not exist; taxi is one",
+            "usecase: 'taxis' is neither built in (hotel, taxi) nor a declaration: {}/taxis does not exist; taxi is one",
         ),
-        ("shop", "usecase: 'shop' is neither built in (taxi) nor a declaration: {}/shop does not exist"),
-        ("a/b.yaml", "usecase: 'a/b.yaml' is neither built in (taxi) nor a declaration: {}/a/b.yaml does not exist"),
-        ("", "usecase: '' is neither built in (taxi) nor a declaration: {}/usecase.yaml does not exist"),
+        ("shop", "usecase: 'shop' is neither built in (hotel, taxi) nor a declaration: {}/shop does not exist"),
+        ("a/b.yaml", "usecase: 'a/b.yaml' is neither built in (hotel, taxi) nor a declaration: {}/a/b.yaml does not exist"),
+        ("", "usecase: '' is neither built in (hotel, taxi) nor a declaration: {}/usecase.yaml does not exist"),
     ],
 )
 def test_an_unknown_use_case_is_refused_with_where_it_was_looked_for(tmp_path: Path, named: str, said: str) -> None:

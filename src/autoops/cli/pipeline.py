@@ -40,26 +40,29 @@ def sample(
     months: Months,
     output: Annotated[Path, typer.Option(help="Folder for the files.")],
     scenario: Annotated[
-        str, typer.Option(help="steady, speed, slow, mix, outskirts, zones, bad_day, unit, nulls or collapse.")
+        str, typer.Option(help="Of the use case: an unknown one is refused with the list of them.")
     ] = "steady",
     changes_from: Annotated[str | None, typer.Option(help="First month of the change.")] = None,
     magnitude: Annotated[float | None, typer.Option(help="Of the change; each scenario has its own default.")] = None,
-    trips_per_month: int = 20_000,
+    rows_per_month: Annotated[int, typer.Option("--rows-per-month", "--trips-per-month")] = 20_000,
     seed: int = 7,
 ) -> None:
-    """Write raw months in the TLC's own format, offline and from a seed."""
+    """Write made-up raw months of the use case, in the format of its real ones, offline and from a seed."""
+    from autoops.errors import InputError
     from autoops.months import Month
-    from autoops.usecases.taxi.sample import parse_scenario, write_sample
+    from autoops.settings import load_settings
+    from autoops.usecase.functions import resolve
 
-    wanted = parse_months(months)
-    change = Month.parse(changes_from) if changes_from else None
-    write_sample(
+    wanted, contract = parse_months(months), load_settings().contract
+    if contract.sample is None:
+        raise InputError(f"{contract.name} declares no `sample`, a function that makes rows up")
+    resolve(contract.sample, "sample")(
         output,
         wanted,
-        trips_per_month=trips_per_month,
+        rows_per_month=rows_per_month,
         seed=seed,
-        scenario=parse_scenario(scenario),
-        changes_from=change,
+        scenario=scenario,
+        changes_from=Month.parse(changes_from) if changes_from else None,
         magnitude=magnitude,
     )
     console.show(None, False, f"wrote {', '.join(map(str, wanted))} to {output}")

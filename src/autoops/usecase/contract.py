@@ -455,7 +455,7 @@ class Contract(Part):
 
     `prepare` makes the declared raw columns of raw rows, before these are split by time and cleaned. `clean` replaces
     the cleaning by the declaration: from a raw file and its month to rows. `profile` replaces the profile of a frame of
-    rows by the declaration.
+    rows by the declaration. `sample` writes files of made-up rows.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -476,6 +476,7 @@ class Contract(Part):
     prepare: Function | None = None
     clean: Function | None = None
     profile: Function | None = None
+    sample: Function | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

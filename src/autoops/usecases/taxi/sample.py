@@ -19,7 +19,7 @@ A scenario changes what is drawn from the start of a month on. What it means for
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -91,6 +91,11 @@ def write_sample(
         if progress:
             progress(month)
     return paths
+
+
+def sample(directory: Path, months: Sequence[Month], *, rows_per_month: int, **of_the_world: Any) -> list[Path]:
+    """Write made-up months as `write_sample` does, and return the paths: the declaration's `sample`."""
+    return write_sample(directory, months, trips_per_month=rows_per_month, **of_the_world)
 
 
 def parse_scenario(text: str) -> Scenario:
