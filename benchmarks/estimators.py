@@ -1,7 +1,8 @@
-"""What each kind of estimator costs and brings: `scripts/bench.sh estimators`, with AUTOOPS_TLC_DIR and AUTOOPS_HOTEL_DIR.
+"""What each kind of estimator costs and brings: `scripts/bench.sh estimators`.
 
-The table of docs/estimators.md. Each is trained as a retraining does it, on real months: trips of 2022-11 to 2023-01,
-20,000 of them sampled, and hotel bookings of 2015-07 to 2016-06. It is judged as ONNX on the next month.
+The table of docs/estimators.md. AUTOOPS_TLC_DIR and AUTOOPS_HOTEL_DIR name the folders of real months. Each is trained
+as a retraining does it: on trips of 2022-11 to 2023-01, 20,000 of them sampled, and on hotel bookings of 2015-07 to
+2016-06. It is judged as ONNX on the next month.
 """
 
 import os

@@ -23,8 +23,8 @@ Starts on an `autoops_incident` event of `drift_monitor`, or by hand (*Trigger*)
 * **begin** claims the incident in the ledger. Where another run holds it, this run is skipped: whatever is triggered
   twice or retried trains and promotes once. A run by hand opens an incident of its own.
 * **ingest**, **validate**, **train**, **gate**, **promote** each run one step. Broken data ends the run here. In an
-  interim re-evaluation (kind `re-evaluation`) **train** trains nothing: the gate compares the champion once more with the
-  challenger that waits, on all published trips that neither was trained on.
+  interim re-evaluation (kind `re-evaluation`) **train** trains nothing: the gate compares the champion once more with
+  the challenger that waits, on all published trips that neither was trained on.
 * **confirm** waits until every API instance serves the new version; skipped when nothing was promoted.
 * **close** closes the incident with what became of it.
 * **record_failure** runs when any task failed or took longer than `training.timeout_s`: it writes to the ledger which

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
 from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import DirectorySource
@@ -120,5 +119,6 @@ def test_its_live_traffic_is_judged_week_by_week(context: Context, table: Table)
     assert len(judged) == 4
     assert {check.report["labelled_rows"] for check in judged} == {table.rows_per_week}
     # Label coverage is known from the second week on, and the new champion was compared with the one before.
-    assert coverage is not None and coverage["share"] == 1
+    assert coverage is not None
+    assert coverage["share"] == 1
     assert [entry for entry in live.ledger.entries() if entry.kind in (OVER, "compared with previous")]

@@ -1,4 +1,4 @@
-"""The engine knows no use case: outside `usecases/taxi` nothing names the taxi but what is listed here, with its reason."""
+"""The engine knows no use case: outside `usecases/taxi` nothing names the taxi but what is listed here, with why."""
 
 import re
 from fnmatch import fnmatch

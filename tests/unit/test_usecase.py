@@ -366,10 +366,14 @@ def test_a_name_in_the_working_folder_does_not_replace_a_built_in_one(
     [
         (
             "taxis",
-            "usecase: 'taxis' is neither built in (hotel, taxi) nor a declaration: {}/taxis does not exist; taxi is one",
+            "usecase: 'taxis' is neither built in (hotel, taxi) nor a declaration: {}/taxis does not exist; taxi is "
+            "one",
         ),
         ("shop", "usecase: 'shop' is neither built in (hotel, taxi) nor a declaration: {}/shop does not exist"),
-        ("a/b.yaml", "usecase: 'a/b.yaml' is neither built in (hotel, taxi) nor a declaration: {}/a/b.yaml does not exist"),
+        (
+            "a/b.yaml",
+            "usecase: 'a/b.yaml' is neither built in (hotel, taxi) nor a declaration: {}/a/b.yaml does not exist",
+        ),
         ("", "usecase: '' is neither built in (hotel, taxi) nor a declaration: {}/usecase.yaml does not exist"),
     ],
 )

@@ -74,7 +74,7 @@ def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -
         _fetch(study, source)
         simulations = _simulations(study, names, progress, on_result)
     gate, contract = study.settings.gate, study.settings.contract
-    change = study.changes_from and (study.changes_from, contract.zone)
+    change = (study.changes_from, contract.zone) if study.changes_from else None
     return {
         "months": [str(month) for month in study.months],
         "rows": contract.plural,

@@ -42,8 +42,8 @@ class Limits:
 class Thresholds:
     """Thresholds of a version, for a year in which `windows_per_year` windows are judged.
 
-    `limits` are by growing span, and empty when the history was too short to calibrate on. `rows_per_day` are those of the history;
-    None in versions of earlier releases.
+    `limits` are by growing span, and empty when the history was too short to calibrate on. `rows_per_day` are those of
+    the history; None in versions of earlier releases.
     """
 
     window_size: int
@@ -100,8 +100,7 @@ class Thresholds:
         try:
             content = json.loads(text)
             limits = tuple(Limits(**{**each, "errors": ErrorLimits(**each["errors"])}) for each in content["limits"])
-            names = ("window_size", "false_alarms_per_year", "windows_per_year")
-            return cls(*(content[name] for name in names), limits, content.get("rows_per_day"))
+            return cls(**{"rows_per_day": None, **content, "limits": limits})
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"thresholds: not readable ({error})") from error
 

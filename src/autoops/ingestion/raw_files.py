@@ -4,7 +4,7 @@ import codecs
 import csv
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -31,7 +31,7 @@ _NOT_THERE = ("", "na", "n/a", "nan", "null", "none")
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
-def pieces(contract: Contract, path: Path) -> Iterator[pa.Table]:
+def pieces(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
     """Yield the rows of a raw file in the declared raw columns, some ten thousand rows at a time.
 
     Where the use case has a `clean` of its own, all columns are there. `prepare` sees one piece at a time, so it must
@@ -94,7 +94,7 @@ def _wanted(contract: Contract) -> list[str] | None:
     return None if contract.prepare or contract.clean else list(contract.raw_columns)
 
 
-def _parquet(contract: Contract, path: Path) -> Iterator[pa.Table]:
+def _parquet(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
     try:
         with pq.ParquetFile(path) as file:
             wanted = _wanted(contract)
@@ -107,7 +107,7 @@ def _parquet(contract: Contract, path: Path) -> Iterator[pa.Table]:
         raise CorruptFile(f"{path.name}: truncated, or not a parquet file") from error
 
 
-def _csv(contract: Contract, path: Path) -> Iterator[pa.Table]:
+def _csv(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
     """Yield the rows of a CSV file as texts, with null for empty ones."""
     declared = contract.source
     try:

@@ -206,7 +206,9 @@ class _Drafting:
                 f"{len(column.counts)} values{_example(column)}"
             )
         name = self._name(column.raw, "target")
-        spec: Spec = {"column": name} | ({"raw_column": column.raw} if name != column.raw else {})
+        spec: Spec = {"column": name}
+        if name != column.raw:
+            spec["raw_column"] = column.raw
         whys = [why] if why else []
         task: Task = "regression"
         if _is_binary(column):
@@ -402,7 +404,7 @@ def _span(times: "pd.Series[Any]") -> Span:
     strays = len(ordered) // 1000
     ordered = ordered.iloc[strays : len(ordered) - strays]
     gaps = ordered.drop_duplicates().diff().dropna()
-    step = gaps.median() if len(gaps) else pd.Timedelta(0)
+    step = pd.Timedelta(gaps.median()) if len(gaps) else pd.Timedelta(0)
     hours = bool((ordered != ordered.dt.normalize()).any())
     return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart")
 

@@ -53,7 +53,8 @@ class Leaks:
         codes = pd.Series(column.codes[self._some])
         if column.kind == "number" and self._target.kind == "number":
             both = pd.DataFrame({"a": column.numbers[self._some], "b": self._truth}).dropna()
-            if len(both) >= ENOUGH_ROWS and abs(both.rank().corr().iloc[0, 1]) > NEARLY:
+            ranks = both.rank()
+            if len(both) >= ENOUGH_ROWS and abs(ranks["a"].corr(ranks["b"])) > NEARLY:
                 return f"it nearly is the target {self._target.raw}: will it be known when a model predicts?"
         # Values that occur often enough that their target is no chance.
         if codes.nunique() > len(codes) / 20 or self._codes.nunique() > 20:

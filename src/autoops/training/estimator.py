@@ -7,7 +7,7 @@ import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ from autoops.usecase.functions import resolve
 BOOSTERS = {"xgboost": "XGB", "lightgbm": "LGBM", "catboost": "CatBoost"}
 """The packages of the extra `boosters`, and how the names of their estimators begin."""
 
-_QUIET = {"catboost": {"verbose": False, "allow_writing_files": False}, "lightgbm": {"verbose": -1}}
+_QUIET: Mapping[str, Mapping[str, Any]] = {
+    "catboost": {"verbose": False, "allow_writing_files": False},
+    "lightgbm": {"verbose": -1},
+}
 """What boosters must be told not to write each round to the log, and files to the working directory."""
 # CatBoost takes one of these alone.
 _VERBOSE = {"verbose", "silent", "logging_level", "verbose_eval"}
@@ -54,14 +57,15 @@ def build(model: Model, contract: Contract) -> Any:
     return estimator
 
 
-def _check_names(make: Callable[..., Any], model: Model) -> None:
+def _check_names(make: Any, model: Model) -> None:
     arguments = inspect.signature(make).parameters
     known = [name for name, one in arguments.items() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     if len(known) < len(arguments):
         # XGBoost's classes take **kwargs and know their names. Those of a factory that does are known by calling it.
         if not inspect.isclass(make):
             return
-        known = list(dict.fromkeys([*known, *make().get_params()]))
+        default: Any = make()
+        known = list(dict.fromkeys([*known, *default.get_params()]))
     for name in model.parameters:
         if name not in known:
             raise SettingsError(
@@ -70,7 +74,7 @@ def _check_names(make: Callable[..., Any], model: Model) -> None:
             )
 
 
-def _quiet(make: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
+def _quiet(make: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     quiet = _QUIET.get(make.__module__.partition(".")[0], {})
     said = _VERBOSE & parameters.keys()
     return {name: value for name, value in quiet.items() if not (said and name in _VERBOSE)} | parameters

@@ -49,8 +49,8 @@ def hold_out(rows: pd.DataFrame, contract: Contract, training: Training) -> tupl
     if len(earlier) < least:
         raise DataError(
             f"training: {len(earlier)} {contract.plural} before the holdout, which begins on {begins_at:%Y-%m-%d} and "
-            f"has {len(holdout)}; at least {least} are needed (training.min_rows is {training.min_rows}): train on more "
-            f"months, or lower it"
+            f"has {len(holdout)}; at least {least} are needed (training.min_rows is {training.min_rows}): train on "
+            "more months, or lower it"
         )
     return earlier, holdout
 

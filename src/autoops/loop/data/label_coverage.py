@@ -19,8 +19,8 @@ from autoops.storage.logged import FIELDS
 from autoops.storage.predictions import LIVE, LoggedPrediction, LogSelection
 
 ROWS = 500
-"""Predictions behind each of the two shares, a week's where these are fewer: with 500 a share of one half is known within
-5 percentage points."""
+"""Predictions behind each of the two shares, a week's where these are fewer: with 500 a share of one half is known
+within 5 percentage points."""
 
 LOOKED_THROUGH = 20 * ROWS
 """Newest labels that are searched for the champion's: after a promotion, labels of other versions keep arriving."""

@@ -21,7 +21,6 @@ from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
 from autoops.usecase.columns import columns_of
 
-
 logger = logging.getLogger(__name__)
 
 
