@@ -87,7 +87,11 @@ def _resolved(named: str, _folder: object, key: str) -> Callable[[Columns], Arra
 
 
 def _called(contract: Contract, name: str, rows: Columns) -> Array:
-    """Return what the function computes as floats, after a look at its shape."""
+    """Return what the function computes as floats, after a look at its shape.
+
+    Raises:
+        FeatureError: the function raises, or returns something else than one number per row.
+    """
     function, named = function_of(contract, name), contract.derived[name].function
     given = {}
     for each in (EVENT_AT, *contract.inputs):
