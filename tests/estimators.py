@@ -29,6 +29,7 @@ from autoops.training.train import Trained, train
 from autoops.usecase import declaration
 from autoops.usecase.columns import EVENT_AT, columns_of
 from autoops.usecase.contract import Contract
+from autoops.usecase.encoding import Encoder
 from tests.bundles import NO_THRESHOLDS
 from tests.eventually import eventually
 from tests.integration.one_process import context_in
@@ -54,7 +55,10 @@ class Named:
         contract = declaration.load(usecase)
         model = self.model(contract, small).model_dump()
         if not self.takes_missing:
-            model["features"] = [name for name in model["features"] if not _may_miss(contract, name)]
+            edges = Encoder(contract, contract.model_features, {}).edges
+            model["features"] = [
+                name for name, (missing, _) in zip(contract.model_features, edges, strict=True) if not missing
+            ]
         return Settings(**{"usecase": usecase, "model": model, "storage": {"home": home / "var"}, **sections})  # type: ignore[arg-type]
 
     @property
@@ -62,10 +66,6 @@ class Named:
         """Whether it is of a booster that is not installed."""
         package = self.path.partition(".")[0]
         return package in BOOSTERS and find_spec(package) is None
-
-
-def _may_miss(contract: Contract, name: str) -> bool:
-    return name in contract.features and contract.features[name].nullable
 
 
 _SEEDED: dict[str, Any] = {"random_state": 7}
