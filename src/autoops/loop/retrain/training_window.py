@@ -1,4 +1,4 @@
-"""The months of a retraining where no person named any, and the source of their trips (`training.source`)."""
+"""The months of a retraining where no person named any, and the source of their rows (`training.source`)."""
 
 import logging
 from dataclasses import dataclass, field
@@ -18,19 +18,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Months:
-    """Months of trips; `logged` are those of `all` whose trips come from the log, all newer than the published ones."""
+    """Months to train on; `logged` are those of `all` that come from the log, all newer than the published ones."""
 
     all: list[Month]
     logged: list[Month] = field(default_factory=list)
 
     @property
     def source(self) -> str:
-        """Return where the trips come from: "months" (published ones), "log" or "both"."""
+        """Return where the rows come from: "months" (published ones), "log" or "both"."""
         return "months" if not self.logged else "both" if self.published else "log"
 
     @property
     def published(self) -> list[Month]:
-        """Return the months whose trips come from the source, in the order of `all`."""
+        """Return the months whose rows come from the source, in the order of `all`."""
         return [month for month in self.all if month not in self.logged]
 
 
@@ -40,9 +40,9 @@ def source_of(context: Context) -> str:
 
 
 def load(context: Context, months: Months) -> pd.DataFrame:
-    """Return the trips of the months with the ground truth in minutes, as a frame in event order."""
+    """Return the rows of the months with the ground truth, as a frame in event order."""
     parts = [maturity.mature(context, context.store.load(months.published))] if months.published else []
-    parts += [labelled_log.trips_of(context, months.logged)] if months.logged else []
+    parts += [labelled_log.rows_of(context, months.logged)] if months.logged else []
     return pd.concat(parts, ignore_index=True).sort_values("event_at", kind="stable", ignore_index=True)
 
 
@@ -91,7 +91,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
-        raise NotPublished("the log holds no labelled trip to train on")
+        raise NotPublished("the log holds no labelled row to train on")
     if not (reaches(context, published, evidence_end) or _labelled_until(context, evidence_end)):
         raise NotPublished(f"the labelled log does not reach {evidence_end}, to which the incident does")
     chosen = [*published, *logged][-count:]
@@ -99,7 +99,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
 
 
 def known_until(context: Context, months: Months) -> datetime:
-    """Return the event time that the trips of the months reach; the log's newest month is probably not over."""
+    """Return the event time that the rows of the months reach; the log's newest month is probably not over."""
     labelled = labelled_log.labelled_until(context) if months.logged else None
     ends_at, until = months.all[-1].ends_in(context.contract.zone), maturity.published_until(context)
     return labelled or (ends_at if until is None else min(ends_at, until))
