@@ -12,6 +12,9 @@ from autoops.event_times import Times
 LEAST = 100
 """Rows behind any mean, distance or interval, however sparse the table."""
 
+SPARSE = 1_000 / 7
+"""Rows a day below which a table is sparse: a week has fewer than a usual window."""
+
 _TRIMMED = 0.01
 
 

@@ -25,6 +25,10 @@ EWMA_ABOVE, EWMA_BELOW = "targets above predictions (EWMA)", "targets below pred
 FINDINGS = (ABOVE, BELOW, LARGER, EWMA_ABOVE, EWMA_BELOW)
 
 
+HARDLY = 3.0
+"""A change of so many standard deviations, or by this factor, happens to hardly any table."""
+
+
 @dataclass(frozen=True)
 class ErrorLimits:
     """Limits of ordinary windows.
@@ -146,7 +150,10 @@ def limits(
         recent_low=-ordinary.upper_bound_of_ewma(-relative, rate),
         recent_high=ordinary.upper_bound_of_ewma(relative, rate),
         absolute_mean=float(absolute.mean()),
-        absolute_high=ordinary.upper_bound(absolute, rate, held_out),
+        # Of a few windows whose errors grow with a season, the tail would allow anything.
+        absolute_high=min(
+            ordinary.upper_bound(absolute, rate, held_out), max(HARDLY * float(absolute.mean()), float(absolute.max()))
+        ),
         scale=scale,
     )
 
