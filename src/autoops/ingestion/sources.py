@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+from autoops.errors import SettingsError
 from autoops.ingestion.converted import ConvertedSource, OneFileSource
 from autoops.ingestion.source import FILES, DirectorySource, Source
+from autoops.ingestion.store_source import SCHEMES, StoreSource
 from autoops.ingestion.url_source import FIRST_YEAR, UrlSource
 from autoops.settings import Data
 from autoops.usecase.contract import Contract
@@ -12,19 +14,24 @@ from autoops.usecase.functions import resolve
 
 
 def open_source(data: Data, contract: Contract | None = None) -> Source:
-    """Return the source that `data.source` names: http:// and https:// are URLs, all else is a directory.
+    """Return the source that `data.source` names: a web server, an object store, or a directory.
 
     The contract says which files it holds; fetched they are parquet of one month each.
 
     Raises:
-        SettingsError: `prepare` names a function that is not there.
+        SettingsError: the URL is wrong, an extra is not installed, or `prepare` names a function that is not there.
     """
     files, first_year = (contract.source.files, contract.event_time.earliest) if contract else (FILES, FIRST_YEAR)
     source: Source
-    if re.match("https?://", data.source, re.IGNORECASE):
+    scheme = match[1].lower() if (match := re.match("([a-z][a-z0-9+.-]*)://", data.source, re.IGNORECASE)) else None
+    if scheme in ("http", "https"):
         source = UrlSource(
             data.source, timeout_s=data.timeout_s, attempts=data.attempts, files=files, first_year=first_year
         )
+    elif scheme in SCHEMES:
+        source = StoreSource(data.source, timeout_s=data.timeout_s, attempts=data.attempts, files=files)
+    elif scheme:
+        raise SettingsError(f"data.source: {scheme}:// is none of http, https, {', '.join(SCHEMES)}")
     else:
         source = DirectorySource(Path(data.source).expanduser(), files)
     if contract is None:
