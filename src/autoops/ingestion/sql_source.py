@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -111,7 +110,7 @@ class SqlSource(Source):
 
     def _month_of(self, time: object) -> Month:
         name = self._contract.raw_event_time
-        (month,) = months_of(self._contract, event_times(self._contract, pa.table({name: [time]}), _QUERY))
+        (month,) = months_of(self._contract, event_times(self._contract, _table({name: 0}, [(time,)]), _QUERY))
         if np.isnat(month):
             raise SchemaError(f"{_QUERY}: column {name} holds {time!r}, expected a time, a date or ISO 8601 text")
         return Month.parse(str(month))
@@ -122,16 +121,16 @@ class SqlSource(Source):
         Raises:
             NotPublished: there are none, or the month is not over.
         """
-        rows = 0
-        if month < self._now():
-            result = self._run(connection, self._query, month, month.plus(1))
-            columns = self._columns(result)
-            tables = (_table(columns, part) for part in result.partitions(PIECE_ROWS))
-            for table in declared_columns(self._contract, tables, _QUERY):
-                rows += len(table)
-                yield table
+        if month >= self._now():
+            raise NotPublished(f"{month} is not published: it is not over")
+        rows, result = 0, self._run(connection, self._query, month, month.plus(1))
+        columns = self._columns(result)
+        tables = (_table(columns, part) for part in result.partitions(PIECE_ROWS))
+        for table in declared_columns(self._contract, tables, _QUERY):
+            rows += len(table)
+            yield table
         if not rows:
-            raise NotPublished(f"{month} is not published: {_QUERY} returns no row of it, or it is not over")
+            raise NotPublished(f"{month} is not published: {_QUERY} returns no row of it")
 
     def _columns(self, result: "sa.CursorResult[tuple[object, ...]]") -> dict[str, int]:
         """Return the positions of the columns to read: those declared, or all where a function makes these."""
@@ -149,16 +148,15 @@ class SqlSource(Source):
 
     def _attempt(self, request: Callable[[sa.Connection], T]) -> T:
         try:
-            return retrying(self._attempts, self._backoff_s, Again)(partial(self._once, request))
+            return retrying(self._attempts, self._backoff_s, Again)(self._once, request)
         except Again as error:
             raise SourceUnavailable(f"data.source: {error}, in the last of {self._attempts} attempts") from error
 
     def _once(self, request: Callable[[sa.Connection], T]) -> T:
         with _connected(self._engine) as connection:
-            if connection.dialect.name == "postgresql":
-                zone = sa.func.set_config("TimeZone", self._contract.event_time.zone, True)
-                connection.execute(sa.select(zone))
             try:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.set_config("TimeZone", self._contract.event_time.zone, True)))
                 return request(connection)
             except sa.exc.DBAPIError as error:
                 if error.connection_invalidated:
@@ -185,7 +183,7 @@ def _engine(url: str, timeout_s: float) -> sa.Engine:
     except (sa.exc.ArgumentError, ValueError):
         raise SettingsError(
             "data.source: no SQLAlchemy URL, which source.sql needs; expected one such as "
-            "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+            "postgresql+psycopg://HOST/DATABASE"
         ) from None
     except ModuleNotFoundError as error:
         raise SettingsError(f"data.source: its driver {error.name} is not installed") from None
@@ -220,7 +218,7 @@ def _first_day(month: Month) -> date:
     return date(month.year, month.month, 1)
 
 
-def _table(columns: dict[str, int], rows: Sequence[sa.Row[tuple[object, ...]]]) -> pa.Table:
+def _table(columns: dict[str, int], rows: Sequence[Sequence[object]]) -> pa.Table:
     made = {}
     for name, position in columns.items():
         try:
