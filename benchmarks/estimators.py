@@ -103,7 +103,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with TemporaryDirectory() as directory:
         folder = Path(directory)
-        engine = sa.create_engine(f"sqlite:///{folder}/autoops.db")
+        engine = database.embedded(folder / "autoops.db", timeout_s=10)
         database.upgrade(engine)
         trips = split(Path(tlc), declaration.load("taxi"), "2022-11..2023-02")
         for line in table(REGRESSORS, lambda named: measured(named, "taxi", trips, engine), "MAE, min", "MAE, min"):

@@ -72,7 +72,7 @@ _SEEDED: dict[str, Any] = {"random_state": 7}
 _FOREST = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 5, "n_jobs": -1, **_SEEDED}
 _SMALL_FOREST = {"n_estimators": 10, "n_jobs": 1}
 _NETWORK = {"hidden_layer_sizes": [64, 32], "early_stopping": True, **_SEEDED}
-_SMALL_NETWORK = {"hidden_layer_sizes": [8], "max_iter": 20}
+_SMALL_NETWORK = {"hidden_layer_sizes": [16], "early_stopping": False, "max_iter": 60, "learning_rate_init": 0.02}
 _ROUNDS = {"n_estimators": 300, "learning_rate": 0.06, **_SEEDED}
 _FEW_ROUNDS = {"n_estimators": 20, "n_jobs": 1}
 
@@ -81,7 +81,7 @@ def _of(task: str) -> dict[str, Named]:
     return {
         "linear": Named("sklearn.linear_model.Ridge", {}, {}, False)
         if task == "Regressor"
-        else Named("sklearn.linear_model.LogisticRegression", {"max_iter": 500}, {"max_iter": 50}, False),
+        else Named("sklearn.linear_model.LogisticRegression", {"max_iter": 500}, {"solver": "newton-cholesky"}, False),
         "decision tree": Named(f"sklearn.tree.DecisionTree{task}", {"min_samples_leaf": 20, **_SEEDED}, {}),
         "random forest": Named(f"sklearn.ensemble.RandomForest{task}", _FOREST, _SMALL_FOREST),
         "extra trees": Named(f"sklearn.ensemble.ExtraTrees{task}", _FOREST, _SMALL_FOREST),

@@ -36,7 +36,7 @@ ROWS = 500
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
     """A migrated database for all of them."""
-    engine = sa.create_engine(f"sqlite:///{tmp_path_factory.mktemp('log')}/autoops.db")
+    engine = database.embedded(tmp_path_factory.mktemp("log") / "autoops.db", timeout_s=10)
     database.upgrade(engine)
     yield engine
     engine.dispose()
