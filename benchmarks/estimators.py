@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import sqlalchemy as sa
 from sklearn.metrics import roc_auc_score
 
 from autoops.ingestion.cleaned import cleaner_of
@@ -57,13 +56,13 @@ def write_bookings(published: Path, folder: Path) -> None:
         pq.write_table(table, folder / f"hotel_bookings_{month}.parquet")
 
 
-def measured(named: Named, usecase: str, rows: Split, engine: sa.Engine) -> str:
+def measured(named: Named, usecase: str, rows: Split, log: Path) -> str:
     """Return the cells of the estimator's line."""
     fitted, judged = rows
     with TemporaryDirectory() as home:
         folder = Path(home)
         settings = named.settings(usecase, folder, training=TRAINING, gate=GATE)
-        served = serve(settings, fitted, engine, folder)
+        served = serve(settings, fitted, log, folder)
         inputs, truth = inputs_of(judged, served.trained.encoder), judged[TARGET].to_numpy()
         found = served.scorer.predict(inputs)
         off = max(served.off, float(np.abs(found - outputs(served.trained.model, inputs)).max()))
@@ -103,15 +102,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with TemporaryDirectory() as directory:
         folder = Path(directory)
-        engine = database.embedded(folder / "autoops.db", timeout_s=10)
-        database.upgrade(engine)
+        log = folder / "autoops.db"
+        database.upgrade(database.embedded(log, timeout_s=10))
         trips = split(Path(tlc), declaration.load("taxi"), "2022-11..2023-02")
-        for line in table(REGRESSORS, lambda named: measured(named, "taxi", trips, engine), "MAE, min", "MAE, min"):
+        for line in table(REGRESSORS, lambda named: measured(named, "taxi", trips, log), "MAE, min", "MAE, min"):
             print(line, flush=True)
         print()
         write_bookings(Path(hotel), folder)
         bookings = split(folder, declaration.load("hotel"), "2015-07..2016-07")
-        for line in table(CLASSIFIERS, lambda named: measured(named, "hotel", bookings, engine), "AUC", "log loss"):
+        for line in table(CLASSIFIERS, lambda named: measured(named, "hotel", bookings, log), "AUC", "log loss"):
             print(line, flush=True)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from autoops.loop.decide.gate import GateVerdict
@@ -23,6 +22,7 @@ from autoops.models.scoring import Scorer, load_version
 from autoops.serving.app import create_app
 from autoops.serving.model.trial import no_trial
 from autoops.settings import Model, Settings
+from autoops.storage import database
 from autoops.training import export
 from autoops.training.estimator import BOOSTERS, inputs_of, outputs
 from autoops.training.train import Trained, train
@@ -124,14 +124,18 @@ class Served:
     train_s: float
 
 
-def serve(settings: Settings, rows: pd.DataFrame, engine: sa.Engine, home: Path) -> Served:
-    """Train on the rows, export, compare in the gate, serve, and ask the API for the newest rows of the holdout."""
+def serve(settings: Settings, rows: pd.DataFrame, log: Path, home: Path) -> Served:
+    """Train on the rows, export, compare in the gate, serve, and ask the API for the newest rows of the holdout.
+
+    `log` is the file of a migrated database.
+    """
     started = perf_counter()
     trained = train(rows, settings.contract, settings.model, settings.training)
     (home / "bundle").mkdir()
     digest = export.write_bundle(trained, NO_THRESHOLDS, home / "bundle")
     train_s = perf_counter() - started
-    context = context_in(home, settings, engine)
+    # An engine for each: an API keeps a connection until its process ends.
+    context = context_in(home, settings, database.embedded(log, timeout_s=10))
     newest = trained.holdout.tail(ANSWERED)
     inputs = inputs_of(newest, trained.encoder)
     expected = outputs(trained.model, inputs)
