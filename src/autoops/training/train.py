@@ -123,9 +123,5 @@ def _note(fitted: int, window_rows: int, max_rows: int | None) -> str:
 
 
 def _reference(history: pd.DataFrame, holdout: pd.DataFrame, rows: int) -> pd.DataFrame:
-    sample = (
-        history.drop(columns=CROSS_FITTED, errors="ignore")
-        .sample(min(rows, len(history)), random_state=0)
-        .sort_values("event_at", kind="stable")
-    )
+    sample = history.drop(columns=CROSS_FITTED, errors="ignore").sample(min(rows, len(history)), random_state=0).sort_values("event_at", kind="stable")
     return pd.concat([sample.assign(part="window"), holdout.assign(part="holdout")], ignore_index=True)
