@@ -16,7 +16,7 @@ A scenario changes what is drawn from the start of a month on. What it means for
     collapse   broken data: the share `magnitude` of the rows is lost
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -68,7 +68,6 @@ def write_sample(
     scenario: Scenario = "steady",
     changes_from: Month | None = None,
     magnitude: float | None = None,
-    progress: Callable[[Month], None] | None = None,
 ) -> list[Path]:
     """Write green_tripdata_YYYY-MM.parquet for each month, and return the paths.
 
@@ -88,8 +87,6 @@ def write_sample(
         changed = _months_between(begins, month) + 1
         _write_month(path, month, trips_per_month, seed, scenario if changed > 0 else "steady", strength, changed)
         paths.append(path)
-        if progress:
-            progress(month)
     return paths
 
 
