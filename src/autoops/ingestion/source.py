@@ -55,6 +55,15 @@ class Source(ABC):
         """Return the name of the month's raw file."""
         return file_name(month, self.files)
 
+    def month_of(self, name: str) -> Month | None:
+        """Return the month whose raw file has this name, None for another file."""
+        before, after = map(re.escape, self.files.split("{period}"))
+        match = re.fullmatch(f"{before}(.{{7}}){after}", name)
+        try:
+            return Month.parse(match[1]) if match else None
+        except MonthError:
+            return None
+
     def path_of(self, month: Month) -> Path | None:
         """Return the path of the month's raw file, None where the source is not on this machine."""
         return None
@@ -115,7 +124,7 @@ class DirectorySource(Source):
         """
         self._require_directory()
         try:
-            return sorted(filter(None, map(self._month_of, self._directory.iterdir())))
+            return sorted(filter(None, (self.month_of(path.name) for path in self._directory.iterdir())))
         except OSError as error:
             raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
@@ -164,14 +173,6 @@ class DirectorySource(Source):
     def _require_directory(self) -> None:
         if not self._directory.is_dir():
             raise SourceUnavailable(f"data.source: {self._directory} is not a directory")
-
-    def _month_of(self, path: Path) -> Month | None:
-        before, after = map(re.escape, self.files.split("{period}"))
-        match = re.fullmatch(f"{before}(.{{7}}){after}", path.name)
-        try:
-            return Month.parse(match[1]) if match else None
-        except MonthError:
-            return None
 
     def _refusal(self, month: Month, error: OSError) -> DataError | SourceUnavailable:
         # First: a missing directory, such as an unmounted volume, says nothing of its months.

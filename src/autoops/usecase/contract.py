@@ -6,10 +6,12 @@ It is the checked declaration without its Python, so it can be written into a ve
 import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -377,10 +379,12 @@ class Source(Part):
     """Files of published periods: `{period}` in the name stands for the period, as 2023-01 for a month.
 
     Without `{period}` one file holds all of them. `location` is the folder or base URL of the files, where config.yaml
-    names none. `delimiter` and `encoding` are those of CSV.
+    names none. `delimiter` and `encoding` are those of CSV. With `sql` there are no files: the query returns the rows
+    of a period, from `:begin` on and before `:end`, and `location` is the URL of the database.
     """
 
     location: str = "data"
+    sql: str | None = None
     files: str = "{period}.parquet"
     period: Literal["month"] = "month"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
@@ -395,6 +399,27 @@ class Source(Part):
                 "sales_{period}.parquet, each period has a file of its own"
             )
         return files
+
+    @field_validator("location")
+    @classmethod
+    def _without_password(cls, location: str) -> str:
+        # Each version's bundle contains the declaration.
+        if urlsplit(location).password:
+            raise ValueError("holds a password; set data.source in config.yaml, or AUTOOPS__DATA__SOURCE, instead")
+        return location
+
+    @field_validator("sql")
+    @classmethod
+    def _of_a_period(cls, sql: str | None) -> str | None:
+        if sql is not None and {*re.findall(r"(?<![:\w\\]):(\w+)(?!:)", sql)} != {"begin", "end"}:
+            raise ValueError("expected a query with the parameters :begin and :end, and no others; a colon is \\:")
+        return sql
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.sql is not None and self.files != type(self).model_fields["files"].default:
+            raise ValueError("sql and files are both there: expected one of them")
+        return self
 
     @field_validator("encoding")
     @classmethod

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from autoops.cadence import SPARSE
 from autoops.errors import DataError, NotPublished
 from autoops.loop.context import Context
 from autoops.loop.data import labelled_log, maturity
@@ -14,6 +15,9 @@ from autoops.models.registry import CHAMPION
 from autoops.months import Month
 
 logger = logging.getLogger(__name__)
+
+A_YEAR = 12
+"""Months, which know each season."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def given(context: Context, months: list[Month]) -> Months:
 
 
 def newest_window(context: Context, evidence_end: datetime | None, actor: str) -> Months:
-    """Return the newest months that `training.source` has, at most `training.window_months`.
+    """Return the newest months that `training.source` has, at most `training.window_months`, of a sparse table a year's.
 
     Raises:
         NotPublished: there are none, or they do not contain the evidence.
@@ -87,7 +91,8 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     if source == "months":
         return Months(_newest_published(context, evidence_end, count, actor))
     out = maturity.begun(context, context.source.published()) if source == "both" else []
-    published = newest_usable(context, out, count, actor)
+    published = _newest_usable(context, out, count, actor)
+    count = max(count, len(published))
     # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
@@ -147,7 +152,7 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     if not reaches(context, published, evidence_end):
         raise NotPublished(f"the newest published month is {newest}; the incident reaches {evidence_end}")
     try:
-        found = newest_usable(context, published, count, actor)
+        found = _newest_usable(context, published, count, actor)
     except DataError as error:
         # The step that fetches them fails then, and its failure is recorded with the incident.
         logger.warning("what is published cannot be looked through: %s", error)
@@ -155,3 +160,14 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     if found and not reaches(context, found, evidence_end):
         raise NotPublished(f"the month that the incident reaches, {evidence_end}, is quarantined")
     return found or published[-count:]
+
+
+def _newest_usable(context: Context, months: list[Month], count: int, actor: str) -> list[Month]:
+    """Return the newest `count` months that are not quarantined, and a year of a table with few rows a day.
+
+    A few months of such a table are few windows: their limits are wide, and each new season would be drift.
+    """
+    found = newest_usable(context, months, count, actor)
+    stored = [known for month in found if (known := context.store.get(month))]
+    sparse = sum(known.rows for known in stored) < SPARSE * sum(known.month.days for known in stored)
+    return newest_usable(context, months, A_YEAR, actor) if sparse and count < A_YEAR else found
