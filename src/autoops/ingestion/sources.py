@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+from autoops.ingestion.assembled import AssembledSource
 from autoops.ingestion.converted import ConvertedSource, OneFileSource
-from autoops.ingestion.source import FILES, DirectorySource, Source
+from autoops.ingestion.source import FILES, DirectorySource, RawFiles, Source
 from autoops.ingestion.url_source import FIRST_YEAR, UrlSource
+from autoops.months import KINDS
 from autoops.settings import Data
 from autoops.usecase.contract import Contract
 from autoops.usecase.functions import resolve
@@ -20,17 +22,25 @@ def open_source(data: Data, contract: Contract | None = None) -> Source:
         SettingsError: `prepare` names a function that is not there.
     """
     files, first_year = (contract.source.files, contract.event_time.earliest) if contract else (FILES, FIRST_YEAR)
-    source: Source
+    kind = KINDS[contract.source.period if contract else "month"]
+    source: RawFiles
     if re.match("https?://", data.source, re.IGNORECASE):
         source = UrlSource(
-            data.source, timeout_s=data.timeout_s, attempts=data.attempts, files=files, first_year=first_year
+            data.source,
+            timeout_s=data.timeout_s,
+            attempts=data.attempts,
+            files=files,
+            first_year=first_year,
+            kind=kind,
         )
     else:
-        source = DirectorySource(Path(data.source).expanduser(), files)
+        source = DirectorySource(Path(data.source).expanduser(), files, kind)
     if contract is None:
         return source
     if contract.prepare:
         resolve(contract.prepare, "prepare")
     if "{period}" not in files:
         return OneFileSource(source, contract)
+    if contract.source.period != "month":
+        return AssembledSource(source, contract)
     return ConvertedSource(source, contract) if contract.source.is_csv or contract.prepare else source

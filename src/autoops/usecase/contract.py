@@ -374,7 +374,7 @@ class DriftRules(Part):
 
 
 class Source(Part):
-    """Files of published periods: `{period}` in the name stands for the period, as 2023-01 for a month.
+    """Files of published periods: `{period}` in the name stands for it, as 2023-01, 2023-W05 (ISO 8601) or 2023-02-01.
 
     Without `{period}` one file holds all of them. `location` is the folder or base URL of the files, where config.yaml
     names none. `delimiter` and `encoding` are those of CSV.
@@ -382,7 +382,7 @@ class Source(Part):
 
     location: str = "data"
     files: str = "{period}.parquet"
-    period: Literal["month"] = "month"
+    period: Literal["day", "week", "month"] = "month"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8"
 
@@ -395,6 +395,15 @@ class Source(Part):
                 "sales_{period}.parquet, each period has a file of its own"
             )
         return files
+
+    @model_validator(mode="after")
+    def _has_files_of_the_period(self) -> Self:
+        if self.period != "month" and "{period}" not in self.files:
+            raise ValueError(
+                f"period {self.period}: {self.files} has no {{period}} in its name; expected one, or no `period`: "
+                "one file is split by the event time"
+            )
+        return self
 
     @field_validator("encoding")
     @classmethod
@@ -412,7 +421,7 @@ class Source(Part):
 
     @property
     def fetched(self) -> str:
-        """Return the name of a fetched period's file, which is parquet of one period, whatever the source holds."""
+        """Return the name of a fetched month's file, which is parquet of one month, whatever the source holds."""
         stem = self.files.removesuffix(".gz").rpartition(".")[0]
         return f"{stem}.parquet" if "{period}" in stem else f"{stem}_{{period}}.parquet"
 
