@@ -47,8 +47,8 @@ def test_made_up_bookings_are_those_of_their_seed_and_pass_the_declaration(tmp_p
     assert other.read_bytes() == again[0].read_bytes()
     assert other.read_bytes() != write_sample(tmp_path / "seed", [JUNE], seed=8)[0].read_bytes()
     found = declared.clean(HOTEL, first, MAY)
-    assert found.rows_read == len(found.trips) == pq.ParquetFile(first).metadata.num_rows
-    assert 0.2 < found.trips[TARGET].mean() < 0.6
+    assert found.rows_read == len(found.rows) == pq.ParquetFile(first).metadata.num_rows
+    assert 0.2 < found.rows[TARGET].mean() < 0.6
 
 
 @pytest.mark.parametrize(
