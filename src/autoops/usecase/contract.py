@@ -376,7 +376,7 @@ class DriftRules(Part):
 
 
 class Source(Part):
-    """Files of published periods: `{period}` in the name stands for the period, as 2023-01 for a month.
+    """Files of published periods: `{period}` in the name stands for it, as 2023-01, 2023-W05 (ISO 8601) or 2023-02-01.
 
     Without `{period}` one file holds all of them. `location` is the folder or base URL of the files, where config.yaml
     names none. `delimiter` and `encoding` are those of CSV. With `sql` there are no files: the query returns the rows
@@ -386,7 +386,7 @@ class Source(Part):
     location: str = "data"
     sql: str | None = None
     files: str = "{period}.parquet"
-    period: Literal["month"] = "month"
+    period: Literal["day", "week", "month"] = "month"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8"
 
@@ -419,6 +419,13 @@ class Source(Part):
     def _one_kind(self) -> Self:
         if self.sql is not None and self.files != type(self).model_fields["files"].default:
             raise ValueError("sql and files are both there: expected one of them")
+        if self.sql is not None and self.period != "month":
+            raise ValueError(f"period {self.period}: a query is run for each month; expected no `period`")
+        if self.period != "month" and "{period}" not in self.files:
+            raise ValueError(
+                f"period {self.period}: {self.files} has no {{period}} in its name; expected one, or no `period`: "
+                "one file is split by the event time"
+            )
         return self
 
     @field_validator("encoding")
@@ -437,7 +444,7 @@ class Source(Part):
 
     @property
     def fetched(self) -> str:
-        """Return the name of a fetched period's file, which is parquet of one period, whatever the source holds."""
+        """Return the name of a fetched month's file, which is parquet of one month, whatever the source holds."""
         stem = self.files.removesuffix(".gz").rpartition(".")[0]
         return f"{stem}.parquet" if "{period}" in stem else f"{stem}_{{period}}.parquet"
 
