@@ -482,6 +482,27 @@ class GateRules(Part):
     segments: tuple[str, ...] | None = None
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+Factor = Annotated[float, Field(gt=1)]
+
+
+class QualityRules(Part):
+    """Least deviations from good periods that are broken data, however alike these periods are.
+
+    Shares are what is too much of it where there was none, beyond what good periods had. `volume` is the factor by
+    which rows may become fewer, `unit` that by which a number may change, and `empty_days` counts days without rows.
+    """
+
+    missing: Share | None = None
+    constant: Share | None = None
+    impossible: Share | None = None
+    duplicated: Share | None = None
+    unseen: Share | None = None
+    volume: Factor | None = None
+    unit: Factor | None = None
+    empty_days: Annotated[int, Field(ge=1)] | None = None
+
+
 class Contract(Part):
     """The declaration of a use case, checked as a whole.
 
@@ -504,6 +525,7 @@ class Contract(Part):
     segments: dict[Name, Segment] = {}
     model: ModelDefaults = ModelDefaults()
     gate: GateRules = GateRules()
+    quality: QualityRules = QualityRules()
     api: Texts = Texts()
     prepare: Function | None = None
     clean: Function | None = None
