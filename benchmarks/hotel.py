@@ -48,9 +48,7 @@ def logistic(contract: Contract, fitted: pd.DataFrame, served: pd.DataFrame) -> 
     """A term for each category and, in units of its spread, each number."""
     categories = [name for name, feature in contract.features.items() if feature.type == "category"]
     numbers = [name for name in contract.features if name not in categories]
-    encoded = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), categories), (StandardScaler(), numbers)
-    )
+    encoded = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), categories), (StandardScaler(), numbers))
     model = make_pipeline(encoded, LogisticRegression(max_iter=2_000)).fit(_told(fitted, categories), fitted[TARGET])
     return np.asarray(model.predict_proba(_told(served, categories))[:, 1])
 
