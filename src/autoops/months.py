@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from autoops.errors import MonthError
 
-FIRST_YEAR, LAST_YEAR = 1900, 2099
+# Not 1970: a time of 0 is none.
+FIRST_YEAR, LAST_YEAR = 1980, 2099
 _PATTERN = re.compile(r"(\d{4})-(\d{2})")
 
 
@@ -25,7 +26,7 @@ class Month:
         """Return the month that `text` names.
 
         Raises:
-            MonthError: `text` is not `YYYY-MM` with a month from 1900-01 to 2099-12.
+            MonthError: `text` is not `YYYY-MM` with a month from 1980-01 to 2099-12.
         """
         match = _PATTERN.fullmatch(text.strip())
         if match is None:

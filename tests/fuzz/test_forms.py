@@ -29,7 +29,7 @@ def test_whatever_passes_the_form_is_months_or_refused(text: str) -> None:
     months, refusal = attempt(lambda: parse_months(text), MonthError)
     if refusal is None:
         assert months == sorted(set(months))
-        assert all(1900 <= month.year <= 2099 for month in months)
+        assert all(1980 <= month.year <= 2099 for month in months)
 
 
 @pytest.mark.parametrize("number", ["0", "-1", str(2**31), "9" * 30])

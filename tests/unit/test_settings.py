@@ -395,7 +395,7 @@ def test_the_variable_of_the_use_case_wins_over_the_file(monkeypatch, config):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("usecase: taxis", "taxis' is neither built in (taxi) nor a declaration"),
+        ("usecase: taxis", "taxis' is neither built in (hotel, taxi) nor a declaration"),
         ("usecase: no/where.yaml", "no/where.yaml does not exist"),
         ("usecase: [taxi]", "usecase: Input should be a valid string, got ['taxi']"),
         ("usecase: {name: taxi}", "usecase: Input should be a valid string"),

@@ -339,7 +339,7 @@ def test_the_id_of_a_contract_follows_all_that_it_says() -> None:
 
 
 def test_a_built_in_use_case_is_loaded_by_its_name() -> None:
-    assert declaration.built_in() == ("taxi",)
+    assert declaration.built_in() == ("hotel", "taxi")
     assert declaration.load("taxi").name == "nyc_taxi_trip_duration"
 
 

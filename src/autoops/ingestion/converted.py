@@ -118,7 +118,11 @@ class OneFileSource(Source):
         return table
 
     def _table(self) -> "_Table":
-        """Return the file as it is now."""
+        """Return the file as it is now.
+
+        Raises:
+            SourceUnavailable: it is not there.
+        """
         try:
             edition = self._whole.metadata(_ANY)
         except NotPublished as error:
@@ -201,7 +205,11 @@ class _Table:
         return months_of(self.contract, event_times(self.contract, part, self.path.name))
 
     def _read(self, columns: list[str] | None, month: Month | None = None) -> Iterator[pa.Table]:
-        """Yield the columns in pieces, None for all; those row groups that may hold rows of the month."""
+        """Yield the columns in pieces, None for all; those row groups that may hold rows of the month.
+
+        Raises:
+            CorruptFile: the file cannot be read as parquet.
+        """
         time = self.contract.raw_event_time
         try:
             with pq.ParquetFile(self.path) as file:

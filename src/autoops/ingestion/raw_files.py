@@ -108,7 +108,12 @@ def _parquet(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
 
 
 def _csv(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
-    """Yield the rows of a CSV file as texts, with null for empty ones."""
+    """Yield the rows of a CSV file as texts, with null for empty ones.
+
+    Raises:
+        NotFound: there is no such file.
+        CorruptFile: it is no CSV in the declared encoding.
+    """  # noqa: DOC501 - the function that is raised returns it
     declared = contract.source
     try:
         header, wanted = _header(declared, path), _wanted(contract)

@@ -55,7 +55,8 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
     """Run the use case of the settings dry, and yield what each step finds.
 
     Raises:
-        AutoOpsError: a step cannot go on; the message says why.
+        EmptyMonth: there is no month, or none can be trained on.
+        AutoOpsError: another step cannot go on; the message says why.
     """
     contract = settings.contract
     yield Line("ok", f"the declaration of {contract.name} is right: {contract.task}, {len(contract.features)} features")

@@ -35,7 +35,7 @@ def _readme(draft: Draft, folder: Path) -> str:
     settings = "\n".join([f"usecase: {folder}", *_settings(draft)])
     return f"""# {contract.name}
 
-Drafted by `autoops init`: predicts {contract.target.told} ({contract.task}) from {len(contract.features)} columns.
+Drafted by Auto-Ops: predicts {contract.target.told} ({contract.task}) from {len(contract.features)} columns.
 
 1. Read each line of `usecase.yaml` with a question mark, and correct it. `docs/usecases.md` explains the keys.
 2. `autoops usecase check {folder}` reads the data, trains a small model, serves one row, and says what is refused.

@@ -12,7 +12,7 @@ from autoops.services.airflow import AirflowClient
 from autoops.services.programs import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER
 from autoops.settings import Settings
 
-DAGS = ("approve", "drift_monitor", "retrain")
+DAGS = ("approve", "drift_monitor", "prune", "retrain", "watchdog")
 
 
 def complaint(program: str, settings: Settings, since: datetime | None = None) -> str | None:

@@ -66,7 +66,11 @@ class Inference:
         return _json({"name": self.model_name, "versions": versions, "platform": "onnx_onnxv1", **described})
 
     async def infer(self, request: Request) -> Response:
-        """Predict the rows of the tensors, which are in the log before the response is sent."""
+        """Predict the rows of the tensors, which are in the log before the response is sent.
+
+        Raises:
+            HTTPException: the body has binary tensors.
+        """
         self._check_name(request)
         if _BINARY_HEADER in request.headers:
             raise HTTPException(415, "binary tensors are not taken: send the values as JSON in `data`")

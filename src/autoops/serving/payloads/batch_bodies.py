@@ -138,7 +138,7 @@ class BodyReader:
 
         Raises:
             InputError: the columns are invalid.
-        """
+        """  # noqa: DOC501 - the function that is raised returns it
         if not isinstance(columns, dict):
             raise _refused("columns", _NO_OBJECT)
         for values in columns.values():

@@ -85,7 +85,8 @@ class Tensors:
         The id of a request with one row is that row's request_id, unless a tensor names it.
 
         Raises:
-            InputError: the body is invalid.
+            InvalidRows: the body is no inference request.
+            InputError: its rows are invalid.
         """
         # Nested data, [[1], [2]], has two values for each number.
         content = loads(body, max_rows, 2 * len(self.inputs))
