@@ -169,7 +169,7 @@ def demo(
     acts: Annotated[
         str, typer.Option(help="core, or all: with a forced bad model that is rolled back, and a month of broken data.")
     ] = "core",
-    usecase: Annotated[str | None, typer.Option(help="taxi or hotel; default: the one of config.yaml.")] = None,
+    usecase: Annotated[str | None, typer.Option(help="A built-in one; default: that of config.yaml.")] = None,
 ) -> None:
     """Show how a model degrades and heals itself: the whole loop on this machine, told as it happens."""
     from autoops.replay.demo.demo import DemoOptions, run

@@ -103,3 +103,13 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path):
 def test_options_that_make_no_story_are_refused(options, complaint):
     with pytest.raises(InputError, match=complaint):
         DemoOptions(**options)
+
+
+def test_another_use_case_makes_its_own_world_up_in_its_one_file(tmp_path: Path):
+    world = worlds.made_up(tmp_path, 100, "hotel")
+    assert [path.name for path in tmp_path.iterdir()] == ["hotel_bookings.parquet"]
+    assert world.source.published() == [*world.first, *world.later]
+    with pytest.raises(InputError, match="hotel has no further acts"):
+        worlds.made_up(tmp_path / "all", 100, "hotel", "all")
+    with pytest.raises(InputError, match="nothing is made up for the use case /my/own"):
+        worlds.made_up(tmp_path / "own", 100, "/my/own")
