@@ -148,7 +148,7 @@ class SqlSource(Source):
 
     def _attempt(self, request: Callable[[sa.Connection], T]) -> T:
         try:
-            return retrying(self._attempts, self._backoff_s, Again)(self._once, request)
+            return retrying(self._attempts, self._backoff_s, Again)(lambda: self._once(request))
         except Again as error:
             raise SourceUnavailable(f"data.source: {error}, in the last of {self._attempts} attempts") from error
 
