@@ -152,7 +152,13 @@ class StoreSource(RawFiles):
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn what the libraries raise into `Again`, but for an object that is missing or forbidden."""
+    """Turn what the libraries raise into `Again`, but for an object that is missing or forbidden.
+
+    Raises:
+        Again: another attempt may succeed.
+        FileNotFoundError: the object is missing.
+        PermissionError: it is forbidden.
+    """
     try:
         yield
     except (FileNotFoundError, PermissionError, Again):
