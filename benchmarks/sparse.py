@@ -213,13 +213,17 @@ def watch(case: Case) -> Watched:
     last, decision = detected
     days = (last.event_until - at).total_seconds() / 86_400
     return Watched(
-        case, seen.windows, alarms, incidents, seen.blind_to, days, *_afterwards(case, found, rows, decision.evidence_start, last)
+        case,
+        seen.windows,
+        alarms,
+        incidents,
+        seen.blind_to,
+        days,
+        *_afterwards(case, found, rows, decision.evidence_start, last),
     )
 
 
-def _afterwards(
-    case: Case, old: Champion, rows: Rows, since: datetime | None, last: DriftVerdict
-) -> tuple[str, str]:
+def _afterwards(case: Case, old: Champion, rows: Rows, since: datetime | None, last: DriftVerdict) -> tuple[str, str]:
     """Return the gate's decision at the end of the incident's month, and what the check after a promotion says."""
     contract = contract_of(case.world)
     assert last.event_until
@@ -294,8 +298,12 @@ def _print_changes(found: list[Watched]) -> None:
         for name, chosen in _groups(found, change):
             days = [each.days for each in chosen if each.days is not None]
             kinds = Counter(kind for each in chosen for kind in each.incidents)
-            told = [Counter(getattr(each, part) for each in chosen if getattr(each, part)) for part in ("gate", "after")]
-            texts = [", ".join(f"{count} {what}" for what, count in each.most_common()) or "-" for each in (kinds, *told)]
+            told = [
+                Counter(getattr(each, part) for each in chosen if getattr(each, part)) for part in ("gate", "after")
+            ]
+            texts = [
+                ", ".join(f"{count} {what}" for what, count in each.most_common()) or "-" for each in (kinds, *told)
+            ]
             median = f"{np.median(days):.0f}" if days else "-"
             print(f"{change + ': ' + name:32} {len(days):>3}/{len(chosen)} {median:>5}   {'; '.join(texts)}")
 

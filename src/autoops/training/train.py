@@ -17,7 +17,6 @@ from autoops.usecase.columns import CROSS_FITTED, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import Encoder
 
-
 WEEK_DAYS, FOLDS, FOLD_ROWS = 7, 5, 20_000
 
 
@@ -123,5 +122,9 @@ def _note(fitted: int, window_rows: int, max_rows: int | None) -> str:
 
 
 def _reference(history: pd.DataFrame, holdout: pd.DataFrame, rows: int) -> pd.DataFrame:
-    sample = history.drop(columns=CROSS_FITTED, errors="ignore").sample(min(rows, len(history)), random_state=0).sort_values("event_at", kind="stable")
+    sample = (
+        history.drop(columns=CROSS_FITTED, errors="ignore")
+        .sample(min(rows, len(history)), random_state=0)
+        .sort_values("event_at", kind="stable")
+    )
     return pd.concat([sample.assign(part="window"), holdout.assign(part="holdout")], ignore_index=True)

@@ -82,7 +82,7 @@ def given(context: Context, months: list[Month]) -> Months:
 
 
 def newest_window(context: Context, evidence_end: datetime | None, actor: str) -> Months:
-    """Return the newest months that `training.source` has, at most `training.window_months`, of a sparse table a year's.
+    """Return the newest months that `training.source` has: `training.window_months`, or a year's of a sparse table.
 
     Raises:
         NotPublished: there are none, or they do not contain the evidence.
