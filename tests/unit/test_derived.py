@@ -150,7 +150,3 @@ def test_values_that_are_no_numbers_are_named(folder: Path) -> None:
         derived.column(declared(folder, "speeds:perhaps"), "speed", rows)
     allowed = declared(folder, "speeds:perhaps", ", missing: allowed")
     assert np.isnan(derived.column(allowed, "speed", rows)[:3]).all()
-
-
-def test_new_keys_of_declarations_leave_the_contract_of_the_taxi_as_it_was() -> None:
-    assert declaration.load("taxi").id_of_contract == "79cd164a1bfebda0"

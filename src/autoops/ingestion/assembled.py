@@ -88,7 +88,11 @@ class AssembledSource(Source):
         return covering(self._raw.kind, month)
 
     def _editions(self, month: Month) -> dict[Period, SourceMetadata]:
-        """Return what the source reports about the month's files, and those before and after where they are there."""
+        """Return what the source reports about the month's files, and those before and after where they are there.
+
+        Raises:
+            NotPublished: a file of the month is missing.
+        """
         own = self._own(month)
         wanted = [own[0].plus(-1), *own, own[-1].plus(1)]
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
@@ -107,7 +111,11 @@ class AssembledSource(Source):
             return None
 
     def _rows(self, month: Month, periods: list[Period], folder: Path) -> Iterator[pa.Table]:
-        """Yield the month's rows of the files, in the types of the first one."""
+        """Yield the month's rows of the files, in the types of the first one.
+
+        Raises:
+            DataError: a file of the month cannot be read; of the files beside it this is logged.
+        """
         own, schema = set(self._own(month)), None
         for period in periods:
             path = folder / self._raw.file_name(period)

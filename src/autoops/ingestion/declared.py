@@ -1,5 +1,6 @@
 """Cleaning by the declaration alone: from a raw period to rows of the contract, every dropped row counted by reason."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from autoops.arrow_values import is_number, is_text, numbers
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
-from autoops.ingestion.profile import Profile
+from autoops.ingestion.profile import Profile, Scale
 from autoops.ingestion.raw_files import require_columns
 from autoops.months import Month
 from autoops.usecase.calendar import local_days
@@ -26,6 +27,11 @@ _OFFSET = r"(?:[zZ]|[+-]\d\d:?\d\d)$"
 ORDINARY_SHARE = 0.9
 """Shares of one and the same value below this are no sign of broken data: a category may have two values."""
 
+MOST_VALUES, MOST_GROUPS, LEAST_IN_GROUP = 100, 20, 5
+"""Most frequent values of a category whose shares are kept, and those that make groups of at least so many rows."""
+MOSTLY_POSITIVE = 0.5
+"""Least share of values above 0 of a number that has a scale."""
+
 
 def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None = None) -> Cleaned:
     """Return the rows of a raw month whose target is within `accepted`, by default the bounds of training.
@@ -36,18 +42,23 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
         SchemaError: a column is missing or has a wrong type; the message names it.
         EmptyMonth: no row is left.
     """
-    table = _read(contract, path)
+    table, of = _read(contract, path), contract.target
     event_at = event_times(contract, table, path.name)
     columns = {name: _values(table, name, feature, path.name) for name, feature in contract.features.items()}
     target = _target(contract, table, path.name)
-    failing = _failing(contract, month, event_at, columns, target, accepted or contract.target)
+    failing = _failing(contract, month, event_at, columns, target, accepted or of)
     first = np.select(list(failing.values()), range(len(failing)), len(failing))
     dropped = {reason: int(np.sum(first == position)) for position, reason in enumerate(failing)}
     kept = first == len(failing)
     if not kept.any():
         counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count) or "it has none"
         raise EmptyMonth(f"{path.name}: none of its {len(kept)} rows is a {contract.row} of {month} ({counts})")
-    profile = _profile(contract, month, event_at, columns, dropped, _repeated(contract, table))
+    # Where labels mature, a row without one is young.
+    told = {reason: count for reason, count in dropped.items() if reason != "no target" or not of.matures_after}
+    profile = _profile(contract, month, event_at, columns, told, _repeated(contract, table))
+    if contract.id is None:
+        equal = pd.DataFrame({**columns, EVENT_AT: event_at, TARGET: target}).duplicated().mean()
+        profile = replace(profile, equal=round(float(equal), 6))
     features = {name: _stored(feature, columns[name][kept]) for name, feature in contract.features.items()}
     moments = pd.to_datetime(event_at[kept], utc=True).as_unit("us")
     frame = pd.DataFrame({EVENT_AT: moments} | features | {TARGET: target[kept]})
@@ -207,6 +218,7 @@ def _profile(
     repeated: float,
 ) -> Profile:
     rows, frame = len(event_at), pd.DataFrame(columns)
+    of = {name: feature.type for name, feature in contract.features.items()}
     begins = np.datetime64(f"{month}-01", "D") if month else None
     return Profile(
         rows=rows,
@@ -216,7 +228,44 @@ def _profile(
         duplicated=repeated,
         days=_days(contract, month, event_at) if month else (),
         weekday=int((begins.astype(np.int64) + 3) % 7) if begins is not None else 0,
+        values={name: _frequent(frame[name], MOST_VALUES) for name in columns if of[name] == "category"},
+        scales=_scales(
+            frame[[name for name in columns if of[name] in ("float", "int")]],
+            frame[[name for name in columns if of[name] in ("bool", "category")]],
+        ),
     )
+
+
+def _frequent(values: "pd.Series[Any]", most: int) -> dict[str, float]:
+    """Return the shares of the most frequent values."""
+    counts = values.value_counts(normalize=True).head(most)
+    return {_label(value): round(float(share), 6) for value, share in counts.items()}
+
+
+def _label(value: Any) -> str:
+    return value if isinstance(value, str) else f"{float(value):.9g}"
+
+
+def _scales(numbers: pd.DataFrame, others: pd.DataFrame) -> dict[str, dict[str, Scale]]:
+    """Return how large each number is in all rows, and in groups by each of the others."""
+    values = numbers.to_numpy(dtype=np.float64)
+    positive = values > 0
+    logs = pd.DataFrame(np.log(np.where(positive, values, np.nan)), columns=numbers.columns)
+    logs = logs.loc[:, positive.mean(axis=0) > MOSTLY_POSITIVE]
+    found: dict[str, dict[str, Scale]] = {str(name): {} for name in logs}
+    groups = {"": pd.Series("", logs.index)} | {str(name): others[name].reset_index(drop=True) for name in others}
+    for other, group in groups.items():
+        grouped = logs.groupby(group.where(group.isin(group.value_counts().head(MOST_GROUPS).index)))
+        rows, means, variances = grouped.count(), grouped.mean(), grouped.var()
+        for name in found:
+            enough = rows.index[rows[name] >= LEAST_IN_GROUP]
+            if len(enough):
+                count, variance = rows.loc[enough, name], variances.loc[enough, name]
+                spread = float(np.sqrt((variance * (count - 1)).sum() / (count - 1).sum()))
+                in_groups = {_label(one): int(count[one]) for one in enough}
+                known = {_label(one): round(float(means.loc[one, name]), 6) for one in enough}
+                found[name][other] = Scale(round(spread, 6), in_groups, known)
+    return found
 
 
 def _repeated(contract: Contract, table: pa.Table) -> float:

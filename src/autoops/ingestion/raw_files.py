@@ -4,7 +4,7 @@ import codecs
 import csv
 import gzip
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -48,12 +48,21 @@ def pieces(contract: Contract, path: Path, typed: bool = False) -> Generator[pa.
         if contract.prepare is None and not contract.source.is_csv and not typed:
             yield from tables
             return
-        kinds, file = _kinds(contract), path.name
-        for table in tables:
-            made = _prepared(contract, table, file)
-            require_columns(contract.raw_columns, made.column_names, file)
-            names = made.column_names if contract.clean else contract.raw_columns
-            yield pa.table({name: _typed(made[name], kinds.get(name), f"{file}: column {name}") for name in names})
+        yield from declared_columns(contract, tables, path.name)
+
+
+def declared_columns(contract: Contract, tables: Iterable[pa.Table], where: str) -> Iterator[pa.Table]:
+    """Yield tables of raw rows as tables of the declared raw columns, each in one type for its kind.
+
+    Raises:
+        SchemaError: a column is missing, a value has another type than declared, or `prepare` fails.
+    """
+    kinds = _kinds(contract)
+    for table in tables:
+        made = _prepared(contract, table, where)
+        require_columns(contract.raw_columns, made.column_names, where)
+        names = made.column_names if contract.clean else contract.raw_columns
+        yield pa.table({name: _typed(made[name], kinds.get(name), f"{where}: column {name}") for name in names})
 
 
 def write_pieces(tables: Iterable[pa.Table], file: BinaryIO, name: str) -> None:

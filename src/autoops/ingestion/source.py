@@ -4,7 +4,7 @@ import errno
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -123,6 +123,21 @@ class RawFiles(Source):
             SourceUnavailable: the source does not answer.
         """
 
+    def _periods_of(self, names: Iterable[str]) -> list[Period]:
+        return sorted(filter(None, map(self._period_of, names)), key=lambda period: period.begins)
+
+    def _period_of(self, name: str) -> Period | None:
+        before, after = map(re.escape, self.files.split("{period}"))
+        match = re.fullmatch(f"{before}(.*){after}", name)
+        try:
+            period = self.kind.parse(match[1]) if match else None
+        except MonthError as error:
+            if self.kind is not Month:
+                logger.warning("data.source: %s is left out: %s", name, error)
+            return None
+        # Months parse with spaces around them, too.
+        return period if period and self.file_name(period) == name else None
+
     @abstractmethod
     def metadata(self, month: Period) -> SourceMetadata:
         """Return what the source reports about a period's file."""
@@ -147,8 +162,7 @@ class DirectorySource(RawFiles):
         """
         self._require_directory()
         try:
-            found = filter(None, map(self._period_of, self._directory.iterdir()))
-            return sorted(found, key=lambda period: period.begins)
+            return self._periods_of(path.name for path in self._directory.iterdir())
         except OSError as error:
             raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
@@ -197,18 +211,6 @@ class DirectorySource(RawFiles):
     def _require_directory(self) -> None:
         if not self._directory.is_dir():
             raise SourceUnavailable(f"data.source: {self._directory} is not a directory")
-
-    def _period_of(self, path: Path) -> Period | None:
-        before, after = map(re.escape, self.files.split("{period}"))
-        match = re.fullmatch(f"{before}(.*){after}", path.name)
-        try:
-            period = self.kind.parse(match[1]) if match else None
-        except MonthError as error:
-            if self.kind is not Month:
-                logger.warning("data.source: %s is left out: %s", path.name, error)
-            return None
-        # Months parse with spaces around them, too.
-        return period if period and self.file_name(period) == path.name else None
 
     def _refusal(self, month: Period, error: OSError) -> DataError | SourceUnavailable:
         # First: a missing directory, such as an unmounted volume, says nothing of its months.

@@ -28,16 +28,27 @@ _MISSING = (403, 404)
 _PROBED_AT_ONCE = 12
 
 
-class _Again(Exception):
+class Again(Exception):
     """A response that another attempt may better."""
 
 
-class _ServerError(_Again):
+class _ServerError(Again):
     """A status of 500 or more."""
 
 
 class _Failing(SourceUnavailable):
     """The server answers, with an error of its own."""
+
+
+def retrying(attempts: int, backoff_s: float, *kinds: type[Exception]) -> tenacity.Retrying:
+    """Return attempts that are made again after errors of these kinds; `backoff_s` precedes the second and doubles."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(kinds),
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=tenacity.wait_exponential(backoff_s, max=30) + tenacity.wait_random(0, backoff_s),
+        before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
+        reraise=True,
+    )
 
 
 class UrlSource(RawFiles):
@@ -139,20 +150,14 @@ class UrlSource(RawFiles):
                 if progress:
                     progress(file.tell(), metadata.length)
         if metadata.length not in (None, file.tell()):
-            raise _Again(f"{file.tell()} of {metadata.length} bytes arrived")
+            raise Again(f"{file.tell()} of {metadata.length} bytes arrived")
         return metadata
 
     def _attempt(self, request: Callable[[], T], month: Period) -> T:
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((httpx.TransportError, _Again)),
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=tenacity.wait_exponential(self._backoff_s, max=30) + tenacity.wait_random(0, self._backoff_s),
-            before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
-            reraise=True,
-        )
+        attempts = retrying(self._attempts, self._backoff_s, httpx.TransportError, Again)
         try:
             return attempts(request)
-        except (httpx.HTTPError, _Again) as error:
+        except (httpx.HTTPError, Again) as error:
             reason = str(error) or type(error).__name__
             kind = _Failing if isinstance(error, _ServerError) else SourceUnavailable
             raise kind(f"{self._url(month)}: {reason}, in the last of {self._attempts} attempts") from error
@@ -223,7 +228,7 @@ def _metadata_of(response: httpx.Response) -> SourceMetadata | None:
 
     Raises:
         _ServerError: the status is 500 or more.
-        _Again: the server asks for fewer requests.
+        Again: the server asks for fewer requests.
         SourceUnavailable: the status is another failure.
     """
     status = response.status_code
@@ -232,7 +237,7 @@ def _metadata_of(response: httpx.Response) -> SourceMetadata | None:
     if status >= 500:
         raise _ServerError(f"HTTP {status}")
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        raise _Again(f"HTTP {status}")
+        raise Again(f"HTTP {status}")
     if not response.is_success:
         raise SourceUnavailable(f"{response.url}: HTTP {status}")
     length = response.headers.get("content-length", "")

@@ -137,8 +137,7 @@ class _Drafting:
         span = None if wall is None or wall.isna().all() else _span(wall.dropna())
         features = self._features({target, time}, times, leaks.Leaks(column, [*self.columns.values()], wall))
         lines = [
-            f"# Drafted from {_plain(self.raw.path.name)}: {column.rows:,} rows"
-            + (f", {span}." if span else "."),
+            f"# Drafted from {_plain(self.raw.path.name)}: {column.rows:,} rows" + (f", {span}." if span else "."),
             "# A question mark is a guess: read it and correct it. docs/usecases.md explains the keys.",
             f"name: {self.name}",
             f"task: {task}",
