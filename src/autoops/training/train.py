@@ -73,7 +73,7 @@ def train(
     # All rows of the window, not only the fitted ones: a thinned history looks like less traffic,
     # and calibrates thresholds for windows that span more time.
     history = _with_predictions(chosen.rows, fitted, encoder)
-    if rows_per_day(columns_of(chosen.rows)["event_at"]) < SPARSE:
+    if rows_per_day(columns_of(chosen.rows[["event_at"]])["event_at"]) < SPARSE:
         history = history.assign(**{CROSS_FITTED: _cross_fitted(chosen.rows, model, contract)})
     holdout = _with_predictions(holdout, fitted, encoder)
     importances = evaluate.importances(fitted, holdout, encoder)

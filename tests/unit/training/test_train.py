@@ -37,9 +37,20 @@ def test_the_model_does_not_depend_on_what_the_holdout_says(trained: Trained) ->
 
 def test_history_and_holdout_are_trips_with_predictions_by_event_time(trained: Trained) -> None:
     for part in (trained.history, trained.holdout):
-        assert list(part.columns) == [*TRIP_COLUMNS, TARGET, "prediction"]
+        assert list(part.columns.drop("cross_fitted", errors="ignore")) == [*TRIP_COLUMNS, TARGET, "prediction"]
         assert part["event_at"].is_monotonic_increasing
         assert part["prediction"].notna().all()
+
+
+def test_the_history_of_a_table_with_few_rows_a_day_has_predictions_of_models_that_never_saw_them(
+    trained: Trained,
+) -> None:
+    """43 trips a day are few, 430 are not."""
+    history = trained.history
+    fitted, unseen = ((history[name] - history[TARGET]).abs().mean() for name in ("prediction", "cross_fitted"))
+    assert 1.05 * fitted < unseen < 3 * fitted
+    assert "cross_fitted" not in trained.reference
+    assert "cross_fitted" not in train(synthetic_trips(12_000), MODEL, TRAINING).history
 
 
 def test_the_model_beats_the_median_by_far(trained: Trained) -> None:
