@@ -100,7 +100,9 @@ def event_times(contract: Contract, table: pa.Table, file: str) -> Array:
         return _parsed(contract, pd.Series(column.to_pylist(), dtype=object))
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise SchemaError(f"{file}: column {name} is {column.type}, expected a time, a date or ISO 8601 text")
-    moments = pd.DatetimeIndex(pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None))).to_pandas())
+    # Not `safe`, which refuses the nanoseconds that a client wrote.
+    micros = pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+    moments = pd.DatetimeIndex(micros.to_pandas())
     return _in_utc(moments if moments.tz is not None else _localised(contract, moments))
 
 
@@ -250,22 +252,37 @@ def _scales(numbers: pd.DataFrame, others: pd.DataFrame) -> dict[str, dict[str, 
     """Return how large each number is in all rows, and in groups by each of the others."""
     values = numbers.to_numpy(dtype=np.float64)
     positive = values > 0
-    logs = pd.DataFrame(np.log(np.where(positive, values, np.nan)), columns=numbers.columns)
-    logs = logs.loc[:, positive.mean(axis=0) > MOSTLY_POSITIVE]
-    found: dict[str, dict[str, Scale]] = {str(name): {} for name in logs}
-    groups = {"": pd.Series("", logs.index)} | {str(name): others[name].reset_index(drop=True) for name in others}
-    for other, group in groups.items():
-        grouped = logs.groupby(group.where(group.isin(group.value_counts().head(MOST_GROUPS).index)))
-        rows, means, variances = grouped.count(), grouped.mean(), grouped.var()
-        for name in found:
-            enough = rows.index[rows[name] >= LEAST_IN_GROUP]
-            if len(enough):
-                count, variance = rows.loc[enough, name], variances.loc[enough, name]
-                spread = float(np.sqrt((variance * (count - 1)).sum() / (count - 1).sum()))
-                in_groups = {_label(one): int(count[one]) for one in enough}
-                known = {_label(one): round(float(means.loc[one, name]), 6) for one in enough}
-                found[name][other] = Scale(round(spread, 6), in_groups, known)
-    return found
+    logs = np.log(np.where(positive, values, np.nan))
+    groups: dict[str, tuple[Array, Any]] = {"": (np.zeros(len(values), dtype=np.int64), [""])}
+    groups |= {str(name): pd.factorize(others[name]) for name in others}
+    return {
+        str(name): {
+            other: scale
+            for other, (codes, labels) in groups.items()
+            if (scale := _scale(logs[:, place], codes, labels)) is not None
+        }
+        for place, name in enumerate(numbers)
+        if positive[:, place].mean() > MOSTLY_POSITIVE
+    }
+
+
+def _scale(logs: Array, codes: Array, labels: Any) -> Scale | None:
+    """Return the scale of a number in the largest groups, None where all are too small; a code of -1 is no group."""
+    known = (codes >= 0) & ~np.isnan(logs)
+    codes, logs = codes[known], logs[known]
+    rows = np.bincount(codes, minlength=len(labels))
+    means = np.bincount(codes, logs, len(labels)) / np.maximum(rows, 1)
+    squares = np.bincount(codes, (logs - means[codes]) ** 2, len(labels))
+    groups = np.argsort(-rows, kind="stable")[:MOST_GROUPS]
+    groups = groups[rows[groups] >= LEAST_IN_GROUP]
+    if not len(groups):
+        return None
+    names = [_label(labels[group]) for group in groups]
+    return Scale(
+        round(float(np.sqrt(squares[groups].sum() / (rows[groups] - 1).sum())), 6),
+        dict(zip(names, rows[groups].tolist(), strict=True)),
+        dict(zip(names, means[groups].round(6).tolist(), strict=True)),
+    )
 
 
 def _repeated(contract: Contract, table: pa.Table) -> float:
