@@ -57,7 +57,8 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
     told = {reason: count for reason, count in dropped.items() if reason != "no target" or not of.matures_after}
     profile = _profile(contract, month, event_at, columns, told, _repeated(contract, table))
     if contract.id is None:
-        equal = pd.DataFrame({**columns, EVENT_AT: event_at, TARGET: target}).duplicated().mean()
+        # All of a group of equals: where each row came twice, no row is alone.
+        equal = pd.DataFrame({**columns, EVENT_AT: event_at, TARGET: target}).duplicated(keep=False).mean()
         profile = replace(profile, equal=round(float(equal), 6))
     features = {name: _stored(feature, columns[name][kept]) for name, feature in contract.features.items()}
     moments = pd.to_datetime(event_at[kept], utc=True).as_unit("us")
