@@ -69,7 +69,8 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
 
 def profile_of(contract: Contract, frame: pd.DataFrame) -> Profile:
     """Return the profile of a window of rows, with the target where it is known."""
-    columns = {name: frame[name].to_numpy() for name in contract.inputs}
+    # A version may be older than a feature of the declaration.
+    columns = {name: frame[name].to_numpy() for name in contract.inputs if name in frame}
     target = frame[TARGET].to_numpy(dtype=np.float64) if TARGET in frame else np.full(len(frame), np.nan)
     outside = int((~contract.target.contains(target)).sum()) if TARGET in frame else 0
     event_at = frame[EVENT_AT].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
