@@ -1,10 +1,11 @@
 """Whether tables of one row an hour, or each half hour, are watched: `scripts/bench.sh sparse`.
 
-On made-up tables with a strong day and year, and weeks that resemble each other: bikes (demand), a market (rise or not),
-a meter (zeros and negatives) and a pump (two stops in a hundred rows). A champion is trained at four times of the year,
-and watched for the three months until a scheduled retraining would replace it: with the year as it is, and with changes
-that begin four weeks after its training. What the loop would do then is measured too: whether the gate lets the
-challenger through at the end of the month, and whether the post-promotion check says something.
+On made-up tables with a strong day and year, and weeks that resemble each other: bikes (demand), a market (rise or
+not), a meter (zeros and negatives) and a pump (one or two stops in a hundred rows). A champion is trained in March and
+in September, on three months or on a year, and watched for the three months until a scheduled retraining would replace
+it: with the year as it is, and with changes that begin four weeks after its training. What the loop would do then is
+measured too: whether the gate lets the challenger through at the end of the incident's month, and what two weeks of
+the post-promotion check say. `scripts/bench.sh sparse 2 bikes` takes two seeds, and bikes alone.
 """
 
 import sys
@@ -213,13 +214,17 @@ def watch(case: Case) -> Watched:
     last, decision = detected
     days = (last.event_until - at).total_seconds() / 86_400
     return Watched(
-        case, seen.windows, alarms, incidents, seen.blind_to, days, *_afterwards(case, found, rows, decision.evidence_start, last)
+        case,
+        seen.windows,
+        alarms,
+        incidents,
+        seen.blind_to,
+        days,
+        *_afterwards(case, found, rows, decision.evidence_start, last),
     )
 
 
-def _afterwards(
-    case: Case, old: Champion, rows: Rows, since: datetime | None, last: DriftVerdict
-) -> tuple[str, str]:
+def _afterwards(case: Case, old: Champion, rows: Rows, since: datetime | None, last: DriftVerdict) -> tuple[str, str]:
     """Return the gate's decision at the end of the incident's month, and what the check after a promotion says."""
     contract = contract_of(case.world)
     assert last.event_until
@@ -294,8 +299,12 @@ def _print_changes(found: list[Watched]) -> None:
         for name, chosen in _groups(found, change):
             days = [each.days for each in chosen if each.days is not None]
             kinds = Counter(kind for each in chosen for kind in each.incidents)
-            told = [Counter(getattr(each, part) for each in chosen if getattr(each, part)) for part in ("gate", "after")]
-            texts = [", ".join(f"{count} {what}" for what, count in each.most_common()) or "-" for each in (kinds, *told)]
+            told = [
+                Counter(getattr(each, part) for each in chosen if getattr(each, part)) for part in ("gate", "after")
+            ]
+            texts = [
+                ", ".join(f"{count} {what}" for what, count in each.most_common()) or "-" for each in (kinds, *told)
+            ]
             median = f"{np.median(days):.0f}" if days else "-"
             print(f"{change + ': ' + name:32} {len(days):>3}/{len(chosen)} {median:>5}   {'; '.join(texts)}")
 

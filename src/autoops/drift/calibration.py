@@ -165,7 +165,8 @@ def _of_cadence(drift: settings.Drift, rows_per_year: float) -> settings.Drift:
 def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     """Return all rows with `error`, `relative_error`, and `held_out` for rows that the model never saw.
 
-    Errors on fitted rows are scaled to the size of those on rows that the model never saw, unless they are cross-fitted.
+    Errors on fitted rows are scaled to the size of those on rows that the model never saw, unless they are
+    cross-fitted.
     """
     crossed = CROSS_FITTED in history
     parts = [

@@ -67,8 +67,8 @@ class Thresholds:
     def blind_to(self, contract: Contract) -> tuple[str, ...]:
         """Return what no detector would notice: columns whose change stays below their limit, and errors.
 
-        It is blind to a number that moves by HARDLY standard deviations, to a category of which hardly a value is left, to
-        errors HARDLY times as large, and in a binary task to a share of positives that is off by one half.
+        It is blind to a number that moves by HARDLY standard deviations, to a category of which hardly a value is left,
+        to errors HARDLY times as large, and in a binary task to a share of positives that is off by one half.
         """
         if not self.limits:
             return ("everything",)

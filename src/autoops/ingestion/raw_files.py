@@ -31,11 +31,12 @@ _NOT_THERE = ("", "na", "n/a", "nan", "null", "none")
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
-def pieces(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
+def pieces(contract: Contract, path: Path, typed: bool = False) -> Generator[pa.Table, None, None]:
     """Yield the rows of a raw file in the declared raw columns, some ten thousand rows at a time.
 
     Where the use case has a `clean` of its own, all columns are there. `prepare` sees one piece at a time, so it must
-    treat each row for itself; of CSV it sees texts.
+    treat each row for itself; of CSV it sees texts. `typed` also gives plain parquet the types of the
+    declaration, as several files that become one need.
 
     Raises:
         NotFound: there is no such file.
@@ -44,7 +45,7 @@ def pieces(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
     """
     read = _csv if contract.source.is_csv else _parquet
     with closing(read(contract, path)) as tables:
-        if contract.prepare is None and not contract.source.is_csv:
+        if contract.prepare is None and not contract.source.is_csv and not typed:
             yield from tables
             return
         yield from declared_columns(contract, tables, path.name)

@@ -133,7 +133,11 @@ class SqlSource(Source):
             raise NotPublished(f"{month} is not published: {_QUERY} returns no row of it")
 
     def _columns(self, result: "sa.CursorResult[tuple[object, ...]]") -> dict[str, int]:
-        """Return the positions of the columns to read: those declared, or all where a function makes these."""
+        """Return the positions of the columns to read: those declared, or all where a function makes these.
+
+        Raises:
+            SchemaError: the statement returns no rows, or not all of the columns.
+        """
         if not result.returns_rows:
             raise SchemaError(f"{_QUERY}: returns no rows; expected a SELECT")
         names, contract = list(result.keys()), self._contract
@@ -148,7 +152,7 @@ class SqlSource(Source):
 
     def _attempt(self, request: Callable[[sa.Connection], T]) -> T:
         try:
-            return retrying(self._attempts, self._backoff_s, Again)(self._once, request)
+            return retrying(self._attempts, self._backoff_s, Again)(lambda: self._once(request))
         except Again as error:
             raise SourceUnavailable(f"data.source: {error}, in the last of {self._attempts} attempts") from error
 

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.source import CHUNK_BYTES, FILES, Progress, Source, SourceMetadata
+from autoops.ingestion.source import CHUNK_BYTES, FILES, Progress, RawFiles, SourceMetadata
 from autoops.ingestion.url_source import Again, retrying
-from autoops.months import Month
+from autoops.months import Month, Period
 
 T = TypeVar("T")
 
@@ -27,16 +27,23 @@ _TIMEOUTS: dict[str, Callable[[float], dict[str, Any]]] = {
 SCHEMES = tuple(_TIMEOUTS)
 
 
-class StoreSource(Source):
-    """A folder of a bucket with one file per month; whoever reads it must be allowed to list it, too."""
+class StoreSource(RawFiles):
+    """A folder of a bucket with one file per period; whoever reads it must be allowed to list it, too."""
 
     def __init__(
-        self, url: str, *, timeout_s: float, attempts: int, backoff_s: float = 0.5, files: str = FILES
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        attempts: int,
+        backoff_s: float = 0.5,
+        files: str = FILES,
+        kind: type[Period] = Month,
     ) -> None:
         self._url = url.rstrip("/")
         self._attempts = attempts
         self._backoff_s = backoff_s
-        self.files = files
+        self.files, self.kind = files, kind
         scheme = url.partition(":")[0].lower()
         try:
             from fsspec.core import url_to_fs
@@ -52,22 +59,22 @@ class StoreSource(Source):
         if not self._root.strip("/"):
             raise SettingsError(f"data.source: {url!r} names no bucket: expected {scheme}://BUCKET/FOLDER")
 
-    def published(self) -> list[Month]:
-        """Return the months that have a file in the folder, in order.
+    def periods(self) -> list[Period]:
+        """Return the periods that have a file in the folder, in order; files of other names are left out.
 
         Raises:
             SourceUnavailable: the bucket does not exist, may not be listed, or its endpoint does not answer.
         """
-        return sorted(filter(None, map(self.month_of, self._names())))
+        return self._periods_of(self._names())
 
-    def metadata(self, month: Month) -> SourceMetadata:
+    def metadata(self, month: Period) -> SourceMetadata:
         """Return length, entity tag and time of modification of the month's object."""
         try:
             return self._attempt(partial(self._reported, month))
         except (FileNotFoundError, PermissionError) as error:
             raise self._refusal(month, error) from error
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+    def fetch(self, month: Period, target: Path, progress: Progress | None = None) -> SourceMetadata:
         """Download the month's object to `target`, all of it from one edition."""
         with atomic_write(target) as file:
             try:
@@ -77,7 +84,7 @@ class StoreSource(Source):
             self._check(file, f"{self._url}/{self.file_name(month)}")
         return metadata
 
-    def _path(self, month: Month) -> str:
+    def _path(self, month: Period) -> str:
         return f"{self._root.rstrip('/')}/{self.file_name(month)}"
 
     def _names(self) -> list[str]:
@@ -89,7 +96,7 @@ class StoreSource(Source):
             raise SourceUnavailable(f"data.source: {self._url}: no permission to list it: {error}") from error
         return [path.rpartition("/")[2] for path in listed]
 
-    def _reported(self, month: Month) -> SourceMetadata:
+    def _reported(self, month: Period) -> SourceMetadata:
         with _reading():
             found = self._store.info(self._path(month))
         modified_at = found.get("LastModified") or found.get("last_modified") or found.get("updated")
@@ -99,11 +106,11 @@ class StoreSource(Source):
             last_modified=None if modified_at is None else str(modified_at),
         )
 
-    def _chunks(self, month: Month) -> Iterator[bytes]:
+    def _chunks(self, month: Period) -> Iterator[bytes]:
         with _reading(), self._store.open(self._path(month), "rb") as file:
             yield from iter(partial(file.read, CHUNK_BYTES), b"")
 
-    def _download(self, month: Month, file: BinaryIO, progress: Progress | None) -> SourceMetadata:
+    def _download(self, month: Period, file: BinaryIO, progress: Progress | None) -> SourceMetadata:
         file.seek(0)
         file.truncate()
         metadata = self._reported(month)
@@ -131,7 +138,7 @@ class StoreSource(Source):
                 f"data.source: {self._url}: {error}, in the last of {self._attempts} attempts"
             ) from error
 
-    def _refusal(self, month: Month, error: OSError) -> NotPublished | CorruptFile:
+    def _refusal(self, month: Period, error: OSError) -> NotPublished | CorruptFile:
         """Return the error for an object that is missing or forbidden.
 
         Raises:
@@ -145,7 +152,13 @@ class StoreSource(Source):
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn what the libraries raise into `Again`, but for an object that is missing or forbidden."""
+    """Turn what the libraries raise into `Again`, but for an object that is missing or forbidden.
+
+    Raises:
+        Again: another attempt may succeed.
+        FileNotFoundError: the object is missing.
+        PermissionError: it is forbidden.
+    """
     try:
         yield
     except (FileNotFoundError, PermissionError, Again):

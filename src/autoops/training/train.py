@@ -1,5 +1,6 @@
 """Training: hold out the newest days, choose the rows, fit, evaluate."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,12 +12,12 @@ from matplotlib.figure import Figure
 
 from autoops import settings
 from autoops.cadence import SPARSE, rows_per_day
+from autoops.errors import DataError, SettingsError
 from autoops.training import estimator, evaluate, figures, window
 from autoops.training.trial import check_model
 from autoops.usecase.columns import CROSS_FITTED, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import Encoder
-
 
 WEEK_DAYS, FOLDS, FOLD_ROWS = 7, 5, 20_000
 
@@ -74,8 +75,10 @@ def train(
     # All rows of the window, not only the fitted ones: a thinned history looks like less traffic,
     # and calibrates thresholds for windows that span more time.
     history = _with_predictions(chosen.rows, fitted, encoder)
-    if rows_per_day(columns_of(chosen.rows)["event_at"]) < SPARSE:
-        history = history.assign(**{CROSS_FITTED: _cross_fitted(chosen.rows, model, contract)})
+    if rows_per_day(columns_of(chosen.rows[["event_at"]])["event_at"]) < SPARSE:
+        # Rare positives may all be in one part of the rows, and a part may be too small for an estimator's own folds.
+        with suppress(DataError, SettingsError):
+            history = history.assign(**{CROSS_FITTED: _cross_fitted(chosen.rows, model, contract)})
     holdout = _with_predictions(holdout, fitted, encoder)
     importances = evaluate.importances(fitted, holdout, encoder)
     return Trained(
@@ -123,5 +126,9 @@ def _note(fitted: int, window_rows: int, max_rows: int | None) -> str:
 
 
 def _reference(history: pd.DataFrame, holdout: pd.DataFrame, rows: int) -> pd.DataFrame:
-    sample = history.drop(columns=CROSS_FITTED, errors="ignore").sample(min(rows, len(history)), random_state=0).sort_values("event_at", kind="stable")
+    sample = (
+        history.drop(columns=CROSS_FITTED, errors="ignore")
+        .sample(min(rows, len(history)), random_state=0)
+        .sort_values("event_at", kind="stable")
+    )
     return pd.concat([sample.assign(part="window"), holdout.assign(part="holdout")], ignore_index=True)

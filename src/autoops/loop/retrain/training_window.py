@@ -82,7 +82,7 @@ def given(context: Context, months: list[Month]) -> Months:
 
 
 def newest_window(context: Context, evidence_end: datetime | None, actor: str) -> Months:
-    """Return the newest months that `training.source` has, at most `training.window_months`, of a sparse table a year's.
+    """Return the newest months that `training.source` has: `training.window_months`, or a year's of a sparse table.
 
     Raises:
         NotPublished: there are none, or they do not contain the evidence.
@@ -96,7 +96,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
-        raise NotPublished("the log holds no labelled row to train on")
+        raise NotPublished(f"the log holds no labelled {context.contract.row} to train on")
     if not (reaches(context, published, evidence_end) or _labelled_until(context, evidence_end)):
         raise NotPublished(f"the labelled log does not reach {evidence_end}, to which the incident does")
     chosen = [*published, *logged][-count:]
