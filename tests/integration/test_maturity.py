@@ -19,7 +19,7 @@ from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
 from autoops.loop.data.excluded_windows import consumed
 from autoops.loop.data.label_coverage import coverage_of
-from autoops.loop.data.labelled_log import labelled_until, trips_of
+from autoops.loop.data.labelled_log import labelled_until, rows_of
 from autoops.loop.data.published_windows import published_windows
 from autoops.loop.data.windows import live_window
 from autoops.loop.monitor import drift_check
@@ -117,7 +117,7 @@ def test_what_has_matured_counts_once_with_its_ordinary_rate(context: Context, r
     assert {one["rows"] for one in losses} == {SIZE}
     assert all(one["event_until"] < other["event_from"] for one, other in pairwise(losses))
 
-    rows = trips_of(context, [Month(2026, 4), Month(2026, 5)])
+    rows = rows_of(context, [Month(2026, 4), Month(2026, 5)])
     newest = APRIL + timedelta(days=45 - DAYS)
     assert newest - timedelta(days=1) < rows[EVENT_AT].max() <= newest
     expected = repaid[(repaid[EVENT_AT] >= APRIL) & (repaid[EVENT_AT] <= rows[EVENT_AT].max())]

@@ -6,10 +6,12 @@ It is the checked declaration without its Python, so it can be written into a ve
 import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -374,15 +376,17 @@ class DriftRules(Part):
 
 
 class Source(Part):
-    """Files of published periods: `{period}` in the name stands for the period, as 2023-01 for a month.
+    """Files of published periods: `{period}` in the name stands for it, as 2023-01, 2023-W05 (ISO 8601) or 2023-02-01.
 
     Without `{period}` one file holds all of them. `location` is the folder or base URL of the files, where config.yaml
-    names none. `delimiter` and `encoding` are those of CSV.
+    names none. `delimiter` and `encoding` are those of CSV. With `sql` there are no files: the query returns the rows
+    of a period, from `:begin` on and before `:end`, and `location` is the URL of the database.
     """
 
     location: str = "data"
+    sql: str | None = None
     files: str = "{period}.parquet"
-    period: Literal["month"] = "month"
+    period: Literal["day", "week", "month"] = "month"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8"
 
@@ -395,6 +399,34 @@ class Source(Part):
                 "sales_{period}.parquet, each period has a file of its own"
             )
         return files
+
+    @field_validator("location")
+    @classmethod
+    def _without_password(cls, location: str) -> str:
+        # Each version's bundle contains the declaration.
+        if urlsplit(location).password:
+            raise ValueError("holds a password; set data.source in config.yaml, or AUTOOPS__DATA__SOURCE, instead")
+        return location
+
+    @field_validator("sql")
+    @classmethod
+    def _of_a_period(cls, sql: str | None) -> str | None:
+        if sql is not None and {*re.findall(r"(?<![:\w\\]):(\w+)(?!:)", sql)} != {"begin", "end"}:
+            raise ValueError("expected a query with the parameters :begin and :end, and no others; a colon is \\:")
+        return sql
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.sql is not None and self.files != type(self).model_fields["files"].default:
+            raise ValueError("sql and files are both there: expected one of them")
+        if self.sql is not None and self.period != "month":
+            raise ValueError(f"period {self.period}: a query is run for each month; expected no `period`")
+        if self.period != "month" and "{period}" not in self.files:
+            raise ValueError(
+                f"period {self.period}: {self.files} has no {{period}} in its name; expected one, or no `period`: "
+                "one file is split by the event time"
+            )
+        return self
 
     @field_validator("encoding")
     @classmethod
@@ -412,7 +444,7 @@ class Source(Part):
 
     @property
     def fetched(self) -> str:
-        """Return the name of a fetched period's file, which is parquet of one period, whatever the source holds."""
+        """Return the name of a fetched month's file, which is parquet of one month, whatever the source holds."""
         stem = self.files.removesuffix(".gz").rpartition(".")[0]
         return f"{stem}.parquet" if "{period}" in stem else f"{stem}_{{period}}.parquet"
 

@@ -87,7 +87,7 @@ class Monitored:
 
 @dataclass(frozen=True)
 class Judged:
-    """A window with its verdict. `current` and `labelled` are its predictions and labels as frames of trips; `quality`
+    """A window with its verdict. `current` and `labelled` are its predictions and labels as frames of rows; `quality`
     has findings where the window is broken data."""
 
     window: Window
@@ -105,7 +105,7 @@ def check(context: Context) -> CheckResult:
     one that a rollback restores. The result is about a rollback, else about the last window that alarmed, else about a
     month of broken data, else about the last window.
 
-    Two concurrent checks would count the same trips twice: the second waits for the first.
+    Two concurrent checks would count the same rows twice: the second waits for the first.
 
     Raises:
         Conflict: another check has been running for longer than `storage.lock_timeout_s`.
