@@ -1,10 +1,11 @@
 """Whether tables of one row an hour, or each half hour, are watched: `scripts/bench.sh sparse`.
 
-On made-up tables with a strong day and year, and weeks that resemble each other: bikes (demand), a market (rise or not),
-a meter (zeros and negatives) and a pump (two stops in a hundred rows). A champion is trained at four times of the year,
-and watched for the three months until a scheduled retraining would replace it: with the year as it is, and with changes
-that begin four weeks after its training. What the loop would do then is measured too: whether the gate lets the
-challenger through at the end of the month, and whether the post-promotion check says something.
+On made-up tables with a strong day and year, and weeks that resemble each other: bikes (demand), a market (rise or
+not), a meter (zeros and negatives) and a pump (one or two stops in a hundred rows). A champion is trained in March and
+in September, on three months or on a year, and watched for the three months until a scheduled retraining would replace
+it: with the year as it is, and with changes that begin four weeks after its training. What the loop would do then is
+measured too: whether the gate lets the challenger through at the end of the incident's month, and what two weeks of
+the post-promotion check say. `scripts/bench.sh sparse 2 bikes` takes two seeds, and bikes alone.
 """
 
 import sys

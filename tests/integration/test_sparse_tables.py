@@ -91,6 +91,8 @@ def test_a_stranger_gets_from_files_to_a_model_that_is_replaced_when_the_world_c
     second = retrain(context, "second", incident_id=incident)
     assert second["promoted"], second["reason"]
     assert champion_of(context.registry).number > old.number
+    # All there is, as it is less than a year: three months say too little of a season.
+    assert champion_of(context.registry).tags["training_months"] == "2023-03,2023-04,2023-05,2023-06,2023-07"
     told = page(explain(context, incident))
     assert "trip" not in told.lower()
     assert f"the {context.contract.row}" in told or context.contract.target.told in told

@@ -1,5 +1,6 @@
 """Training: hold out the newest days, choose the rows, fit, evaluate."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from autoops import settings
 from autoops.cadence import SPARSE, rows_per_day
+from autoops.errors import DataError, SettingsError
 from autoops.training import estimator, evaluate, figures, window
 from autoops.training.trial import check_model
 from autoops.usecase.columns import CROSS_FITTED, columns_of
@@ -73,8 +75,10 @@ def train(
     # All rows of the window, not only the fitted ones: a thinned history looks like less traffic,
     # and calibrates thresholds for windows that span more time.
     history = _with_predictions(chosen.rows, fitted, encoder)
-    if rows_per_day(columns_of(chosen.rows)["event_at"]) < SPARSE:
-        history = history.assign(**{CROSS_FITTED: _cross_fitted(chosen.rows, model, contract)})
+    if rows_per_day(columns_of(chosen.rows[["event_at"]])["event_at"]) < SPARSE:
+        # Rare positives may all be in one part of the rows, and a part may be too small for an estimator's own folds.
+        with suppress(DataError, SettingsError):
+            history = history.assign(**{CROSS_FITTED: _cross_fitted(chosen.rows, model, contract)})
     holdout = _with_predictions(holdout, fitted, encoder)
     importances = evaluate.importances(fitted, holdout, encoder)
     return Trained(

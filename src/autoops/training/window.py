@@ -85,8 +85,8 @@ def choose(
         return Window(earlier)
     validation_begins_at = _validation_begins_at(since, training.holdout_days)
     fitted, validation = split_at(since, validation_begins_at)
-    # Rows that all begin at one time are all in the validation span.
-    if fitted.empty:
+    # Rows that all begin at one time are all in the validation span, and rare positives may be.
+    if fitted.empty or (contract.task == "binary" and fitted[TARGET].nunique() < 2):
         return Window(earlier)
     # Capped like the final fit, so that the choice holds for the model that is trained.
     all_error = _error(capped(pd.concat([before, fitted]), training.max_rows), validation, contract, model)

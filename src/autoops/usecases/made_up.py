@@ -23,6 +23,7 @@ class MadeUp:
     told: str
     truth: str
     seed: int
+    magnitude: float | None = None
     later: int = 3
     broken: Callable[[Path], None] | None = None
 
