@@ -32,7 +32,8 @@ pytestmark = pytest.mark.skipif(BOOKINGS is None, reason="AUTOOPS_HOTEL_DIR name
 @pytest.fixture
 def context(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
     path = tmp_path / "config.yaml"
-    path.write_text(f"usecase: hotel\ndata: {{source: {BOOKINGS}}}\ndrift: {{source: months}}\n")
+    sections = f"data: {{source: {BOOKINGS}}}\ndrift: {{source: months}}\ntraining: {{holdout_days: 14}}\n"
+    path.write_text(f"usecase: hotel\n{sections}")
     declared = load_settings(path).model_copy(update={"storage": settings.storage})
     built = context_in(tmp_path, declared, engine)
     source = PublishedSoFar(open_source(declared.data, declared.contract), Month(2015, 10), Month(2015, 12))

@@ -186,7 +186,7 @@ def test_the_other_stores_open_and_are_refused_without_their_library(
 ) -> None:
     # fsspec keeps the classes that it has found.
     for name in ("gs", "gcs", "az", "abfs"):
-        monkeypatch.delitem(fsspec.registry._registry, name, raising=False)
+        monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, name, raising=False)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, library, None)
         with pytest.raises(

@@ -57,7 +57,8 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
     told = {reason: count for reason, count in dropped.items() if reason != "no target" or not of.matures_after}
     profile = _profile(contract, month, event_at, columns, told, _repeated(contract, table))
     if contract.id is None:
-        equal = pd.DataFrame({**columns, EVENT_AT: event_at, TARGET: target}).duplicated().mean()
+        # All of a group of equals: where each row came twice, no row is alone.
+        equal = pd.DataFrame({**columns, EVENT_AT: event_at, TARGET: target}).duplicated(keep=False).mean()
         profile = replace(profile, equal=round(float(equal), 6))
     features = {name: _stored(feature, columns[name][kept]) for name, feature in contract.features.items()}
     moments = pd.to_datetime(event_at[kept], utc=True).as_unit("us")
@@ -68,7 +69,8 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
 
 def profile_of(contract: Contract, frame: pd.DataFrame) -> Profile:
     """Return the profile of a window of rows, with the target where it is known."""
-    columns = {name: frame[name].to_numpy() for name in contract.inputs}
+    # A version may be older than a feature of the declaration.
+    columns = {name: frame[name].to_numpy() for name in contract.inputs if name in frame}
     target = frame[TARGET].to_numpy(dtype=np.float64) if TARGET in frame else np.full(len(frame), np.nan)
     outside = int((~contract.target.contains(target)).sum()) if TARGET in frame else 0
     event_at = frame[EVENT_AT].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
@@ -100,7 +102,9 @@ def event_times(contract: Contract, table: pa.Table, file: str) -> Array:
         return _parsed(contract, pd.Series(column.to_pylist(), dtype=object))
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise SchemaError(f"{file}: column {name} is {column.type}, expected a time, a date or ISO 8601 text")
-    moments = pd.DatetimeIndex(pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None))).to_pandas())
+    # Not `safe`, which refuses the nanoseconds that a client wrote.
+    micros = pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+    moments = pd.DatetimeIndex(micros.to_pandas())
     return _in_utc(moments if moments.tz is not None else _localised(contract, moments))
 
 
@@ -250,22 +254,37 @@ def _scales(numbers: pd.DataFrame, others: pd.DataFrame) -> dict[str, dict[str, 
     """Return how large each number is in all rows, and in groups by each of the others."""
     values = numbers.to_numpy(dtype=np.float64)
     positive = values > 0
-    logs = pd.DataFrame(np.log(np.where(positive, values, np.nan)), columns=numbers.columns)
-    logs = logs.loc[:, positive.mean(axis=0) > MOSTLY_POSITIVE]
-    found: dict[str, dict[str, Scale]] = {str(name): {} for name in logs}
-    groups = {"": pd.Series("", logs.index)} | {str(name): others[name].reset_index(drop=True) for name in others}
-    for other, group in groups.items():
-        grouped = logs.groupby(group.where(group.isin(group.value_counts().head(MOST_GROUPS).index)))
-        rows, means, variances = grouped.count(), grouped.mean(), grouped.var()
-        for name in found:
-            enough = rows.index[rows[name] >= LEAST_IN_GROUP]
-            if len(enough):
-                count, variance = rows.loc[enough, name], variances.loc[enough, name]
-                spread = float(np.sqrt((variance * (count - 1)).sum() / (count - 1).sum()))
-                in_groups = {_label(one): int(count[one]) for one in enough}
-                known = {_label(one): round(float(means.loc[one, name]), 6) for one in enough}
-                found[name][other] = Scale(round(spread, 6), in_groups, known)
-    return found
+    logs = np.log(np.where(positive, values, np.nan))
+    groups: dict[str, tuple[Array, Any]] = {"": (np.zeros(len(values), dtype=np.int64), [""])}
+    groups |= {str(name): pd.factorize(others[name]) for name in others}
+    return {
+        str(name): {
+            other: scale
+            for other, (codes, labels) in groups.items()
+            if (scale := _scale(logs[:, place], codes, labels)) is not None
+        }
+        for place, name in enumerate(numbers)
+        if positive[:, place].mean() > MOSTLY_POSITIVE
+    }
+
+
+def _scale(logs: Array, codes: Array, labels: Any) -> Scale | None:
+    """Return the scale of a number in the largest groups, None where all are too small; a code of -1 is no group."""
+    known = (codes >= 0) & ~np.isnan(logs)
+    codes, logs = codes[known], logs[known]
+    rows = np.bincount(codes, minlength=len(labels))
+    means = np.bincount(codes, logs, len(labels)) / np.maximum(rows, 1)
+    squares = np.bincount(codes, (logs - means[codes]) ** 2, len(labels))
+    groups = np.argsort(-rows, kind="stable")[:MOST_GROUPS]
+    groups = groups[rows[groups] >= LEAST_IN_GROUP]
+    if not len(groups):
+        return None
+    names = [_label(labels[group]) for group in groups]
+    return Scale(
+        round(float(np.sqrt(squares[groups].sum() / (rows[groups] - 1).sum())), 6),
+        dict(zip(names, rows[groups].tolist(), strict=True)),
+        dict(zip(names, means[groups].round(6).tolist(), strict=True)),
+    )
 
 
 def _repeated(contract: Contract, table: pa.Table) -> float:

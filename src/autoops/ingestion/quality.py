@@ -249,7 +249,7 @@ def _measures(
     if profile.rows >= ENOUGH_ROWS:
         yield from _shares(profile, rules)
         yield from _categories(profile, history, _floor(rules.unseen, UNSEEN))
-        yield from _numbers(profile, history, rules.unit or UNIT)
+        yield from _numbers(profile, history, rules.unit)
     yield _unit("miles", ROUTES, lambda known: scale(known, routes, "miles"))
     yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
     if profile.days:
@@ -317,7 +317,7 @@ def _renamed(name: str, usual: Mapping[str, Sequence[float]], history: Sequence[
     return renamed
 
 
-def _numbers(profile: Profile, history: Sequence[Profile], least: float) -> Iterator[_Measure]:
+def _numbers(profile: Profile, history: Sequence[Profile], declared: float | None) -> Iterator[_Measure]:
     """Yield the scales of numbers, given other columns."""
     usual = usual_scales(history)
     for name, by in usual.items():
@@ -327,7 +327,7 @@ def _numbers(profile: Profile, history: Sequence[Profile], least: float) -> Iter
             median(known.scales[name][other].spread for known in history if other in known.scales.get(name, {}))
             for other in by
         ]
-        floor = max(float(np.log(least)), SPREADS * min(spreads))
+        floor = float(np.log(declared)) if declared else max(float(np.log(UNIT)), SPREADS * min(spreads))
         says = f"{name} is {{:.3g}} times as large as in rows alike before".format
         yield _Measure("unit change", name, _factor(name, by), floor, says, _FACTORS, low=True)
 

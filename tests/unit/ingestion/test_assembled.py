@@ -53,7 +53,7 @@ def publish(folder: Path, rows: pd.DataFrame, kind: type[Period] = Week, zone: s
     written = {}
     for period, part in rows.groupby(days.map(lambda day: str(kind.holding(day)))):
         written[str(period)] = folder / f"bikes_{period}.parquet"
-        part.to_parquet(written[str(period)])
+        part.reset_index(drop=True).to_parquet(written[str(period)])
     return written
 
 

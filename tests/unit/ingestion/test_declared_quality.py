@@ -74,7 +74,7 @@ def judged(change: Change, history: list[Profile], folder: Path) -> Quality:
 
 
 def some(rows: pd.DataFrame, share: float) -> pd.Series:
-    return pd.Series(np.arange(len(rows)) % 100 < 100 * share, rows.index)
+    return pd.Series(np.arange(len(rows)) * 37 % 100 < 100 * share, rows.index)
 
 
 WORLD: dict[str, Change] = {
@@ -168,14 +168,13 @@ def test_a_season_is_no_broken_data_where_the_declaration_says_how_much_it_is(tm
     unsaid = [n for n, one in enumerate(profiles) if judge(one, profiles[:n]).findings]
     assert broken == []
     # In the first year, nothing but the declaration tells the end of a season from a loss of rows.
-    assert unsaid
-    assert max(unsaid) < 12
+    assert 0 < max(unsaid) < 12
 
 
 def test_the_declaration_sets_floors(history: list[Profile], tmp_path: Path) -> None:
     month = Month(2026, 5)
     rows = BROKEN["many nulls"][0](table(month))
-    rows = rows[some(rows, 0.6) | some(rows, 0.8)].assign(flow=rows["flow"] * 1.25)
+    rows = rows[some(rows, 0.7)].assign(flow=rows["flow"] * 1.25)
     profile = profiled(rows, month, tmp_path)
 
     def columns(**floors: float) -> set[str]:

@@ -217,6 +217,13 @@ def test_csv_of_any_delimiter_and_encoding_is_read(tmp_path: Path, encoding: str
     assert contract.source.files == "a_{period}.csv.gz"
 
 
+@pytest.mark.parametrize(("name", "period"), [("2025-W05", "week"), ("2025-02-01", "day"), ("2025-02", "month")])
+def test_the_period_of_files_is_guessed_by_the_name(tmp_path: Path, name: str, period: str) -> None:
+    pd.DataFrame({"at": HOURS, "x": WORDS, "y": NUMBERS}).to_parquet(tmp_path / f"a_{name}_v2.parquet")
+    source = draft("tried", read(tmp_path / f"a_{name}_v2.parquet")).contract.source
+    assert (source.files, source.period) == ("a_{period}_v2.parquet", period)
+
+
 def test_a_declaration_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     drafted = of({"at": HOURS, "x": WORDS, "y": NUMBERS})
     folder = write(drafted, tmp_path / "usecases" / "tried")

@@ -122,3 +122,11 @@ def test_alarm_to_served_runs_from_the_first_alarm_to_the_first_answer():
 def test_no_promotion_no_time_to_it():
     assert alarm_to_served_s(tally(), CHECKS, [incident()], ENTRIES[:-1]) is None
     assert alarm_to_served_s(tally(), CHECKS, [incident("manual")], ENTRIES) is None
+
+
+def test_a_change_may_be_decided_on_in_a_later_month():
+    unnoticed = dataclasses.replace(CHANGED, alarm=False, decision=None)
+    decided = dataclasses.replace(CHANGED, month="2023-06")
+    last = dataclasses.replace(HEALED, month="2023-07")
+    summary = dataclasses.replace(HELD, parts=(STEADY, unnoticed, decided, last))
+    assert (summary.changed, summary.complaints()) == (decided, [])

@@ -138,6 +138,6 @@ def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
     for version in context.registry.versions():
         broken = broken_rows(context, version.number)
         for prediction_id, label_id, moment in context.log.labelled_moments(LogSelection(version.number, LIVE)):
-            sound = not broken.contains(prediction_id, label_id)
+            sound = not broken.contains(prediction_id, label_id, moment)
             # Compared within this process alone: another process hashes texts differently.
             yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound

@@ -56,10 +56,12 @@ class OwnHistory:
         )
 
 
-def quality_of(reference: Reference, window: Window, size: int, profile: Profiler) -> Quality:
+def quality_of(
+    reference: Reference, window: Window, size: int, profile: Profiler, rules: QualityRules | None = None
+) -> Quality:
     """Judge the window's labelled rows and its predictions, each where there are at least `size` of them.
 
-    Fewer rows wait for a later window. Rows are judged in order of arrival.
+    Fewer rows wait for a later window. Rows are judged in order of arrival, by the floors of `rules`.
     """
     contract = reference.contract
     parts: list[tuple[pd.DataFrame, str]] = []
@@ -76,7 +78,7 @@ def quality_of(reference: Reference, window: Window, size: int, profile: Profile
     if not parts:
         return Quality()
     rows = min(len(part) for part, _ in parts)
-    return judged(parts, OwnHistory.of(reference.window, rows, profile, contract.quality))
+    return judged(parts, OwnHistory.of(reference.window, rows, profile, rules))
 
 
 def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Quality:

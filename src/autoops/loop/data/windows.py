@@ -1,7 +1,7 @@
 """A window of logged predictions: what one check judges.
 
 For live traffic it holds the newest predictions and labels of the champion's tenure that no window has consumed. Loss
-is measured on labels within the training contract. A label outside it, such as a trip of two hours, is kept and
+is measured on labels within the training contract. A label outside it, such as an impossible one, is kept and
 counted.
 """
 

@@ -96,7 +96,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
-        raise NotPublished("the log holds no labelled row to train on")
+        raise NotPublished(f"the log holds no labelled {context.contract.row} to train on")
     if not (reaches(context, published, evidence_end) or _labelled_until(context, evidence_end)):
         raise NotPublished(f"the labelled log does not reach {evidence_end}, to which the incident does")
     chosen = [*published, *logged][-count:]

@@ -40,7 +40,7 @@ def figures(summary: Summary, contract: Contract) -> list[str]:
     """Return the demo's figures in words; the error's course only for made-up months, whose parts are known."""
     lines, unit = [], loss_unit(contract)
     if summary.source == SAMPLE:
-        steady, changed, last = summary.steps[0], summary.steps[1], summary.steps[-1]
+        steady, changed, last = summary.steps[0], summary.changed, summary.steps[-1]
         lines = [
             f"error, steady: {steady.mae:.2f}{unit} (version {steady.model_version})",
             f"error, under drift: {changed.mae:.2f}{unit} (version {changed.model_version})",

@@ -100,7 +100,7 @@ def _acts(summary: Summary) -> str:
 def _cards(summary: Summary, contract: Contract) -> Iterable[str]:
     unit = loss_unit(contract)
     if summary.source == SAMPLE:
-        steady, changed, last = summary.steps[0], summary.steps[1], summary.steps[-1]
+        steady, changed, last = summary.steps[0], summary.changed, summary.steps[-1]
         yield _card(f"{steady.mae:.2f}{unit}", f"error of v{steady.model_version}, steady")
         yield _card(f"{changed.mae:.2f}{unit}", f"error of v{changed.model_version} under drift")
         yield _card(f"{last.mae:.2f}{unit}", f"error of v{last.model_version} after")

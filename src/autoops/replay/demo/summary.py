@@ -60,6 +60,12 @@ class Summary:
         return tuple(max((p for p in self.parts if p.month == month), key=lambda p: p.rows) for month in months)
 
     @property
+    def changed(self) -> Step:
+        """Return the step between the steady one and the last on which the gate decided, else the first of them."""
+        between = self.steps[1:-1] or self.steps[-1:]
+        return next((step for step in between if step.decision), between[0])
+
+    @property
     def healed_version(self) -> int:
         """Return the champion at the end of the core."""
         replaced = self.acts.bad_promotion.replaced_version if self.acts else None
@@ -92,16 +98,16 @@ class Summary:
         if self.served_version != self.champion_version:
             found.append(f"version {self.served_version} is served, version {self.champion_version} is champion")
         if self.source == SAMPLE:
-            found += _story_complaints(self.steps, self.healed_version, self.incident_months)
+            found += _story_complaints(self, self.incident_months)
         return found + (self.acts.complaints() if self.acts else [])
 
 
-def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Sequence[str]) -> list[str]:
+def _story_complaints(summary: Summary, incident_months: Sequence[str]) -> list[str]:
     """Return what the made-up months did not do as expected.
 
     In the steady month an alarm alone is no failure: it has no effect. An incident is a failure.
     """
-    steady, changed, last = steps[0], steps[1], steps[-1]
+    steady, changed, last, champion = summary.steps[0], summary.changed, summary.steps[-1], summary.healed_version
     expected = {
         f"the steady month {steady.month} was not judged: {steady.verdict}": steady.verdict in ("drift", "no drift"),
         f"an incident in the steady month {steady.month}": steady.month not in incident_months,

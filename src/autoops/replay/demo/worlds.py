@@ -74,7 +74,7 @@ def made_up(
     months = list(month_range(BEGINS, BEGINS.plus(FIRST_MONTHS + made.later - 1)))
     first, further = months[:FIRST_MONTHS], _further(made, usecase, months) if choice == "all" else ()
     months += [scenario.month for scenario in further]
-    world = {"seed": made.seed, "scenario": made.scenario, "changes_from": CHANGES_FROM, "magnitude": None}
+    world = {"seed": made.seed, "scenario": made.scenario, "changes_from": CHANGES_FROM, "magnitude": made.magnitude}
     made.sample(directory, months, rows_per_month=rows_per_month, **world)
     if made.broken is not None and further:
         made.broken(directory / contract.source.file_name(str(BROKEN)))
