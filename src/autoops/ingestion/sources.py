@@ -33,4 +33,4 @@ def open_source(data: Data, contract: Contract | None = None) -> Source:
         resolve(contract.prepare, "prepare")
     if "{period}" not in files:
         return OneFileSource(source, contract)
-    return ConvertedSource(source, contract) if contract.source.is_csv or contract.prepare else source
+    return ConvertedSource(source, contract) if contract.is_converted else source
