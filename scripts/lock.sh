@@ -15,7 +15,7 @@ compile() {
 # compile_all DIRECTORY [uv's arguments]
 compile_all() {
   local root=$1 image=(--constraint "$1/$universal" --python-platform linux)
-  compile "$root/$universal" pyproject.toml --extra pipeline --extra boosters --extra tracing --group dev --group tracking-server --universal "${@:2}"
+  compile "$root/$universal" pyproject.toml --extra pipeline --extra boosters --extra stores --extra tracing --group dev --group tracking-server --universal "${@:2}"
   compile "$root/$images/api.txt" pyproject.toml --extra tracing "${image[@]}"
   compile "$root/$images/airflow.txt" pyproject.toml --extra pipeline --extra tracing "${image[@]}"
   compile "$root/$images/mlflow.txt" --group tracking-server "${image[@]}"

@@ -1,7 +1,5 @@
 """Made-up tables of few rows a day: hourly demand for bikes, and a market of half hours. Each may change."""
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -75,11 +73,55 @@ def market(begin: str, months: int, changes: str | None = None, seed: int = 1) -
     )
 
 
-def publish(rows: pd.DataFrame, time: str, folder: Path, name: str) -> None:
-    """Write a file for each month; `name` has {period}."""
-    local = rows[time].dt.tz_localize(None) if rows[time].dt.tz is not None else rows[time]
-    for month, some in rows.groupby(local.dt.strftime("%Y-%m")):
-        some.to_parquet(folder / name.format(period=month), index=False)
+def meter(begin: str, months: int, changes: str | None = None, seed: int = 1) -> pd.DataFrame:
+    """What a house with panels and a battery takes from the grid by hour, in kWh: nothing in most hours, and less than
+    nothing on sunny days. From `changes` on it charges a car at night."""
+    draw = np.random.default_rng(seed)
+    at = _clock(begin, months, "h", "Europe/Berlin")
+    hour, of_year = at.hour.to_numpy(), at.dayofyear.to_numpy()
+    season = -np.cos(2 * np.pi * (of_year - 20) / 365)
+    clouds = _unit(1.2 * _walk(draw, len(at), 0.97) - 0.3 * season)
+    warmth = 10 + 10 * season + 4 * np.sin(2 * np.pi * (hour - 9) / 24) + 3 * _walk(draw, len(at), 0.99)
+    sun = np.clip(np.cos(2 * np.pi * (hour - 12.5) / 24) + 0.35 * season, 0, None) * (1 - 0.8 * clouds)
+    used = 0.4 + 0.5 * np.exp(-((hour - 19) ** 2) / 8.0) + np.clip(14 - warmth, 0, None) * 0.06
+    if changes is not None:
+        used = used + np.where((at >= pd.Timestamp(changes, tz="Europe/Berlin")) & (hour < 5), 1.2, 0.0)
+    net = used * np.exp(0.2 * _walk(draw, len(at), 0.8)) - 2.5 * sun
+    taken = np.where(np.abs(net) < 0.9, 0.0, net - 0.9 * np.sign(net))
+    return pd.DataFrame(
+        {
+            "at": at.tz_convert("UTC"),
+            "temperature": warmth.round(1),
+            "clouds": (100 * clouds).round(),
+            "wind": np.exp(2.3 + 0.5 * _walk(draw, len(at), 0.9)).round(1),
+            "net": taken.round(2),
+        }
+    )
+
+
+def faults(begin: str, months: int, changes: str | None = None, seed: int = 1) -> pd.DataFrame:
+    """A pump by half hours: will it stop within the next one? Two in a hundred do. From `changes` on vibration no
+    longer tells, and load does."""
+    draw = np.random.default_rng(seed)
+    at = _clock(begin, months, "30min", "UTC")
+    season = -np.cos(2 * np.pi * (at.dayofyear.to_numpy() - 20) / 365)
+    work = ((at.dayofweek < 5) & (at.hour >= 6) & (at.hour < 20)).astype(float)
+    load = 40 + 30 * work + 8 * _walk(draw, len(at), 0.95)
+    vibration = np.exp(0.5 * _walk(draw, len(at), 0.98) + 0.1 * work)
+    heat = 30 + 8 * season + 0.2 * load + 2 * _walk(draw, len(at), 0.99)
+    odds = 2.2 * np.log(vibration) + 0.03 * (load - 50)
+    if changes is not None:
+        changed = at >= pd.Timestamp(changes, tz="UTC")
+        odds = np.where(changed, 0.12 * (load - 50) - 0.5, odds)
+    return pd.DataFrame(
+        {
+            "at": at,
+            "load": load.round(1),
+            "vibration": vibration.round(3),
+            "heat": heat.round(1),
+            "stops": (draw.random(len(at)) < _unit(odds - 5.0)).astype(int),
+        }
+    )
 
 
 def _clock(begin: str, months: int, step: str, zone: str) -> pd.DatetimeIndex:

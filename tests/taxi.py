@@ -27,9 +27,9 @@ EARLIEST, LATEST = Month(2009, 1).starts_in(NEW_YORK), Month(2099, 12).ends_in(N
 """The range of `pickup_at`: `EARLIEST` is included, `LATEST` is not."""
 
 local_hours = partial(calendar.local_hours, zone=CONTRACT.zone)
-hour_of_day = partial(calendar.hour_of_day, zone=CONTRACT.zone)
-day_of_week = partial(calendar.day_of_week, zone=CONTRACT.zone)
-hour_of_week = partial(calendar.hour_of_week, zone=CONTRACT.zone)
+hour_of_day = partial(calendar.calendar, "hour_of_day", zone=CONTRACT.zone)
+day_of_week = partial(calendar.calendar, "day_of_week", zone=CONTRACT.zone)
+hour_of_week = partial(calendar.calendar, "hour_of_week", zone=CONTRACT.zone)
 
 
 def encoder(names: Sequence[str]) -> Encoder:

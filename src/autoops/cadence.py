@@ -12,6 +12,9 @@ from autoops.event_times import Times
 LEAST = 100
 """Rows behind any mean, distance or interval, however sparse the table."""
 
+SPARSE = 100
+"""Rows a day below which a table is sparse. Its models are fitted in seconds, and a few months of it say little."""
+
 _TRIMMED = 0.01
 
 

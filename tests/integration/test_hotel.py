@@ -1,71 +1,62 @@
 """Real bookings of two hotels, which this repository has no copy of, through the loop: train, gate, promote, watch."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
+from autoops.backtest.published import PublishedSoFar
 from autoops.ingestion.cleaned import cleaner_of
-from autoops.ingestion.source import DirectorySource
+from autoops.ingestion.sources import open_source
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
 from autoops.loop.monitor import drift_check
 from autoops.models.registry import champion_of
 from autoops.models.scoring import load_version
-from autoops.settings import Settings, load_settings
+from autoops.months import Month
+from autoops.settings import Data, Settings, load_settings
 from autoops.storage.predictions import LogSelection
+from autoops.usecase import declaration
 from autoops.usecase.columns import TARGET, columns_of
-from autoops.usecases.hotel.prepare import prepare
 from tests.integration.one_process import context_in, retrain
 
 BOOKINGS = os.environ.get("AUTOOPS_HOTEL_DIR")
 pytestmark = pytest.mark.skipif(BOOKINGS is None, reason="AUTOOPS_HOTEL_DIR names no folder of real bookings")
 
 
-@pytest.fixture(scope="module")
-def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file for each month of arrival."""
-    folder = tmp_path_factory.mktemp("hotel")
-    rows = prepare(pq.read_table(Path(str(BOOKINGS)) / "hotel_bookings.parquet")).to_pandas()
-    for month, some in rows.groupby(rows["arrival"].dt.strftime("%Y-%m")):
-        some.to_parquet(folder / f"hotel_bookings_{month}.parquet", index=False)
-    return folder
-
-
 @pytest.fixture
-def context(months: Path, settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
+def context(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
     path = tmp_path / "config.yaml"
-    path.write_text("usecase: hotel\ndrift: {source: months}\ntraining: {holdout_days: 14}\n")
+    sections = f"data: {{source: {BOOKINGS}}}\ndrift: {{source: months}}\ntraining: {{holdout_days: 14}}\n"
+    path.write_text(f"usecase: hotel\n{sections}")
     declared = load_settings(path).model_copy(update={"storage": settings.storage})
     built = context_in(tmp_path, declared, engine)
-    source = DirectorySource(tmp_path / "published", declared.contract.source.files)
+    source = PublishedSoFar(open_source(declared.data, declared.contract), Month(2015, 10), Month(2015, 12))
     return replace(built, source=source, store=MonthStore(tmp_path / "months", cleaner_of(declared.contract)))
 
 
-@pytest.fixture
-def publish(months: Path, tmp_path: Path) -> Callable[[str], None]:
-    def publish(month: str) -> None:
-        name = f"hotel_bookings_{month}.parquet"
-        (tmp_path / "published" / name).write_bytes((months / name).read_bytes())
+def test_every_month_of_the_published_table_is_clean_but_for_two_impossible_rates(tmp_path: Path) -> None:
+    contract = declaration.load("hotel")
+    source = open_source(Data(source=str(BOOKINGS)), contract)
+    store = MonthStore(tmp_path, cleaner_of(contract))
+    read = [store.ingest(source, month) for month in source.published()]
+    assert [read[0].month, read[-1].month, len(read)] == [Month(2015, 7), Month(2017, 8), 26]
+    assert sum(month.rows_read for month in read) == 119_390
+    assert [month.dropped for month in read if month.dropped] == [{"adr impossible": 1}] * 2
 
-    return publish
 
-
-def test_it_goes_from_files_to_a_champion_that_is_watched(context: Context, publish: Callable[[str], None]) -> None:
-    for month in ("2015-10", "2015-11", "2015-12"):
-        publish(month)
+def test_it_goes_from_the_table_to_a_champion_that_is_watched(context: Context) -> None:
     first = retrain(context, "first", reason="first model")
     assert first["promoted"], first
 
     champion = champion_of(context.registry)
-    publish("2016-01")
+    assert isinstance(context.source, PublishedSoFar)
+    context.source.publish(Month(2016, 1))
     ingested = context.store.ingest(context.source, context.source.published()[-1])
     assert ingested.kept_share > 0.99
     rows = context.store.load([ingested.month])

@@ -60,7 +60,9 @@ def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(
     assert (found["verdict"], found["decision"]) in (("no drift", "nothing"), ("drift", "watch"))
 
     rows, broken = context.log.latest_labelled(LogSelection(1), 2_000), broken_rows(context, 1)
-    assert [broken.contains(row.logged.id, row.label_id) for row in rows] == [True] * 1_000 + [False] * 1_000
+    assert [broken.contains(row.logged.id, row.label_id, row.logged.event_at) for row in rows] == [True] * 1_000 + [
+        False
+    ] * 1_000
 
 
 def test_broken_data_between_two_alarms_keeps_neither_from_counting(context: Context, worlds: dict[str, Path]) -> None:

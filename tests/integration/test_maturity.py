@@ -13,21 +13,24 @@ import yaml
 
 from autoops.errors import NotPublished
 from autoops.ingestion.cleaned import cleaner_of
+from autoops.ingestion.quality import Finding, Quality
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
+from autoops.loop.data.excluded_windows import consumed
 from autoops.loop.data.label_coverage import coverage_of
-from autoops.loop.data.labelled_log import labelled_until, trips_of
+from autoops.loop.data.labelled_log import labelled_until, rows_of
 from autoops.loop.data.published_windows import published_windows
 from autoops.loop.data.windows import live_window
 from autoops.loop.monitor import drift_check
 from autoops.loop.promote.post_promotion import Watch
+from autoops.loop.records.checks import BROKEN
 from autoops.loop.retrain import retraining
 from autoops.loop.retrain.training_window import known_months
 from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.settings import Settings, load_settings
-from autoops.storage.predictions import Label, LogSelection
+from autoops.storage.predictions import LIVE, Label, LogSelection
 from autoops.usecase.columns import EVENT_AT, TARGET
 from tests.integration.one_process import answers, context_in, retrain, setting
 from tests.integration.test_another_usecase import DECLARED, loans
@@ -114,7 +117,7 @@ def test_what_has_matured_counts_once_with_its_ordinary_rate(context: Context, r
     assert {one["rows"] for one in losses} == {SIZE}
     assert all(one["event_until"] < other["event_from"] for one, other in pairwise(losses))
 
-    rows = trips_of(context, [Month(2026, 4), Month(2026, 5)])
+    rows = rows_of(context, [Month(2026, 4), Month(2026, 5)])
     newest = APRIL + timedelta(days=45 - DAYS)
     assert newest - timedelta(days=1) < rows[EVENT_AT].max() <= newest
     expected = repaid[(repaid[EVENT_AT] >= APRIL) & (repaid[EVENT_AT] <= rows[EVENT_AT].max())]
@@ -136,6 +139,23 @@ def test_a_published_month_counts_as_far_as_it_is_mature(context: Context, repai
     assert max(row.logged.event_at for window in windows for row in window.labelled) <= MAY - timedelta(days=DAYS)
     early, *_ = windows
     assert min(row.logged.event_at for row in early.labelled) < APRIL
+
+
+def test_matured_rows_of_broken_data_are_never_trained_on(context: Context, repaid: pd.DataFrame) -> None:
+    live(context, repaid, 20)
+    window = live_window(context, champion_of(context.registry), SIZE)
+    assert window.matured_until is not None
+    day = window.matured_until - timedelta(days=2)
+    window = replace(window, cursor=window.cursor._replace(matured_until=day), cursor_if_broken=None)
+    window = replace(window, next_cursor=window.cursor._replace(matured_until=window.matured_until))
+    quality = Quality((Finding("null surge", "car_value", 1.0, None, "no values"),))
+    before = rows_of(context, [Month(2026, 4)])
+    none = {"last_prediction_id": None, "last_label_id": None, "event_from": None, "event_until": None}
+    report = {"source": LIVE, **consumed(quality, window)}
+    context.checks.append(model_version=1, verdict=BROKEN, alarm=False, reason="", report=report, **none)
+    after = rows_of(context, [Month(2026, 4)])
+    assert after[EVENT_AT].max() <= day < before[EVENT_AT].max()
+    assert len(after) == (before[EVENT_AT] <= day).sum()
 
 
 def test_the_post_promotion_check_compares_an_early_label_once_it_is_mature(

@@ -24,7 +24,7 @@ from autoops.clock import SystemClock
 from autoops.loop.context import Context
 from autoops.loop.data.label_coverage import LOOKED_THROUGH, coverage_of
 from autoops.loop.data.label_lag import lag_of
-from autoops.loop.data.labelled_log import logged_months, trips_of
+from autoops.loop.data.labelled_log import logged_months, rows_of
 from autoops.loop.data.retention import Pruned, prune
 from autoops.loop.data.windows import live_window
 from autoops.loop.metrics.collector import LoopFigures
@@ -182,7 +182,7 @@ def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted
     """More of them than are made a frame at a time."""
     july: list[pd.DataFrame] = []
     tracemalloc.start()
-    read = filled.read_by(lambda: july.append(trips_of(promoted, [Month(2025, 7)])))
+    read = filled.read_by(lambda: july.append(rows_of(promoted, [Month(2025, 7)])))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 300 * filled.log.rows, "bytes: an object for each label would take some thousand"

@@ -1,5 +1,6 @@
 """Old predictions go with their ground truth; what a window may still need, and everything that was decided, stays."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import uuid_utils
 
 from autoops.loop.context import Context
 from autoops.loop.data import retention
+from autoops.loop.data.cursor import MATURED_UNTIL
 from autoops.loop.data.retention import Pruned, first_id_of, prune
 from autoops.models.registry import CHAMPION
 from autoops.serving.log.inbox import Inbox, OutboxBatch
@@ -47,9 +49,11 @@ def kept(context: Context) -> tuple[set[str], list[float]]:
         return ids, list(connection.scalars(sa.select(truth.target).order_by(truth.id)))
 
 
-def judged(context: Context, prediction_id: str | None, label_id: int | None) -> None:
+def judged(
+    context: Context, prediction_id: str | None, label_id: int | None, report: Mapping[str, str] | None = None
+) -> None:
     ends = {"last_prediction_id": prediction_id, "last_label_id": label_id}
-    none = {"event_from": None, "event_until": None, "report": {}}
+    none = {"event_from": None, "event_until": None, "report": report or {}}
     context.checks.append(model_version=2, verdict="no drift", alarm=False, reason="", **ends, **none)
 
 
@@ -104,6 +108,15 @@ def test_what_no_window_of_the_champion_has_used_stays(context: Context) -> None
     judged(context, unused.id, 2)
     assert prune(context, BEFORE) == Pruned(2, 0)
     assert kept(context) == (set(), [2]), "the newest label stays until another comes"
+
+
+def test_where_labels_mature_rows_go_once_a_window_has_consumed_their_event_time(context: Context) -> None:
+    rows = [replace(of(OLD + timedelta(seconds=n)), model_version=2, event_at=OLD + timedelta(hours=n)) for n in (1, 2)]
+    context.log.append(rows)
+    context.log.attach([Label(n, prediction_id=row.id) for n, row in enumerate(rows)], OLD)
+    judged(context, rows[1].id, None, {MATURED_UNTIL: (OLD + timedelta(hours=1)).isoformat()})
+    assert prune(context, BEFORE) == Pruned(1, 1)
+    assert kept(context) == ({rows[1].id}, [1])
 
 
 def test_live_traffic_that_nobody_watches_is_needed_by_nobody(context: Context) -> None:

@@ -143,7 +143,7 @@ def story(served: Settings, engine: sa.Engine, tmp_path: Path, told: io.StringIO
         sample=TRIPS,
         rate=300,
         timeline=Timeline(Console(file=told, width=300)),
-        observer=Observer(engine),
+        observer=Observer(engine, served.contract),
         airflow=AirflowClient("http://127.0.0.1:9", "admin", "secret"),
         served_version=lambda: served_version(served.api_url),
         quiet_s=0.5,

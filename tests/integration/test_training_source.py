@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from autoops.errors import DataError, NotPublished
 from autoops.ingestion.source import file_name
 from autoops.loop.context import Context
-from autoops.loop.data.labelled_log import digest_of, labelled_until, logged_months, trips_of
+from autoops.loop.data.labelled_log import digest_of, labelled_until, logged_months, rows_of
 from autoops.loop.monitor import drift_check
 from autoops.loop.retrain import retraining
 from autoops.models.registry import champion_of
@@ -64,7 +64,7 @@ def test_drift_is_healed_without_any_publication(context: Context, world: Path) 
     assert verdict["days"] == 7
     assert retraining.promote(context, plan, version, verdict)["promoted"]
 
-    trips = trips_of(context, [APRIL])
+    trips = rows_of(context, [APRIL])
     (dataset,) = context.registry.runs[version].datasets
     assert (dataset.name, dataset.digest) == ("labelled_log_2022-04_2022-04", digest_of(trips))
     assert dataset.rows == len(trips)
@@ -87,7 +87,7 @@ def test_trips_that_came_after_a_retraining_are_no_trips_that_it_had(context: Co
 
 def test_an_incident_beyond_the_labels_waits_for_them(context: Context, world: Path) -> None:
     drive(context, world, APRIL, WHOLE)
-    newest = trips_of(context, [APRIL])["event_at"].iloc[-11].to_pydatetime()
+    newest = rows_of(context, [APRIL])["event_at"].iloc[-11].to_pydatetime()
     beyond, within = (
         context.ledger.open_incident("drift", "odd", actor="test", evidence_end=newest + timedelta(hours=hours))
         for hours in (1, 0)
@@ -130,11 +130,11 @@ def test_after_the_published_months_comes_the_log(context: Context, world: Path,
 def test_broken_data_and_impossible_labels_are_left_out(context: Context, world: Path) -> None:
     drive(context, world, APRIL, slice(0, 1_000))
     rows = context.log.latest_labelled(LogSelection(1, LIVE), 1_000)
-    before = trips_of(context, [APRIL])
+    before = rows_of(context, [APRIL])
     assert len(before) == 1_000
     context.log.attach([Label(600.0, prediction_id=rows[-1].logged.id)], context.clock.now())
     context.log.attach([Label(7.5, prediction_id=rows[-2].logged.id)], context.clock.now())
-    corrected = trips_of(context, [APRIL])
+    corrected = rows_of(context, [APRIL])
     assert len(corrected) == 999, "the later label counts, and ten hours are no trip"
     assert (corrected[TARGET] == 7.5).any()
     assert digest_of(corrected) != digest_of(before)
@@ -150,15 +150,15 @@ def test_broken_data_and_impossible_labels_are_left_out(context: Context, world:
         last_label_id=None,
         report={"source": LIVE, "broken": {"predictions": [None, rows[299].logged.id], "labels": [None, None]}},
     )
-    assert len(trips_of(context, [APRIL])) == 699
-    assert trips_of(context, [MAY]).empty
+    assert len(rows_of(context, [APRIL])) == 699
+    assert rows_of(context, [MAY]).empty
 
 
 @pytest.mark.parametrize("year", [2009, 2022, 2090])
 def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Path, year: int) -> None:
     """Clients whose clocks are wrong."""
     drive(context, world, APRIL, WHOLE)
-    months, until, known = logged_months(context), labelled_until(context), trips_of(context, [APRIL])
+    months, until, known = logged_months(context), labelled_until(context), rows_of(context, [APRIL])
     trips = clean(world / file_name(APRIL), APRIL).rows.iloc[:30]
     strays = answers(context, trips.assign(event_at=trips["event_at"] + timedelta(days=365 * (year - 2022) + 90)))
     context.log.append(strays)
@@ -167,7 +167,7 @@ def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Pat
     assert logged_months(context) == months
     found = labelled_until(context)
     assert abs(found - until) < timedelta(hours=6)
-    assert len(trips_of(context, [APRIL])) == len(known)
+    assert len(rows_of(context, [APRIL])) == len(known)
 
 
 def quiet(context: Context, **training: object) -> Context:

@@ -5,6 +5,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from autoops.ingestion.source import CHUNK_BYTES, file_name
 from autoops.ingestion.sources import open_source
 from autoops.ingestion.store import MonthStore
 from autoops.ingestion.url_source import UrlSource
-from autoops.months import Month, parse_months
+from autoops.months import Month, Week, parse_months, periods_of
 from autoops.settings import Data
 from autoops.usecase import declaration
 from autoops.usecases.taxi.clean import clean
@@ -348,3 +349,35 @@ def test_csv_is_converted_and_one_file_is_downloaded_once(server: FileServer, ta
     with pytest.raises(SourceUnavailable):
         source.fetch(MARCH, target)
     assert pq.read_table(target).to_pylist() == rows
+
+
+def test_weeks_of_a_server_become_months(server: FileServer, target: Path) -> None:
+    earliest = {"column": "at", "earliest": 2019}
+    contract = declaration.parse(
+        DECLARED | {"event_time": earliest, "source": {"files": "sales_{period}.csv", "period": "week"}}, "shop.yaml"
+    )
+    weeks = [week for week in periods_of(Week, 2022) if week.begins.month in (2, 3)]
+    server.files = {
+        f"sales_{week}.csv": "".join(
+            ["at,paid,price\n", *(f"{week.begins + timedelta(days=day)}T10:00,3,4\n" for day in range(7))]
+        ).encode()
+        for week in weeks
+    }
+    source = open_source(Data(source=server.url), contract)
+    # The first of February is in the week that begins on the last of January.
+    assert source.published() == [MARCH]
+    asked = {name for _, name in server.asked}
+    assert "sales_2021-W01.csv" in asked
+    # A year without files ends the search.
+    assert "sales_2020-W53.csv" not in asked
+    assert source.fetch(MARCH, target) == source.metadata(MARCH)
+    times = pq.read_table(target)["at"].to_pylist()
+    assert [time.day for time in times] == list(range(1, 32))
+
+    late = server.files.pop("sales_2022-W11.csv")
+    with pytest.raises(NotPublished, match=r"2022-03 is not published as a whole: there is no sales_2022-W11.csv"):
+        source.metadata(MARCH)
+    server.queued["sales_2022-W12.csv"] = [failing] * 3
+    server.files["sales_2022-W11.csv"] = late
+    with pytest.raises(SourceUnavailable, match=r"sales_2022-W12.csv: HTTP 500"):
+        open_source(Data(source=server.url, attempts=1), contract).metadata(MARCH)

@@ -3,14 +3,17 @@
 from datetime import datetime
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from autoops.errors import InputError
-from autoops.ingestion import declared
+from autoops.errors import InputError, SchemaError
+from autoops.ingestion.cleaned import cleaner_of
+from autoops.ingestion.sources import open_source
+from autoops.ingestion.store import MonthStore
 from autoops.months import Month
+from autoops.replay.itinerary import publish
+from autoops.settings import Data
 from autoops.usecase import declaration
 from autoops.usecase.columns import TARGET
 from autoops.usecases.hotel.prepare import prepare
@@ -21,7 +24,7 @@ LEAKS = {
     *("reservation_status", "reservation_status_date", "assigned_room_type", "booking_changes", "deposit_type"),
     *("required_car_parking_spaces", "days_in_waiting_list"),
 }
-MAY, JUNE = Month(2031, 5), Month(2031, 6)
+MAY, JUNE = Month(2022, 5), Month(2022, 6)
 
 
 def test_nothing_that_leaks_the_label_is_a_feature() -> None:
@@ -43,12 +46,18 @@ def test_the_day_of_arrival_is_made_of_its_parts() -> None:
 
 
 def test_made_up_bookings_are_those_of_their_seed_and_pass_the_declaration(tmp_path: Path) -> None:
-    (first, other), again = write_sample(tmp_path, [MAY, JUNE]), write_sample(tmp_path / "again", [JUNE])
-    assert other.read_bytes() == again[0].read_bytes()
-    assert other.read_bytes() != write_sample(tmp_path / "seed", [JUNE], seed=8)[0].read_bytes()
-    found = declared.clean(HOTEL, first, MAY)
-    assert found.rows_read == len(found.rows) == pq.ParquetFile(first).metadata.num_rows
-    assert 0.2 < found.rows[TARGET].mean() < 0.6
+    (table,), (again,) = write_sample(tmp_path, [MAY, JUNE]), write_sample(tmp_path / "again", [JUNE])
+    assert pq.read_table(again).equals(bookings(JUNE, 4_000))
+    assert not pq.read_table(again).equals(bookings(JUNE, 4_000, seed=8))
+    source = open_source(Data(source=str(tmp_path)), HOTEL)
+    assert source.published() == [MAY, JUNE]
+    store = MonthStore(tmp_path / "months", cleaner_of(HOTEL))
+    read = [store.ingest(source, month) for month in (MAY, JUNE)]
+    assert sum(month.rows_read for month in read) == pq.ParquetFile(table).metadata.num_rows
+    assert [month.kept_share for month in read] == [1, 1]
+    assert 0.2 < store.load([MAY])[TARGET].mean() < 0.6
+    with pytest.raises(InputError, match="there already"):
+        write_sample(tmp_path, [MAY])
 
 
 @pytest.mark.parametrize(
@@ -61,14 +70,12 @@ def test_a_scenario_changes_what_it_says(scenario: str, magnitude: float, column
 
 def test_a_change_of_cancellations_begins_in_its_month(tmp_path: Path) -> None:
     world = {"scenario": "cancel", "changes_from": JUNE, "magnitude": 4}
-    write_sample(tmp_path / "changed", [MAY, JUNE], **world)
-    write_sample(tmp_path / "steady", [MAY, JUNE])
-    may, june = (
-        [pd.read_parquet(tmp_path / kind / f"hotel_bookings_{month}.parquet") for kind in ("changed", "steady")]
-        for month in (MAY, JUNE)
-    )
-    assert may[0].equals(may[1])
-    changed, steady = (frame.groupby(frame["lead_time"] > 30)["is_canceled"].mean() for frame in june)
+    (path,) = write_sample(tmp_path, [MAY, JUNE], **world)
+    written = pq.read_table(path).to_pandas()
+    months = [written[written["arrival_date_month"] == name].reset_index(drop=True) for name in ("May", "June")]
+    steady_may, june = bookings(MAY, 4_000).to_pandas(), bookings(JUNE, 4_000).to_pandas()
+    assert months[0].equals(steady_may)
+    changed, steady = (frame.groupby(frame["lead_time"] > 30)["is_canceled"].mean() for frame in (months[1], june))
     assert changed[False] > steady[False] + 0.15
     assert changed[True] < steady[True] - 0.15
 
@@ -81,3 +88,17 @@ def test_what_cannot_be_made_up_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=told):
             write_sample(tmp_path, [MAY], **world)
+
+
+def test_months_are_published_into_one_table_each_once(tmp_path: Path) -> None:
+    write_sample(tmp_path / "world", [MAY, JUNE], rows_per_month=200)
+    world, published = open_source(Data(source=str(tmp_path / "world")), HOTEL), tmp_path / "published"
+    for month in (MAY, JUNE, MAY):
+        raw = tmp_path / world.file_name(month)
+        world.fetch(month, raw)
+        publish(raw, month, published, HOTEL)
+    assert [path.name for path in published.iterdir()] == [HOTEL.source.files]
+    out = open_source(Data(source=str(published)), HOTEL)
+    assert [out.metadata(month).etag for month in out.published()] == [world.metadata(m).etag for m in (MAY, JUNE)]
+    with pytest.raises(SchemaError, match="no replay has made this file"):
+        publish(raw, MAY, tmp_path / "world", HOTEL)

@@ -23,11 +23,7 @@ LISTED = (
     ),
     ("storage/migrations/versions/0001_*", r'"(trip_\w+|passenger_count|pickup_location_id)"', "a past schema"),
     ("storage/migrations/versions/0010_*", r"\btaxi\b", "goes back to the columns that only the taxi had"),
-    (
-        "cli/pipeline.py",
-        r"taxi\.sample|trips_per_month|\bzones\b",
-        "`autoops sample` makes up months of the taxi alone",
-    ),
+    ("cli/pipeline.py", r"--trips-per-month", "the name of --rows-per-month in earlier releases"),
 )
 """Files below the package, what may stand in them, and why."""
 

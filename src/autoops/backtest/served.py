@@ -1,13 +1,13 @@
 """What would have been served, and its errors: every clean row of a month through the bundle of a version."""
 
 import json
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from autoops.backtest.fingerprint import fingerprint
+from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
 from autoops.models.registry import ModelVersion
@@ -53,7 +53,8 @@ class Served:
         if path.is_file():
             return DayErrors(**json.loads(path.read_text()))
         errors = self._errors(context, version, month)
-        write_whole(path, json.dumps(asdict(errors)))
+        with atomic_write(path) as file:
+            file.write(json.dumps(asdict(errors)).encode())
         return errors
 
     def _errors(self, context: Context, version: ModelVersion, month: Month) -> DayErrors:
@@ -63,11 +64,3 @@ class Served:
         off = losses(context.contract, frame[TARGET].to_numpy(dtype=np.float64), predicted)
         days, block = np.unique(local_days(columns["event_at"], context.contract.zone), return_inverse=True)
         return DayErrors(days.tolist(), np.bincount(block).tolist(), np.bincount(block, weights=off).tolist())
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file atomically: it has all of the text, or stays as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text)
-    temporary.replace(path)

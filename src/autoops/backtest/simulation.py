@@ -12,8 +12,9 @@ from autoops.backtest.challengers import Challengers
 from autoops.backtest.fingerprint import SIMULATION_CODE, code, fingerprint, simulation_settings
 from autoops.backtest.installation import Installation, installed
 from autoops.backtest.policies import Policy, draw, policy_named
-from autoops.backtest.served import Served, write_whole
+from autoops.backtest.served import Served
 from autoops.errors import NoChampion
+from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import MonthStore
@@ -118,7 +119,8 @@ def simulate(order: Order, progress: Progress) -> Simulated:
         kept: Simulated = json.loads(path.read_text())
         return kept
     simulated = _simulate(order, progress)
-    write_whole(path, json.dumps(simulated))
+    with atomic_write(path) as file:
+        file.write(json.dumps(simulated).encode())
     return simulated
 
 

@@ -163,12 +163,13 @@ def replay(
 def demo(
     source: Annotated[str | None, typer.Option(help="Folder or URL of real months, instead of made-up ones.")] = None,
     months: Annotated[list[str] | None, typer.Option("--months", help="With --source: 2022-01..2022-08.")] = None,
-    replayed: Annotated[int | None, typer.Option(help="Trips of each month that are sent.")] = None,
+    replayed: Annotated[int | None, typer.Option(help="Rows of each month that are sent.")] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second.")] = None,
     keep: Annotated[bool, typer.Option(help="Leave everything up at the end, and print where.")] = False,
     acts: Annotated[
         str, typer.Option(help="core, or all: with a forced bad model that is rolled back, and a month of broken data.")
     ] = "core",
+    usecase: Annotated[str | None, typer.Option(help="A built-in one; default: that of config.yaml.")] = None,
 ) -> None:
     """Show how a model degrades and heals itself: the whole loop on this machine, told as it happens."""
     from autoops.replay.demo.demo import DemoOptions, run
@@ -178,4 +179,5 @@ def demo(
     given: dict[str, Any] = {
         name: value for name, value in (("replayed", replayed), ("rate", rate)) if value is not None
     }
-    raise typer.Exit(run(DemoOptions(source=source, months=chosen, keep=keep, acts=parse_choice(acts), **given)))
+    options = DemoOptions(source, chosen, keep=keep, acts=parse_choice(acts), usecase=usecase, **given)
+    raise typer.Exit(run(options))

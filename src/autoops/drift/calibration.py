@@ -34,9 +34,10 @@ from autoops.drift.thresholds import (
     WEEK_DAYS,
     Limits,
     Thresholds,
+    noticed,
     span_days,
 )
-from autoops.usecase.columns import PREDICTION, TARGET, columns_of
+from autoops.usecase.columns import CROSS_FITTED, PREDICTION, TARGET, columns_of
 from autoops.usecase.contract import Contract
 
 FINDINGS = (DATA_DRIFT, PREDICTION_DRIFT, *performance.FINDINGS)
@@ -164,17 +165,21 @@ def _of_cadence(drift: settings.Drift, rows_per_year: float) -> settings.Drift:
 def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     """Return all rows with `error`, `relative_error`, and `held_out` for rows that the model never saw.
 
-    Errors on fitted rows are scaled to the size of those on rows that the model never saw.
+    Errors on fitted rows are scaled to the size of those on rows that the model never saw, unless they are
+    cross-fitted.
     """
+    crossed = CROSS_FITTED in history
     parts = [
-        (part[TARGET].to_numpy(dtype=float), part[PREDICTION].to_numpy(dtype=float)) for part in (history, holdout)
+        (part[TARGET].to_numpy(dtype=float), part[name].to_numpy(dtype=float))
+        for part, name in ((history, CROSS_FITTED if crossed else PREDICTION), (holdout, PREDICTION))
     ]
     scale = _scale(contract, history, holdout)
+    widened = (lambda fitted, _: fitted) if crossed else out_of_sample
     fitted, held_out = (prediction - truth for truth, prediction in parts)
-    errors = np.concatenate([out_of_sample(fitted, held_out), held_out])
+    errors = np.concatenate([widened(fitted, held_out), held_out])
     fitted, held_out = (levels(contract, *part, scale) for part in parts)
-    relative = np.concatenate([out_of_sample(fitted, held_out), held_out])
-    held = np.arange(len(errors)) >= len(history)
+    relative = np.concatenate([widened(fitted, held_out), held_out])
+    held = crossed | (np.arange(len(errors)) >= len(history))
     # The index repeats, which is harmless: windows are chosen by position.
     rows = pd.concat([history, holdout])
     return rows.assign(error=errors, relative_error=relative, held_out=held)
@@ -257,7 +262,7 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift, contr
         span_days=measured.span_days,
         windows=len(measured.relative),
         distances={
-            name: ordinary.upper_bound_of_distances(series, budgets[name])
+            name: ordinary.upper_bound_of_distances(series, budgets[name], noticed(contract, name))
             for name, series in measured.distances.items()
         },
         errors=performance.limits(

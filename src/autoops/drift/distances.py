@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.spatial import distance
 from scipy.stats import wasserstein_distance
 
-from autoops.usecase.calendar import day_of_week, hour_of_week
+from autoops.usecase.calendar import calendar
 from autoops.usecase.columns import EVENT_AT, Columns, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.derived import column
@@ -90,10 +90,10 @@ def values_of(contract: Contract, name: str, frame: pd.DataFrame) -> Array:
 
 def seasons(contract: Contract, rows: Columns) -> npt.NDArray[np.int64]:
     """Return the season of each row by the contract's seasonality, from 0; shape (rows,)."""
-    event_at = rows[EVENT_AT]
-    if contract.drift.seasonality == "none":
+    event_at, seasonality = rows[EVENT_AT], contract.drift.seasonality
+    if seasonality == "none":
         return np.zeros(len(event_at), dtype=np.int64)
-    return (hour_of_week if contract.drift.seasonality == "hour_of_week" else day_of_week)(event_at, contract.zone)
+    return calendar(seasonality, event_at, contract.zone)
 
 
 def evenly(rows: int, wanted: int) -> Positions:

@@ -2,8 +2,9 @@
 
 The level says by how much targets lie above predictions. It shows a change, such as slower streets, long before the
 mean absolute error does. Of a target that is positive by declaration it is the median, over a window, of log(truth /
-prediction); of any other number the median of the residual, in units of the holdout's median absolute residual; of a
-binary target the mean of truth - probability, which is calibration in the large. A few broken rows move no median. The
+prediction); of any other number the mean of the residual, in units of the holdout's mean absolute residual and cut at
+FARTHEST of them; of a binary target the mean of truth - probability, which is calibration in the large. A few broken
+rows move no median, and cut ones hardly a mean. Where most targets are 0, a median would see nothing. The
 EWMA of levels over windows shows changes that are too small for any single window. The mean absolute error shows errors
 in both directions, which cancel out in a level.
 """
@@ -23,6 +24,13 @@ Errors = npt.NDArray[np.float64]
 ABOVE, BELOW, LARGER = "targets above predictions", "targets below predictions", "larger errors"
 EWMA_ABOVE, EWMA_BELOW = "targets above predictions (EWMA)", "targets below predictions (EWMA)"
 FINDINGS = (ABOVE, BELOW, LARGER, EWMA_ABOVE, EWMA_BELOW)
+
+
+FARTHEST = 5.0
+"""Residuals count as so many mean absolute ones at most."""
+
+HARDLY = 3.0
+"""A change of so many standard deviations, or by this factor, happens to hardly any table."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +109,15 @@ def levels(contract: Contract, truth: Errors, prediction: Errors, scale: float =
 
 
 def scale_of(contract: Contract, truth: Errors, prediction: Errors) -> float:
-    """Return the median absolute residual of these rows, 1 where residuals are not the level or all are 0."""
+    """Return the mean absolute residual of these rows, 1 where residuals are not the level or all are 0."""
     if contract.task == "binary" or is_ratio(contract) or not len(truth):
         return 1.0
-    return float(np.median(np.abs(truth - prediction))) or 1.0
+    return float(np.mean(np.abs(truth - prediction))) or 1.0
 
 
 def level_of(contract: Contract, rows: Errors) -> float:
-    """Return the level of a window from those of its rows: their median, of a binary target their mean."""
-    return float(np.mean(rows) if contract.task == "binary" else np.median(rows))
+    """Return the level of a window from those of its rows: the median of ratios, the mean of others."""
+    return float(np.median(rows) if is_ratio(contract) else np.clip(rows, -FARTHEST, FARTHEST).mean())
 
 
 def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
@@ -146,7 +154,10 @@ def limits(
         recent_low=-ordinary.upper_bound_of_ewma(-relative, rate),
         recent_high=ordinary.upper_bound_of_ewma(relative, rate),
         absolute_mean=float(absolute.mean()),
-        absolute_high=ordinary.upper_bound(absolute, rate, held_out),
+        # Of a few windows whose errors grow with a season, the tail would allow anything.
+        absolute_high=min(
+            ordinary.upper_bound(absolute, rate, held_out), max(HARDLY * float(absolute.mean()), float(absolute.max()))
+        ),
         scale=scale,
     )
 
@@ -217,7 +228,8 @@ class _LevelText:
         side = "above" if level > 0 else "below"
         if self._binary:
             return f"the share of {noun} is {size} {side} the mean probability"
-        return f"the typical {self._contract.row}'s {noun} is {size} {side} the prediction"
+        typical = "the typical" if self._ratio else "on average the"
+        return f"{typical} {self._contract.row}'s {noun} is {size} {side} the prediction"
 
     def bias(self, signed: float) -> str:
         """Return the mean of prediction - truth as a sentence."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from autoops.cadence import asked_of
-from autoops.drift.performance import ErrorLimits
+from autoops.drift.performance import HARDLY, ErrorLimits
 from autoops.errors import BundleError
 from autoops.usecase.contract import Contract
 
@@ -16,11 +16,8 @@ DATA_DRIFT: Final = "data drift"
 PREDICTION_DRIFT: Final = "prediction drift"
 WEEK_DAYS = 7.0
 
-HARDLY = 3.0
-"""A change of so many standard deviations, or by this factor, happens to hardly any table."""
-
-LARGEST_JENSEN_SHANNON = float(np.sqrt(np.log(2)))
-"""The distance of two samples that share no value."""
+DISJOINT = 0.72
+"""The Jensen-Shannon distance of samples of which one value in ten is shared; where none is, it is 0.83."""
 
 _MICROSECONDS_PER_DAY = 86_400e6
 
@@ -70,17 +67,16 @@ class Thresholds:
     def blind_to(self, contract: Contract) -> tuple[str, ...]:
         """Return what no detector would notice: columns whose change stays below their limit, and errors.
 
-        It is blind to a number that moves by HARDLY standard deviations, to a category of which no value is left, to
-        errors HARDLY times as large, and in a binary task to a share of positives that is off by one half.
+        It is blind to a number that moves by HARDLY standard deviations, to a category of which hardly a value is left,
+        to errors HARDLY times as large, and in a binary task to a share of positives that is off by one half.
         """
         if not self.limits:
             return ("everything",)
         # A window of any span must notice it: the longest have the narrowest limits.
         columns = {name: min(each.distances[name] for each in self.limits) for name in self.limits[0].distances}
         errors = self.limits[-1].errors
-        farthest = {"wasserstein": HARDLY, "jensen_shannon": LARGEST_JENSEN_SHANNON}
-        blind = [name for name, limit in columns.items() if limit >= farthest[contract.distance_of(name)]]
-        if errors.absolute_high >= HARDLY * errors.absolute_mean:
+        blind = [name for name, limit in columns.items() if limit > noticed(contract, name)]
+        if errors.absolute_high > HARDLY * errors.absolute_mean:
             blind.append("larger errors")
         if contract.task == "binary" and max(errors.relative_high, -errors.relative_low) >= 0.5:
             blind.append("calibration")
@@ -103,6 +99,11 @@ class Thresholds:
             return cls(**{"rows_per_day": None, **content, "limits": limits})
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"thresholds: not readable ({error})") from error
+
+
+def noticed(contract: Contract, column: str) -> float:
+    """Return the distance of a column that any detector should notice."""
+    return HARDLY if contract.distance_of(column) == "wasserstein" else DISJOINT
 
 
 def span_days(moments: "pd.Series[Any]") -> float:

@@ -98,7 +98,7 @@ class OneFileSource(Source):
 
     def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
         """Write the month's rows to `target`, in the declared raw columns."""
-        table, digest = self._holding(month), _Digest()
+        table, digest = self._holding(month), Digest()
         with atomic_write(target) as file:
             write_pieces(digest.over(table.rows_of(month)), file, target.name)
             check_parquet(file, target.name)
@@ -156,7 +156,7 @@ class _Table:
     path: Path
     edition: SourceMetadata
     months: dict[Month, int] = field(default_factory=dict)
-    digests: "dict[Month, _Digest] | None" = None
+    digests: "dict[Month, Digest] | None" = None
 
     @classmethod
     def of(cls, contract: Contract, path: Path, edition: SourceMetadata) -> "_Table":
@@ -182,7 +182,7 @@ class _Table:
     def metadata_of(self, month: Month) -> SourceMetadata:
         """Return the digest of a month's rows."""
         if self.digests is None:
-            digests = {held: _Digest() for held in self.months}
+            digests = {held: Digest() for held in self.months}
             for part in self._read(self._columns):
                 hashes, months = _hashes(part), self._months(part)
                 for held in np.unique(months):
@@ -223,7 +223,7 @@ class _Table:
             raise CorruptFile(f"{self.path.name}: truncated, or not a parquet file") from error
 
 
-class _Digest:
+class Digest:
     """A digest of rows, whatever their order and the pieces that they come in."""
 
     def __init__(self) -> None:

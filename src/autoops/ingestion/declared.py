@@ -1,5 +1,6 @@
 """Cleaning by the declaration alone: from a raw period to rows of the contract, every dropped row counted by reason."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from autoops.arrow_values import decoded, is_number, is_text, numbers
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
-from autoops.ingestion.profile import Profile
+from autoops.ingestion.profile import Profile, Scale
 from autoops.ingestion.raw_files import require_columns
 from autoops.months import Month
 from autoops.usecase.calendar import local_days
@@ -26,6 +27,11 @@ _OFFSET = r"(?:[zZ]|[+-]\d\d:?\d\d)$"
 ORDINARY_SHARE = 0.9
 """Shares of one and the same value below this are no sign of broken data: a category may have two values."""
 
+MOST_VALUES, MOST_GROUPS, LEAST_IN_GROUP = 100, 20, 5
+"""Most frequent values of a category whose shares are kept, and those that make groups of at least so many rows."""
+MOSTLY_POSITIVE = 0.5
+"""Least share of values above 0 of a number that has a scale."""
+
 
 def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None = None) -> Cleaned:
     """Return the rows of a raw month whose target is within `accepted`, by default the bounds of training.
@@ -36,18 +42,24 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
         SchemaError: a column is missing or has a wrong type; the message names it.
         EmptyMonth: no row is left.
     """
-    table = _read(contract, path)
+    table, of = _read(contract, path), contract.target
     event_at = event_times(contract, table, path.name)
     columns = {name: _values(table, name, feature, path.name) for name, feature in contract.features.items()}
     target = _target(contract, table, path.name)
-    failing = _failing(contract, month, event_at, columns, target, accepted or contract.target)
+    failing = _failing(contract, month, event_at, columns, target, accepted or of)
     first = np.select(list(failing.values()), range(len(failing)), len(failing))
     dropped = {reason: int(np.sum(first == position)) for position, reason in enumerate(failing)}
     kept = first == len(failing)
     if not kept.any():
         counts = ", ".join(f"{reason} {count}" for reason, count in dropped.items() if count) or "it has none"
         raise EmptyMonth(f"{path.name}: none of its {len(kept)} rows is a {contract.row} of {month} ({counts})")
-    profile = _profile(contract, month, event_at, columns, dropped, _repeated(contract, table))
+    # Where labels mature, a row without one is young.
+    told = {reason: count for reason, count in dropped.items() if reason != "no target" or not of.matures_after}
+    profile = _profile(contract, month, event_at, columns, told, _repeated(contract, table))
+    if contract.id is None:
+        # All of a group of equals: where each row came twice, no row is alone.
+        equal = pd.DataFrame({**columns, EVENT_AT: event_at, TARGET: target}).duplicated(keep=False).mean()
+        profile = replace(profile, equal=round(float(equal), 6))
     features = {name: _stored(feature, columns[name][kept]) for name, feature in contract.features.items()}
     moments = pd.to_datetime(event_at[kept], utc=True).as_unit("us")
     frame = pd.DataFrame({EVENT_AT: moments} | features | {TARGET: target[kept]})
@@ -57,7 +69,8 @@ def clean(contract: Contract, path: Path, month: Month, accepted: Bounds | None 
 
 def profile_of(contract: Contract, frame: pd.DataFrame) -> Profile:
     """Return the profile of a window of rows, with the target where it is known."""
-    columns = {name: frame[name].to_numpy() for name in contract.inputs}
+    # A version may be older than a feature of the declaration.
+    columns = {name: frame[name].to_numpy() for name in contract.inputs if name in frame}
     target = frame[TARGET].to_numpy(dtype=np.float64) if TARGET in frame else np.full(len(frame), np.nan)
     outside = int((~contract.target.contains(target)).sum()) if TARGET in frame else 0
     event_at = frame[EVENT_AT].dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
@@ -89,7 +102,9 @@ def event_times(contract: Contract, table: pa.Table, file: str) -> Array:
         return _parsed(contract, pd.Series(column.to_pylist(), dtype=object))
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
         raise SchemaError(f"{file}: column {name} is {column.type}, expected a time, a date or ISO 8601 text")
-    moments = pd.DatetimeIndex(pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None))).to_pandas())
+    # Not `safe`, which refuses the nanoseconds that a client wrote.
+    micros = pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+    moments = pd.DatetimeIndex(micros.to_pandas())
     return _in_utc(moments if moments.tz is not None else _localised(contract, moments))
 
 
@@ -207,6 +222,7 @@ def _profile(
     repeated: float,
 ) -> Profile:
     rows, frame = len(event_at), pd.DataFrame(columns)
+    of = {name: feature.type for name, feature in contract.features.items()}
     begins = np.datetime64(f"{month}-01", "D") if month else None
     return Profile(
         rows=rows,
@@ -216,6 +232,58 @@ def _profile(
         duplicated=repeated,
         days=_days(contract, month, event_at) if month else (),
         weekday=int((begins.astype(np.int64) + 3) % 7) if begins is not None else 0,
+        values={name: _frequent(frame[name], MOST_VALUES) for name in columns if of[name] == "category"},
+        scales=_scales(
+            frame[[name for name in columns if of[name] in ("float", "int")]],
+            frame[[name for name in columns if of[name] in ("bool", "category")]],
+        ),
+    )
+
+
+def _frequent(values: "pd.Series[Any]", most: int) -> dict[str, float]:
+    """Return the shares of the most frequent values."""
+    counts = values.value_counts(normalize=True).head(most)
+    return {_label(value): round(float(share), 6) for value, share in counts.items()}
+
+
+def _label(value: Any) -> str:
+    return value if isinstance(value, str) else f"{float(value):.9g}"
+
+
+def _scales(numbers: pd.DataFrame, others: pd.DataFrame) -> dict[str, dict[str, Scale]]:
+    """Return how large each number is in all rows, and in groups by each of the others."""
+    values = numbers.to_numpy(dtype=np.float64)
+    positive = values > 0
+    logs = np.log(np.where(positive, values, np.nan))
+    groups: dict[str, tuple[Array, Any]] = {"": (np.zeros(len(values), dtype=np.int64), [""])}
+    groups |= {str(name): pd.factorize(others[name]) for name in others}
+    return {
+        str(name): {
+            other: scale
+            for other, (codes, labels) in groups.items()
+            if (scale := _scale(logs[:, place], codes, labels)) is not None
+        }
+        for place, name in enumerate(numbers)
+        if positive[:, place].mean() > MOSTLY_POSITIVE
+    }
+
+
+def _scale(logs: Array, codes: Array, labels: Any) -> Scale | None:
+    """Return the scale of a number in the largest groups, None where all are too small; a code of -1 is no group."""
+    known = (codes >= 0) & ~np.isnan(logs)
+    codes, logs = codes[known], logs[known]
+    rows = np.bincount(codes, minlength=len(labels))
+    means = np.bincount(codes, logs, len(labels)) / np.maximum(rows, 1)
+    squares = np.bincount(codes, (logs - means[codes]) ** 2, len(labels))
+    groups = np.argsort(-rows, kind="stable")[:MOST_GROUPS]
+    groups = groups[rows[groups] >= LEAST_IN_GROUP]
+    if not len(groups):
+        return None
+    names = [_label(labels[group]) for group in groups]
+    return Scale(
+        round(float(np.sqrt(squares[groups].sum() / (rows[groups] - 1).sum())), 6),
+        dict(zip(names, rows[groups].tolist(), strict=True)),
+        dict(zip(names, means[groups].round(6).tolist(), strict=True)),
     )
 
 

@@ -7,7 +7,7 @@ metadata.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +30,28 @@ class Route:
     minutes: float
 
 
+class Scale(NamedTuple):
+    """How large a column is in groups of rows: logarithms of its values above 0, by the value of another column.
+
+    `spread` is their standard deviation within groups; `rows` and `means` are by group.
+    """
+
+    spread: float
+    rows: Mapping[str, int]
+    means: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Profile:
     """Facts of a month or a window.
 
     `missing` are shares of rows without a value, by column; `dropped` are shares of rows that cleaning drops, by
     reason. `commonest` is the share of a column's most frequent value among those that it has. `duplicated` is the
-    share of rows that repeat another, and `mph` the median speed. `days` are rows on each day of the month, whose
+    share of rows that repeat another, `equal` that of rows that equal another where rows have no id, and `mph` the
+    median speed. `days` are rows on each day of the month, whose
     first is a `weekday` (Monday 0); empty for a window. `places` are the columns with the ends of `routes`.
+    `values` are the shares of the most frequent values, by category; `scales` are by column and by the column whose
+    values make the groups, "" for all rows.
     """
 
     rows: int
@@ -50,6 +64,9 @@ class Profile:
     days: tuple[int, ...] = ()
     weekday: int = 0
     places: tuple[str, ...] = ()
+    equal: float = 0
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scales: Mapping[str, Mapping[str, Scale]] = field(default_factory=dict)
 
     def to_json(self) -> Mapping[str, object]:
         """Return the profile for JSON; each route becomes a list of its rows, miles and minutes."""
@@ -61,7 +78,11 @@ class Profile:
         """Return the profile from the content that `to_json` returned."""
         routes = {name: Route(*values) for name, values in known["routes"].items()}
         lists = {name: tuple(known.get(name, ())) for name in ("days", "places")}
-        return cls(**{**known, "routes": routes, **lists})
+        scales = {
+            name: {other: Scale(*values) for other, values in by.items()}
+            for name, by in known.get("scales", {}).items()
+        }
+        return cls(**{**known, "routes": routes, "scales": scales, **lists})
 
 
 def scale(profile: Profile, usual: Mapping[str, Route], of: Literal["miles", "minutes"]) -> float | None:
@@ -91,6 +112,37 @@ def usual_routes(history: Sequence[Profile]) -> dict[str, Route]:
 def _usual_route(routes: Sequence[Route]) -> Route:
     miles, minutes = (median(getattr(route, of) for route in routes) for of in ("miles", "minutes"))
     return Route(int(median(route.rows for route in routes)), miles, minutes)
+
+
+def usual_scales(history: Sequence[Profile]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the medians over months of the means of `scales`."""
+    known: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for profile in history:
+        for name, by in profile.scales.items():
+            for other, scale in by.items():
+                groups = known.setdefault(name, {}).setdefault(other, {})
+                for group, mean in scale.means.items():
+                    groups.setdefault(group, []).append(mean)
+    return {
+        name: {other: {group: median(means) for group, means in groups.items()} for other, groups in by.items()}
+        for name, by in known.items()
+    }
+
+
+def factor(known: Mapping[str, Scale], usual: Mapping[str, Mapping[str, float]]) -> float | None:
+    """Return how many times as large as usual a column is, given any other one; None where no group is known.
+
+    It is the smallest change, because other traffic changes the column in some groups or overall, and another unit
+    in each of them and overall.
+    """
+    changes = []
+    for other, scale in known.items():
+        shared = [group for group in scale.means if group in usual.get(other, {})]
+        rows = sum(scale.rows[group] for group in shared)
+        if rows > LEAST_SHARE_ON_ROUTES * sum(scale.rows.values()):
+            moved = sum(scale.rows[group] * (scale.means[group] - usual[other][group]) for group in shared)
+            changes.append(moved / rows)
+    return float(np.exp(min(changes, key=abs))) if changes else None
 
 
 def usual_days(history: Sequence[Profile]) -> Array:

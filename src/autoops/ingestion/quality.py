@@ -5,17 +5,31 @@ lead to the same findings.
 
 A changed world is no broken data. In any city the way between the same two places stays as long as ever. So where the
 distances of all routes change by one factor, the unit has changed. Slower traffic takes longer on the same routes, and
-other traffic takes other routes; neither changes that factor. Only a use case whose profile has routes is judged so.
+other traffic takes other routes; neither changes that factor. Where the profile has no routes, a number is judged given
+each of the categories, and by how much it varies among rows alike.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 
 from autoops.errors import DataError, EmptyMonth, SchemaError
-from autoops.ingestion.profile import Array, Profile, Route, covered, scale, usual_days, usual_routes, weekdays
+from autoops.ingestion.profile import (
+    Array,
+    Profile,
+    Route,
+    covered,
+    factor,
+    scale,
+    usual_days,
+    usual_routes,
+    usual_scales,
+    weekdays,
+)
+from autoops.usecase.contract import QualityRules
 
 Name = Literal[
     "schema",
@@ -25,6 +39,7 @@ Name = Literal[
     "volume collapse",
     "constant column",
     "duplicated rows",
+    "unseen categories",
     "unreadable",
 ]
 
@@ -46,6 +61,13 @@ CLOCK, COLLAPSE = 6.0, 2.0
 """Likewise as factors: of minutes, which traffic changes as well, and of rows per day."""
 BUSY_PLACE = 0.6
 """Likewise of the share of the busiest place in a window of some hours, where a month has SHARE: from 20 % to 76 %."""
+
+UNIT, SPREADS = 1.3, 2.0
+"""Likewise of numbers of any use case: a factor, and standard deviations among rows alike, whichever is more."""
+UNSEEN = 0.4
+"""Likewise of the share of renamed categories: from 0 to 15 %."""
+MOSTLY = 0.5
+"""From this share on, values that no good month had are a finding even where no value is gone."""
 
 MPH = (2.0, 60.0)
 """Range of the median speed of any city, in miles per hour."""
@@ -134,12 +156,15 @@ _SHARES = _Scale(lambda p: float(np.arcsin(np.sqrt(p))), lambda x: float(np.sin(
 _FACTORS = _Scale(lambda f: float(np.log(max(f, 1e-9))), lambda x: float(np.exp(x)), ".2f")
 
 
+_Value = Callable[[Profile], float | None]
+
+
 class _Measure(NamedTuple):
     """A figure that good months keep in a range; `floor` is what is allowed beyond them at least."""
 
     name: Name
     column: str
-    value: Callable[[Profile], float | None]
+    value: _Value
     floor: float
     says: Callable[[float], str]
     scale: _Scale = _SHARES
@@ -147,20 +172,29 @@ class _Measure(NamedTuple):
     high: bool = True
 
 
-def judge(profile: Profile, history: Sequence[Profile], min_kept_share: float = 0, noun: str = "rows") -> Quality:
+def judge(
+    profile: Profile,
+    history: Sequence[Profile],
+    min_kept_share: float = 0,
+    noun: str = "rows",
+    rules: QualityRules | None = None,
+) -> Quality:
     """Judge a month.
 
     `history` are the good months before, oldest first; the newest MOST_HISTORY of them count. `noun` is that for rows.
+    `rules` are the floors that the use case declares.
     """
-    return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before", noun)
+    return _judge(profile, history[-MOST_HISTORY:], min_kept_share, "good months before", noun, rules)
 
 
-def judge_part(profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route]) -> Quality:
+def judge_part(
+    profile: Profile, history: Sequence[Profile], routes: Mapping[str, Route], rules: QualityRules | None = None
+) -> Quality:
     """Judge a part of a window of live rows, with as many rows as each of the parts of a version's history.
 
     `routes` are those of all of that history. What takes days to show, such as volume, is not judged.
     """
-    return _judge(profile, history, 0, "parts of the version's own history", "rows", routes)
+    return _judge(profile, history, 0, "parts of the version's own history", "rows", rules, routes)
 
 
 def _judge(
@@ -169,12 +203,16 @@ def _judge(
     min_kept_share: float,
     of: str,
     noun: str,
+    rules: QualityRules | None = None,
     routes: Mapping[str, Route] | None = None,
 ) -> Quality:
+    rules = rules or QualityRules()
     enough = len(history) >= LEAST_HISTORY
-    measures = _measures(profile, history, noun, usual_routes(history) if routes is None else routes) if enough else ()
+    routes = usual_routes(history) if routes is None else routes
+    measures = _measures(profile, history, noun, routes, rules) if enough else ()
     compared = [(measure, *_compared(measure, profile, history, of)) for measure in measures]
-    findings = [*_absolute(profile, min_kept_share), *_holes(profile, history if enough else [profile], noun)]
+    findings = [*_absolute(profile, min_kept_share)]
+    findings += _holes(profile, history if enough else [profile], noun, rules.empty_days or HOLE)
     findings += [finding for *_, finding in compared if finding]
     strain = {f"{measure.name}: {measure.column}": used for measure, used, _ in compared}
     return Quality(tuple(findings), len(history), strain)
@@ -206,14 +244,16 @@ def _compared(measure: _Measure, profile: Profile, history: Sequence[Profile], o
 
 
 def _measures(
-    profile: Profile, history: Sequence[Profile], noun: str, routes: Mapping[str, Route]
+    profile: Profile, history: Sequence[Profile], noun: str, routes: Mapping[str, Route], rules: QualityRules
 ) -> Iterator[_Measure]:
     if profile.rows >= ENOUGH_ROWS:
-        yield from _shares(profile)
+        yield from _shares(profile, rules)
+        yield from _categories(profile, history, _floor(rules.unseen, UNSEEN))
+        yield from _numbers(profile, history, rules.unit)
     yield _unit("miles", ROUTES, lambda known: scale(known, routes, "miles"))
     yield _unit("minutes", CLOCK, lambda known: scale(known, routes, "minutes"))
     if profile.days:
-        usual, floor = usual_days(history), float(np.log(COLLAPSE))
+        usual, floor = usual_days(history), float(np.log(rules.volume or COLLAPSE))
         yield _Measure(
             "volume collapse",
             "days",
@@ -226,17 +266,74 @@ def _measures(
         )
 
 
-def _shares(profile: Profile) -> Iterator[_Measure]:
+def _shares(profile: Profile, rules: QualityRules) -> Iterator[_Measure]:
     for name in profile.missing:
-        yield _share("null surge", "missing", name, SHARE, f"{{:.1%}} of {name} have no value")
+        floor = _floor(rules.missing, SHARE)
+        yield _share("null surge", "missing", name, floor, f"{{:.1%}} of {name} have no value")
     for name in profile.commonest:
-        floor = BUSY_PLACE if name in profile.places and not profile.days else SHARE
+        floor = BUSY_PLACE if name in profile.places and not profile.days else _floor(rules.constant, SHARE)
         yield _share("constant column", "commonest", name, floor, f"{{:.1%}} of {name} are one and the same value")
     for name in profile.dropped:
-        floor = OF_TRAFFIC if name in ("too_short", "too_long") else SHARE
+        floor = OF_TRAFFIC if name in ("too_short", "too_long") else _floor(rules.impossible, SHARE)
         yield _share("impossible values", "dropped", name, floor, f"cleaning drops {{:.1%}} as {name}")
-    says = "{:.1%} of the rows repeat another".format
-    yield _Measure("duplicated rows", "all", lambda known: known.duplicated, SHARE, says)
+    says, floor = "{:.1%} of the rows repeat another".format, _floor(rules.duplicated, SHARE)
+    yield _Measure("duplicated rows", "all", lambda known: known.duplicated + known.equal, floor, says)
+
+
+def _floor(declared: float | None, floor: float) -> float:
+    """Return the floor of a share: the declared one, from 0 on, else `floor`, which is on the scale already."""
+    return floor if declared is None else _SHARES.to(declared)
+
+
+def _categories(profile: Profile, history: Sequence[Profile], floor: float) -> Iterator[_Measure]:
+    """Yield the shares of renamed values, by category."""
+    for name in profile.values:
+        usual: dict[str, list[float]] = {}
+        for known in history:
+            for value, share in known.values.get(name, {}).items():
+                usual.setdefault(value, []).append(share)
+        says = f"{{:.1%}} of {name} are values that no good period had".format
+        yield _Measure("unseen categories", name, _renamed(name, usual, history), floor, says)
+
+
+def _renamed(name: str, usual: Mapping[str, Sequence[float]], history: Sequence[Profile]) -> _Value:
+    """Return the measure of renamed values: unseen ones, as far as they have replaced others.
+
+    A value that comes beside the known ones is a changed world.
+    """
+
+    def renamed(profile: Profile) -> float | None:
+        now = profile.values.get(name)
+        if not now:
+            return None
+        # Each month of the history is compared with the other ones.
+        own = any(known is profile for known in history)
+        others = {value: sum(shares) - own * now.get(value, 0) for value, shares in usual.items()}
+        seen = {value for value, shares in usual.items() if len(shares) > (own and value in now)}
+        new = sum(share for value, share in now.items() if value not in seen)
+        gone = sum(total for value, total in others.items() if value not in now) / max(1, len(history) - own)
+        return min(1.0, new if new > MOSTLY else min(new, gone))
+
+    return renamed
+
+
+def _numbers(profile: Profile, history: Sequence[Profile], declared: float | None) -> Iterator[_Measure]:
+    """Yield the scales of numbers, given other columns."""
+    usual = usual_scales(history)
+    for name, by in usual.items():
+        if name not in profile.scales:
+            continue
+        spreads = [
+            median(known.scales[name][other].spread for known in history if other in known.scales.get(name, {}))
+            for other in by
+        ]
+        floor = float(np.log(declared)) if declared else max(float(np.log(UNIT)), SPREADS * min(spreads))
+        says = f"{name} is {{:.3g}} times as large as in rows alike before".format
+        yield _Measure("unit change", name, _factor(name, by), floor, says, _FACTORS, low=True)
+
+
+def _factor(name: str, usual: Mapping[str, Mapping[str, float]]) -> _Value:
+    return lambda known: factor(known.scales.get(name, {}), usual)
 
 
 def _share(name: Name, group: str, column: str, floor: float, says: str) -> _Measure:
@@ -245,7 +342,7 @@ def _share(name: Name, group: str, column: str, floor: float, says: str) -> _Mea
     return _Measure(name, column, lambda known: getattr(known, group).get(column), floor, says.format)
 
 
-def _unit(column: str, factor: float, value: Callable[[Profile], float | None]) -> _Measure:
+def _unit(column: str, factor: float, value: _Value) -> _Measure:
     def says(measured: float) -> str:
         # Within 4 % of a known unit. This decides the words only, not whether there is a finding.
         known = (words for unit, words in UNITS.items() if abs(np.log(measured / unit)) < np.log(1.04))
@@ -280,7 +377,7 @@ def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
         yield Finding("duplicated rows", "all", profile.duplicated, (0.0, DUPLICATED), reason)
 
 
-def _holes(profile: Profile, history: Sequence[Profile], noun: str) -> Iterator[Finding]:
+def _holes(profile: Profile, history: Sequence[Profile], noun: str, most: int) -> Iterator[Finding]:
     """Yield findings on missing days, by what days of the week have in `history`, or in the month itself."""
     days, usual = covered(profile), usual_days(history)
     if max(days, default=0) < BUSY:
@@ -290,6 +387,6 @@ def _holes(profile: Profile, history: Sequence[Profile], noun: str) -> Iterator[
         yield Finding("volume collapse", "days", len(days), (LEAST_COVERED * len(profile.days), None), reason)
     expected = usual[weekdays(profile)]
     empty = [day + 1 for day, count in enumerate(days) if count < EMPTY * expected[day]]
-    if len(empty) >= HOLE:
+    if len(empty) >= most:
         reason = f"{len(empty)} whole days have no {noun} to speak of: {', '.join(map(str, empty))}"
-        yield Finding("volume collapse", "days", len(empty), (0, HOLE - 1), reason)
+        yield Finding("volume collapse", "days", len(empty), (0, most - 1), reason)

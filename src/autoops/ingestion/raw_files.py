@@ -4,7 +4,7 @@ import codecs
 import csv
 import gzip
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -32,11 +32,12 @@ _NOT_THERE = ("", "na", "n/a", "nan", "null", "none")
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
-def pieces(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
+def pieces(contract: Contract, path: Path, typed: bool = False) -> Generator[pa.Table, None, None]:
     """Yield the rows of a raw file in the declared raw columns, some ten thousand rows at a time.
 
     Where the use case has a `clean` of its own, all columns are there. `prepare` sees one piece at a time, so it must
-    treat each row for itself; of CSV it sees texts.
+    treat each row for itself; of CSV it sees texts. `typed` also gives plain parquet the types of the
+    declaration, as several files that become one need.
 
     Raises:
         NotFound: there is no such file.
@@ -45,18 +46,27 @@ def pieces(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:
     """
     read = _csv if contract.source.is_csv else _parquet
     with closing(read(contract, path)) as tables:
-        if not contract.is_converted:
+        if not contract.is_converted and not typed:
             yield from tables
             return
-        kinds, file = _kinds(contract), path.name
-        for table in tables:
-            made = _prepared(contract, table, file)
-            if parts := contract.event_time.parts:
-                require_columns(parts.columns, made.column_names, file)
-                made = with_times(parts, contract.raw_event_time, made, file)
-            require_columns(contract.raw_columns, made.column_names, file)
-            names = made.column_names if contract.clean else contract.raw_columns
-            yield pa.table({name: _typed(made[name], kinds.get(name), f"{file}: column {name}") for name in names})
+        yield from declared_columns(contract, tables, path.name)
+
+
+def declared_columns(contract: Contract, tables: Iterable[pa.Table], where: str) -> Iterator[pa.Table]:
+    """Yield tables of raw rows as tables of the declared raw columns, each in one type for its kind.
+
+    Raises:
+        SchemaError: a column is missing, a value has another type than declared, or `prepare` fails.
+    """
+    kinds = _kinds(contract)
+    for table in tables:
+        made = _prepared(contract, table, where)
+        if parts := contract.event_time.parts:
+            require_columns(parts.columns, made.column_names, where)
+            made = with_times(parts, contract.raw_event_time, made, where)
+        require_columns(contract.raw_columns, made.column_names, where)
+        names = made.column_names if contract.clean else contract.raw_columns
+        yield pa.table({name: _typed(made[name], kinds.get(name), f"{where}: column {name}") for name in names})
 
 
 def write_pieces(tables: Iterable[pa.Table], file: BinaryIO, name: str) -> None:

@@ -1,9 +1,10 @@
-"""Sources of raw months: a directory, or a base URL, that holds a file of each month."""
+"""Sources of raw months: a directory, or a base URL, that holds a file of each month, week or day."""
 
 import errno
+import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,9 +13,11 @@ from typing import BinaryIO
 
 from autoops.errors import CorruptFile, DataError, MonthError, NotPublished, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write, check_parquet
-from autoops.months import Month
+from autoops.months import Month, Period
 from autoops.usecase import declaration
 from autoops.usecase.contract import CSV
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have arrived and the bytes to come in all, where that is known."""
@@ -51,7 +54,7 @@ class Source(ABC):
     files = FILES
     """The name of a month's raw file, with `{period}` in the month's place."""
 
-    def file_name(self, month: Month) -> str:
+    def file_name(self, month: Period) -> str:
         """Return the name of the month's raw file."""
         return file_name(month, self.files)
 
@@ -95,31 +98,75 @@ class Source(ABC):
         """
 
 
-def file_name(month: Month, files: str = FILES) -> str:
+def file_name(month: Period, files: str = FILES) -> str:
     """Return the name of the month's raw file."""
     return files.replace("{period}", str(month))
 
 
-class DirectorySource(Source):
-    """A directory with one raw file per month."""
+class RawFiles(Source):
+    """A source with one raw file per period, which is a month unless `kind` is another; `AssembledSource` reads those.
 
-    def __init__(self, directory: Path, files: str = FILES) -> None:
-        self._directory = directory
-        self.files = files
+    All of its methods take a period of that kind where others take a month.
+    """
+
+    kind: type[Period] = Month
 
     def published(self) -> list[Month]:
-        """Return the months that have a file in the directory, in order; files of other names are left out.
+        """Return the months that have a file, in order; none where periods are shorter."""
+        return [period for period in self.periods() if isinstance(period, Month)]
+
+    @abstractmethod
+    def periods(self) -> list[Period]:
+        """Return the periods that have a file, in order; files of other names are left out.
+
+        Raises:
+            SourceUnavailable: the source does not answer.
+        """
+
+    def _periods_of(self, names: Iterable[str]) -> list[Period]:
+        return sorted(filter(None, map(self._period_of, names)), key=lambda period: period.begins)
+
+    def _period_of(self, name: str) -> Period | None:
+        before, after = map(re.escape, self.files.split("{period}"))
+        match = re.fullmatch(f"{before}(.*){after}", name)
+        try:
+            period = self.kind.parse(match[1]) if match else None
+        except MonthError as error:
+            if self.kind is not Month:
+                logger.warning("data.source: %s is left out: %s", name, error)
+            return None
+        # Months parse with spaces around them, too.
+        return period if period and self.file_name(period) == name else None
+
+    @abstractmethod
+    def metadata(self, month: Period) -> SourceMetadata:
+        """Return what the source reports about a period's file."""
+
+    @abstractmethod
+    def fetch(self, month: Period, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        """Put the period's raw file at `target`."""
+
+
+class DirectorySource(RawFiles):
+    """A directory with one raw file per period, by default a month."""
+
+    def __init__(self, directory: Path, files: str = FILES, kind: type[Period] = Month) -> None:
+        self._directory = directory
+        self.files, self.kind = files, kind
+
+    def periods(self) -> list[Period]:
+        """Return the periods that have a file in the directory, in order; files of other names are left out.
 
         Raises:
             SourceUnavailable: the directory does not exist, or cannot be listed.
         """
         self._require_directory()
         try:
-            return sorted(filter(None, map(self._month_of, self._directory.iterdir())))
+            return self._periods_of(path.name for path in self._directory.iterdir())
         except OSError as error:
             raise SourceUnavailable(f"data.source: {self._directory} cannot be listed: {error.strerror}") from error
 
-    def metadata(self, month: Month) -> SourceMetadata:
+    def metadata(self, month: Period) -> SourceMetadata:
         """Return the file's length in bytes and its modification time in UTC; there is no `etag`.
 
         Raises:
@@ -134,7 +181,7 @@ class DirectorySource(Source):
         modified_at = datetime.fromtimestamp(status.st_mtime_ns / 1e9, UTC)
         return SourceMetadata(length=status.st_size, last_modified=modified_at.isoformat())
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+    def fetch(self, month: Period, target: Path, progress: Progress | None = None) -> SourceMetadata:
         """Copy the month's file to `target`, which stays as it was unless the copy is a whole parquet file."""
         # Before the copy: if the file is replaced meanwhile, the next ingestion finds other
         # metadata and fetches it again.
@@ -147,14 +194,14 @@ class DirectorySource(Source):
             self._check(file, str(self._path(month)))
         return metadata
 
-    def path_of(self, month: Month) -> Path:
+    def path_of(self, month: Period) -> Path:
         """Return the path of the month's raw file."""
         return self._path(month)
 
-    def _path(self, month: Month) -> Path:
+    def _path(self, month: Period) -> Path:
         return self._directory / self.file_name(month)
 
-    def _chunks(self, month: Month) -> Iterator[bytes]:
+    def _chunks(self, month: Period) -> Iterator[bytes]:
         try:
             with self._path(month).open("rb") as file:
                 yield from iter(partial(file.read, CHUNK_BYTES), b"")
@@ -165,15 +212,7 @@ class DirectorySource(Source):
         if not self._directory.is_dir():
             raise SourceUnavailable(f"data.source: {self._directory} is not a directory")
 
-    def _month_of(self, path: Path) -> Month | None:
-        before, after = map(re.escape, self.files.split("{period}"))
-        match = re.fullmatch(f"{before}(.{{7}}){after}", path.name)
-        try:
-            return Month.parse(match[1]) if match else None
-        except MonthError:
-            return None
-
-    def _refusal(self, month: Month, error: OSError) -> DataError | SourceUnavailable:
+    def _refusal(self, month: Period, error: OSError) -> DataError | SourceUnavailable:
         # First: a missing directory, such as an unmounted volume, says nothing of its months.
         self._require_directory()
         path = self._path(month)

@@ -13,8 +13,8 @@ import tenacity
 from autoops.clock import Clock, SystemClock
 from autoops.errors import CorruptFile, NotPublished, SettingsError, SourceUnavailable
 from autoops.ingestion.atomic_write import atomic_write
-from autoops.ingestion.source import CHUNK_BYTES, FILES, Progress, Source, SourceMetadata
-from autoops.months import Month
+from autoops.ingestion.source import CHUNK_BYTES, FILES, Progress, RawFiles, SourceMetadata
+from autoops.months import Month, Period, periods_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +28,11 @@ _MISSING = (403, 404)
 _PROBED_AT_ONCE = 12
 
 
-class _Again(Exception):
+class Again(Exception):
     """A response that another attempt may better."""
 
 
-class _ServerError(_Again):
+class _ServerError(Again):
     """A status of 500 or more."""
 
 
@@ -40,7 +40,18 @@ class _Failing(SourceUnavailable):
     """The server answers, with an error of its own."""
 
 
-class UrlSource(Source):
+def retrying(attempts: int, backoff_s: float, *kinds: type[Exception]) -> tenacity.Retrying:
+    """Return attempts that are made again after errors of these kinds; `backoff_s` precedes the second and doubles."""
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(kinds),
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=tenacity.wait_exponential(backoff_s, max=30) + tenacity.wait_random(0, backoff_s),
+        before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
+        reraise=True,
+    )
+
+
+class UrlSource(RawFiles):
     """`timeout_s` is the silence after which one attempt has failed; `backoff_s` precedes the second and doubles."""
 
     def __init__(
@@ -53,43 +64,49 @@ class UrlSource(Source):
         clock: Clock | None = None,
         files: str = FILES,
         first_year: int = FIRST_YEAR,
+        kind: type[Period] = Month,
     ) -> None:
         try:
             self._base = httpx.URL(base)
         except httpx.InvalidURL as error:
             raise SettingsError(f"data.source: {base!r} is no URL: {error}") from None
-        self.files = files
+        self.files, self.kind = files, kind
         self._clock = clock or SystemClock()
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._earliest = self._first_year = first_year
-        self._answered: Month | None = None
+        self._answered: Period | None = None
 
-    def published(self) -> list[Month]:
-        """Return the months that the server answers for, wherever they begin and end.
+    def periods(self) -> list[Period]:
+        """Return the periods that the server answers for, in order, wherever they begin and end.
 
-        A month for which it answers with errors is left out. Each year since the first is asked for once, and then
-        only those since the first that has a month.
+        One for which it answers with errors is left out. Each year since the first is asked for once, and then only
+        those since the first that has a file. Of weeks and days, which are many, a year without a file before one with
+        files ends the search.
 
         Raises:
-            SourceUnavailable: the server has no month, or answers with nothing but errors for a whole year.
+            SourceUnavailable: the server has no file, or answers with nothing but errors for a whole year.
         """
-        found: list[Month] = []
+        found: list[Period] = []
         with self._client() as client:
             for year in self._years():
-                found += self._answering(client, year)
+                of_year = self._answering(client, year)
+                if found and not of_year and self.kind is not Month:
+                    break
+                found += of_year
         if not found:
             raise SourceUnavailable(self._holds_none())
-        self._first_year = min(found).year
-        return sorted(found)
+        in_order = sorted(found, key=lambda period: period.begins)
+        self._first_year = in_order[0].year
+        return in_order
 
-    def metadata(self, month: Month) -> SourceMetadata:
+    def metadata(self, month: Period) -> SourceMetadata:
         """Return what the server's response to a HEAD request says about the month's file."""
         with self._client() as client:
             return self._head(client, month) or self._refuse(client, month)
 
-    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+    def fetch(self, month: Period, target: Path, progress: Progress | None = None) -> SourceMetadata:
         """Download the month's file to `target`, which stays as it was unless a whole parquet file arrives.
 
         Raises:
@@ -107,7 +124,7 @@ class UrlSource(Source):
             self._check(file, self._url(month))
         return metadata
 
-    def _url(self, month: Month) -> str:
+    def _url(self, month: Period) -> str:
         """Return the month's URL; a query of the base URL, such as a store's token, stays behind the file's name."""
         return str(self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{self.file_name(month)}"))
 
@@ -115,11 +132,11 @@ class UrlSource(Source):
         # Uncompressed, so that content-length is the file's own length, which `_download` checks.
         return httpx.Client(timeout=self._timeout_s, follow_redirects=True, headers={"accept-encoding": "identity"})
 
-    def _head(self, client: httpx.Client, month: Month) -> SourceMetadata | None:
+    def _head(self, client: httpx.Client, month: Period) -> SourceMetadata | None:
         return self._attempt(lambda: _metadata_of(client.head(self._url(month))), month)
 
     def _download(
-        self, client: httpx.Client, month: Month, file: BinaryIO, progress: Progress | None
+        self, client: httpx.Client, month: Period, file: BinaryIO, progress: Progress | None
     ) -> SourceMetadata | None:
         # All attempts write to one file, and one that was cut off leaves a part in it.
         file.seek(0)
@@ -133,35 +150,34 @@ class UrlSource(Source):
                 if progress:
                     progress(file.tell(), metadata.length)
         if metadata.length not in (None, file.tell()):
-            raise _Again(f"{file.tell()} of {metadata.length} bytes arrived")
+            raise Again(f"{file.tell()} of {metadata.length} bytes arrived")
         return metadata
 
-    def _attempt(self, request: Callable[[], T], month: Month) -> T:
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((httpx.TransportError, _Again)),
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=tenacity.wait_exponential(self._backoff_s, max=30) + tenacity.wait_random(0, self._backoff_s),
-            before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
-            reraise=True,
-        )
+    def _attempt(self, request: Callable[[], T], month: Period) -> T:
+        attempts = retrying(self._attempts, self._backoff_s, httpx.TransportError, Again)
         try:
             return attempts(request)
-        except (httpx.HTTPError, _Again) as error:
+        except (httpx.HTTPError, Again) as error:
             reason = str(error) or type(error).__name__
             kind = _Failing if isinstance(error, _ServerError) else SourceUnavailable
             raise kind(f"{self._url(month)}: {reason}, in the last of {self._attempts} attempts") from error
 
     def _years(self) -> Iterable[int]:
         """Return the years to search, newest first: an unavailable server is noticed at once."""
-        return range(self._clock.now().year, self._first_year - 1, -1)
+        return range(self._newest_year, self._first_year - 1, -1)
 
-    def _answering(self, client: httpx.Client, year: int) -> list[Month]:
+    @property
+    def _newest_year(self) -> int:
+        """Return the year that today's period counts to: a week of the next year may begin in this one."""
+        return self.kind.holding(self._clock.now().date()).year
+
+    def _answering(self, client: httpx.Client, year: int) -> list[Period]:
         """Return the months of a year that the server answers for.
 
         Raises:
             SourceUnavailable: nothing but errors comes of the whole year.
         """
-        months = [Month(year, number) for number in range(1, 13)]
+        months = periods_of(self.kind, year)
         with ThreadPoolExecutor(_PROBED_AT_ONCE) as pool:
             outcomes = list(pool.map(partial(self._probe, client), months))
         failures = [outcome for outcome in outcomes if isinstance(outcome, SourceUnavailable)]
@@ -174,18 +190,18 @@ class UrlSource(Source):
         self._answered = found[-1] if found else self._answered
         return found
 
-    def _probe(self, client: httpx.Client, month: Month) -> SourceMetadata | SourceUnavailable | None:
+    def _probe(self, client: httpx.Client, month: Period) -> SourceMetadata | SourceUnavailable | None:
         try:
             return self._head(client, month)
         except SourceUnavailable as error:
             return error
 
-    def _has_another(self, client: httpx.Client, month: Month) -> bool:
+    def _has_another(self, client: httpx.Client, month: Period) -> bool:
         if self._answered not in (None, month) and self._head(client, self._answered):
             return True
         return any(other != month for year in self._years() for other in self._answering(client, year))
 
-    def _refuse(self, client: httpx.Client, month: Month) -> SourceMetadata:
+    def _refuse(self, client: httpx.Client, month: Period) -> SourceMetadata:
         """Raise the error for a month that the server does not have.
 
         Raises:
@@ -200,9 +216,9 @@ class UrlSource(Source):
         raise NotPublished(f"{month} is not published at {self._base}")
 
     def _holds_none(self) -> str:
-        last = Month(self._clock.now().year, 12)
+        first, last = periods_of(self.kind, self._earliest)[0], periods_of(self.kind, self._newest_year)[-1]
         return (
-            f"data.source: {self._base} has no month of {self._earliest}-01 to {last}: "
+            f"data.source: {self._base} has no {self.kind.__name__.lower()} of {first} to {last}: "
             f"expected files such as {self.file_name(last)} there"
         )
 
@@ -212,7 +228,7 @@ def _metadata_of(response: httpx.Response) -> SourceMetadata | None:
 
     Raises:
         _ServerError: the status is 500 or more.
-        _Again: the server asks for fewer requests.
+        Again: the server asks for fewer requests.
         SourceUnavailable: the status is another failure.
     """
     status = response.status_code
@@ -221,7 +237,7 @@ def _metadata_of(response: httpx.Response) -> SourceMetadata | None:
     if status >= 500:
         raise _ServerError(f"HTTP {status}")
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        raise _Again(f"HTTP {status}")
+        raise Again(f"HTTP {status}")
     if not response.is_success:
         raise SourceUnavailable(f"{response.url}: HTTP {status}")
     length = response.headers.get("content-length", "")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from autoops.errors import BundleError, SettingsError
 from autoops.models import bundle
-from autoops.models.bundle_cache import Admit, fetch_bundle
+from autoops.models.bundle_cache import fetch_bundle
 from autoops.models.registry import ModelVersion, Registry
 from autoops.usecase.columns import Columns
 from autoops.usecase.encoding import Encoder
@@ -154,16 +154,14 @@ def give_way(nicer_by: int = _NICER_BY) -> None:
         os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nicer_by)
 
 
-def load_version(
-    registry: Registry, version: ModelVersion, cache: Path, threads: int = 1, admit: Admit | None = None
-) -> Scorer:
+def load_version(registry: Registry, version: ModelVersion, cache: Path, threads: int = 1) -> Scorer:
     """Fetch, verify and load a version.
 
     Raises:
         BundleError: its bundle is missing, does not verify, does not load or does not reproduce its golden rows.
         RegistryUnavailable: the registry does not answer, and the bundle is not in the cache.
     """
-    found = fetch_bundle(registry, version, cache, admit)
+    found = fetch_bundle(registry, version, cache)
     scorer = Scorer(found.directory, found.manifest, threads)
     scorer.verify_golden_rows()
     return scorer

@@ -25,6 +25,11 @@ from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, TimePart
 Spec = dict[str, Value]
 """The keys of a part of the declaration."""
 
+_PERIOD = re.compile(
+    r"(?<!\d)(?:(?P<day>(?:19|20)\d\d-(?:0[1-9]|1[0-2])-\d\d)|(?P<week>(?:19|20)\d\d-W\d\d)"
+    r"|(?P<month>(?:19|20)\d\d-(?:0[1-9]|1[0-2])))(?!\d)"
+)
+
 TIMES = ("event_time", "event_at", "timestamp", "datetime", "time", "date", "ts", "created_at", "day")
 TARGETS = ("target", "label", "y", "class", "outcome", "count", "cnt", "demand", "result")
 POSITIVE = ("true", "yes", "y", "t", "up", "positive", "pos", "success", "won", "win", "churn", "churned", "cancelled",
@@ -289,12 +294,14 @@ class _Drafting:
         ]
 
     def _source(self) -> list[str]:
-        files = re.sub(r"(?<!\d)(19|20)\d\d-(0[1-9]|1[0-2])(?!\d)", "{period}", self.raw.path.name, count=1)
+        named = _PERIOD.search(self.raw.path.name)
+        files = _PERIOD.sub("{period}", self.raw.path.name, count=1)
         why = "" if "{period}" in files else "one file with all months, split by the event time"
         return [
             "source:",
             f"  location: {_scalar(str(self.raw.path.resolve().parent))}  # the folder of the file, or a base URL",
             f"  files: {_scalar(files)}{_comment([why] if why else [])}",
+            *([f"  period: {named.lastgroup}  # ? by the name of the file"] if named and not named["month"] else []),
             *([f"  delimiter: {_scalar(self.raw.delimiter)}"] if self.raw.delimiter not in (None, ",") else []),
             *([f"  encoding: {self.raw.encoding}  # ? it is not UTF-8"] if self.raw.encoding == "cp1252" else []),
         ]

@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from autoops.errors import SchemaError
 from autoops.ingestion.cleaned import cleaner_of
+from autoops.ingestion.declared import event_times, months_of
 from autoops.ingestion.source import Source
 from autoops.months import Month
 from autoops.replay.tally import EPOCH
@@ -106,12 +110,30 @@ def spread(rows: int, sample: int) -> Rows:
     return ((2 * np.arange(sample) + 1) * rows // (2 * sample)).astype(np.int64)
 
 
-def publish(raw: Path, directory: Path) -> Path:
-    """Copy a raw month to a source's directory atomically: the source never shows half a file."""
+def publish(raw: Path, month: Month, directory: Path, contract: Contract) -> Path:
+    """Add a raw month to a source's directory atomically: the source never shows half a file.
+
+    It is a file of its own, or takes the month's place in the one file of a use case that has only one.
+
+    Raises:
+        SchemaError: that file has other columns, so no replay has made it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    target = directory / raw.name
+    in_one = "{period}" not in contract.source.files
+    target = directory / (contract.source.files if in_one else raw.name)
     # Hidden and with another ending: a source takes only exact file names for months.
-    partial = directory / f".{raw.name}.{os.getpid()}"
-    shutil.copyfile(raw, partial)
+    partial = directory / f".{target.name}.{os.getpid()}"
+    if in_one and target.exists():
+        _merge(raw, month, target, contract, partial)
+    else:
+        shutil.copyfile(raw, partial)
     partial.replace(target)
     return target
+
+
+def _merge(raw: Path, month: Month, target: Path, contract: Contract, partial: Path) -> None:
+    added, there = pq.read_table(raw), pq.read_table(target)
+    if added.column_names != there.column_names:
+        raise SchemaError(f"{target}: no replay has made this file; name another folder to publish to")
+    other = months_of(contract, event_times(contract, there, target.name)) != np.datetime64(str(month), "M")
+    pq.write_table(pa.concat_tables([there.filter(pa.array(other)), added], promote_options="permissive"), partial)

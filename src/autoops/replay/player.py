@@ -85,6 +85,8 @@ class PlayOptions:
                 raise InputError(f"replay: {name} must be at least 1, got {value}")
         if self.label_lag is not None and self.label_lag < timedelta(0):
             raise InputError("replay: the label lag must not be negative")
+        if self.publish_to is not None and self.contract.source.is_csv:
+            raise InputError(f"replay: published months are parquet, and source.files is {self.contract.source.files}")
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class _Replay:
         await self._send_due_labels(loaded.month.ends_in(self.options.contract.zone), everything=True)
         await self._land()
         if self.options.publish_to is not None:
-            publish(loaded.raw, self.options.publish_to)
+            publish(loaded.raw, loaded.month, self.options.publish_to, self.options.contract)
         for listener in self.listeners:
             listener.month_ended(loaded.month)
         return True

@@ -97,7 +97,7 @@ class Tally:
     """Sums of answers by model version and hour of event time, and each version's first answer."""
 
     def __init__(self, contract: Contract) -> None:
-        self._contract = contract
+        self.contract = contract
         self._cells: defaultdict[tuple[int, int], Sums] = defaultdict(Sums)
         self._hour_began_at: dict[int, datetime] = {}
         self.first_answers: dict[int, FirstAnswer] = {}
@@ -105,14 +105,14 @@ class Tally:
     def add(self, answer: Answer) -> None:
         """Add an answer to the sums of its version and hour; call it in the order of the answers."""
         hour = (answer.event_at - EPOCH) // HOUR
-        self._cells[answer.model_version, hour].add(Sums.of(answer, self._contract))
+        self._cells[answer.model_version, hour].add(Sums.of(answer, self.contract))
         self._hour_began_at.setdefault(hour, answer.answered_at)
         first = FirstAnswer(answer.event_at, answer.answered_at)
         self.first_answers.setdefault(answer.model_version, first)
 
     def by_month(self) -> list[Segment]:
         """Return one segment per month and version, in order; `event_at` is the month's start."""
-        zone = self._contract.zone
+        zone = self.contract.zone
         # Of a zone whose offset is no whole hours, the hour across a month's end counts to the month that it begins in.
         return list(self._group(lambda moment: Month.of(moment, zone).starts_in(zone)))
 

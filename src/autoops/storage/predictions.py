@@ -296,11 +296,9 @@ class PredictionLog:
                 found[id] = min(label.labelled_at, found.get(id, label.labelled_at))
         return found
 
-    def count(self, scope: LogSelection, after: str | None = None) -> int:
-        """Return the number of rows in scope with an id above `after`."""
+    def count(self, scope: LogSelection) -> int:
+        """Return the number of rows in scope."""
         query = sa.select(sa.func.count()).select_from(tables.predictions).where(scope.condition())
-        if after is not None:
-            query = query.where(tables.predictions.c.id > after)
         with storage_errors(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from autoops.usecase.calendar import hour_of_day
+from autoops.usecase.calendar import calendar
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.contract import Contract
 
@@ -44,7 +44,7 @@ def _residuals_by_hour(holdout: pd.DataFrame, contract: Contract) -> Figure:
     figure = _figure(8, 4)
     axes = figure.add_subplot()
     residuals = (holdout["prediction"] - holdout[TARGET]).to_numpy()
-    hours = hour_of_day(columns_of(holdout)["event_at"], contract.zone)
+    hours = calendar("hour_of_day", columns_of(holdout)["event_at"], contract.zone)
     present = np.unique(hours)
     axes.boxplot([residuals[hours == hour] for hour in present], positions=present, showfliers=False, widths=0.7)
     axes.axhline(0, color="0.5", linewidth=0.8)

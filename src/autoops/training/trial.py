@@ -91,9 +91,7 @@ def _check_onnx(model: Model, fitted: Any, inputs: Inputs, missing: bool) -> Non
         found = np.asarray(session.run(None, {session.get_inputs()[0].name: inputs})[0], dtype=np.float64).reshape(-1)
         off = np.abs(found - expected)
     except BundleError as error:
-        raise SettingsError(
-            f"model.estimator: {error}. A package may add a converter: docs/usecases.md, 'Estimators'"
-        ) from error
+        raise SettingsError(f"model.estimator: {error}. A package may add a converter: docs/estimators.md") from error
     except Exception as error:  # onnxruntime raises no narrower common class, and a converter is anybody's
         raise SettingsError(f"model.estimator: {model.estimator} as ONNX does not run: {error}") from error
     # Not `np.any(off > ...)`: NaN compares as false.

@@ -19,6 +19,9 @@ from autoops.usecase.tasks import losses
 SPARSE_DAYS, SPARSE_ROWS = 28, 500
 """Four whole weeks, and at least so many rows, suffice to fit a model of a table with few rows a day."""
 
+SINCE_DAYS, SINCE_ROWS = 14, 250
+"""So much of such a table since a change may be chosen: validation says whether it is better than all rows."""
+
 ALL, SINCE_CHANGE = "all", "since change"
 
 
@@ -77,12 +80,13 @@ def choose(
     if evidence_start is None:
         return Window(earlier)
     before, since = split_at(earlier, evidence_start)
-    if before.empty or len(since) < least_rows(earlier, training):
+    rate = rows_per_day(columns_of(earlier)["event_at"])
+    if before.empty or len(since) < asked_of(training.min_rows, rate, SINCE_DAYS, SINCE_ROWS):
         return Window(earlier)
     validation_begins_at = _validation_begins_at(since, training.holdout_days)
     fitted, validation = split_at(since, validation_begins_at)
-    # Rows that all begin at one time are all in the validation span.
-    if fitted.empty:
+    # Rows that all begin at one time are all in the validation span, and rare positives may be.
+    if fitted.empty or (contract.task == "binary" and fitted[TARGET].nunique() < 2):
         return Window(earlier)
     # Capped like the final fit, so that the choice holds for the model that is trained.
     all_error = _error(capped(pd.concat([before, fitted]), training.max_rows), validation, contract, model)

@@ -43,21 +43,6 @@ def local_days(event_at: Array, zone: ZoneInfo) -> Hours:
     return local_hours(event_at, zone) // 24
 
 
-def hour_of_day(event_at: Array, zone: ZoneInfo) -> Hours:
-    """Return the hour in the zone, 0 to 23, shape (rows,), from datetime64 in UTC."""
-    return OF_HOURS["hour_of_day"](local_hours(event_at, zone))
-
-
-def day_of_week(event_at: Array, zone: ZoneInfo) -> Hours:
-    """Return 0 for Monday to 6 for Sunday, shape (rows,); the epoch was a Thursday."""
-    return OF_HOURS["day_of_week"](local_hours(event_at, zone))
-
-
-def hour_of_week(event_at: Array, zone: ZoneInfo) -> Hours:
-    """Return 0 for Monday 00:00 to 01:00, up to 167, shape (rows,)."""
-    return OF_HOURS["hour_of_week"](local_hours(event_at, zone))
-
-
 CalendarName = Literal["hour_of_day", "day_of_week", "hour_of_week", "month_of_year"]
 OF_HOURS: dict[CalendarName, Callable[[Hours], Hours]] = {
     "hour_of_day": lambda hours: hours % 24,
@@ -65,8 +50,8 @@ OF_HOURS: dict[CalendarName, Callable[[Hours], Hours]] = {
     "hour_of_week": lambda hours: (hours + 3 * 24) % 168,
     "month_of_year": lambda hours: hours.astype("datetime64[h]").astype("datetime64[M]").astype(np.int64) % 12 + 1,
 }
-"""What can be derived from event time, each from `local_hours`. Such features drift by construction, so they count in
-no drift."""
+"""What can be derived from event time, each from `local_hours`; days of the week count from Monday, which is 0, and the
+epoch was a Thursday. Such features drift by construction, so they count in no drift."""
 
 
 def calendar(name: CalendarName, event_at: Array, zone: ZoneInfo) -> Hours:

@@ -17,7 +17,9 @@ TARGET: Final = "target"
 PREDICTION: Final = "prediction"
 PART: Final = "part"
 """In a version's reference: "window" for rows that the model was fitted on, "holdout" for rows that it never saw."""
-RESERVED = frozenset({EVENT_AT, TARGET, PREDICTION, PART})
+CROSS_FITTED: Final = "cross_fitted"
+"""In a sparse table's history: the predictions of models that were fitted without a row's own week."""
+RESERVED = frozenset({EVENT_AT, TARGET, PREDICTION, PART, CROSS_FITTED})
 """Names that no feature may have."""
 
 Columns = Mapping[str, Array]

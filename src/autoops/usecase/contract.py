@@ -6,10 +6,12 @@ It is the checked declaration without its Python, so it can be written into a ve
 import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -405,15 +407,17 @@ class DriftRules(Part):
 
 
 class Source(Part):
-    """Files of published periods: `{period}` in the name stands for the period, as 2023-01 for a month.
+    """Files of published periods: `{period}` in the name stands for it, as 2023-01, 2023-W05 (ISO 8601) or 2023-02-01.
 
     Without `{period}` one file holds all of them. `location` is the folder or base URL of the files, where config.yaml
-    names none. `delimiter` and `encoding` are those of CSV.
+    names none. `delimiter` and `encoding` are those of CSV. With `sql` there are no files: the query returns the rows
+    of a period, from `:begin` on and before `:end`, and `location` is the URL of the database.
     """
 
     location: str = "data"
+    sql: str | None = None
     files: str = "{period}.parquet"
-    period: Literal["month"] = "month"
+    period: Literal["day", "week", "month"] = "month"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8"
 
@@ -426,6 +430,34 @@ class Source(Part):
                 "sales_{period}.parquet, each period has a file of its own"
             )
         return files
+
+    @field_validator("location")
+    @classmethod
+    def _without_password(cls, location: str) -> str:
+        # Each version's bundle contains the declaration.
+        if urlsplit(location).password:
+            raise ValueError("holds a password; set data.source in config.yaml, or AUTOOPS__DATA__SOURCE, instead")
+        return location
+
+    @field_validator("sql")
+    @classmethod
+    def _of_a_period(cls, sql: str | None) -> str | None:
+        if sql is not None and {*re.findall(r"(?<![:\w\\]):(\w+)(?!:)", sql)} != {"begin", "end"}:
+            raise ValueError("expected a query with the parameters :begin and :end, and no others; a colon is \\:")
+        return sql
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.sql is not None and self.files != type(self).model_fields["files"].default:
+            raise ValueError("sql and files are both there: expected one of them")
+        if self.sql is not None and self.period != "month":
+            raise ValueError(f"period {self.period}: a query is run for each month; expected no `period`")
+        if self.period != "month" and "{period}" not in self.files:
+            raise ValueError(
+                f"period {self.period}: {self.files} has no {{period}} in its name; expected one, or no `period`: "
+                "one file is split by the event time"
+            )
+        return self
 
     @field_validator("encoding")
     @classmethod
@@ -443,7 +475,7 @@ class Source(Part):
 
     @property
     def fetched(self) -> str:
-        """Return the name of a fetched period's file, which is parquet of one period, whatever the source holds."""
+        """Return the name of a fetched month's file, which is parquet of one month, whatever the source holds."""
         stem = self.files.removesuffix(".gz").rpartition(".")[0]
         return f"{stem}.parquet" if "{period}" in stem else f"{stem}_{{period}}.parquet"
 
@@ -481,6 +513,27 @@ class GateRules(Part):
     segments: tuple[str, ...] | None = None
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+Factor = Annotated[float, Field(gt=1)]
+
+
+class QualityRules(Part):
+    """Least deviations from good periods that are broken data, however alike these periods are.
+
+    Shares are what is too much of it where there was none, beyond what good periods had. `volume` is the factor by
+    which rows may become fewer, `unit` that by which a number may change, and `empty_days` counts days without rows.
+    """
+
+    missing: Share | None = None
+    constant: Share | None = None
+    impossible: Share | None = None
+    duplicated: Share | None = None
+    unseen: Share | None = None
+    volume: Factor | None = None
+    unit: Factor | None = None
+    empty_days: Annotated[int, Field(ge=1)] | None = None
+
+
 class Contract(Part):
     """The declaration of a use case, checked as a whole.
 
@@ -503,6 +556,7 @@ class Contract(Part):
     segments: dict[Name, Segment] = {}
     model: ModelDefaults = ModelDefaults()
     gate: GateRules = GateRules()
+    quality: QualityRules = QualityRules()
     api: Texts = Texts()
     prepare: Function | None = None
     clean: Function | None = None

@@ -40,13 +40,13 @@ def load(named: str, beside: Path | None = None) -> Contract:
     return _read(_path_of(named, beside))
 
 
-def folder_of(named: str, beside: Path | None = None) -> Path:
+def folder_of(named: str) -> Path:
     """Return the folder of a declaration, in which functions of its own are looked for.
 
     Raises:
         SettingsError: there is no such use case.
     """
-    return Path(_path_of(named, beside)).parent
+    return Path(_path_of(named, None)).parent
 
 
 def _path_of(named: str, beside: Path | None) -> str:

@@ -62,7 +62,7 @@ def column(contract: Contract, name: str, rows: Columns) -> Array:
     values = _called(contract, name, rows)
     odd = np.isinf(values) if derived.missing == "allowed" else ~np.isfinite(values)
     if odd.any():
-        what = f"{values[odd][0]:g} for {odd.sum()} of {len(values)} rows"
+        what = f"{values[odd][0]:g} for {odd.sum()} of {len(values)} rows, first for row {odd.argmax()}"
         allow = "" if derived.missing == "allowed" else "; `missing: allowed` permits nan"
         raise FeatureError(f"derived.{name}: {derived.function} returns {what}{allow}")
     return values

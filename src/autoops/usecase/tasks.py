@@ -30,8 +30,12 @@ def losses(contract: Contract, truth: Values, prediction: Values) -> Values:
 
 def measure_told(contract: Contract, loss: float) -> str:
     """Return a mean loss with its name and its unit, such as `MAE 2.857 min`."""
-    unit = contract.short_unit if contract.loss == "absolute" else ""
-    return f"{MEASURES[contract.loss]} {loss:.3f}{unit}"
+    return f"{MEASURES[contract.loss]} {loss:.3f}{loss_unit(contract)}"
+
+
+def loss_unit(contract: Contract) -> str:
+    """Return the unit of a mean loss with a leading space, empty where it has none."""
+    return contract.short_unit if contract.loss == "absolute" else ""
 
 
 def baseline(contract: Contract, truth: Values) -> float:

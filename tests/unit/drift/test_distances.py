@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoops.drift.distances import MULTIPLE, distance_of, evenly, jensen_shannon, matched, method, wasserstein
+from autoops.drift.distances import (
+    MULTIPLE,
+    distance_of,
+    evenly,
+    jensen_shannon,
+    matched,
+    method,
+    seasons,
+    wasserstein,
+)
+from autoops.usecase import declaration
 from tests.taxi import CONTRACT
 
 Array = npt.NDArray[Any]
@@ -104,6 +114,23 @@ def test_matching_always_finds_rows_and_only_looks_at_hours(reference: Array, cu
     assert len(positions) == len(current) * MULTIPLE
     assert (np.diff(positions) >= 0).all()
     assert (positions == matched(CONTRACT, reference, np.flip(current))).all()
+
+
+@pytest.mark.parametrize(("seasonality", "number"), [("hour_of_week", 168), ("day_of_week", 7), ("none", 1)])
+def test_hourly_rows_are_matched_within_the_declared_seasonality(seasonality: str, number: int) -> None:
+    declared = {"name": "bikes", "event_time": {"column": "at", "zone": "Europe/Berlin"}, "target": {"column": "count"}}
+    wind = {"features": {"wind": {"type": "float"}}, "drift": {"seasonality": seasonality}}
+    contract = declaration.parse(declared | wind, "bikes.yaml")
+    # Eight weeks of local hours, Monday to Sunday, without a change of the clocks.
+    at = np.datetime64("2026-04-27", "h") - 2 + np.arange(8 * 168)
+    found = seasons(contract, {"event_at": at.astype("datetime64[us]")})
+    assert (found == np.arange(8 * 168) * number // 168 % number).all()
+    monday, other = found[-168:-144], found[:-168]
+    chosen = matched(contract, other, monday)
+    # Mondays of all weeks where the seasonality tells days apart, days of all kinds where it does not.
+    days = set((chosen // 24 % 7).tolist())
+    assert days == ({0} if number > 1 else set(range(7)))
+    assert len(set((chosen // 168).tolist())) >= MULTIPLE
 
 
 def test_an_hour_that_the_reference_lacks_is_served_by_the_hours_around_it() -> None:

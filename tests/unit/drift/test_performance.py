@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from autoops.drift.performance import (
     ErrorLimits,
     Loss,
     judge_errors,
+    level_of,
     levels,
     limits,
     out_of_sample,
+    scale_of,
 )
 from autoops.drift.schedule import Schedule
 from autoops.drift.tails import Ordinary
+from autoops.usecase import declaration
 from tests.taxi import CONTRACT
 
 ALLOWED = ErrorLimits(
@@ -120,6 +124,16 @@ def test_no_trip_counts_as_shorter_than_a_minute() -> None:
     assert levels(CONTRACT, np.array([0.0, 10.0]), np.array([1.0, -3.0])) == pytest.approx([0, np.log(10)])
 
 
+def test_of_a_target_that_is_mostly_0_the_level_is_the_mean_of_cut_residuals() -> None:
+    meter = declaration.load(str(Path(__file__).parents[2] / "usecases" / "meter"))
+    truth, predicted = np.zeros(100), np.zeros(100)
+    truth[:20], truth[20] = 1.0, -50.0
+    scale = scale_of(meter, truth[:40], predicted[:40] + 0.5)
+    assert scale == pytest.approx((39 * 0.5 + 50.5) / 40)
+    assert level_of(meter, levels(meter, truth, predicted, 1.0)) == pytest.approx((20 - 5) / 100)
+    assert level_of(meter, levels(meter, truth, predicted, 0.5)) == pytest.approx((40 - 5) / 100)
+
+
 def test_limits_lie_around_what_was_ordinary() -> None:
     rng = np.random.default_rng(0)
     ordinary = Ordinary(Schedule(windows_per_year=1_000, needed=1, of=1))
@@ -130,6 +144,12 @@ def test_limits_lie_around_what_was_ordinary() -> None:
     assert found.recent_low == pytest.approx(0.02 - 3.09 * 0.015, abs=0.003)
     assert found.recent_high == pytest.approx(0.02 + 3.09 * 0.015, abs=0.003)
     assert found.absolute_high == pytest.approx(3 + 3.09 * 0.2, abs=0.02)
+
+
+def test_errors_three_times_as_large_are_noticed_however_few_windows_there_were() -> None:
+    few = np.array([12.0, 14, 30, 44, 38, 20])
+    found = limits(np.zeros(6), few, Ordinary(Schedule(365, 2, 3)), 0.1, held_out=0.1)
+    assert found.absolute_high == pytest.approx(3 * few.mean())
 
 
 def test_a_level_that_few_trips_tell_widens_the_limit_of_absolute_errors_alone() -> None:

@@ -174,3 +174,18 @@ def test_windows_that_never_differ_leave_no_room() -> None:
 def test_there_is_a_bound_for_any_history(distances: list[float]) -> None:
     bound = Ordinary(DAILY).upper_bound_of_distances(np.array(distances), 1)
     assert bound >= np.exp(np.mean(np.log(np.maximum(distances, 0.001)))) * (1 - 1e-9)
+
+
+def test_a_few_windows_of_different_seasons_do_not_allow_every_distance() -> None:
+    """A year in which windows are near the reference, and far from it, by turns of some weeks."""
+    seasons = np.repeat([0.2, 1.5, 0.3, 1.2], 3) + np.random.default_rng(0).normal(0, 0.05, 12)
+    daily = Ordinary(DAILY)
+    assert daily.upper_bound_of_distances(seasons, 0.1) > 10
+    noticed = daily.upper_bound_of_distances(seasons, 0.1, noticed=3.0)
+    assert noticed == pytest.approx(max(3.0, daily.upper_bound(seasons, 0.1)))
+
+
+def test_a_limit_that_notices_enough_stays() -> None:
+    alike = np.random.default_rng(0).normal(0.3, 0.02, 60)
+    daily = Ordinary(DAILY)
+    assert daily.upper_bound_of_distances(alike, 1, noticed=3.0) == daily.upper_bound_of_distances(alike, 1)

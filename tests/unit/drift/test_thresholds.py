@@ -124,11 +124,20 @@ def test_a_version_says_what_its_detectors_cannot_notice() -> None:
     thresholds = calibrated()[1]
     assert thresholds.blind_to(CONTRACT) == ()
     (limits, *_) = thresholds.limits
-    wide = {"trip_distance": 3.0, "pickup_location_id": 0.9, "passenger_count": 0.5, PREDICTION: 2.9}
-    errors = replace(limits.errors, absolute_mean=1.0, absolute_high=3.0)
+    wide = {"trip_distance": 3.1, "pickup_location_id": 0.9, "passenger_count": 0.5, PREDICTION: 2.9}
+    errors = replace(limits.errors, absolute_mean=1.0, absolute_high=3.1)
     hardly = replace(thresholds, limits=(replace(limits, distances=wide, errors=errors),))
     assert hardly.blind_to(CONTRACT) == ("trip_distance", "pickup_location_id", "larger errors")
     assert replace(thresholds, limits=()).blind_to(CONTRACT) == ("everything",)
+
+
+def test_cross_fitted_errors_count_as_they_are_and_tell_the_level() -> None:
+    fitted, holdout, reference = history(days=60)
+    known = calibrate(fitted, holdout, reference, FEATURES, DRIFT).limits[0].errors
+    crossed = fitted.assign(cross_fitted=fitted["prediction"] * 1.1)
+    found = calibrate(crossed, holdout, reference, FEATURES, DRIFT).limits[0].errors
+    assert found.relative_mean == pytest.approx(known.relative_mean - np.log(1.1), abs=0.05)
+    assert found.absolute_high - found.absolute_mean < known.absolute_high - known.absolute_mean
 
 
 def test_a_window_is_not_measured_against_its_own_rows() -> None:

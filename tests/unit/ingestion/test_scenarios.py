@@ -11,7 +11,7 @@ from autoops.months import Month, parse_months
 from autoops.usecase.columns import TARGET
 from autoops.usecases.taxi.city import the_city
 from autoops.usecases.taxi.clean import clean
-from autoops.usecases.taxi.sample import SCENARIOS, parse_scenario, write_sample
+from autoops.usecases.taxi.sample import SCENARIOS, sample, write_sample
 from autoops.usecases.taxi.trips import NEW_YORK
 from tests.unit.ingestion.sampled import MAY, distance_of_zones, fitted, mae, mph, sampled
 
@@ -169,6 +169,6 @@ def test_a_magnitude_that_a_scenario_cannot_take_is_refused(tmp_path, scenario, 
 
 def test_a_scenario_or_a_size_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(InputError, match="'fog': expected one of steady, speed, slow, mix, outskirts"):
-        parse_scenario("fog")
+        sample(tmp_path, [MAY], rows_per_month=200, scenario="fog")
     with pytest.raises(InputError, match="at least 100, got 5"):
         write_sample(tmp_path, [MAY], trips_per_month=5)

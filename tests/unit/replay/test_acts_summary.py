@@ -91,7 +91,7 @@ def test_a_mistake_that_answered_nobody_shows_nothing():
 def test_the_acts_are_told_in_a_sentence_each():
     back, live, published, trained = summed_up().sentences()
     assert "rolled back by itself after 1 watch window, 10 s after its first answer: <rolled back>" in back
-    assert "2 windows of live trips in 2023-08, 0 incidents: kilometres" in live
+    assert "2 windows of live traffic in 2023-08, 0 incidents: kilometres" in live
     assert "<quarantined>" in published
     assert "version 4" in trained
     assert "2023-05, 2023-06, 2023-07" in trained

@@ -86,6 +86,6 @@ def test_publishing_replaces_what_was_there_and_leaves_nothing_half_done(source,
     target = tmp_path / "published" / file_name(MARCH)
     target.parent.mkdir()
     target.write_text("an earlier edition")
-    assert publish(raw, target.parent) == target
+    assert publish(raw, MARCH, target.parent, CONTRACT) == target
     assert target.read_bytes() == raw.read_bytes()
     assert list(target.parent.iterdir()) == [target]

@@ -187,3 +187,9 @@ def test_impossible_options_are_refused_by_name(world, values):
 
 def test_a_sample_larger_than_the_month_is_the_month(world, tmp_path):
     assert len(load(DirectorySource(world), JANUARY, tmp_path, CONTRACT, sample=1000).frame) == 60
+
+
+def test_months_of_csv_are_not_published(world):
+    csv = CONTRACT.model_copy(update={"source": CONTRACT.source.model_copy(update={"files": "trips_{period}.csv"})})
+    with pytest.raises(InputError, match=r"published months are parquet, and source.files is trips_\{period\}.csv"):
+        PlayOptions(DirectorySource(world), [JANUARY], "http://api", csv, publish_to=world)

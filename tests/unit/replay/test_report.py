@@ -10,6 +10,7 @@ from autoops.replay.demo.closing import figures
 from autoops.replay.demo.outcome import Outcome
 from autoops.replay.demo.report import write_report
 from autoops.replay.tally import Tally
+from autoops.usecases.taxi.demo import MADE_UP
 from autoops.usecases.taxi.trips import NEW_YORK
 from tests.taxi import CONTRACT
 from tests.unit.replay.records import (
@@ -24,7 +25,7 @@ from tests.unit.replay.records import (
 )
 from tests.unit.replay.test_summary import HELD, WITH_ACTS
 
-OUTCOME = Outcome(HELD, tally(), CHECKS, [incident()], ENTRIES, [])
+OUTCOME = Outcome(HELD, tally(), CHECKS, [incident()], ENTRIES, [], MADE_UP)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_a_replay_without_checks_still_gives_a_page(tmp_path):
 
 
 def test_closing_figures_name_the_error_before_under_and_after_drift():
-    said = figures(HELD)
+    said = figures(HELD, CONTRACT)
     assert said[:3] == [
         "error, steady: 2.00 min (version 1)",
         "error, under drift: 5.00 min (version 1)",
@@ -121,7 +122,7 @@ def test_closing_figures_name_the_error_before_under_and_after_drift():
 
 
 def test_closing_figures_of_real_months_claim_no_story():
-    said = figures(dataclasses.replace(HELD, source="months/", alarm_to_served_s=None))
+    said = figures(dataclasses.replace(HELD, source="months/", alarm_to_served_s=None), CONTRACT)
     assert said[0] == "alarm to served: no promotion"
 
 

@@ -68,7 +68,7 @@ class Stand:
             sample=60,
             rate=100,
             timeline=Timeline(Console(file=self.told, width=200)),
-            observer=Observer(engine),
+            observer=Observer(engine, settings.contract),
             airflow=self.airflow,
             served_version=lambda: self.served,
             quiet_s=0.1,

@@ -4,6 +4,7 @@ import pytest
 
 from autoops.replay.demo.scenario_summary import scenario_summary
 from autoops.replay.demo.summary import SAMPLE, Step, Summary, alarm_to_served_s, incident_months, parts_of
+from tests.taxi import CONTRACT
 from tests.unit.replay.records import (
     ACTS,
     ACTS_CHECKS,
@@ -27,7 +28,7 @@ WITH_ACTS = dataclasses.replace(HELD, acts=ACTS_HELD, scenario_parts=(FORCED_IN,
 
 
 def test_parts_hold_errors_verdicts_and_the_gates_decision_where_they_belong():
-    assert parts_of(tally().by_month(), CHECKS, [incident()], ENTRIES) == (STEADY, CHANGED, WAITING, HEALED)
+    assert parts_of(tally(), CHECKS, [incident()], ENTRIES) == (STEADY, CHANGED, WAITING, HEALED)
 
 
 def test_a_month_is_reported_for_the_version_that_answered_most_of_it():
@@ -67,10 +68,10 @@ def test_an_act_that_did_not_hold_is_named():
 
 
 def test_a_month_with_a_window_of_broken_data_is_broken():
-    broken = parts_of(acts_tally().by_month(), ACTS_CHECKS, [], [])[-1]
+    broken = parts_of(acts_tally(), ACTS_CHECKS, [], [])[-1]
     assert (broken.month, broken.model_version, broken.alarm, broken.verdict) == ("2023-08", 2, False, "broken data")
     alarmed = [*ACTS_CHECKS, dataclasses.replace(ACTS_CHECKS[-1], verdict="no drift")]
-    assert parts_of(acts_tally().by_month(), alarmed, [], [])[-1].verdict == "broken data"
+    assert parts_of(acts_tally(), alarmed, [], [])[-1].verdict == "broken data"
 
 
 def test_a_story_that_held_has_no_complaints():
@@ -83,7 +84,7 @@ def test_an_alarm_that_wakes_nobody_is_no_false_alarm():
 
 
 def test_incidents_belong_to_the_month_in_which_their_evidence_ends():
-    assert incident_months([incident(), incident("manual")]) == ("2023-05",)
+    assert incident_months([incident(), incident("manual")], CONTRACT.zone) == ("2023-05",)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +122,11 @@ def test_alarm_to_served_runs_from_the_first_alarm_to_the_first_answer():
 def test_no_promotion_no_time_to_it():
     assert alarm_to_served_s(tally(), CHECKS, [incident()], ENTRIES[:-1]) is None
     assert alarm_to_served_s(tally(), CHECKS, [incident("manual")], ENTRIES) is None
+
+
+def test_a_change_may_be_decided_on_in_a_later_month():
+    unnoticed = dataclasses.replace(CHANGED, alarm=False, decision=None)
+    decided = dataclasses.replace(CHANGED, month="2023-06")
+    last = dataclasses.replace(HEALED, month="2023-07")
+    summary = dataclasses.replace(HELD, parts=(STEADY, unnoticed, decided, last))
+    assert (summary.changed, summary.complaints()) == (decided, [])

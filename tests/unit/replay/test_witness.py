@@ -9,6 +9,7 @@ from autoops.loop.records.ledger import Ledger
 from autoops.months import Month
 from autoops.replay.demo.observer import Observer, settles
 from tests.fakes import HeldClock
+from tests.taxi import CONTRACT
 from tests.unit.replay.records import CHECKS, at
 
 APRIL, MAY = Month(2023, 4), Month(2023, 5)
@@ -21,7 +22,7 @@ def ledger(engine: sa.Engine) -> Ledger:
 
 @pytest.fixture
 def observer(engine: sa.Engine) -> Observer:
-    return Observer(engine)
+    return Observer(engine, CONTRACT)
 
 
 def record_check(engine: sa.Engine, verdict: str, report: Mapping[str, Any] | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from autoops.errors import ServiceUnavailable, StorageUnavailable
+from autoops.errors import FeatureError, ServiceUnavailable, StorageUnavailable
 from autoops.serving.log.writer import Writer
 
 
@@ -18,6 +18,7 @@ class Database:
         self.entered = threading.Event()
         self.down = False
         self.poison: int | None = None
+        self.poisoned: Exception = ValueError("poison")
         self.asked = 0
 
     def store(self, numbers: list[int]) -> list[int]:
@@ -27,7 +28,7 @@ class Database:
         if self.down:
             raise StorageUnavailable("locked")
         if self.poison in numbers:
-            raise ValueError("poison")
+            raise self.poisoned
         self.transactions.append(numbers)
         return [2 * number for number in numbers]
 
@@ -129,8 +130,10 @@ def test_an_unavailable_database_is_told_to_everybody_who_waits_and_the_writer_g
     run(body)
 
 
-def test_a_request_that_breaks_its_group_breaks_only_itself() -> None:
+@pytest.mark.parametrize("poisoned", [ValueError("poison"), FeatureError("derived.speed: inf for 1 of 3 rows")])
+def test_a_request_that_breaks_its_group_breaks_only_itself(poisoned: Exception) -> None:
     database = Database()
+    database.poisoned = poisoned
 
     async def body(writer: Writer) -> None:
         first = await occupy(writer, database)
@@ -141,7 +144,7 @@ def test_a_request_that_breaks_its_group_breaks_only_itself() -> None:
         await first
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert (results[0], results[2]) == ([2], [4])
-        assert isinstance(results[1], ValueError)
+        assert results[1] is poisoned
 
     run(body)
 

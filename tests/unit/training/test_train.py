@@ -1,12 +1,18 @@
 """A training as a whole, on small forests."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from autoops.errors import SettingsError
 from autoops.settings import Model, Training
 from autoops.training.train import Trained
+from autoops.training.train import train as train_by
+from autoops.usecase import declaration
 from autoops.usecase.columns import TARGET
+from autoops.usecase.contract import Contract
+from tests import sparse_worlds
 from tests.bundles import synthetic_trips
 from tests.taxi import TRIP_COLUMNS, train
 from tests.unit.training.test_window import CHANGES_AT, two_worlds
@@ -37,9 +43,20 @@ def test_the_model_does_not_depend_on_what_the_holdout_says(trained: Trained) ->
 
 def test_history_and_holdout_are_trips_with_predictions_by_event_time(trained: Trained) -> None:
     for part in (trained.history, trained.holdout):
-        assert list(part.columns) == [*TRIP_COLUMNS, TARGET, "prediction"]
+        assert list(part.columns.drop("cross_fitted", errors="ignore")) == [*TRIP_COLUMNS, TARGET, "prediction"]
         assert part["event_at"].is_monotonic_increasing
         assert part["prediction"].notna().all()
+
+
+def test_the_history_of_a_table_with_few_rows_a_day_has_predictions_of_models_that_never_saw_them(
+    trained: Trained,
+) -> None:
+    """43 trips a day are few, 430 are not."""
+    history = trained.history
+    fitted, unseen = ((history[name] - history[TARGET]).abs().mean() for name in ("prediction", "cross_fitted"))
+    assert 1.05 * fitted < unseen < 3 * fitted
+    assert "cross_fitted" not in trained.reference
+    assert "cross_fitted" not in train(synthetic_trips(12_000), MODEL, TRAINING).history
 
 
 def test_the_model_beats_the_median_by_far(trained: Trained) -> None:
@@ -119,3 +136,20 @@ def test_a_training_fits_no_more_rows_than_it_may_and_says_so(trained: Trained) 
     )
     assert len(few.history) == len(trained.history)
     assert trained.note == f"Fitted on all {len(trained.history)} rows of the training window."
+
+
+def test_positives_of_one_week_alone_leave_errors_as_the_model_makes_them() -> None:
+    pump = declaration.load(str(Path(__file__).parents[2] / "usecases" / "faults"))
+    rows = cleaned(pump, sparse_worlds.faults("2023-01", 2))
+    once = rows[TARGET].where(rows["event_at"] < pd.Timestamp("2023-01-08", tz="UTC"), 0.0)
+    once.iloc[10] = 1.0
+    model = Model(estimator=pump.model.estimator, parameters=MODEL.parameters, features=pump.model_features)
+    found = train_by(rows.assign(**{TARGET: once}), pump, model, Training())
+    assert "cross_fitted" not in found.history
+    assert "cross_fitted" in train_by(rows, pump, model, Training()).history
+
+
+def cleaned(contract: Contract, raw: pd.DataFrame) -> pd.DataFrame:
+    return raw.rename(columns={contract.raw_event_time: "event_at", contract.target.raw_name: TARGET}).astype(
+        {TARGET: float, "event_at": "datetime64[us, UTC]"}
+    )

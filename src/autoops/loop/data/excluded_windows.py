@@ -1,8 +1,9 @@
 """Exclusion of broken live traffic: it counts as consumed, is never trained on, and pages a person once."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from autoops.drift.verdict import DriftVerdict
 from autoops.event_times import span_of, times_of
@@ -38,11 +39,18 @@ def verdict_of(quality: Quality, window: Window, size: int) -> DriftVerdict:
     )
 
 
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
 class IdRanges(TypedDict):
-    """Ranges of ids, `[first, last]`, with `first` excluded and `last` included; None where there is no such id."""
+    """Ranges of ids, `[first, last]`, with `first` excluded and `last` included; None where there is no such id.
+
+    `matured` is the range of event times of labelled rows, where labels mature.
+    """
 
     predictions: list[str | None]
     labels: list[int | None]
+    matured: NotRequired[list[str | None]]
 
 
 class Consumed(TypedDict, total=False):
@@ -57,13 +65,14 @@ def consumed(quality: Quality, window: Window) -> Consumed:
     if not quality.findings:
         return {}
     before, after = window.cursor, window.cursor_if_broken or window.next_cursor
-    return {
-        "findings": [finding.to_json() for finding in quality.findings],
-        "broken": {
-            "predictions": [before.prediction_id, after.prediction_id],
-            "labels": [before.label_id, after.label_id],
-        },
+    broken: IdRanges = {
+        "predictions": [before.prediction_id, after.prediction_id],
+        "labels": [before.label_id, after.label_id],
     }
+    if window.matured_until is not None:
+        ends = (before.matured_until, after.matured_until)
+        broken["matured"] = [at.isoformat() if at else None for at in ends]
+    return {"findings": [finding.to_json() for finding in quality.findings], "broken": broken}
 
 
 def page_once(context: Context, champion: ModelVersion, check_id: int, actor: str) -> None:
@@ -88,18 +97,21 @@ def _named(check: Check) -> set[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class BrokenRows:
-    """Rows of a version's live log that are broken data, as ranges of prediction ids and of label ids.
+    """Rows of a version's live log that are broken data, as ranges of prediction ids, of label ids, of event times.
 
-    The first id of a range is not part of it, the last is.
+    The first of a range is not part of it, the last is.
     """
 
     predictions: tuple[tuple[str, str], ...]
     labels: tuple[tuple[int, int], ...]
+    matured: tuple[tuple[datetime, datetime], ...] = ()
 
-    def contains(self, prediction_id: str, label_id: int) -> bool:
-        """Return whether the prediction id or the label id lies in a range; either one is enough."""
-        return any(first < prediction_id <= last for first, last in self.predictions) or any(
-            first < label_id <= last for first, last in self.labels
+    def contains(self, prediction_id: str, label_id: int, event_at: datetime) -> bool:
+        """Return whether the prediction id, the label id or the event time lies in a range; any one is enough."""
+        return (
+            any(first < prediction_id <= last for first, last in self.predictions)
+            or any(first < label_id <= last for first, last in self.labels)
+            or any(first < event_at <= last for first, last in self.matured)
         )
 
 
@@ -110,8 +122,14 @@ def broken_rows(context: Context, model_version: int) -> BrokenRows:
     # The first cursor of a tenure is None, which stands before all ids.
     predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
     labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]
+    matured = [
+        tuple(datetime.fromisoformat(at) if at else _FIRST for at in each["matured"])
+        for each in found
+        if each.get("matured", [None, None])[1]
+    ]
     # Where a cursor did not move, there were too few rows of its kind, and none was judged.
     return BrokenRows(
         tuple((first, last) for first, last in predictions if last and first != last),
         tuple((first, last) for first, last in labels if last and first != last),
+        tuple((first, last) for first, last in matured),
     )

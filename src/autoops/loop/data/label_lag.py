@@ -1,4 +1,4 @@
-"""Label lag: how far ground truth is behind the predictions. Loss is measured on trips that are that old."""
+"""Label lag: how far ground truth is behind the predictions. Loss is measured on rows that are that old."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class LabelLag:
     """How far labels are behind in a window of live traffic; a field is None without rows to compute it.
 
     `share` of the window's `predictions` are labelled by now. `delay_s` is the median wall time from prediction to
-    label, in seconds. `behind_s` is the event time, in seconds, by which the newest trip is newer than the newest
+    label, in seconds. `behind_s` is the event time, in seconds, by which the newest row is newer than the newest
     labelled one. `outside` is the share of the window's labels that are outside the training contract and count in no
     error.
     """
@@ -51,7 +51,7 @@ class LabelLag:
 def lag_of(context: Context, window: Window) -> LabelLag | None:
     """Return the label lag of a window of live traffic.
 
-    None for a window without rows, and for a published month, whose trips are all labelled.
+    None for a window without rows, and for a published month, whose rows are all labelled.
     """
     logged, labelled = window.logged, [row.logged for row in window.with_any_label]
     if window.span is not None or not (logged or labelled):
@@ -67,7 +67,7 @@ def lag_of(context: Context, window: Window) -> LabelLag | None:
         predictions=len(logged),
         share=sum(row.id in known for row in logged) / len(logged) if logged else None,
         delay_s=median(delays) if delays else None,
-        # Negative where the newest label is of a newer trip than all predictions of the window.
+        # Negative where the newest label is of a newer row than all predictions of the window.
         behind_s=max(behind, timedelta(0)).total_seconds() if behind is not None else None,
         contract=context.contract,
         outside=len(window.outside) / len(labelled) if labelled else None,

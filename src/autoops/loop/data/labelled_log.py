@@ -1,4 +1,4 @@
-"""Labelled live traffic, as trips to train on and to compare versions on.
+"""Labelled live traffic, as rows to train on and to compare versions on.
 
 The cleaning rules of published months apply to it too, and rows that are broken data are left out.
 """
@@ -30,35 +30,34 @@ _AT_ONCE = 20_000
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 _Labels = npt.NDArray[np.void]
-"""One record per label: its id, a hash of its prediction's id, the trip's event time, and whether it is usable.
+"""One record per label: its id, a hash of its prediction's id, the row's event time, and whether it is usable.
 
 Numbers, because a log may have millions of labels, and each check reads them while an incident waits for labels.
 """
 
 
 def logged_months(context: Context) -> list[Month]:
-    """Return the months in which usable labelled trips began, in order; the newest is probably not over.
+    """Return the months in which usable labelled rows lie, in order; the newest is probably not over.
 
-    Months with only a few trips are left out as strays.
+    Months with only a few rows are left out as strays.
     """
     times, zone = _usable_times(context), context.contract.zone
     rows: Counter[Month] = Counter()
-    # By hour first, so that hours and not all labels are converted to New York's time.
+    # By hour first, so that hours and not all labels are converted to local time.
     for hour, count in zip(*np.unique(times.astype("datetime64[h]"), return_counts=True), strict=True):
         rows[Month.of(aware(hour), zone)] += int(count)
     return sorted(month for month, count in rows.items() if count > strays_in(len(times)))
 
 
 def labelled_until(context: Context) -> datetime | None:
-    """Return the newest event time of usable labelled trips, without strays; None if there are none."""
+    """Return the newest event time of usable labelled rows, without strays; None if there are none."""
     return newest_of(_usable_times(context))
 
 
-def trips_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
-    """Return the labelled trips of these months in event order, each with its latest label.
+def rows_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
+    """Return the labelled rows of these months in event order, each with its latest label.
 
-    The frame has one row per trip, the columns of `TRIP_COLUMNS` and the target in minutes. The same log gives the same
-    frame.
+    The frame has the event time, the contract's inputs and the target. The same log gives the same frame.
     """
     frame = _frame_of(context, _newest_labels(context, months))
     contract = context.contract
@@ -71,7 +70,7 @@ def trips_of(context: Context, months: Sequence[Month]) -> pd.DataFrame:
 
 
 def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.int64]:
-    """Return the ids of the labels that count for trips of these months, ascending; shape (labels,)."""
+    """Return the ids of the labels that count for rows of these months, ascending; shape (labels,)."""
     labels = _labels(context)
     newest = np.zeros(len(labels), dtype=bool)
     # np.unique returns first occurrences: in reverse order, the newest label of each prediction.
@@ -88,9 +87,9 @@ def _newest_labels(context: Context, months: Sequence[Month]) -> npt.NDArray[np.
 
 
 def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Return the trips with these labels in event order, trips of one time with the newest label first.
+    """Return the rows with these labels in event order, rows of one time with the newest label first.
 
-    `label_ids` are ascending. The frame has the columns of `frame_of` and the target in minutes.
+    `label_ids` are ascending. The frame has the columns of `frame_of` and the target.
     """
     # Rows of another declaration have other columns; rows without an id are older than declarations.
     own, old = context.contract.inputs_id, declaration.load(declaration.DEFAULT).inputs_id
@@ -106,14 +105,14 @@ def _frame_of(context: Context, label_ids: npt.NDArray[np.int64]) -> pd.DataFram
     return pd.concat(frames[1:] or frames).sort_values("event_at", kind="stable")
 
 
-def digest_of(trips: pd.DataFrame) -> str:
+def digest_of(frame: pd.DataFrame) -> str:
     """Return the first `DIGEST_CHARACTERS` hex digits of a SHA-256 over the rows in order, without the index."""
-    content = pd.util.hash_pandas_object(trips, index=False).to_numpy().tobytes()
+    content = pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
     return hashlib.sha256(content).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def _usable_times(context: Context) -> npt.NDArray[np.datetime64]:
-    """Return the event times of trips with usable labels, of all months: datetime64[us] in UTC, shape (labels,)."""
+    """Return the event times of rows with usable labels, of all months: datetime64[us] in UTC, shape (labels,)."""
     labels = _labels(context)
     return np.asarray(labels["at"][labels["usable"]], "datetime64[us]")
 
@@ -139,6 +138,6 @@ def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
     for version in context.registry.versions():
         broken = broken_rows(context, version.number)
         for prediction_id, label_id, moment in context.log.labelled_moments(LogSelection(version.number, LIVE)):
-            sound = not broken.contains(prediction_id, label_id)
+            sound = not broken.contains(prediction_id, label_id, moment)
             # Compared within this process alone: another process hashes texts differently.
             yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound

@@ -19,6 +19,7 @@ from autoops.ingestion.cleaned import Profiler
 from autoops.ingestion.profile import Profile, Route
 from autoops.ingestion.quality import Finding, Quality, judge_part
 from autoops.loop.data.windows import Window, frame_of, labelled_frame_of
+from autoops.usecase.contract import QualityRules
 
 PARTS, LEAST_IN_PART = 4, 250
 """Parts of a window; there are fewer where a part would have fewer rows than that."""
@@ -35,9 +36,12 @@ class OwnHistory:
     parts: Sequence[Profile]
     routes: Mapping[str, Route]
     profile: Profiler
+    rules: QualityRules | None = None
 
     @classmethod
-    def of(cls, reference: pd.DataFrame, rows: int, profile: Profiler) -> "OwnHistory":
+    def of(
+        cls, reference: pd.DataFrame, rows: int, profile: Profiler, rules: QualityRules | None = None
+    ) -> "OwnHistory":
         """Profile the reference, a frame with the target, in parts of `rows` consecutive rows."""
         ordered = reference.sort_values("event_at", kind="stable")
         # Whole parts, and none twice: parts that share rows would differ too little.
@@ -48,13 +52,16 @@ class OwnHistory:
             [profile(ordered.iloc[begin : begin + rows]) for begin in begins.tolist()],
             {name: route for name, route in routes if route.rows >= LEAST_ON_ROUTE},
             profile,
+            rules,
         )
 
 
-def quality_of(reference: Reference, window: Window, size: int, profile: Profiler) -> Quality:
+def quality_of(
+    reference: Reference, window: Window, size: int, profile: Profiler, rules: QualityRules | None = None
+) -> Quality:
     """Judge the window's labelled rows and its predictions, each where there are at least `size` of them.
 
-    Fewer rows wait for a later window. Rows are judged in order of arrival.
+    Fewer rows wait for a later window. Rows are judged in order of arrival, by the floors of `rules`.
     """
     contract = reference.contract
     parts: list[tuple[pd.DataFrame, str]] = []
@@ -70,7 +77,8 @@ def quality_of(reference: Reference, window: Window, size: int, profile: Profile
     # In parts of the smallest size: smaller parts of the history differ more, which is lenient.
     if not parts:
         return Quality()
-    return judged(parts, OwnHistory.of(reference.window, min(len(rows) for rows, _ in parts), profile))
+    rows = min(len(part) for part, _ in parts)
+    return judged(parts, OwnHistory.of(reference.window, rows, profile, rules))
 
 
 def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Quality:
@@ -78,7 +86,9 @@ def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Qu
 
     `parts` are frames of rows, oldest first, each with the name of what it holds.
     """
-    found = [(judge_part(history.profile(rows), history.parts, history.routes), name) for rows, name in parts]
+    found = [
+        (judge_part(history.profile(rows), history.parts, history.routes, history.rules), name) for rows, name in parts
+    ]
     strain: dict[str, float] = {}
     for quality, _ in found:
         strain |= {name: max(used, strain.get(name, 0.0)) for name, used in quality.strain.items()}

@@ -1,4 +1,4 @@
-"""Published months as windows: the champion predicts their trips, and a check judges them without live traffic.
+"""Published months as windows: the champion predicts their rows, and a check judges them without live traffic.
 
 A month of broken data says nothing about the model. It is recorded as a check with that verdict, and skipped.
 """
@@ -35,9 +35,9 @@ NO_MONTH = "no new month"
 
 
 def published_windows(context: Context, champion: ModelVersion, watermark: datetime, size: int) -> Iterator[Window]:
-    """Yield the windows of up to `size` trips that no check of this version has judged, in order of time.
+    """Yield the windows of up to `size` rows that no check of this version has judged, in order of time.
 
-    If there are none, yield one empty window. `watermark` is the event time of the newest trip that the version knows
+    If there are none, yield one empty window. `watermark` is the event time of the newest row that the version knows
     from its training. Windows from an earlier tenure of the version stay judged: after a rollback to it they are not
     judged again.
     """
@@ -60,13 +60,13 @@ def _windows(
         if quarantine:
             _note(context, champion, quarantine, checks, cursor)
             continue
-        trips = mature(context, context.store.load([month]))
+        frame = mature(context, context.store.load([month]))
         spans = unjudged(
-            columns_of(trips)["event_at"], watermark, _attempts(checks, month, context.contract.zone), size
+            columns_of(frame)["event_at"], watermark, _attempts(checks, month, context.contract.zone), size
         )
-        chosen = [_chosen(trips, span, size) for span in spans]
+        chosen = [_chosen(frame, span, size) for span in spans]
         # Scoring writes to the log, and is left out where no window is left to judge.
-        rows = _rows_at(set(chain.from_iterable(chosen)), context, champion, month, trips) if spans else {}
+        rows = _rows_at(set(chain.from_iterable(chosen)), context, champion, month, frame) if spans else {}
         for span, positions in zip(spans, chosen, strict=True):
             yield _window(context, month, span, [rows[position] for position in positions], cursor)
 
@@ -112,18 +112,18 @@ def _attempt(check: Check, month: Month, zone: ZoneInfo) -> Attempt:
     return Attempt(span, check.verdict in JUDGED)
 
 
-def _chosen(trips: pd.DataFrame, span: Span, size: int) -> list[int]:
-    """Return the positions of up to `size` trips, spread evenly over the span."""
-    moments = columns_of(trips)["event_at"]
+def _chosen(frame: pd.DataFrame, span: Span, size: int) -> list[int]:
+    """Return the positions of up to `size` rows, spread evenly over the span."""
+    moments = columns_of(frame)["event_at"]
     first, end = np.searchsorted(moments, [moment_of(span.begin), moment_of(span.end)])
     return [int(first) + position for position in evenly(int(end - first), min(size, int(end - first)))]
 
 
 def _rows_at(
-    positions: set[int], context: Context, champion: ModelVersion, month: Month, trips: pd.DataFrame
+    positions: set[int], context: Context, champion: ModelVersion, month: Month, frame: pd.DataFrame
 ) -> dict[int, LabelledPrediction]:
-    """Predict all trips of the month and keep those at `positions`, so that memory does not grow with the month."""
-    rows = enumerate(predicted(context, champion, month, trips))
+    """Predict all rows of the month and keep those at `positions`, so that memory does not grow with the month."""
+    rows = enumerate(predicted(context, champion, month, frame))
     return {position: row for position, row in rows if position in positions}
 
 

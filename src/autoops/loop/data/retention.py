@@ -111,7 +111,10 @@ def _needed(context: Context) -> Needed:
     def needed(rows: list[LoggedPrediction]) -> set[str]:
         own = [row for row in rows if scope.contains(row)]
         unused = {row.id for row in own if row.id > (cursor.prediction_id or "")}
-        return unused | context.log.labelled_after([row for row in own if row.id not in unused], cursor.label_id or 0)
+        # Where labels mature, windows consume rows by event time, and there is no `label_id`.
+        done = {row.id for row in own if cursor.matured_until and row.event_at <= cursor.matured_until}
+        asked = [row for row in own if row.id not in unused | done]
+        return unused | context.log.labelled_after(asked, cursor.label_id or 0)
 
     return needed
 

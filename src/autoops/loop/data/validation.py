@@ -123,8 +123,8 @@ class Judge:
         if (str(month), ingested.content) in self._contents[RELEASED]:
             return None
         if month not in self._found:
-            least, noun = self._context.settings.data.min_kept_share, self._context.contract.plural
-            found = quality.judge(ingested.profile, history, least, noun)
+            least, contract = self._context.settings.data.min_kept_share, self._context.contract
+            found = quality.judge(ingested.profile, history, least, contract.plural, contract.quality)
             self._found[month] = _quarantine(month, ingested.content, found) if found.findings else None
         return self._found[month]
 

@@ -1,7 +1,7 @@
 """A window of logged predictions: what one check judges.
 
 For live traffic it holds the newest predictions and labels of the champion's tenure that no window has consumed. Loss
-is measured on labels within the training contract. A label outside it, such as that of a trip of two hours, is kept and
+is measured on labels within the training contract. A label outside it, such as an impossible one, is kept and
 counted.
 """
 
@@ -116,7 +116,7 @@ def frame_of(contract: Contract, rows: Sequence[LoggedPrediction]) -> pd.DataFra
 def labelled_frame_of(contract: Contract, rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
     """Return the same frame of labelled predictions, with the ground truth as the target."""
     ordered = sorted(rows, key=lambda row: row.logged.event_at)
-    # `frame_of` sorts again, and as stably, so that truths stay beside their trips.
+    # `frame_of` sorts again, and as stably, so that truths stay beside their rows.
     truth = np.array([row.target for row in ordered], dtype=np.float64)
     # Without rows the column would be of type object.
     return frame_of(contract, [row.logged for row in ordered]).assign(**{TARGET: truth})

@@ -46,6 +46,7 @@ from autoops.models.bundle_cache import fetch_bundle
 from autoops.models.registry import CHAMPION, ModelVersion
 from autoops.storage.predictions import LIVE
 from autoops.telemetry import tracing
+from autoops.usecase.contract import QualityRules
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Monitored:
     thresholds: Thresholds
     manifest: bundle.Manifest
     profile: Profiler
+    rules: QualityRules
 
     @classmethod
     def fetch(cls, context: Context, version: ModelVersion) -> "Monitored":
@@ -65,7 +67,8 @@ class Monitored:
         # By the installation's own declaration: no code that a bundle names is run.
         profile = profiler_of(context.contract)
         thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
-        return cls(version, Reference.read(fetched.directory, fetched.manifest), thresholds, fetched.manifest, profile)
+        reference, rules = Reference.read(fetched.directory, fetched.manifest), context.contract.quality
+        return cls(version, reference, thresholds, fetched.manifest, profile, rules)
 
     def window_size(self, drift: settings.Drift) -> int:
         """Return how many rows a window needs."""
@@ -84,7 +87,7 @@ class Monitored:
 
 @dataclass(frozen=True)
 class Judged:
-    """A window with its verdict. `current` and `labelled` are its predictions and labels as frames of trips; `quality`
+    """A window with its verdict. `current` and `labelled` are its predictions and labels as frames of rows; `quality`
     has findings where the window is broken data."""
 
     window: Window
@@ -102,7 +105,7 @@ def check(context: Context) -> CheckResult:
     one that a rollback restores. The result is about a rollback, else about the last window that alarmed, else about a
     month of broken data, else about the last window.
 
-    Two concurrent checks would count the same trips twice: the second waits for the first.
+    Two concurrent checks would count the same rows twice: the second waits for the first.
 
     Raises:
         Conflict: another check has been running for longer than `storage.lock_timeout_s`.
@@ -180,7 +183,7 @@ def judge_window(
     current, labelled = frame_of(contract, window.logged), labelled_frame_of(contract, window.labelled)
     if window.span is None:
         size = monitored.window_size(drift)
-        quality = quality_of(monitored.reference, window, size, monitored.profile)
+        quality = quality_of(monitored.reference, window, size, monitored.profile, monitored.rules)
         if quality.findings:
             return Judged(window, current, labelled, verdict_of(quality, window, size), quality)
     verdict = judge(

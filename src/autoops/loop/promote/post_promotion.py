@@ -1,6 +1,6 @@
 """Post-promotion check: is the new champion worse on ground truth than the version that it replaced?
 
-After a promotion, each window of labelled trips in the new champion's tenure is scored by the replaced version as well,
+After a promotion, each window of labelled rows in the new champion's tenure is scored by the replaced version as well,
 and the gate's own comparison, with whole days as blocks, is applied to all windows so far. The first evaluation takes
 place as soon as there are enough days for one, each further evaluation at twice as many rows. They share the gate's
 error probability, `training.post_promotion_looks` in number, so that repeated evaluations roll back no more good
@@ -57,11 +57,11 @@ class Watch:
 
     @property
     def rows(self) -> int:
-        """Return the number of trips compared since the promotion."""
+        """Return the number of rows compared since the promotion."""
         return sum(errors.rows for errors in self.days.values())
 
     def new_in(self, window: Window) -> list[LabelledPrediction]:
-        """Return the trips of the window that have not been compared yet.
+        """Return the rows of the window that have not been compared yet.
 
         A window, or a part of it, comes again where no check could judge it.
         """
@@ -125,16 +125,16 @@ def watch_of(context: Context, champion: ModelVersion) -> Watch | None:
 def look(context: Context, watch: Watch, window: Window, thresholds: Thresholds) -> Look | None:
     """Compare both versions on the window and decide; write nothing. `thresholds` are those of the champion.
 
-    None where there are too few labelled trips that have not been compared yet. The check ends where the replaced
+    None where there are too few labelled rows that have not been compared yet. The check ends where the replaced
     version can no longer be scored.
     """
     labelled = watch.new_in(window)
     if len(labelled) < asked_of(context.settings.drift.window_size, thresholds.rows_per_day, WEEK_DAYS):
         return None
-    trips, most = labelled_frame_of(context.contract, labelled), context.settings.training.post_promotion_looks
-    _, until = span_of(columns_of(trips)["event_at"])
+    frame, most = labelled_frame_of(context.contract, labelled), context.settings.training.post_promotion_looks
+    _, until = span_of(columns_of(frame)["event_at"])
     try:
-        days = _paired(context, watch, trips)
+        days = _paired(context, watch, frame)
     except BundleError as error:
         reason = f"version {watch.previous.number} can no longer be scored, so that nothing can be compared: {error}"
         return Look(watch, window, {}, None, policy.Decision("nothing", reason), until)
@@ -173,13 +173,13 @@ def record(context: Context, found: Look, *, actor: str) -> None:
         context.ledger.record(OVER, reason, actor=actor, model_version=number, evidence=about)
 
 
-def _paired(context: Context, watch: Watch, trips: pd.DataFrame) -> dict[str, DayErrors]:
-    """Return the errors of both versions by day, on trips that neither was fitted on.
+def _paired(context: Context, watch: Watch, frame: pd.DataFrame) -> dict[str, DayErrors]:
+    """Return the errors of both versions by day, on rows that neither was fitted on.
 
     Strays are left out: each would be a day of its own.
     """
     known_until = max(watch.version.trained_until, watch.previous.trained_until)
-    unseen = trips[(trips["event_at"] > known_until) & near(columns_of(trips)["event_at"])]
+    unseen = frame[(frame["event_at"] > known_until) & near(columns_of(frame)["event_at"])]
     if unseen.empty:
         return {}
     columns, truth = columns_of(unseen), unseen[TARGET].to_numpy(dtype=np.float64)

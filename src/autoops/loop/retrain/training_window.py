@@ -1,4 +1,4 @@
-"""The months of a retraining where no person named any, and the source of their trips (`training.source`)."""
+"""The months of a retraining where no person named any, and the source of their rows (`training.source`)."""
 
 import logging
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from autoops.cadence import SPARSE
 from autoops.errors import DataError, NotPublished
 from autoops.loop.context import Context
 from autoops.loop.data import labelled_log, maturity
@@ -15,22 +16,25 @@ from autoops.months import Month
 
 logger = logging.getLogger(__name__)
 
+A_YEAR = 12
+"""Months, which know each season."""
+
 
 @dataclass(frozen=True)
 class Months:
-    """Months of trips; `logged` are those of `all` whose trips come from the log, all newer than the published ones."""
+    """Months to train on; `logged` are those of `all` that come from the log, all newer than the published ones."""
 
     all: list[Month]
     logged: list[Month] = field(default_factory=list)
 
     @property
     def source(self) -> str:
-        """Return where the trips come from: "months" (published ones), "log" or "both"."""
+        """Return where the rows come from: "months" (published ones), "log" or "both"."""
         return "months" if not self.logged else "both" if self.published else "log"
 
     @property
     def published(self) -> list[Month]:
-        """Return the months whose trips come from the source, in the order of `all`."""
+        """Return the months whose rows come from the source, in the order of `all`."""
         return [month for month in self.all if month not in self.logged]
 
 
@@ -40,9 +44,9 @@ def source_of(context: Context) -> str:
 
 
 def load(context: Context, months: Months) -> pd.DataFrame:
-    """Return the trips of the months with the ground truth in minutes, as a frame in event order."""
+    """Return the rows of the months with the ground truth, as a frame in event order."""
     parts = [maturity.mature(context, context.store.load(months.published))] if months.published else []
-    parts += [labelled_log.trips_of(context, months.logged)] if months.logged else []
+    parts += [labelled_log.rows_of(context, months.logged)] if months.logged else []
     return pd.concat(parts, ignore_index=True).sort_values("event_at", kind="stable", ignore_index=True)
 
 
@@ -78,7 +82,7 @@ def given(context: Context, months: list[Month]) -> Months:
 
 
 def newest_window(context: Context, evidence_end: datetime | None, actor: str) -> Months:
-    """Return the newest months that `training.source` has, at most `training.window_months`.
+    """Return the newest months that `training.source` has: `training.window_months`, or a year's of a sparse table.
 
     Raises:
         NotPublished: there are none, or they do not contain the evidence.
@@ -87,11 +91,12 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
     if source == "months":
         return Months(_newest_published(context, evidence_end, count, actor))
     out = maturity.begun(context, context.source.published()) if source == "both" else []
-    published = newest_usable(context, out, count, actor)
+    published = _newest_usable(context, out, count, actor)
+    count = max(count, len(published))
     # The log's newest month is used although it is not over; `known_until` says how far it goes.
     logged = _newer(published, _logged(context))
     if not [*published, *logged]:
-        raise NotPublished("the log holds no labelled trip to train on")
+        raise NotPublished(f"the log holds no labelled {context.contract.row} to train on")
     if not (reaches(context, published, evidence_end) or _labelled_until(context, evidence_end)):
         raise NotPublished(f"the labelled log does not reach {evidence_end}, to which the incident does")
     chosen = [*published, *logged][-count:]
@@ -99,7 +104,7 @@ def newest_window(context: Context, evidence_end: datetime | None, actor: str) -
 
 
 def known_until(context: Context, months: Months) -> datetime:
-    """Return the event time that the trips of the months reach; the log's newest month is probably not over."""
+    """Return the event time that the rows of the months reach; the log's newest month is probably not over."""
     labelled = labelled_log.labelled_until(context) if months.logged else None
     ends_at, until = months.all[-1].ends_in(context.contract.zone), maturity.published_until(context)
     return labelled or (ends_at if until is None else min(ends_at, until))
@@ -147,7 +152,7 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     if not reaches(context, published, evidence_end):
         raise NotPublished(f"the newest published month is {newest}; the incident reaches {evidence_end}")
     try:
-        found = newest_usable(context, published, count, actor)
+        found = _newest_usable(context, published, count, actor)
     except DataError as error:
         # The step that fetches them fails then, and its failure is recorded with the incident.
         logger.warning("what is published cannot be looked through: %s", error)
@@ -155,3 +160,14 @@ def _newest_published(context: Context, evidence_end: datetime | None, count: in
     if found and not reaches(context, found, evidence_end):
         raise NotPublished(f"the month that the incident reaches, {evidence_end}, is quarantined")
     return found or published[-count:]
+
+
+def _newest_usable(context: Context, months: list[Month], count: int, actor: str) -> list[Month]:
+    """Return the newest `count` months that are not quarantined, and a year of a table with few rows a day.
+
+    A few months of such a table are few windows: their limits are wide, and each new season would be drift.
+    """
+    found = newest_usable(context, months, count, actor)
+    stored = [known for month in found if (known := context.store.get(month))]
+    sparse = sum(known.rows for known in stored) < SPARSE * sum(known.month.days for known in stored)
+    return newest_usable(context, months, A_YEAR, actor) if sparse and count < A_YEAR else found

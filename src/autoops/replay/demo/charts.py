@@ -11,7 +11,8 @@ from autoops.loop.data.validation import QUARANTINED
 from autoops.loop.records.checks import BROKEN, Check
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.replay.tally import Tally
-from autoops.usecases.taxi.trips import NEW_YORK
+from autoops.usecase.contract import Contract
+from autoops.usecase.tasks import MEASURES, loss_unit
 
 VERSIONS = ("#2563eb", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d")
 SERIES = ("#0f766e", "#b45309", "#4f46e5", "#be123c", "#64748b", "#0369a1", "#65a30d")
@@ -35,21 +36,23 @@ class Mark:
 
 def figure(tally: Tally, checks: Sequence[Check], marks: Sequence[Mark]) -> go.Figure:
     """Return three charts on one time axis, with the marks through all of them."""
+    contract = tally.contract
+    unit = f", {contract.target.unit}" if contract.loss == "absolute" and contract.target.unit else ""
     drawn = make_subplots(
         rows=3,
         shared_xaxes=True,
         vertical_spacing=0.09,
         row_heights=[0.44, 0.28, 0.28],
         subplot_titles=(
-            "Mean absolute error by day, minutes",
+            f"{MEASURES[contract.loss]} by day{unit}",
             "Detectors: distance ÷ threshold, an alarm from 1 on",
             "Features: distance ÷ threshold, drifted from 1 on",
         ),
     )
     _draw_errors(drawn, tally)
-    _draw_detectors(drawn, checks)
-    _draw_features(drawn, checks)
-    _draw_marks(drawn, marks)
+    _draw_detectors(drawn, checks, contract)
+    _draw_features(drawn, checks, contract)
+    _draw_marks(drawn, marks, contract)
     _style(drawn)
     return drawn
 
@@ -90,10 +93,10 @@ def _draw_errors(drawn: go.Figure, tally: Tally) -> None:
     for position, version in enumerate(sorted({segment.model_version for segment in days})):
         mine = [segment for segment in days if segment.model_version == version]
         drawn.add_scatter(
-            x=[_local(segment.event_at + DAY / 2) for segment in mine],
+            x=[_local(segment.event_at + DAY / 2, tally.contract) for segment in mine],
             y=[segment.mae for segment in mine],
             customdata=[segment.rows for segment in mine],
-            hovertemplate="%{y:.2f} min over %{customdata} trips",
+            hovertemplate=f"%{{y:.2f}}{loss_unit(tally.contract)} over %{{customdata}} {tally.contract.plural}",
             mode="lines+markers",
             name=f"version {version}",
             legend="legend",
@@ -104,20 +107,20 @@ def _draw_errors(drawn: go.Figure, tally: Tally) -> None:
         )
 
 
-def _draw_detectors(drawn: go.Figure, checks: Sequence[Check]) -> None:
+def _draw_detectors(drawn: go.Figure, checks: Sequence[Check], contract: Contract) -> None:
     names = _names(found["name"] for check in checks for found in check.report.get("detectors", ()))
     for position, name in enumerate(names):
-        _draw_ratios(drawn, 2, name, SERIES[position], checks, "detectors", "name")
+        _draw_ratios(drawn, 2, name, SERIES[position], checks, "detectors", "name", contract)
 
 
-def _draw_features(drawn: go.Figure, checks: Sequence[Check]) -> None:
+def _draw_features(drawn: go.Figure, checks: Sequence[Check], contract: Contract) -> None:
     names = _names(found["feature"] for check in checks for found in check.report.get("features", ()))
     for position, name in enumerate(names):
-        _draw_ratios(drawn, 3, name, SERIES[position % len(SERIES)], checks, "features", "feature")
+        _draw_ratios(drawn, 3, name, SERIES[position % len(SERIES)], checks, "features", "feature", contract)
 
 
 def _draw_ratios(
-    drawn: go.Figure, row: int, name: str, color: str, checks: Sequence[Check], kind: str, key: str
+    drawn: go.Figure, row: int, name: str, color: str, checks: Sequence[Check], kind: str, key: str, contract: Contract
 ) -> None:
     found = [
         (check.event_until, one)
@@ -126,7 +129,7 @@ def _draw_ratios(
         if one[key] == name and check.event_until is not None
     ]
     drawn.add_scatter(
-        x=[_local(at) for at, _ in found],
+        x=[_local(at, contract) for at, _ in found],
         y=[one["distance"] / one["threshold"] if one["threshold"] else 0.0 for _, one in found],
         customdata=[[one["distance"], one["threshold"]] for _, one in found],
         hovertemplate="%{customdata[0]:.3g}, threshold %{customdata[1]:.3g}",
@@ -140,10 +143,10 @@ def _draw_ratios(
     )
 
 
-def _draw_marks(drawn: go.Figure, marks: Sequence[Mark]) -> None:
+def _draw_marks(drawn: go.Figure, marks: Sequence[Mark], contract: Contract) -> None:
     """Draw the marks; their labels stand above the first chart, neighbours on different lanes."""
     for position, mark in enumerate(marks):
-        at = _local(mark.event_at)
+        at = _local(mark.event_at, contract)
         for row in (1, 2, 3):
             drawn.add_vline(x=at, line={"color": mark.color, "width": 1, "dash": "dot"}, row=row, col=1)
         drawn.add_annotation(
@@ -186,6 +189,6 @@ def _names(found: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _local(moment: datetime) -> datetime:
-    """Return the time on New York's wall clock, in which the trips were recorded."""
-    return moment.astimezone(NEW_YORK).replace(tzinfo=None)
+def _local(moment: datetime, contract: Contract) -> datetime:
+    """Return the time on the wall clock of the event time."""
+    return moment.astimezone(contract.zone).replace(tzinfo=None)

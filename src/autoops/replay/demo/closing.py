@@ -8,16 +8,16 @@ from autoops.replay.demo.outcome import REPORT, SUMMARY, Outcome
 from autoops.replay.demo.summary import SAMPLE, Step, Summary
 from autoops.services.credentials import told_password
 from autoops.settings import CONFIG_VARIABLE, Settings, config_path
-
-COLUMNS = ["month", "version", "trips", "MAE, min", "alarm", "verdict", "gate"]
+from autoops.usecase.contract import Contract
+from autoops.usecase.tasks import MEASURES, loss_unit
 
 
 def show(outcome: Outcome, home: Path) -> None:
     """Print the table, the figures, the paths of the pages under `home`, and why the demo failed, if it did."""
-    summary = outcome.summary
+    summary, contract = outcome.summary, outcome.tally.contract
     rows = [_row(part) for part in (*summary.parts, *summary.scenario_parts)]
-    console.table("What the API answered, by month and version", COLUMNS, rows)
-    for line in [*figures(summary), *outcome.failures, *_paths(home), *_verdict(summary)]:
+    console.table("What the API answered, by month and version", columns(contract), rows)
+    for line in [*figures(summary, contract), *outcome.failures, *_paths(home), *_verdict(summary)]:
         console.show(None, False, line)
 
 
@@ -29,15 +29,22 @@ def _row(part: Step) -> list[str]:
     ]
 
 
-def figures(summary: Summary) -> list[str]:
+def columns(contract: Contract) -> list[str]:
+    """Return the names of the table's columns in the words of the use case."""
+    unit = loss_unit(contract).strip()
+    measure = MEASURES[contract.loss]
+    return ["month", "version", contract.plural, f"{measure}, {unit}" if unit else measure, "alarm", "verdict", "gate"]
+
+
+def figures(summary: Summary, contract: Contract) -> list[str]:
     """Return the demo's figures in words; the error's course only for made-up months, whose parts are known."""
-    lines = []
+    lines, unit = [], loss_unit(contract)
     if summary.source == SAMPLE:
-        steady, changed, last = summary.steps[0], summary.steps[1], summary.steps[-1]
+        steady, changed, last = summary.steps[0], summary.changed, summary.steps[-1]
         lines = [
-            f"error, steady: {steady.mae:.2f} min (version {steady.model_version})",
-            f"error, under drift: {changed.mae:.2f} min (version {changed.model_version})",
-            f"error, after: {last.mae:.2f} min (version {last.model_version})",
+            f"error, steady: {steady.mae:.2f}{unit} (version {steady.model_version})",
+            f"error, under drift: {changed.mae:.2f}{unit} (version {changed.model_version})",
+            f"error, after: {last.mae:.2f}{unit} (version {last.model_version})",
         ]
     served = summary.alarm_to_served_s
     return [

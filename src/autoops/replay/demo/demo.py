@@ -27,7 +27,7 @@ from autoops.settings import Settings, load_settings
 from autoops.storage import database
 
 SAMPLE_TREES = 50
-"""Enough for some ten thousand trips a month, and trained in half the time."""
+"""Enough for some ten thousand rows a month, and trained in half the time."""
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,9 +36,10 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class DemoOptions:
     """Options of a demo.
 
-    `source` is a directory or URL, with the `months` to play from it. Without a source, months of `made_up` trips each
-    are made up. `replayed` trips of each month are sent, `rate` of them per second. The further scenarios (`acts`) need
-    made-up months. `keep` leaves the services up.
+    `source` is a directory or URL, with the `months` to play from it. Without a source, months of `made_up` rows each
+    are made up. `replayed` rows of each month are sent, `rate` of them per second. The further scenarios (`acts`) need
+    made-up months. `keep` leaves the services up. `usecase` replaces that of the
+    configuration.
     """
 
     source: str | None = None
@@ -48,6 +49,7 @@ class DemoOptions:
     made_up: int = 12_000
     keep: bool = False
     acts: Choice = "core"
+    usecase: str | None = None
 
     def __post_init__(self) -> None:
         if (self.source is None) != (not self.months):
@@ -67,12 +69,12 @@ def run(options: DemoOptions) -> int:
         SourceUnavailable: that source does not answer.
         ServiceUnavailable: a service or a retraining fails.
     """
-    base = load_settings()
+    base = load_settings(usecase=options.usecase)
     home = base.storage.home / "demo"
     stage.check_home(home)
     with stage.reserved(home), interruptible(), Timeline(console.out) as timeline:
         _end_earlier(base, home, timeline)
-        world = _world(options, stage.cleared(home))
+        world = _world(options, stage.cleared(home), base)
         settings = stage.enter(home, base, overrides(base, options, home))
         with _services(settings, timeline, options.keep):
             outcome = _play(settings, world, options, timeline)
@@ -91,10 +93,10 @@ def _end_earlier(base: Settings, home: Path, timeline: Timeline) -> None:
         timeline.say(DEMO, "stopped what an earlier demo had left running")
 
 
-def _world(options: DemoOptions, home: Path) -> World:
+def _world(options: DemoOptions, home: Path, base: Settings) -> World:
     if options.source is None:
-        return worlds.made_up(home / "world", options.made_up, options.acts)
-    return worlds.real(options.source, options.months)
+        return worlds.made_up(home / "world", options.made_up, base.usecase, options.acts)
+    return worlds.real(options.source, options.months, base.contract)
 
 
 def overrides(base: Settings, options: DemoOptions, home: Path) -> stage.Overrides:
@@ -114,14 +116,14 @@ def overrides(base: Settings, options: DemoOptions, home: Path) -> stage.Overrid
 
 
 def _play(settings: Settings, world: World, options: DemoOptions, timeline: Timeline) -> Outcome:
-    observer = Observer(database.connect(settings))
+    observer = Observer(database.connect(settings), settings.contract)
     served = partial(served_version, settings.api_url)
     with airflow_client(settings) as airflow:
         story = Story(settings, world, options.replayed, options.rate, timeline, observer, airflow, served)
         story.train_first_model()
         played = story.live_through_the_rest()
     champion = champion_of(bootstrap.context(settings).registry).number
-    return sum_up(world.name, played, observer, champion, served(), timeline.elapsed_s, world.acts)
+    return sum_up(world.name, played, observer, champion, served(), timeline.elapsed_s, world.acts, world.made_up)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The demo's view of what the scheduled DAGs record. The demo only reads; Airflow acts."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -9,7 +10,7 @@ from autoops.loop.monitor.actions import BEGUN_BY_ITSELF
 from autoops.loop.records.checks import BROKEN, JUDGED, Check, CheckLog
 from autoops.loop.records.ledger import Entry, Incident, Ledger
 from autoops.months import Month
-from autoops.usecases.taxi.trips import NEW_YORK
+from autoops.usecase.contract import Contract
 
 TELLING = (*JUDGED, BROKEN)
 """Verdicts of checks that had enough data to judge."""
@@ -18,7 +19,8 @@ TELLING = (*JUDGED, BROKEN)
 class Observer:
     """A reader of the ledger and of the log of checks, with the position up to which each was returned as new."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, contract: Contract) -> None:
+        self._contract = contract
         self._ledger = Ledger(engine, SystemClock())
         self._checks = CheckLog(engine, SystemClock())
         self._entries_seen = 0
@@ -50,11 +52,12 @@ class Observer:
         return self._ledger.incidents()[::-1]
 
     def retraining_is_due(self, published: Sequence[Month]) -> bool:
-        """Return whether an incident that the loop opened is unresolved and its evidence is published.
+        """Return whether an incident that the loop opened is unresolved and its evidence is published and counts.
 
         A retraining runs then, or the next check starts one.
         """
-        until = max(month.ends_in(NEW_YORK) for month in published)
+        until = max(month.ends_in(self._contract.zone) for month in published)
+        until -= self._contract.target.matures_after or timedelta(0)
         incidents = self._ledger.incidents(unresolved=True)
         standing = [incident for incident in incidents if incident.kind in BEGUN_BY_ITSELF]
         return any(incident.evidence_end is None or incident.evidence_end < until for incident in standing)

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from autoops.loop.records.checks import BROKEN
 from autoops.replay.demo.charts import figure, marks_of
+from autoops.replay.demo.closing import columns
 from autoops.replay.demo.outcome import Outcome
 from autoops.replay.demo.scenario_summary import ScenarioSummary
 from autoops.replay.demo.summary import SAMPLE, Step, Summary
+from autoops.replay.demo.worlds import label_lag
+from autoops.usecase.contract import Contract
+from autoops.usecase.tasks import loss_unit
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6; margin: 0; }
@@ -34,6 +38,7 @@ CHRONICLED = (
 
 def write_report(path: Path, outcome: Outcome) -> None:
     """Write the page; it is self-contained, with the charts' script in the file."""
+    contract, parts = outcome.tally.contract, (*outcome.summary.parts, *outcome.summary.scenario_parts)
     marks = marks_of(outcome.tally, outcome.checks, outcome.incidents, outcome.entries)
     charts = figure(outcome.tally, outcome.checks, marks).to_html(
         full_html=False, include_plotlyjs=True, config={"displaylogo": False, "responsive": True}
@@ -44,10 +49,10 @@ def write_report(path: Path, outcome: Outcome) -> None:
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>
 <body><main>
 <h1>{escape(_title(outcome.summary))}</h1>
-<p>{escape(_lead(outcome.summary))}</p>
-<div class="cards">{"".join(_cards(outcome.summary))}</div>
+<p>{escape(_lead(outcome))}</p>
+<div class="cards">{"".join(_cards(outcome.summary, contract))}</div>
 <section>{charts}</section>
-<section><h2>What the API answered</h2>{_steps((*outcome.summary.parts, *outcome.summary.scenario_parts))}</section>
+<section><h2>What the API answered</h2>{_steps(parts, contract)}</section>
 {_acts(outcome.summary)}
 <section><h2>What was decided, and why</h2>{_chronicle(outcome)}</section>
 </main></body></html>
@@ -61,17 +66,20 @@ def _title(summary: Summary) -> str:
     return f"A model on its own from {summary.steps[0].month} to {summary.steps[-1].month}"
 
 
-def _lead(summary: Summary) -> str:
+def _lead(outcome: Outcome) -> str:
+    summary, contract, made = outcome.summary, outcome.tally.contract, outcome.made_up
+    rows, lag = contract.plural, label_lag(contract).days
     months = [step.month for step in (*summary.steps, *summary.scenario_parts)]
     told = (
-        f"Trips of {months[0]} to {months[-1]} were sent to the API over HTTP in event order; what they really took "
-        "followed a day of event time later, and each month's file was published at its end. Airflow's scheduled "
-        "monitor and the retraining it triggers did the rest."
+        f"{rows.capitalize()} of {months[0]} to {months[-1]} were sent to the API over HTTP in event order; "
+        f"{made.truth if made else 'the truth'} followed {'a day' if lag == 1 else f'{lag} days'} of event time later, "
+        "and each month's file was published at its end. Airflow's scheduled monitor and the retraining it triggers "
+        "did the rest."
     )
-    if summary.source == SAMPLE:
-        made_up = f"{told} The trips are made up: from {months[1]} on, everybody drives a quarter slower."
+    if made is not None:
+        made_up = f"{told} The {rows} are made up: from {months[1]} on, {made.told}."
         return f"{made_up} {_further(summary.acts)}" if summary.acts else made_up
-    return f"{told} The trips are those of {summary.source}."
+    return f"{told} The {rows} are those of {summary.source}."
 
 
 def _further(acts: ScenarioSummary) -> str:
@@ -89,12 +97,13 @@ def _acts(summary: Summary) -> str:
     return f"<section><h2>Two mistakes of people</h2>{told}</section>"
 
 
-def _cards(summary: Summary) -> Iterable[str]:
+def _cards(summary: Summary, contract: Contract) -> Iterable[str]:
+    unit = loss_unit(contract)
     if summary.source == SAMPLE:
-        steady, changed, last = summary.steps[0], summary.steps[1], summary.steps[-1]
-        yield _card(f"{steady.mae:.2f} min", f"error of v{steady.model_version}, steady")
-        yield _card(f"{changed.mae:.2f} min", f"error of v{changed.model_version} under drift")
-        yield _card(f"{last.mae:.2f} min", f"error of v{last.model_version} after")
+        steady, changed, last = summary.steps[0], summary.changed, summary.steps[-1]
+        yield _card(f"{steady.mae:.2f}{unit}", f"error of v{steady.model_version}, steady")
+        yield _card(f"{changed.mae:.2f}{unit}", f"error of v{changed.model_version} under drift")
+        yield _card(f"{last.mae:.2f}{unit}", f"error of v{last.model_version} after")
     served = summary.alarm_to_served_s
     yield _card("–" if served is None else f"{served:.0f} s", "from alarm to served")
     back = summary.acts.bad_promotion.served_to_rolled_back_s if summary.acts else None
@@ -109,9 +118,10 @@ def _card(figure: str, label: str) -> str:
     return f'<div class="card"><b>{escape(figure)}</b><span>{escape(label)}</span></div>'
 
 
-def _steps(parts: Sequence[Step]) -> str:
+def _steps(parts: Sequence[Step], contract: Contract) -> str:
+    _, _, rows_told, error, *_ = columns(contract)
     head = (
-        '<tr><th>month</th><th>version</th><th class="number">trips</th><th class="number">error, min</th>'
+        f'<tr><th>month</th><th>version</th><th class="number">{rows_told}</th><th class="number">{error}</th>'
         "<th>monitor</th><th>gate</th></tr>"
     )
     rows = [

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from autoops.loop.data.validation import QUARANTINED
 from autoops.loop.promote.promotion import COMPARED
@@ -11,14 +12,13 @@ from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
 from autoops.replay.demo.scenarios import Scenario
 from autoops.replay.tally import Tally
-from autoops.usecases.taxi.trips import NEW_YORK
 
 
 @dataclass(frozen=True)
 class BadPromotion:
     """The outcome of the version that was forced in.
 
-    `forced_version` is None where none was. `windows` of its labelled trips were compared before it was rolled back.
+    `forced_version` is None where none was. `windows` of its labelled rows were compared before it was rolled back.
     `served_to_rolled_back_s` runs from its first answer to the rollback, in wall time.
     """
 
@@ -89,7 +89,7 @@ class BrokenMonth:
     def sentences(self) -> Iterator[str]:
         """Yield one sentence on the checks, one on the quarantine and one per version, where there are any."""
         if self.checks:
-            windows = f"{self.checks} window{'' if self.checks == 1 else 's'} of live trips"
+            windows = f"{self.checks} window{'' if self.checks == 1 else 's'} of live traffic"
             yield f"{windows} in {self.month}, {self.incidents} incidents: {self.because}"
         if self.quarantined is not None:
             yield f"published and quarantined: {self.quarantined}"
@@ -130,8 +130,9 @@ def scenario_summary(
         return None
     forced = next(scenario for scenario in acts if scenario.rolled_back)
     broken = next(scenario for scenario in acts if not scenario.rolled_back)
+    zone = tally.contract.zone
     return ScenarioSummary(
-        _bad_promotion(forced.month, tally, entries), _broken(broken.month, checks, incidents, entries)
+        _bad_promotion(forced.month, tally, entries), _broken(broken.month, zone, checks, incidents, entries)
     )
 
 
@@ -161,12 +162,10 @@ def _seconds(tally: Tally, version: int, until: datetime) -> float | None:
 
 
 def _broken(
-    month: Month, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
+    month: Month, zone: ZoneInfo, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> BrokenMonth:
-    found = [c for c in checks if c.verdict == BROKEN and c.event_until and Month.of(c.event_until, NEW_YORK) == month]
-    opened = [
-        i for i in incidents if i.kind == "drift" and i.evidence_end and i.evidence_end >= month.starts_in(NEW_YORK)
-    ]
+    found = [c for c in checks if c.verdict == BROKEN and c.event_until and Month.of(c.event_until, zone) == month]
+    opened = [i for i in incidents if i.kind == "drift" and i.evidence_end and i.evidence_end >= month.starts_in(zone)]
     kept_out = next((e for e in entries if e.kind == QUARANTINED and e.evidence.get("month") == str(month)), None)
     return BrokenMonth(
         str(month),

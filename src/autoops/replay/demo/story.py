@@ -1,4 +1,4 @@
-"""The demo's story: it publishes months, asks Airflow for a first model, and sends trips.
+"""The demo's story: it publishes months, asks Airflow for a first model, and sends rows.
 
 The scheduled DAGs do all else; the story observes and reports. In the further scenarios it makes people's mistakes.
 """
@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from autoops.errors import ServiceUnavailable
-from autoops.ingestion.source import file_name
 from autoops.loop.records.ledger import Entry
 from autoops.months import Month
 from autoops.replay.demo.observer import Observer, settles
 from autoops.replay.demo.scenarios import Driver
 from autoops.replay.demo.stage import newest_tails
 from autoops.replay.demo.timeline import DEMO, Timeline
-from autoops.replay.demo.worlds import World
+from autoops.replay.demo.worlds import World, label_lag
 from autoops.replay.director import Director
+from autoops.replay.itinerary import publish
 from autoops.replay.pace import Pace
 from autoops.replay.player import Played, PlayOptions
 from autoops.replay.playing import Board, Playing
@@ -57,7 +58,7 @@ class Story:
             ServiceUnavailable: the training failed or took too long, or no version is served after it.
         """
         for month in self.world.first:
-            self.world.source.fetch(month, self._published_directory / file_name(month))
+            self._publish(month)
             self.published.append(month)
         self.timeline.say(DEMO, f"published {', '.join(map(str, self.published))}; asking Airflow for a first model")
         run_id = self.airflow.trigger("retrain", {"reason": "first model"})
@@ -66,6 +67,12 @@ class Story:
         if version is None:
             raise ServiceUnavailable(f"the first training is over and no version is served: see {self._logs}")
         self.version = version
+
+    def _publish(self, month: Month) -> None:
+        with TemporaryDirectory(prefix="autoops-") as folder:
+            raw = Path(folder) / self.world.source.file_name(month)
+            self.world.source.fetch(month, raw)
+            publish(raw, month, self._published_directory, self.settings.contract)
 
     def _first_model_came(self, run_id: str) -> bool:
         return self.served_version() is not None or self.airflow.run("retrain", run_id).finished
@@ -86,6 +93,7 @@ class Story:
             self.settings.api_url,
             self.settings.contract,
             sample=self.sample,
+            label_lag=label_lag(self.settings.contract),
             publish_to=self._published_directory,
         )
         with Playing(options, pace, [director, board]) as playing:
@@ -95,7 +103,7 @@ class Story:
         return played
 
     def _wait_for_the_end(self, playing: Playing, director: Director, board: Board) -> None:
-        """Wait until the trips are answered and judged, and no retraining is due."""
+        """Wait until the rows are answered and judged, and no retraining is due."""
         since_due: float | None = None
         busy_at = time.monotonic()
         while True:
@@ -121,7 +129,8 @@ class Story:
             self.version = director.version
             self.timeline.say("swapped", f"the API answers with version {self.version}", "bold green")
         if board.month is not None:
-            label = f"{board.month}, {board.answers} of {board.rows} trips, version {self.version}"
+            rows = f"{board.answers} of {board.rows} {self.settings.contract.plural}"
+            label = f"{board.month}, {rows}, version {self.version}"
             self.timeline.progress(label, board.answers, board.rows)
 
     def _wait(self, what: str, done: Callable[[], bool], timeout_s: float) -> None:

@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from autoops.loop.records.checks import BROKEN, Check
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.months import Month
 from autoops.replay.demo.scenario_summary import ScenarioSummary
-from autoops.replay.tally import Segment, Tally
-from autoops.usecases.taxi.trips import NEW_YORK
+from autoops.replay.tally import Tally
 
 SAMPLE = "sample"
 
 
 @dataclass(frozen=True)
 class Step:
-    """The trips of one month that one version answered; `mae` is minutes.
+    """The rows of one month that one version answered; `mae` is their mean loss.
 
     `verdict` is that of the checks whose windows end in the month: drift, if any found it, otherwise broken data, if
     any did. `decision` is the gate's, for the incident that the month opened.
@@ -38,7 +38,7 @@ class Summary:
     `steps` has one step per month: that of the version which answered most of it. `parts` has one per month and version
     of the core, and `scenario_parts` those of the months of the further scenarios. `alarm_to_served_s` runs, in wall
     time, from the first alarm of the first incident that led to a promotion to the first answer of the promoted
-    version. `incident_months` are those whose trips opened an incident.
+    version. `incident_months` are those whose rows opened an incident.
     """
 
     source: str
@@ -55,9 +55,15 @@ class Summary:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Return one step per month of the core, in order: that of the version with the most trips."""
+        """Return one step per month of the core, in order: that of the version with the most rows."""
         months = dict.fromkeys(part.month for part in self.parts)
         return tuple(max((p for p in self.parts if p.month == month), key=lambda p: p.rows) for month in months)
+
+    @property
+    def changed(self) -> Step:
+        """Return the step between the steady one and the last on which the gate decided, else the first of them."""
+        between = self.steps[1:-1] or self.steps[-1:]
+        return next((step for step in between if step.decision), between[0])
 
     @property
     def healed_version(self) -> int:
@@ -92,16 +98,16 @@ class Summary:
         if self.served_version != self.champion_version:
             found.append(f"version {self.served_version} is served, version {self.champion_version} is champion")
         if self.source == SAMPLE:
-            found += _story_complaints(self.steps, self.healed_version, self.incident_months)
+            found += _story_complaints(self, self.incident_months)
         return found + (self.acts.complaints() if self.acts else [])
 
 
-def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Sequence[str]) -> list[str]:
+def _story_complaints(summary: Summary, incident_months: Sequence[str]) -> list[str]:
     """Return what the made-up months did not do as expected.
 
     In the steady month an alarm alone is no failure: it has no effect. An incident is a failure.
     """
-    steady, changed, last = steps[0], steps[1], steps[-1]
+    steady, changed, last, champion = summary.steps[0], summary.changed, summary.steps[-1], summary.healed_version
     expected = {
         f"the steady month {steady.month} was not judged: {steady.verdict}": steady.verdict in ("drift", "no drift"),
         f"an incident in the steady month {steady.month}": steady.month not in incident_months,
@@ -114,22 +120,23 @@ def _story_complaints(steps: Sequence[Step], champion: int, incident_months: Seq
     return [complaint for complaint, held in expected.items() if not held]
 
 
-def incident_months(incidents: Sequence[Incident]) -> tuple[str, ...]:
+def incident_months(incidents: Sequence[Incident], zone: ZoneInfo) -> tuple[str, ...]:
     """Return the months in which the evidence of drift incidents ends."""
     until = (incident.evidence_end for incident in incidents if incident.kind == "drift")
-    return tuple(sorted({str(Month.of(moment, NEW_YORK)) for moment in until if moment is not None}))
+    return tuple(sorted({str(Month.of(moment, zone)) for moment in until if moment is not None}))
 
 
 def parts_of(
-    segments: Sequence[Segment], checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
+    tally: Tally, checks: Sequence[Check], incidents: Sequence[Incident], entries: Sequence[Entry]
 ) -> tuple[Step, ...]:
     """Return one step per month and version, in order."""
     decisions = {entry.incident_id: entry.evidence["decision"] for entry in entries if entry.kind == "gate"}
-    parts = []
-    for segment in segments:
-        month = Month.of(segment.event_at, NEW_YORK)
-        judged = [c for c in checks if c.model_version == segment.model_version and _ends_in(c.event_until, month)]
-        opened = [i for i in incidents if i.model_version == segment.model_version and _ends_in(i.evidence_end, month)]
+    parts, zone = [], tally.contract.zone
+    for segment in tally.by_month():
+        month = Month.of(segment.event_at, zone)
+        version = segment.model_version
+        judged = [c for c in checks if c.model_version == version and _ends_in(c.event_until, month, zone)]
+        opened = [i for i in incidents if i.model_version == version and _ends_in(i.evidence_end, month, zone)]
         alarm = any(check.alarm for check in judged)
         parts.append(
             Step(
@@ -152,8 +159,8 @@ def _verdict(judged: Sequence[Check]) -> str:
     return verdicts[-1] if verdicts else "not enough data"
 
 
-def _ends_in(moment: Any, month: Month) -> bool:
-    return moment is not None and Month.of(moment, NEW_YORK) == month
+def _ends_in(moment: datetime | None, month: Month, zone: ZoneInfo) -> bool:
+    return moment is not None and Month.of(moment, zone) == month
 
 
 def alarm_to_served_s(

@@ -229,16 +229,12 @@ def _ground_truth_batch(truth: type[BaseModel]) -> type[BaseModel]:
 def _predictions(contract: Contract) -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the models of one prediction, and of predictions as columns."""
     texts = contract.api
-    fields: dict[str, object] = {
-        "prediction_id": str,
-        **answer_types(contract),
-        "model_version": int,
-        "event_at": datetime,
+    plain: dict[str, object] = {"prediction_id": str, **answer_types(contract), "model_version": int}
+    plain |= {"event_at": datetime, texts.seen: bool, "repeated": bool}
+    fields = plain | {
         texts.seen: Annotated[bool, Field(description=texts.seen_description)],
         "repeated": Annotated[bool, Field(description="True: the answer that this request_id got before")],
     }
-    plain = {"prediction_id": str, **answer_types(contract), "model_version": int, "event_at": datetime}
-    plain |= {texts.seen: bool, "repeated": bool}
     doc = f"A list for each field of a prediction, in the order of the {contract.plural}."
     return (
         create_model("Prediction", **_fields({name: (kind, ...) for name, kind in fields.items()})),

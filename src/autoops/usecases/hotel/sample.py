@@ -11,7 +11,7 @@ A scenario changes what is drawn from the start of a month on. What it means for
     collapse   broken data: the share `magnitude` of the bookings is lost
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 from autoops.errors import InputError
 from autoops.ingestion.atomic_write import atomic_write
 from autoops.months import Month
-from autoops.usecases.hotel.prepare import MONTHS, prepare
+from autoops.usecases.hotel.prepare import MONTHS
+from autoops.usecases.made_up import Magnitudes, magnitude_of
 
-SCENARIOS: Mapping[str, tuple[float, float, float]] = {
+SCENARIOS: Magnitudes = {
     "steady": (0, 0, 0),
     "cancel": (3, 0.05, 20),
     "mix": (0.5, 0, 1),
@@ -32,7 +33,7 @@ SCENARIOS: Mapping[str, tuple[float, float, float]] = {
     "nulls": (0.4, 0, 1),
     "collapse": (0.7, 0, 0.99),
 }
-"""The default magnitude of each scenario, the least and the largest."""
+FILE = "hotel_bookings.parquet"
 
 SEASON = (0.6, 0.75, 0.95, 1.05, 1.1, 1.05, 1.2, 1.3, 1.05, 1.1, 0.75, 0.75)
 """Arrivals by month of the year, against their mean."""
@@ -59,34 +60,27 @@ def write_sample(
     changes_from: Month | None = None,
     magnitude: float | None = None,
 ) -> list[Path]:
-    """Write a file of bookings for each month, some `rows_per_month` by season, and return the paths.
+    """Write a table of all months, some `rows_per_month` by season, as it is published, and return its path in a list.
 
     A month's rows depend on nothing but the arguments and the month. `changes_from` defaults to the first of `months`,
     `magnitude` to the scenario's own.
 
     Raises:
-        InputError: fewer than 100 rows per month, an unknown scenario, or a magnitude that it cannot take.
+        InputError: fewer than 100 rows per month, an unknown scenario, a magnitude that it cannot take, or a table that
+            is there already: it might be the real one.
     """
     if rows_per_month < 100:
         raise InputError(f"rows per month: expected at least 100, got {rows_per_month}")
-    strength = _strength(scenario, magnitude)
-    paths = []
-    for month in months:
-        changed = scenario if month >= (changes_from or min(months)) else "steady"
-        path = directory / f"hotel_bookings_{month}.parquet"
-        with atomic_write(path) as file:
-            pq.write_table(prepare(bookings(month, rows_per_month, seed, changed, strength)), file)
-        paths.append(path)
-    return paths
-
-
-def _strength(scenario: str, magnitude: float | None) -> float:
-    if scenario not in SCENARIOS:
-        raise InputError(f"scenario {scenario!r}: expected one of {', '.join(SCENARIOS)}")
-    default, low, high = SCENARIOS[scenario]
-    if magnitude is not None and not low <= magnitude <= high:
-        raise InputError(f"magnitude of {scenario}: expected {low:g} to {high:g}, got {magnitude:g}")
-    return default if magnitude is None else magnitude
+    magnitude = magnitude_of(SCENARIOS, scenario, magnitude)
+    path, change = directory / FILE, changes_from or min(months)
+    if path.exists():
+        raise InputError(f"{path} is there already: name another folder")
+    tables = [
+        bookings(month, rows_per_month, seed, scenario if month >= change else "steady", magnitude) for month in months
+    ]
+    with atomic_write(path) as file:
+        pq.write_table(pa.concat_tables(tables), file)
+    return [path]
 
 
 def bookings(month: Month, rows: int, seed: int = 7, scenario: str = "steady", magnitude: float = 0) -> pa.Table:

@@ -16,8 +16,7 @@ A scenario changes what is drawn from the start of a month on. What it means for
     collapse   broken data: the share `magnitude` of the rows is lost
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -28,6 +27,7 @@ from autoops.errors import InputError
 from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.source import file_name
 from autoops.months import Month
+from autoops.usecases.made_up import Magnitudes, magnitude_of
 from autoops.usecases.taxi.dirt import soil
 from autoops.usecases.taxi.tlc import raw_table
 from autoops.usecases.taxi.traffic import Regime, Trips, trips_of
@@ -39,23 +39,17 @@ UNREPORTED = (0.06, 0.14)
 """Least and largest share, by month, of trips without passenger count and payment type."""
 
 
-@dataclass(frozen=True)
-class _Magnitude:
-    default: float
-    low: float
-    high: float
-
-
-_MAGNITUDES: dict[Scenario, _Magnitude] = {
-    "speed": _Magnitude(-0.25, -0.9, 4),
-    "slow": _Magnitude(-0.05, -0.5, 1),
-    "mix": _Magnitude(0.4, 0, 1),
-    "outskirts": _Magnitude(0.4, 0, 1),
-    "zones": _Magnitude(0.5, 0, 1),
-    "bad_day": _Magnitude(-0.4, -0.9, 4),
-    "unit": _Magnitude(1.609344, 0.001, 1000),
-    "nulls": _Magnitude(0.5, 0, 1),
-    "collapse": _Magnitude(0.7, 0, 0.99),
+_MAGNITUDES: Magnitudes = {
+    "steady": (0, 0, 0),
+    "speed": (-0.25, -0.9, 4),
+    "slow": (-0.05, -0.5, 1),
+    "mix": (0.4, 0, 1),
+    "outskirts": (0.4, 0, 1),
+    "zones": (0.5, 0, 1),
+    "bad_day": (-0.4, -0.9, 4),
+    "unit": (1.609344, 0.001, 1000),
+    "nulls": (0.5, 0, 1),
+    "collapse": (0.7, 0, 0.99),
 }
 
 
@@ -68,7 +62,6 @@ def write_sample(
     scenario: Scenario = "steady",
     changes_from: Month | None = None,
     magnitude: float | None = None,
-    progress: Callable[[Month], None] | None = None,
 ) -> list[Path]:
     """Write green_tripdata_YYYY-MM.parquet for each month, and return the paths.
 
@@ -80,46 +73,20 @@ def write_sample(
     """
     if trips_per_month < 100:
         raise InputError(f"trips per month: expected at least 100, got {trips_per_month}")
-    strength = _strength(parse_scenario(scenario), magnitude)
+    magnitude = magnitude_of(_MAGNITUDES, scenario, magnitude)
     begins = changes_from or min(months)
     paths = []
     for month in months:
         path = directory / file_name(month)
         changed = _months_between(begins, month) + 1
-        _write_month(path, month, trips_per_month, seed, scenario if changed > 0 else "steady", strength, changed)
+        _write_month(path, month, trips_per_month, seed, scenario if changed > 0 else "steady", magnitude, changed)
         paths.append(path)
-        if progress:
-            progress(month)
     return paths
 
 
 def sample(directory: Path, months: Sequence[Month], *, rows_per_month: int, **of_the_world: Any) -> list[Path]:
     """Write made-up months as `write_sample` does, and return the paths: the declaration's `sample`."""
     return write_sample(directory, months, trips_per_month=rows_per_month, **of_the_world)
-
-
-def parse_scenario(text: str) -> Scenario:
-    """Return the scenario of this name.
-
-    Raises:
-        InputError: there is no such scenario; the message names the existing ones.
-    """
-    for scenario in SCENARIOS:
-        if scenario == text:
-            return scenario
-    raise InputError(f"scenario {text!r}: expected one of {', '.join(SCENARIOS)}")
-
-
-def _strength(scenario: Scenario, magnitude: float | None) -> float:
-    if scenario == "steady":
-        if magnitude is not None:
-            raise InputError("scenario steady: takes no magnitude")
-        return 0
-    known = _MAGNITUDES[scenario]
-    strength = known.default if magnitude is None else magnitude
-    if not known.low <= strength <= known.high:
-        raise InputError(f"scenario {scenario}: expected a magnitude from {known.low} to {known.high}, got {strength}")
-    return strength
 
 
 def _months_between(first: Month, last: Month) -> int:

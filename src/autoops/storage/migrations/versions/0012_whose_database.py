@@ -1,6 +1,7 @@
 """Whose database this is: the name of its use case, which the first start writes
 
-A database with records of a release before use cases, or of the taxi, is the taxi's. This only adds a table.
+A database with records of a release before use cases, or of the default one, is the default's. This only adds a
+table.
 """
 
 import sqlalchemy as sa
@@ -19,16 +20,16 @@ def upgrade() -> None:
         sa.Column("use_case", sa.String(length=63), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
     )
-    taxi = declaration.load(declaration.DEFAULT)
+    default = declaration.load(declaration.DEFAULT)
     connection = op.get_bind()
     newest = connection.exec_driver_sql("SELECT contract FROM predictions ORDER BY id DESC LIMIT 1").first()
     if newest is None:
         ours = connection.exec_driver_sql("SELECT id FROM ledger LIMIT 1").first() is not None
     else:
         # Rows that were logged before 0010 name no contract.
-        ours = newest[0] in (None, taxi.inputs_id)
+        ours = newest[0] in (None, default.inputs_id)
     if ours:
-        op.bulk_insert(table, [{"id": 1, "use_case": taxi.name}])
+        op.bulk_insert(table, [{"id": 1, "use_case": default.name}])
 
 
 def downgrade() -> None:
