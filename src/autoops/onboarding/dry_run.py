@@ -82,7 +82,7 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
             raise EmptyMonth(f"none of the months {months[-1]} and before can be trained on")
         yield from _quarantined(settings, read)
         rows = store.load(sorted(one.month for one in good))
-        yield from _pace(settings, rows, len(months))
+        yield from _pace(settings, rows)
         yield from _many_values(contract, rows)
         trained = _trained(settings, rows)
         yield from _scores(contract, trained)
@@ -111,11 +111,13 @@ def _quarantined(settings: Settings, read: Sequence[IngestedMonth]) -> Iterator[
             yield Line("warning", f"{month.month} would be quarantined, and not trained on: {why}")
 
 
-def _pace(settings: Settings, rows: pd.DataFrame, months: int) -> Iterator[Line]:
+def _pace(settings: Settings, rows: pd.DataFrame) -> Iterator[Line]:
     span = (rows[EVENT_AT].iloc[-1] - rows[EVENT_AT].iloc[0]) / pd.Timedelta(days=1)
     per_day = len(rows) / max(span, 1.0)
-    for advice in pace.advise(per_day, months, settings.training, settings.gate, settings.drift):
-        yield Line("warning", f"{advice.why}. Set {advice.setting}: {advice.value}")
+    days, present = pace.holdout_days(per_day, settings.training, settings.gate), settings.training.holdout_days
+    if days > present:
+        text = f"{present} days hold out {present * per_day:.0f} rows, of which the gate sees little"
+        yield Line("warning", f"{text}. Set training.holdout_days: {days}")
 
 
 def _many_values(contract: Contract, rows: pd.DataFrame) -> Iterator[Line]:

@@ -5,13 +5,15 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoops.cadence import SPARSE
 from autoops.errors import Conflict, InputError
 from autoops.months import parse_months
 from autoops.onboarding import pace
 from autoops.onboarding.draft import Draft
-from autoops.onboarding.pace import Advice
-from autoops.settings import Drift, Gate, Training
+from autoops.settings import Gate, Training
 from autoops.usecase import declaration
+
+A_YEAR = 12
 
 
 def write(draft: Draft, folder: Path) -> Path:
@@ -74,7 +76,8 @@ def _months(draft: Draft) -> tuple[str, str]:
     months = list(draft.span.whole_months) if draft.span else []
     if not months:
         return "YYYY-MM..YYYY-MM", ""
-    wanted = next((one.value for one in _advice(draft) if one.setting == "training.window_months"), 3)
+    # Of a sparse table a retraining takes a year, too.
+    wanted = A_YEAR if (_rows_per_day(draft) or 0) < SPARSE else Training().window_months
     # Fewer months than after which a scheduled retraining would be due.
     after = 2 if len(months) > wanted + 1 else min(1, len(months) - 1)
     trained, replayed = months[: len(months) - after], months[len(months) - after :]
@@ -112,17 +115,14 @@ Drafted by `autoops init`: predicts {contract.target.told} ({contract.task}) fro
 
 
 def _config(draft: Draft, folder: Path) -> str:
-    """Return the use case and the sections of config.yaml that fit the rows per day."""
-    sections: dict[str, list[str]] = {}
-    for advice in _advice(draft):
-        section, _, key = advice.setting.partition(".")
-        sections.setdefault(section, []).append(f"  {key}: {advice.value}  # {advice.why}")
-    lines = [line for section, inside in sections.items() for line in (f"{section}:", *inside)]
-    return "\n".join([f"usecase: {json.dumps(str(folder), ensure_ascii=False)}", *lines]) + "\n"
+    """Return the content of config.yaml: the use case, and what fits the rows per day."""
+    usecase = f"usecase: {json.dumps(str(folder), ensure_ascii=False)}\n"
+    training, rows = Training(), _rows_per_day(draft)
+    if rows is None or (days := pace.holdout_days(rows, training, Gate())) == training.holdout_days:
+        return usecase
+    held_out = training.holdout_days * rows
+    return f"{usecase}training:\n  holdout_days: {days}  # {training.holdout_days} days hold {held_out:.0f} rows\n"
 
 
-def _advice(draft: Draft) -> list[Advice]:
-    if draft.span is None:
-        return []
-    per_day = draft.span.rows / draft.span.days
-    return list(pace.advise(per_day, draft.span.months, Training(), Gate(), Drift()))
+def _rows_per_day(draft: Draft) -> float | None:
+    return draft.span and draft.span.rows / draft.span.days
