@@ -1,4 +1,4 @@
-"""From a parquet file that nobody has seen to a served, logged and watched model, with the draft as it is: half-hourly rows, two classes."""
+"""From a parquet file that nobody has seen to a served, logged and watched model: the draft stays as it is."""
 
 import json
 from dataclasses import replace
