@@ -32,6 +32,7 @@ def found_in(
 
     `named` is a column of dates that a person wants as event time.
     """
+    possible: Mapping[str, str | None]
     units = {unit: _of_unit(columns, unit) for unit in _PARTS}
     dates = [raw for raw, found in times.items() if _is_date(found)]
     if named is not None or dates or times:
@@ -47,7 +48,7 @@ def found_in(
     clock = {unit: units[unit] for unit in by_clock}
     if "date" in possible and times and not any(clock.values()):
         return None
-    parts = TimeParts.model_validate({unit: raw for unit, raw in (possible | clock).items() if raw})
+    parts = TimeParts.model_validate({unit: raw for unit, raw in {**possible, **clock}.items() if raw})
     return parts if _makes_times(parts, columns) else None
 
 

@@ -125,4 +125,4 @@ def _config(draft: Draft, folder: Path) -> str:
 
 
 def _rows_per_day(draft: Draft) -> float | None:
-    return draft.span and draft.span.rows / draft.span.days
+    return draft.span.rows / draft.span.days if draft.span else None
