@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from tests.estimators import CLASSIFIERS, REGRESSORS, Named, Served, needs_boost
 
 FOLDER = str(Path(__file__).parents[2] / "usecases" / "car_loan")
 LOANS = declaration.load(FOLDER)
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "training": {"min_rows": 100, "holdout_days": 8, "reference_rows": 50},
     "gate": {"min_rows": 100, "max_latency_ms": 1_000},
 }
