@@ -24,13 +24,13 @@ from tests.eventually import eventually
 from tests.integration.live_api import live_api
 from tests.integration.one_process import context_in, retrain
 
-MONTHS = list(month_range(Month(2022, 1), Month(2022, 7)))
+MONTHS = list(month_range(Month(2022, 1), Month(2022, 10)))
 CHANGES_FROM = MONTHS[4]
 ROWS, WINDOW = 1_600, 400
 CONFIG = f"""
 usecase: hotel
 drift: {{window_size: {WINDOW}}}
-training: {{min_rows: 1000, holdout_days: 14}}
+training: {{min_rows: 1000, holdout_days: 14, retrain_after_months: 0}}
 model:
   estimator: sklearn.ensemble.RandomForestClassifier
   parameters: {{n_estimators: 30, min_samples_leaf: 8, max_features: 0.4, random_state: 7}}
@@ -82,15 +82,19 @@ def test_a_change_of_cancellations_is_noticed_and_healed_under_traffic(
             return play(options, listeners=[monitor])
 
         monitor = Monitor(context)
-        played = [replay(month, monitor) for month in MONTHS[3:6]]
-        incidents = drift_check.check(context)["actionable"]
-        assert incidents, [check.reason for check in context.checks.latest(limit=None)]
+        months, played, incidents = iter(MONTHS[3:]), [], []
+        # The month in which it is noticed, or the one after, whose publication lets the labels of the evidence count.
+        while not incidents:
+            played.append(replay(next(months), monitor))
+            # A retraining that a check asked for and nobody began is asked for again.
+            context.clock.advance(hours=1)
+            incidents = drift_check.check(context)["actionable"]
         outcome = retrain(context, "second", incident_id=incidents[0])
         assert outcome["promoted"], outcome
         eventually(lambda: served_version(served.api_url) == 2)
-        played.append(replay(MONTHS[6], monitor))
-    steady, _, changed, healed = (outcome.tally.by_month()[-1] for outcome in played)
-    assert [outcome.failed for outcome in played] == [0, 0, 0, 0]
+        played.append(replay(next(months), monitor))
+    steady, *_, changed, healed = (outcome.tally.by_month()[-1] for outcome in played)
+    assert not any(outcome.failed for outcome in played)
     assert [part.model_version for part in (steady, changed, healed)] == [1, 1, 2]
     assert steady.mae < healed.mae < changed.mae - 0.1
     assert champion_of(context.registry).number == 2
