@@ -1,4 +1,4 @@
-"""What each kind of estimator costs and brings: `scripts/bench.sh estimators`.
+"""What each kind of estimator costs and brings: `scripts/bench.sh estimators [taxi] [hotel]`.
 
 The tables of docs/estimators.md. AUTOOPS_TLC_DIR and AUTOOPS_HOTEL_DIR name the folders of real months. Each is trained
 as a retraining does it, on 12,000 rows: of trips of 2022-11 to 2023-01, and of hotel bookings that arrive in 2015-07 to
@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import sqlalchemy as sa
 from sklearn.metrics import roc_auc_score
 
 from autoops.ingestion.cleaned import cleaner_of
@@ -57,13 +56,13 @@ def write_bookings(published: Path, folder: Path) -> None:
         pq.write_table(table, folder / f"hotel_bookings_{month}.parquet")
 
 
-def measured(named: Named, usecase: str, rows: Split, engine: sa.Engine) -> str:
+def measured(named: Named, usecase: str, rows: Split, log: Path) -> str:
     """Return the cells of the estimator's line."""
     fitted, judged = rows
     with TemporaryDirectory() as home:
         folder = Path(home)
         settings = named.settings(usecase, folder, training=TRAINING, gate=GATE)
-        served = serve(settings, fitted, engine, folder)
+        served = serve(settings, fitted, log, folder)
         inputs, truth = inputs_of(judged, served.trained.encoder), judged[TARGET].to_numpy()
         found = served.scorer.predict(inputs)
         off = max(served.off, float(np.abs(found - outputs(served.trained.model, inputs)).max()))
@@ -96,23 +95,31 @@ def table(all_named: Mapping[str, Named], measure: Callable[[Named], str], error
         yield f"| {name}, `{named.path}` | {cells} |"
 
 
+def lines(usecase: str, published: Path, folder: Path, log: Path) -> Iterator[str]:
+    """Return the table of a use case, whose raw data is in `published`."""
+    if usecase == "taxi":
+        rows = split(published, declaration.load(usecase), "2022-11..2023-02")
+        all_named, error, loss = REGRESSORS, "MAE, min", "MAE, min"
+    else:
+        write_bookings(published, folder)
+        rows = split(folder, declaration.load(usecase), "2015-07..2016-07")
+        all_named, error, loss = CLASSIFIERS, "AUC", "log loss"
+    yield from table(all_named, lambda named: measured(named, usecase, rows, log), error, loss)
+
+
 def main() -> None:
-    tlc, hotel = os.environ.get("AUTOOPS_TLC_DIR"), os.environ.get("AUTOOPS_HOTEL_DIR")
-    if not tlc or not hotel:
-        sys.exit("AUTOOPS_TLC_DIR and AUTOOPS_HOTEL_DIR name the folders of real months that this needs; set both")
     warnings.simplefilter("ignore")
-    with TemporaryDirectory() as directory:
-        folder = Path(directory)
-        engine = database.embedded(folder / "autoops.db", timeout_s=10)
-        database.upgrade(engine)
-        trips = split(Path(tlc), declaration.load("taxi"), "2022-11..2023-02")
-        for line in table(REGRESSORS, lambda named: measured(named, "taxi", trips, engine), "MAE, min", "MAE, min"):
-            print(line, flush=True)
+    for usecase in sys.argv[1:] or ("taxi", "hotel"):
+        variable = {"taxi": "AUTOOPS_TLC_DIR", "hotel": "AUTOOPS_HOTEL_DIR"}[usecase]
+        published = os.environ.get(variable)
+        if not published:
+            sys.exit(f"{variable} names the folder of real months that this needs; set it")
+        with TemporaryDirectory() as directory:
+            log = Path(directory) / "autoops.db"
+            database.upgrade(database.embedded(log, timeout_s=10))
+            for line in lines(usecase, Path(published), Path(directory), log):
+                print(line, flush=True)
         print()
-        write_bookings(Path(hotel), folder)
-        bookings = split(folder, declaration.load("hotel"), "2015-07..2016-07")
-        for line in table(CLASSIFIERS, lambda named: measured(named, "hotel", bookings, engine), "AUC", "log loss"):
-            print(line, flush=True)
 
 
 if __name__ == "__main__":

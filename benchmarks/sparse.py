@@ -153,7 +153,8 @@ class Champion:
         """Yield those of consecutive windows."""
         window = self.trained.reference[self.trained.reference["part"] == "window"]
         reference = Reference(window, self.trained.holdout, self.contract)
-        rows, size, earlier = self.predicted(rows), self.thresholds.rows_needed(Drift().window_size), []
+        rows, size = self.predicted(rows), self.thresholds.rows_needed(Drift().window_size)
+        earlier: list[float] = []
         for start in range(0, len(rows) - size + 1, size):
             some = rows.iloc[start : start + size]
             found = judge(reference, self.thresholds, manifest_of(self.trained), some, some, Drift(), earlier)

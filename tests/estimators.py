@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from autoops.loop.decide.gate import GateVerdict
 from autoops.loop.retrain import comparison
@@ -23,6 +25,7 @@ from autoops.models.scoring import Scorer, load_version
 from autoops.serving.app import create_app
 from autoops.serving.model.trial import no_trial
 from autoops.settings import Model, Settings
+from autoops.storage import database
 from autoops.training import export
 from autoops.training.estimator import BOOSTERS, inputs_of, outputs
 from autoops.training.train import Trained, train
@@ -77,11 +80,16 @@ _ROUNDS = {"n_estimators": 300, "learning_rate": 0.06, **_SEEDED}
 _FEW_ROUNDS = {"n_estimators": 20, "n_jobs": 1}
 
 
+def logistic(**parameters: Any) -> Pipeline:
+    """Return a factory's Pipeline. Unscaled, the solver ends at the base rate: prices are 10,000 times shares."""
+    return make_pipeline(StandardScaler(), LogisticRegression(**parameters))
+
+
 def _of(task: str) -> dict[str, Named]:
     return {
         "linear": Named("sklearn.linear_model.Ridge", {}, {}, False)
         if task == "Regressor"
-        else Named("sklearn.linear_model.LogisticRegression", {"max_iter": 500}, {"solver": "newton-cholesky"}, False),
+        else Named("tests.estimators:logistic", {}, {}, False),
         "decision tree": Named(f"sklearn.tree.DecisionTree{task}", {"min_samples_leaf": 20, **_SEEDED}, {}),
         "random forest": Named(f"sklearn.ensemble.RandomForest{task}", _FOREST, _SMALL_FOREST),
         "extra trees": Named(f"sklearn.ensemble.ExtraTrees{task}", _FOREST, _SMALL_FOREST),
@@ -124,14 +132,18 @@ class Served:
     train_s: float
 
 
-def serve(settings: Settings, rows: pd.DataFrame, engine: sa.Engine, home: Path) -> Served:
-    """Train on the rows, export, compare in the gate, serve, and ask the API for the newest rows of the holdout."""
+def serve(settings: Settings, rows: pd.DataFrame, log: Path, home: Path) -> Served:
+    """Train on the rows, export, compare in the gate, serve, and ask the API for the newest rows of the holdout.
+
+    `log` is the file of a migrated database.
+    """
     started = perf_counter()
     trained = train(rows, settings.contract, settings.model, settings.training)
     (home / "bundle").mkdir()
     digest = export.write_bundle(trained, NO_THRESHOLDS, home / "bundle")
     train_s = perf_counter() - started
-    context = context_in(home, settings, engine)
+    # An engine for each: an API keeps a connection until its process ends.
+    context = context_in(home, settings, database.embedded(log, timeout_s=10))
     newest = trained.holdout.tail(ANSWERED)
     inputs = inputs_of(newest, trained.encoder)
     expected = outputs(trained.model, inputs)

@@ -24,6 +24,16 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def decoded(column: Any) -> Any:
+    """Return a column of bytes as strings, as tools that read ARFF write texts; any other one as it is."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return column
+    try:
+        return pc.cast(column, pa.string())
+    except pa.ArrowInvalid:  # no UTF-8
+        return column
+
+
 def numbers(column: Any) -> npt.NDArray[np.float64]:
     """Return a column of numbers as an array of shape (rows,), NaN for nulls."""
     # A safe cast fails on integers beyond 2**53, and a column with nulls needs a copy to get NaN.

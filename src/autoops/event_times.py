@@ -18,8 +18,11 @@ TRIMMED_SHARE = 0.01
 _STRAYS, _STRAY_SHARE = 10, 0.01
 """Most rows, and share of rows, of a whole log that are strays: beyond its end, or in a month of their own."""
 
-EARLIEST, LATEST = timedelta(days=3_650), timedelta(days=1)
-"""How long before and after its prediction a row may begin. Ten years allow a replay of published months."""
+EARLIEST, LATEST = timedelta(days=14_600), timedelta(days=1)
+"""How long before and after its prediction a row may begin.
+
+Forty years allow a replay of old months, but not clocks that began again at 1970 or 1980.
+"""
 
 _BLOCK_ROWS = 250
 _NEAR = np.timedelta64(7, "D")

@@ -21,20 +21,23 @@ def init(
     time: Annotated[str | None, typer.Option(help="The column of the event time.")] = None,
 ) -> None:
     """Draft a use case from a table: usecases/NAME/usecase.yaml, in which each guess has a question mark."""
+    from autoops.onboarding import written
     from autoops.onboarding.draft import draft
     from autoops.onboarding.tables import read
-    from autoops.onboarding.written import write
+    from autoops.settings import config_path
 
     drafted = draft(name, read(source), target, time)
-    folder = write(drafted, Path("usecases") / name)
+    folder, config = written.write(drafted, Path("usecases") / name), config_path()
+    configured = written.configure(drafted, folder, config)
     rows = [[found.raw, found.role, found.spec, found.why] for found in drafted.found]
     console.table(f"{source.name}: {drafted.span or 'no event time'}", ["column", "is", "declared as", "because"], rows)
     for note in drafted.notes:
         console.note(f"note: {note}", style="yellow")
-    console.show(
-        None, False, f"wrote {folder / 'usecase.yaml'} and README.md. Read each line with a question mark, then:"
-    )
-    console.show(None, False, f"  autoops usecase check {folder}\n  export AUTOOPS__USECASE={folder.absolute()}")
+    own = f" and {config}" if configured else ""
+    told = f"wrote {folder / 'usecase.yaml'}, README.md{own}. Read each line with a question mark, then:"
+    console.show(None, False, "\n  ".join([told, *written.commands(drafted, folder, configured)]))
+    if not configured:
+        console.show(None, False, f"{config} was there already: README.md has the lines for it that fit so many rows")
 
 
 @group.command()

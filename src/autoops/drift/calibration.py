@@ -174,11 +174,10 @@ def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFram
         for part, name in ((history, CROSS_FITTED if crossed else PREDICTION), (holdout, PREDICTION))
     ]
     scale = _scale(contract, history, holdout)
-    widened = (lambda fitted, _: fitted) if crossed else out_of_sample
     fitted, held_out = (prediction - truth for truth, prediction in parts)
-    errors = np.concatenate([widened(fitted, held_out), held_out])
+    errors = np.concatenate([fitted if crossed else out_of_sample(fitted, held_out), held_out])
     fitted, held_out = (levels(contract, *part, scale) for part in parts)
-    relative = np.concatenate([widened(fitted, held_out), held_out])
+    relative = np.concatenate([fitted if crossed else out_of_sample(fitted, held_out), held_out])
     held = crossed | (np.arange(len(errors)) >= len(history))
     # The index repeats, which is harmless: windows are chosen by position.
     rows = pd.concat([history, holdout])

@@ -134,7 +134,7 @@ class OneFileSource(Source):
     def _local(self) -> Path:
         """Return the path of the file as parquet with the declared raw columns."""
         declared, path = self._contract.source, self._whole.path_of(_ANY)
-        as_it_is = not declared.is_csv and self._contract.prepare is None
+        as_it_is = not self._contract.is_converted
         if path and as_it_is:
             return path
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="autoops-")

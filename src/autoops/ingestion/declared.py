@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from autoops.arrow_values import is_number, is_text, numbers
+from autoops.arrow_values import decoded, is_number, is_text, numbers
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
 from autoops.ingestion.profile import Profile, Scale
@@ -132,7 +132,7 @@ def _values(table: pa.Table, name: str, feature: Feature, file: str) -> Array:
         SchemaError: the column has another type.
     """
     raw = feature.column or name
-    column = table[raw].combine_chunks()
+    column = decoded(table[raw].combine_chunks())
     if pa.types.is_null(column.type):
         return np.full(len(column), None if feature.is_text else np.nan, dtype=object if feature.is_text else float)
     if feature.is_text:
@@ -153,7 +153,7 @@ def _target(contract: Contract, table: pa.Table, file: str) -> Array:
         SchemaError: the column of a regression holds no numbers.
     """
     name = contract.target.raw_name
-    column = table[name].combine_chunks()
+    column = decoded(table[name].combine_chunks())
     if contract.task == "binary":
         of = contract.target
         known: dict[Any, float] = {of.positive: 1.0, of.other: 0.0}

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from autoops.arrow_values import is_number, is_text
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
+from autoops.ingestion.time_parts import with_times
 from autoops.usecase.contract import Contract
 from autoops.usecase.contract import Source as Declared
 from autoops.usecase.functions import resolve
@@ -45,7 +46,7 @@ def pieces(contract: Contract, path: Path, typed: bool = False) -> Generator[pa.
     """
     read = _csv if contract.source.is_csv else _parquet
     with closing(read(contract, path)) as tables:
-        if contract.prepare is None and not contract.source.is_csv and not typed:
+        if not contract.is_converted and not typed:
             yield from tables
             return
         yield from declared_columns(contract, tables, path.name)
@@ -60,6 +61,9 @@ def declared_columns(contract: Contract, tables: Iterable[pa.Table], where: str)
     kinds = _kinds(contract)
     for table in tables:
         made = _prepared(contract, table, where)
+        if parts := contract.event_time.parts:
+            require_columns(parts.columns, made.column_names, where)
+            made = with_times(parts, contract.raw_event_time, made, where)
         require_columns(contract.raw_columns, made.column_names, where)
         names = made.column_names if contract.clean else contract.raw_columns
         yield pa.table({name: _typed(made[name], kinds.get(name), f"{where}: column {name}") for name in names})
@@ -101,7 +105,7 @@ def require_columns(names: Iterable[str], there: list[str], file: str) -> None:
 
 def _wanted(contract: Contract) -> list[str] | None:
     """Return the columns to read, None for all."""
-    return None if contract.prepare or contract.clean else list(contract.raw_columns)
+    return None if contract.prepare or contract.clean else list(contract.source_columns)
 
 
 def _parquet(contract: Contract, path: Path) -> Generator[pa.Table, None, None]:

@@ -54,4 +54,4 @@ def open_source(data: Data, contract: Contract | None = None) -> Source:
         return OneFileSource(source, contract)
     if contract.source.period != "month":
         return AssembledSource(source, contract)
-    return ConvertedSource(source, contract) if contract.source.is_csv or contract.prepare else source
+    return ConvertedSource(source, contract) if contract.is_converted else source

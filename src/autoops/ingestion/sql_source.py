@@ -141,8 +141,8 @@ class SqlSource(Source):
         if not result.returns_rows:
             raise SchemaError(f"{_QUERY}: returns no rows; expected a SELECT")
         names, contract = list(result.keys()), self._contract
-        require_columns(() if contract.prepare else contract.raw_columns, names, _QUERY)
-        wanted = names if contract.prepare or contract.clean else contract.raw_columns
+        require_columns(() if contract.prepare else contract.source_columns, names, _QUERY)
+        wanted = names if contract.prepare or contract.clean else contract.source_columns
         return {name: names.index(name) for name in wanted}
 
     def _run(

@@ -1,6 +1,7 @@
 """A draft of a declaration from a table. What is guessed has a comment with a question mark that says why."""
 
 import difflib
+import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,11 @@ import yaml
 from pydantic import BaseModel
 
 from autoops.errors import InputError
-from autoops.onboarding import leaks
+from autoops.onboarding import leaks, parts
 from autoops.onboarding.tables import Column, Raw, columns_of
 from autoops.usecase import declaration
 from autoops.usecase.columns import RESERVED
-from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, Value
+from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, TimeParts, Value
 
 Spec = dict[str, Value]
 """The keys of a part of the declaration."""
@@ -39,6 +40,8 @@ ENOUGH_ROWS = 20
 """With fewer rows a constant column, two values or distinct values say little."""
 MOST_CATEGORIES, LONGEST_CATEGORY = 1_000, 200
 MOST_SEGMENTS = 8
+WHOLE = 0.85
+"""A month with a smaller share of the rows of the usual one may be a part of one."""
 FARTHEST = 1e30
 """Numbers beyond it overflow in float32, the type of model inputs."""
 
@@ -70,13 +73,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Span:
-    """The event times of the table, on their own wall clock; `hours` is whether they have a time of day."""
+    """The event times of the table, on their own wall clock.
+
+    `hours` is whether they have a time of day. `whole_months` are those with as many rows as usual, such as 2023-01.
+    """
 
     first: pd.Timestamp
     last: pd.Timestamp
     rows: int
     hours: bool
     step: str
+    whole_months: tuple[str, ...] = ()
 
     @property
     def days(self) -> float:
@@ -97,7 +104,7 @@ class Span:
 class Draft:
     """A draft: the text of usecase.yaml, its contract, what became of each column, and what a person must know.
 
-    Without an event time in the table `span` is None.
+    Without an event time in the table `span` is None. `request` is a row of the table as a client sends it, in JSON.
     """
 
     text: str
@@ -105,6 +112,7 @@ class Draft:
     found: tuple[Found, ...]
     notes: tuple[str, ...]
     span: Span | None
+    request: str
 
 
 def draft(name: str, raw: Raw, target: str | None = None, time: str | None = None) -> Draft:
@@ -133,14 +141,17 @@ class _Drafting:
 
     def draft(self, target: str | None, time: str | None) -> Draft:
         times = {raw: found for raw, column in self.columns.items() if (found := column.times()) is not None}
-        time = self._chosen_time(time, times)
-        target, why = self._chosen_target(target, {*times} | ({time} if time else set()))
+        made_of = None if time and time not in times else parts.found_in(self.columns, times, time)
+        time = None if made_of else self._chosen_time(time, times)
+        taken = {*times} | {*(made_of.columns if made_of else ())}
+        target, why = self._chosen_target(target, taken)
         column = self.columns[target]
         task, of_target = self._target(column, why)
-        of_time = self._time(time)
-        wall = None if time is None else times[time]
+        of_time = self._time_of_parts(made_of) if made_of else self._time(time)
+        wall = parts.wall_of(made_of, self.columns) if made_of else None if time is None else times[time]
         span = None if wall is None or wall.isna().all() else _span(wall.dropna())
-        features = self._features({target, time}, times, leaks.Leaks(column, [*self.columns.values()], wall))
+        taken_columns = {target, time, *(made_of.columns if made_of else ())}
+        features = self._features(taken_columns, times, leaks.Leaks(column, [*self.columns.values()], wall))
         lines = [
             f"# Drafted from {_plain(self.raw.path.name)}: {column.rows:,} rows" + (f", {span}." if span else "."),
             "# A question mark is a guess: read it and correct it. docs/usecases.md explains the keys.",
@@ -157,7 +168,20 @@ class _Drafting:
         text = "\n".join(lines) + "\n"
         # The draft must parse: a column that no rule here foresaw is found now, and not by the user.
         contract = declaration.parse(yaml.safe_load(text), "draft")
-        return Draft(text, contract, tuple(self.found), tuple(self.notes), span)
+        return Draft(text, contract, tuple(self.found), tuple(self.notes), span, self._request(contract))
+
+    def _request(self, contract: Contract) -> str:
+        """Return the newest row that lacks no feature, or else the newest one, without its time."""
+        columns = {name: self.columns[feature.column or name] for name, feature in contract.features.items()}
+        known = np.all([column.codes >= 0 for column in columns.values()], axis=0)
+        row = int(np.flatnonzero(known)[-1]) if known.any() else len(known) - 1
+        values = {name: column.data[row].as_py() for name, column in columns.items()}
+        typed = {
+            name: bool(value) if contract.features[name].type == "bool" else value
+            for name, value in values.items()
+            if value is not None and value == value  # NaN is not
+        }
+        return json.dumps(typed, ensure_ascii=False, default=float)
 
     def _require(self, raw: str, option: str) -> Column:
         if raw not in self.columns:
@@ -235,10 +259,15 @@ class _Drafting:
 
     def _time(self, raw: str | None) -> list[str]:
         if raw is None:
-            self.names.add("event_at")
-            why = "NO EVENT TIME was found: name its column, or declare `prepare: module:function`, which makes it"
+            self._event_at()
+            why = (
+                "NO EVENT TIME was found: name its column, or the `parts` that make it, or declare "
+                "`prepare: module:function`"
+            )
             return ["event_time:", f"  column: event_at{_comment([why])}"]
-        column, name = self.columns[raw], self._name(raw, "event_at")
+        # What pandas names the column of an index without a name.
+        unnamed = re.fullmatch(r"__index_level_\d+__", raw) is not None
+        column, name = self.columns[raw], self._event_at() if unnamed else self._name(raw, "event_at")
         zone, why = _zone(column)
         self.found.append(Found(raw, "event time", f"zone {zone}", why))
         return [
@@ -246,6 +275,21 @@ class _Drafting:
             f"  column: {name}",
             *([f"  raw_column: {_scalar(raw)}"] if name != raw else []),
             f"  zone: {zone}{_comment([why] if why else [])}",
+            "  default: now  # ? what a request without a time means; `required` refuses it",
+        ]
+
+    def _event_at(self) -> str:
+        self.names.add("event_at")
+        return "event_at"
+
+    def _time_of_parts(self, made_of: TimeParts) -> list[str]:
+        spec = made_of.model_dump(exclude_none=True)
+        self.found += [Found(raw, "event time", f"its {unit.replace('_', ' ')}") for unit, raw in spec.items()]
+        return [
+            "event_time:",
+            f"  column: {self._event_at()}",
+            f"  parts: {_flow(spec)}  # ? columns that make the event time together",
+            "  zone: UTC  # ? on which wall clock are they?",
             "  default: now  # ? what a request without a time means; `required` refuses it",
         ]
 
@@ -412,7 +456,9 @@ def _span(times: "pd.Series[Any]") -> Span:
     gaps = ordered.drop_duplicates().diff().dropna()
     step = pd.Timedelta(gaps.median()) if len(gaps) else pd.Timedelta(0)
     hours = bool((ordered != ordered.dt.normalize()).any())
-    return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart")
+    rows = times.dt.strftime("%Y-%m").value_counts().sort_index()
+    whole = tuple(rows.index[rows >= WHOLE * rows.median()])
+    return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart", whole)
 
 
 def _told_step(step: pd.Timedelta) -> str:

@@ -14,7 +14,9 @@ import orjson
 import pandas as pd
 
 from autoops.errors import DataError, EmptyMonth
+from autoops.ingestion import quality
 from autoops.ingestion.cleaned import cleaner_of
+from autoops.ingestion.profile import Profile
 from autoops.ingestion.source import Source
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.models import bundle
@@ -35,8 +37,6 @@ from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import vocabularies_of
 
 MOST_ROWS, MOST_TREES = 20_000, 20
-FEW_ROWS = 0.2
-"""A month with a smaller share of the rows of the usual one has few."""
 MANY_VALUES = 200
 HARDLY_ANY_LOSS = 0.02
 """A model whose loss is a smaller share of the baseline's probably knows the target."""
@@ -80,9 +80,9 @@ def check(settings: Settings, source: Source) -> Iterator[Line]:
         good = [one for one in read if one.kept_share >= settings.data.min_kept_share]
         if not good:
             raise EmptyMonth(f"none of the months {months[-1]} and before can be trained on")
-        yield from _few_rows(read)
+        yield from _quarantined(settings, read)
         rows = store.load(sorted(one.month for one in good))
-        yield from _pace(settings, rows, len(months))
+        yield from _pace(settings, rows)
         yield from _many_values(contract, rows)
         trained = _trained(settings, rows)
         yield from _scores(contract, trained)
@@ -99,18 +99,25 @@ def _read_line(month: IngestedMonth, least: float) -> Line:
     return Line("ok", text)
 
 
-def _few_rows(read: Sequence[IngestedMonth]) -> Iterator[Line]:
-    usual = sorted(one.rows for one in read)[len(read) // 2]
-    for month in read:
-        if month.rows < FEW_ROWS * usual:
-            yield Line("warning", f"{month.month} has {month.rows:,} rows, a usual month {usual:,}: is it whole?")
+def _quarantined(settings: Settings, read: Sequence[IngestedMonth]) -> Iterator[Line]:
+    """Yield the months that no retraining would use, each judged against the good ones before it."""
+    good: list[Profile] = []
+    for month in sorted(read, key=lambda one: one.month):
+        found = quality.judge(month.profile, good, settings.data.min_kept_share, settings.contract.plural)
+        if not found.findings:
+            good.append(month.profile)
+        elif month.kept_share >= settings.data.min_kept_share:
+            why = "; ".join(one.reason for one in found.findings)
+            yield Line("warning", f"{month.month} would be quarantined, and not trained on: {why}")
 
 
-def _pace(settings: Settings, rows: pd.DataFrame, months: int) -> Iterator[Line]:
+def _pace(settings: Settings, rows: pd.DataFrame) -> Iterator[Line]:
     span = (rows[EVENT_AT].iloc[-1] - rows[EVENT_AT].iloc[0]) / pd.Timedelta(days=1)
     per_day = len(rows) / max(span, 1.0)
-    for advice in pace.advise(per_day, months, settings.training, settings.gate, settings.drift):
-        yield Line("warning", f"{advice.why}. Set {advice.setting}: {advice.value}")
+    days, present = pace.holdout_days(per_day, settings.training, settings.gate), settings.training.holdout_days
+    if days > present:
+        text = f"{present} days hold out {present * per_day:.0f} rows, of which the gate sees little"
+        yield Line("warning", f"{text}. Set training.holdout_days: {days}")
 
 
 def _many_values(contract: Contract, rows: pd.DataFrame) -> Iterator[Line]:

@@ -35,10 +35,11 @@ class Leaks:
         if self._wall is None or len(column.counts) < 2:
             return None
         wall, codes = self._wall, pd.Series(column.codes[self._some], index=self._wall.index)
-        for unit, cycles in (("hour", 3.0), ("dayofweek", 21.0)):
+        for unit, cycles in (("hour", 3.0), ("dayofweek", 21.0), ("year", 550.0)):
             of_time, days = getattr(wall.dt, unit), (wall.max() - wall.min()) / pd.Timedelta(days=1)
             if of_time.nunique() > 1 and days >= cycles and bool((codes.groupby(of_time).nunique() == 1).all()):
-                return f"it follows from the {_UNITS[unit]} of the event time, which `derived` has"
+                has = "drifts by construction" if unit == "year" else "`derived` has"
+                return f"it follows from the {_UNITS[unit]} of the event time, which {has}"
         if column.kind != "number":
             return None
         values = column.numbers[self._some]

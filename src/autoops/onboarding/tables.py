@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from autoops.arrow_values import is_number, is_text, numbers
+from autoops.arrow_values import decoded, is_number, is_text, numbers
 from autoops.errors import CorruptFile, InputError
 
 Kind = Literal["number", "bool", "text", "time", "other"]
@@ -169,5 +169,5 @@ def columns_of(table: pa.Table) -> tuple[dict[str, Column], list[str]]:
     """Return the columns by name, and the names that more than one column has."""
     names: Sequence[str] = table.column_names
     repeated = sorted({name for name in names if names.count(name) > 1})
-    single = {name: Column(name, table[name].combine_chunks()) for name in names if name not in repeated}
+    single = {name: Column(name, decoded(table[name].combine_chunks())) for name in names if name not in repeated}
     return single, repeated

@@ -1,12 +1,19 @@
 """The folder of a drafted use case: its declaration, and a README with the next steps."""
 
+import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
+from autoops.cadence import SPARSE
 from autoops.errors import Conflict, InputError
+from autoops.months import parse_months
 from autoops.onboarding import pace
 from autoops.onboarding.draft import Draft
-from autoops.settings import Drift, Gate, Training
+from autoops.settings import Gate, Training
 from autoops.usecase import declaration
+
+A_YEAR = 12
 
 
 def write(draft: Draft, folder: Path) -> Path:
@@ -30,32 +37,92 @@ def write(draft: Draft, folder: Path) -> Path:
     return folder
 
 
+def configure(draft: Draft, folder: Path, path: Path) -> bool:
+    """Write a config.yaml that names the use case, and return True; False if there is a file at `path` already.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write("# Settings that are not named here have their defaults.\n" + _config(draft, folder.absolute()))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    return True
+
+
+def commands(draft: Draft, folder: Path, configured: bool) -> list[str]:
+    """Return the commands from the draft to a served and watched model; `configured` is whether a file names it."""
+    trained, replayed = _months(draft)
+    source = draft.contract.source.location
+    usecase = [] if configured else [f"export AUTOOPS__USECASE={shlex.quote(str(folder.absolute()))}"]
+    replay = f"autoops replay --source {shlex.quote(source)} --months {replayed}  # months as live traffic, with labels"
+    return [
+        f"autoops usecase check {shlex.quote(str(folder))}  # reads, trains small, serves a row: says what is refused",
+        *usecase,
+        "autoops up  # MLflow, the API, and Airflow, which checks for drift every hour",
+        f"autoops train --months {trained}  # a version that beats the constant is promoted, and served",
+        "curl -s http://127.0.0.1:8000/predict -H 'content-type: application/json' -d " + shlex.quote(draft.request),
+        *([replay] if replayed else []),
+        "autoops check-drift  # judges the newest window of predictions and labels",
+        "autoops status",
+    ]
+
+
+def _months(draft: Draft) -> tuple[str, str]:
+    """Return months to train on and months after them to replay, each as an option of the CLI."""
+    months = list(draft.span.whole_months) if draft.span else []
+    if not months:
+        return "YYYY-MM..YYYY-MM", ""
+    # Of a sparse table a retraining takes a year, too.
+    wanted = A_YEAR if (_rows_per_day(draft) or 0) < SPARSE else Training().window_months
+    # Fewer months than after which a scheduled retraining would be due.
+    after = 2 if len(months) > wanted + 1 else min(1, len(months) - 1)
+    trained, replayed = months[: len(months) - after], months[len(months) - after :]
+    return _option(trained[-wanted:]), _option(replayed)
+
+
+def _option(months: Sequence[str]) -> str:
+    if not months:
+        return ""
+    span = f"{months[0]}..{months[-1]}"
+    is_gapless = [str(month) for month in parse_months(span)] == list(months)
+    return span if is_gapless and len(months) > 1 else ",".join(months)
+
+
 def _readme(draft: Draft, folder: Path) -> str:
     contract = draft.contract
-    settings = "\n".join([f"usecase: {folder}", *_settings(draft)])
+    steps = "\n".join(commands(draft, folder, configured=True))
     return f"""# {contract.name}
 
-Drafted by Auto-Ops: predicts {contract.target.told} ({contract.task}) from {len(contract.features)} columns.
+Drafted by `autoops init`: predicts {contract.target.told} ({contract.task}) from {len(contract.features)} columns.
 
 1. Read each line of `usecase.yaml` with a question mark, and correct it. `docs/usecases.md` explains the keys.
-2. `autoops usecase check {folder}` reads the data, trains a small model, serves one row, and says what is refused.
-3. In `config.yaml`:
+2. `config.yaml` names the use case, and has settings that fit its rows. If there was none, `autoops init` wrote it;
+   else put these lines into it:
 
 ```yaml
-{settings}
-```
+{_config(draft, folder)}```
 
-4. `autoops train --months ...`, then `autoops up`.
+3. From the declaration to a model that is served and watched:
+
+```bash
+{steps}
+```
 """
 
 
-def _settings(draft: Draft) -> list[str]:
-    """Return the sections of config.yaml that fit the rows per day."""
-    if draft.span is None:
-        return []
-    per_day = draft.span.rows / draft.span.days
-    sections: dict[str, list[str]] = {}
-    for advice in pace.advise(per_day, draft.span.months, Training(), Gate(), Drift()):
-        section, _, key = advice.setting.partition(".")
-        sections.setdefault(section, []).append(f"  {key}: {advice.value}  # {advice.why}")
-    return [line for section, lines in sections.items() for line in (f"{section}:", *lines)]
+def _config(draft: Draft, folder: Path) -> str:
+    """Return the content of config.yaml: the use case, and what fits the rows per day."""
+    usecase = f"usecase: {json.dumps(str(folder), ensure_ascii=False)}\n"
+    training, rows = Training(), _rows_per_day(draft)
+    if rows is None or (days := pace.holdout_days(rows, training, Gate())) == training.holdout_days:
+        return usecase
+    held_out = training.holdout_days * rows
+    return f"{usecase}training:\n  holdout_days: {days}  # {training.holdout_days} days hold {held_out:.0f} rows\n"
+
+
+def _rows_per_day(draft: Draft) -> float | None:
+    return draft.span.rows / draft.span.days if draft.span else None

@@ -1,5 +1,6 @@
 """An API client for replays: it does not retry, and it counts what failed."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -10,6 +11,8 @@ import orjson
 
 from autoops.errors import ServiceUnavailable
 from autoops.usecase.contract import Contract
+
+_REQUEST_ID = re.compile(r',?"request_id":"[^"]*"')
 
 
 class ApiClient:
@@ -71,8 +74,9 @@ class ApiClient:
             self.failures[f"{path}: {type(error).__name__}"] += 1
             return None
         if not response.is_success:
-            # Cut, so that long answers that differ at their ends count as one failure.
-            self.failures[f"{path}: {response.status_code} {response.text[:200]}"] += 1
+            # Without the id that each answer has, and cut: long answers that differ at their ends are one failure.
+            text = _REQUEST_ID.sub("", response.text)[:200]
+            self.failures[f"{path}: {response.status_code} {text}"] += 1
             return None
         answer: dict[str, Any] = orjson.loads(response.content)
         return answer

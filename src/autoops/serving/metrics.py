@@ -25,7 +25,7 @@ class Metrics:
         )
         self._implausible_times = Counter(
             "autoops_implausible_time_predictions",
-            "Predictions with an event time more than a day after them or ten years before",
+            "Predictions with an event time more than a day after them or forty years before",
             registry=registry,
         )
         self._labels = Counter(

@@ -10,7 +10,7 @@ second class.
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,27 @@ def _register_boosters(packages: frozenset[str]) -> None:
         from lightgbm import LGBMClassifier, LGBMRegressor
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-        _register(LGBMRegressor, LGBMClassifier, convert_lightgbm, {"split": None})
+        _register(LGBMRegressor, LGBMClassifier, partial(_with_splits_rounded_down, convert_lightgbm), {"split": None})
+
+
+def _with_splits_rounded_down(convert: Any, scope: Any, operator: Any, container: Any) -> None:
+    """Convert, with splits as the largest float32 that is not above LightGBM's float64.
+
+    The converter rounds to the nearest: an input that lies between the two goes the wrong way.
+    """
+    add_node = container.add_node
+
+    def add(*node: Any, **attributes: Any) -> None:
+        if "nodes_values" in attributes:
+            splits = np.array(attributes["nodes_values"], dtype=np.float64)
+            attributes["nodes_values"] = trees.rounded_down(splits).tolist()
+        add_node(*node, **attributes)
+
+    container.add_node = add
+    try:
+        convert(scope, operator, container)
+    finally:
+        container.add_node = add_node
 
 
 def _register(regressor: Any, classifier: Any, converter: Any, options: dict[str, None]) -> None:

@@ -116,7 +116,7 @@ def _of_forest(estimator: Any) -> list[Tree]:
         Tree(
             inner=n.children_left != NO_CHILD,
             feature=n.feature,
-            split=_rounded_down(n.threshold),
+            split=rounded_down(n.threshold),
             left=n.children_left,
             right=n.children_right,
             # The operator sums the trees, a forest takes their mean.
@@ -142,7 +142,7 @@ def _of_boosting(estimator: Any) -> list[Tree]:
         Tree(
             inner=n["is_leaf"] == 0,
             feature=n["feature_idx"],
-            split=_rounded_down(n["num_threshold"]),
+            split=rounded_down(n["num_threshold"]),
             left=n["left"],
             right=n["right"],
             value=n["value"] + baseline,
@@ -249,7 +249,7 @@ def _children(tree: Tree, root: int, first_leaf: int) -> tuple[Array, Array, Arr
     return place[left], (~inner[left]).astype(np.int64), place[right], (~inner[right]).astype(np.int64)
 
 
-def _rounded_down(splits: Array) -> npt.NDArray[np.float32]:
+def rounded_down(splits: Array) -> npt.NDArray[np.float32]:
     """Return for each split the largest float32 that is not above it.
 
     A float32 input is at most a float64 split exactly when it is at most that float32.

@@ -117,10 +117,40 @@ class Bounds(Part):
         return " and ".join(filter(None, (low, high))) or "any number"
 
 
+class TimeParts(Part):
+    """Columns of raw files that make an event time together: a date, or year, month and day, and the time of day.
+
+    A `date` is a date, ISO 8601 text, or a whole number such as 20230131; a `half_hour` counts from 0 to 47.
+    """
+
+    date: str | None = None
+    year: str | None = None
+    month: str | None = None
+    day: str | None = None
+    hour: str | None = None
+    half_hour: str | None = None
+    minute: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        of_day = [self.year, self.month, self.day]
+        if (self.date is None) != all(of_day) or (self.date is not None and any(of_day)):
+            raise ValueError("expected date, or year, month and day")
+        if self.half_hour and (self.hour or self.minute):
+            raise ValueError("half_hour and hour or minute are both there: expected one of them")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return tuple(self.model_dump(exclude_none=True).values())
+
+
 class EventTime(Part):
     """The column of the event time, the time zone of its wall clock, and what a request without one means.
 
-    `raw_column` is its name in raw files, where that is another. `place` names the zone in sentences, by default the
+    `raw_column` is its name in raw files, where that is another; `parts` are columns that it is made of, where it has
+    none. `place` names the zone in sentences, by default the
     zone's own name. Times before the year `earliest` are refused.
     """
 
@@ -128,6 +158,7 @@ class EventTime(Part):
     zone: str = "UTC"
     place: str | None = None
     raw_column: str | None = None
+    parts: TimeParts | None = None
     default: Literal["now", "required"] = "now"
     earliest: Annotated[int, Field(ge=1900, le=2098)] = 1970
 
@@ -660,6 +691,20 @@ class Contract(Part):
         features = (feature.column or name for name, feature in self.features.items())
         names = (self.raw_event_time, self.target.raw_name, *features, *([self.id.column] if self.id else []))
         return tuple(dict.fromkeys(names))
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Return the names of the columns that the source must have: with the parts of the event time in its place."""
+        parts = self.event_time.parts
+        if parts is None:
+            return self.raw_columns
+        others = (name for name in self.raw_columns if name != self.raw_event_time)
+        return tuple(dict.fromkeys((*parts.columns, *others)))
+
+    @property
+    def is_converted(self) -> bool:
+        """Return whether files of the source must be converted to parquet with the raw columns."""
+        return self.source.is_csv or self.prepare is not None or self.event_time.parts is not None
 
     @property
     def raw_names(self) -> dict[str, str]:

@@ -153,7 +153,7 @@ def test_zones_unseen_in_training_are_served_marked_and_counted(api: httpx.Clien
 
 
 def test_trips_of_an_implausible_time_are_answered_and_counted(api: httpx.Client) -> None:
-    sent = [TRIP | {"pickup_at": at} for at in ("2010-01-01T00:00:00Z", "2090-01-01T00:00:00Z")]
+    sent = [TRIP | {"pickup_at": at} for at in ("2090-01-01T00:00:00Z", "2091-01-01T00:00:00Z")]
     assert api.post("/predict", json=sent[0]).status_code == 200
     assert api.post("/predict/batch", json={"trips": [*sent, TRIP]}).status_code == 200
     assert "autoops_implausible_time_predictions_total 3.0" in api.get("/metrics").text

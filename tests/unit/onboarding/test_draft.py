@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from autoops.errors import Conflict, CorruptFile, InputError
 from autoops.onboarding.draft import Draft, draft
 from autoops.onboarding.tables import Raw, read
-from autoops.onboarding.written import write
+from autoops.onboarding.written import commands, configure, write
 from autoops.usecase import declaration
 
 ROWS = 200
@@ -271,3 +271,51 @@ def test_a_draft_of_any_table_parses_or_is_refused_in_words(table: pa.Table) -> 
         return
     assert {one.raw for one in drafted.found} <= set(table.column_names)
     assert drafted.contract.features
+
+
+DAYS = HOURS.normalize()
+
+
+@pytest.mark.parametrize(
+    ("columns", "parts"),
+    [
+        (
+            {"year": HOURS.year, "month": HOURS.month, "day": HOURS.day, "hour": HOURS.hour},
+            {"year": "year", "month": "month", "day": "day", "hour": "hour"},
+        ),
+        ({"dteday": DAYS.strftime("%Y-%m-%d"), "hr": HOURS.hour}, {"date": "dteday", "hour": "hr"}),
+        ({"date": DAYS, "period": HOURS.hour * 2}, {"date": "date", "half_hour": "period"}),
+        ({"date": DAYS.strftime("%Y%m%d").astype(int), "hour": HOURS.hour}, {"date": "date", "hour": "hour"}),
+    ],
+)
+def test_an_event_time_in_parts_is_put_together(columns: dict[str, Any], parts: dict[str, str]) -> None:
+    drafted = of(columns | {"x": WORDS, "y": NUMBERS})
+    assert drafted.contract.event_time.parts is not None
+    assert drafted.contract.event_time.parts.model_dump(exclude_none=True) == parts
+    assert list(drafted.contract.features) == ["x"]
+    assert drafted.span is not None
+    assert (drafted.span.first, drafted.span.step) == (HOURS[0], "1 hour apart")
+
+
+def test_one_row_a_day_needs_no_parts() -> None:
+    days = pd.date_range("2025-01-01", periods=ROWS)
+    assert of({"day": days, "hour": np.arange(ROWS) % 24, "y": NUMBERS}).contract.event_time.column == "day"
+
+
+def test_the_commands_name_whole_months_to_train_on_and_to_replay(tmp_path: Path) -> None:
+    hours = pd.date_range("2025-01-20", "2025-06-10", freq="h")
+    drafted = of({"at": hours, "it's": DRAW.choice(["a", "b"], len(hours)), "y": DRAW.normal(0, 1, len(hours))})
+    told = "\n".join(commands(drafted, tmp_path / "tried", configured=False))
+    assert f"export AUTOOPS__USECASE={tmp_path}/tried" in told
+    assert "train --months 2025-02..2025-04 " in told
+    assert "--months 2025-05 " in told
+    assert drafted.request in ('{"it_s": "a"}', '{"it_s": "b"}')
+    assert configure(drafted, tmp_path / "tried", tmp_path / "config.yaml")
+    written = (tmp_path / "config.yaml").read_text()
+    assert f'usecase: "{tmp_path}/tried"' in written
+    assert not configure(drafted, tmp_path / "tried", tmp_path / "config.yaml")
+
+
+def test_bytes_are_text_as_tools_that_read_arff_write_it() -> None:
+    drafted = of({"at": HOURS, "x": [one.encode() for one in WORDS], "class": [b"UP", b"DOWN"] * (ROWS // 2)})
+    assert (drafted.contract.target.positive, drafted.contract.features["x"].type) == ("UP", "category")

@@ -58,7 +58,7 @@ def test_a_regression_in_one_csv_file_is_served(tmp_path: Path) -> None:
     assert "2025-02: 672 of 672 rows kept (100.0%); dropped: none" in told(lines, "ok")
     assert '"temp_C":' in lines[-1].text
     assert '"count":' in lines[-1].text
-    assert "Set drift.window_size: 170" in told(lines, "warning")
+    assert "Set training.holdout_days: 21" in told(lines, "warning")
     assert sorted(tmp_path.rglob("*")) == sorted([*before, *(tmp_path / "usecase").rglob("*"), tmp_path / "usecase"])
 
 

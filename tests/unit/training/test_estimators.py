@@ -1,13 +1,13 @@
 """Every kind of estimator from rows to a bundle that predicts as the original does, and what is refused beforehand."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import sqlalchemy as sa
+from onnxruntime import InferenceSession
 from sklearn.linear_model import Ridge
 
 from autoops.errors import SettingsError
@@ -15,6 +15,7 @@ from autoops.mlflow_registry.content import _packages_of, _trusted_types
 from autoops.settings import Model, Settings
 from autoops.storage import database
 from autoops.training import trial
+from autoops.training.converters import to_onnx
 from autoops.training.estimator import build, inputs_of, outputs
 from autoops.usecase import declaration
 from autoops.usecase.columns import EVENT_AT, TARGET
@@ -25,7 +26,7 @@ from tests.estimators import CLASSIFIERS, REGRESSORS, Named, Served, needs_boost
 
 FOLDER = str(Path(__file__).parents[2] / "usecases" / "car_loan")
 LOANS = declaration.load(FOLDER)
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "training": {"min_rows": 100, "holdout_days": 8, "reference_rows": 50},
     "gate": {"min_rows": 100, "max_latency_ms": 1_000},
 }
@@ -34,12 +35,11 @@ ROWS = 500
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.Engine]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database for all of them."""
-    engine = database.embedded(tmp_path_factory.mktemp("log") / "autoops.db", timeout_s=10)
-    database.upgrade(engine)
-    yield engine
-    engine.dispose()
+    file = tmp_path_factory.mktemp("log") / "autoops.db"
+    database.upgrade(database.embedded(file, timeout_s=10))
+    return file
 
 
 def loans() -> pd.DataFrame:
@@ -87,14 +87,12 @@ def check(served: Served) -> None:
 
 
 @pytest.mark.parametrize("named", needs_boosters(REGRESSORS))
-def test_a_regressor_goes_from_rows_through_the_gate_to_an_answer(named: Named, log: sa.Engine, tmp_path: Path) -> None:
+def test_a_regressor_goes_from_rows_through_the_gate_to_an_answer(named: Named, log: Path, tmp_path: Path) -> None:
     check(serve(named.settings("taxi", tmp_path, small=True, **SECTIONS), synthetic_trips(ROWS), log, tmp_path))
 
 
 @pytest.mark.parametrize("named", needs_boosters(CLASSIFIERS))
-def test_a_classifier_goes_from_rows_through_the_gate_to_an_answer(
-    named: Named, log: sa.Engine, tmp_path: Path
-) -> None:
+def test_a_classifier_goes_from_rows_through_the_gate_to_an_answer(named: Named, log: Path, tmp_path: Path) -> None:
     served = serve(named.settings(FOLDER, tmp_path, small=True, **SECTIONS), loans(), log, tmp_path)
     check(served)
     assert served.scorer.encoder.may_miss is named.takes_missing
@@ -125,8 +123,19 @@ def test_what_the_registry_keeps_needs_no_types_beyond_those_it_trusts(named: Na
     )
 
 
+@pytest.mark.parametrize("named", needs_boosters(REGRESSORS))
+def test_an_input_at_a_split_goes_the_same_way_as_in_the_original(named: Named) -> None:
+    # Splits are float64, half way between values of training. As inputs, these are float32, above or below the split.
+    grid = np.arange(1_000, 2_000, dtype=np.float64) / 100
+    inputs = np.stack([grid, grid[::-1]], axis=1).astype(np.float32)
+    fitted = build(named.model(taxi.CONTRACT, small=True), taxi.CONTRACT).fit(inputs[::2], np.sin(grid * 9)[::2])
+    session = InferenceSession(to_onnx(fitted, 2, missing=False).SerializeToString())
+    (found,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    assert np.abs(found.reshape(-1) - outputs(fitted, inputs)).max() < 1e-5
+
+
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "absolute_error"])
-def test_boosting_for_other_losses_predicts_the_same_as_onnx(loss: str, log: sa.Engine, tmp_path: Path) -> None:
+def test_boosting_for_other_losses_predicts_the_same_as_onnx(loss: str, log: Path, tmp_path: Path) -> None:
     named = Named("sklearn.ensemble.HistGradientBoostingRegressor", {"loss": loss, "max_iter": 20}, {})
     check(serve(named.settings("taxi", tmp_path, **SECTIONS), synthetic_trips(ROWS), log, tmp_path))
 
