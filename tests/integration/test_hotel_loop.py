@@ -21,6 +21,7 @@ from autoops.replay.tally import Answer
 from autoops.settings import Data, Settings, load_settings
 from autoops.usecases.hotel.sample import write_sample
 from tests.eventually import eventually
+from tests.fakes import FakeRegistry, HeldClock
 from tests.integration.live_api import live_api
 from tests.integration.one_process import context_in, retrain
 
@@ -37,6 +38,11 @@ model:
 """
 
 
+def _wait(context: Context, minutes: float) -> None:
+    assert isinstance(context.clock, HeldClock)
+    context.clock.advance(minutes=minutes)
+
+
 @dataclass
 class Monitor(Listener):
     """Checks as often as a monitor does that runs all the time."""
@@ -47,7 +53,7 @@ class Monitor(Listener):
     def answered(self, month: Month, answer: Answer) -> None:
         self.answers += 1
         if self.answers % (WINDOW // 2) == 0:
-            self.context.clock.advance(seconds=60)
+            _wait(self.context, minutes=1)
             drift_check.check(self.context)
 
 
@@ -73,6 +79,7 @@ def test_a_change_of_cancellations_is_noticed_and_healed_under_traffic(
         publish(raw, month, published, contract)
     assert retrain(context, "first", reason="first model")["promoted"]
 
+    assert isinstance(context.registry, FakeRegistry)
     with live_api(settings, context.registry, engine) as served:
 
         def replay(month: Month, monitor: Monitor) -> Played:
@@ -82,12 +89,14 @@ def test_a_change_of_cancellations_is_noticed_and_healed_under_traffic(
             return play(options, listeners=[monitor])
 
         monitor = Monitor(context)
-        months, played, incidents = iter(MONTHS[3:]), [], []
+        months = iter(MONTHS[3:])
+        played: list[Played] = []
+        incidents: list[int] = []
         # The month in which it is noticed, or the one after, whose publication lets the labels of the evidence count.
         while not incidents:
             played.append(replay(next(months), monitor))
             # A retraining that a check asked for and nobody began is asked for again.
-            context.clock.advance(hours=1)
+            _wait(context, minutes=60)
             incidents = drift_check.check(context)["actionable"]
         outcome = retrain(context, "second", incident_id=incidents[0])
         assert outcome["promoted"], outcome

@@ -69,8 +69,7 @@ def test_a_scenario_changes_what_it_says(scenario: str, magnitude: float, column
 
 
 def test_a_change_of_cancellations_begins_in_its_month(tmp_path: Path) -> None:
-    world = {"scenario": "cancel", "changes_from": JUNE, "magnitude": 4}
-    (path,) = write_sample(tmp_path, [MAY, JUNE], **world)
+    (path,) = write_sample(tmp_path, [MAY, JUNE], scenario="cancel", changes_from=JUNE, magnitude=4)
     written = pq.read_table(path).to_pandas()
     months = [written[written["arrival_date_month"] == name].reset_index(drop=True) for name in ("May", "June")]
     steady_may, june = bookings(MAY, 4_000).to_pandas(), bookings(JUNE, 4_000).to_pandas()
