@@ -18,8 +18,8 @@ TRIMMED_SHARE = 0.01
 _STRAYS, _STRAY_SHARE = 10, 0.01
 """Most rows, and share of rows, of a whole log that are strays: beyond its end, or in a month of their own."""
 
-EARLIEST, LATEST = timedelta(days=14_600), timedelta(days=1)
-"""How long before and after its prediction a row may begin.
+EARLIEST = timedelta(days=14_600)
+"""How long before its prediction a row may begin.
 
 Forty years allow a replay of old months, but not clocks that began again at 1970 or 1980.
 """
@@ -70,14 +70,14 @@ def near(times: Times) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def plausible(times: Times, now: datetime) -> npt.NDArray[np.bool_]:
-    """Return a mask, shape (rows,), of the rows that a prediction made `now` can be about."""
-    return np.asarray((times >= _naive(now - EARLIEST)) & (times <= _naive(now + LATEST)))
+def plausible(times: Times, now: datetime, ahead: timedelta) -> npt.NDArray[np.bool_]:
+    """Return a mask, shape (rows,), of the rows that a prediction made `now` can be about: at most `ahead` of it."""
+    return np.asarray((times >= _naive(now - EARLIEST)) & (times <= _naive(now + ahead)))
 
 
-def is_plausible(event_at: datetime, now: datetime) -> bool:
-    """Return whether a prediction made `now` can be about a row at `event_at`."""
-    return now - EARLIEST <= event_at <= now + LATEST
+def is_plausible(event_at: datetime, now: datetime, ahead: timedelta) -> bool:
+    """Return whether a prediction made `now` can be about a row at `event_at`, at most `ahead` of it."""
+    return now - EARLIEST <= event_at <= now + ahead
 
 
 def times_of(moments: "list[datetime]") -> Times:

@@ -18,10 +18,12 @@ from autoops.event_times import (
     strays_in,
     times_of,
 )
+from autoops.usecase import declaration
 
 BEGIN = np.datetime64("2023-03-01", "us")
 MINUTE = np.timedelta64(1, "m").astype("timedelta64[us]")
 ANY_TIME = st.datetimes(datetime(2008, 1, 1), datetime(2099, 12, 31)).map(lambda at: np.datetime64(at, "us"))
+A_DAY = timedelta(days=1)
 
 
 def traffic(rows: int) -> Times:
@@ -77,7 +79,16 @@ def test_a_month_in_any_order_and_an_outage_are_near() -> None:
 def test_a_trip_may_begin_a_day_after_its_prediction_and_long_before() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     for at, fits in ((now + timedelta(hours=23), True), (now + timedelta(hours=25), False)):
-        assert is_plausible(at, now) == fits
-        assert plausible(times_of([at]), now).tolist() == [fits]
-    assert is_plausible(datetime(1996, 1, 1, tzinfo=UTC), now)
-    assert not is_plausible(datetime(1980, 1, 6, tzinfo=UTC), now)
+        assert is_plausible(at, now, A_DAY) == fits
+        assert plausible(times_of([at]), now, A_DAY).tolist() == [fits]
+    assert is_plausible(datetime(1996, 1, 1, tzinfo=UTC), now, A_DAY)
+    assert not is_plausible(datetime(1980, 1, 6, tzinfo=UTC), now, A_DAY)
+
+
+def test_a_booking_may_be_made_long_before_its_day() -> None:
+    now, ahead = datetime(2026, 1, 1, tzinfo=UTC), declaration.load("hotel").event_time.ahead
+    for days, fits in ((600, True), (1_100, False)):
+        at = now + timedelta(days=days)
+        assert is_plausible(at, now, ahead) == fits
+        assert plausible(times_of([at]), now, ahead).tolist() == [fits]
+    assert declaration.load("taxi").event_time.ahead == A_DAY

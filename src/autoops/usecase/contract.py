@@ -150,8 +150,8 @@ class EventTime(Part):
     """The column of the event time, the time zone of its wall clock, and what a request without one means.
 
     `raw_column` is its name in raw files, where that is another; `parts` are columns that it is made of, where it has
-    none. `place` names the zone in sentences, by default the
-    zone's own name. Times before the year `earliest` are refused.
+    none. `place` names the zone in sentences, by default the zone's own name. Times before the year `earliest` are
+    refused; those more than `days_ahead` of their prediction are served and counted as implausible.
     """
 
     column: Name = "event_at"
@@ -161,6 +161,7 @@ class EventTime(Part):
     parts: TimeParts | None = None
     default: Literal["now", "required"] = "now"
     earliest: Annotated[int, Field(ge=1900, le=2098)] = 1970
+    days_ahead: Annotated[float, Field(ge=1, le=3650)] = 1
 
     @field_validator("zone")
     @classmethod
@@ -170,6 +171,11 @@ class EventTime(Part):
         except (OSError, LookupError, ValueError) as error:
             raise ValueError("no time zone of this name; expected one such as UTC or Europe/Lisbon") from error
         return name
+
+    @property
+    def ahead(self) -> timedelta:
+        """Return how long after its prediction an event may be."""
+        return timedelta(days=self.days_ahead)
 
     @property
     def told_zone(self) -> str:

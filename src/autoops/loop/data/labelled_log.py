@@ -126,7 +126,7 @@ def _labels(context: Context) -> _Labels:
     # A view: writing to it below changes `found`.
     sound = found["usable"]
     times = found["at"][sound]
-    sound[sound] = near(times) & plausible(times, context.clock.now())
+    sound[sound] = near(times) & plausible(times, context.clock.now(), context.contract.event_time.ahead)
     until = live_until(context)
     if until is not None:
         sound &= found["at"] <= times_of([until])[0]

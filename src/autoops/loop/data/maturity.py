@@ -37,7 +37,7 @@ def live_until(context: Context) -> datetime | None:
     query = sa.select(made.event_at).where(made.source == LIVE).order_by(made.id.desc()).limit(NEWEST_ROWS)
     with storage_errors(), context.log.engine.connect() as connection:
         times = times_of(list(connection.scalars(query)))
-    newest = newest_of(times[plausible(times, now)])
+    newest = newest_of(times[plausible(times, now, context.contract.event_time.ahead)])
     return min(newest, now) - after if newest else NEVER.replace(tzinfo=now.tzinfo)
 
 

@@ -11,7 +11,7 @@ There are three clocks, and each rule uses one:
   begun.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from autoops.event_times import plausible, span_of, times_of
 from autoops.loop.context import Context
@@ -28,9 +28,11 @@ def of_window(context: Context, window: Window) -> str | None:
     Without a new prediction, it is that of the check before.
     """
     times = times_of([row.event_at for row in window.logged])
-    times = times[plausible(times, context.clock.now())]
+    now = context.clock.now()
+    times = times[plausible(times, now, context.contract.event_time.ahead)]
     if len(times):
-        return span_of(times)[1].isoformat()
+        # Bookings of today are of days to come.
+        return min(span_of(times)[1], now + timedelta(days=1)).isoformat()
     earlier = context.checks.latest()
     return earlier[0].report.get(KEY) if earlier else None
 

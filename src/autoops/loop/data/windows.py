@@ -54,7 +54,7 @@ class Window:
     live traffic before the window; `next_cursor` is stored once the window is judged, `cursor_if_broken` if it is
     broken data. A window of a published month has a `span` and does not move the cursor of live traffic; `days`
     are the first and last day of the span, for people. Where labels of live traffic count from an age on,
-    `matured_until` is the event time up to which they did.
+    `matured_until` is the event time up to which they did. `ahead` is how long after its prediction an event may be.
     """
 
     source: str
@@ -67,6 +67,7 @@ class Window:
     cursor_if_broken: Cursor | None = None
     days: str | None = None
     matured_until: datetime | None = None
+    ahead: timedelta = timedelta(days=1)
 
     @property
     def with_any_label(self) -> Sequence[LabelledPrediction]:
@@ -89,7 +90,9 @@ class Window:
         for rows in (self.logged, [row.logged for row in self.labelled]):
             close = near(times_of([row.event_at for row in rows]))
             pairs = zip(rows, close.tolist(), strict=True)
-            found |= {row.id for row, ok in pairs if not (ok and is_plausible(row.event_at, row.predicted_at))}
+            found |= {
+                row.id for row, ok in pairs if not (ok and is_plausible(row.event_at, row.predicted_at, self.ahead))
+            }
         return len(found)
 
     def to_json(self) -> WindowRecord:
@@ -146,7 +149,8 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
         Cursor(prediction_id, newest if rows >= size else cursor.label_id)
         for rows in (len(labelled), len(labelled) + len(outside))
     )
-    return Window(LIVE, logged, labelled, cursor, if_judged, outside=outside, cursor_if_broken=if_broken)
+    ahead = context.contract.event_time.ahead
+    return Window(LIVE, logged, labelled, cursor, if_judged, outside=outside, cursor_if_broken=if_broken, ahead=ahead)
 
 
 def _matured_window(
@@ -166,7 +170,15 @@ def _matured_window(
         for rows in (len(labelled), len(labelled) + len(outside))
     )
     return Window(
-        LIVE, logged, labelled, cursor, if_judged, outside=outside, cursor_if_broken=if_broken, matured_until=until
+        LIVE,
+        logged,
+        labelled,
+        cursor,
+        if_judged,
+        outside=outside,
+        cursor_if_broken=if_broken,
+        matured_until=until,
+        ahead=context.contract.event_time.ahead,
     )
 
 

@@ -57,7 +57,7 @@ class BatchPredictor:
         others = await self._writer.run_exclusively(partial(append, rows), len(batch))
         answer = await self._batches.run(_answer, loaded, rows, asked.known, others)
         new = ~answer.repeated
-        unknown, strange = new & ~answer.known, new & ~plausible(rows.event_at, now)
+        unknown, strange = new & ~answer.known, new & ~plausible(rows.event_at, now, self._contract.event_time.ahead)
         self._metrics.predicted(answer.answered_by, int(new.sum()), int(unknown.sum()), int(strange.sum()))
         return answer
 

@@ -53,6 +53,7 @@ class Predictor:
     ) -> None:
         self._raw = RawRows(models)
         self._noun = models.contract.row
+        self._ahead = models.contract.event_time.ahead
         self._log = log
         self._batches = batches
         self._batch_predictor = BatchPredictor(models.contract, log, writer, metrics, batches)
@@ -117,7 +118,9 @@ class Predictor:
         ]
         new = [answer for answer in answers if answer is not None and not answer.repeated]
         unknown = sum(not answer.known for answer in new)
-        strange = sum(not is_plausible(answer.logged.event_at, answer.logged.predicted_at) for answer in new)
+        strange = sum(
+            not is_plausible(answer.logged.event_at, answer.logged.predicted_at, self._ahead) for answer in new
+        )
         self._metrics.predicted(number, len(new), unknown, strange)
         return answers
 
