@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from autoops.arrow_values import decoded, is_number, is_text, numbers
 from autoops.errors import CorruptFile, EmptyMonth, NotFound, SchemaError
 from autoops.ingestion.cleaned import Cleaned
-from autoops.ingestion.profile import Profile, Scale
+from autoops.ingestion.profile import ALL_ROWS, Profile, Scale
 from autoops.ingestion.raw_files import require_columns
 from autoops.months import Month
 from autoops.usecase.calendar import local_days
@@ -253,9 +253,9 @@ def _label(value: Any) -> str:
 def _scales(numbers: pd.DataFrame, others: pd.DataFrame) -> dict[str, dict[str, Scale]]:
     """Return how large each number is in all rows, and in groups by each of the others."""
     values = numbers.to_numpy(dtype=np.float64)
-    positive = values > 0
+    positive = (values > 0) & np.isfinite(values)
     logs = np.log(np.where(positive, values, np.nan))
-    groups: dict[str, tuple[Array, Any]] = {"": (np.zeros(len(values), dtype=np.int64), [""])}
+    groups: dict[str, tuple[Array, Any]] = {ALL_ROWS: (np.zeros(len(values), dtype=np.int64), [""])}
     groups |= {str(name): pd.factorize(others[name]) for name in others}
     return {
         str(name): {

@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+ALL_ROWS = ""
+"""Names the group of all rows in `Profile.scales`."""
+
 LEAST_ON_ROUTES, LEAST_SHARE_ON_ROUTES = 100, 1 / 3
 """Fewest rows on usual routes for a scale; a third of the rows is enough where there are few."""
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from autoops.errors import DataError, EmptyMonth, SchemaError
 from autoops.ingestion.profile import (
+    ALL_ROWS,
     Array,
     Profile,
     Route,
@@ -323,11 +324,14 @@ def _numbers(profile: Profile, history: Sequence[Profile], declared: float | Non
     for name, by in usual.items():
         if name not in profile.scales:
             continue
-        spreads = [
-            median(known.scales[name][other].spread for known in history if other in known.scales.get(name, {}))
+        spreads = {
+            other: median(known.scales[name][other].spread for known in history if other in known.scales.get(name, {}))
             for other in by
-        ]
-        floor = float(np.log(declared)) if declared else max(float(np.log(UNIT)), SPREADS * min(spreads))
+        }
+        # A number that stood still has said nothing of its unit.
+        if spreads.get(ALL_ROWS) == 0:
+            continue
+        floor = float(np.log(declared)) if declared else max(float(np.log(UNIT)), SPREADS * min(spreads.values()))
         says = f"{name} is {{:.3g}} times as large as in rows alike before".format
         yield _Measure("unit change", name, _factor(name, by), floor, says, _FACTORS, low=True)
 

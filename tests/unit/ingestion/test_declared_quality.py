@@ -171,6 +171,14 @@ def test_a_season_is_no_broken_data_where_the_declaration_says_how_much_it_is(tm
     assert 0 < max(unsaid) < 12
 
 
+def test_a_number_that_begins_to_move_has_no_other_unit(tmp_path: Path) -> None:
+    months = [Month(2026, number) for number in range(1, 6)]
+    tables = [table(month) for month in months]
+    still = [rows.assign(flow=0.003467) for rows in tables[:-1]]
+    before = [profiled(rows, month, tmp_path) for rows, month in zip(still, months, strict=False)]
+    assert judge(profiled(tables[-1], months[-1], tmp_path), before).findings == ()
+
+
 def test_the_declaration_sets_floors(history: list[Profile], tmp_path: Path) -> None:
     month = Month(2026, 5)
     rows = BROKEN["many nulls"][0](table(month))
