@@ -1,8 +1,8 @@
 """How many rows a day a table has, and what rules that count rows may ask of a sparse one.
 
 Settings count rows, and suit tables of hundreds of rows a day: a window of 1,000 rows of an hourly table would be six
-weeks long, and five days of it would never be compared. So each such rule asks for the rows of a span of days where
-these are fewer, and for `LEAST` at least.
+weeks long, and five days of it would never be compared. So of a table with less than `SPARSE` rows a day each such
+rule asks for the rows of a span of days where these are fewer, and for `LEAST` at least.
 """
 
 import numpy as np
@@ -30,11 +30,13 @@ def rows_per_day(times: Times) -> float:
 
 
 def asked_of(setting: int, rows_a_day: float | None, days: float, least: int = LEAST) -> int:
-    """Return the rows that a rule asks for: its setting, or the rows of `days` days where these are fewer.
+    """Return the rows that a rule asks for: its setting, or of a sparse table those of `days` days if they are fewer.
 
     Without a rate, as in versions of earlier releases, it is the setting.
 
     >>> asked_of(1000, 24, days=7), asked_of(1000, 2_000, days=7), asked_of(1000, 1, days=7)
     (168, 1000, 100)
     """
-    return setting if rows_a_day is None else min(setting, max(least, round(rows_a_day * days)))
+    if rows_a_day is None or rows_a_day >= SPARSE:
+        return setting
+    return min(setting, max(least, round(rows_a_day * days)))

@@ -10,7 +10,17 @@ import pytest
 
 from tests.dags.conftest import DAGS, run_script, variables_of
 
-USECASE = ["calendar", "columns", "contract", "declaration", "encoding", "rows", "segments"]
+USECASE = [
+    "calendar",
+    "columns",
+    "contract",
+    "declaration",
+    "derived",
+    "encoding",
+    "functions",
+    "rows",
+    "segments",
+]
 """What settings are checked against."""
 STEPS = ["begin", "ingest", "validate", "train", "gate", "promote", "confirm", "close"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.profile import Profile
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.loop.context import Context
@@ -54,7 +55,7 @@ def context(settings: Settings, engine: sa.Engine, tmp_path: Path) -> Context:
     write_sample(tmp_path / "published", months, trips_per_month=100)
     for month in months:
         built.store.ingest(built.source, month)
-    return replace(built, store=CountedStore(tmp_path / "months"))
+    return replace(built, store=CountedStore(tmp_path / "months", cleaner_of(built.contract)))
 
 
 def work_for(context: Context, months: int) -> Counter[str]:
