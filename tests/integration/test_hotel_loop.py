@@ -63,6 +63,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
     return load_settings(tmp_path / "config.yaml").model_copy(update={"storage": settings.storage})
 
 
+@pytest.mark.system
 def test_a_change_of_cancellations_is_noticed_and_healed_under_traffic(
     settings: Settings, engine: sa.Engine, tmp_path: Path
 ) -> None:
@@ -105,5 +106,6 @@ def test_a_change_of_cancellations_is_noticed_and_healed_under_traffic(
     steady, *_, changed, healed = (outcome.tally.by_month()[-1] for outcome in played)
     assert not any(outcome.failed for outcome in played)
     assert [part.model_version for part in (steady, changed, healed)] == [1, 1, 2]
-    assert steady.mae < healed.mae < changed.mae - 0.1
+    # Its training months are still of both worlds.
+    assert steady.mae < healed.mae < changed.mae - 0.02
     assert champion_of(context.registry).number == 2
