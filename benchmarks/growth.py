@@ -20,6 +20,7 @@ import sqlalchemy as sa
 import uuid_utils
 
 from autoops.backtest.registry import LocalRegistry
+from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.source import DirectorySource
 from autoops.ingestion.store import IngestedMonth, MonthStore
 from autoops.loop import housekeeping
@@ -100,7 +101,7 @@ class Installation:
             settings=settings,
             clock=clock,
             source=DirectorySource(home / "published"),
-            store=SizedStore(home / "months"),
+            store=SizedStore(home / "months", cleaner_of(settings.contract)),
             registry=registry,
             log=PredictionLog(engine),
             instances=Instances(engine),

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -193,9 +194,10 @@ def test_a_check_is_a_run_of_the_monitoring_experiment(
 
 
 def test_a_first_training_is_asked_about_its_artifacts_too(
-    registry: MlflowRegistry, client: mlflow.MlflowClient, mlflow_settings: MLflow
+    registry: MlflowRegistry, client: mlflow.MlflowClient, mlflow_settings: MLflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where they will lie is known once the experiment is there."""
+    monkeypatch.setitem(sys.modules, "boto3", None)
     registry.require_usable()
     experiment = client.get_experiment_by_name(mlflow_settings.experiment)
     assert experiment.artifact_location.startswith("mlflow-artifacts:")

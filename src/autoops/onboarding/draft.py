@@ -132,9 +132,9 @@ class _Drafting:
 
     def __init__(self, name: str, raw: Raw) -> None:
         self.name, self.raw = name, raw
-        self.columns, repeated = columns_of(raw.table)
+        self.columns, unusable = columns_of(raw.table)
         self.names: set[str] = set()
-        self.found = [Found(one, "left out", why="more than one column has this name") for one in repeated]
+        self.found = [Found(one, "left out", why=why) for one, why in unusable.items()]
         self.notes: list[str] = []
         self.id: str | None = None
         self.categories: dict[str, int] = {}

@@ -165,9 +165,10 @@ class Column:
         return pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
 
 
-def columns_of(table: pa.Table) -> tuple[dict[str, Column], list[str]]:
-    """Return the columns by name, and the names that more than one column has."""
+def columns_of(table: pa.Table) -> tuple[dict[str, Column], dict[str, str]]:
+    """Return the columns by name, and by name why others cannot be declared."""
     names: Sequence[str] = table.column_names
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    single = {name: Column(name, decoded(table[name].combine_chunks())) for name in names if name not in repeated}
-    return single, repeated
+    unusable = {name: "more than one column has this name" for name in sorted(set(names)) if names.count(name) > 1}
+    unusable |= {"": "it has no name"} if "" in names else {}
+    single = {name: Column(name, decoded(table[name].combine_chunks())) for name in names if name not in unusable}
+    return single, unusable

@@ -97,11 +97,11 @@ def _readme(draft: Draft, folder: Path) -> str:
     steps = "\n".join(commands(draft, folder, configured=True))
     return f"""# {contract.name}
 
-Drafted by `autoops init`: predicts {contract.target.told} ({contract.task}) from {len(contract.features)} columns.
+Drafted by Auto-Ops: predicts {contract.target.told} ({contract.task}) from {len(contract.features)} columns.
 
 1. Read each line of `usecase.yaml` with a question mark, and correct it. `docs/usecases.md` explains the keys.
-2. `config.yaml` names the use case, and has settings that fit its rows. If there was none, `autoops init` wrote it;
-   else put these lines into it:
+2. `config.yaml` names the use case, and has settings that fit its rows. If there was none, it was written with this
+   file; else put these lines into it:
 
 ```yaml
 {_config(draft, folder)}```

@@ -73,7 +73,7 @@ def test_a_binary_use_case_in_one_parquet_file_is_served(tmp_path: Path) -> None
 
 def test_rows_that_are_dropped_are_told_by_reason_and_refuse_the_month(tmp_path: Path) -> None:
     bikes().to_parquet(tmp_path / "bikes.parquet")
-    bounds = "at_least: -1000, at_most: 1000 -> at_least: 5, at_most: 1000"
+    bounds = "at_least: -1000, at_most: 1000 -> at_least: 12, at_most: 1000"
     with pytest.raises(AutoOpsError, match="none of the months 2025-03 and before can be trained on"):
         checked(tmp_path, "bikes.parquet", bounds=bounds)
 
