@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, inf, log10
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -551,8 +552,11 @@ def _example(column: Column) -> str:
 
 
 def _flow(spec: Spec) -> str:
-    """Return keys and values as YAML in braces, on one line."""
-    return str(yaml.safe_dump(spec, default_flow_style=True, sort_keys=False, allow_unicode=True, width=inf)).strip()
+    """Return keys and values as YAML in braces."""
+    dump = partial(yaml.safe_dump, spec, default_flow_style=True, sort_keys=False, width=inf)
+    text = str(dump(allow_unicode=True)).strip()
+    # A name may hold a line end of Unicode (U+0085), which YAML reads back as a blank unless it is escaped.
+    return text if yaml.safe_load(text) == spec else str(dump()).strip()
 
 
 def _scalar(value: str) -> str:
