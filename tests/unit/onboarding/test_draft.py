@@ -260,7 +260,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns, names=names)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=tables())
 @example(pa.table({"\x85": [1.5, 2.5, 3.5, 4.5, 5.5] * 18, "y": [1.0, 2.0, 3.0] * 30}))
 def test_a_draft_of_any_table_parses_or_is_refused_in_words(table: pa.Table) -> None:
