@@ -115,7 +115,7 @@ class Week:
         """Return the week that `text` names.
 
         Raises:
-            MonthError: `text` is not `YYYY-Www` with a week of a year from 1900 to 2099.
+            MonthError: `text` is not `YYYY-Www` with a week of a year from 1980 to 2099.
         """
         match = _WEEK.fullmatch(text)
         if match is None or not FIRST_YEAR <= int(match[1]) <= LAST_YEAR:
@@ -155,7 +155,7 @@ class Day:
         """Return the day that `text` names.
 
         Raises:
-            MonthError: `text` is not `YYYY-MM-DD` with a day from 1900 to 2099.
+            MonthError: `text` is not `YYYY-MM-DD` with a day from 1980 to 2099.
         """
         try:
             day = date.fromisoformat(text) if _DAY.fullmatch(text) else None

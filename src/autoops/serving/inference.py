@@ -112,6 +112,7 @@ def _with_error(endpoint: Endpoint) -> Endpoint:
     async def answered(request: Request) -> Response:
         try:
             return await endpoint(request)
+        # Whatever the API has no answer to goes on to its own handler.
         except Exception as error:
             response = problems.answer_to(error)
             if response is None:

@@ -62,7 +62,6 @@ def whole(context: Context, months: Sequence[Month]) -> list[Month]:
     return [month for month in months if until is None or month.ends_in(context.contract.zone) <= until]
 
 
-def mature(context: Context, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of published months that count; the other ones count once they are old enough."""
-    until = published_until(context)
+def mature(rows: pd.DataFrame, until: datetime | None) -> pd.DataFrame:
+    """Return the rows of published months that count, those up to `until`; others count once they are old enough."""
     return rows if until is None else rows[rows[EVENT_AT] <= until].reset_index(drop=True)

@@ -16,7 +16,7 @@ from autoops.drift.distances import evenly
 from autoops.loop.context import Context
 from autoops.loop.data import validation
 from autoops.loop.data.cursor import Cursor, cursor_of
-from autoops.loop.data.maturity import begun, mature
+from autoops.loop.data.maturity import begun, mature, published_until
 from autoops.loop.data.scored_months import predicted
 from autoops.loop.data.sub_windows import Attempt, Span, moment_of, unjudged
 from autoops.loop.data.validation import MonthQuarantine
@@ -53,6 +53,8 @@ def _windows(
     # Read once: the windows of a month are chosen before the first of them is judged.
     checks = context.checks.latest(champion.number, limit=None)
     judge = validation.Judge(context)
+    # Once: to ask which months are published takes requests where the source is a URL.
+    until = published_until(context)
     for month in begun(context, context.source.published()):
         if month < Month.of(watermark, context.contract.zone):
             continue
@@ -60,7 +62,7 @@ def _windows(
         if quarantine:
             _note(context, champion, quarantine, checks, cursor)
             continue
-        frame = mature(context, context.store.load([month]))
+        frame = mature(context.store.load([month]), until)
         spans = unjudged(
             columns_of(frame)["event_at"], watermark, _attempts(checks, month, context.contract.zone), size
         )

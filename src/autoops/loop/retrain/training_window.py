@@ -45,8 +45,11 @@ def source_of(context: Context) -> str:
 
 def load(context: Context, months: Months) -> pd.DataFrame:
     """Return the rows of the months with the ground truth, as a frame in event order."""
-    parts = [maturity.mature(context, context.store.load(months.published))] if months.published else []
-    parts += [labelled_log.rows_of(context, months.logged)] if months.logged else []
+    parts = []
+    if months.published:
+        parts.append(maturity.mature(context.store.load(months.published), maturity.published_until(context)))
+    if months.logged:
+        parts.append(labelled_log.rows_of(context, months.logged))
     return pd.concat(parts, ignore_index=True).sort_values("event_at", kind="stable", ignore_index=True)
 
 
