@@ -23,6 +23,7 @@ _BUILT_IN = files("autoops") / "usecases"
 _UNION_TAGS = ("int", "float", "str", "bool", "literal['refused','allowed']")
 
 
+@lru_cache
 def built_in() -> tuple[str, ...]:
     """Return the names of the use cases that Auto-Ops brings, in order."""
     return tuple(sorted(folder.name for folder in _BUILT_IN.iterdir() if (folder / FILE).is_file()))
