@@ -196,4 +196,7 @@ def test_the_other_stores_open_and_are_refused_without_their_library(
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "shop")
     # Otherwise the library looks for credentials in all places that it knows.
     monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
-    assert store_of(f"{scheme}://shop/raw").file_name(JANUARY) == "sales_2026-01.parquet"
+    opened = store_of(f"{scheme}://shop/raw")
+    assert opened.file_name(JANUARY) == "sales_2026-01.parquet"
+    if scheme == "gs":
+        assert type(opened._store).__module__ == "gcsfs.core", "the class that asks for the kind of each bucket"

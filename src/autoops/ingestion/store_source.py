@@ -1,6 +1,7 @@
 """Months from an object store: S3, Google Cloud Storage or Azure, through fsspec and the environment's credentials."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -45,6 +46,8 @@ class StoreSource(RawFiles):
         self._backoff_s = backoff_s
         self.files, self.kind = files, kind
         scheme = url.partition(":")[0].lower()
+        # Otherwise gcsfs asks before each call what kind of bucket it is, which takes a permission that readers lack.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
         try:
             from fsspec.core import url_to_fs
 
