@@ -71,6 +71,13 @@ def test_images_name_their_commit_and_the_apis_is_slim(stack: Stack) -> None:
             assert image[0]["Size"] < API_IMAGE_MB * 1_000_000
 
 
+def test_use_cases_of_ones_own_are_part_of_what_trains_and_of_what_serves(stack: Stack) -> None:
+    for service in ("airflow-scheduler", "api"):
+        (container,) = stack.containers(service)
+        told = stack.run_in(container, "cat /etc/autoops/usecases/README.md")
+        assert told == (ROOT / "usecases" / "README.md").read_text(), service
+
+
 @pytest.mark.parametrize("secret", re.findall(r"(?m)^([A-Z_]+)=$", (ROOT / ".env.example").read_text()))
 def test_a_missing_secret_stops_the_start_by_name(stack: Stack, tmp_path: Path, secret: str) -> None:
     file = tmp_path / "env"
