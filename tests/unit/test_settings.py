@@ -324,6 +324,15 @@ def test_a_mapping_of_the_environment_replaces_the_files(config, monkeypatch, gi
     assert load_settings(config).model.estimator == "sklearn.linear_model.Lasso"
 
 
+def test_the_declared_parameters_are_those_of_the_declared_estimator(config, monkeypatch):
+    config.write_text("model: {estimator: null, parameters: null}")
+    assert load_settings(config).model.parameters == CONTRACT.model.parameters
+    monkeypatch.setenv("AUTOOPS__MODEL__ESTIMATOR", CONTRACT.model.estimator)
+    assert load_settings(config).model.parameters == CONTRACT.model.parameters
+    monkeypatch.setenv("AUTOOPS__MODEL__ESTIMATOR", "sklearn.linear_model.Ridge")
+    assert load_settings(config).model.parameters == {}
+
+
 DECLARED = {
     "data": {"source": CONTRACT.source.location},
     "model": {

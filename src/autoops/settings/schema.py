@@ -293,6 +293,10 @@ class Settings(BaseSettings):
         if not isinstance(usecase, str):
             return values
         declared = _of_contract(declaration.load(usecase))
+        own = values.get("model")
+        if isinstance(own, dict) and own.get("estimator") not in (None, declared["model"]["estimator"]):
+            # The declared parameters are those of the declared estimator.
+            declared["model"]["parameters"] = {}
         for section in declared:
             given = values.get(section) or {}
             if isinstance(given, dict):
