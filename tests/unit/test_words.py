@@ -34,7 +34,7 @@ STORED = {"storage/tables.py": ("holds_from", "evidence_until"), "retrain/retrai
 
 
 def texts() -> list[tuple[str, str]]:
-    """Return names, strings and comments of the code, and the lines of documents, with where they stand."""
+    """Return names, strings and comments of the code, and lines of documents and dashboards, with where they stand."""
     found = []
     for path in sorted((ROOT / "src" / "autoops").rglob("*.py")):
         if "migrations" in path.parts:
@@ -43,7 +43,8 @@ def texts() -> list[tuple[str, str]]:
         where = path.relative_to(ROOT)
         found += [(f"{where}:{token.start[0]}", token.string) for token in tokens if token.type in kinds]
     documents = [ROOT / name for name in ("README.md", "QUICKSTART.md", "CONTRIBUTING.md", "SECURITY.md")]
-    for path in [*documents, *sorted((ROOT / "docs").glob("*.md"))]:
+    dashboards = sorted((ROOT / "docker" / "grafana" / "dashboards").glob("*.json"))
+    for path in [*documents, *dashboards, *sorted((ROOT / "docs").glob("*.md"))]:
         if path.name != "glossary.md":
             found += [(f"{path.name}:{number}", line) for number, line in enumerate(path.read_text().splitlines(), 1)]
     return found

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from autoops.serving.payloads.arrow import ArrowReader
 from autoops.serving.payloads.arrow_columns import ArrowColumns
 from autoops.serving.payloads.batch import Batch
 from autoops.serving.payloads.validation_errors import BrokenStream, InvalidRows
+from autoops.usecases.taxi.clean import clean
 from autoops.usecases.taxi.sample import write_sample
 from autoops.usecases.taxi.trips import NEW_YORK
 from tests.arrow_streams import stream, trip_table
@@ -215,3 +217,8 @@ def test_a_raw_month_is_predicted_where_it_is_within_the_contract(tmp_path: Path
     assert out.loc[predicted, "model_version"].eq(1).all()
     local = raw.loc[fine, "lpep_pickup_datetime"].iloc[0].to_pydatetime().replace(tzinfo=NEW_YORK)
     assert model.batch.event_at[0].astype(datetime) == local.astimezone(UTC).replace(tzinfo=None)
+    kept = clean(month, Month(2023, 3)).rows
+    times = kept["event_at"].dt.tz_convert(None).to_numpy("datetime64[us]")
+    ingested = zip(times.tolist(), *(kept[name].tolist() for name in CONTRACT.features), strict=True)
+    features = (values.tolist() for values in model.batch.features.values())
+    assert not Counter(ingested) - Counter(zip(model.batch.event_at.tolist(), *features, strict=True))
