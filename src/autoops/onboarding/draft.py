@@ -17,6 +17,8 @@ import yaml
 from pydantic import BaseModel
 
 from autoops.errors import InputError
+from autoops.ingestion import quality
+from autoops.ingestion.profile import Profile
 from autoops.onboarding import leaks, parts
 from autoops.onboarding.tables import Column, Raw, columns_of
 from autoops.usecase import declaration
@@ -77,6 +79,7 @@ class Span:
     """The event times of the table, on their own wall clock.
 
     `hours` is whether they have a time of day. `whole_months` are those with as many rows as usual, such as 2023-01.
+    `empty_days` is the largest number of days of a month that are empty by the rules of quality.
     """
 
     first: pd.Timestamp
@@ -85,6 +88,7 @@ class Span:
     hours: bool
     step: str
     whole_months: tuple[str, ...] = ()
+    empty_days: int = 0
 
     @property
     def days(self) -> float:
@@ -378,6 +382,9 @@ class _Drafting:
         seasonality, why = _seasonality(span)
         yield f"drift: {{seasonality: {seasonality}}}{_comment([why])}"
         yield from self._segments(span)
+        if span and span.empty_days >= quality.HOLE:
+            why = f"a month of the table has {span.empty_days} empty days; {quality.HOLE} are broken data by default"
+            yield f"quality: {{empty_days: {span.empty_days + 1}}}{_comment([why])}"
         yield f"model:\n  estimator: {_ESTIMATORS[task]}"
         yield f"  parameters: {yaml.safe_dump(PARAMETERS, default_flow_style=True, sort_keys=False).strip()}"
         yield "gate: {loss: log_loss}  # ? or brier" if task == "binary" else "gate: {loss: absolute}  # ? or squared"
@@ -459,7 +466,23 @@ def _span(times: "pd.Series[Any]") -> Span:
     hours = bool((ordered != ordered.dt.normalize()).any())
     rows = times.dt.strftime("%Y-%m").value_counts().sort_index()
     whole = tuple(rows.index[rows >= WHOLE * rows.median()])
-    return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart", whole)
+    empty = _empty_days(ordered)
+    return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart", whole, empty)
+
+
+def _empty_days(ordered: "pd.Series[Any]") -> int:
+    """Return the most days of a month that quality takes for empty, without those before the first row of the table."""
+    days = ordered.to_numpy("datetime64[D]")
+    most, profiles = 0, list[Profile]()
+    for month in np.unique(days.astype("datetime64[M]")):
+        first, end = month.astype("datetime64[D]"), (month + 1).astype("datetime64[D]")
+        of_month = days[np.searchsorted(days, first) : np.searchsorted(days, end)]
+        counts = np.bincount((of_month - first).astype(int), minlength=int((end - first).astype(int))).tolist()
+        # The epoch was a Thursday.
+        profile = Profile(len(of_month), days=tuple(counts), weekday=int(first.astype(int) + 3) % 7)
+        most = max(most, sum(first + day > days[0] for day in quality.empty_days(profile, profiles)))
+        profiles.append(profile)
+    return most
 
 
 def _told_step(step: pd.Timedelta) -> str:
