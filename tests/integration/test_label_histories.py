@@ -196,7 +196,7 @@ class History:
         assert [(one.logged.id, one.target) for one in read] == model.window(scope, limit, after)
         assert all(one.logged == model.log[one.logged.id] for one in read)
         self._cursors |= {one.target: one.label_id for one in read}
-        moments = sorted(moment[0] for moment in log.labelled_moments(scope))
+        moments = sorted(id for version, id, *_ in log.labelled_moments(scope.source) if version == scope.model_version)
         assert moments == sorted(name for name, _ in model.labelled(scope))
         assert log.labelled_at(list(model.log.values())) == model.first_labels()
 

@@ -156,6 +156,15 @@ def test_broken_data_and_impossible_labels_are_left_out(context: Context, world:
     assert rows_of(context, [MAY]).empty
 
 
+def test_rows_of_a_deleted_version_are_trained_on(context: Context, world: Path) -> None:
+    """`prune` deletes versions after half of the time for which it keeps their predictions."""
+    drive(context, world, APRIL, slice(0, 1_000))
+    known = rows_of(context, [APRIL])
+    assert retrain(training_on(context, "months"), "forced", force=True)["promoted"]
+    context.registry.delete_version(1)
+    assert (logged_months(context), digest_of(rows_of(context, [APRIL]))) == ([APRIL], digest_of(known))
+
+
 @pytest.mark.parametrize("year", [2009, 2022, 2090])
 def test_a_few_trips_of_another_time_decide_nothing(context: Context, world: Path, year: int) -> None:
     """Clients whose clocks are wrong."""

@@ -1,10 +1,12 @@
-"""A source that shows only the months published so far, and a clock that the simulation sets."""
+"""A source that shows only the months published so far, one that keeps what it fetched, and a clock to be set."""
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from autoops.clock import Clock
 from autoops.errors import NotPublished
+from autoops.ingestion.atomic_write import atomic_write
 from autoops.ingestion.source import Progress, Source, SourceMetadata
 from autoops.months import Month
 
@@ -61,3 +63,32 @@ class PublishedSoFar(Source):
     def _refuse_what_is_not_out(self, month: Month) -> None:
         if not self._is_out(month):
             raise NotPublished(f"{month} is not published: the walk has come to {self._until}")
+
+
+class KeptFiles(Source):
+    """A source that keeps each raw file it fetches in a folder, under the name that the source has for it."""
+
+    def __init__(self, whole: Source, folder: Path) -> None:
+        self._whole = whole
+        self.files = whole.files
+        self._folder = folder
+
+    def published(self) -> list[Month]:
+        """Return the months of the whole source."""
+        return self._whole.published()
+
+    def metadata(self, month: Month) -> SourceMetadata:
+        """Return what the whole source reports about a month's file."""
+        return self._whole.metadata(month)
+
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        """Fetch a month's raw file once, into the folder, and copy it to `target`."""
+        kept = self.kept(month)
+        metadata = self._whole.fetch(month, kept, progress)
+        with kept.open("rb") as raw, atomic_write(target) as file:
+            shutil.copyfileobj(raw, file)
+        return metadata
+
+    def kept(self, month: Month) -> Path:
+        """Return where the month's raw file is kept once it was fetched."""
+        return self._folder / self.file_name(month)

@@ -11,6 +11,7 @@ from pathlib import Path
 from autoops.backtest.calendar import steps
 from autoops.backtest.policies import AUTOOPS, BLIND, FROZEN, POLICIES
 from autoops.backtest.processes import sharing_cores, simulate_all
+from autoops.backtest.published import KeptFiles
 from autoops.backtest.results.summary import Result, retrainings_of, summarise
 from autoops.backtest.simulation import Order, Simulated
 from autoops.errors import Conflict, InputError
@@ -71,7 +72,7 @@ def run(study: Study, source: Source, progress: Progress, on_result: OnResult) -
         steps(study.months, study.settings.training.window_months, lag)
     names = study.runs
     with _locked(study.workspace):
-        _fetch(study, source)
+        fetch(study, source)
         simulations = _simulations(study, names, progress, on_result)
     gate, contract = study.settings.gate, study.settings.contract
     change = (study.changes_from, contract.zone) if study.changes_from else None
@@ -97,15 +98,12 @@ def _locked(workspace: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(study: Study, source: Source) -> None:
-    """Fetch the raw months, which the simulations publish, and the clean ones, on which they are judged."""
-    raw, clean = study.workspace / "raw", cleaner_of(study.settings.contract)
-    store = MonthStore(study.workspace / "months", clean)
+def fetch(study: Study, source: Source) -> None:
+    """Fetch the raw months, which the simulations publish, and the clean ones, on which they are judged: each once."""
+    raw = KeptFiles(source, study.workspace / "raw")
+    store = MonthStore(study.workspace / "months", cleaner_of(study.settings.contract))
     for month in study.months:
-        known, path = store.get(month), raw / source.file_name(month)
-        if not (known and path.is_file() and source.metadata(month).matches(known.metadata)):
-            source.fetch(month, path)
-        store.ingest(source, month)
+        store.ingest(raw, month, refetch=not raw.kept(month).is_file())
 
 
 def _simulations(

@@ -185,7 +185,7 @@ def judge_errors(
     between = (
         f"ordinary windows stay between {text.short(allowed.relative_low)} and {text.short(allowed.relative_high)}"
     )
-    level = f"{text.level(relative)}, {text.bias(signed)}; {between}"
+    level = f"{text.level(relative)}{text.cut(relative, signed)}, {text.bias(signed)}; {between}"
     size = f"the mean absolute error is {absolute:.{text.digits}f}{contract.unit}; ordinary windows stay below "
     size += f"{allowed.absolute_high:.{text.digits}f}"
     trend = (
@@ -230,6 +230,12 @@ class _LevelText:
             return f"the share of {noun} is {size} {side} the mean probability"
         typical = "the typical" if self._ratio else "on average the"
         return f"{typical} {self._contract.row}'s {noun} is {size} {side} the prediction"
+
+    def cut(self, level: float, signed: float) -> str:
+        """Return how far the level counts a row, empty where it is the plain mean beside it."""
+        if self._ratio or self._binary or abs(level * self._scale + signed) < 10.0**-self.digits:
+            return ""
+        return f" where no row counts for more than {FARTHEST * self._scale:.{self.digits}f}{self._contract.unit}"
 
     def bias(self, signed: float) -> str:
         """Return the mean of prediction - truth as a sentence."""

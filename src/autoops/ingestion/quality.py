@@ -213,7 +213,7 @@ def _judge(
     measures = _measures(profile, history, noun, routes, rules) if enough else ()
     compared = [(measure, *_compared(measure, profile, history, of)) for measure in measures]
     findings = [*_absolute(profile, min_kept_share)]
-    findings += _holes(profile, history if enough else [profile], noun, rules.empty_days or HOLE)
+    findings += _holes(profile, history, noun, rules.empty_days or HOLE)
     findings += [finding for *_, finding in compared if finding]
     strain = {f"{measure.name}: {measure.column}": used for measure, used, _ in compared}
     return Quality(tuple(findings), len(history), strain)
@@ -381,16 +381,26 @@ def _absolute(profile: Profile, min_kept_share: float) -> Iterator[Finding]:
         yield Finding("duplicated rows", "all", profile.duplicated, (0.0, DUPLICATED), reason)
 
 
-def _holes(profile: Profile, history: Sequence[Profile], noun: str, most: int) -> Iterator[Finding]:
-    """Yield findings on missing days, by what days of the week have in `history`, or in the month itself."""
-    days, usual = covered(profile), usual_days(history)
+def empty_days(profile: Profile, history: Sequence[Profile]) -> list[int]:
+    """Return the days of the month that are empty by what days of the week have in good months, or in the month itself.
+
+    Days after the last one with rows are not counted: they may not be published yet.
+    """
+    days = covered(profile)
     if max(days, default=0) < BUSY:
-        return
-    if len(days) < LEAST_COVERED * len(profile.days):
+        return []
+    usual = usual_days(history[-MOST_HISTORY:] if len(history) >= LEAST_HISTORY else [profile])
+    expected = usual[weekdays(profile)]
+    return [day + 1 for day, count in enumerate(days) if count < EMPTY * expected[day]]
+
+
+def _holes(profile: Profile, history: Sequence[Profile], noun: str, most: int) -> Iterator[Finding]:
+    """Yield findings on missing days."""
+    days = covered(profile)
+    if max(days, default=0) >= BUSY and len(days) < LEAST_COVERED * len(profile.days):
         reason = f"only the first {len(days)} of {len(profile.days)} days have {noun}"
         yield Finding("volume collapse", "days", len(days), (LEAST_COVERED * len(profile.days), None), reason)
-    expected = usual[weekdays(profile)]
-    empty = [day + 1 for day, count in enumerate(days) if count < EMPTY * expected[day]]
+    empty = empty_days(profile, history)
     if len(empty) >= most:
         reason = f"{len(empty)} whole days have no {noun} to speak of: {', '.join(map(str, empty))}"
         yield Finding("volume collapse", "days", len(empty), (0, most - 1), reason)

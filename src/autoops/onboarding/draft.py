@@ -7,24 +7,21 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, inf, log10
+from math import inf
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 import yaml
 from pydantic import BaseModel
 
 from autoops.errors import InputError
-from autoops.onboarding import leaks, parts
+from autoops.ingestion import quality
+from autoops.onboarding import guesses, leaks, parts
+from autoops.onboarding.guesses import Span, Spec
 from autoops.onboarding.tables import Column, Raw, columns_of
 from autoops.usecase import declaration
 from autoops.usecase.columns import RESERVED
-from autoops.usecase.contract import EXACT_BELOW, SENT, Contract, Task, TimeParts, Value
-
-Spec = dict[str, Value]
-"""The keys of a part of the declaration."""
+from autoops.usecase.contract import SENT, Contract, Task, TimeParts
 
 _PERIOD = re.compile(
     r"(?<!\d)(?:(?P<day>(?:19|20)\d\d-(?:0[1-9]|1[0-2])-\d\d)|(?P<week>(?:19|20)\d\d-W\d\d)"
@@ -33,27 +30,8 @@ _PERIOD = re.compile(
 
 TIMES = ("event_time", "event_at", "timestamp", "datetime", "time", "date", "ts", "created_at", "day")
 TARGETS = ("target", "label", "y", "class", "outcome", "count", "cnt", "demand", "result")
-POSITIVE = ("true", "yes", "y", "t", "up", "positive", "pos", "success", "won", "win", "churn", "churned", "cancelled",
-            "canceled", "fraud", "default", "bad", "failed", "spam")  # fmt: skip
-"""Names that a column of the event time, a target and a positive value often have, the likeliest first."""
-
-ENOUGH_ROWS = 20
-"""With fewer rows a constant column, two values or distinct values say little."""
-MOST_CATEGORIES, LONGEST_CATEGORY = 1_000, 200
+"""Names that a column of the event time and a target often have, the likeliest first."""
 MOST_SEGMENTS = 8
-WHOLE = 0.85
-"""A month with a smaller share of the rows of the usual one may be a part of one."""
-FARTHEST = 1e30
-"""Numbers beyond it overflow in float32, the type of model inputs."""
-
-_SIGNED = re.compile(
-    r"°|(?<![a-z])(a?temp\w*|degrees?|celsius|dew\w*|chill|feels|change|delta|diff\w*|net|balance|profit|margin|return|"
-    r"lat|latitude|lon|lng|longitude|residual)(?![a-z])",
-    re.IGNORECASE,
-)
-"""Names of columns that may be negative, even if none is in the table."""
-_CODE = re.compile(r"id$|code|type|agent|company|zone|location|store|station|(?<![a-z])(nr|no)$", re.IGNORECASE)
-"""Names of columns whose numbers may have no order."""
 _LATER = re.compile(
     "status|updat|modif|close|resolve|dropoff|end|finish|deliver|complet|paid|last|result", re.IGNORECASE
 )
@@ -70,35 +48,6 @@ class Found:
     role: str
     spec: str = ""
     why: str = ""
-
-
-@dataclass(frozen=True)
-class Span:
-    """The event times of the table, on their own wall clock.
-
-    `hours` is whether they have a time of day. `whole_months` are those with as many rows as usual, such as 2023-01.
-    """
-
-    first: pd.Timestamp
-    last: pd.Timestamp
-    rows: int
-    hours: bool
-    step: str
-    whole_months: tuple[str, ...] = ()
-
-    @property
-    def days(self) -> float:
-        """Return the days from the first to the last time, at least one."""
-        return max((self.last - self.first) / pd.Timedelta(days=1), 1.0)
-
-    @property
-    def months(self) -> int:
-        """Return the number of calendar months that the times touch."""
-        return (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
-
-    def __str__(self) -> str:
-        per_day = self.rows / self.days
-        return f"{self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}, {per_day:,.1f} rows a day, mostly {self.step}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +99,7 @@ class _Drafting:
         task, of_target = self._target(column, why)
         of_time = self._time_of_parts(made_of) if made_of else self._time(time)
         wall = parts.wall_of(made_of, self.columns) if made_of else None if time is None else times[time]
-        span = None if wall is None or wall.isna().all() else _span(wall.dropna())
+        span = None if wall is None or wall.isna().all() else guesses.span_of(wall.dropna())
         taken_columns = {target, time, *(made_of.columns if made_of else ())}
         features = self._features(taken_columns, times, leaks.Leaks(column, [*self.columns.values()], wall))
         lines = [
@@ -197,7 +146,7 @@ class _Drafting:
             if named not in times:
                 raise InputError(
                     f"--time {named}: expected times, dates or ISO 8601 text such as 2023-01-31 13:00, got "
-                    f"{column.data.type}{_example(column)}"
+                    f"{column.data.type}{guesses.example(column)}"
                 )
             return named
         by_name = [raw for wanted in TIMES for raw in times if raw.lower() == wanted]
@@ -216,7 +165,7 @@ class _Drafting:
             if named in times:
                 raise InputError(f"--target {named}: this is the event time; expected what a model shall predict")
             return named, ""
-        possible = [raw for raw, column in self.columns.items() if raw not in times and _may_be_target(column)]
+        possible = [raw for raw, column in self.columns.items() if raw not in times and guesses.may_be_target(column)]
         if not possible:
             raise InputError(f"{self.raw.path.name}: no column can be a target; expected numbers, or two values")
         by_name = [raw for wanted in TARGETS for raw in possible if raw.lower() == wanted]
@@ -229,10 +178,10 @@ class _Drafting:
         Raises:
             InputError: the column has no numbers and not two values.
         """
-        if not _may_be_target(column):
+        if not guesses.may_be_target(column):
             raise InputError(
                 f"--target {column.raw}: expected numbers, or two values, got {column.data.type} with "
-                f"{len(column.counts)} values{_example(column)}"
+                f"{len(column.counts)} values{guesses.example(column)}"
             )
         name = self._name(column.raw, "target")
         spec: Spec = {"column": name}
@@ -240,15 +189,15 @@ class _Drafting:
             spec["raw_column"] = column.raw
         whys = [why] if why else []
         task: Task = "regression"
-        if _is_binary(column):
+        if guesses.is_binary(column):
             task = "binary"
-            positive, other = _positive(column)
+            positive, other = guesses.positive(column)
             spec |= {"positive": positive}
             if positive not in (0, 1):
                 spec |= {"negative": other}
             share = column.counts.get(positive, 0) / max(sum(column.counts.values()), 1)
             whys.append(f"which of the two values is the event? {positive!r} are {share:.1%}")
-        elif not _may_be_negative(column):
+        elif not guesses.may_be_negative(column):
             spec |= {"at_least": 0}
             whys.append("no value is negative; rows below are dropped")
         if column.nulls:
@@ -269,7 +218,7 @@ class _Drafting:
         # What pandas names the column of an index without a name.
         unnamed = re.fullmatch(r"__index_level_\d+__", raw) is not None
         column, name = self.columns[raw], self._event_at() if unnamed else self._name(raw, "event_at")
-        zone, why = _zone(column)
+        zone, why = guesses.zone_of(column)
         self.found.append(Found(raw, "event time", f"zone {zone}", why))
         return [
             "event_time:",
@@ -323,7 +272,7 @@ class _Drafting:
                 self.found.append(Found(raw, "id" if self.id == raw else "left out", why=why))
                 lines.append(f"  # left out: {_plain(raw)}: {_plain(why)}")
                 continue
-            spec, whys = _feature(column)
+            spec, whys = guesses.feature(column)
             name = self._name(raw, f"column_{len(self.names)}")
             spec |= {"column": raw} if name != raw else {}
             spec |= {"missing": "allowed"} if column.nulls else {}
@@ -344,15 +293,15 @@ class _Drafting:
             return "it has no value"
         if column.kind == "other":
             return f"its type is {column.data.type}"
-        if distinct == 1 and column.rows >= ENOUGH_ROWS:
+        if distinct == 1 and column.rows >= guesses.ENOUGH_ROWS:
             return f"constant: always {next(iter(column.counts))!r}"
-        if column.kind == "number" and (not len(column.finite) or np.abs(column.finite).max() > FARTHEST):
-            return f"numbers beyond {FARTHEST:g} are none for a model"
-        if distinct == known == column.rows >= ENOUGH_ROWS and _is_id(column):
+        if column.kind == "number" and (not len(column.finite) or np.abs(column.finite).max() > guesses.FARTHEST):
+            return f"numbers beyond {guesses.FARTHEST:g} are none for a model"
+        if distinct == known == column.rows >= guesses.ENOUGH_ROWS and guesses.is_id(column):
             self.id = self.id or column.raw
             return "the id of a row: each value occurs once" if self.id == column.raw else "each value occurs once"
         if column.kind == "text":
-            return _left_out_text(column, known)
+            return guesses.left_out_text(column, known)
         return ""
 
     def _name(self, raw: str, otherwise: str) -> str:
@@ -370,14 +319,17 @@ class _Drafting:
         return free
 
     def _rest(self, task: Task, span: Span | None) -> Iterator[str]:
-        calendar = [] if span is None else list(_calendar(span))
+        calendar = [] if span is None else list(guesses.calendar(span))
         if calendar:
             yield "derived:"
             for of, why in calendar:
                 yield f"  {self._name(of, of)}: {of}{_comment([why])}"
-        seasonality, why = _seasonality(span)
+        seasonality, why = guesses.seasonality(span)
         yield f"drift: {{seasonality: {seasonality}}}{_comment([why])}"
         yield from self._segments(span)
+        if span and span.empty_days >= quality.HOLE:
+            why = f"a month of the table has {span.empty_days} empty days; {quality.HOLE} are broken data by default"
+            yield f"quality: {{empty_days: {span.empty_days + 1}}}{_comment([why])}"
         yield f"model:\n  estimator: {_ESTIMATORS[task]}"
         yield f"  parameters: {yaml.safe_dump(PARAMETERS, default_flow_style=True, sort_keys=False).strip()}"
         yield "gate: {loss: log_loss}  # ? or brier" if task == "binary" else "gate: {loss: absolute}  # ? or squared"
@@ -408,147 +360,6 @@ def _no_time(parts: Sequence[str], later: Sequence[str]) -> str:
         f"NO EVENT TIME was found: expected a column of times, dates or ISO 8601 text{told}. Write a file that has one "
         "and run init again, or declare `prepare: module:function`, which makes it of others"
     )
-
-
-def _may_be_target(column: Column) -> bool:
-    if column.kind == "number":
-        return bool(len(column.finite))
-    return column.kind == "bool" or (column.kind == "text" and len(column.counts) == 2)
-
-
-def _is_binary(column: Column) -> bool:
-    if column.kind != "number":
-        return True
-    values = sorted(column.counts)
-    whole = all(float(value).is_integer() for value in values)
-    return values == [0, 1] or (len(values) == 2 and whole and column.rows >= ENOUGH_ROWS)
-
-
-def _positive(column: Column) -> tuple[Value, Value]:
-    """Return the value of a binary target that counts as 1, and the other one."""
-    if column.kind == "bool":
-        return True, False
-    if column.kind == "number":
-        least, most = sorted(int(value) for value in column.counts)
-        return most, least
-    first, second = column.counts
-    named = [value for wanted in POSITIVE for value in (first, second) if value.strip().lower() == wanted]
-    positive = named[0] if named else second
-    return positive, first if positive == second else second
-
-
-def _zone(column: Column) -> tuple[str, str]:
-    zone = getattr(column.data.type, "tz", None)
-    if zone is not None:
-        try:
-            ZoneInfo(zone)
-        except (OSError, LookupError, ValueError):
-            return "UTC", f"the file says {zone}, which is no name of a zone"
-        return zone, "" if zone != "UTC" else "the times are in UTC; is the wall clock of the rows another?"
-    has_offset = column.kind == "text" and any(re.search(r"(Z|[+-]\d\d:?\d\d)$", str(one)) for one in column.counts)
-    return "UTC", "the times have offsets" if has_offset else "the times have no zone; on which wall clock are they?"
-
-
-def _span(times: "pd.Series[Any]") -> Span:
-    ordered = times.sort_values()
-    # Without the outermost thousandths: a wrong clock must not make a month a decade.
-    strays = len(ordered) // 1000
-    ordered = ordered.iloc[strays : len(ordered) - strays]
-    gaps = ordered.drop_duplicates().diff().dropna()
-    step = pd.Timedelta(gaps.median()) if len(gaps) else pd.Timedelta(0)
-    hours = bool((ordered != ordered.dt.normalize()).any())
-    rows = times.dt.strftime("%Y-%m").value_counts().sort_index()
-    whole = tuple(rows.index[rows >= WHOLE * rows.median()])
-    return Span(ordered.iloc[0], ordered.iloc[-1], len(ordered), hours, f"{_told_step(step)} apart", whole)
-
-
-def _told_step(step: pd.Timedelta) -> str:
-    seconds = step.total_seconds()
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= size:
-            return f"{seconds / size:g} {unit if seconds != size else unit[:-1]}"
-    return f"{seconds:g} seconds"
-
-
-def _calendar(span: Span) -> Iterator[tuple[str, str]]:
-    if span.hours and span.days >= 2:
-        yield "hour_of_day", "the times have hours"
-    if span.days >= 14:
-        yield "day_of_week", "two weeks or more"
-    if span.days > 400:
-        yield "month_of_year", "more than a year; it may hurt across a new one"
-
-
-def _seasonality(span: Span | None) -> tuple[str, str]:
-    if span is None or span.days < 14:
-        return "none", "too few days to know a cycle"
-    if span.hours:
-        return "hour_of_week", "the times have hours"
-    return "day_of_week", "the times are days"
-
-
-def _is_id(column: Column) -> bool:
-    if column.kind == "text":
-        return True
-    if not column.is_whole:
-        return False
-    span = column.finite.max() - column.finite.min()
-    named = re.search(r"(^|[_\W])(id|uuid|key|nr|no|number|index)$|Id$|ID$", column.raw)
-    return bool(span == column.rows - 1 or named or np.abs(column.finite).max() >= EXACT_BELOW)
-
-
-def _left_out_text(column: Column, known: int) -> str:
-    distinct = len(column.counts)
-    longest = max(map(len, column.counts))
-    if longest > LONGEST_CATEGORY or any(re.search(r"[\x00-\x1f\x7f]", value) for value in column.counts):
-        return f"text of up to {longest} characters is no category"
-    if distinct > MOST_CATEGORIES or (distinct > known / 2 and known >= ENOUGH_ROWS):
-        return f"{distinct} different texts in {known} rows are no categories"
-    return ""
-
-
-def _feature(column: Column) -> tuple[Spec, list[str]]:
-    """Return the keys of a feature, and what was guessed."""
-    if column.kind == "text":
-        told = ", ".join(repr(value) for value in list(column.counts)[:3])
-        return {"type": "category"}, [f"{len(column.counts)} values, such as {told}; `values` would refuse all others"]
-    if column.kind == "bool":
-        return {"type": "bool"}, []
-    values = column.finite
-    if sorted(column.counts) == [0, 1]:
-        return {"type": "bool"}, ["0 and 1 only"]
-    least, most = float(values.min()), float(values.max())
-    if column.is_whole and max(abs(least), abs(most)) < EXACT_BELOW:
-        spec: Spec = {"type": "int"}
-        whys = [f"{_short(least)} to {_short(most)}"]
-    else:
-        spec = {"type": "float"}
-        whys = [f"{_short(least)} to {_short(most)}"]
-        if column.is_whole:
-            whys.append(f"models do not tell whole numbers from {EXACT_BELOW} on apart; is it an amount, or an id?")
-    if _CODE.search(column.raw) and least >= 0 and most < EXACT_BELOW and (values == np.trunc(values)).all():
-        whys.append("a code without order would be {type: category, of: int}")
-    limit = 10.0 ** ceil(log10(10 * max(abs(least), abs(most), 0.1)))
-    if spec["type"] == "int":
-        limit = min(limit, float(EXACT_BELOW - 1))
-    return spec | {"at_least": -_number(limit) if _may_be_negative(column) else 0, "at_most": _number(limit)}, whys
-
-
-def _may_be_negative(column: Column) -> bool:
-    """Return whether a number is negative, or may be at another time: a summer has no frost."""
-    return bool(column.finite.min() < 0 or _SIGNED.search(column.raw))
-
-
-def _number(value: float) -> int | float:
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
-
-
-def _short(value: float) -> str:
-    return f"{value:.6g}"
-
-
-def _example(column: Column) -> str:
-    return f", such as {next(iter(column.counts))!r}" if column.counts else ""
 
 
 def _flow(spec: Spec) -> str:

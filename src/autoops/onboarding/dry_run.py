@@ -102,11 +102,12 @@ def _read_line(month: IngestedMonth, least: float) -> Line:
 def _quarantined(settings: Settings, read: Sequence[IngestedMonth]) -> Iterator[Line]:
     """Yield the months that no retraining would use, each judged against the good ones before it."""
     good: list[Profile] = []
+    least, contract = settings.data.min_kept_share, settings.contract
     for month in sorted(read, key=lambda one: one.month):
-        found = quality.judge(month.profile, good, settings.data.min_kept_share, settings.contract.plural)
+        found = quality.judge(month.profile, good, least, contract.plural, contract.quality)
         if not found.findings:
             good.append(month.profile)
-        elif month.kept_share >= settings.data.min_kept_share:
+        elif month.kept_share >= least:
             why = "; ".join(one.reason for one in found.findings)
             yield Line("warning", f"{month.month} would be quarantined, and not trained on: {why}")
 

@@ -12,6 +12,10 @@ MOST_ROWS = 20_000
 MOST_SUMMANDS = 40
 NEARLY = 0.995
 """A correlation, or a share of rows, from which a column says what the target is."""
+ROWS_OF_EACH = 3
+"""Rows of each hour, say, that a column must have the same value in to follow from it."""
+_CYCLES = {"hour": 3.0, "dayofweek": 21.0, "year": 550.0, "minute": 3.0}
+"""Days that show what follows from a unit of the event time."""
 
 
 class Leaks:
@@ -32,13 +36,17 @@ class Leaks:
         return self._repeats_time(column) or self._tells_target(column) or self._is_summand(column)
 
     def _repeats_time(self, column: Column) -> str | None:
-        if self._wall is None or len(column.counts) < 2:
+        if self._wall is None:
             return None
         wall, codes = self._wall, pd.Series(column.codes[self._some], index=self._wall.index)
-        for unit, cycles in (("hour", 3.0), ("dayofweek", 21.0), ("year", 550.0)):
-            of_time, days = getattr(wall.dt, unit), (wall.max() - wall.min()) / pd.Timedelta(days=1)
-            if of_time.nunique() > 1 and days >= cycles and bool((codes.groupby(of_time).nunique() == 1).all()):
-                has = "drifts by construction" if unit == "year" else "`derived` has"
+        # Of times without a cycle, in which hardly any two rows have the same time of day, each follows anything.
+        days, most = (wall.max() - wall.min()) / pd.Timedelta(days=1), len(codes) / ROWS_OF_EACH
+        times = {unit: getattr(wall.dt, unit) for unit in ("hour", "dayofweek", "year")}
+        times["minute"] = wall.dt.hour * 60 + wall.dt.minute
+        for unit, of_time in times.items():
+            enough = days >= _CYCLES[unit] and 1 < of_time.nunique() <= most and codes.nunique() > 1
+            if enough and bool((codes.groupby(of_time).nunique() == 1).all()):
+                has = "`derived` has" if unit in ("hour", "dayofweek") else "drifts by construction"
                 return f"it follows from the {_UNITS[unit]} of the event time, which {has}"
         if column.kind != "number":
             return None
@@ -78,6 +86,7 @@ class Leaks:
 
 _UNITS = {
     "hour": "hour",
+    "minute": "time of day",
     "dayofweek": "day of the week",
     "year": "year",
     "month": "month",

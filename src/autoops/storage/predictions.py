@@ -258,13 +258,15 @@ class PredictionLog:
             for labels in _label_pages(connection, None, _STREAMED):
                 yield from (row for row in _with_predictions(connection, labels) if row.logged.source == source)
 
-    def labelled_moments(self, scope: LogSelection) -> Iterator[tuple[str, int, datetime]]:
-        """Yield prediction id, label id and event time of every label in scope, which may span months of traffic."""
+    def labelled_moments(self, source: str) -> Iterator[tuple[int, str, int, datetime]]:
+        """Yield model version, prediction id, label id and event time of every label of this source's predictions.
+
+        They are those of all versions, deleted ones too, and may span months of traffic.
+        """
         truth, logged = tables.ground_truth.c, tables.predictions.c
+        columns = (logged.model_version, logged.id, truth.id.label("label_id"), logged.event_at)
         # A label has one of the two ids, so that no row is in both halves.
-        query = sa.union_all(
-            *(half.where(scope.condition()) for half in _joined(logged.id, truth.id.label("label_id"), logged.event_at))
-        )
+        query = sa.union_all(*(half.where(logged.source == source) for half in _joined(*columns)))
         with storage_errors(), self._engine.connect().execution_options(yield_per=10_000) as connection:
             yield from connection.execute(query)
 

@@ -9,7 +9,7 @@ from autoops.errors import StorageUnavailable
 from autoops.serving.log.inbox import Inbox, Mark, OutboxBatch
 from autoops.storage import tables
 from autoops.storage.logged import owned
-from autoops.storage.predictions import Label, LoggedPrediction, LogSelection, PredictionLog
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction, LogSelection, PredictionLog
 from tests.fakes import HeldClock
 from tests.integration.postgres.conftest import Connect
 from tests.integration.postgres.test_replicas import at_once
@@ -109,7 +109,7 @@ def test_a_label_of_a_losing_answer_is_pending_and_moves_no_other_label(
     expected = [*zip(others, range(5), strict=True), (first[0], 8.5)]
     found = log.latest_labelled(LogSelection(1), 10)
     assert [(one.logged, one.target) for one in found] == expected
-    assert {moment[0] for moment in log.labelled_moments(LogSelection(1))} == {one.id for one, _ in expected}
+    assert {moment[1] for moment in log.labelled_moments(LIVE)} == {one.id for one, _ in expected}
 
 
 def test_outboxes_that_send_the_same_requests_at_once_do_not_fail(connect: Connect) -> None:

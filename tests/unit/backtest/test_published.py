@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from autoops.backtest.published import MovedClock, PublishedSoFar
+from autoops.backtest.study import Study, fetch
 from autoops.errors import NotPublished
-from autoops.ingestion.source import DirectorySource
+from autoops.ingestion.source import DirectorySource, Progress, SourceMetadata
 from autoops.months import Month, parse_months
+from autoops.settings import Settings
 from autoops.usecases.taxi.sample import write_sample
 from autoops.usecases.taxi.trips import NEW_YORK
 
@@ -46,3 +48,32 @@ def test_the_clock_never_goes_back() -> None:
     assert (clock.now() - MARCH.ends_in(NEW_YORK)).total_seconds() == 3600
     clock.move_to(APRIL.ends_in(NEW_YORK))
     assert clock.now() == APRIL.ends_in(NEW_YORK)
+
+
+class Counted(DirectorySource):
+    """A folder that counts what is fetched."""
+
+    fetched = 0
+
+    def fetch(self, month: Month, target: Path, progress: Progress | None = None) -> SourceMetadata:
+        self.fetched += 1
+        return super().fetch(month, target, progress)
+
+
+def test_a_study_fetches_each_month_once_and_again_only_what_is_gone_or_other(
+    settings: Settings, tmp_path: Path
+) -> None:
+    months = tuple(parse_months("2022-01..2022-03"))
+    write_sample(tmp_path / "source", months, trips_per_month=200)
+    source = Counted(tmp_path / "source")
+    study = Study(settings, months, (0,), ("monthly",), tmp_path / "workspace")
+    fetch(study, source)
+    fetch(study, source)
+    assert source.fetched == 3
+    (study.workspace / "raw" / source.file_name(FEBRUARY)).unlink()
+    write_sample(tmp_path / "source", [MARCH], trips_per_month=300)
+    fetch(study, source)
+    assert source.fetched == 5
+    for month in months:
+        kept = study.workspace / "raw" / source.file_name(month)
+        assert kept.read_bytes() == source.path_of(month).read_bytes()

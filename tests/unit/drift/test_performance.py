@@ -190,3 +190,11 @@ def test_small_errors_are_widened_likewise() -> None:
 def test_without_a_holdout_errors_stay_as_they_are() -> None:
     assert out_of_sample(np.array([1.0, -2.0]), np.array([])).tolist() == [1.0, -2.0]
     assert out_of_sample(np.array([0.1, -0.2]), np.array([])).tolist() == [0.1, -0.2]
+
+
+def test_a_level_of_cut_residuals_is_told_apart_from_their_mean() -> None:
+    meter = declaration.load(str(Path(__file__).parents[2] / "usecases" / "meter"))
+    truth, wide = np.full(100, -8.0), replace(ALLOWED, absolute_high=99)
+    told = judge_errors(meter, truth, np.zeros(100), wide).reason
+    assert "is 5.00 kWh below the prediction where no row counts for more than 5.00 kWh, predictions are 8" in told
+    assert "counts for" not in judge_errors(meter, truth + 7, np.zeros(100), wide).reason

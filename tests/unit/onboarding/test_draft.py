@@ -92,6 +92,27 @@ def test_columns_that_are_no_features_are_left_out_with_the_reason(name: str, va
     assert (name in drafted.contract.features) == (not reason)
 
 
+def test_a_counter_of_half_hours_follows_from_the_time_and_a_rare_flag_does_not() -> None:
+    at = pd.date_range("2025-01-01", periods=48 * 60, freq="30min")
+    half_hour, y = at.hour * 2 + at.minute // 30 + 1, np.random.default_rng(1).normal(0, 1, len(at))
+    drafted = of({"at": at, "half_hour": half_hour, "flag": np.arange(len(at)) % 700 == 0, "y": y})
+    assert role(drafted, "half_hour").startswith("left out: it follows from the time of day of the event time")
+    assert list(drafted.contract.features) == ["flag"]
+    # Here a time of day has a row or two, and a random code would follow from it.
+    at = pd.date_range("2025-01-01", periods=3_000, freq="2791s")
+    assert list(of({"at": at, "code": np.arange(3_000) % 7, "y": y[:1].repeat(3_000)}).contract.features) == ["code"]
+
+
+def test_empty_days_of_the_table_itself_are_no_broken_data() -> None:
+    """Neither is a table that begins in the middle of a month, nor weekends without rows."""
+    at = pd.date_range("2025-01-14", "2025-06-30 23:00", freq="h")
+    at = at[at.dayofweek < 5]
+    closed = (at >= "2025-04-07") & (at < "2025-04-12")
+    drafts = [of({"at": one, "x": np.arange(len(one)) % 7, "y": one.hour.to_numpy()}) for one in (at, at[~closed])]
+    assert [one.contract.quality.empty_days for one in drafts] == [None, 6]
+    assert "a month of the table has 5 empty days; 3 are broken data by default" in drafts[1].text
+
+
 def test_summands_and_labels_of_the_target_are_left_out() -> None:
     registered = DRAW.integers(0, 90, ROWS)
     casual = DRAW.integers(0, 30, ROWS)

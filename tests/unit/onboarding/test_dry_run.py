@@ -78,6 +78,17 @@ def test_rows_that_are_dropped_are_told_by_reason_and_refuse_the_month(tmp_path:
         checked(tmp_path, "bikes.parquet", bounds=bounds)
 
 
+def test_months_are_judged_by_the_declared_rules_and_a_drafted_table_passes_them(tmp_path: Path) -> None:
+    table = bikes()
+    closed = (table["hour"] >= "2025-02-10") & (table["hour"] < "2025-02-15")
+    for folder in (tmp_path / "drafted", tmp_path / "changed"):
+        folder.mkdir()
+        table[~closed].to_parquet(folder / "bikes.parquet", index=False)
+    assert "quarantined" not in told(checked(tmp_path / "drafted", "bikes.parquet"), "warning")
+    lines = checked(tmp_path / "changed", "bikes.parquet", days="empty_days: 6 -> empty_days: 4")
+    assert "2025-02 would be quarantined, and not trained on: 5 whole days have no rows" in told(lines, "warning")
+
+
 def test_a_leak_and_a_model_of_no_use_are_told(tmp_path: Path) -> None:
     table = bikes()
     table["sold"] = table["count"] + np.random.default_rng(1).normal(0, 0.3, len(table))

@@ -15,11 +15,11 @@ import pandas as pd
 
 from autoops.event_times import aware, near, newest_of, plausible, strays_in, times_of
 from autoops.loop.context import Context
-from autoops.loop.data.excluded_windows import broken_rows
+from autoops.loop.data.excluded_windows import BrokenRows, broken_rows
 from autoops.loop.data.maturity import live_until
 from autoops.loop.data.windows import labelled_frame_of
 from autoops.months import Month
-from autoops.storage.predictions import LIVE, LogSelection
+from autoops.storage.predictions import LIVE
 from autoops.usecase import declaration
 from autoops.usecase.columns import EVENT_AT, TARGET
 
@@ -135,9 +135,11 @@ def _labels(context: Context) -> _Labels:
 
 def _moments(context: Context) -> Iterator[tuple[int, int, int, bool]]:
     """Yield label id, hash of the prediction's id, event time in microseconds, and whether the row is sound."""
-    for version in context.registry.versions():
-        broken = broken_rows(context, version.number)
-        for prediction_id, label_id, moment in context.log.labelled_moments(LogSelection(version.number, LIVE)):
-            sound = not broken.contains(prediction_id, label_id, moment)
-            # Compared within this process alone: another process hashes texts differently.
-            yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound
+    broken: dict[int, BrokenRows] = {}
+    # Of the log and not of the registry's versions: what a deleted version was asked and what came of it is as true.
+    for version, prediction_id, label_id, moment in context.log.labelled_moments(LIVE):
+        if version not in broken:
+            broken[version] = broken_rows(context, version)
+        sound = not broken[version].contains(prediction_id, label_id, moment)
+        # Compared within this process alone: another process hashes texts differently.
+        yield label_id, hash(prediction_id), (moment - _EPOCH) // _MICROSECOND, sound
