@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from autoops.storage.predictions import LogSelection, PredictionLog
+from autoops.storage.predictions import LIVE, PredictionLog
 from benchmarks.soaking import mix
 from benchmarks.soaking.ledger import ACKNOWLEDGED, SENT, Arrays
 
@@ -114,11 +114,10 @@ def _miscounted(
 ) -> int:
     """Of two labels for a trip the later has the higher number, as it was sent once the first was acknowledged."""
     counted = np.full(len(answered), -1)
-    for version in versions:
-        moments = PredictionLog(engine).labelled_moments(LogSelection(version))
-        while part := list(itertools.islice(moments, _AT_ONCE)):
-            trips = mix.trip_numbers(np.array([int(moment.timestamp()) for _, _, moment in part]))
-            np.maximum.at(counted, trips, [row for _, row, _ in part])
+    moments = (found for found in PredictionLog(engine).labelled_moments(LIVE) if found[0] in versions)
+    while part := list(itertools.islice(moments, _AT_ONCE)):
+        trips = mix.trip_numbers(np.array([int(moment.timestamp()) for *_, moment in part]))
+        np.maximum.at(counted, trips, [row for _, _, row, _ in part])
     stands = np.where(counted >= 0, label_of_row[counted], -1)
     granted = np.flatnonzero(asked.labels == ACKNOWLEDGED)
     expected = np.full(len(answered), -1)

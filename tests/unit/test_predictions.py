@@ -9,7 +9,7 @@ from autoops.errors import StorageUnavailable
 from autoops.storage import tables
 from autoops.storage.instances import Instance, Instances
 from autoops.storage.logged import FIELDS, LoggedColumns, owned
-from autoops.storage.predictions import Label, LoggedPrediction, LogSelection, PredictionLog
+from autoops.storage.predictions import LIVE, Label, LoggedPrediction, LogSelection, PredictionLog
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -187,7 +187,8 @@ def test_each_label_joins_its_own_prediction_whatever_repeats_holds(log: Predict
     assert log.attach([Label(99.0, prediction_id=one["id"]) for one in lost], NOW) == ["pending"] * 2
     found = [(one.logged, one.target) for one in log.latest_labelled(LogSelection(1), 20)]
     assert found == [(one, n + 0.5) for n, one in enumerate(rows)]
-    assert sorted(log.labelled_moments(LogSelection(1))) == [(one.id, n, one.event_at) for n, one in enumerate(rows, 1)]
+    moments = [(1, one.id, n, one.event_at) for n, one in enumerate(rows, 1)]
+    assert sorted(log.labelled_moments(LIVE)) == moments
 
 
 def test_a_database_without_its_tables_is_a_storage_error(log: PredictionLog, each_engine: sa.Engine) -> None:

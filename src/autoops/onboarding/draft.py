@@ -218,7 +218,7 @@ class _Drafting:
         # What pandas names the column of an index without a name.
         unnamed = re.fullmatch(r"__index_level_\d+__", raw) is not None
         column, name = self.columns[raw], self._event_at() if unnamed else self._name(raw, "event_at")
-        zone, why = guesses.zone_of(column)
+        zone, why = guesses.time_zone(column)
         self.found.append(Found(raw, "event time", f"zone {zone}", why))
         return [
             "event_time:",

@@ -100,7 +100,7 @@ def positive(column: Column) -> tuple[Value, Value]:
     return positive, first if positive == second else second
 
 
-def zone_of(column: Column) -> tuple[str, str]:
+def time_zone(column: Column) -> tuple[str, str]:
     """Return the time zone of a column of times, and what a person must know of it."""
     zone = getattr(column.data.type, "tz", None)
     if zone is not None:
