@@ -8,7 +8,6 @@ the planners to choose as they do at a million rows, which `scripts/test.sh all`
 
 import ctypes
 import gc
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from autoops.storage import database
 from autoops.storage.predictions import LIVE, Label, LogSelection
 from tests.conftest import configured, stored_at
 from tests.large_log import SPAN, LargeLog, context_on, fill
+from tests.memory import memory_bytes
 
 WINDOW = 1_000
 STEPS_PER_ROW = 15
@@ -129,17 +129,12 @@ def record(context: Context, prediction_id: str | None, label_id: int | None) ->
     )
 
 
-def memory(kind: str) -> int:
-    """`VmRSS` or `VmHWM` of this process in bytes."""
-    return int(re.findall(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) * 1024
-
-
 def memory_at_rest() -> int:
     """What is resident once all that is free was given back, from where the peak is counted anew."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    return memory("VmRSS")
+    return memory_bytes("self", "VmRSS")
 
 
 def test_a_window_reads_a_window(filled: Database, before: Context) -> None:
@@ -198,7 +193,9 @@ def test_what_is_trained_on_is_read_twice_at_the_most(filled: Database, promoted
     july: list[pd.DataFrame] = []
     at_rest = memory_at_rest()
     read = filled.read_by(lambda: july.append(rows_of(promoted, [Month(2025, 7)])))
-    assert memory("VmHWM") - at_rest < 300 * filled.log.rows, "bytes: an object for each label would take some thousand"
+    assert memory_bytes("self", "VmHWM") - at_rest < 300 * filled.log.rows, (
+        "bytes: an object for each label would take some thousand"
+    )
     whole = filled.log.rows * timedelta(days=31) / SPAN * 0.9
     assert whole * 0.99 < len(july[0]) < whole * 1.01
     assert july[0]["event_at"].is_monotonic_increasing

@@ -1,9 +1,7 @@
 """Memory of a real server while clients send bodies that are large, wrong, or both."""
 
-import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +12,7 @@ from tests.fakes import DirectoryRegistry
 from tests.integration.serving.conftest import TRIP
 from tests.integration.serving.test_bad_input import problem_of
 from tests.integration.serving.test_durability import process
+from tests.memory import memory_bytes
 
 HEADERS = {"content-type": "application/json"}
 MB = 1 << 20
@@ -24,23 +23,18 @@ class Server:
     """A running API, its memory at rest, and its peak since."""
 
     def __init__(self, running: subprocess.Popen[bytes], url: str) -> None:
-        self._status = Path(f"/proc/{running.pid}/status")
+        self._pid = running.pid
         self.client = httpx.Client(base_url=url, timeout=60)
         for _ in range(3):
             self.client.post("/predict/batch", json={"trips": [TRIP] * BATCH}).raise_for_status()
-        self.at_rest = self._kb("VmRSS")
+        self.at_rest = memory_bytes(self._pid, "VmRSS")
 
     def post(self, path: str, content: Any, **headers: str) -> httpx.Response:
         return self.client.post(path, content=content, headers=HEADERS | headers)
 
     def check_memory(self) -> None:
-        assert self._kb("VmHWM") <= 2 * self.at_rest
+        assert memory_bytes(self._pid, "VmHWM") <= 2 * self.at_rest
         assert self.client.get("/health").is_success
-
-    def _kb(self, name: str) -> int:
-        found = re.search(rf"^{name}:\s+(\d+) kB", self._status.read_text(), re.MULTILINE)
-        assert found is not None
-        return int(found[1])
 
 
 @pytest.fixture(scope="module")
