@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from autoops import __version__
-from autoops.drift.calibration import calibrate
+from autoops.drift.calibration import measure, thresholds_from
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
@@ -36,7 +36,8 @@ def train_challenger(
     contract = context.contract
     trained = train(frame, contract, settings.model, settings.training, evidence_start)
     frames = trained.history, trained.holdout, trained.reference
-    thresholds = calibrate(*frames, trained.encoder.features, contract, settings.drift)
+    history = measure(*frames, trained.encoder.features, contract, settings.drift)
+    thresholds = thresholds_from(history, settings.drift, contract)
     blind = thresholds.blind_to(contract)
     datasets = _datasets(context, months, frame)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
@@ -48,7 +49,7 @@ def train_challenger(
             "training_source": months.source,
             "training_rows": trained.window_choice,
             # The tag that MLflow shows as the run's description.
-            "mlflow.note.content": " ".join(filter(None, (trained.note, _told(blind)))),
+            "mlflow.note.content": " ".join(filter(None, (trained.note, _moved(thresholds.moved), _told(blind)))),
             "blind_to": ", ".join(blind),
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
@@ -60,6 +61,10 @@ def train_challenger(
     if blind:
         logger.warning("version %s: %s", version.number, _told(blind))
     return version, trained
+
+
+def _moved(moved: Sequence[str]) -> str | None:
+    return f"The history moved ({', '.join(moved)}); thresholds are about its newest level." if moved else None
 
 
 def _told(blind: Sequence[str]) -> str | None:
