@@ -41,8 +41,7 @@ from autoops.usecase.columns import CROSS_FITTED, PREDICTION, TARGET, columns_of
 from autoops.usecase.contract import Contract
 
 FINDINGS = (DATA_DRIFT, PREDICTION_DRIFT, *performance.FINDINGS)
-MOVABLE = {"relative": "the level of errors", "absolute": "the size of errors"}
-"""Series of `Measured` of which the level may move."""
+LEVEL, SIZE = "the level of errors", "the size of errors"
 WEEKS_BEGIN_DAYS = 2
 """Days between the beginnings of the weeks of history that calibrate."""
 
@@ -133,6 +132,7 @@ def thresholds_from(history: History, drift: settings.Drift, contract: Contract)
     drift = _of_cadence(drift, history.rows_per_year)
     schedule = Schedule.expected(drift, history.rows_per_year)
     limits: list[Limits] = []
+    known = history.short[0].known if history.short else {}
     for kind in (history.short, history.weekly):
         if not kind:
             continue
@@ -148,7 +148,7 @@ def thresholds_from(history: History, drift: settings.Drift, contract: Contract)
         schedule.windows_per_year,
         tuple(limits),
         history.rows_per_year / DAYS_PER_YEAR,
-        tuple(MOVABLE[name] for name in history.short[0].known) if history.short else (),
+        f"The history moved ({', '.join(known)}); thresholds are about its newest level." if known else "",
     )
 
 
@@ -157,22 +157,22 @@ def _at_newest(history: History) -> History:
 
     Consecutive windows tell: those of weeks overlap.
     """
-    first = history.short[0] if history.short else None
-    paths = _paths(first.relative, first.absolute, first.days) if first else {}
+    if not history.short:
+        return history
+    paths = _paths(history.short[0].relative, history.short[0].absolute, history.short[0].days)
+    known = {name: path.known for name, path in paths.items()}
 
     def steadied(measured: Measured) -> Measured:
-        series = {"relative": measured.relative, "absolute": measured.absolute}
-        for name, path in paths.items():
-            series[name] = path.steadied(series[name], measured.days, measured.span_days)
-        known = {name: path.known for name, path in paths.items()}
-        return replace(measured, relative=series["relative"], absolute=series["absolute"], known=known)
+        series = {LEVEL: measured.relative, SIZE: measured.absolute}
+        series |= {name: path.steadied(series[name], measured.days, measured.span_days) for name, path in paths.items()}
+        return replace(measured, relative=series[LEVEL], absolute=series[SIZE], known=known)
 
     return replace(history, short=tuple(map(steadied, history.short)), weekly=tuple(map(steadied, history.weekly)))
 
 
 def _paths(relative: Series, absolute: Series, days: Series) -> dict[str, motion.Path]:
     """Return the paths of levels that moved."""
-    paths = {name: motion.path_of(each, days) for name, each in (("relative", relative), ("absolute", absolute))}
+    paths = {name: motion.path_of(each, days) for name, each in ((LEVEL, relative), (SIZE, absolute))}
     return {name: path for name, path in paths.items() if path}
 
 
@@ -300,9 +300,9 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift, contr
             measured.absolute,
             ordinary,
             budget,
-            min(measured.held_out, measured.known.get("absolute", 1.0)),
+            min(measured.held_out, measured.known.get(SIZE, 1.0)),
             measured.scale,
-            measured.known.get("relative", 1.0),
+            measured.known.get(LEVEL, 1.0),
         ),
     )
 

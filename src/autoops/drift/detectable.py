@@ -17,7 +17,7 @@ from autoops.drift.performance import ABOVE, BELOW, EWMA_ABOVE, EWMA_BELOW, LARG
 from autoops.drift.schedule import DAYS_PER_YEAR, Schedule
 from autoops.drift.tails import RECENT, Ordinary, Series
 from autoops.drift.thresholds import WEEK_DAYS, Thresholds
-from autoops.models.bundle import Detectable, Manifest
+from autoops.models.bundle import Detectable
 from autoops.usecase.columns import PREDICTION, TARGET
 from autoops.usecase.contract import Contract
 from autoops.usecase.tasks import loss_unit, losses
@@ -29,7 +29,7 @@ TWO_WINDOWS, A_WEEK = "two windows", "a week"
 BEFORE = 5
 """Ordinary windows before the change, which the EWMA contains."""
 
-CHANGES = np.geomspace(0.002, 20, 400)
+CHANGES = np.geomspace(0.002, 3, 300)
 SIDES = ((ABOVE, EWMA_ABOVE), (BELOW, EWMA_BELOW))
 
 
@@ -51,21 +51,19 @@ def detectable(
     found = []
     for name, values in series.items():
         for within, windows in ((TWO_WINDOWS, 2), (A_WEEK, a_week)):
-            runs = _runs(values, ordinary.step, windows)
+            # In a circle, so that each window begins a run.
+            run = np.arange(len(values))[:, None] + ordinary.step * np.arange(-BEFORE, windows)
+            runs = values[run % len(values)]
             sizes = (size for size in CHANGES if _opened(runs, size, name, limits, drift) >= FOUND)
             found.append(_told(name, within, next(sizes, None), holdout, contract, limits.scale))
     return tuple(found)
 
 
-def _runs(series: Series, step: int, windows: int) -> Series:
-    """Return runs of ordinary windows of which the last so many will change, of shape (runs, BEFORE + windows)."""
-    # In a circle, so that each window begins a run.
-    positions = np.arange(len(series))[:, None] + step * np.arange(-BEFORE, windows)
-    return np.asarray(series[positions % len(series)])
-
-
 def _opened(runs: Series, change: float, finding: str, limits: ErrorLimits, drift: settings.Drift) -> float:
-    """Return the share of runs in which `alarms_needed` of `alarms_of` windows after the change alarm."""
+    """Return the share of runs in which the windows after the change open an incident.
+
+    `runs` has the shape (runs, BEFORE + windows), and is ordinary.
+    """
     low, high, mean, recent = limits.relative_low, limits.relative_high, limits.relative_mean, limits.recent_high
     if finding in SIDES[1]:
         low, high, mean, recent = -high, -low, -mean, -limits.recent_low
@@ -109,37 +107,26 @@ def _moved(contract: Contract, prediction: Series, level: float, scale: float) -
     return np.asarray(prediction * np.exp(level) if performance.is_ratio(contract) else prediction + level * scale)
 
 
-def least_detectable(found: Sequence[Detectable]) -> Detectable | None:
-    """Return the costliest change of the level that may stay unseen in one of the directions; None if unknown.
+def summary(found: Sequence[Detectable], contract: Contract, drift: settings.Drift) -> dict[str, float | str | None]:
+    """Return what the costliest change costs that may stay unseen, as a `share` and `told`, and if it is `too_large`.
 
-    Of each direction the better detector counts, within a week, or within two windows where a week has too few.
+    It is that of the direction of which less is found, by the better alarm type, within a week, or within two windows
+    where a week has too few. The result is empty where nothing is known.
     """
     within = A_WEEK if any(one.change is not None and one.within == A_WEEK for one in found) else TWO_WINDOWS
     sides = [[one for one in found if one.detector in side and one.within == within] for side in SIDES]
-    return max((min(side, key=_share) for side in sides if side), key=_share, default=None)
+    least = max((min(side, key=_share) for side in sides if side), key=_share, default=None)
+    if least is None:
+        return {}
+    told = f"No lasting change of the level of errors opens an incident within {within}, however large."
+    if least.loss is not None:
+        cost = f"{least.loss:.3f}{loss_unit(contract)} ({_share(least):.1%} of the loss)"
+        told = f"A lasting change that costs {cost} opens an incident within {within} in {FOUND:.0%} of cases."
+    return {"share": least.share, "told": told, "too_large": _share(least) > drift.worth_noticing}
 
 
 def _share(one: Detectable) -> float:
     return np.inf if one.share is None else one.share
-
-
-def sentence(found: Sequence[Detectable], contract: Contract) -> str:
-    """Return a sentence on the `least_detectable` change, empty where it is unknown."""
-    least = least_detectable(found)
-    if least is None:
-        return ""
-    if least.loss is None or least.share is None:
-        return f"No lasting change of the level of errors opens an incident within {least.within}, however large."
-    cost = f"{least.loss:.3f}{loss_unit(contract)} ({least.share:.1%} of the loss)"
-    return f"A lasting change that costs {cost} opens an incident within {least.within} in {FOUND:.0%} of cases."
-
-
-def recorded(manifest: Manifest, drift: settings.Drift) -> dict[str, object]:
-    """Return what a check records: the least detectable change, and whether it is `too_large`; nothing if unknown."""
-    least = least_detectable(manifest.detectable)
-    told = sentence(manifest.detectable, manifest.contract)
-    too_large = least is not None and _share(least) > drift.worth_noticing
-    return {"detectable": {"share": least.share, "told": told, "too_large": too_large}} if least else {}
 
 
 def figures_of(found: Sequence[Detectable]) -> dict[str, float]:

@@ -56,19 +56,15 @@ class Ordinary:
         reach = self.schedule.reach(incidents_per_year, self._correlations(series), known)
         return float(series.mean() + reach * _spread(series))
 
-    def upper_bound_of_distances(
-        self, series: Series, incidents_per_year: float, noticed: float = np.inf, levelled: float = 1.0
-    ) -> float:
+    def upper_bound_of_distances(self, series: Series, incidents_per_year: float, noticed: float = np.inf) -> float:
         """Return the same bound for distances, of which the logarithm is near normal.
 
         Beyond `noticed` it is the bound of the distances themselves where that is lower: a few windows of different
         seasons say nothing about so far a tail, and their logarithms would allow anything.
         """
         logarithms = np.log(np.maximum(series, _SMALLEST_DISTANCE))
-        found = float(np.exp(min(self.upper_bound(logarithms, incidents_per_year, levelled), _BEYOND_ALL)))
-        if found <= noticed:
-            return found
-        return min(found, max(noticed, self.upper_bound(series, incidents_per_year, levelled)))
+        found = float(np.exp(min(self.upper_bound(logarithms, incidents_per_year), _BEYOND_ALL)))
+        return found if found <= noticed else min(found, max(noticed, self.upper_bound(series, incidents_per_year)))
 
     def upper_bound_of_ewma(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
         """Return the same bound for the series' `ewma`: an EWMA chart (Roberts 1959).

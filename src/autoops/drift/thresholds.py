@@ -40,8 +40,7 @@ class Thresholds:
     """Thresholds of a version, for a year in which `windows_per_year` windows are judged.
 
     `limits` are by growing span, and empty when the history was too short to calibrate on. `rows_per_day` are those of
-    the history; None in versions of earlier releases. `moved` is what did not keep its level within the history: its
-    limits are about the newest level.
+    the history; None in versions of earlier releases. `moved` is a sentence where the history did not keep its level.
     """
 
     window_size: int
@@ -49,7 +48,7 @@ class Thresholds:
     windows_per_year: float
     limits: tuple[Limits, ...]
     rows_per_day: float | None = None
-    moved: tuple[str, ...] = ()
+    moved: str = ""
 
     def for_span(self, days: float) -> Limits:
         """Return the limits of the longest calibrated span that a window of so many days fills.
@@ -100,8 +99,7 @@ class Thresholds:
         try:
             content = json.loads(text)
             limits = tuple(Limits(**{**each, "errors": ErrorLimits(**each["errors"])}) for each in content["limits"])
-            moved = tuple(content.get("moved", ()))
-            return cls(**{"rows_per_day": None, **content, "limits": limits, "moved": moved})
+            return cls(**{"rows_per_day": None, **content, "limits": limits})
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"thresholds: not readable ({error})") from error
 

@@ -1,7 +1,5 @@
 """The smallest lasting change that checks find in time: planted in new traffic, it is found as often as stated."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,7 @@ from autoops.drift.detectable import (
     TWO_WINDOWS,
     detectable,
     figures_of,
-    least_detectable,
-    recorded,
-    sentence,
+    summary,
 )
 from autoops.drift.performance import ABOVE, BELOW, EWMA_ABOVE, EWMA_BELOW, FINDINGS
 from autoops.drift.thresholds import Thresholds
@@ -23,7 +19,7 @@ from autoops.settings import Drift
 from autoops.usecase.columns import PREDICTION, TARGET
 from benchmarks.detectable import Planted, found_in_time
 from tests.taxi import CONTRACT
-from tests.unit.drift.made_up import DRIFT, history, manifest, trips
+from tests.unit.drift.made_up import DRIFT, history, trips
 
 FITTED, HOLDOUT, REFERENCE = history(days=91)
 
@@ -87,29 +83,23 @@ def changes(
     )
 
 
-def test_what_may_stay_unseen_is_the_better_detector_of_the_worse_direction() -> None:
-    least = least_detectable(changes(0.3, 0.05, 0.2, 0.08))
-    assert least is not None
-    assert (least.detector, least.share) == (EWMA_BELOW, 0.08)
-    assert least_detectable(()) is None
-
-
 @pytest.mark.parametrize(
     ("found", "share", "too_large"),
     [(changes(0.3, 0.05, 0.2, 0.08), 0.08, False), (changes(0.3, 0.11, 0.2, 0.08), 0.11, True), ((), None, None)],
 )
-def test_a_check_records_whether_a_change_worth_noticing_may_stay_unseen(found, share, too_large) -> None:
-    of_check = recorded(replace(manifest(), detectable=found), DRIFT).get("detectable", {})
-    assert (of_check.get("share"), of_check.get("too_large")) == (share, too_large)
+def test_what_may_stay_unseen_is_the_better_alarm_type_of_the_worse_direction(found, share, too_large) -> None:
+    of_version = summary(found, CONTRACT, DRIFT)
+    assert (of_version.get("share"), of_version.get("too_large")) == (share, too_large)
 
 
 def test_what_no_change_reaches_is_said_and_is_too_large() -> None:
     never = tuple(Detectable(name, A_WEEK, None, None, None) for name in (ABOVE, EWMA_ABOVE))
-    found = (*never, *changes(0.1, 0.1, 0.1, 0.1)[2:])
-    assert sentence(found, CONTRACT) == (
-        "No lasting change of the level of errors opens an incident within a week, however large."
-    )
-    assert recorded(replace(manifest(), detectable=found), DRIFT)["detectable"]["too_large"]
-    assert sentence(changes(0.3, 0.05, 0.2, 0.08), CONTRACT) == (
+    of_version = summary((*never, *changes(0.1, 0.1, 0.1, 0.1)[2:]), CONTRACT, DRIFT)
+    assert of_version == {
+        "share": None,
+        "told": "No lasting change of the level of errors opens an incident within a week, however large.",
+        "too_large": True,
+    }
+    assert summary(changes(0.3, 0.05, 0.2, 0.08), CONTRACT, DRIFT)["told"] == (
         "A lasting change that costs 0.240 min (8.0% of the loss) opens an incident within a week in 80% of cases."
     )

@@ -65,7 +65,9 @@ STEP, LINE = (lambda passed: 0.3 * (passed > 0.6)), (lambda passed: 0.5 * passed
 @pytest.mark.parametrize(("level", "newest"), [(STEP, 0.3), (LINE, 0.2)], ids=["step", "line"])
 def test_thresholds_of_a_history_that_moved_are_narrow_and_about_the_newest_level(level, newest: float) -> None:
     moved = calibrate(*moving(level), ("trip_distance",), DRIFT)
-    assert moved.moved == ("the level of errors", "the size of errors")
+    assert moved.moved == (
+        "The history moved (the level of errors, the size of errors); thresholds are about its newest level."
+    )
     assert moved.blind_to(CONTRACT) == ()
     for limits in moved.limits:
         assert limits.errors.relative_mean == pytest.approx(newest, abs=0.03)
@@ -78,11 +80,11 @@ def test_thresholds_of_a_history_that_moved_are_narrow_and_about_the_newest_leve
 def test_thresholds_of_a_steady_history_are_as_they_were() -> None:
     frames = history(days=91)
     found = measure(*frames, ("trip_distance",), CONTRACT, DRIFT)
-    assert thresholds_from(found, DRIFT, CONTRACT).moved == ()
+    assert thresholds_from(found, DRIFT, CONTRACT).moved == ""
     assert [measured.known for measured in (*found.short, *found.weekly)] == [{}, {}]
 
 
 def test_a_history_that_moved_in_a_few_weeks_says_that_its_version_is_blind() -> None:
     found = calibrate(*moving(lambda passed: 3 * passed, days=21), ("trip_distance",), DRIFT)
-    assert found.moved == ()
+    assert found.moved == ""
     assert "targets off on one side" in found.blind_to(CONTRACT)

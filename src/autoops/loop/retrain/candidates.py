@@ -12,7 +12,7 @@ import pandas as pd
 
 from autoops import __version__
 from autoops.drift.calibration import measure, thresholds_from
-from autoops.drift.detectable import detectable, figures_of, sentence
+from autoops.drift.detectable import detectable, figures_of, summary
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
@@ -42,7 +42,8 @@ def train_challenger(
     blind = thresholds.blind_to(contract)
     changes = detectable(history, thresholds, trained.holdout, contract, settings.drift)
     figures = figures_of(changes) | {"blind_detectors": float(len(blind))}
-    told = " ".join(filter(None, (_moved(thresholds.moved), sentence(changes, contract))))
+    found = summary(changes, contract, settings.drift)
+    told = " ".join(filter(None, (thresholds.moved, str(found.get("told", "")))))
     datasets = _datasets(context, months, frame)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
@@ -66,10 +67,6 @@ def train_challenger(
     if blind:
         logger.warning("version %s: %s", version.number, _told(blind))
     return version, trained
-
-
-def _moved(moved: Sequence[str]) -> str | None:
-    return f"The history moved ({', '.join(moved)}); thresholds are about its newest level." if moved else None
 
 
 def _told(blind: Sequence[str]) -> str | None:
