@@ -174,6 +174,13 @@ def missing_labels(context: Context) -> Trouble | None:
     return Trouble(coverage["told"], evidence=coverage) if coverage and coverage["missing"] else None
 
 
+def little_detected(context: Context) -> Trouble | None:
+    """Return the trouble if no check of the champion would find a change in time that `drift.worth_noticing` names."""
+    checks = context.checks.latest(judged=True)
+    found = checks[0].report.get("detectable") if checks else None
+    return Trouble(found["told"], checks[0].model_version, found) if found and found["too_large"] else None
+
+
 def old_freeze(context: Context) -> Trouble | None:
     """Return the trouble if the last freeze is in force and older than `alerts.frozen_days`."""
     held = frozen_by(context.ledger)
@@ -201,5 +208,6 @@ CONDITIONS = (
     Condition("monitor silent", "monitor checks again", silence),
     Condition("not served", "served again", staleness, settles=("served",)),
     Condition("labels missing", "labels come again", missing_labels, passing=False),
+    Condition("detects too little", "detects enough", little_detected, passing=False),
     Condition("frozen long", "frozen no longer", old_freeze, settles=("frozen", "unfrozen"), passing=False),
 )

@@ -162,6 +162,7 @@ class Drift(Section):
     alarms_of: Count = 3
     cooldown_days: Annotated[float, Field(ge=0)] = 7
     check_interval_s: Seconds = 3600
+    worth_noticing: Share = 0.1
 
     @field_validator("alarms_of")
     @classmethod

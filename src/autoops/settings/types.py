@@ -29,6 +29,7 @@ AlertEvent = Literal[
     "monitor_silent",
     "not_served",
     "labels_missing",
+    "detects_too_little",
     "frozen_long",
 ]
 

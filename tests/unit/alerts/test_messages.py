@@ -35,6 +35,7 @@ TITLES = {
     "labels missing": "taxi: labels do not come any more",
     "labels come again": "taxi: labels come again",
     "frozen long": "taxi: the loop is still frozen",
+    "detects too little": "taxi: drift checks of the champion find large changes only",
 }
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from autoops import settings
 from autoops.cadence import asked_of
+from autoops.drift.detectable import summary
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import WEEK_DAYS, Thresholds
 from autoops.ingestion.cleaned import Profiler, profiler_of
@@ -205,6 +206,8 @@ def _record(context: Context, monitored: Monitored, judged: Judged, lag: LabelLa
     rows = asked_of(ROWS, monitored.thresholds.rows_per_day, WEEK_DAYS)
     if window.span is None and (coverage := coverage_of(context, champion, rows)):
         report |= {"coverage": coverage.to_json()}
+    manifest = monitored.manifest
+    report |= {"detectable": summary(manifest.detectable, manifest.contract, context.settings.drift)}
     if verdict.relative_error is not None:
         report |= {"errors": errors_of(judged.labelled)}
     cursor = _cursor_after(window, verdict)

@@ -13,13 +13,14 @@ from autoops.storage.predictions import LIVE, LogSelection
 
 
 class Champion(TypedDict):
-    """The current champion; `blind_to` names what its drift checks would not notice."""
+    """The current champion; `blind_to` names what its drift checks would not notice, `detectable` what they would."""
 
     version: int
     trained_until: str
     training_months: str | None
     live_predictions: int
     blind_to: str | None
+    detectable: str | None
 
 
 class LastCheck(TypedDict):
@@ -72,6 +73,7 @@ def overview(context: Context) -> Overview:
             "trained_until": champion.trained_until.isoformat(),
             "training_months": champion.tags.get("training_months"),
             "blind_to": champion.tags.get("blind_to") or None,
+            "detectable": champion.tags.get("detectable") or None,
             "live_predictions": context.log.count(LogSelection(champion.number, LIVE)),
         },
         "lost": lost_champion_message(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
@@ -124,6 +126,8 @@ def sentences(state: Overview, noun: str = "rows") -> list[str]:
         )
     if champion and champion["blind_to"]:
         lines.append(f"blind      drift checks would not notice {champion['blind_to']}: see training.window_months")
+    if champion and champion["detectable"]:
+        lines.append(f"detects    {champion['detectable']}")
     serving = [
         f"{name} serves {'no version yet' if version is None else f'version {version}'}"
         for name, version in state["instances"].items()
