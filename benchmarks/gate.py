@@ -255,9 +255,11 @@ def _covered(name: str, found: Sequence[Succession]) -> None:
 
 def _hotel_study(directory: Path) -> None:
     settings = load_settings(usecase="hotel")
-    settings = settings.model_copy(update={"training": settings.training.model_copy(update={"holdout_days": 14})})
     rows = months_of(directory, settings.contract, [*month_range(Month(2015, 7), Month(2017, 8))])
-    _covered("bookings", [*successions(rows, GAPS, settings)])
+    for days in (7, 14):
+        training = settings.training.model_copy(update={"holdout_days": days})
+        found = [*successions(rows, GAPS, settings.model_copy(update={"training": training}))]
+        _covered(f"bookings, {days} days held out", found)
 
 
 def taxi_successions(directory: Path) -> list[Succession]:

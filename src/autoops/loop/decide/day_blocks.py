@@ -1,8 +1,8 @@
 """Means of rows that come in days, with intervals that allow for a handful of days that depend on each other.
 
 Errors of one day share its weather and its traffic, so the day is the unit, and never the row. What makes a model
-better on one day lasts into the next ones and returns with the weekday: intervals from independent days contained the
-difference of the following month in 27 of 35 comparisons on real months. So the days are taken as correlated by
+better on one day lasts into the next ones and returns with the weekday, so intervals from independent days contain the
+difference of the month that follows too rarely. The days are taken as correlated by
 
     (1 - g) * r ** gap + g * [same weekday]        gap in days, also across days without rows
 
