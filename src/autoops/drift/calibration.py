@@ -201,7 +201,9 @@ def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFram
     held = crossed | (np.arange(len(errors)) >= len(history))
     # The index repeats, which is harmless: windows are chosen by position.
     rows = pd.concat([history, holdout])
-    return rows.assign(error=errors, relative_error=relative, held_out=held)
+    rows = rows.assign(error=errors, relative_error=relative, held_out=held)
+    # Days of the holdout lie between those of the history.
+    return rows.sort_values("event_at", kind="stable")
 
 
 def _scale(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> float:

@@ -136,7 +136,6 @@ class Gate(Section):
     """Confidence, least rows, segments and limits of the gate's comparison."""
 
     confidence: Rate = 0.95
-    resamples: Count = 2_000
     min_rows: Count = 500
     segments: tuple[str, ...] = _declared("gate", "segments")
     segment_margin: Share = 0.05

@@ -46,13 +46,17 @@ class MonthResult(TypedDict):
 
 
 class GateRecord(VerdictRecord):
-    """The verdict, with the versions and months that were compared; `champion` is None for a first version."""
+    """The verdict, with the versions and months that were compared; `champion` is None for a first version.
+
+    `challengers_before` is the number of other challengers that this champion met on days up to the same month.
+    """
 
     champion: int | None
     challenger: int
     months: list[str]
     logged: list[str]
     look: int
+    challengers_before: int
 
 
 class Promotion(TypedDict):
@@ -145,10 +149,11 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
     champion, look = context.registry.by_alias(CHAMPION), plan.get("look", 1)
     if champion is None:
         require_none_lost(context)
+    before = _challengers_before(context, plan, version, champion.number) if champion else 0
     verdict = (
         comparison.with_baseline(context, challenger)
         if champion is None
-        else comparison.with_champion(context, champion, challenger, _months(plan), look)
+        else comparison.with_champion(context, champion, challenger, _months(plan), look + before)
     )
     content: GateRecord = {
         **verdict.to_json(),
@@ -157,6 +162,7 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
         "months": plan["months"],
         "logged": plan.get("logged", []),
         "look": look,
+        "challengers_before": before,
     }
     # The ledger comes last: a retry that finds no entry there repeats all three.
     context.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
@@ -170,6 +176,22 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
         evidence=content,
     )
     return content
+
+
+def _challengers_before(context: Context, plan: Plan, version: int, champion: int) -> int:
+    """Return how many other challengers the gate compared with the champion on days up to the plan's newest month.
+
+    These are nearly the same unseen rows, on which the best of many would win by chance.
+    """
+    return len(
+        {
+            entry.model_version
+            for entry in context.ledger.entries(kind="gate")
+            if entry.model_version != version
+            and entry.evidence.get("champion") == champion
+            and entry.evidence.get("months", [])[-1:] == plan["months"][-1:]
+        }
+    )
 
 
 @step
