@@ -52,8 +52,9 @@ def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
 def _blocks(moments: "pd.Series[pd.Timestamp]") -> DayBlocks:
     """Return the rows' days, or their hours where days are too few."""
     # A frame may have another unit; the divisor is an hour in microseconds.
-    hours = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 3_600_000_000
-    days = np.asarray(hours // 24, dtype=np.int64)
+    microseconds = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy()
+    hours = np.asarray(microseconds // 3_600_000_000, dtype=np.int64)
+    days = hours // 24
     counts = np.unique(days, return_counts=True)[1].astype(np.float64)
     return DayBlocks(days) if full_days(counts) >= MIN_DAYS else DayBlocks(hours, cycle=24)
 
