@@ -10,6 +10,7 @@ from autoops.loop.promote.post_promotion import OVER
 from autoops.loop.promote.promotion import COMPARED
 from autoops.loop.promote.tenures import Tenure, tenures_of
 from autoops.loop.records.checks import Check
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import interim
 from autoops.redaction import public_url
@@ -17,6 +18,9 @@ from autoops.redaction import public_url
 BEGUN = ("retraining begun", "re-evaluation begun")
 TAKEN_UP = ("trained", "re-evaluation begun")
 """Kinds of entries that name the versions an incident trained or compared again."""
+
+MOST = 500
+"""Comparisons of a version after its promotion that are read at most."""
 
 
 class Alarm(TypedDict):
@@ -107,7 +111,9 @@ def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> li
 
 def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
     """Return the entries on how the promoted version did against the one that it replaced."""
-    known = [entry for number in trained for entry in context.ledger.entries(model_version=number)]
+    kinds: tuple[EntryKind, ...] = (COMPARED, OVER, "rolled back")
+    known = [entry for number in trained for entry in context.ledger.latest(MOST, kinds=kinds, model_version=number)]
+    known.sort(key=lambda entry: entry.id)
     # The comparison that ended the check has the reason of that end, and is left out.
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [

@@ -1,0 +1,256 @@
+"""What the console shows, read by the functions behind `status`, `explain`, the exporter and the watchdog."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from autoops.alerts.watch import missing_labels, silence, staleness
+from autoops.errors import RegistryUnavailable
+from autoops.loop.context import Context
+from autoops.loop.data.label_lag import duration
+from autoops.loop.data.validation import INGESTED, QUARANTINED, RELEASED
+from autoops.loop.incidents.freeze import frozen_by
+from autoops.loop.metrics.checks import RECENT
+from autoops.loop.metrics.decisions import champion_since
+from autoops.loop.promote.promotion import ROLLED_BACK, last_recorded
+from autoops.loop.promote.served import serving_now
+from autoops.loop.records.checks import BROKEN, Check
+from autoops.loop.records.ledger import PAGE, Incident
+from autoops.loop.reports.explain import Explanation, explain
+from autoops.loop.reports.report import summary_of, title_of
+from autoops.loop.retrain.plan import BEGUN, FAILED
+from autoops.models.registry import CHAMPION, PREVIOUS, ModelVersion, lost_champion, lost_champion_message
+from autoops.web.steps import Step, steps_of
+
+LISTED = 20
+"""Incidents to choose from, the newest."""
+
+PAGED = timedelta(days=1)
+"""A call for a person is shown for so long."""
+
+
+class State(NamedTuple):
+    """The headline: `version` is the champion's number, `serving` of `instances` live API processes serve it."""
+
+    word: str
+    sentence: str
+    version: int | None
+    serving: int
+    instances: int
+
+
+class Figure(NamedTuple):
+    """A figure with what to hold it against, and the time that it counts down to, if it does."""
+
+    name: str
+    value: str
+    note: str
+    due_at: datetime | None = None
+
+
+class Bar(NamedTuple):
+    """A figure as a multiple of its limit; `share` is an importance, None for a detector."""
+
+    name: str
+    ratio: float
+    alarm: bool
+    note: str
+    share: float | None = None
+
+
+class Why(NamedTuple):
+    """What the check found that opened the incident, or, without an incident, the last judged windows."""
+
+    title: str
+    sentences: Sequence[str]
+    detectors: Sequence[Bar]
+    features: Sequence[Bar]
+    segments: Sequence[Mapping[str, Any]] = ()
+
+
+class Action(NamedTuple):
+    """A button: `verb` is the path of its form, `fields` are hidden values in it."""
+
+    verb: str
+    label: str
+    fields: Mapping[str, int | str] = {}
+
+
+class Waiting(NamedTuple):
+    """Something that waits for a person, and what the person may do about it."""
+
+    title: str
+    sentence: str
+    actions: Sequence[Action] = ()
+
+
+class Board(NamedTuple):
+    """All of the page but the line; `incident` is the one that WHY, LOOP and GATE are about, None without any."""
+
+    state: State
+    now: Sequence[Figure]
+    why: Why | None
+    steps: Sequence[Step]
+    gate: Mapping[str, Any] | None
+    waiting: Sequence[Waiting]
+    actions: Sequence[Action]
+    incident: Incident | None
+    incidents: Sequence[Incident]
+
+
+def board_of(context: Context, incident_id: int | None = None, can_retrain: bool = False) -> Board:
+    """Return what the page shows; `incident_id` chooses the incident, else it is the newest open or newest one.
+
+    Raises:
+        NotFound: there is no such incident.
+        StorageUnavailable: the database does not answer.
+    """
+    champion = previous = trouble = None
+    try:
+        champion, previous = context.registry.by_alias(CHAMPION), context.registry.by_alias(PREVIOUS)
+    except RegistryUnavailable as error:
+        trouble = f"MLflow does not answer, so that versions and links are missing here: {error}"
+    listed, unresolved = context.ledger.incidents(limit=LISTED), context.ledger.incidents(unresolved=True, limit=LISTED)
+    chosen = next(iter([*unresolved, *listed]), None) if incident_id is None else context.ledger.incident(incident_id)
+    judged = context.checks.latest(since=champion_since(context.ledger), judged=True, limit=RECENT)
+    found = None if trouble or chosen is None else explain(context, chosen.id)
+    number = champion.number if champion else last_recorded(context) if trouble else None
+    serves = serving_now(context)
+    word, sentence = _state(context, number, unresolved, judged, trouble)
+    return Board(
+        state=State(word, sentence, number, sum(one == number for one in serves.values()), len(serves)),
+        now=_now(context, champion, judged),
+        why=_why(context, found, judged),
+        steps=steps_of(found, context.settings) if found else (),
+        gate=found["gate"] if found else None,
+        waiting=_waiting(context, unresolved),
+        actions=_actions(context, champion, previous, can_retrain),
+        incident=chosen,
+        incidents=listed,
+    )
+
+
+def _state(
+    context: Context, number: int | None, unresolved: Sequence[Incident], judged: Sequence[Check], trouble: str | None
+) -> tuple[str, str]:
+    held = frozen_by(context.ledger)
+    if held is not None:
+        since = duration((context.clock.now() - held.at).total_seconds())
+        return "FROZEN", f"{held.actor} stopped all automatic actions {since} ago: {held.reason}"
+    if unresolved:
+        others = f"; {len(unresolved) - 1} more are open" if len(unresolved) > 1 else ""
+        last = context.ledger.latest(1, incident_id=unresolved[0].id)
+        told = f"{unresolved[0].status.replace('_', ' ')}: {(last[0] if last else unresolved[0]).reason}{others}"
+        return f"INCIDENT #{unresolved[0].id}", told
+    if number is None and trouble is None:
+        lost = lost_champion(context.registry)
+        return ("WATCH", lost_champion_message(lost)) if lost else ("NO MODEL YET", "No model has been trained yet.")
+    last = context.checks.latest()
+    watched = (found.reason for look in (silence, staleness, missing_labels) if (found := look(context)))
+    worry = trouble or next(watched, None) or (last[0].reason if last and last[0].verdict == BROKEN else None)
+    if worry:
+        return "WATCH", worry
+    if judged and judged[0].alarm:
+        return "WATCH", f"the last judged window alarmed: {judged[0].reason}"
+    told = "Nothing is out of the ordinary" if judged else f"No window has been judged since version {number} took over"
+    return "HEALTHY", f"{told}."
+
+
+def _now(context: Context, champion: ModelVersion | None, judged: Sequence[Check]) -> list[Figure]:
+    contract, last, figures = context.contract, context.checks.latest(), list[Figure]()
+    if errors := next((check.report["errors"] for check in judged if check.report.get("errors")), None):
+        mean, low, high = (errors["absolute"][name] for name in ("mean", "low", "high"))
+        interval = f"{low:.2f} to {high:.2f} with {errors['confidence']:.0%} confidence; " if low is not None else ""
+        told = f"{interval}{errors['rows']} labelled {contract.plural}"
+        figures.append(Figure("Mean absolute error", f"{mean:.2f}{contract.short_unit}", told))
+    if labels := next((check.report["labels"] for check in [*last, *judged] if check.report.get("labels")), None):
+        share = labels["share"]
+        figures.append(Figure("Labels", f"{share:.0%}" if share is not None else "none new", labels["told"]))
+    if last:
+        due = last[0].checked_at + timedelta(seconds=context.settings.drift.check_interval_s)
+        figures.append(Figure("Next check", f"{due:%H:%M} UTC", f"last: {last[0].verdict}", due))
+    if until := next((check.event_until for check in judged if check.event_until), None):
+        local = until.astimezone(contract.zone)
+        figures.append(Figure("Judged up to", f"{local:%Y-%m-%d}", f"event time, {contract.zone}"))
+    if champion:
+        blind = champion.tags.get("blind_to")
+        note = f"drift checks would not notice {blind}" if blind else "no detector is blind"
+        months = (champion.tags.get("training_months") or "unknown").split(",")
+        figures.append(Figure("Trained on", " to ".join(dict.fromkeys((months[0], months[-1]))), note))
+    return figures
+
+
+def _why(context: Context, found: Explanation | None, judged: Sequence[Check]) -> Why | None:
+    reports = [check.report for check in judged]
+    if found is None or (found["verdict"] is None and found["incident"].status == "closed"):
+        title = "The last window alarmed" if judged and judged[0].alarm else "Nothing is out of the ordinary"
+        return Why(title, [judged[0].reason], _detectors(reports), _features(reports)) if judged else None
+    incident, summary = found["incident"], summary_of(found, context.contract)
+    if verdict := found["verdict"]:
+        reports = [verdict]
+    error = (found["cause"] or {}).get("error") or {}
+    title = f"Incident #{incident.id}, {incident.status.replace('_', ' ')}: {title_of(found, context.contract)}"
+    return Why(title, [incident.reason, *summary], _detectors(reports), _features(reports), error.get("groups", ()))
+
+
+def _detectors(reports: Sequence[Mapping[str, Any]]) -> list[Bar]:
+    """Return what each detector found in the newest window that it judged."""
+    newest = {one["name"]: one for report in reversed(reports) for one in report.get("detectors", ())}
+    return [Bar(one["name"], _ratio(one), one["alarm"], one["reason"]) for one in newest.values()]
+
+
+def _features(reports: Sequence[Mapping[str, Any]]) -> list[Bar]:
+    features = next((report["features"] for report in reports if report.get("features")), ())
+    told = "{distance:.3f} from the reference, {threshold:.3f} is ordinary"
+    bars = (Bar(o["feature"], _ratio(o), o["drifted"], told.format(**o), o["importance"]) for o in features)
+    return sorted(bars, key=lambda bar: -(bar.share or 0))
+
+
+def _ratio(one: Mapping[str, Any]) -> float:
+    return one["distance"] / one["threshold"] if one["threshold"] else float(one["distance"] > 0)
+
+
+def _waiting(context: Context, unresolved: Sequence[Incident]) -> list[Waiting]:
+    waiting = []
+    for incident in unresolved:
+        fields = {"incident": incident.id}
+        last = context.ledger.latest(1, incident_id=incident.id)
+        run = context.ledger.latest(1, kinds=(*BEGUN, FAILED), incident_id=incident.id)
+        actions = [Action("close", f"Close incident {incident.id}", fields)]
+        title = f"Incident {incident.id} is {incident.status.replace('_', ' ')}: the loop goes on by itself"
+        if incident.status == "waiting_for_approval":
+            title = f"Incident {incident.id} waits for approval"
+            actions.insert(0, Action("approve", "Approve the promotion", fields))
+        elif run and run[0].kind == FAILED:
+            title, last = f"The retraining for incident {incident.id} failed", run
+        waiting.append(Waiting(title, last[0].reason if last else incident.reason, actions))
+    for month, reason in _quarantined(context).items():
+        waiting.append(
+            Waiting(f"{month} is quarantined", reason, [Action("release", f"Release {month}", {"month": month})])
+        )
+    now, paged = context.clock.now(), context.ledger.latest(3, kinds=(PAGE,))
+    return waiting + [Waiting("A person was called", one.reason) for one in paged if now - one.at < PAGED]
+
+
+def _quarantined(context: Context) -> dict[str, str]:
+    """Return why by month, for those of the newest months whose last content is quarantined and may be released."""
+    state: dict[str, str] = {}
+    for entry in reversed(context.ledger.latest(200, kinds=(QUARANTINED, RELEASED, INGESTED))):
+        month = str(entry.evidence.get("month", ""))
+        # Another content of a month is recorded as ingested before it is judged.
+        state.pop(month, None)
+        if entry.kind == QUARANTINED and entry.evidence.get("ingested", True):
+            state[month] = entry.reason
+    return state
+
+
+def _actions(
+    context: Context, champion: ModelVersion | None, previous: ModelVersion | None, can_retrain: bool
+) -> list[Action]:
+    """Return what a person may do at any time."""
+    actions = [Action("unfreeze", "Unfreeze") if frozen_by(context.ledger) else Action("freeze", "Freeze")]
+    if can_retrain:
+        actions.append(Action("retrain", "Retrain now"))
+    if champion and previous and previous.number != champion.number and ROLLED_BACK not in previous.tags:
+        actions.append(Action("roll-back", f"Roll back to version {previous.number}", {"expected": champion.number}))
+    return actions
