@@ -290,7 +290,7 @@ def test_texts_of_the_ledger_are_no_markup(calm: Context, page: Page) -> None:
     calm.ledger.open_incident("drift", "<script>alert(1)</script><b>odd</b>", actor="<i>x</i>", model_version=1)
     with console(calm) as address:
         page.goto(address)
-        expect(page.locator(".sentence")).to_contain_text("<script>alert(1)</script><b>odd</b>")
+        expect(page.locator("#you")).to_contain_text("<script>alert(1)</script><b>odd</b>")
         assert page.locator("b", has_text="odd").count() == 0
 
 

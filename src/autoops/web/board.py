@@ -39,23 +39,19 @@ class State(NamedTuple):
     instances: int
 
 
-class Figure(NamedTuple):
-    """A figure with what to hold it against, and the time that it counts down to, if it does."""
+class Now(NamedTuple):
+    """The last figures, as checks recorded them; `until` is the event time judged, `months` what was trained on.
 
-    name: str
-    value: str
-    note: str
-    due_at: datetime | None = None
+    Each is None where there is none yet.
+    """
 
-
-class Bar(NamedTuple):
-    """A figure as a multiple of its limit; `share` is an importance, None for a detector."""
-
-    name: str
-    ratio: float
-    alarm: bool
-    note: str
-    share: float | None = None
+    errors: Mapping[str, Any] | None
+    labels: Mapping[str, Any] | None
+    last: Check | None
+    due_at: datetime | None
+    until: datetime | None
+    months: str | None
+    blind_to: str | None
 
 
 class Why(NamedTuple):
@@ -63,8 +59,8 @@ class Why(NamedTuple):
 
     title: str
     sentences: Sequence[str]
-    detectors: Sequence[Bar]
-    features: Sequence[Bar]
+    detectors: Sequence[Mapping[str, Any]]
+    features: Sequence[Mapping[str, Any]]
     segments: Sequence[Mapping[str, Any]] = ()
 
 
@@ -88,7 +84,7 @@ class Board(NamedTuple):
     """All of the page but the line; `incident` is the one that WHY, LOOP and GATE are about, None without any."""
 
     state: State
-    now: Sequence[Figure]
+    now: Now
     why: Why | None
     steps: Sequence[Step]
     gate: Mapping[str, Any] | None
@@ -109,14 +105,16 @@ def board_of(context: Context, incident_id: int | None = None, can_retrain: bool
     try:
         champion, previous = context.registry.by_alias(CHAMPION), context.registry.by_alias(PREVIOUS)
     except RegistryUnavailable as error:
-        trouble = f"MLflow does not answer, so that versions and links are missing here: {error}"
+        trouble = f"MLflow does not answer, so that links are missing here: {error}"
     listed, unresolved = context.ledger.incidents(limit=LISTED), context.ledger.incidents(unresolved=True, limit=LISTED)
     chosen = next(iter([*unresolved, *listed]), None) if incident_id is None else context.ledger.incident(incident_id)
     judged = context.checks.latest(since=champion_since(context.ledger), judged=True, limit=RECENT)
-    found = None if trouble or chosen is None else explain(context, chosen.id)
+    found = explain(context, chosen.id, linked=trouble is None) if chosen else None
     number = champion.number if champion else last_recorded(context) if trouble else None
     serves = serving_now(context)
     word, sentence = _state(context, number, unresolved, judged, trouble)
+    if found and unresolved and found["incident"].id == unresolved[0].id and word.startswith("INCIDENT"):
+        sentence = f"{title_of(found, context.contract)}; {unresolved[0].status.replace('_', ' ')}"
     return Board(
         state=State(word, sentence, number, sum(one == number for one in serves.values()), len(serves)),
         now=_now(context, champion, judged),
@@ -138,10 +136,7 @@ def _state(
         since = duration((context.clock.now() - held.at).total_seconds())
         return "FROZEN", f"{held.actor} stopped all automatic actions {since} ago: {held.reason}"
     if unresolved:
-        others = f"; {len(unresolved) - 1} more are open" if len(unresolved) > 1 else ""
-        last = context.ledger.latest(1, incident_id=unresolved[0].id)
-        told = f"{unresolved[0].status.replace('_', ' ')}: {(last[0] if last else unresolved[0]).reason}{others}"
-        return f"INCIDENT #{unresolved[0].id}", told
+        return f"INCIDENT #{unresolved[0].id}", unresolved[0].reason
     if number is None and trouble is None:
         lost = lost_champion(context.registry)
         return ("WATCH", lost_champion_message(lost)) if lost else ("NO MODEL YET", "No model has been trained yet.")
@@ -156,58 +151,42 @@ def _state(
     return "HEALTHY", f"{told}."
 
 
-def _now(context: Context, champion: ModelVersion | None, judged: Sequence[Check]) -> list[Figure]:
-    contract, last, figures = context.contract, context.checks.latest(), list[Figure]()
-    if errors := next((check.report["errors"] for check in judged if check.report.get("errors")), None):
-        mean, low, high = (errors["absolute"][name] for name in ("mean", "low", "high"))
-        interval = f"{low:.2f} to {high:.2f} with {errors['confidence']:.0%} confidence; " if low is not None else ""
-        told = f"{interval}{errors['rows']} labelled {contract.plural}"
-        figures.append(Figure("Mean absolute error", f"{mean:.2f}{contract.short_unit}", told))
-    if labels := next((check.report["labels"] for check in [*last, *judged] if check.report.get("labels")), None):
-        share = labels["share"]
-        figures.append(Figure("Labels", f"{share:.0%}" if share is not None else "none new", labels["told"]))
-    if last:
-        due = last[0].checked_at + timedelta(seconds=context.settings.drift.check_interval_s)
-        figures.append(Figure("Next check", f"{due:%H:%M} UTC", f"last: {last[0].verdict}", due))
-    if until := next((check.event_until for check in judged if check.event_until), None):
-        local = until.astimezone(contract.zone)
-        figures.append(Figure("Judged up to", f"{local:%Y-%m-%d}", f"event time, {contract.zone}"))
-    if champion:
-        blind = champion.tags.get("blind_to")
-        note = f"drift checks would not notice {blind}" if blind else "no detector is blind"
-        months = (champion.tags.get("training_months") or "unknown").split(",")
-        figures.append(Figure("Trained on", " to ".join(dict.fromkeys((months[0], months[-1]))), note))
-    return figures
+def _now(context: Context, champion: ModelVersion | None, judged: Sequence[Check]) -> Now:
+    last = next(iter(context.checks.latest()), None)
+    months = (champion.tags.get("training_months") or "unknown").split(",") if champion else []
+    return Now(
+        errors=_newest([check.report for check in judged], "errors") or None,
+        labels=_newest([check.report for check in ([last] if last else []) + list(judged)], "labels") or None,
+        last=last,
+        due_at=last.checked_at + timedelta(seconds=context.settings.drift.check_interval_s) if last else None,
+        until=next((check.event_until for check in judged if check.event_until), None),
+        months=" to ".join(dict.fromkeys((months[0], months[-1]))) if months else None,
+        blind_to=champion.tags.get("blind_to") if champion else None,
+    )
 
 
 def _why(context: Context, found: Explanation | None, judged: Sequence[Check]) -> Why | None:
     reports = [check.report for check in judged]
     if found is None or (found["verdict"] is None and found["incident"].status == "closed"):
         title = "The last window alarmed" if judged and judged[0].alarm else "Nothing is out of the ordinary"
-        return Why(title, [judged[0].reason], _detectors(reports), _features(reports)) if judged else None
+        return Why(title, [judged[0].reason], _detectors(reports), _newest(reports, "features")) if judged else None
     incident, summary = found["incident"], summary_of(found, context.contract)
     if verdict := found["verdict"]:
         reports = [verdict]
     error = (found["cause"] or {}).get("error") or {}
     title = f"Incident #{incident.id}, {incident.status.replace('_', ' ')}: {title_of(found, context.contract)}"
-    return Why(title, [incident.reason, *summary], _detectors(reports), _features(reports), error.get("groups", ()))
+    return Why(
+        title, [incident.reason, *summary], _detectors(reports), _newest(reports, "features"), error.get("groups", ())
+    )
 
 
-def _detectors(reports: Sequence[Mapping[str, Any]]) -> list[Bar]:
+def _detectors(reports: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return what each detector found in the newest window that it judged."""
-    newest = {one["name"]: one for report in reversed(reports) for one in report.get("detectors", ())}
-    return [Bar(one["name"], _ratio(one), one["alarm"], one["reason"]) for one in newest.values()]
+    return list({one["name"]: one for report in reversed(reports) for one in report.get("detectors", ())}.values())
 
 
-def _features(reports: Sequence[Mapping[str, Any]]) -> list[Bar]:
-    features = next((report["features"] for report in reports if report.get("features")), ())
-    told = "{distance:.3f} from the reference, {threshold:.3f} is ordinary"
-    bars = (Bar(o["feature"], _ratio(o), o["drifted"], told.format(**o), o["importance"]) for o in features)
-    return sorted(bars, key=lambda bar: -(bar.share or 0))
-
-
-def _ratio(one: Mapping[str, Any]) -> float:
-    return one["distance"] / one["threshold"] if one["threshold"] else float(one["distance"] > 0)
+def _newest(reports: Sequence[Mapping[str, Any]], part: str) -> Any:
+    return next((report[part] for report in reports if report.get(part)), ())
 
 
 def _waiting(context: Context, unresolved: Sequence[Incident]) -> list[Waiting]:

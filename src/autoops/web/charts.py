@@ -39,9 +39,14 @@ def line_chart(line: Line, width: int, height: int) -> Markup:
     return _svg(width, height, label, body)
 
 
+def ratio_of(found: Mapping[str, Any]) -> float:
+    """Return the distance of a detector or a feature as a multiple of its threshold."""
+    return float(found["distance"] / found["threshold"] if found["threshold"] else found["distance"] > 0)
+
+
 def bar_chart(ratio: float, most: float, alarm: bool, label: str) -> Markup:
-    """Return a bar of `ratio` against a line at 1, on an axis that reaches `most`."""
-    width, full = 200, max(most, 1.5)
+    """Return a bar of `ratio` against a line at 1, on an axis that reaches `most`, but no further than 4."""
+    width, full = 200, min(max(most, 1.5), 4)
     x = _scale(0, full, 0, width)
     body = [
         f'<rect class="track" width="{width}" height="10" y="3" rx="2"/>',
@@ -103,11 +108,11 @@ def _axes(
         up, told = y(count * step), f"{count * step:.{max(0, -floor(log10(step)))}f}"
         yield f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{up:.1f}" y2="{up:.1f}"/>'
         yield _text(LEFT - 6, up + 4, told, "end")
-    several = max(2, min(6, width // 140))
+    several = max(2, min(6, width // 140)) if first < last else 1
     form = "%-d %b %H:%M" if last - first < timedelta(days=3) else "%-d %b %Y"
     for count in range(several):
-        at = first + (last - first) * count / (several - 1)
-        anchor = "start" if count == 0 else "end" if count == several - 1 else "middle"
+        at = first + (last - first) * count / max(several - 1, 1)
+        anchor = "middle" if several == 1 or 0 < count < several - 1 else "start" if count == 0 else "end"
         yield _text(x(at.timestamp()), height - 8, at.strftime(form), anchor)
 
 
@@ -159,5 +164,5 @@ def _svg(width: int, height: int, label: str, body: Sequence[str], stretched: bo
     return Markup(f"{head}{''.join(body)}</svg>")
 
 
-DRAWN: Mapping[str, Any] = {each.__name__: each for each in (line_chart, bar_chart, number_line, colour_of)}
+DRAWN: Mapping[str, Any] = {each.__name__: each for each in (line_chart, bar_chart, number_line, colour_of, ratio_of)}
 """What the templates draw with."""

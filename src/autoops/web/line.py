@@ -1,5 +1,6 @@
 """The loss over time: windows by day and version, the band of ordinary windows, and what happened meanwhile."""
 
+import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from autoops.models.bundle_cache import fetch_bundle
 CHECKS, MARKS, BANDS = 2_000, 60, 3
 """Checks, marks and versions with a band, the newest; the cache of bundles has room for four."""
 
-DAY_S = 86_400.0
+DAY_S, AWAY_S = 86_400.0, 60.0
 
 MARKED: Mapping[EntryKind, str] = {
     "incident opened": "incident {0.incident_id}",
@@ -58,13 +59,20 @@ class Bands:
     """The thresholds of versions, each read once."""
 
     def __init__(self, context: Context) -> None:
-        self._context, self._known = context, dict[int, Thresholds]()
+        self._context, self._known, self._away_until = context, dict[int, Thresholds](), 0.0
 
     def ordinary(self, number: int, window_days: float) -> float | None:
         """Return the upper bound of the mean absolute error in ordinary windows, None where it is not known."""
+        thresholds = self._known.get(number)
+        if thresholds is None and time.monotonic() < self._away_until:
+            return None
         try:
-            thresholds = self._known.get(number) or self._read(number)
-        except (BundleError, NotFound, RegistryUnavailable):
+            thresholds = thresholds or self._read(number)
+        except (BundleError, NotFound):
+            return None
+        except RegistryUnavailable:
+            # A registry that hangs would hold up each look at the page.
+            self._away_until = time.monotonic() + AWAY_S
             return None
         return thresholds.for_span(window_days).errors.absolute_high if thresholds.limits else None
 

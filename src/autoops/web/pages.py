@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from autoops import __version__
@@ -44,11 +44,9 @@ class Pages:
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
-            undefined=StrictUndefined,
             trim_blocks=True,
-            lstrip_blocks=True,
         )
-        self._templates.filters["when"] = _when
+        self._templates.filters |= {"when": _when, **DRAWN}
         self._templates.globals |= {
             **DRAWN,
             "contract": contract,

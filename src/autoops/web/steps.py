@@ -107,7 +107,9 @@ def _check(found: Explanation) -> Step:
     if found["afterwards"]:
         at, kind, reason = found["afterwards"][-1]
         return Step(name, "failed" if kind == "rolled back" else "done" if kind == OVER else "active", at, reason)
-    goes_on = any(tenure.version in found["versions"] and not tenure.until for tenure in found["tenures"])
+    # A first version replaced nothing that it could be compared with.
+    replaced = (found["gate"] or {}).get("champion")
+    goes_on = replaced and any(each.version in found["versions"] and not each.until for each in found["tenures"])
     return Step(name, "active", None, "goes on with each labelled window") if goes_on else Step(name)
 
 

@@ -30,6 +30,7 @@ def explanation(*entries: tuple[str, int | None, str], status: str = "open", **m
         "tenures": [],
         "afterwards": [],
         "links": [],
+        "gate": None,
     }
     return found | more
 

@@ -139,16 +139,19 @@ class Ledger:
         before: int | None = None,
     ) -> list[Entry]:
         """Return the newest `limit` entries that match all conditions, newest first; `before` is an id (exclusive)."""
-        entry = tables.ledger.c
-        query = sa.select(tables.ledger).order_by(entry.id.desc()).limit(limit)
-        if kinds:
-            query = query.where(entry.kind.in_(kinds))
+        entry, conditions = tables.ledger.c, []
         if incident_id is not None:
-            query = query.where(entry.incident_id == incident_id)
+            conditions.append(entry.incident_id == incident_id)
         if model_version is not None:
-            query = query.where(entry.model_version == model_version)
+            conditions.append(entry.model_version == model_version)
         if before is not None:
-            query = query.where(entry.id < before)
+            conditions.append(entry.id < before)
+        query = sa.select(tables.ledger).where(*conditions).order_by(entry.id.desc()).limit(limit)
+        if kinds:
+            # A query for each kind along its index. With IN, the search for a rare kind reads the whole ledger.
+            newest = sa.select(entry.id).where(*conditions).order_by(entry.at.desc(), entry.id.desc()).limit(limit)
+            parts = [sa.select(newest.where(entry.kind == kind).subquery().c.id) for kind in kinds]
+            query = query.where(entry.id.in_(sa.union_all(*parts)))
         with storage_errors(), self._engine.connect() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()]
 

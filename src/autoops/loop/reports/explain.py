@@ -58,8 +58,8 @@ class Explanation(TypedDict):
     links: list[tuple[str, str]]
 
 
-def explain(context: Context, incident_id: int) -> Explanation:
-    """Gather all records about the incident.
+def explain(context: Context, incident_id: int, *, linked: bool = True) -> Explanation:
+    """Gather all records about the incident; without links it needs no registry, which may be away.
 
     Raises:
         NotFound: there is no such incident.
@@ -83,7 +83,7 @@ def explain(context: Context, incident_id: int) -> Explanation:
         "versions": trained,
         "tenures": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
-        "links": _links(context, trained, checks, opened),
+        "links": _links(context, trained, checks, opened) if linked else [],
     }
 
 
