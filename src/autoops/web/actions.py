@@ -9,6 +9,7 @@ from autoops.loop.incidents import freeze
 from autoops.loop.promote.promotion import roll_back
 from autoops.loop.retrain import approval, retraining
 from autoops.months import Month
+from autoops.web.answers import number
 
 Form = Mapping[str, str]
 
@@ -34,8 +35,8 @@ def act(context: Context, verb: str, form: Form, actor: str, retrain: Retrain | 
         case "unfreeze":
             return f"Unfrozen: {freeze.unfreeze(context, reason=reason, actor=actor)}"
         case "close":
-            number = _number(form, "incident")
-            return f"Incident {number}: {approval.close_by_hand(context, number, reason=reason, actor=actor)}"
+            incident = _number(form, "incident")
+            return f"Incident {incident}: {approval.close_by_hand(context, incident, reason=reason, actor=actor)}"
         case "approve":
             done = approval.approve(context, _number(form, "incident"), reason=reason, actor=actor)
             run, promotion = done["plan"], done["promotion"]
@@ -55,7 +56,7 @@ def act(context: Context, verb: str, form: Form, actor: str, retrain: Retrain | 
 
 
 def _number(form: Form, name: str) -> int:
-    given = form.get(name, "")
-    if not given.isdecimal():
+    given = number(form, name)
+    if given is None:
         raise InputError(f"{name}: expected a number")
-    return int(given)
+    return given
