@@ -1,5 +1,6 @@
 """An incident told from its records, and what served when."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,6 +81,14 @@ def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(context: Con
     assert "the promotion proved right" in told
     assert "http://127.0.0.1:5000/#/models/nyc_taxi_trip_duration/versions/2" in told
     assert orjson.loads(orjson.dumps(found, default=str))["versions"] == [2]
+
+
+def test_links_lead_to_where_people_reach_mlflow(context: Context, healed: int) -> None:
+    alerts = context.settings.alerts.model_copy(update={"mlflow_url": "https://mlflow.example.com"})
+    moved = replace(context, settings=context.settings.model_copy(update={"alerts": alerts}))
+    told = page(explain(moved, healed), CONTRACT)
+    assert "https://mlflow.example.com/#/models/nyc_taxi_trip_duration/versions/2" in told
+    assert "127.0.0.1:5000" not in told
 
 
 def test_it_reads_the_same_after_months_of_further_checks(context: Context, engine: sa.Engine, healed: int) -> None:

@@ -96,7 +96,7 @@ def test_a_model_degrades_and_heals_itself(context: Context, world: Path, tmp_pa
     healed = drift_check.check(context)
     assert (healed["verdict"], healed["model_version"]) == ("no drift", 2)
     publish(world, tmp_path, "2022-06")
-    assert score(context, Month(2022, 6))["mae"] < 0.9 * mae_of(context, world, version=1, month=Month(2022, 6))
+    assert score(context, Month(2022, 6))["loss"] < 0.9 * mae_of(context, world, version=1, month=Month(2022, 6))
 
 
 def mae_of(context: Context, world: Path, version: int, month: Month) -> float:

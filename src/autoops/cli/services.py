@@ -150,7 +150,7 @@ def replay(
     from autoops.ingestion.sources import open_source
     from autoops.replay.pace import Pace
     from autoops.replay.player import PlayOptions, Reporter, play
-    from autoops.usecase.tasks import MEASURES, measure_told
+    from autoops.usecase.tasks import measure_key, measure_told
 
     settings = load_settings()
     contract = settings.contract
@@ -166,7 +166,7 @@ def replay(
     )
     with console.progress("replay") as report:
         played = play(options, Pace(rate, speed), [Reporter(report)])
-    key = MEASURES[contract.loss].lower().replace(" ", "_")
+    key = measure_key(contract)
     parts: list[dict[str, Any]] = [
         {
             "month": f"{Month.of(p.event_at, contract.zone)}",

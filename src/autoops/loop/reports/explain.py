@@ -13,7 +13,7 @@ from autoops.loop.records.checks import Check
 from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import interim
-from autoops.redaction import public_url
+from autoops.mlflow_pages import run_page, version_page
 
 BEGUN = ("retraining begun", "re-evaluation begun")
 TAKEN_UP = ("trained", "re-evaluation begun")
@@ -128,23 +128,20 @@ def _links(
     context: Context, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
 ) -> list[tuple[str, str]]:
     """Return pairs of a name and an address: MLflow's pages, and the files of the check."""
-    settings = context.settings
-    base, versions = public_url(settings.mlflow.tracking_uri), public_url(settings.mlflow.versions_uri)
-    pages = base.startswith("http")
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str | None]] = []
     for number in trained:
-        run_id = _run_id(context, number)
-        page = f"{versions}/#/models/{settings.model.name}/versions/{number}"
-        found.append((f"version {number}", page if versions.startswith("http") else ""))
-        if run_id:
-            found.append((f"training of version {number}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+        found.append((f"version {number}", version_page(context.settings, number)))
+        found.append((f"training of version {number}", _run(context, _run_id(context, number))))
     for check in checks:
         if opened and check.id == opened.evidence.get("check_id"):
-            run_id = check.report.get("mlflow_run_id")
-            if run_id:
-                found.append((f"check {check.id}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+            found.append((f"check {check.id}", _run(context, check.report.get("mlflow_run_id"))))
             found += [(f"check {check.id}", file) for file in check.report.get("files", ())]
     return [(what, where) for what, where in found if where]
+
+
+def _run(context: Context, run_id: str | None) -> str | None:
+    """Return where a run is read: its page, or its id where MLflow has no pages; None where there is no run."""
+    return (run_page(context.settings, run_id) or f"run {run_id}") if run_id else None
 
 
 def _run_id(context: Context, number: int) -> str | None:
