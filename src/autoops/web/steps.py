@@ -32,11 +32,10 @@ def steps_of(found: Explanation, settings: Settings) -> list[Step]:
     The first step that is to come is active; after a failure or the end of the incident none comes any more.
     """
     history = found["history"]
-    links = [(name, _shown(where, settings)) for name, where in found["links"]]
     steps = [
-        _notice(found, links),
+        _notice(found),
         _wait(found, history),
-        _train(found, history, links, settings),
+        _train(found, history, settings),
         _gate(history),
         _swap(history),
         _check(found),
@@ -51,7 +50,8 @@ def steps_of(found: Explanation, settings: Settings) -> list[Step]:
     return steps
 
 
-def _notice(found: Explanation, links: Links) -> Step:
+def _notice(found: Explanation) -> Step:
+    links = found["links"]
     pages = [(f"{name} in MLflow", where) for name, where in links if name.startswith("check") and "://" in where]
     reports = [("drift report", f"/report/{name.split()[1]}") for name, where in links if where.endswith(".html")]
     return Step("Notice", "done", found["incident"].opened_at, f"by {found['opened_by']}", (*pages, *reports))
@@ -64,7 +64,7 @@ def _wait(found: Explanation, history: History) -> Step:
     return Step("Wait for data", "to come", waits[0] if waits else None, waits[4] if waits else "")
 
 
-def _train(found: Explanation, history: History, known: Links, settings: Settings) -> Step:
+def _train(found: Explanation, history: History, settings: Settings) -> Step:
     begun, trained, failed = _last(history, *BEGUN), _last(history, "trained"), _last(history, FAILED)
     run = (found["begun"] or {}).get("run_id") or ""
     # The ids of Airflow's runs, such as scheduled__2026-01-01; those of the command line have none.
@@ -72,7 +72,7 @@ def _train(found: Explanation, history: History, known: Links, settings: Setting
         f"{public_url(settings.console.airflow_url or settings.airflow_url)}/dags/retrain/runs/{quote(run, safe='')}"
     )
     links = [("Airflow run", airflow)] if "__" in run else []
-    links += [(f"{name} in MLflow", where) for name, where in known if "version" in name and "://" in where]
+    links += [(f"{name} in MLflow", where) for name, where in found["links"] if "version" in name and "://" in where]
     if failed and (begun is None or failed[0] >= begun[0]):
         return Step("Train", "failed", failed[0], failed[4], links)
     if trained:
@@ -115,11 +115,3 @@ def _check(found: Explanation) -> Step:
 
 def _last(history: History, *kinds: str) -> tuple[datetime, str, str, int | None, str] | None:
     return next((entry for entry in reversed(history) if entry[2] in kinds), None)
-
-
-def _shown(where: str, settings: Settings) -> str:
-    """Return the address of a page of MLflow under the name by which people open it."""
-    if public := settings.alerts.mlflow_url:
-        for own in (settings.mlflow.tracking_uri, settings.mlflow.versions_uri):
-            where = where.replace(public_url(own), public_url(public), 1)
-    return where

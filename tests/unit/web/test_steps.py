@@ -73,11 +73,13 @@ def test_a_rollback_shows_in_the_last_step(settings: Settings) -> None:
     assert steps_of(found, settings)[-1].progress == "failed"  # type: ignore[arg-type]
 
 
-def test_links_lead_to_where_people_open_the_services(settings: Settings) -> None:
+def test_links_lead_to_where_people_open_airflow_and_to_the_pages_of_explain(settings: Settings) -> None:
     console = settings.console.model_copy(update={"airflow_url": "https://airflow.example.org"})
-    alerts = settings.alerts.model_copy(update={"mlflow_url": "https://mlflow.example.org"})
-    elsewhere = settings.model_copy(update={"console": console, "alerts": alerts})
-    links = [("training of version 2", "http://127.0.0.1:5000/#/runs/abc"), ("check 3", "/home/reports/drift.html")]
+    elsewhere = settings.model_copy(update={"console": console})
+    links = [
+        ("training of version 2", "https://mlflow.example.org/#/runs/abc"),
+        ("check 3", "/home/reports/drift.html"),
+    ]
     steps = steps_of(explanation(OPENED, BEGUN, TRAINED, links=links), elsewhere)  # type: ignore[arg-type]
     assert dict(steps[2].links) == {
         "Airflow run": "https://airflow.example.org/dags/retrain/runs/scheduled__1",

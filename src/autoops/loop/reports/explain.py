@@ -117,10 +117,7 @@ def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
     # The comparison that ended the check has the reason of that end, and is left out.
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [
-        entry
-        for entry in known
-        if entry.kind in (OVER, "rolled back")
-        or (entry.kind == COMPARED and entry.evidence["verdict"] and entry.reason not in ended)
+        entry for entry in known if entry.kind != COMPARED or (entry.evidence["verdict"] and entry.reason not in ended)
     ]
 
 
