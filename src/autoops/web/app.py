@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Final, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -133,7 +134,7 @@ class _Console:
         self._context, self._retrain = context, retrain
         self._pages = Pages(context, can_retrain=retrain is not None)
         self._kept: dict[tuple[View, bool], tuple[object, float, Mapping[str, Markup]]] = {}
-        self._streams = 0
+        self._rendering, self._streams = Lock(), 0
 
     async def page(self, request: Request) -> Response:
         view, visitor = _view(request), _visitor(request)
@@ -170,14 +171,16 @@ class _Console:
 
     def _parts(self, view: View, may_act: bool) -> Mapping[str, Markup]:
         """Return the parts of the page by name, rendered anew where something has changed."""
-        revision, now = self._revision(), time.monotonic()
-        kept = self._kept.get((view, may_act))
-        if kept is None or kept[0] != revision or now - kept[1] > FRESH_S:
-            kept = revision, now, self._pages.parts(view, may_act)
-            while len(self._kept) >= MOST_VIEWS:
-                self._kept.pop(next(iter(self._kept)), None)
+        # One thread renders, and those of other visitors wait for what it makes.
+        with self._rendering:
+            revision, now = self._revision(), time.monotonic()
+            kept = self._kept.pop((view, may_act), None)
+            if kept is None or kept[0] != revision or now - kept[1] > FRESH_S:
+                kept = revision, now, self._pages.parts(view, may_act)
             self._kept[view, may_act] = kept
-        return kept[2]
+            while len(self._kept) > MOST_VIEWS:
+                del self._kept[next(iter(self._kept))]
+            return kept[2]
 
     def _revision(self) -> tuple[object, ...]:
         entries, checks = self._context.ledger.latest(1), self._context.checks.latest()
