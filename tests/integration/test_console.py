@@ -351,6 +351,9 @@ def test_what_somebody_types_is_not_replaced_meanwhile(alarmed: tuple[Context, i
         context.ledger.record("frozen", "meanwhile", actor="another")
         expect(page.locator("h1")).to_contain_text("FROZEN", timeout=20_000)
         expect(form.get_by_label("Reason")).to_have_value("half a sent")
+        form.get_by_label("Reason").fill("")
+        page.locator("h1").click()
+        expect(page.locator("summary", has_text="Unfreeze")).to_be_visible()
 
 
 def test_the_page_says_what_it_knows_without_mlflow(calm: Context, page: Page) -> None:
