@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,9 +22,11 @@ from autoops.loop.monitor import drift_check
 from autoops.loop.retrain import retraining
 from autoops.models.registry import CHAMPION
 from autoops.months import Month
+from autoops.services.health import complaint
 from autoops.serving.auth.keys import Keys
 from autoops.serving.auth.keys_file import add_key, revoke_key
 from autoops.web.app import create_app
+from tests.conftest import configured
 from tests.eventually import eventually
 from tests.fakes import FakeRegistry
 from tests.integration.one_process import context_in, drive, publish, retrain, setting, small
@@ -365,3 +368,18 @@ def test_the_page_says_what_it_knows_without_mlflow(calm: Context, page: Page) -
         expect(page.locator("h1")).to_contain_text("WATCH")
         expect(page.locator(".sentence")).to_contain_text("MLflow does not answer")
         look(page, "without-mlflow")
+
+
+def test_the_verb_serves_until_it_is_told_to_stop(tmp_path: Path, page: Page) -> None:
+    """Also while a browser listens, whose stream never ends by itself."""
+    with configured({"storage.home": tmp_path / "var", "console.port": free_port()}) as settings:
+        verb = [sys.executable, "-m", "autoops.cli", "console"]
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(verb, stdout=log, stderr=log)
+        try:
+            eventually(lambda: complaint("console", settings) is None, 120)
+            page.goto(settings.console_url)
+            expect(page.locator(".level")).to_be_visible()
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0, (tmp_path / "log").read_text()
