@@ -130,8 +130,7 @@ def _known(context: Context, condition: Condition, trouble: Trouble) -> bool:
 def _standing(context: Context, condition: Condition) -> Entry | None:
     """Return the ledger entry with which the condition began, None if it does not hold."""
     kinds = (condition.begins, condition.ends, *condition.settles)
-    said = [entry for kind in kinds for entry in context.ledger.entries(kind=kind)]
-    last = max(said, key=lambda entry: entry.id, default=None)
+    last = next(iter(context.ledger.latest(1, kinds=kinds)), None)
     return last if last is not None and last.kind == condition.begins else None
 
 

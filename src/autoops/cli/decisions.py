@@ -1,6 +1,5 @@
 """Verbs on decisions: decide, freeze, unfreeze, approve, close, release, incidents, explain, served-at, why."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -137,7 +136,7 @@ def served_at(
     from autoops.bootstrap import context
     from autoops.loop.promote import tenures
 
-    at = _moment(moment)
+    at = tenures.parse_moment(moment)
     tenure = tenures.tenure_at(context(migrate=True), at)
     console.show({"at": at, "tenure": tenure}, json, "\n".join(tenures.sentences(at, tenure)))
 
@@ -164,11 +163,3 @@ def release(month: str, reason: Reason) -> None:
 
     validation.release(context(migrate=True), Month.parse(month), reason, actor())
     console.show(None, False, f"{month} is released")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{text!r} is no time: expected one such as 2023-05-02 14:05") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

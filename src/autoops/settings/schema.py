@@ -225,6 +225,14 @@ class Exporter(Section):
     port: Port = 9464
 
 
+class Console(Section):
+    """Address of the console, and that at which people open Airflow, for its links; None means `airflow.host`."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8010
+    airflow_url: OptionalUrl = None
+
+
 class Alerts(Section):
     """Receivers of alerts (Apprise URLs), the events that alert, the hourly limit, and limits of the watchdog."""
 
@@ -282,6 +290,7 @@ class Settings(BaseSettings):
     storage: Storage = Field(default_factory=Storage)
     airflow: Airflow = Field(default_factory=Airflow)
     exporter: Exporter = Field(default_factory=Exporter)
+    console: Console = Field(default_factory=Console)
     alerts: Alerts = Field(default_factory=Alerts)
     security: Security = Field(default_factory=Security)
 
@@ -357,7 +366,12 @@ class Settings(BaseSettings):
     @property
     def service_urls(self) -> tuple[str, ...]:
         """Return the URLs of the services that this installation may run itself."""
-        return self.api_url, self.airflow_url, self.exporter_url, self.mlflow.tracking_uri
+        return self.api_url, self.airflow_url, self.exporter_url, self.console_url, self.mlflow.tracking_uri
+
+    @property
+    def console_url(self) -> str:
+        """Return the URL of the console."""
+        return f"http://{address(self.console.host, self.console.port)}"
 
     @property
     def exporter_url(self) -> str:

@@ -85,11 +85,10 @@ def _record_promotion(
 
 def last_recorded(context: Context) -> int | None:
     """Return the champion according to the ledger; None before the first move."""
-    moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
-    last = max(moves, key=lambda entry: entry.id, default=None)
-    if last is None:
+    last = context.ledger.latest(1, kinds=("promoted", "rolled back"))
+    if not last:
         return None
-    return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
+    return last[0].evidence["restored"] if last[0].kind == "rolled back" else last[0].model_version
 
 
 @tracing.span("roll_back")

@@ -10,6 +10,7 @@ from autoops.loop.promote.post_promotion import OVER
 from autoops.loop.promote.promotion import COMPARED
 from autoops.loop.promote.tenures import Tenure, tenures_of
 from autoops.loop.records.checks import Check
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Incident
 from autoops.loop.retrain import interim
 from autoops.mlflow_pages import run_page, version_page
@@ -17,6 +18,9 @@ from autoops.mlflow_pages import run_page, version_page
 BEGUN = ("retraining begun", "re-evaluation begun")
 TAKEN_UP = ("trained", "re-evaluation begun")
 """Kinds of entries that name the versions an incident trained or compared again."""
+
+MOST = 500
+"""Comparisons of a version after its promotion that are read at most."""
 
 
 class Alarm(TypedDict):
@@ -54,8 +58,8 @@ class Explanation(TypedDict):
     links: list[tuple[str, str]]
 
 
-def explain(context: Context, incident_id: int) -> Explanation:
-    """Gather all records about the incident.
+def explain(context: Context, incident_id: int, *, linked: bool = True) -> Explanation:
+    """Gather all records about the incident; without links it needs no registry, which may be away.
 
     Raises:
         NotFound: there is no such incident.
@@ -79,7 +83,7 @@ def explain(context: Context, incident_id: int) -> Explanation:
         "versions": trained,
         "tenures": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
-        "links": _links(context, trained, checks, opened),
+        "links": _links(context, trained, checks, opened) if linked else [],
     }
 
 
@@ -107,14 +111,13 @@ def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> li
 
 def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
     """Return the entries on how the promoted version did against the one that it replaced."""
-    known = [entry for number in trained for entry in context.ledger.entries(model_version=number)]
+    kinds: tuple[EntryKind, ...] = (COMPARED, OVER, "rolled back")
+    known = [entry for number in trained for entry in context.ledger.latest(MOST, kinds=kinds, model_version=number)]
+    known.sort(key=lambda entry: entry.id)
     # The comparison that ended the check has the reason of that end, and is left out.
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [
-        entry
-        for entry in known
-        if entry.kind in (OVER, "rolled back")
-        or (entry.kind == COMPARED and entry.evidence["verdict"] and entry.reason not in ended)
+        entry for entry in known if entry.kind != COMPARED or (entry.evidence["verdict"] and entry.reason not in ended)
     ]
 
 
