@@ -11,7 +11,8 @@ from autoops.loop.promote.promotion import COMPARED
 from autoops.loop.promote.tenures import Tenure, tenures_of
 from autoops.loop.records.checks import Check
 from autoops.loop.records.ledger import Entry, Incident
-from autoops.loop.retrain import interim
+from autoops.loop.reports.not_promoted import Answer, of_incident
+from autoops.loop.retrain import interim, scheduled
 from autoops.redaction import public_url
 
 BEGUN = ("retraining begun", "re-evaluation begun")
@@ -36,7 +37,8 @@ class Explanation(TypedDict):
 
     `verdict`, `cause`, `re_evaluation`, `begun` and `gate` are as in the ledger. `history` has time, actor, kind,
     version and reason of each entry, `afterwards` time, kind and reason. `versions` were trained for the incident or
-    compared again. `links` are pairs of a name and an address.
+    compared again. `links` are pairs of a name and an address. `earlier_alarms` counts the alarms of the champion's
+    checks before a scheduled retraining. `promotion` says what was promoted, or why nothing was.
     """
 
     incident: Incident
@@ -52,6 +54,8 @@ class Explanation(TypedDict):
     tenures: list[Tenure]
     afterwards: list[tuple[datetime, str, str]]
     links: list[tuple[str, str]]
+    earlier_alarms: int
+    promotion: Answer
 
 
 def explain(context: Context, incident_id: int) -> Explanation:
@@ -80,7 +84,16 @@ def explain(context: Context, incident_id: int) -> Explanation:
         "tenures": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
         "links": _links(context, trained, checks, opened),
+        "earlier_alarms": _earlier_alarms(context, incident),
+        "promotion": of_incident(context, incident),
     }
+
+
+def _earlier_alarms(context: Context, incident: Incident) -> int:
+    if incident.kind != scheduled.KIND or incident.model_version is None:
+        return 0
+    checks = context.checks.judged(incident.model_version, None)
+    return sum(check.alarm and check.checked_at <= incident.opened_at for check in checks)
 
 
 def _alarm(check: Check) -> Alarm:
