@@ -115,7 +115,7 @@ def test_an_incident_without_ground_truth_and_versions_says_so(context: Context)
     incident_id = context.ledger.open_incident("drift", "odd", actor="test", model_version=1)
     told = page(explain(context, incident_id), CONTRACT)
     assert "nothing has been trained for it" in told
-    assert "None yet: the incident is open." in told
+    assert "None yet: nothing was trained, and no run has begun; autoops retrain --incident 2 takes it up" in told
     with pytest.raises(NotFound, match="incident 99"):
         explain(context, 99)
 

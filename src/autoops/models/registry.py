@@ -13,6 +13,8 @@ from autoops.usecase.contract import Contract
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 PROMOTED_AT = "promoted_at"
 """Tag of each version that was ever promoted: the time of its last promotion."""
+CPU_SECONDS = "cpu_seconds"
+"""Tag, metric and evidence: what loading the rows, training and export took. Older versions have none."""
 
 
 @dataclass(frozen=True)

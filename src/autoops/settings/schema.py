@@ -112,7 +112,7 @@ def _of_mlflow(uri: str) -> str:
 
 
 class Training(Section):
-    """Training data, approval and schedule of retrainings; a None `max_rows` fits all rows."""
+    """Training data, approval and schedule of retrainings; without `max_rows` all rows are fitted."""
 
     source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
@@ -123,7 +123,8 @@ class Training(Section):
     post_promotion_looks: Annotated[int, Field(ge=0)] = 3
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2
-    retrain_after_months: Annotated[int, Field(ge=0)] = 3
+    retrain_after_months: Annotated[int, Field(ge=0)] = 6
+    budget: Budget | None = None
     timeout_s: Seconds = 14_400
 
     @property

@@ -12,7 +12,8 @@ from autoops.loop.promote.tenures import Tenure, tenures_of
 from autoops.loop.records.checks import Check
 from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Incident
-from autoops.loop.retrain import interim
+from autoops.loop.reports.not_promoted import Answer, of_incident
+from autoops.loop.retrain import interim, scheduled
 from autoops.mlflow_pages import run_page, version_page
 
 BEGUN = ("retraining begun", "re-evaluation begun")
@@ -40,7 +41,8 @@ class Explanation(TypedDict):
 
     `verdict`, `cause`, `re_evaluation`, `begun` and `gate` are as in the ledger. `history` has time, actor, kind,
     version and reason of each entry, `afterwards` time, kind and reason. `versions` were trained for the incident or
-    compared again. `links` are pairs of a name and an address.
+    compared again. `links` are pairs of a name and an address. `earlier_alarms` counts the alarms of the champion's
+    checks before a scheduled retraining. `promotion` says what was promoted, or why nothing was.
     """
 
     incident: Incident
@@ -56,10 +58,12 @@ class Explanation(TypedDict):
     tenures: list[Tenure]
     afterwards: list[tuple[datetime, str, str]]
     links: list[tuple[str, str]]
+    earlier_alarms: int
+    promotion: Answer | None
 
 
 def explain(context: Context, incident_id: int, *, linked: bool = True) -> Explanation:
-    """Gather all records about the incident; without links it needs no registry, which may be away.
+    """Gather all records about the incident; without links and `promotion` it needs no registry, which may be away.
 
     Raises:
         NotFound: there is no such incident.
@@ -84,7 +88,16 @@ def explain(context: Context, incident_id: int, *, linked: bool = True) -> Expla
         "tenures": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
         "links": _links(context, trained, checks, opened) if linked else [],
+        "earlier_alarms": _earlier_alarms(context, incident),
+        "promotion": of_incident(context, incident) if linked else None,
     }
+
+
+def _earlier_alarms(context: Context, incident: Incident) -> int:
+    if incident.kind != scheduled.KIND or incident.model_version is None:
+        return 0
+    checks = context.checks.judged(incident.model_version, None)
+    return sum(check.alarm and check.checked_at <= incident.opened_at for check in checks)
 
 
 def _alarm(check: Check) -> Alarm:

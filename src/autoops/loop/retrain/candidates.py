@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from autoops.drift.detectable import detectable, figures_of, summary
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
-from autoops.models.registry import Dataset, ModelVersion, TrainingRun
+from autoops.models.registry import CPU_SECONDS, Dataset, ModelVersion, TrainingRun
 from autoops.training.estimator import outputs
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
@@ -32,7 +33,7 @@ def train_challenger(
 
     `tags` say why it was trained.
     """
-    settings = context.settings
+    settings, begun = context.settings, _cpu_seconds()
     frame = load(context, months)
     contract = context.contract
     trained = train(frame, contract, settings.model, settings.training, evidence_start)
@@ -60,6 +61,8 @@ def train_challenger(
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
             "bundle_digest": digest,
+            # Of all threads and of processes that have ended: boosters and forests use several.
+            CPU_SECONDS: f"{_cpu_seconds() - begun:.2f}",
             "autoops_version": __version__,
             "git_commit": _git_commit(),
         }
@@ -102,12 +105,17 @@ def _run(
         # An array, like the data it was fitted on: scikit-learn warns of column names.
         prediction_example=outputs(trained.model, inputs.to_numpy()),
         parameters=trained.parameters,
-        metrics=trained.metrics | figures,
+        metrics=trained.metrics | figures | {CPU_SECONDS: float(tags[CPU_SECONDS])},
         tags=tags,
         figures=trained.figures,
         datasets=datasets,
         bundle=directory,
     )
+
+
+def _cpu_seconds() -> float:
+    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
 
 
 def _git_commit() -> str:
