@@ -220,7 +220,7 @@ def _served(tenures_of: Sequence[Tenure]) -> Lines:
 def _outcome(found: Mapping[str, Any]) -> Lines:
     incident, gate = found["incident"], found["gate"]
     if not incident.outcome:
-        return [f"None yet: {found['promotion']['told']}."]
+        return [f"None yet: {answer['told']}." if (answer := found["promotion"]) else "None yet."]
     told = incident.outcome
     # The gate's reason has a section of its own, and is not said twice.
     if gate and gate["reason"] in told:

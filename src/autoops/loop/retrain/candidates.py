@@ -17,7 +17,7 @@ from autoops.drift.detectable import detectable, figures_of, summary
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
-from autoops.models.registry import CPU_SECONDS, Dataset, ModelVersion, TrainingRun
+from autoops.models.registry import CPU_SECONDS, NOTE, Dataset, ModelVersion, TrainingRun
 from autoops.training.estimator import outputs
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
@@ -54,8 +54,7 @@ def train_challenger(
             "training_months": ",".join(map(str, months.all)),
             "training_source": months.source,
             "training_rows": trained.window_choice,
-            # The tag that MLflow shows as the run's description.
-            "mlflow.note.content": " ".join(filter(None, (trained.note, told, _told(blind)))),
+            NOTE: " ".join(filter(None, (trained.note, told, _told(blind)))),
             "blind_to": ", ".join(blind),
             "detectable": told,
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),

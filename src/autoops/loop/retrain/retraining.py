@@ -17,7 +17,7 @@ from autoops.loop.decide.gate import VerdictRecord
 from autoops.loop.decide.reevaluation import MOST_RE_EVALUATIONS
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.no_champion import require_none_lost
-from autoops.loop.promote.promotion import GATE_DECISION, ROLLED_BACK, promote_version
+from autoops.loop.promote.promotion import GATE_DECISION, ROLLED_BACK, described, promote_version
 from autoops.loop.promote.served import missing, serving_now
 from autoops.loop.records.ledger import Status
 from autoops.loop.retrain import comparison, steps
@@ -28,7 +28,7 @@ from autoops.loop.retrain.plan import Plan as Plan
 from autoops.loop.retrain.plan import begin as begin
 from autoops.loop.retrain.steps import step
 from autoops.loop.retrain.training_window import Months
-from autoops.models.registry import CHAMPION
+from autoops.models.registry import CHALLENGER, CHAMPION
 from autoops.months import parse_months
 from autoops.redaction import redact
 
@@ -164,9 +164,10 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
         "look": look,
         "challengers_before": before,
     }
-    # The ledger comes last: a retry that finds no entry there repeats all three.
+    # The ledger comes last: a retry that finds no entry there repeats all of it.
     context.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
     context.registry.tag(version, {GATE_DECISION: verdict.decision})
+    _tell(context, plan, content)
     context.ledger.record(
         "gate",
         f"{verdict.decision}: {verdict.reason}",
@@ -192,6 +193,21 @@ def _challengers_before(context: Context, plan: Plan, version: int, champion: in
             and entry.evidence.get("months", [])[-1:] == plan["months"][-1:]
         }
     )
+
+
+def _tell(context: Context, plan: Plan, verdict: GateRecord) -> None:
+    """Show the gate's figures in the training runs of both versions under one name: they are of the same rows."""
+    version, champion = verdict["challenger"], verdict["champion"]
+    own = {"gate_loss": verdict["challenger_mae"], "gate_difference": verdict["difference"]}
+    own |= {"gate_low": verdict["low"], "gate_high": verdict["high"]}
+    context.registry.log_figures(version, {name: figure for name, figure in own.items() if figure is not None}, version)
+    if champion is not None and verdict["champion_mae"] is not None:
+        context.registry.log_figures(champion, {"gate_loss": verdict["champion_mae"]}, version)
+    context.registry.describe(
+        version, described(f"Gate: {verdict['decision']}", verdict["reason"], plan["incident_id"])
+    )
+    if verdict["decision"] == "reject":
+        context.registry.take_alias(CHALLENGER, version)
 
 
 @step
