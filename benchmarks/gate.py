@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.stats import ttest_1samp
 
 from autoops.ingestion.source import file_name
-from autoops.loop.decide.day_blocks import NEXT_DAYS, DayBlocks, Rows
+from autoops.loop.decide.day_blocks import DayBlocks, Rows
 from autoops.loop.decide.gate import GateVerdict, decide
 from autoops.months import Month, month_range
 from autoops.settings import Gate, Settings, load_settings
@@ -157,7 +157,7 @@ class Succession:
     def covered(self) -> bool:
         """Whether the interval of the gate contains the difference of the month after."""
         found, after = self.at_gate, self.after
-        blocks, every = DayBlocks(found.days, ahead_days=NEXT_DAYS), np.ones(len(found.rows), dtype=np.bool_)
+        blocks, every = DayBlocks(found.days), np.ones(len(found.rows), dtype=np.bool_)
         at_gate = blocks.estimate(found.challenger - found.champion, every, (1 - Gate().confidence) / 2)
         return at_gate.low <= (after.challenger - after.champion).mean() <= at_gate.high
 

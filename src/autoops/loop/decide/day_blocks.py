@@ -12,8 +12,7 @@ clusters; with independent days of equal size that is Student's interval. A few 
 interval is of the mixture of Student's distributions, each weighted by its prior weight times its marginal likelihood
 (that of normal days, with mean and scale integrated out: Harville 1974).
 
-With `ahead_days` the interval holds for the mean of so many days that follow: it adds their variance under the same
-correlation. `benchmarks/gate.py` measures how often such intervals err.
+`benchmarks/gate.py` measures how often such intervals err, also for the mean of the month that follows.
 """
 
 from dataclasses import dataclass
@@ -30,9 +29,6 @@ from autoops.cadence import FULL_DAY
 MIN_DAYS = 5
 MIN_EFFECTIVE_DAYS = 3.0
 """With fewer days, or fewer effective days, the variation between days is unknown."""
-
-NEXT_DAYS = 28
-"""A promotion is for the next four weeks; by then there is another month to compare on."""
 
 PERSISTENCE = {0.0: 0.3, 0.3: 0.3, 0.6: 0.25, 0.85: 0.15}
 WEEKLY = {0.0: 0.7, 0.3: 0.3}
@@ -69,26 +65,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with a bound on either side, each with an error probability of `tail`, for the next `ahead_days`.
-
-    With 0 `ahead_days` the bounds are for the mean of all days like these.
-    """
+    """A mean with a bound on either side; each bound has an error probability of `tail`."""
 
     mean: float
     low: float
     high: float
     tail: float
     spread: Spread
-    ahead_days: int = 0
 
 
 class DayBlocks:
     """The days of rows, for all means over these rows."""
 
-    def __init__(self, days: Days, *, ahead_days: int = 0, cycle: int = 7) -> None:
+    def __init__(self, days: Days, *, cycle: int = 7) -> None:
         """Take the day numbers of the rows, shape (rows,), with at least one row; a pattern returns after `cycle`."""
         self._days, self._day = np.unique(days, return_inverse=True)
-        self._ahead_days, self._cycle = ahead_days, cycle
+        self._cycle = cycle
 
     def spread(self, rows: Rows) -> Spread:
         """Return how the rows that `rows` selects, a mask of shape (rows,), are distributed over days."""
@@ -100,39 +92,34 @@ class DayBlocks:
         `values` and the mask `rows` have shape (rows,); the mask must select rows on more than one effective day.
         """
         counts, sums = self._per_day(rows), self._per_day(rows, values)
-        return estimate_of_sums(self._days, counts, sums, tail, self._ahead_days, self._cycle)
+        return estimate_of_sums(self._days, counts, sums, tail, self._cycle)
 
     def _per_day(self, rows: Rows, values: Values | None = None) -> Values:
         weights = None if values is None else values[rows]
         return np.bincount(self._day[rows], weights, minlength=len(self._days)).astype(np.float64)
 
 
-def estimate_of_sums(
-    days: Days, counts: Values, sums: Values, tail: float, ahead_days: int = 0, cycle: int = 7
-) -> Estimate:
+def estimate_of_sums(days: Days, counts: Values, sums: Values, tail: float, cycle: int = 7) -> Estimate:
     """Return the mean per row, with its bounds, from each day's number, number of rows and sum; shape (days,)."""
     kept = counts > 0
     days, counts, sums = days[kept], counts[kept], sums[kept]
     mean = sums.sum() / counts.sum()
     residuals = sums - mean * counts
     size = float(np.sqrt((residuals**2).sum()) / counts.sum())
-    half = size and size * _half_width(days, counts, residuals / size, tail, ahead_days, cycle)
-    return Estimate(float(mean), float(mean - half), float(mean + half), tail, _spread(counts), ahead_days)
+    half = size and size * _half_width(days, counts, residuals / size, tail, cycle)
+    return Estimate(float(mean), float(mean - half), float(mean + half), tail, _spread(counts))
 
 
-def _half_width(days: Days, counts: Values, residuals: Values, tail: float, ahead_days: int, cycle: int) -> float:
+def _half_width(days: Days, counts: Values, residuals: Values, tail: float, cycle: int) -> float:
     """Return the distance from the mean to its bound, in units of the root of the residuals' weighted squares."""
-    share, future = counts / counts.sum(), days[-1] + 1 + np.arange(ahead_days)
+    share = counts / counts.sum()
     scales, freedom, evidence = [], [], []
     for (persistence, prior), (weekly, prior_weekly) in product(PERSISTENCE.items(), WEEKLY.items()):
         between = _correlation(days, days, persistence, weekly, cycle)
         with_mean = between @ share
-        variance = of_mean = float(share @ with_mean)
+        variance = float(share @ with_mean)
         # Correlation of the weighted residuals: a residual lacks what its day has in common with the mean.
-        left = np.outer(share, share) * (between - with_mean[:, None] - with_mean + of_mean)
-        if ahead_days:
-            to_come = _correlation(future, future, persistence, weekly, cycle).mean()
-            variance += to_come - 2 * (share @ _correlation(days, future, persistence, weekly, cycle)).mean()
+        left = np.outer(share, share) * (between - with_mean[:, None] - with_mean + variance)
         scales.append(np.sqrt(variance / left.trace()))
         freedom.append(left.trace() ** 2 / (left**2).sum())
         # A day of few rows says little, so its residual counts for less.
@@ -179,10 +166,8 @@ def further_days(estimate: Estimate, target: float = 0.0) -> int | None:
     more = np.arange(1, LONGEST_WAIT_DAYS + 1)
     effective, tail = estimate.spread.effective_days, estimate.tail
     then = effective * (1 + more / estimate.spread.days)
-    # More days tell more about the mean, and nothing about the days to come.
-    to_come = 1 / estimate.ahead_days if estimate.ahead_days else 0.0
-    narrowed = np.sqrt((1 / then + to_come) / (1 / effective + to_come)) * (
-        t.ppf(1 - tail * SHARE_OF_NEXT_LOOK, then - 1) / t.ppf(1 - tail, effective - 1)
+    narrowed = (
+        np.sqrt(effective / then) * t.ppf(1 - tail * SHARE_OF_NEXT_LOOK, then - 1) / t.ppf(1 - tail, effective - 1)
     )
     excluding = more[abs(bound - estimate.mean) * narrowed < distance]
     return int(excluding[0]) if len(excluding) else None

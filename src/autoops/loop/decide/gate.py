@@ -18,7 +18,6 @@ from autoops.loop.decide.day_blocks import (
     LONGEST_WAIT_DAYS,
     MIN_DAYS,
     MIN_EFFECTIVE_DAYS,
-    NEXT_DAYS,
     SHARE_OF_NEXT_LOOK,
     DayBlocks,
     Estimate,
@@ -151,15 +150,14 @@ def decide(
     max_model_mb: float = inf,
     against: str = "champion",
     unit: LossUnit = PLAIN,
-    ahead_days: int = NEXT_DAYS,
 ) -> GateVerdict:
     """Compare the losses of both models on the same rows, all of them unseen by either.
 
     The losses, `days` (the day number of each row) and the masks in `segments` have shape (rows,). `against` names the
     reference in the reason, and `unit` says what the losses are. `max_model_mb` is the largest model that a replica of
-    the API loads. The interval holds for `ahead_days` that follow, with 0 for days like these.
+    the API loads.
     """
-    blocks = DayBlocks(days, ahead_days=ahead_days) if len(days) else None
+    blocks = DayBlocks(days) if len(days) else None
     verdict = _compare(champion_errors, challenger_errors, blocks, gate, segments or {}, against, unit)
     if serving_cost is None:
         return verdict
