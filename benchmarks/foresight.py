@@ -1,7 +1,7 @@
 """Does what is measured before a model serves hold when it does? `scripts/bench.sh foresight`, with AUTOOPS_TLC_DIR.
 
-Models of consecutive three-month windows of real months, each compared with one that is some months older: on the last
-seven days of its newest month, as the gate does it, and in the month after, in which it would have served.
+Models of consecutive three-month windows of real months, each compared with one that is some months older: on its
+holdout, as the gate does it, and in the month after, in which it would have served.
 """
 
 import os
@@ -12,11 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from autoops.settings import Model
-from benchmarks.gate import Compared, Succession, successions
+from benchmarks.gate import GAPS, Compared, Succession, taxi_successions
 
-GAPS = (1, 3, 6)
-"""Months between the two models."""
 WORDS = ("promote", "inconclusive", "reject")
 
 
@@ -29,7 +26,7 @@ def main() -> None:
     named = os.environ.get("AUTOOPS_TLC_DIR")
     if not named:
         sys.exit("AUTOOPS_TLC_DIR is not set: it names the folder of real months that this needs")
-    found = list(successions(Path(named), GAPS, Model()))
+    found = taxi_successions(Path(named))
     _differences(found)
     _verdicts(found)
 

@@ -6,7 +6,7 @@ that arrive in the first three months, and say which of those of the fourth are 
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,14 +34,15 @@ Probabilities = npt.NDArray[np.float64]
 FITTED, SERVED = "2015-07..2015-09", Month(2015, 10)
 
 
-def months(folder: Path, contract: Contract) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bookings to fit on, and those to answer."""
-    source, first = open_source(Data(source=str(folder)), contract), parse_months(FITTED)
+def months_of(folder: Path, contract: Contract, months: Sequence[Month]) -> dict[Month, pd.DataFrame]:
+    """Bookings by month."""
+    source, found = open_source(Data(source=str(folder)), contract), {}
     with TemporaryDirectory() as directory:
         store = MonthStore(Path(directory), cleaner_of(contract))
-        for month in (*first, SERVED):
+        for month in months:
             store.ingest(source, month)
-        return store.load(first), store.load([SERVED])
+            found[month] = store.load([month])
+    return found
 
 
 def logistic(contract: Contract, fitted: pd.DataFrame, served: pd.DataFrame) -> Probabilities:
@@ -61,7 +62,8 @@ def answers(folder: Path) -> tuple[Mapping[str, Probabilities], npt.NDArray[np.f
     """What each says of the served month, and what became of its bookings."""
     settings = load_settings(usecase="hotel")
     contract = settings.contract
-    fitted, served = months(folder, contract)
+    *first, served = months_of(folder, contract, [*parse_months(FITTED), SERVED]).values()
+    fitted = pd.concat(first, ignore_index=True)
     encoder = estimator.encoder_of(contract, settings.model, fitted)
     forest = estimator.fit(settings.model, encoder, fitted)
     found = {

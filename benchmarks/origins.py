@@ -73,9 +73,9 @@ def absolute_errors(walked: Sequence[Origin], answers: Answers) -> Minutes:
 
 
 def beside(walked: Sequence[Origin], shipped: Minutes, other: Minutes) -> Estimate:
-    """How much larger the other one's absolute errors are; whole days are resampled, as the gate does it."""
+    """How much larger the other one's absolute errors are, with an interval for dependent days."""
     days = np.concatenate([local_hours(columns_of(origin.served)["event_at"]) // 24 for origin in walked])
-    blocks = DayBlocks(days, Gate().resamples)
+    blocks = DayBlocks(days)
     return blocks.estimate(other - shipped, np.ones(len(days), dtype=np.bool_), (1 - Gate().confidence) / 2)
 
 

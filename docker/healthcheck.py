@@ -1,6 +1,7 @@
 """Exits with 0 when a service does what its clients ask of it, not only when it lives; with 1 and a reason otherwise.
 
-healthcheck.py api | exporter | mlflow | airflow COMPONENT. With the standard library alone: it runs every few seconds.
+healthcheck.py api | exporter | console | mlflow | airflow COMPONENT. With the standard library alone: it runs every few
+seconds.
 """
 
 import base64
@@ -33,6 +34,12 @@ def exporter() -> None:
             raise RuntimeError("the database does not answer")
 
 
+def console() -> None:
+    """The database answers it."""
+    with urllib.request.urlopen("http://127.0.0.1:8010/health", timeout=TIMEOUT_S) as response:
+        response.read()
+
+
 def mlflow() -> None:
     """Under the name and with the credentials that clients use: /health is green on a server that refuses both."""
     user = f"{os.environ['MLFLOW_AUTH_ADMIN_USERNAME']}:{os.environ['MLFLOW_AUTH_ADMIN_PASSWORD']}"
@@ -57,6 +64,7 @@ if __name__ == "__main__":
     # What Docker's client hands to containers as a proxy does not know the services.
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
     try:
-        {"api": api, "exporter": exporter, "mlflow": mlflow, "airflow": airflow}[sys.argv[1]](*sys.argv[2:])
+        known = {"api": api, "exporter": exporter, "console": console, "mlflow": mlflow, "airflow": airflow}
+        known[sys.argv[1]](*sys.argv[2:])
     except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"{' '.join(sys.argv[1:])}: {error}")

@@ -99,6 +99,11 @@ class FakeRegistry(Registry):
         self._enter("set_alias")
         self.aliases[alias] = self._known(number)
 
+    def take_alias(self, alias: str, number: int) -> None:
+        self._enter("take_alias")
+        if self.aliases.get(alias) == number:
+            del self.aliases[alias]
+
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         self._enter("tag")
         self._tags[self._known(number)].update(tags)
@@ -177,6 +182,10 @@ class DirectoryRegistry(FakeRegistry):
 
     def set_alias(self, alias: str, number: int) -> None:
         super().set_alias(alias, number)
+        self._write()
+
+    def take_alias(self, alias: str, number: int) -> None:
+        super().take_alias(alias, number)
         self._write()
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:

@@ -59,7 +59,8 @@ def train(trips: Any, model: Model, training: Training, *since: Any) -> Trained:
 
 def calibrate(history: Any, holdout: Any, reference: Any, features: Sequence[str], drift: Any) -> Any:
     """Return thresholds from trips."""
-    return calibration.calibrate(history, holdout, reference, features, CONTRACT, drift)
+    measured = calibration.measure(history, holdout, reference, features, CONTRACT, drift)
+    return calibration.thresholds_from(measured, drift, CONTRACT)
 
 
 def segments_of(trips: Columns, names: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ the ledger and in MLflow.
 * **check** judges, decides and records. Too little data, or no new data, is a verdict of its own. Newly published
   months open incidents without an alarm: an *interim re-evaluation* (kind `re-evaluation`) of a challenger that the
   gate could not tell from the champion, when the days that it asked for are published, and a *scheduled retraining*
-  (kind `scheduled`) when the champion's months are `training.retrain_after_months` old.
+  (kind `scheduled`): with the next month after a promotion, later after comparisons that promoted nothing.
 * **incident_to_act_on** ends the run here, unless an incident is ready for `retrain`: one whose evidence the
   published months contain. Others wait for data; each run checks them.
 * **emit** sends one `autoops_incident` event per incident, which starts `retrain`. It is a task of its own because an

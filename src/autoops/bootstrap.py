@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from fastapi import FastAPI
     from prometheus_client import CollectorRegistry
+    from starlette.applications import Starlette
 
     from autoops.alerts.rounds import Alerts
     from autoops.loop.context import Context
     from autoops.models.registry import Registry
+    from autoops.web.actions import Retrain
 
 
 def context(settings: Settings | None = None, *, migrate: bool = False) -> "Context":
@@ -91,6 +93,18 @@ def figures(settings: Settings | None = None) -> "CollectorRegistry":
 
     settings = _begun(settings)
     return registry_of(LoopFigures(database.connect(settings), SystemClock(), settings.drift.check_interval_s))
+
+
+def console_app(settings: Settings, owner: str, retrain: "Retrain | None" = None) -> "Starlette":
+    """Return the console; `owner` acts where no keys are configured, `retrain` starts a retraining by hand.
+
+    Raises:
+        SettingsError: other machines could reach it without a sign-in, or the keys file is unusable.
+    """
+    from autoops.web.app import create_app, keys_of
+
+    keys = keys_of(settings)
+    return create_app(context(settings, migrate=True), keys, owner, retrain)
 
 
 def api(settings: Settings | None = None) -> "FastAPI":

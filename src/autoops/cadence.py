@@ -15,6 +15,9 @@ LEAST = 100
 SPARSE = 100
 """Rows a day below which a table is sparse. Its models are fitted in seconds, and a few months of it say little."""
 
+FULL_DAY = 0.01
+"""A day counts only if its rows exceed this share of the fullest day's: a few stray rows do not make a week."""
+
 _TRIMMED = 0.01
 
 

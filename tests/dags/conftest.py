@@ -51,6 +51,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SMALL = {
     "model.parameters": '{"n_estimators": 20, "max_depth": 12, "n_jobs": 2, "random_state": 7}',
     "training.window_months": 3,
-    "gate.resamples": 200,
 }
 """Settings that keep a training on `world` to seconds."""

@@ -55,7 +55,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Iterat
         "mlflow.tracking_uri": f"http://127.0.0.1:{ports[1]}",
     }
     with configured(changes) as settings:
-        services.up(settings, without=["api", "exporter"])
+        services.up(settings, without=["api", "exporter", "console"])
         yield settings
         services.down(settings)
 

@@ -37,12 +37,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def start(home: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
     """On ports of its own, so that it meets no other demo of this machine."""
-    serving, airflow, exporter, mlflow = free_ports(4)
+    serving, airflow, exporter, console, mlflow = free_ports(5)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
         f"{PREFIX}STORAGE__HOME": str(home),
         f"{PREFIX}SERVING__PORT": str(serving),
         f"{PREFIX}AIRFLOW__PORT": str(airflow),
         f"{PREFIX}EXPORTER__PORT": str(exporter),
+        f"{PREFIX}CONSOLE__PORT": str(console),
         f"{PREFIX}MLFLOW__TRACKING_URI": f"http://127.0.0.1:{mlflow}",
         f"{PREFIX}MODEL__PARAMETERS": json.dumps(FOREST),
     }
@@ -71,7 +72,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
 def ports_of(home: Path) -> list[int]:
     configuration = yaml.safe_load((home / "config.yaml").read_text())
     mlflow = int(configuration["mlflow"]["tracking_uri"].rpartition(":")[2])
-    return [*(configuration[service]["port"] for service in ("serving", "airflow", "exporter")), mlflow]
+    return [*(configuration[service]["port"] for service in ("serving", "airflow", "exporter", "console")), mlflow]
 
 
 def is_listening(port: int) -> bool:

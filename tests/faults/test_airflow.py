@@ -73,7 +73,7 @@ def running(
         "model.name": "killed-tasks",
     }
     with configured(changes) as settings:
-        services.up(settings, without=["api", "mlflow", "exporter"])
+        services.up(settings, without=["api", "mlflow", "exporter", "console"])
         yield settings
         services.down(settings)
 

@@ -101,7 +101,8 @@ def test_each_policy_retrains_by_its_own_rule(policies: dict[str, Any]) -> None:
     assert after("frozen") == []
     assert after("monthly") == after("monthly+gate") == after("oracle") == ["2022-04", "2022-05", "2022-06"]
     assert after("every-2-months+gate") == ["2022-05"]
-    assert after("autoops")[0] == "2022-05"
+    # The schedule comes first with the month after a promotion, the alarm with the change.
+    assert after("autoops")[:2] == ["2022-04", "2022-05"]
     assert policies["monthly"]["promoted"] == 3
     assert policies["blind"]["retrainings"] == policies["autoops"]["retrainings"]
     assert len(policies["blind"]["seeds"]) == 2

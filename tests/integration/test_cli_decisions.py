@@ -43,10 +43,13 @@ def test_who_freezes_stands_in_the_ledger(ledger: Ledger) -> None:
 def test_incidents_are_listed_explained_and_closed(ledger: Ledger) -> None:
     assert said("incidents") == "no incidents"
     number = ledger.open_incident("drift", "slower", actor="drift_monitor", model_version=3)
+    ledger.record("promoted", "better", actor="test", model_version=5)
     assert "slower" in said("incidents")
     assert json.loads(run("incidents", "--json").stdout)[0]["status"] == "open"
     assert "Incident 1: version 3 alarmed" in said("explain", str(number))
     assert isinstance(run("approve", "1", "--reason", "sure").exception, NotFound)
+    assert "version 5 is champion since" in said("explain", "--version", "5")
+    assert "version 5 is champion since" in said("explain", "5"), "no incident has this number"
     assert said("close", "1", "--reason", "a holiday") == "incident 1 closed by hand: a holiday"
     assert said("incidents", "--open") == "no incidents"
     assert json.loads(run("explain", "1", "--json").stdout)["incident"]["outcome"] == "closed by hand: a holiday"
@@ -65,6 +68,9 @@ def test_what_served_is_told_at_any_time(ledger: Ledger) -> None:
     }
 
 
-@pytest.mark.parametrize("words", [["served-at", "Tuesday"], ["explain"], ["explain", "1", "--at", "2023-05-02"]])
+@pytest.mark.parametrize(
+    "words",
+    [["served-at", "Tuesday"], ["explain"], ["explain", "1", "--at", "2023-05-02"], ["explain", "1", "--version", "2"]],
+)
 def test_what_cannot_be_asked_is_the_callers_mistake(ledger: Ledger, words: list[str]) -> None:
     assert isinstance(run(*words).exception, InputError)

@@ -262,7 +262,7 @@ def test_what_would_be_done_is_said_and_nothing_is_written(
     lines = sentences(preview(context))
     assert lines[0] == "frozen by cli:ann: election day"
     assert lines[-2].startswith(f"incident {done['incident_id']}: frozen: frozen by cli:ann")
-    assert lines[-1].startswith("scheduled: nothing: 2022-04 is the newest month that may be used")
+    assert lines[-1].startswith("scheduled: incident stands: a scheduled retraining is due")
 
 
 def test_before_months_are_judged_it_says_that_they_would_be_scored(

@@ -71,6 +71,20 @@ def test_one_trip_in_ten_spread_over_weeks_is_judged_as_well(champion: Champion)
     assert within_two(champion.verdicts(slower.iloc[::10])) >= 0.95
 
 
+def test_a_champion_of_months_in_motion_is_quiet_at_their_newest_level_and_finds_the_next_change() -> None:
+    speeds = (-0.4, -0.2, 0.0)
+    moving = [
+        sampled([month], trips_per_month=TRIPS, seed=SEED, scenario="speed", by=by)
+        for month, by in zip(TRAINED_ON, speeds, strict=True)
+    ]
+    champion = champion_of(pd.concat(moving, ignore_index=True), SMALL)
+    assert champion.thresholds.moved
+    newest = champion.verdicts(sampled(LATER[:3], trips_per_month=TRIPS, seed=SEED), labels_only=True)
+    assert incidents(newest, champion.drift) <= allowed(newest, champion)
+    slower = sampled(LATER[:1], trips_per_month=TRIPS, seed=SEED, scenario="speed", by=-0.15)
+    assert within_two(champion.verdicts(slower, labels_only=True)) >= 0.95
+
+
 @pytest.fixture(scope="module")
 def real(tlc_dir: Path) -> tuple[Champion, list[pd.DataFrame]]:
     """A champion of 2022-01 to 2022-03, and the weeks that it has not seen."""

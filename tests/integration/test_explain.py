@@ -1,5 +1,6 @@
 """An incident told from its records, and what served when."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -82,6 +83,14 @@ def test_an_incident_reads_from_what_was_noticed_to_what_came_of_it(context: Con
     assert orjson.loads(orjson.dumps(found, default=str))["versions"] == [2]
 
 
+def test_links_lead_to_where_people_reach_mlflow(context: Context, healed: int) -> None:
+    alerts = context.settings.alerts.model_copy(update={"mlflow_url": "https://mlflow.example.com"})
+    moved = replace(context, settings=context.settings.model_copy(update={"alerts": alerts}))
+    told = page(explain(moved, healed), CONTRACT)
+    assert "https://mlflow.example.com/#/models/nyc_taxi_trip_duration/versions/2" in told
+    assert "127.0.0.1:5000" not in told
+
+
 def test_it_reads_the_same_after_months_of_further_checks(context: Context, engine: sa.Engine, healed: int) -> None:
     told = page(explain(context, healed), CONTRACT)
     assert "windows of trips between" in told
@@ -106,7 +115,7 @@ def test_an_incident_without_ground_truth_and_versions_says_so(context: Context)
     incident_id = context.ledger.open_incident("drift", "odd", actor="test", model_version=1)
     told = page(explain(context, incident_id), CONTRACT)
     assert "nothing has been trained for it" in told
-    assert "None yet: the incident is open." in told
+    assert "None yet: nothing was trained, and no run has begun; autoops retrain --incident 2 takes it up" in told
     with pytest.raises(NotFound, match="incident 99"):
         explain(context, 99)
 

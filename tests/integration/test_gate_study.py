@@ -1,11 +1,13 @@
 """What the gate promises of its errors, cut down: `benchmarks/gate.py` is the whole study."""
 
+from dataclasses import replace
+
 import pytest
 from scipy.stats import binom
 
 from autoops.loop.decide.gate import GateVerdict
 from autoops.settings import Gate
-from benchmarks.gate import HOURS, MILES, UNREPORTED, Weeks, promoted_by_percentiles, worse_segments
+from benchmarks.gate import HELD_OUT, HOURS, MILES, UNREPORTED, Weeks, promoted_by_independent_days, worse_segments
 
 pytestmark = pytest.mark.study
 
@@ -21,15 +23,27 @@ def count(verdicts: list[GateVerdict], decision: str) -> int:
     return sum(verdict.decision == decision for verdict in verdicts)
 
 
-@pytest.mark.parametrize("weeks", [Weeks(5, 500), Weeks(7, 500), Weeks(7, 500, day_sd=0.05)])
+@pytest.mark.parametrize(
+    "weeks",
+    [
+        Weeks(5, 500),
+        Weeks(7, 500, day_sd=0.05),
+        replace(HELD_OUT, rows_a_day=500),
+        replace(HELD_OUT, rows_a_day=500, persistence=0.4),
+        replace(HELD_OUT, rows_a_day=500, weekly=0.7),
+        Weeks(28, 300, persistence=0.4),
+    ],
+)
 def test_a_model_that_is_no_better_is_hardly_ever_promoted(weeks: Weeks) -> None:
     verdicts = [weeks.verdict(seed) for seed in range(RUNS)]
     assert count(verdicts, "promote") <= most(0.025)
     assert sum(bool(worse_segments(verdict)) for verdict in verdicts) <= most(1 - Gate().confidence)
 
 
-def test_unwidened_percentiles_would_promote_more_of_them() -> None:
-    assert sum(promoted_by_percentiles(Weeks(5, 500), seed) for seed in range(RUNS)) > most(0.025)
+def test_intervals_of_independent_days_would_promote_more_of_them() -> None:
+    weeks = Weeks(28, 300, day_sd=0.05, persistence=0.7)
+    assert sum(promoted_by_independent_days(weeks, seed) for seed in range(RUNS)) > most(0.1)
+    assert count([weeks.verdict(seed) for seed in range(RUNS)], "promote") <= most(0.035)
 
 
 def test_a_model_worse_by_the_margin_everywhere_is_rejected_for_a_segment_as_rarely_as_configured() -> None:

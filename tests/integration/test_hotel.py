@@ -15,6 +15,7 @@ from autoops.ingestion.cleaned import cleaner_of
 from autoops.ingestion.sources import open_source
 from autoops.ingestion.store import MonthStore
 from autoops.loop.context import Context
+from autoops.loop.data.scored_months import score
 from autoops.loop.monitor import drift_check
 from autoops.models.registry import champion_of
 from autoops.models.scoring import load_version
@@ -70,6 +71,8 @@ def test_it_goes_from_the_table_to_a_champion_that_is_watched(context: Context) 
     base = np.full(len(truth), known[TARGET].mean())
     assert roc_auc_score(truth, predicted) > roc_auc_score(truth, rival) > 0.5
     assert log_loss(truth, predicted) < log_loss(truth, base)
+    # Probabilities near 0 and 1 are clipped before their loss is taken.
+    assert score(context, ingested.month)["loss"] == pytest.approx(log_loss(truth, np.clip(predicted, 1e-3, 1 - 1e-3)))
 
     found = drift_check.check(context)
     assert found["verdict"] in ("drift", "no drift")

@@ -96,7 +96,7 @@ def test_a_model_degrades_and_heals_itself(context: Context, world: Path, tmp_pa
     healed = drift_check.check(context)
     assert (healed["verdict"], healed["model_version"]) == ("no drift", 2)
     publish(world, tmp_path, "2022-06")
-    assert score(context, Month(2022, 6))["mae"] < 0.9 * mae_of(context, world, version=1, month=Month(2022, 6))
+    assert score(context, Month(2022, 6))["loss"] < 0.9 * mae_of(context, world, version=1, month=Month(2022, 6))
 
 
 def mae_of(context: Context, world: Path, version: int, month: Month) -> float:
@@ -137,7 +137,7 @@ def test_a_version_carries_what_its_life_needs(context: Context, world: Path, tm
     assert context.registry.runs[1].tags["reason"] == "the first of all"
     assert champion.tags["gate_decision"] == "promote"
     assert len(champion.tags["data_digests"].split(",")) == 3
-    assert champion.trained_until < Month(2022, 3).ends_in(NEW_YORK) - timedelta(days=6.9)
+    assert champion.trained_until < Month(2022, 3).ends_in(NEW_YORK) - timedelta(days=0.9)
     assert context.registry.verdicts[1, "gate"]["decision"] == "promote"
 
 
@@ -146,6 +146,15 @@ def test_the_same_months_again_are_not_demonstrably_better(promoted: Context) ->
     assert not outcome["promoted"]
     assert "inconclusive" in outcome["reason"]
     assert promoted.registry.by_alias(CHAMPION).number == 1
+
+
+def test_challengers_on_the_same_days_share_the_error_probability(promoted: Context) -> None:
+    retrain(promoted, "again", months="2022-01..2022-03")
+    retrain(promoted, "once more", months="2022-02..2022-03")
+    _, second, third = promoted.ledger.entries(kind="gate")
+    assert [entry.evidence["challengers_before"] for entry in (second, third)] == [0, 1]
+    assert "95% interval" in second.reason
+    assert "97.5% interval" in third.reason
 
 
 def test_force_promotes_against_the_gate_and_says_so(promoted: Context) -> None:

@@ -26,7 +26,7 @@ from sklearn.ensemble import RandomForestRegressor
 from autoops.errors import BundleError, InputError, NotFound, RegistryUnavailable, SettingsError
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models.bundle import MODEL
-from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS, Dataset, TrainingRun
+from autoops.models.registry import CHALLENGER, CHAMPION, NOTE, PREVIOUS, Dataset, TrainingRun
 from autoops.models.scoring import load_version
 from autoops.settings import MLflow, Settings
 from autoops.usecase.columns import columns_of
@@ -127,6 +127,30 @@ def test_versions_come_newest_first(registry: MlflowRegistry, tmp_path: Path) ->
         register_small(registry, tmp_path / str(seed), seed)
     assert [version.number for version in registry.versions()] == [3, 2, 1]
     assert registry.by_alias(CHALLENGER) == registry.versions()[0]
+
+
+def test_an_alias_is_taken_from_the_version_that_has_it_alone(registry: MlflowRegistry, tmp_path: Path) -> None:
+    for seed in range(2):
+        register_small(registry, tmp_path / str(seed), seed)
+    registry.take_alias(CHALLENGER, 1)
+    assert registry.by_alias(CHALLENGER) == registry.version(2)
+    registry.take_alias(CHALLENGER, 2)
+    registry.take_alias(CHALLENGER, 2)
+    assert registry.by_alias(CHALLENGER) is None
+
+
+def test_the_pages_of_a_version_say_what_became_of_it(
+    registry: MlflowRegistry, training: TrainingRun, client: mlflow.MlflowClient
+) -> None:
+    noted = dataclasses.replace(training, tags={**training.tags, NOTE: "Blind to nothing."})
+    version = registry.register(noted)
+    registry.log_figures(version.number, {"gate_loss": 2.5}, 3)
+    for told in ("**Gate: promote**: better", "**Promoted**: better"):
+        registry.describe(version.number, told)
+    run = client.get_run(version.run_id)
+    description = client.get_model_version(registry.name, "1").description
+    assert run.data.tags[NOTE] == description == "Blind to nothing.\n\n**Promoted**: better"
+    assert [(one.value, one.step) for one in client.get_metric_history(version.run_id, "gate_loss")] == [(2.5, 3)]
 
 
 def test_aliases_move_apart_from_each_other(registry: MlflowRegistry, tmp_path: Path) -> None:

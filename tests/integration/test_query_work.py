@@ -1,5 +1,5 @@
-"""What the queries of the API, the loop, the exporter and `prune` read of a large log: as much as is asked for, and not
-the log.
+"""What the queries of the API, the loop, the exporter, the console and `prune` read of a large log: as much as is asked
+for, and not the log.
 
 Work is counted while the public functions run: PostgreSQL's own counters of rows and index entries read, and SQLite's
 steps of its virtual machine, some fifteen to a row. The size at which every change is tested is large enough for
@@ -32,8 +32,10 @@ from autoops.loop.metrics.collector import LoopFigures
 from autoops.models.registry import champion_of
 from autoops.months import Month
 from autoops.settings import Settings
-from autoops.storage import database
+from autoops.storage import database, tables
 from autoops.storage.predictions import LIVE, Label, LogSelection
+from autoops.web import answers
+from autoops.web.pages import Pages, View
 from tests.conftest import configured, stored_at
 from tests.large_log import SPAN, LargeLog, context_on, fill
 from tests.memory import memory_bytes
@@ -212,10 +214,64 @@ def test_a_round_of_the_watchdog_reads_no_prediction(filled: Database, promoted:
 
 
 def test_prune_reads_what_it_deletes(filled: Database, promoted: Context) -> None:
-    """The oldest hundredth, with its labels; the last test of this database."""
+    """The oldest hundredth, with its labels; the last test of this database but that of a long history."""
     before = filled.log.at(0.01)
     pruned: list[Pruned] = []
     read = filled.read_by(lambda: pruned.append(prune(promoted, before, pause=lambda _: None)))
     assert pruned[0].predictions == filled.log.rows / 100
     assert pruned[0].labels == filled.log.rows / 100
     assert read < 80 * filled.log.rows / 100
+
+
+def live_long(filled: Database, incidents: int = 500, checks: int = 5_000) -> None:
+    """As after years: many incidents, each with a run that promoted nothing, and checks in between."""
+    now, about = filled.log.now, {"actor": "test", "model_version": 3, "evidence": {}}
+    kinds = ("incident opened", "retraining begun", "trained", "gate", "incident closed")
+    gate = {"decision": "reject", "reason": "worse", "difference": None, "segments": [], "settled_by": None}
+    begun = {"months": ["2025-06"], "run_id": "scheduled__1"}
+    evidence = {"gate": gate, "retraining begun": begun}
+    bounds = {"mean": 3.0, "low": None, "high": None}
+    report = {"errors": {"rows": 1_000, "confidence": 0.95, "absolute": bounds}, "detectors": [], "features": []}
+    with filled.engine.begin() as connection:
+        rows: list[dict[str, Any]] = [
+            {"opened_at": now, "kind": "drift", "reason": "odd", "model_version": 3, "status": "closed"}
+            for _ in range(incidents)
+        ]
+        connection.execute(sa.insert(tables.incidents), rows)
+        numbers = connection.scalars(sa.select(tables.incidents.c.id)).all()
+        rows = [
+            about
+            | {"at": now, "kind": kind, "reason": "odd", "incident_id": number, "evidence": evidence.get(kind, {})}
+            for number in numbers
+            for kind in kinds
+        ]
+        rows += [about | {"at": now, "kind": "check", "reason": "no drift", "incident_id": None}] * checks
+        connection.execute(sa.insert(tables.ledger), rows)
+        rows = [
+            {
+                "checked_at": now,
+                "model_version": 3,
+                "verdict": "no drift",
+                "alarm": False,
+                "reason": "",
+                "event_from": now - timedelta(days=1),
+                "event_until": now,
+                "report": report,
+            }
+        ] * checks
+        connection.execute(sa.insert(tables.checks), rows)
+    if filled.engine.dialect.name == "postgresql":  # what its autovacuum does within a minute
+        with filled.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
+
+
+def test_the_console_reads_no_prediction_and_no_more_the_longer_the_history(
+    filled: Database, promoted: Context
+) -> None:
+    live_long(filled)
+    pages, parts = Pages(promoted, can_retrain=True), list[str]()
+    read = filled.read_by(lambda: parts.extend(pages.parts(View(), may_act=True).values()))
+    assert "incident 500" in "".join(parts).lower().replace("#", "incident ")
+    assert read < 25_000
+    for question, query in (("served", {"at": "2025-09-01"}), ("ledger", {}), ("ledger", {"incident": "7"})):
+        assert filled.read_by(lambda ask=question, given=query: answers.QUESTIONS[ask](promoted, given)) < 12_000

@@ -15,8 +15,10 @@ from autoops.loop.monitor import actions, drift_check
 from autoops.loop.monitor.preview import preview, sentences
 from autoops.loop.records.ledger import Incident
 from autoops.loop.reports.explain import explain
+from autoops.loop.reports.overview import overview
+from autoops.loop.reports.overview import sentences as lines_of
 from autoops.loop.reports.report import page
-from autoops.loop.retrain import retraining
+from autoops.loop.retrain import retraining, scheduled
 from autoops.loop.retrain.approval import approve
 from autoops.models.registry import champion_of
 from autoops.months import Month
@@ -134,6 +136,7 @@ def test_a_quarantined_month_brings_no_days(undecided: Context, world: Path, tmp
 
 
 def test_a_challenger_that_was_deleted_is_waited_for_no_longer(undecided: Context, world: Path, tmp_path: Path) -> None:
+    undecided = setting(undecided, "training", retrain_after_months=0)
     undecided.registry.delete_version(2)
     publish(world, tmp_path, "2022-05")
     assert drift_check.check(undecided)["actionable"] == []
@@ -141,6 +144,7 @@ def test_a_challenger_that_was_deleted_is_waited_for_no_longer(undecided: Contex
 
 
 def test_after_the_last_look_nobody_comes_back(undecided: Context, world: Path, tmp_path: Path) -> None:
+    undecided = setting(undecided, "training", retrain_after_months=0)
     first = undecided.ledger.entries(kind="gate", model_version=2)[-1]
     for look in (2, 3):
         undecided.ledger.record(
@@ -162,9 +166,8 @@ def test_after_the_last_look_nobody_comes_back(undecided: Context, world: Path, 
 def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     context: Context, world: Path, tmp_path: Path
 ) -> None:
-    publish(world, tmp_path, "2022-04..2022-05")
     assert drift_check.check(context)["actionable"] == []
-    publish(world, tmp_path, "2022-06")
+    publish(world, tmp_path, "2022-04..2022-06")
     assert "scheduled: open incident" in sentences(preview(context))[-1]
     (incident_id,) = drift_check.check(context)["actionable"]
     incident = context.ledger.incident(incident_id)
@@ -179,15 +182,40 @@ def test_an_old_champion_is_compared_with_newer_months_once_a_while(
     refused = {"promoted": False, "version": version, "reason": "a person said no"}
     retraining.close(context, plan, refused)
     told = page(explain(context, incident_id), CONTRACT)
-    assert told.startswith(f"Incident {incident_id}: version 1 has grown old\n")
-    assert "Nothing was held against version 1, but the champion was trained until 2022-03" in told
-    publish(world, tmp_path, "2022-07..2022-08")
+    assert "None of its checks alarmed" in told
+    assert told.startswith(f"Incident {incident_id}: version 1 and the newest months, on schedule\n")
+    assert "Version 1 was compared on schedule: the champion was trained until 2022-03, and 2022-06 is at hand." in told
     assert drift_check.check(context)["actionable"] == []
-    assert "due with 2022-09" in preview(context)["calendar"][0]["because"]
-    publish(world, tmp_path, "2022-09")
+    assert "due with 2022-07" in preview(context)["calendar"][0]["because"], "the gate had found something"
+    publish(world, tmp_path, "2022-07")
     (again,) = drift_check.check(context)["actionable"]
     assert retrain(context, "fresher", incident_id=again)["promoted"]
-    assert "due with 2022-12" in preview(context)["calendar"][0]["because"]
+    assert "due with 2022-08" in preview(context)["calendar"][0]["because"]
+    told = overview(context)["champion"]["next_scheduled"]
+    assert told.startswith(
+        "the next scheduled retraining is due with 2022-08, 1 month after 2022-07, because no scheduled retraining of "
+        "this champion was in vain so far; the last 2 with a known cost took "
+    )
+    assert told.endswith(" min of absolute error for each")
+    assert any(line.startswith("schedule   the next") for line in lines_of(overview(context)))
+    worth = scheduled.worth_of_recent(context)
+    assert (worth.retrainings, worth.cpu_seconds > 0.1, worth.per_cpu_second > 100) == (2, True, True)
+    dear = setting(context, "training", budget=2 * worth.per_cpu_second)
+    assert scheduled.next_due(dear, champion_of(dear.registry)).month == Month(2023, 1)
+
+
+def test_a_comparison_that_found_nothing_doubles_the_wait(context: Context, world: Path, tmp_path: Path) -> None:
+    publish(world, tmp_path, "2022-04")
+    careful = setting(context, "gate", min_rows=100_000)
+    (incident_id,) = drift_check.check(careful)["actionable"]
+    assert not retrain(careful, "in vain", incident_id=incident_id)["promoted"]
+    publish(world, tmp_path, "2022-05")
+    assert drift_check.check(careful)["actionable"] == []
+    due = scheduled.next_due(careful, champion_of(careful.registry))
+    assert due.month == Month(2022, 6)
+    assert due.reason == "2 months after 2022-04, because 1 scheduled retraining of this champion promoted nothing"
+    context.ledger.close(context.ledger.open_incident("scheduled", "x", actor="t", model_version=1), "no", actor="ann")
+    assert scheduled.next_due(careful, champion_of(careful.registry)).month == Month(2022, 6), "the gate said nothing"
 
 
 def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
@@ -199,7 +227,8 @@ def test_a_broken_month_refreshes_nothing_and_fails_no_retraining(
     assert of_kind(context, "scheduled") == []
     (quarantined,) = context.ledger.entries(kind="quarantined")
     assert quarantined.evidence["month"] == "2022-06"
-    assert drift_check.check(context)["actionable"] == []
+    (incident_id,) = drift_check.check(context)["actionable"]
+    assert context.ledger.incident(incident_id).reason.endswith("2022-05 is at hand"), "the month before it is good"
 
 
 def test_a_refresh_is_a_retraining_of_the_budget_and_void_without_its_champion(

@@ -30,7 +30,7 @@ from tests.ports import free_ports
 
 pytestmark = pytest.mark.system
 
-ONLY_API = ("mlflow", "exporter", "airflow")
+ONLY_API = ("mlflow", "exporter", "console", "airflow")
 
 
 @pytest.fixture
@@ -42,12 +42,13 @@ def home() -> Iterator[Path]:
 
 
 def in_home(home: Path) -> AbstractContextManager[Settings]:
-    api, airflow, exporter, mlflow = free_ports(4)
+    api, airflow, exporter, console, mlflow = free_ports(5)
     changes = {
         "storage.home": home,
         "serving.port": api,
         "airflow.port": airflow,
         "exporter.port": exporter,
+        "console.port": console,
         "mlflow.tracking_uri": f"http://127.0.0.1:{mlflow}",
     }
     return configured(changes)

@@ -169,3 +169,14 @@ def test_a_freeze_that_grows_old_is_told_once(context: Context) -> None:
     freeze.unfreeze(context, reason="back", actor="cli:ann")
     assert not any("frozen" in reason for reason in later(context))
     assert told(context).count("frozen long") == 2
+
+
+def test_a_champion_whose_checks_find_large_changes_only_is_told_once_until_its_thresholds_are_narrow(
+    context: Context,
+) -> None:
+    for share, too_large in ((0.04, False), (0.3, True), (0.3, True), (0.05, False)):
+        report = {"detectable": {"share": share, "told": f"costs {share}", "too_large": too_large}}
+        context.checks.append(model_version=1, verdict="no drift", alarm=False, reason="ordinary", report=report)
+        context.checks.append(model_version=1, verdict="no new data", alarm=False, reason="", report={})
+        assert later(context, minutes=10) == (["costs 0.3"] if too_large else [])
+    assert told(context) == ["detects too little", "detects enough"]

@@ -17,7 +17,7 @@ from tests.stack.mlflow import Mlflow
 from tests.stack.testimony import told_by
 from tests.stack.world import World
 
-PORTS = ("API_PORT", "AIRFLOW_PORT", "MLFLOW_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+PORTS = ("API_PORT", "CONSOLE_PORT", "AIRFLOW_PORT", "MLFLOW_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 CHECK_INTERVAL_S = 15
 ACT_S = 1800
 STACK = pytest.StashKey[Stack]()

@@ -17,6 +17,11 @@ FILES = (bundle.MODEL, bundle.GOLDEN, bundle.REFERENCE, bundle.THRESHOLDS)
 TRAINED_UNTIL = datetime(2023, 1, 25, 4, 59, 52, 123456, tzinfo=UTC)
 ZONES = {"pickup_location_id": (1, 74), "dropoff_location_id": (1, 265)}
 
+DETECTABLE = (
+    bundle.Detectable("larger errors", "a week", 0.2, 0.5, 0.17),
+    bundle.Detectable("larger errors", "two windows", None, None, None),
+)
+
 
 def manifest_of(features: tuple[str, ...], importances: dict[str, float], **more: object) -> bundle.Manifest:
     given = {"contract": CONTRACT, "vocabularies": ZONES, "files": {}} | more
@@ -26,7 +31,7 @@ def manifest_of(features: tuple[str, ...], importances: dict[str, float], **more
 def sealed(directory: Path) -> str:
     for name in FILES:
         (directory / name).write_text(f"contents of {name}")
-    return bundle.seal(directory, manifest_of(("trip_distance", "hour"), {"trip_distance": 0.9}))
+    return bundle.seal(directory, manifest_of(("trip_distance", "hour"), {"trip_distance": 0.9}, detectable=DETECTABLE))
 
 
 def test_what_is_sealed_is_read_back(tmp_path: Path) -> None:
@@ -37,6 +42,15 @@ def test_what_is_sealed_is_read_back(tmp_path: Path) -> None:
     assert manifest.contract == CONTRACT
     assert manifest.vocabularies == ZONES
     assert set(manifest.files) == set(FILES)
+    assert manifest.detectable == DETECTABLE
+
+
+def test_a_manifest_of_an_earlier_release_knows_no_detectable_change(tmp_path: Path) -> None:
+    sealed(tmp_path)
+    content = json.loads((tmp_path / bundle.MANIFEST).read_text())
+    del content["detectable"]
+    (tmp_path / bundle.MANIFEST).write_text(json.dumps(content))
+    assert bundle.verify(tmp_path, bundle.sha256_of(tmp_path / bundle.MANIFEST)).detectable == ()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -79,7 +93,8 @@ def test_a_bundle_without_a_contract_is_one_of_taxis(tmp_path: Path) -> None:
     path.write_text(json.dumps(kept | {"schema_version": 1, "zones": [1, 265]}))
     before = bundle.verify(tmp_path, bundle.sha256_of(path))
     assert before.vocabularies == dict.fromkeys(ZONES, (1, 265))
-    assert before == replace(now, vocabularies=before.vocabularies, schema_version=bundle.WITHOUT_CONTRACT)
+    older = {"vocabularies": before.vocabularies, "schema_version": bundle.WITHOUT_CONTRACT, "detectable": ()}
+    assert before == replace(now, **older)
 
 
 def test_the_reference_of_a_bundle_without_a_contract_has_the_columns_of_any_use_case(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ PLAIN = {
     "airflow.host",
     "airflow.username",
     "exporter.host",
+    "console.host",
     "alerts.urls_file",
     "alerts.events",
     "security.keys_file",

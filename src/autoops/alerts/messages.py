@@ -270,6 +270,16 @@ def _labels_can_tell(_facts: Facts) -> Wording:
     return Wording("labels_cannot_tell", "success", "labels can tell again", "Nothing was needed.", "nothing.")
 
 
+def _detects_too_little(_facts: Facts) -> Wording:
+    return Wording(
+        "detects_too_little",
+        "warning",
+        "drift checks of the champion find large changes only",
+        "Checks go on; what they do not find is left to the scheduled retraining.",
+        "train a version on a longer or a calmer history (training.window_months), or set drift.worth_noticing.",
+    )
+
+
 def _frozen_long(_facts: Facts) -> Wording:
     return Wording(
         "frozen_long",
@@ -297,6 +307,7 @@ WORDS: Mapping[EntryKind, Callable[[Facts], Wording | None]] = {
     "labels come again": _labels_again,
     "labels cannot tell": _labels_cannot_tell,
     "labels can tell again": _labels_can_tell,
+    "detects too little": _detects_too_little,
     "frozen long": _frozen_long,
 }
 """Wordings by the kind of the ledger entry."""

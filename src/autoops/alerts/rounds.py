@@ -11,7 +11,7 @@ from autoops.alerts.receivers import Receiver
 from autoops.errors import ReceiverUnavailable, SettingsError
 from autoops.loop.context import Context
 from autoops.loop.records.ledger import Entry
-from autoops.redaction import public_url
+from autoops.mlflow_pages import run_page, version_page
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,9 @@ def _facts(context: Context, entry: Entry) -> Facts:
 
 def _report(context: Context, entry: Entry) -> str | None:
     """Return the URL of MLflow's page of the check or version, without a request to MLflow, which may be away."""
-    settings = context.settings
     check_id = entry.evidence.get("check_id")
-    place = settings.mlflow.versions_uri if check_id is None else settings.mlflow.tracking_uri
-    base = public_url(settings.alerts.mlflow_url or place)
-    if not base.startswith(("http://", "https://")):
-        return None
     if check_id is not None:
         check = context.checks.get(check_id)
         run_id = check.report.get("mlflow_run_id") if check else None
-        return f"{base}/#/runs/{run_id}" if run_id else None
-    if entry.model_version is not None:
-        return f"{base}/#/models/{settings.model.name}/versions/{entry.model_version}"
-    return None
+        return run_page(context.settings, run_id) if run_id else None
+    return version_page(context.settings, entry.model_version) if entry.model_version is not None else None

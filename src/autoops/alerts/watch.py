@@ -131,8 +131,7 @@ def _known(context: Context, condition: Condition, trouble: Trouble) -> bool:
 def _standing(context: Context, condition: Condition) -> Entry | None:
     """Return the ledger entry with which the condition began, None if it does not hold."""
     kinds = (condition.begins, condition.ends, *condition.settles)
-    said = [entry for kind in kinds for entry in context.ledger.entries(kind=kind)]
-    last = max(said, key=lambda entry: entry.id, default=None)
+    last = next(iter(context.ledger.latest(1, kinds=kinds)), None)
     return last if last is not None and last.kind == condition.begins else None
 
 
@@ -181,6 +180,13 @@ def biased_labels(context: Context) -> Trouble | None:
     return Trouble(found["told"], evidence=found) if found and found["cannot_tell"] else None
 
 
+def little_detected(context: Context) -> Trouble | None:
+    """Return the trouble if no check of the champion would find a change in time that `drift.worth_noticing` names."""
+    checks = context.checks.latest(judged=True)
+    found = checks[0].report.get("detectable") if checks else None
+    return Trouble(found["told"], checks[0].model_version, found) if found and found["too_large"] else None
+
+
 def old_freeze(context: Context) -> Trouble | None:
     """Return the trouble if the last freeze is in force and older than `alerts.frozen_days`."""
     held = frozen_by(context.ledger)
@@ -209,5 +215,6 @@ CONDITIONS = (
     Condition("not served", "served again", staleness, settles=("served",)),
     Condition("labels missing", "labels come again", missing_labels, passing=False),
     Condition("labels cannot tell", "labels can tell again", biased_labels, passing=False),
+    Condition("detects too little", "detects enough", little_detected, passing=False),
     Condition("frozen long", "frozen no longer", old_freeze, settles=("frozen", "unfrozen"), passing=False),
 )

@@ -49,7 +49,7 @@ def training_settings(settings: Settings) -> Mapping[str, object]:
     parts = {"model": settings.model, "training": settings.training, "drift": settings.drift}
     dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
     dumped["model"]["parameters"].pop("n_jobs", None)
-    for name in ("post_promotion_looks", "approval", "most_per_week", "retrain_after_months"):
+    for name in ("post_promotion_looks", "approval", "most_per_week", "retrain_after_months", "budget"):
         del dumped["training"][name]
     return {**dumped, "contract": settings.contract.id_of_contract}
 

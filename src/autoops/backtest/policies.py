@@ -118,6 +118,7 @@ class Oracle(Policy):
                 "months": [str(ahead)],
                 "logged": [],
                 "look": 1,
+                "challengers_before": 0,
             }
             return compared
 

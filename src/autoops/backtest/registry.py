@@ -53,6 +53,11 @@ class LocalRegistry(Registry):
         """Point an alias at a version, whichever it pointed at before."""
         self._aliases[alias] = self._known(number)
 
+    def take_alias(self, alias: str, number: int) -> None:
+        """Take an alias from a version, if it has it."""
+        if self._aliases.get(alias) == number:
+            del self._aliases[alias]
+
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         """Add tags to a version; a tag of the same name is overwritten."""
         self._tags[self._known(number)].update(tags)

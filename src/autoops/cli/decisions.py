@@ -1,6 +1,5 @@
 """Verbs on decisions: decide, freeze, unfreeze, approve, close, release, incidents, explain, served-at, why."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -109,23 +108,39 @@ def explain(
     incident: Annotated[
         int | None, typer.Argument(help="Its number; autoops incidents lists them.", min=1, max=2**31 - 1)
     ] = None,
+    version: Annotated[int | None, typer.Option(help="Instead: why this version was not promoted.", min=1)] = None,
     at: Annotated[str | None, typer.Option(help="Instead: what served at this time, as served-at.")] = None,
     json: Json = False,
 ) -> None:
-    """Show an incident as a report: what was noticed, what was done, and what came of it."""
+    """Show an incident as a report, or say why a version was not promoted; a number may be either."""
     from autoops.bootstrap import context
+    from autoops.errors import NotFound
     from autoops.loop.reports import report
     from autoops.loop.reports.explain import explain as gathered
+    from autoops.loop.reports.not_promoted import of_version, version_if_known
 
-    if (incident is None) == (at is None):
-        raise InputError("explain takes either an incident or --at")
+    if [incident, version, at].count(None) != 2:
+        raise InputError("explain takes either an incident, --version or --at")
     if at is not None:
         served_at(at, json)
         return
-    assert incident is not None
     built = context(migrate=True)
-    found = gathered(built, incident)
+    if version is not None:
+        answer = of_version(built, version)
+        console.show(answer, json, answer["told"])
+        return
+    assert incident is not None
+    about = version_if_known(built, incident)
+    try:
+        found = gathered(built, incident)
+    except NotFound:
+        if about is None:
+            raise
+        console.show(about, json, about["told"])
+        return
     console.show(found, json, report.page(found, built.contract))
+    if about is not None:
+        console.note(f"Of version {incident}, where that is meant: {about['told']}")
 
 
 @verbs.command(name="served-at")
@@ -137,7 +152,7 @@ def served_at(
     from autoops.bootstrap import context
     from autoops.loop.promote import tenures
 
-    at = _moment(moment)
+    at = tenures.parse_moment(moment)
     tenure = tenures.tenure_at(context(migrate=True), at)
     console.show({"at": at, "tenure": tenure}, json, "\n".join(tenures.sentences(at, tenure)))
 
@@ -171,11 +186,3 @@ def release(
         return
     validation.release(context(migrate=True), Month.parse(month), reason, actor())
     console.show(None, False, f"{month} is released")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{text!r} is no time: expected one such as 2023-05-02 14:05") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -124,14 +124,20 @@ def score(months: Months, json: Json = False) -> None:
     """Put published months through the champion into the prediction log, with their ground truth."""
     from autoops.bootstrap import context
     from autoops.loop.data.scored_months import score as score_month
+    from autoops.usecase.tasks import measure_key, measure_told
 
     built = context(migrate=True)
     done = []
     for month in parse_months(months):
         with console.progress(f"{month}") as report:
             done.append(score_month(built, month, report))
-    lines = [f"{d['month']}: {d['rows']} rows by version {d['model_version']}, MAE {d['mae']:.3f} min" for d in done]
-    console.show(done, json, "\n".join(lines))
+    key = measure_key(built.contract)
+    shown = [{key if name == "loss" else name: value for name, value in d.items()} for d in done]
+    lines = [
+        f"{d['month']}: {d['rows']} rows by version {d['model_version']}, {measure_told(built.contract, d['loss'])}"
+        for d in done
+    ]
+    console.show(shown, json, "\n".join(lines))
 
 
 @verbs.command(name="check-drift")

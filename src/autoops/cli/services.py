@@ -1,4 +1,4 @@
-"""Verbs on services: up, down, status, serve, exporter, replay, demo."""
+"""Verbs on services: up, down, status, serve, exporter, console, replay, demo."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,18 +41,52 @@ def exporter() -> None:
     serving.join()
 
 
+@verbs.command(name="console")
+def serve_console() -> None:
+    """Serve the console in the foreground: one page on what the loop notices, decides and waits for."""
+    import signal
+    import sys
+
+    import uvicorn
+    from uvicorn.config import STARTUP_FAILURE
+
+    from autoops.bootstrap import console_app
+    from autoops.cli.identity import actor
+    from autoops.services.health import airflow_client
+
+    logs.configure("console")
+    settings = load_settings()
+
+    def retrain(reason: str) -> str:
+        with airflow_client(settings) as client:
+            return f"Asked Airflow to retrain: run {client.trigger('retrain', {'reason': reason})}"
+
+    app, where = console_app(settings, actor(), retrain), settings.console
+    server = uvicorn.Server(
+        uvicorn.Config(app, where.host, where.port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    )
+    app.state.is_ending = lambda: server.should_exit
+    # uvicorn raises the signal again at the end, which many supervisors take for a failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server.run()
+    if not server.started:
+        raise typer.Exit(STARTUP_FAILURE)
+
+
 @verbs.command()
 def up(
     without: Annotated[
-        list[str] | None, typer.Option(help="Leave out mlflow, api, exporter or airflow; may be repeated.")
+        list[str] | None, typer.Option(help="Leave out mlflow, api, exporter, console or airflow; may be repeated.")
     ] = None,
 ) -> None:
-    """Start MLflow, the API, the exporter and Airflow on this machine, and wait until they are healthy."""
+    """Start MLflow, the API, the exporter, the console and Airflow on this machine; wait until they are healthy."""
     from autoops import services
     from autoops.services.credentials import told_password
 
     settings = load_settings()
     services.up(settings, without or (), progress=lambda line: console.show(None, False, line))
+    if "console" not in (without or ()):
+        console.show(None, False, f"Console  {settings.console_url}")
     console.show(
         None, False, f"Airflow  {settings.airflow_url}  {settings.airflow.username} / {told_password(settings)}"
     )
@@ -116,7 +150,7 @@ def replay(
     from autoops.ingestion.sources import open_source
     from autoops.replay.pace import Pace
     from autoops.replay.player import PlayOptions, Reporter, play
-    from autoops.usecase.tasks import MEASURES, measure_told
+    from autoops.usecase.tasks import measure_key, measure_told
 
     settings = load_settings()
     contract = settings.contract
@@ -132,7 +166,7 @@ def replay(
     )
     with console.progress("replay") as report:
         played = play(options, Pace(rate, speed), [Reporter(report)])
-    key = MEASURES[contract.loss].lower().replace(" ", "_")
+    key = measure_key(contract)
     parts: list[dict[str, Any]] = [
         {
             "month": f"{Month.of(p.event_at, contract.zone)}",

@@ -2,8 +2,8 @@
 
 Consecutive windows of history are compared with the reference exactly as the monitor compares live ones, except that
 the reference leaves out the window's own time: a window must not be compared with itself. The incidents that steady
-traffic may open in a year are split evenly over all alarm types (Bonferroni). Within data drift each feature's windows
-may alarm
+traffic may open in a year are split evenly over all alarm types (Bonferroni). Where the level of a statistic moved
+within the history (`motion`), thresholds are about its newest level. Within data drift each feature's windows may alarm
 
     max(drift.threshold, 1 / groups) / members of its group
 
@@ -14,7 +14,7 @@ any group at all drifts with probability p * groups at most.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -23,7 +23,7 @@ import pandas as pd
 
 from autoops import settings
 from autoops.cadence import asked_of
-from autoops.drift import performance
+from autoops.drift import motion, performance
 from autoops.drift.distances import compare, evenly, matched, seasons
 from autoops.drift.performance import level_of, levels, out_of_sample, scale_of
 from autoops.drift.schedule import DAYS_PER_YEAR, Schedule
@@ -41,6 +41,7 @@ from autoops.usecase.columns import CROSS_FITTED, PREDICTION, TARGET, columns_of
 from autoops.usecase.contract import Contract
 
 FINDINGS = (DATA_DRIFT, PREDICTION_DRIFT, *performance.FINDINGS)
+LEVEL, SIZE = "the level of errors", "the size of errors"
 WEEKS_BEGIN_DAYS = 2
 """Days between the beginnings of the weeks of history that calibrate."""
 
@@ -57,7 +58,9 @@ class Measured:
 
     `distances` are by column, `relative` levels (`performance.levels`), `absolute` mean absolute errors. `span_days`
     is that of the shortest window, and `every_days` the mean time between the beginnings of two. `held_out` is the
-    share of the rows that the model never saw, 1 where there are none to estimate the level from.
+    share of the rows that the model never saw, 1 where there are none to estimate the level from. `days` are the
+    middles of the windows, in days since the first row. A series that moved is as if its level had always been the
+    newest, which the share `known` of the windows estimates, by name.
     """
 
     span_days: float
@@ -67,6 +70,8 @@ class Measured:
     relative: Series
     absolute: Series
     scale: float = 1.0
+    days: Series = field(default_factory=lambda: np.empty(0))
+    known: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,21 +87,6 @@ class History:
     weekly: tuple[Measured, ...]
 
 
-def calibrate(
-    history: pd.DataFrame,
-    holdout: pd.DataFrame,
-    reference: pd.DataFrame,
-    features: Sequence[str],
-    contract: Contract,
-    drift: settings.Drift,
-) -> Thresholds:
-    """Return the thresholds of a version.
-
-    All frames are as `training.train` returns them: rows in event order, with prediction and target.
-    """
-    return thresholds_from(measure(history, holdout, reference, features, contract, drift), drift, contract)
-
-
 def measure(
     history: pd.DataFrame,
     holdout: pd.DataFrame,
@@ -105,9 +95,10 @@ def measure(
     contract: Contract,
     drift: settings.Drift,
 ) -> History:
-    """Return the statistics of ordinary windows; the arguments are those of `calibrate`.
+    """Return the statistics of ordinary windows.
 
-    Of `drift`, only the settings that define windows and checks matter.
+    All frames are as `training.train` returns them: rows in event order, with prediction and target. Of `drift`, only
+    the settings that define windows and checks matter.
     """
     rows = _with_errors(contract, history, holdout)
     # Fitted rows alone, as in a live check; the holdout is no reference of features.
@@ -120,6 +111,9 @@ def measure(
     # Windows of published months spread over their whole span, so that no hours are skipped.
     skips = drift.source == "log" and Schedule.expected(drift, rows_per_year).skips(rows_per_year, size)
     short = [_daily(days, size, phase) for phase in CHECKED_AT] if skips else [_consecutive(len(rows), size)]
+    if len(short[0]) >= FEWEST_WINDOWS and _paths(*_errors(contract, rows, short[0])):
+        newest = int((days[: len(history)] >= days[len(history) - 1] - WEEK_DAYS).sum())
+        rows = _with_errors(contract, history, holdout, newest)
     watched, scale = contract.watched(features), _scale(contract, history, holdout)
     measured = [
         tuple(
@@ -130,7 +124,7 @@ def measure(
         # A sparse table's windows are a week long already.
         for kind in (short, [_weekly(days, size)] if size == asked else [])
     ]
-    return History(rows_per_year, *measured)
+    return _at_newest(History(rows_per_year, *measured))
 
 
 def thresholds_from(history: History, drift: settings.Drift, contract: Contract) -> Thresholds:
@@ -138,6 +132,7 @@ def thresholds_from(history: History, drift: settings.Drift, contract: Contract)
     drift = _of_cadence(drift, history.rows_per_year)
     schedule = Schedule.expected(drift, history.rows_per_year)
     limits: list[Limits] = []
+    known = history.short[0].known if history.short else {}
     for kind in (history.short, history.weekly):
         if not kind:
             continue
@@ -153,7 +148,32 @@ def thresholds_from(history: History, drift: settings.Drift, contract: Contract)
         schedule.windows_per_year,
         tuple(limits),
         history.rows_per_year / DAYS_PER_YEAR,
+        f"The history moved ({', '.join(known)}); thresholds are about its newest level." if known else "",
     )
+
+
+def _at_newest(history: History) -> History:
+    """Return the history with the newest level of each statistic for all windows, where that level moved.
+
+    Consecutive windows tell: those of weeks overlap.
+    """
+    if not history.short:
+        return history
+    paths = _paths(history.short[0].relative, history.short[0].absolute, history.short[0].days)
+    known = {name: path.known for name, path in paths.items()}
+
+    def steadied(measured: Measured) -> Measured:
+        series = {LEVEL: measured.relative, SIZE: measured.absolute}
+        series |= {name: path.steadied(series[name], measured.days, measured.span_days) for name, path in paths.items()}
+        return replace(measured, relative=series[LEVEL], absolute=series[SIZE], known=known)
+
+    return replace(history, short=tuple(map(steadied, history.short)), weekly=tuple(map(steadied, history.weekly)))
+
+
+def _paths(relative: Series, absolute: Series, days: Series) -> dict[str, motion.Path]:
+    """Return the paths of levels that moved."""
+    paths = {name: motion.path_of(each, days) for name, each in ((LEVEL, relative), (SIZE, absolute))}
+    return {name: path for name, path in paths.items() if path}
 
 
 def _of_cadence(drift: settings.Drift, rows_per_year: float) -> settings.Drift:
@@ -162,11 +182,11 @@ def _of_cadence(drift: settings.Drift, rows_per_year: float) -> settings.Drift:
     return drift.model_copy(update={"window_size": size})
 
 
-def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
+def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame, newest: int = 0) -> pd.DataFrame:
     """Return all rows with `error`, `relative_error`, and `held_out` for rows that the model never saw.
 
-    Errors on fitted rows are scaled to the size of those on rows that the model never saw, unless they are
-    cross-fitted.
+    Errors on fitted rows, of which the `newest` tell or all if 0, are scaled to the size of those on rows that the
+    model never saw, unless they are cross-fitted.
     """
     crossed = CROSS_FITTED in history
     parts = [
@@ -175,13 +195,15 @@ def _with_errors(contract: Contract, history: pd.DataFrame, holdout: pd.DataFram
     ]
     scale = _scale(contract, history, holdout)
     fitted, held_out = (prediction - truth for truth, prediction in parts)
-    errors = np.concatenate([fitted if crossed else out_of_sample(fitted, held_out), held_out])
+    errors = np.concatenate([fitted if crossed else out_of_sample(fitted, held_out, newest), held_out])
     fitted, held_out = (levels(contract, *part, scale) for part in parts)
-    relative = np.concatenate([fitted if crossed else out_of_sample(fitted, held_out), held_out])
+    relative = np.concatenate([fitted if crossed else out_of_sample(fitted, held_out, newest), held_out])
     held = crossed | (np.arange(len(errors)) >= len(history))
     # The index repeats, which is harmless: windows are chosen by position.
     rows = pd.concat([history, holdout])
-    return rows.assign(error=errors, relative_error=relative, held_out=held)
+    rows = rows.assign(error=errors, relative_error=relative, held_out=held)
+    # Days of the holdout lie between those of the history.
+    return rows.sort_values("event_at", kind="stable")
 
 
 def _scale(contract: Contract, history: pd.DataFrame, holdout: pd.DataFrame) -> float:
@@ -237,15 +259,26 @@ def _measured(
         alike = others[matched(contract, own[others], seasons(contract, columns_of(window)))]
         found.append(compare(contract, reference.iloc[alike], window, (*features, PREDICTION)))
         spans.append(span_days(window["event_at"]))
-    days, (relative, absolute) = _days(rows), (rows[name].to_numpy() for name in ("relative_error", "error"))
+    days, (relative, absolute, middles) = _days(rows), _errors(contract, rows, windows)
     return Measured(
         span_days=min(spans),
         every_days=float(days[windows[-1][0]] - days[windows[0][0]]) / (len(windows) - 1),
         held_out=float(rows["held_out"].mean()) or 1.0,
         scale=scale,
         distances={name: np.array([each[name] for each in found]) for name in (*features, PREDICTION)},
-        relative=np.array([level_of(contract, relative[positions]) for positions in windows]),
-        absolute=np.array([np.abs(absolute[positions]).mean() for positions in windows]),
+        relative=relative,
+        absolute=absolute,
+        days=middles,
+    )
+
+
+def _errors(contract: Contract, rows: pd.DataFrame, windows: list[Positions]) -> tuple[Series, Series, Series]:
+    """Return the levels, the mean absolute errors and the middles of windows, in days since the first row."""
+    days, (relative, errors) = _days(rows), (rows[name].to_numpy() for name in ("relative_error", "error"))
+    return (
+        np.array([level_of(contract, relative[positions]) for positions in windows]),
+        np.array([np.abs(errors[positions]).mean() for positions in windows]),
+        np.array([days[positions].mean() for positions in windows]),
     )
 
 
@@ -265,7 +298,13 @@ def _limits(measured: Measured, schedule: Schedule, drift: settings.Drift, contr
             for name, series in measured.distances.items()
         },
         errors=performance.limits(
-            measured.relative, measured.absolute, ordinary, budget, measured.held_out, measured.scale
+            measured.relative,
+            measured.absolute,
+            ordinary,
+            budget,
+            min(measured.held_out, measured.known.get(SIZE, 1.0)),
+            measured.scale,
+            measured.known.get(LEVEL, 1.0),
         ),
     )
 

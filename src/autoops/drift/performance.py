@@ -120,14 +120,15 @@ def level_of(contract: Contract, rows: Errors) -> float:
     return float(np.median(rows) if is_ratio(contract) else np.clip(rows, -FARTHEST, FARTHEST).mean())
 
 
-def out_of_sample(fitted: Errors, held_out: Errors) -> Errors:
+def out_of_sample(fitted: Errors, held_out: Errors, newest: int = 0) -> Errors:
     """Return errors on fitted rows, widened to the mean size of errors on rows that the model never saw.
 
     A model follows its own rows, and each day's level, part of the way: its errors on them are drawn towards zero. They
     understate how far windows differ, and where their middle lies, by the same factor as they understate single errors.
-    This was measured against blocked cross-fitting, and on days that the model never saw.
+    This was measured against blocked cross-fitting, and on days that the model never saw. Where the level moved, only
+    the `newest` fitted rows compare with those held out; 0 means all.
     """
-    inside, outside = (float(np.abs(errors).mean()) if len(errors) else 0.0 for errors in (fitted, held_out))
+    inside, outside = (float(np.abs(errors).mean()) if len(errors) else 0.0 for errors in (fitted[-newest:], held_out))
     # Never below 1: a holdout that happens to be easier must not narrow the limits.
     return fitted * max(1.0, outside / inside) if inside > 0 else fitted
 
@@ -139,20 +140,22 @@ def limits(
     incidents_per_year: float,
     held_out: float,
     scale: float = 1.0,
+    levelled: float = 1.0,
 ) -> ErrorLimits:
     """Return the limits from the errors of ordinary windows in time order, two series of shape (windows,).
 
     `incidents_per_year` is what each alarm type may open. `held_out` is the share of the rows that the model never
     saw: `out_of_sample` estimates the level of absolute errors from these alone, and all later windows share its error.
+    The share `levelled` of the windows estimates the mean of the levels.
     """
     rate = incidents_per_year
     return ErrorLimits(
         relative_mean=float(relative.mean()),
         # A lower bound is the negated upper bound of the negated series.
-        relative_low=-ordinary.upper_bound(-relative, rate),
-        relative_high=ordinary.upper_bound(relative, rate),
-        recent_low=-ordinary.upper_bound_of_ewma(-relative, rate),
-        recent_high=ordinary.upper_bound_of_ewma(relative, rate),
+        relative_low=-ordinary.upper_bound(-relative, rate, levelled),
+        relative_high=ordinary.upper_bound(relative, rate, levelled),
+        recent_low=-ordinary.upper_bound_of_ewma(-relative, rate, levelled),
+        recent_high=ordinary.upper_bound_of_ewma(relative, rate, levelled),
         absolute_mean=float(absolute.mean()),
         # Of a few windows whose errors grow with a season, the tail would allow anything.
         absolute_high=min(

@@ -66,7 +66,7 @@ class Ordinary:
         found = float(np.exp(min(self.upper_bound(logarithms, incidents_per_year), _BEYOND_ALL)))
         return found if found <= noticed else min(found, max(noticed, self.upper_bound(series, incidents_per_year)))
 
-    def upper_bound_of_ewma(self, series: Series, incidents_per_year: float) -> float:
+    def upper_bound_of_ewma(self, series: Series, incidents_per_year: float, levelled: float = 1.0) -> float:
         """Return the same bound for the series' `ewma`: an EWMA chart (Roberts 1959).
 
         Of a series that is autoregressive with correlation r the EWMA is so of second order, with roots r and 1 -
@@ -79,7 +79,9 @@ class Ordinary:
         for _ in self.schedule.lags:
             alike.append((root + correlation) * alike[-1] - root * correlation * alike[-2])
         correlations = [alike[lag] for lag in self.schedule.lags]
-        reach = self.schedule.reach(incidents_per_year, correlations, Uncertainty(*independent(series)), variance)
+        for_mean, for_variance = independent(series)
+        known = Uncertainty(for_mean * levelled, for_variance)
+        reach = self.schedule.reach(incidents_per_year, correlations, known, variance)
         return float(series.mean() + reach * _spread(series))
 
     def _correlations(self, series: Series) -> list[float]:

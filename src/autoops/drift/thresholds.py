@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from autoops.cadence import asked_of
-from autoops.drift.performance import HARDLY, ErrorLimits
+from autoops.drift.performance import HARDLY, ErrorLimits, is_ratio
 from autoops.errors import BundleError
 from autoops.usecase.contract import Contract
 
@@ -40,7 +40,7 @@ class Thresholds:
     """Thresholds of a version, for a year in which `windows_per_year` windows are judged.
 
     `limits` are by growing span, and empty when the history was too short to calibrate on. `rows_per_day` are those of
-    the history; None in versions of earlier releases.
+    the history; None in versions of earlier releases. `moved` is a sentence where the history did not keep its level.
     """
 
     window_size: int
@@ -48,6 +48,7 @@ class Thresholds:
     windows_per_year: float
     limits: tuple[Limits, ...]
     rows_per_day: float | None = None
+    moved: str = ""
 
     def for_span(self, days: float) -> Limits:
         """Return the limits of the longest calibrated span that a window of so many days fills.
@@ -68,7 +69,8 @@ class Thresholds:
         """Return what no detector would notice: columns whose change stays below their limit, and errors.
 
         It is blind to a number that moves by HARDLY standard deviations, to a category of which hardly a value is left,
-        to errors HARDLY times as large, and in a binary task to a share of positives that is off by one half.
+        to errors HARDLY times as large, and to targets off by that factor, by HARDLY mean absolute errors, or, in a
+        binary task, by one half in the share of positives.
         """
         if not self.limits:
             return ("everything",)
@@ -78,8 +80,9 @@ class Thresholds:
         blind = [name for name, limit in columns.items() if limit > noticed(contract, name)]
         if errors.absolute_high > HARDLY * errors.absolute_mean:
             blind.append("larger errors")
-        if contract.task == "binary" and max(errors.relative_high, -errors.relative_low) >= 0.5:
-            blind.append("calibration")
+        farthest = 0.5 if contract.task == "binary" else np.log(HARDLY) if is_ratio(contract) else HARDLY
+        if max(errors.relative_high - errors.relative_mean, errors.relative_mean - errors.relative_low) >= farthest:
+            blind.append("calibration" if contract.task == "binary" else "targets off on one side")
         return tuple(blind)
 
     def to_json(self) -> str:

@@ -23,7 +23,7 @@ from autoops.mlflow_registry.answers import (
     translated,
 )
 from autoops.mlflow_registry.content import BUNDLE, log_training, texts
-from autoops.models.registry import CHALLENGER, ModelVersion, Registry, TrainingRun
+from autoops.models.registry import CHALLENGER, NOTE, ModelVersion, Registry, TrainingRun
 from autoops.usecase.contract import Contract
 
 MOST_VERSIONS_PER_PAGE = 1_000
@@ -135,6 +135,13 @@ class MlflowRegistry(Registry):
         unique = tenacity.retry_if_exception_message(match=r"(?s).*UNIQUE constraint")
         retrying.copy(retry=unique)(self._client.set_registered_model_alias, self.name, alias, version)
 
+    def take_alias(self, alias: str, number: int) -> None:
+        """Take the alias from the version, if it has it."""
+        holder = self.by_alias(alias)
+        if holder is not None and holder.number == number:
+            with self._asking(f"alias {alias} of {self.name}"):
+                self._client.delete_registered_model_alias(self.name, alias)
+
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         """Set the tags one after another, keeping all others; after an error some may be set."""
         with self._asking(f"version {number} of {self.name}"):
@@ -188,6 +195,22 @@ class MlflowRegistry(Registry):
         run_id = self.version(number).run_id
         with self._asking(f"run of version {number}"):
             self._client.log_dict(run_id, dict(verdict), f"{name}.json")
+
+    def describe(self, number: int, text: str) -> None:
+        """Set the description of the version and the note of its run: the training's note, and below it `text`."""
+        found = self.version(number)
+        told = "\n\n".join(filter(None, (found.tags.get(NOTE), text)))
+        with self._asking(f"description of version {number}"):
+            self._client.update_model_version(self.name, str(number), told)
+            if found.run_id:
+                self._client.set_tag(found.run_id, NOTE, told)
+
+    def log_figures(self, number: int, figures: Mapping[str, float], step: int) -> None:
+        """Log figures of the version as metrics of its run."""
+        run_id = self.version(number).run_id
+        with self._asking(f"run of version {number}"):
+            for key, figure in figures.items():
+                self._client.log_metric(run_id, key, figure, step=step)
 
     def log_check(
         self,

@@ -42,10 +42,25 @@ GOLDEN_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
+class Detectable:
+    """The smallest lasting change that a detector finds in time; None where it finds none, however large.
+
+    `detector` is an alarm type. `change` is one of the level of errors, or of the logarithm of their size. `loss` is
+    what it adds to the mean loss of a model without bias, `share` the same as a share of the holdout's loss.
+    """
+
+    detector: str
+    within: str
+    change: float | None
+    loss: float | None
+    share: float | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """`importances` sum to 1 over groups of features; `trained_until` is event time, UTC.
 
-    A loaded model may differ from its golden rows by `tolerance`.
+    A loaded model may differ from its golden rows by `tolerance`. Manifests of earlier releases have no `detectable`.
 
     `vocabularies` are the values of each category that the version was trained on, in the order of their codes.
     """
@@ -58,6 +73,7 @@ class Manifest:
     files: Mapping[str, str]
     tolerance: float = GOLDEN_TOLERANCE
     schema_version: int = SCHEMA_VERSION
+    detectable: tuple[Detectable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +143,7 @@ def seal(directory: Path, manifest: Manifest) -> str:
     content = vars(replace(manifest, files=files)) | {
         "trained_until": manifest.trained_until.isoformat(),
         "contract": manifest.contract.to_json(),
+        "detectable": [vars(each) for each in manifest.detectable],
     }
     path = directory / MANIFEST
     # Not sorted: the order of the contract's features is that of logged values.

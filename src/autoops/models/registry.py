@@ -11,8 +11,12 @@ from autoops.errors import NoChampion
 from autoops.usecase.contract import Contract
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+NOTE = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run."""
 PROMOTED_AT = "promoted_at"
 """Tag of each version that was ever promoted: the time of its last promotion."""
+CPU_SECONDS = "cpu_seconds"
+"""Tag, metric and evidence: what loading the rows, training and export took. Older versions have none."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,10 @@ class Registry(ABC):
         """Point the alias at the version; the version that had it loses it."""
 
     @abstractmethod
+    def take_alias(self, alias: str, number: int) -> None:
+        """Take the alias from the version; nothing changes where another one has it, or none."""
+
+    @abstractmethod
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         """Set these tags of the version; its other tags stay."""
 
@@ -120,6 +128,15 @@ class Registry(ABC):
     @abstractmethod
     def log_verdict(self, number: int, name: str, verdict: Mapping[str, Any]) -> None:
         """Store a verdict as `NAME.json` in the version's training run."""
+
+    def describe(self, number: int, text: str) -> None:  # noqa: B027 - a registry may have no pages
+        """Say on the pages of the version and of its run what became of it, below the training's note.
+
+        It replaces what was said before.
+        """
+
+    def log_figures(self, number: int, figures: Mapping[str, float], step: int) -> None:  # noqa: B027 - as above
+        """Log figures of the version in its training run, as metrics at `step`."""
 
     @abstractmethod
     def log_check(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import orjson
 import pandas as pd
 
@@ -29,9 +30,9 @@ from autoops.serving.payloads.row_models import RowModels
 from autoops.serving.predict.predictor import RawRows
 from autoops.settings import Settings
 from autoops.training import window
-from autoops.training.evaluate import holdout_begins_at, split_at
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
+from autoops.usecase.calendar import local_days
 from autoops.usecase.columns import EVENT_AT, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import vocabularies_of
@@ -128,16 +129,14 @@ def _many_values(contract: Contract, rows: pd.DataFrame) -> Iterator[Line]:
 
 
 def _trained(settings: Settings, rows: pd.DataFrame) -> Trained:
-    """Return a small model of the rows, with the holdout of the settings where the rows reach that far back."""
+    """Return a small model of the rows, with the holdout of the settings, or half of the days where these are fewer."""
     few = window.capped(rows, MOST_ROWS)
     model, contract = settings.model, settings.contract
     trees = model.parameters.get("n_estimators")
     if isinstance(trees, int) and trees > MOST_TREES:
         model = model.model_copy(update={"parameters": {**model.parameters, "n_estimators": MOST_TREES}})
-    days = settings.training.holdout_days
-    newest = few[EVENT_AT].iloc[-1].to_pydatetime()
-    while days > 1 and len(split_at(few, holdout_begins_at(newest, days, contract))[0]) < len(few) / 2:
-        days -= 1
+    present = len(np.unique(local_days(columns_of(few[[EVENT_AT]])[EVENT_AT], contract.zone)))
+    days = max(1, min(settings.training.holdout_days, present // 2))
     training = settings.training.model_copy(update={"holdout_days": days, "min_rows": 1})
     return train(few, contract, model, training)
 

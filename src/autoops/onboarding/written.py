@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoops.cadence import SPARSE
-from autoops.errors import Conflict, InputError
+from autoops.errors import Conflict, InputError, SettingsError
 from autoops.months import parse_months
 from autoops.onboarding import pace
 from autoops.onboarding.draft import Draft
-from autoops.settings import Gate, Training
+from autoops.settings import Gate, Training, load_settings
 from autoops.usecase import declaration
 
 A_YEAR = 12
@@ -64,11 +64,22 @@ def commands(draft: Draft, folder: Path, configured: bool) -> list[str]:
         *usecase,
         "autoops up  # MLflow, the API, and Airflow, which checks for drift every hour",
         f"autoops train --months {trained}  # a version that beats the constant is promoted, and served",
-        "curl -s http://127.0.0.1:8000/predict -H 'content-type: application/json' -d " + shlex.quote(draft.request),
+        f"curl -s {_api_url(folder)}/predict -H 'content-type: application/json' -d " + shlex.quote(draft.request),
         *([replay] if replayed else []),
         "autoops check-drift  # judges the newest window of predictions and labels",
         "autoops status",
     ]
+
+
+def _api_url(folder: Path) -> str:
+    """Return the address of the API by the settings in force; the default where they do not fit the use case."""
+    try:
+        return load_settings(usecase=str(folder)).api_url
+    except SettingsError:
+        return "http://127.0.0.1:8000"
+    finally:
+        # The draft is to be edited, and another one may have stood here.
+        declaration.forget()
 
 
 def _months(draft: Draft) -> tuple[str, str]:
@@ -78,7 +89,6 @@ def _months(draft: Draft) -> tuple[str, str]:
         return "YYYY-MM..YYYY-MM", ""
     # Of a sparse table a retraining takes a year, too.
     wanted = A_YEAR if (_rows_per_day(draft) or 0) < SPARSE else Training().window_months
-    # Fewer months than after which a scheduled retraining would be due.
     after = 2 if len(months) > wanted + 1 else min(1, len(months) - 1)
     trained, replayed = months[: len(months) - after], months[len(months) - after :]
     return _option(trained[-wanted:]), _option(replayed)

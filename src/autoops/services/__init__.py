@@ -1,4 +1,4 @@
-"""The local services of one home: MLflow, the API and Airflow, kept running by supervisord."""
+"""The local services of one home: MLflow, the API, the console and Airflow, kept running by supervisord."""
 
 from autoops.services.lifecycle import ServiceStatus, down, status, up
 

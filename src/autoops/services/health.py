@@ -47,6 +47,10 @@ def _exporter(settings: Settings, _since: datetime | None) -> None:
     _answers("GET", f"{settings.exporter_url}/metrics")
 
 
+def _console(settings: Settings, _since: datetime | None) -> None:
+    _answers("GET", f"{settings.console_url}/health")
+
+
 def _api_server(settings: Settings, _since: datetime | None) -> None:
     with airflow_client(settings) as client:
         _healthy("metadatabase", client.health()["metadatabase"], None)
@@ -89,6 +93,7 @@ _PROBES: dict[str, Callable[[Settings, datetime | None], None]] = {
     "mlflow": _mlflow,
     "api": _api,
     "exporter": _exporter,
+    "console": _console,
     API_SERVER: _api_server,
     SCHEDULER: partial(_beats, "scheduler"),
     DAG_PROCESSOR: _dag_processor,

@@ -12,7 +12,7 @@ from autoops.redaction import public_url
 from autoops.serving.shutdown import stops_within_s
 from autoops.settings import Settings
 
-SERVICES = ("mlflow", "api", "exporter", "airflow")
+SERVICES = ("mlflow", "api", "exporter", "console", "airflow")
 """Services that `without` may name; Airflow is four programs."""
 
 API_SERVER, SCHEDULER = "airflow-api-server", "airflow-scheduler"
@@ -50,7 +50,7 @@ def programs(settings: Settings, without: Collection[str] = ()) -> list[Program]
     unknown = sorted(set(without) - set(SERVICES))
     if unknown:
         raise InputError(f"no such service: {', '.join(unknown)}; expected some of {', '.join(SERVICES)}")
-    build = {"mlflow": _mlflow, "api": _api, "exporter": _exporter, "airflow": _airflow}
+    build = {"mlflow": _mlflow, "api": _api, "exporter": _exporter, "console": _console, "airflow": _airflow}
     return [program for name in SERVICES if name not in without for program in build[name](settings)]
 
 
@@ -100,6 +100,11 @@ def _api(settings: Settings) -> list[Program]:
 def _exporter(settings: Settings) -> list[Program]:
     listens = Listens(settings.exporter.host, settings.exporter.port, "exporter.port")
     return [Program("exporter", "exporter", _verb("exporter"), f"{settings.exporter_url}/metrics", listens)]
+
+
+def _console(settings: Settings) -> list[Program]:
+    listens = Listens(settings.console.host, settings.console.port, "console.port")
+    return [Program("console", "console", _verb("console"), settings.console_url, listens)]
 
 
 def _airflow(settings: Settings) -> list[Program]:

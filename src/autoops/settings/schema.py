@@ -112,7 +112,7 @@ def _of_mlflow(uri: str) -> str:
 
 
 class Training(Section):
-    """Training data, approval and schedule of retrainings; a None `max_rows` fits all rows."""
+    """Training data, approval and schedule of retrainings; without `max_rows` all rows are fitted."""
 
     source: Literal["months", "log", "both"] = "months"
     window_months: Count = 3
@@ -123,7 +123,8 @@ class Training(Section):
     post_promotion_looks: Annotated[int, Field(ge=0)] = 3
     approval: bool = False
     most_per_week: Annotated[int, Field(ge=0)] = 2
-    retrain_after_months: Annotated[int, Field(ge=0)] = 3
+    retrain_after_months: Annotated[int, Field(ge=0)] = 6
+    budget: Budget | None = None
     timeout_s: Seconds = 14_400
 
     @property
@@ -136,7 +137,6 @@ class Gate(Section):
     """Confidence, least rows, segments and limits of the gate's comparison."""
 
     confidence: Rate = 0.95
-    resamples: Count = 2_000
     min_rows: Count = 500
     segments: tuple[str, ...] = _declared("gate", "segments")
     segment_margin: Share = 0.05
@@ -162,6 +162,7 @@ class Drift(Section):
     alarms_of: Count = 3
     cooldown_days: Annotated[float, Field(ge=0)] = 7
     check_interval_s: Seconds = 3600
+    worth_noticing: Share = 0.1
 
     @field_validator("alarms_of")
     @classmethod
@@ -225,6 +226,14 @@ class Exporter(Section):
     port: Port = 9464
 
 
+class Console(Section):
+    """Address of the console, and that at which people open Airflow, for its links; None means `airflow.host`."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8010
+    airflow_url: OptionalUrl = None
+
+
 class Alerts(Section):
     """Receivers of alerts (Apprise URLs), the events that alert, the hourly limit, and limits of the watchdog."""
 
@@ -282,6 +291,7 @@ class Settings(BaseSettings):
     storage: Storage = Field(default_factory=Storage)
     airflow: Airflow = Field(default_factory=Airflow)
     exporter: Exporter = Field(default_factory=Exporter)
+    console: Console = Field(default_factory=Console)
     alerts: Alerts = Field(default_factory=Alerts)
     security: Security = Field(default_factory=Security)
 
@@ -357,7 +367,12 @@ class Settings(BaseSettings):
     @property
     def service_urls(self) -> tuple[str, ...]:
         """Return the URLs of the services that this installation may run itself."""
-        return self.api_url, self.airflow_url, self.exporter_url, self.mlflow.tracking_uri
+        return self.api_url, self.airflow_url, self.exporter_url, self.console_url, self.mlflow.tracking_uri
+
+    @property
+    def console_url(self) -> str:
+        """Return the URL of the console."""
+        return f"http://{address(self.console.host, self.console.port)}"
 
     @property
     def exporter_url(self) -> str:

@@ -30,6 +30,7 @@ AlertEvent = Literal[
     "not_served",
     "labels_missing",
     "labels_cannot_tell",
+    "detects_too_little",
     "frozen_long",
 ]
 

@@ -28,7 +28,7 @@ _json = False
 
 
 def configure(program: str, level: int = logging.INFO) -> None:
-    """Log to stderr in `logs.format`; `program` is api, exporter or cli. Noisy libraries log warnings only."""
+    """Log to stderr in `logs.format`; `program` is api, exporter, console or cli. Noisy libraries log warnings only."""
     global _json
     _json = _settings().format == "json"
     handler = logging.StreamHandler(sys.stderr)

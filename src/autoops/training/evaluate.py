@@ -1,7 +1,7 @@
 """Evaluation: the errors on rows that the model never saw, and the importance of its features."""
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,12 +26,6 @@ class Predictor(Protocol):
 
     def predict(self, inputs: Array) -> Array:
         """Return the predictions, of shape (rows,), for inputs of shape (rows, features)."""
-
-
-def holdout_begins_at(newest: datetime, days: int, contract: Contract) -> datetime:
-    """Return local midnight at the beginning of the last `days` days, of which the day of `newest` is one."""
-    first = newest.astimezone(contract.zone).date() - timedelta(days=days - 1)
-    return datetime.combine(first, time(), contract.zone)
 
 
 def split_at(rows: pd.DataFrame, moment: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:

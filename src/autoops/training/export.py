@@ -2,6 +2,8 @@
 
 import itertools
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,9 @@ MOST_CORNERS = 128
 Inputs = npt.NDArray[np.float32]
 
 
-def write_bundle(trained: Trained, thresholds_json: str, directory: Path) -> str:
+def write_bundle(
+    trained: Trained, thresholds_json: str, directory: Path, detectable: Sequence[bundle.Detectable] = ()
+) -> str:
     """Fill `directory`, seal it, and return the bundle's digest.
 
     Raises:
@@ -41,7 +45,7 @@ def write_bundle(trained: Trained, thresholds_json: str, directory: Path) -> str
     _write_golden(trained, golden, directory / bundle.GOLDEN)
     trained.reference.to_parquet(directory / bundle.REFERENCE, index=False, compression="zstd")
     (directory / bundle.THRESHOLDS).write_text(thresholds_json)
-    return bundle.seal(directory, _manifest(trained))
+    return bundle.seal(directory, replace(_manifest(trained), detectable=tuple(detectable)))
 
 
 def _manifest(trained: Trained) -> bundle.Manifest:

@@ -1,4 +1,4 @@
-"""Training: hold out the newest days, choose the rows, fit, evaluate."""
+"""Training: hold out some of the newest days, choose the rows, fit, evaluate."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,11 +55,11 @@ def train(
     training: settings.Training,
     evidence_start: datetime | None = None,
 ) -> Trained:
-    """Fit `model` on all rows but those of the last `training.holdout_days` days.
+    """Fit `model` on all rows but those of `training.holdout_days` of the newest days.
 
     `rows` are in event order, with features and target, in the form of `usecase.columns`. `evidence_start` is the
     event time of the change, if that is known: where enough rows are newer, the model is fitted on these alone if that
-    does better on a validation span before the holdout.
+    does better on a validation span at their end.
 
     Raises:
         EmptyMonth: there are no rows.
@@ -67,7 +67,7 @@ def train(
         SettingsError: the model's settings are invalid.
     """
     check_model(model, contract)
-    earlier, holdout = window.hold_out(rows, contract, training)
+    earlier, holdout = window.hold_out(rows, contract, training, evidence_start)
     chosen = window.choose(earlier, contract, model, training, evidence_start)
     some = window.capped(chosen.rows, training.max_rows)
     encoder = estimator.encoder_of(contract, model, chosen.rows)
@@ -104,7 +104,7 @@ def _with_predictions(rows: pd.DataFrame, fitted: Any, encoder: Encoder) -> pd.D
 def _cross_fitted(rows: pd.DataFrame, model: settings.Model, contract: Contract) -> npt.NDArray[np.float64]:
     """Return what models say that were fitted without a row's own week, shape (rows,).
 
-    A holdout of seven days is a single window of a sparse table, which says little about errors on unseen rows.
+    A holdout of seven days has few windows of a sparse table, which says little about errors on unseen rows.
     """
     days = (rows["event_at"] - rows["event_at"].min()) // pd.Timedelta(days=1)
     fold, found = (days // WEEK_DAYS).to_numpy() % FOLDS, np.empty(len(rows))

@@ -1,17 +1,24 @@
-"""The rows that a model is fitted on: all before the holdout, or only those since a change."""
+"""The rows that a model is fitted on: all but the holdout, or only those since a change.
+
+The holdout consists of whole days that are spread over the newest four weeks, so that a week of holidays does not
+decide what is promoted. Its neighbouring days are fitted on. No day is: live traffic is later than all of them.
+"""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from math import gcd
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from autoops.cadence import asked_of, rows_per_day
+from autoops.cadence import FULL_DAY, asked_of, rows_per_day
 from autoops.errors import DataError, EmptyMonth
 from autoops.event_times import newest_of
 from autoops.settings import Model, Training
 from autoops.training import estimator
-from autoops.training.evaluate import holdout_begins_at, split_at
+from autoops.training.evaluate import split_at
+from autoops.usecase.calendar import local_days
 from autoops.usecase.columns import TARGET, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.tasks import losses
@@ -21,6 +28,11 @@ SPARSE_DAYS, SPARSE_ROWS = 28, 500
 
 SINCE_DAYS, SINCE_ROWS = 14, 250
 """So much of such a table since a change may be chosen: validation says whether it is better than all rows."""
+
+SPREAD_DAYS = 28
+"""Days with rows over which the holdout is spread."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 ALL, SINCE_CHANGE = "all", "since change"
 
@@ -34,28 +46,61 @@ class Window:
     errors: dict[str, float] = field(default_factory=dict)
 
 
-def hold_out(rows: pd.DataFrame, contract: Contract, training: Training) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows before the holdout, and the holdout.
+def hold_out(
+    rows: pd.DataFrame, contract: Contract, training: Training, evidence_start: datetime | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows to fit on, and the holdout.
+
+    Where enough days follow `evidence_start`, the time of a change, all of the holdout does.
 
     Raises:
         EmptyMonth: there are no rows.
-        DataError: fewer than `least_rows` are before the holdout.
+        DataError: fewer than `least_rows` are left to fit on.
     """
     if rows.empty:
         raise EmptyMonth(f"training: there are no {contract.plural}")
+    times = columns_of(rows[["event_at"]])["event_at"]
     # Not the last row: a few rows of a client with a wrong clock would move the holdout.
-    newest = newest_of(columns_of(rows)["event_at"])
+    newest = newest_of(times)
     assert newest is not None
-    begins_at = holdout_begins_at(newest, training.holdout_days, contract)
-    earlier, holdout = split_at(rows, begins_at)
+    days, newest_day = local_days(times, contract.zone), newest.astimezone(contract.zone).date().toordinal() - _EPOCH
+    changed_on = (
+        None if evidence_start is None else evidence_start.astimezone(contract.zone).date().toordinal() - _EPOCH
+    )
+    held_days = held_out_days(days[days <= newest_day], training.holdout_days, changed_on)
+    # What is newer than the newest day is never fitted: `trained_until` would be a wrong clock's time.
+    held = np.isin(days, held_days) | (days > newest_day)
+    earlier, holdout = rows[~held], rows[held]
     least = least_rows(rows, training)
     if len(earlier) < least:
         raise DataError(
-            f"training: {len(earlier)} {contract.plural} before the holdout, which begins on {begins_at:%Y-%m-%d} and "
-            f"has {len(holdout)}; at least {least} are needed (training.min_rows is {training.min_rows}): train on "
+            f"training: {len(earlier)} {contract.plural} beside the holdout, whose {len(held_days)} days have "
+            f"{len(holdout)}; at least {least} are needed (training.min_rows is {training.min_rows}): train on "
             "more months, or lower it"
         )
     return earlier, holdout
+
+
+def held_out_days(days: npt.NDArray[np.int64], count: int, changed_on: int | None = None) -> npt.NDArray[np.int64]:
+    """Return `count` of the `days` with rows, newest first, which has one day number for each row.
+
+    They are every k-th day that has rows, with k such that they spread over `SPREAD_DAYS`, as far as there are as many
+    days, or as many since the day number `changed_on`, and such that no weekday is left out.
+
+    >>> held_out_days(np.arange(60), 7)
+    array([59, 55, 51, 47, 43, 39, 35])
+    """
+    names, rows = np.unique(days, return_counts=True)
+    names = names[rows > FULL_DAY * rows.max()][::-1]
+    since = names if changed_on is None else names[names > changed_on]
+    if len(since) < count:
+        since = names
+    step = max(1, min(SPREAD_DAYS, len(since)) // count)
+    weekdays = len(np.unique(since % 7))
+    # Every fourth day of a table with rows on two weekdays would always be the same one.
+    while step > 1 and gcd(step, weekdays) > 1:
+        step = step + 1 if (step + 1) * (count - 1) < len(since) else 1
+    return np.asarray(since[::step][:count])
 
 
 def least_rows(rows: pd.DataFrame, training: Training) -> int:

@@ -70,6 +70,11 @@ def _path_of(named: str, beside: Path | None) -> str:
     return str(path.absolute())
 
 
+def forget() -> None:
+    """Read declarations anew from now on: one that a process has read stays as it was then."""
+    _read.cache_clear()
+
+
 @lru_cache
 def _read(path: str) -> Contract:
     try:

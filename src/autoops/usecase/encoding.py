@@ -123,7 +123,11 @@ class Encoder:
 
     def knows(self, inputs: RawInputs) -> bool:
         """Return whether all categories of one row's raw values occurred in training; a missing value is known."""
-        return all(inputs[place] is None or inputs[place] in seen for place, seen in self._seen)
+        for place, seen in self._seen:
+            value = inputs[place]
+            if value is not None and value not in seen:
+                return False
+        return True
 
     def _code(self, name: str) -> Callable[[Columns], Array]:
         if not self.contract.features[name].is_text:

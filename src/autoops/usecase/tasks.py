@@ -28,6 +28,11 @@ def losses(contract: Contract, truth: Values, prediction: Values) -> Values:
     return np.asarray(np.abs(error) if contract.loss == "absolute" else error**2, dtype=np.float64)
 
 
+def measure_key(contract: Contract) -> str:
+    """Return the name of the mean loss as a key of JSON, such as `mae`."""
+    return MEASURES[contract.loss].lower().replace(" ", "_")
+
+
 def measure_told(contract: Contract, loss: float) -> str:
     """Return a mean loss with its name and its unit, such as `MAE 2.857 min`."""
     return f"{MEASURES[contract.loss]} {loss:.3f}{loss_unit(contract)}"

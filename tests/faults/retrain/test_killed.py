@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mlflow import MlflowClient
 
 from autoops.mlflow_registry import MlflowRegistry
 from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS
@@ -24,7 +25,7 @@ KILLS = {
 
 
 def test_a_run_that_is_killed_at_each_step_trains_and_promotes_once(
-    installation: Installation, registry: MlflowRegistry
+    installation: Installation, registry: MlflowRegistry, mlflow_uri: str
 ) -> None:
     assert installation.run(*FIRST).returncode == 0
     for point, (where, fault) in KILLS.items():
@@ -36,7 +37,12 @@ def test_a_run_that_is_killed_at_each_step_trains_and_promotes_once(
     found = json.loads(done.stdout.splitlines()[-1])
     assert (found["promoted"], found["version"]) == (True, 2)
     assert [version.number for version in registry.versions()] == [2, 1]
-    assert [registry.by_alias(alias).number for alias in (CHAMPION, CHALLENGER, PREVIOUS)] == [2, 2, 1]
+    assert [registry.by_alias(alias).number for alias in (CHAMPION, PREVIOUS)] == [2, 1]
+    assert registry.by_alias(CHALLENGER) is None, "it is champion, and challenges nobody"
+    client, (gate, *_) = MlflowClient(mlflow_uri), installation.ledger.entries(kind="gate", model_version=2)
+    losses = [client.get_run(registry.version(number).run_id).data.metrics["gate_loss"] for number in (1, 2)]
+    assert losses == [gate.evidence["champion_mae"], gate.evidence["challenger_mae"]], "of the same rows"
+    assert client.get_model_version(registry.name, "2").description.endswith(f"`autoops explain {gate.incident_id}`)")
     incidents = installation.ledger.incidents()
     assert [(one.kind, one.status) for one in incidents] == [("manual", "closed")] * 2
     counts = installation.counts(incidents[0].id)

@@ -39,6 +39,7 @@ TITLES = {
     ),
     "labels can tell again": "taxi: labels can tell again",
     "frozen long": "taxi: the loop is still frozen",
+    "detects too little": "taxi: drift checks of the champion find large changes only",
 }
 
 

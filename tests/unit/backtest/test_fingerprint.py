@@ -41,6 +41,7 @@ def test_an_estimator_without_n_jobs_gets_none(settings: Settings) -> None:
         ("gate", {"confidence": 0.9}),
         ("serving", {"max_model_mb": 9}),
         ("training", {"retrain_after_months": 0}),
+        ("training", {"budget": 3.0}),
     ],
 )
 def test_another_setting_is_another_walk(section: str, values: dict, settings: Settings) -> None:
@@ -59,6 +60,7 @@ def test_another_declaration_is_another_training_and_another_walk(settings: Sett
 def test_the_gate_and_where_things_are_stored_train_nothing(settings: Settings) -> None:
     assert training_settings(changed(settings, "gate", confidence=0.9)) == training_settings(settings)
     assert training_settings(changed(settings, "training", retrain_after_months=0)) == training_settings(settings)
+    assert training_settings(changed(settings, "training", budget=3.0)) == training_settings(settings)
     assert simulation_settings(changed(settings, "storage", home=Path("/elsewhere"))) == simulation_settings(settings)
 
 

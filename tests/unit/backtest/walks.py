@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from autoops.backtest.simulation import Simulated
 
 DAYS = 10
@@ -16,10 +18,11 @@ def retraining(decision: str = "promote", **also: Any) -> dict[str, Any]:
 
 def month(name: str, mae: float, *retrainings: dict[str, Any], swing: float = 0.0) -> dict[str, Any]:
     """Ten days of a hundred trips, each day's error `swing` above or below `mae`."""
+    first = int(np.datetime64(name, "D").astype(int))
     minutes = [ROWS * (mae + (swing if day % 2 else -swing)) for day in range(DAYS)]
     return {
         "month": name,
-        "errors": {"days": list(range(DAYS)), "rows": [ROWS] * DAYS, "minutes": minutes},
+        "errors": {"days": list(range(first, first + DAYS)), "rows": [ROWS] * DAYS, "minutes": minutes},
         "version": 1,
         "training_months": ["2022-01"],
         "cpu_seconds": 2.0,

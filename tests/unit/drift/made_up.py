@@ -1,5 +1,6 @@
 """Trips that are made up in an instant: hours, days and zones have their own ways, and a model is off by noise."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,6 +17,7 @@ FEATURES = ("trip_distance", "passenger_count", "hour", "pickup_location_id", "d
 IMPORTANCES = {"trip_distance": 0.7, "zones": 0.15, "passenger_count": 0.05, "hour": 0.1}
 DRIFT = Drift(window_size=200)
 ROWS_PER_DAY = 400
+Frames = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
 def trips(days: float, *, start: str = "2026-01-05T05:00", seed: int = 0) -> pd.DataFrame:
@@ -40,9 +42,12 @@ def trips(days: float, *, start: str = "2026-01-05T05:00", seed: int = 0) -> pd.
     )
 
 
-def history(days: float = 28, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def history(days: float = 28, seed: int = 0) -> Frames:
     """History, holdout and reference, as training returns them."""
-    rows = trips(days + 7, seed=seed)
+    return _cut(trips(days + 7, seed=seed), days)
+
+
+def _cut(rows: pd.DataFrame, days: float) -> Frames:
     cut = int(days * ROWS_PER_DAY)
     fitted, holdout = rows.iloc[:cut], rows.iloc[cut:].reset_index(drop=True)
     parts = [fitted.iloc[::2].assign(part="window"), holdout.assign(part="holdout")]
@@ -63,3 +68,10 @@ def manifest(importances: dict[str, float] = IMPORTANCES) -> Manifest:
 def later(seed: int = 1) -> pd.DataFrame:
     """Twenty-one steady days after the history."""
     return trips(21, start="2026-02-09T05:00", seed=seed)
+
+
+def moving(level: Callable[[np.ndarray], np.ndarray], days: float = 91, seed: int = 0) -> Frames:
+    """History, holdout and reference in which targets rise by `level`, a logarithm by shares of the whole time."""
+    rows = trips(days + 7, seed=seed)
+    rows[TARGET] = np.maximum(rows[TARGET], 1) * np.exp(level(np.linspace(0, 1, len(rows))))
+    return _cut(rows, days)

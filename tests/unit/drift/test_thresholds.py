@@ -128,6 +128,9 @@ def test_a_version_says_what_its_detectors_cannot_notice() -> None:
     errors = replace(limits.errors, absolute_mean=1.0, absolute_high=3.1)
     hardly = replace(thresholds, limits=(replace(limits, distances=wide, errors=errors),))
     assert hardly.blind_to(CONTRACT) == ("trip_distance", "pickup_location_id", "larger errors")
+    for of_level in ({"relative_high": 1.2}, {"relative_low": -1.2}):
+        far = replace(limits, errors=replace(limits.errors, **of_level))
+        assert replace(thresholds, limits=(far,)).blind_to(CONTRACT) == ("targets off on one side",)
     assert replace(thresholds, limits=()).blind_to(CONTRACT) == ("everything",)
 
 

@@ -45,6 +45,27 @@ def test_slow_goes_on_from_month_to_month(tmp_path):
     assert left == pytest.approx([1, 0.95, 0.95**2], abs=0.01)
 
 
+def test_moving_changes_level_speed_and_mix_for_a_year_and_then_stays(tmp_path):
+    begins, turns = Month(2022, 4), [Month(2022, 6), Month(2022, 9), Month(2022, 12), Month(2023, 3), Month(2023, 4)]
+    write_sample(tmp_path / "moving", turns, scenario="moving", changes_from=begins)
+    write_sample(tmp_path / "steady", turns)
+
+    def changed(month: Month, of) -> float:
+        moving, steady = (clean(tmp_path / name / file_name(month), month).rows for name in ("moving", "steady"))
+        return of(moving) - of(steady)
+
+    def seconds_of_short_trips(trips) -> float:
+        return 60 * trips[trips["trip_distance"].between(1.8, 2.2)][TARGET].median()
+
+    # By quarters of the year: faster; as fast and longer; slower and longer; as before; and no other way from then on.
+    short = [changed(month, seconds_of_short_trips) for month in turns]
+    assert short == pytest.approx([-45, 150, 350, 0, 0], abs=60)
+    far = [changed(month, lambda trips: (trips["trip_distance"] > 5).mean()) for month in turns]
+    assert far == sorted(far[:4]) + far[4:]
+    assert far[4] == pytest.approx(far[3], abs=0.02)
+    assert far[3] > 0.1
+
+
 def test_the_months_of_a_slow_change_are_the_same_whichever_are_written_with_them(tmp_path):
     begins = Month(2023, 3)
     write_sample(

@@ -1,20 +1,29 @@
-"""Intervals of means over days: exact where they can be, and as wide as few days make them."""
+"""Intervals of means over days: as wide as few days that depend on each other make them."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, t
+from scipy.stats import t
 
-from autoops.loop.decide.day_blocks import LONGEST_WAIT_DAYS, DayBlocks, Estimate, Spread, further_days
+from autoops.loop.decide.day_blocks import (
+    LONGEST_WAIT_DAYS,
+    DayBlocks,
+    Estimate,
+    Spread,
+    estimate_of_sums,
+    further_days,
+)
 
-RESAMPLES = 500
+RUNS = 300
 
 
-def over(counts: list[int], means: list[float], resamples: int = RESAMPLES) -> tuple[DayBlocks, np.ndarray, np.ndarray]:
+def over(counts: list[int], means: list[float]) -> tuple[DayBlocks, np.ndarray, np.ndarray]:
     """Days of so many rows, each row with its day's mean; the mask of all rows."""
     days = np.repeat(np.arange(len(counts)), counts)
-    return DayBlocks(days, resamples), np.repeat(means, counts), np.ones(len(days), dtype=bool)
+    return DayBlocks(days), np.repeat(means, counts), np.ones(len(days), dtype=bool)
 
 
 @pytest.mark.parametrize(
@@ -50,57 +59,89 @@ def test_what_says_how_days_differ(spread: Spread, enough: bool) -> None:
 
 def test_only_the_masked_rows_count() -> None:
     days = np.array([7, 7, 8, 8, 9, 9])
-    blocks, rows = DayBlocks(days, RESAMPLES), np.array([True, False, True, True, False, False])
+    blocks, rows = DayBlocks(days), np.array([True, False, True, True, False, False])
     assert blocks.spread(rows) == Spread(3, 2, 9 / 5)
     assert blocks.estimate(np.array([3.0, 99, 6, 9, 99, 99]), rows, 0.1).mean == 6.0
     assert blocks.spread(np.zeros(6, dtype=bool)) == Spread(0, 0, 0.0)
 
 
+def series(seed: int, days: int, persistence: float) -> np.ndarray:
+    """Differences of days around 0 that correlate with those of the day before."""
+    found = np.random.default_rng(seed).normal(0, 1, days)
+    for day in range(1, days):
+        found[day] = persistence * found[day - 1] + (1 - persistence**2) ** 0.5 * found[day]
+    return found
+
+
+def half(values: np.ndarray, days: np.ndarray | None = None, ahead_days: int = 0, tail: float = 0.025) -> float:
+    """The distance from the mean to its bound."""
+    numbers = np.arange(len(values)) if days is None else days
+    found = estimate_of_sums(numbers, np.full(len(values), 50.0), 50 * values, tail, ahead_days)
+    assert found.high - found.mean == pytest.approx(found.mean - found.low)
+    return found.high - found.mean
+
+
+def students(values: np.ndarray) -> float:
+    return float(t(len(values) - 1).isf(0.025) * values.std(ddof=1) / len(values) ** 0.5)
+
+
+def test_independent_days_get_little_more_than_the_interval_of_a_textbook() -> None:
+    widths = [half(values) / students(values) for values in (series(seed, 60, 0.0) for seed in range(20))]
+    assert 0.95 < np.median(widths) < 1.25
+
+
+@pytest.mark.parametrize("persistence", [0.0, 0.4, 0.7])
+def test_the_interval_contains_the_true_mean_where_days_depend_on_each_other(persistence: float) -> None:
+    """Student's interval, for which days are independent, contains it in 60 % of the cases at 0.7."""
+    found = [series(seed, 28, persistence) for seed in range(RUNS)]
+    assert np.mean([abs(values.mean()) < half(values) for values in found]) > 0.85
+    if persistence == 0.7:
+        assert np.mean([abs(values.mean()) < students(values) for values in found]) < 0.7
+
+
+@pytest.mark.parametrize("persistence", [0.0, 0.4, 0.7])
+def test_days_spread_over_four_weeks_tell_of_the_four_weeks_after(persistence: float) -> None:
+    days = 3 + 4 * np.arange(7)
+    inside = []
+    for seed in range(RUNS):
+        values = series(seed, 56, persistence)
+        inside.append(abs(values[days].mean() - values[28:].mean()) < half(values[days], days, ahead_days=28))
+    assert np.mean(inside) > 0.85
+
+
+def test_the_same_days_say_more_where_they_lie_further_apart() -> None:
+    """A step from one week to the next may be chance among neighbours, and hardly so among days ten days apart."""
+    values = np.repeat([1.0, -1.0], 7) + 0.1 * np.arange(14) % 0.3
+    assert half(values, 10 * np.arange(14)) < 0.8 * half(values)
+
+
+def test_days_to_come_widen_the_interval() -> None:
+    values = series(4, 14, 0.0)
+    assert half(values) < half(values, ahead_days=28) < half(values, ahead_days=7)
+
+
 @pytest.mark.parametrize("tail", [0.025, 0.00625])
-@pytest.mark.parametrize(
-    ("counts", "means"),
-    [
-        ([40, 40, 40, 40, 40], [0.1, -0.2, 0.3, 0.05, 0.4]),
-        ([10, 60, 30, 0, 25, 45, 20], [0.5, -0.2, 0.3, 0.0, 0.6, 0.1, -0.4]),
-    ],
-)
-def test_the_percentiles_of_resampled_days_are_widened_to_students(
-    tail: float, counts: list[int], means: list[float]
-) -> None:
-    blocks, values, rows = over(counts, means)
-    found = blocks.estimate(values, rows, tail)
-
-    n, day = np.array(counts), np.array(means)
-    present = n > 0
-    mean = float(n @ day) / n.sum()
-    draws = np.random.default_rng(0).integers(0, present.sum(), (RESAMPLES, present.sum()))
-    residual = (n * (day - mean) / n.sum())[present]
-    below, above = np.quantile([residual[draw].sum() for draw in draws], [tail, 1 - tail])
-    k = n.sum() ** 2 / (n**2).sum()
-    widened = (k / (k - 1)) ** 0.5 * t(k - 1).isf(tail) / norm.isf(tail)
-    assert found.mean == pytest.approx(mean)
-    assert found.low == pytest.approx(mean + widened * below)
-    assert found.high == pytest.approx(mean + widened * above)
-    assert found.tail == tail
-    assert found.spread == blocks.spread(rows)
+def test_a_day_with_most_rows_leaves_fewer_days(tail: float) -> None:
+    means, days = series(2, 7, 0.0), np.arange(7)
+    even, uneven = np.full(7, 30.0), np.array([10.0, 90, 30, 10, 25, 25, 20])
+    narrow, wide = (estimate_of_sums(days, counts, counts * means, tail) for counts in (even, uneven))
+    assert (wide.tail, wide.spread.rows) == (tail, 210)
+    assert wide.high - wide.low > 1.1 * (narrow.high - narrow.low)
 
 
-def test_with_many_days_it_is_the_interval_of_a_textbook() -> None:
-    day = np.random.default_rng(3).normal(1, 1, 60)
-    blocks, values, rows = over([20] * 60, day.tolist(), resamples=20_000)
-    found = blocks.estimate(values, rows, 0.025)
-    half = t(59).isf(0.025) * day.std(ddof=1) / 60**0.5
-    assert (found.low, found.high) == pytest.approx((day.mean() - half, day.mean() + half), abs=0.05 * half)
-
-
-def test_a_segment_is_estimated_on_days_that_some_resamples_lack() -> None:
+def test_a_segment_is_estimated_on_the_days_that_it_has() -> None:
     days, rows = np.repeat(np.arange(28), 50), np.zeros(1_400, dtype=bool)
     rows[:250] = True
     values = np.random.default_rng(0).normal(2, 1, 1_400)
-    found = DayBlocks(days, 2_000).estimate(values, rows, 0.025)
+    found = DayBlocks(days).estimate(values, rows, 0.025)
     assert found.spread.days == 5
-    assert found.low < found.mean < found.high
-    assert np.isfinite([found.low, found.high]).all()
+    assert found == DayBlocks(days[:250]).estimate(values[:250], rows[:250], 0.025)
+
+
+def test_days_that_agree_leave_no_width() -> None:
+    blocks, values, rows = over([20] * 7, [0.5] * 7)
+    found = blocks.estimate(values, rows, 0.025)
+    assert (found.low, found.high) == pytest.approx((0.5, 0.5))
 
 
 @given(st.integers(0, 50))
@@ -141,8 +182,8 @@ def test_how_many_more_days_an_interval_needs(estimate: Estimate, target: float,
 def test_after_those_days_the_interval_does_exclude_zero() -> None:
     """With days like the ones that were seen, at half of the error probability, and not with a few days fewer."""
     seen = [-1.0, 1.0, -0.9, 0.5, -0.3, 0.2, -1.4]
-    blocks, values, rows = over([30] * 7, seen, resamples=20_000)
-    more = further_days(blocks.estimate(values, rows, 0.025))
+    half = students(np.array(seen))
+    more = further_days(estimated(float(np.mean(seen)), float(np.mean(seen)) - half, float(np.mean(seen)) + half))
     assert more is not None
     wide = np.std(seen) * (len(seen) / (len(seen) - 1)) ** 0.5
     halves = [t(7 + n - 1).isf(0.0125) * wide / (7 + n) ** 0.5 for n in (more, more - 3)]
@@ -154,3 +195,9 @@ def test_the_longest_wait_counts() -> None:
     last = t(6).isf(0.025) / t(6 + LONGEST_WAIT_DAYS).isf(0.0125) * ((7 + LONGEST_WAIT_DAYS) / 7) ** 0.5
     assert further_days(estimated(-1.0, -9.0, -1.0 + last * 0.9999)) == LONGEST_WAIT_DAYS
     assert further_days(estimated(-1.0, -9.0, -1.0 + last * 1.0001)) is None
+
+
+def test_days_do_not_help_against_what_is_still_to_come() -> None:
+    """Of the width for the next seven days, half is theirs: no number of days more makes it half as wide."""
+    assert further_days(replace(estimated(-0.5, -1.5, 0.5), ahead_days=7)) is None
+    assert further_days(replace(estimated(-0.99, -2.0, 0.01), ahead_days=7)) is not None

@@ -85,6 +85,17 @@ def test_what_each_check_judged_last_is_told_and_who_is_silent(
     assert (found["checks_total no drift"], found["checks_total no new data"], found["check_alarm"]) == (2, 1, 0)
 
 
+def test_what_checks_would_find_is_told_by_the_newest_that_knows(
+    engine: sa.Engine, clock: HeldClock, checks: CheckLog
+) -> None:
+    assert figures(engine, clock)["detects_too_little"] == 0
+    for share, too_large in ((0.04, False), (None, True)):
+        check(checks, 1, detectable={"share": share, "told": "", "too_large": too_large})
+        check(checks, 1, "broken data")
+        found = figures(engine, clock)
+        assert (found.get("detectable_loss_share"), found["detects_too_little"]) == (share, too_large)
+
+
 def test_nothing_that_was_found_of_a_replaced_version_lingers(
     engine: sa.Engine, clock: HeldClock, checks: CheckLog, ledger: Ledger
 ) -> None:

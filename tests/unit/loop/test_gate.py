@@ -14,7 +14,7 @@ from autoops.settings import Gate
 from tests.taxi import CONTRACT
 
 decide = partial(module.decide, unit=unit_of(CONTRACT))
-GATE = Gate(resamples=400)
+GATE = Gate()
 MOST_MB = 200.0
 SMALL = ServingCost(model_mb=MOST_MB, latency_ms=GATE.max_latency_ms)
 """Just within both budgets."""
@@ -202,7 +202,7 @@ def test_without_segments_the_overall_error_decides_alone() -> None:
 
 @pytest.mark.parametrize(
     ("differences", "then"),
-    [([-0.05], "promoted"), ([+0.05], "rejected")],
+    [([-0.08], "promoted"), ([+0.08], "rejected")],
 )
 def test_an_inconclusive_verdict_says_what_would_settle_it(differences: list[float], then: str) -> None:
     errors, _ = in_part(differences, swing=0.1)
@@ -225,7 +225,7 @@ def test_a_difference_of_about_zero_is_settled_by_no_realistic_number_of_days() 
 
 
 def test_doubt_about_a_segment_is_settled_when_the_first_one_is() -> None:
-    errors, segments = in_part([-3.0, +0.21, +0.25, +0.23], swing=0.1)
+    errors, segments = in_part([-3.0, +0.26, +0.29, +0.28], swing=0.1)
     verdict = decide(*errors, GATE, segments=segments)
     assert verdict.decision == "inconclusive"
     assert [segment.decision for segment in verdict.segments[1:]] == ["in doubt"] * 3
@@ -233,7 +233,7 @@ def test_doubt_about_a_segment_is_settled_when_the_first_one_is() -> None:
     assert verdict.days_needed == verdict.segments[2].days_needed < verdict.segments[3].days_needed
     assert verdict.settled_by == (
         f"{verdict.days_needed} more days of rows that neither model was trained on: if the difference stays at "
-        "+0.250 min in part 2, the challenger is then rejected"
+        "+0.290 min in part 2, the challenger is then rejected"
     )
 
 
@@ -246,17 +246,17 @@ def test_doubt_so_close_to_the_margin_is_never_settled() -> None:
 
 
 def test_one_segment_that_can_be_settled_is_enough() -> None:
-    errors, segments = in_part([-3.0, +0.2001, +0.25], swing=0.1)
+    errors, segments = in_part([-3.0, +0.2001, +0.29], swing=0.1)
     verdict = decide(*errors, GATE, segments=segments)
     assert [segment.days_needed for segment in verdict.segments] == [None, None, verdict.days_needed]
-    assert "+0.250 min in part 2" in verdict.settled_by
+    assert "+0.290 min in part 2" in verdict.settled_by
 
 
 def test_where_the_overall_difference_is_open_it_is_what_is_waited_for() -> None:
-    errors, segments = in_part([-0.3, +0.25], swing=0.1)
+    errors, segments = in_part([-0.4, +0.25], swing=0.1)
     verdict = decide(*errors, GATE, segments=segments)
     assert (verdict.decision, verdict.segments[1].decision) == ("inconclusive", "in doubt")
-    assert "-0.025 min, the challenger is then promoted" in verdict.settled_by
+    assert "-0.075 min, the challenger is then promoted" in verdict.settled_by
 
 
 LARGE = "the model has 200.1 MB, serving.max_model_mb is 200"

@@ -7,7 +7,7 @@ from autoops.loop.decide import gate
 from autoops.loop.decide.paired_days import DayErrors, PairedDays, by_day, compare, merged
 from autoops.settings import Gate
 
-GATE = Gate(resamples=400)
+GATE = Gate()
 LOOKS = 3
 
 
@@ -69,4 +69,4 @@ def test_versions_that_are_equally_good_are_told_apart_no_more_often_than_the_ra
 
 
 def test_a_version_that_is_clearly_worse_is_found_at_the_first_look() -> None:
-    assert all(decisions(traffic(seed, 0.6))[0] == "reject" for seed in range(40))
+    assert all(decisions(traffic(seed, 0.8))[0] == "reject" for seed in range(40))

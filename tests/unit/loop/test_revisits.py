@@ -1,12 +1,21 @@
 """When the gate looks again, and when a champion is old enough for a refresh."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from autoops.loop.decide.policy import Freeze, RecentActions
-from autoops.loop.decide.reevaluation import Age, Undecided, overtaken, re_evaluate, re_evaluation_due, retraining_due
+from autoops.loop.decide.reevaluation import (
+    Age,
+    Undecided,
+    next_scheduled,
+    overtaken,
+    re_evaluate,
+    re_evaluation_due,
+    retraining_due,
+)
 from autoops.months import Month
 
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
@@ -89,28 +98,31 @@ def test_a_second_look_says_what_it_waits_for() -> None:
 MARCH = Month(2022, 3)
 
 
-def age(newest: int, scheduled: int | None = None, retrained: int | None = None) -> Age:
+def age(newest: int, scheduled: int | None = None, retrained: int | None = None, found_nothing: int = 0) -> Age:
     """Months of 2022; the champion is of March."""
     return Age(
         Month(2022, newest),
         MARCH,
         Month(2022, scheduled) if scheduled else None,
         Month(2022, retrained) if retrained else None,
+        found_nothing,
     )
 
 
 @pytest.mark.parametrize(
     ("aged", "every", "standing", "frozen", "recent_actions", "most_per_week", "action"),
     [
-        (age(6), 3, None, None, RecentActions(NOW), 2, "open incident"),
-        (age(9), 3, None, None, RecentActions(), 2, "open incident"),
-        (age(5), 3, None, None, RecentActions(NOW), 2, "nothing"),
-        (age(4), 1, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(4), 6, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(9), 6, None, None, RecentActions(), 2, "open incident"),
+        (age(3), 6, None, None, RecentActions(NOW), 2, "nothing"),
+        (replace(age(4), newest=None), 6, None, None, RecentActions(NOW), 2, "nothing"),
         (age(6), 0, None, None, RecentActions(NOW), 2, "nothing"),
         (age(6), 3, 8, None, RecentActions(NOW), 2, "incident stands"),
-        (age(5), 3, 8, None, RecentActions(NOW), 2, "nothing"),
-        (age(8, scheduled=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
-        (age(9, scheduled=6), 3, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(3), 3, 8, None, RecentActions(NOW), 2, "nothing"),
+        (age(5, scheduled=4, found_nothing=1), 6, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(6, scheduled=4, found_nothing=1), 6, None, None, RecentActions(NOW), 2, "open incident"),
+        (age(9, scheduled=6, found_nothing=2), 6, None, None, RecentActions(NOW), 2, "nothing"),
+        (age(9, scheduled=6, found_nothing=2), 3, None, None, RecentActions(NOW), 2, "open incident"),
         (age(6, scheduled=2), 3, None, None, RecentActions(NOW), 2, "open incident"),
         (age(6, retrained=6), 3, None, None, RecentActions(NOW), 2, "nothing"),
         (age(6, retrained=7), 3, None, None, RecentActions(NOW), 2, "nothing"),
@@ -139,8 +151,52 @@ def test_when_a_champion_is_refreshed(
 
 def test_a_refresh_says_why_it_comes_or_when() -> None:
     def told(aged: Age) -> str:
-        return retraining_due(aged, 3, None, None, RecentActions(), 7, 2).reason
+        return retraining_due(aged, 6, None, None, RecentActions(), 7, 2).reason
 
     assert told(age(6)) == "the champion was trained until 2022-03, and 2022-06 is at hand"
-    assert "the last one was tried with 2022-06, and 2022-09 is at hand" in told(age(9, scheduled=6))
-    assert "a scheduled retraining is due with 2022-09" in told(age(8, scheduled=6))
+    tried = age(9, scheduled=6, found_nothing=1)
+    assert "the last one was tried with 2022-06, and 2022-09 is at hand" in told(tried)
+    assert told(replace(tried, newest=Month(2022, 7))) == (
+        "2022-07 is the newest month that may be used, and a scheduled retraining is due with 2022-08: 2 months after "
+        "2022-06, because 1 scheduled retraining of this champion promoted nothing"
+    )
+
+
+def scheduled_months(promotes: Callable[[int], bool], months: int, most: int = 6) -> list[int]:
+    """Return the months, from 1, with which scheduled retrainings come; `promotes` says what the gate makes of each."""
+    start = Month(2020, 1)
+    state, came = Age(start, start), []
+    for month in range(1, months + 1):
+        state = replace(state, newest=start.plus(month))
+        if retraining_due(state, most, None, None, RecentActions(), 7, 2).action != "open incident":
+            continue
+        came.append(month)
+        # What the ledger says of the next champion, or of the same one.
+        found_nothing = state.found_nothing + 1
+        state = (
+            Age(None, start.plus(month))
+            if promotes(month)
+            else replace(state, scheduled=state.newest, found_nothing=found_nothing)
+        )
+    return came
+
+
+def test_in_motion_it_follows_month_by_month_and_in_calm_it_rests() -> None:
+    assert scheduled_months(lambda month: True, 12) == list(range(1, 13))
+    assert scheduled_months(lambda month: False, 24) == [1, 3, 7, 13, 19]
+    assert scheduled_months(lambda month: False, 24, most=1) == list(range(1, 25))
+    assert scheduled_months(lambda month: month >= 13, 18) == [1, 3, 7, 13, 14, 15, 16, 17, 18]
+
+
+def test_a_retraining_that_is_not_worth_its_cost_waits_for_the_longest_time_and_no_longer() -> None:
+    poor = replace(age(4), worth=2.0)
+    assert next_scheduled(poor, 6).month == next_scheduled(poor, 6, 2.0).month == Month(2022, 4)
+    assert next_scheduled(replace(poor, worth=None), 6, 10.0).month == Month(2022, 4)
+    due = next_scheduled(poor, 6, 10.0)
+    assert (due.month, due.reason) == (
+        Month(2022, 9),
+        "6 months after 2022-03, because retrainings saved 2 for each CPU second, training.budget is 10",
+    )
+    assert retraining_due(replace(poor, newest=Month(2022, 9)), 6, None, None, RecentActions(), 7, 2, 10.0).action == (
+        "open incident"
+    )

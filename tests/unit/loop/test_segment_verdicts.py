@@ -5,7 +5,7 @@ from autoops.loop.decide.day_blocks import DayBlocks
 from autoops.loop.decide.segment_verdicts import SegmentVerdict, judge_segments
 from autoops.settings import Gate
 
-GATE = Gate(resamples=500, segment_margin=0.1, min_segment_rows=100)
+GATE = Gate(segment_margin=0.1, min_segment_rows=100)
 CHAMPION_MAE = 4.0
 """So 0.4 minutes are allowed."""
 
@@ -22,7 +22,7 @@ def judged(
     champion = np.full(len(day), CHAMPION_MAE)
     challenger = champion + np.array(list(differences.values()))[segment] + swing * UP_AND_DOWN[day]
     masks = {name: segment == place for place, name in enumerate(differences)}
-    found = judge_segments(champion, challenger, DayBlocks(day, gate.resamples), masks, gate)
+    found = judge_segments(champion, challenger, DayBlocks(day), masks, gate)
     assert [verdict.name for verdict in found] == list(differences)
     return {verdict.name: verdict for verdict in found}
 
@@ -61,7 +61,7 @@ def test_the_margin_is_a_share_of_the_champions_error_in_the_segment() -> None:
     day = np.tile(np.arange(10), 20)
     short = np.repeat([True, False], 100)
     champion = np.where(short, 1.0, 10.0)
-    found = judge_segments(champion, champion + 0.5, DayBlocks(day, 100), {"short": short, "long": ~short}, GATE)
+    found = judge_segments(champion, champion + 0.5, DayBlocks(day), {"short": short, "long": ~short}, GATE)
     assert [(verdict.decision, verdict.margin) for verdict in found] == [
         ("worse", pytest.approx(0.1)),
         ("within margin", pytest.approx(1.0)),
@@ -98,7 +98,7 @@ def test_the_errors_probability_is_shared_by_those_that_are_judged() -> None:
     few = np.arange(500) < 50
     champion = np.full(500, CHAMPION_MAE)
     challenger = champion + 0.5 + 0.1 * UP_AND_DOWN[day]
-    blocks = DayBlocks(day, GATE.resamples)
+    blocks = DayBlocks(day)
     with_few = judge_segments(champion, challenger, blocks, {"few": few, "a": ~few}, GATE)
     without = judge_segments(champion, challenger, blocks, {"a": ~few}, GATE)
     assert [verdict.decision for verdict in with_few] == ["not judged", "worse"]
@@ -108,7 +108,7 @@ def test_the_errors_probability_is_shared_by_those_that_are_judged() -> None:
 def test_none_or_only_small_segments_are_no_error() -> None:
     assert judged({"a": 9.0}, rows=50)["a"].decision == "not judged"
     errors = np.ones(10)
-    assert judge_segments(errors, errors, DayBlocks(np.arange(10), 10), {}, GATE) == ()
+    assert judge_segments(errors, errors, DayBlocks(np.arange(10)), {}, GATE) == ()
 
 
 def test_doubt_says_how_many_days_would_make_it_worse() -> None:

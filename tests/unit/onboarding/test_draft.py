@@ -338,6 +338,19 @@ def test_the_commands_name_whole_months_to_train_on_and_to_replay(tmp_path: Path
     assert not configure(drafted, tmp_path / "tried", tmp_path / "config.yaml")
 
 
+def test_a_second_draft_at_one_place_is_read_and_its_commands_name_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOOPS__SERVING__PORT", "8123")
+    for target in ("first", "second"):
+        drafted = of({"at": HOURS, "x": NUMBERS, "y": WORDS, target: DRAW.normal(0, 1, ROWS)}, target=target)
+        folder = write(drafted, tmp_path / "tried")
+        assert declaration.load(str(folder)).target.column == target
+        assert "curl -s http://127.0.0.1:8123/predict" in "\n".join(commands(drafted, folder, configured=True))
+        assert "8123" in (folder / "README.md").read_text()
+        (folder / "usecase.yaml").unlink()
+
+
 def test_bytes_are_text_as_tools_that_read_arff_write_it() -> None:
     drafted = of({"at": HOURS, "x": [one.encode() for one in WORDS], "class": [b"UP", b"DOWN"] * (ROWS // 2)})
     assert (drafted.contract.target.positive, drafted.contract.features["x"].type) == ("UP", "category")

@@ -18,6 +18,7 @@ def test_all_services_run_by_default_and_all_that_airflow_shows_on_its_home_page
         "mlflow",
         "api",
         "exporter",
+        "console",
         "airflow-api-server",
         "airflow-scheduler",
         "airflow-dag-processor",
@@ -26,11 +27,13 @@ def test_all_services_run_by_default_and_all_that_airflow_shows_on_its_home_page
 
 
 def test_a_service_left_out_is_left_out_whole(settings: Settings) -> None:
-    assert [program.name for program in programs(settings, ["airflow", "mlflow", "exporter"])] == ["api"]
+    assert [program.name for program in programs(settings, ["airflow", "mlflow", "exporter", "console"])] == ["api"]
 
 
 def test_an_unknown_service_is_refused_with_those_that_exist(settings: Settings) -> None:
-    with pytest.raises(InputError, match=r"no such service: grafana; expected some of mlflow, api, exporter, airflow"):
+    with pytest.raises(
+        InputError, match=r"no such service: grafana; expected some of mlflow, api, exporter, console, airflow"
+    ):
         programs(settings, ["grafana"])
 
 
@@ -58,13 +61,14 @@ def test_mlflow_follows_its_uri_and_answers_to_its_own_host_name(settings: Setti
 
 def test_an_ipv6_host_has_brackets_in_each_url(settings: Settings) -> None:
     moved = with_section(settings, "mlflow", tracking_uri="http://[::1]:5000")
-    for section in ("serving", "airflow", "exporter"):
+    for section in ("serving", "airflow", "exporter", "console"):
         moved = with_section(moved, section, host="::1")
     urls = {program.service: program.url for program in programs(moved)}
     assert urls == {
         "mlflow": "http://[::1]:5000",
         "api": "http://[::1]:8000",
         "exporter": "http://[::1]:9464/metrics",
+        "console": "http://[::1]:8010",
         "airflow": "http://[::1]:8080",
     }
     assert {program.listens.host for program in programs(moved) if program.listens} == {"::1"}
@@ -78,13 +82,14 @@ def test_every_listener_knows_the_setting_that_moves_it(settings: Settings) -> N
         "mlflow": (5000, "mlflow.tracking_uri"),
         "api": (8000, "serving.port"),
         "exporter": (9464, "exporter.port"),
+        "console": (8010, "console.port"),
         "airflow": (8080, "airflow.port"),
     }
 
 
 def test_the_api_is_given_the_time_that_its_last_commit_may_take(settings: Settings) -> None:
     patient = with_section(settings, "storage", timeout_s=300)
-    (api,) = programs(patient, ["airflow", "exporter", "mlflow"])
+    (api,) = programs(patient, ["airflow", "exporter", "console", "mlflow"])
     assert api.stop_timeout_s > 300 + settings.serving.timeout_s
 
 

@@ -1,7 +1,5 @@
 """The holdout's borders, the metrics and the importances."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,28 +7,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from autoops.training import evaluate
 from autoops.usecase.columns import TARGET, columns_of
-from autoops.usecases.taxi.trips import NEW_YORK
 from tests.bundles import synthetic_trips
 from tests.taxi import CONTRACT, encoder, feature_matrix
 
 FEATURES = ("trip_distance", "passenger_count", "hour", "pickup_location_id", "dropoff_location_id")
-
-
-@pytest.mark.parametrize(
-    ("newest", "days", "begins_at"),
-    [
-        ("2023-02-01T04:59", 7, "2023-01-25T05:00"),
-        ("2023-02-01T05:00", 1, "2023-02-01T05:00"),
-        ("2023-03-15T12:00", 7, "2023-03-09T05:00"),
-        ("2023-11-07T12:00", 7, "2023-11-01T04:00"),
-    ],
-    ids=["a month's last minute", "midnight", "begins in winter time", "begins in summer time"],
-)
-def test_the_holdout_begins_at_midnight_in_new_york(newest: str, days: int, begins_at: str) -> None:
-    moment = datetime.fromisoformat(newest).replace(tzinfo=UTC)
-    found = evaluate.holdout_begins_at(moment, days, CONTRACT)
-    assert found.astimezone(UTC) == datetime.fromisoformat(begins_at).replace(tzinfo=UTC)
-    assert found.astimezone(NEW_YORK).hour == 0
 
 
 def test_a_trip_at_the_border_is_in_the_later_part() -> None:

@@ -14,7 +14,7 @@ from autoops.usecase.columns import TARGET
 from autoops.usecase.contract import Contract
 from tests import sparse_worlds
 from tests.bundles import synthetic_trips
-from tests.taxi import TRIP_COLUMNS, train
+from tests.taxi import CONTRACT, TRIP_COLUMNS, train
 from tests.unit.training.test_window import CHANGES_AT, two_worlds
 
 MODEL = Model(parameters={"n_estimators": 10, "min_samples_leaf": 5, "n_jobs": 1, "random_state": 7})
@@ -29,12 +29,15 @@ def trained() -> Trained:
 
 def test_no_row_of_the_holdout_is_fitted(trained: Trained) -> None:
     assert trained.trained_until == trained.history["event_at"].max()
-    assert trained.holdout["event_at"].min() > trained.trained_until
+    zone = CONTRACT.zone
+    fitted, held = (set(rows["event_at"].dt.tz_convert(zone).dt.date) for rows in (trained.history, trained.holdout))
+    assert not fitted & held
+    assert len(held) == TRAINING.holdout_days
     assert len(trained.history) + len(trained.holdout) == len(TRIPS)
 
 
 def test_the_model_does_not_depend_on_what_the_holdout_says(trained: Trained) -> None:
-    held_out = TRIPS["event_at"] > pd.Timestamp(trained.trained_until)
+    held_out = TRIPS["event_at"].isin(trained.holdout["event_at"])
     other = TRIPS.assign(**{TARGET: TRIPS[TARGET].mask(held_out, 1.0)})
     again = train(other, MODEL, TRAINING)
     pd.testing.assert_series_equal(again.history["prediction"], trained.history["prediction"])

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,16 +23,58 @@ def two_worlds(slow: float = 8.0, rows_after: int = 600) -> pd.DataFrame:
     return pd.concat([synthetic_trips(1500), after], ignore_index=True)
 
 
-def test_the_last_days_are_held_out() -> None:
-    trips = synthetic_trips(1000)
-    earlier, holdout = window.hold_out(trips, CONTRACT, TRAINING)
-    assert len(earlier) + len(holdout) == 1000
-    assert holdout["event_at"].iloc[0] >= pd.Timestamp("2023-01-26T05:00Z")
-    assert earlier["event_at"].iloc[-1] < pd.Timestamp("2023-01-26T05:00Z")
+def day_numbers(trips: pd.DataFrame) -> np.ndarray:
+    """Of the trips' days in New York."""
+    return np.unique(
+        trips["event_at"].dt.tz_convert(CONTRACT.zone).dt.tz_localize(None).to_numpy().astype("M8[D]")
+    ).astype(int)
 
 
-def test_too_few_trips_before_the_holdout_are_refused_with_figures() -> None:
-    with pytest.raises(DataError, match=r"\d+ trips before the holdout.*2023-01-26.*training\.min_rows is 200"):
+def test_whole_days_of_the_newest_four_weeks_are_held_out_and_never_fitted() -> None:
+    trips = synthetic_trips(3_000, days=60)
+    earlier, holdout = window.hold_out(trips, CONTRACT, Training(min_rows=200))
+    assert len(earlier) + len(holdout) == 3_000
+    fitted, held = day_numbers(earlier), day_numbers(holdout)
+    assert not set(fitted) & set(held)
+    assert held.tolist() == [held[-1] - back for back in range(24, -1, -4)]
+    assert held[-1] == day_numbers(trips)[-1]
+    assert len({day % 7 for day in held}) == 7
+
+
+@pytest.mark.parametrize("count", [5, 7, 10, 14, 21, 28])
+def test_each_weekday_is_held_out_about_as_often(count: int) -> None:
+    found = np.bincount(window.held_out_days(np.arange(90), count) % 7, minlength=7)
+    assert found.sum() == count
+    assert found.max() - found.min() <= 1
+
+
+@pytest.mark.parametrize("weekdays", [(2,), (2, 3), (0, 1, 4, 5), (4, 5, 6, 0, 1), (0, 1, 2, 4, 5, 6)])
+def test_a_table_with_rows_on_some_weekdays_holds_out_as_many_days_of_all_of_them(weekdays: tuple[int, ...]) -> None:
+    days = np.array([day for day in range(400) if day % 7 in weekdays])
+    # A few rows on the other weekdays are no days.
+    found = window.held_out_days(np.concatenate([np.repeat(days, 200), np.arange(400)]), 7)
+    assert len(found) == 7
+    assert {day % 7 for day in found} == set(weekdays)
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"), [(10, list(range(7))), (15, list(range(0, 14, 2))), (3, [4 * n for n in range(7)])]
+)
+def test_the_holdout_lies_after_a_change_where_enough_days_do(since: int, expected: list[int]) -> None:
+    assert (89 - window.held_out_days(np.arange(90), 7, changed_on=89 - since)).tolist() == expected
+
+
+def test_a_wrong_clock_is_neither_fitted_nor_the_newest_day() -> None:
+    trips = synthetic_trips(2_000, days=60)
+    stray = trips.tail(3).assign(event_at=trips["event_at"].tail(3) + timedelta(days=9_000))
+    earlier, holdout = window.hold_out(pd.concat([trips, stray], ignore_index=True), CONTRACT, TRAINING)
+    assert earlier["event_at"].max() < trips["event_at"].max()
+    assert holdout["event_at"].max() == stray["event_at"].max()
+    assert len(day_numbers(holdout)) == TRAINING.holdout_days + len(day_numbers(stray))
+
+
+def test_too_few_trips_beside_the_holdout_are_refused_with_figures() -> None:
+    with pytest.raises(DataError, match=r"\d+ trips beside the holdout, whose 3 days.*training\.min_rows is 200"):
         window.hold_out(synthetic_trips(100), CONTRACT, TRAINING)
 
 

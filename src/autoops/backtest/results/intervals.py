@@ -1,4 +1,4 @@
-"""Errors of a policy, and their differences to another's on the same rows, with intervals from resampled days."""
+"""Errors of a policy, and their differences to another's on the same rows, with the gate's intervals for days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoops.backtest.simulation import SimulatedMonth
+from autoops.loop.decide.day_blocks import estimate_of_sums
 from autoops.settings import Gate
 
 Array = npt.NDArray[np.float64]
@@ -17,9 +18,11 @@ Array = npt.NDArray[np.float64]
 class Days:
     """Errors by day, arrays of shape (days,).
 
-    `minutes` are sums of losses, such as minutes, and `rows` the day's rows, which are the same for every policy.
+    `days` are day numbers, `minutes` sums of losses, such as minutes, and `rows` the day's rows, which are the same for
+    every policy.
     """
 
+    days: npt.NDArray[np.int64]
     rows: Array
     minutes: Array
 
@@ -52,17 +55,18 @@ class Interval:
 
 def averaged(simulations: Sequence[Days]) -> Days:
     """Return the mean errors of several simulations over the same rows: the errors to expect of one of them."""
-    return Days(simulations[0].rows, np.mean([simulated.minutes for simulated in simulations], axis=0))
+    return Days(
+        simulations[0].days, simulations[0].rows, np.mean([simulated.minutes for simulated in simulations], axis=0)
+    )
 
 
 def difference(policy: Days, other: Days, gate: Gate) -> Interval:
     """Return the difference of the mean losses, policy − other.
 
-    As in the gate, errors are compared in pairs, and whole days are resampled. The interval is the percentile
-    bootstrap's at `gate.confidence`.
+    As in the gate, errors are compared in pairs, and days may depend on each other. The interval, at
+    `gate.confidence`, is for months like these.
     """
-    draws = _draws(policy, gate)
-    return _interval(policy.mae - other.mae, _means(policy, other, draws), gate)
+    return _interval(policy.mae - other.mae, policy, _saved(policy, other), gate)
 
 
 def degradation_avoided(policy: Days, frozen: Days, gated: Days, gate: Gate) -> Interval | None:
@@ -71,38 +75,31 @@ def degradation_avoided(policy: Days, frozen: Days, gated: Days, gate: Gate) -> 
     Degradation is what keeping version 1 cost against monthly retraining with the gate. There was none to avoid where
     that cost is not above zero beyond chance.
     """
-    draws = _draws(policy, gate)
-    costs = _means(frozen, gated, draws)
-    if not _interval(frozen.mae - gated.mae, costs, gate).low > 0:
+    if not difference(frozen, gated, gate).low > 0:
         return None
-    saved = _means(frozen, policy, draws)
-    estimate = (frozen.mae - policy.mae) / (frozen.mae - gated.mae)
-    # Both from the same draws, so that the ratio is resampled as a whole. The test above also keeps
-    # nearly all of its denominators positive.
-    return _interval(estimate, saved / costs, gate)
+    costs = frozen.mae - gated.mae
+    share = (frozen.mae - policy.mae) / costs
+    # A ratio of means varies as the mean of these does (delta method); the test above keeps costs away from zero.
+    return _interval(share, policy, (_saved(frozen, policy) - share * _saved(frozen, gated)) / costs, gate)
 
 
-def _draws(days: Days, gate: Gate) -> npt.NDArray[np.int64]:
-    # One seed: every policy is resampled by the same days, and a result is reproducible.
-    return np.random.default_rng(0).integers(0, len(days.rows), (gate.resamples, len(days.rows)))
-
-
-def _means(first: Days, second: Days, draws: npt.NDArray[np.int64]) -> Array:
-    if not np.array_equal(first.rows, second.rows):
+def _saved(first: Days, second: Days) -> Array:
+    if not (np.array_equal(first.rows, second.rows) and np.array_equal(first.days, second.days)):
         raise ValueError("policies are compared on the same rows only")
-    sums: Array = (first.minutes - second.minutes)[draws].sum(axis=1)
-    # A ratio of sums, so that each row has the same weight, not each day.
-    return np.asarray(sums / first.rows[draws].sum(axis=1))
+    return first.minutes - second.minutes
 
 
-def _interval(estimate: float, resampled: Array, gate: Gate) -> Interval:
-    tail = (1 - gate.confidence) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    return Interval(float(estimate), float(low), float(high))
+def _interval(estimate: float, days: Days, sums: Array, gate: Gate) -> Interval:
+    found = estimate_of_sums(days.days, days.rows, sums, (1 - gate.confidence) / 2)
+    half = found.high - found.mean
+    return Interval(float(estimate), float(estimate - half), float(estimate + half))
 
 
 def days_of(months: Sequence[SimulatedMonth]) -> Days:
     """Return the errors of a simulation's months, by day."""
-    rows = [count for month in months for count in month["errors"]["rows"]]
-    minutes = [total for month in months for total in month["errors"]["minutes"]]
-    return Days(np.array(rows, dtype=float), np.array(minutes, dtype=float))
+    errors = [month["errors"] for month in months]
+    return Days(
+        np.concatenate([np.array(one["days"], dtype=np.int64) for one in errors]),
+        np.concatenate([np.array(one["rows"], dtype=float) for one in errors]),
+        np.concatenate([np.array(one["minutes"], dtype=float) for one in errors]),
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
 import uuid_utils
 
@@ -13,6 +14,7 @@ from autoops.months import Month
 from autoops.storage.predictions import Label, LabelledPrediction, LoggedPrediction
 from autoops.usecase.columns import EVENT_AT, TARGET, columns_of
 from autoops.usecase.rows import inputs_from
+from autoops.usecase.tasks import losses
 
 CHUNK = 5_000
 
@@ -21,22 +23,22 @@ Progress = Callable[[int, int], None]
 
 
 class ScoredMonth(TypedDict):
-    """The champion's result on a month; `mae` is its mean absolute error."""
+    """The champion's result on a month; `loss` is the mean of the declared loss."""
 
     month: str
     model_version: int
     rows: int
-    mae: float
+    loss: float
 
 
 def score(context: Context, month: Month, progress: Progress | None = None) -> ScoredMonth:
     """Log the champion's predictions for a published month with their ground truth; a repeat changes nothing."""
     champion = champion_of(context.registry)
     context.store.ingest(context.source, month)
-    count, error = 0, 0.0
-    for row in predicted(context, champion, month, context.store.load([month]), progress):
-        count, error = count + 1, error + abs(row.logged.prediction - row.target)
-    return {"month": str(month), "model_version": champion.number, "rows": count, "mae": error / count}
+    rows = predicted(context, champion, month, context.store.load([month]), progress)
+    pairs = np.array([(row.target, row.logged.prediction) for row in rows])
+    loss = float(losses(context.contract, *pairs.T).mean())
+    return {"month": str(month), "model_version": champion.number, "rows": len(pairs), "loss": loss}
 
 
 def predicted(

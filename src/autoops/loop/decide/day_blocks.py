@@ -1,27 +1,42 @@
-"""Means of rows that come in days, with bootstrap intervals that hold for a handful of days.
+"""Means of rows that come in days, with intervals that allow for a handful of days that depend on each other.
 
-Errors of one day share its weather and its traffic, so whole days are resampled and never rows. A percentile interval
-of so few resampled days is too narrow: of two equally good models it declared one better in 9 % of simulated spans of
-five days, and in 6 % of weeks, instead of 2.5 %. So the distances to both percentiles are widened by
+Errors of one day share its weather and its traffic, so the day is the unit, and never the row. What makes a model
+better on one day lasts into the next ones and returns with the weekday, so intervals from independent days contain the
+difference of the month that follows too rarely. The days are taken as correlated by
 
-    sqrt(k / (k - 1)) * t(k - 1) / z
+    (1 - g) * r ** gap + g * [same weekday]        gap in days, also across days without rows
 
-with the quantiles t of Student's and z of the normal distribution, and k the effective number of days (Kish 1965: the
-square of the sum of their rows over the sum of the squares), because a week in which one day holds most rows is less
-than a week. `benchmarks/gate.py` measures the remaining error.
+for each r of `PERSISTENCE` and g of `WEEKLY`. Given these, the residuals' weighted squares estimate the variance of the
+mean without bias, with the degrees of freedom of Satterthwaite (1946), as Bell and McCaffrey (2002) use them for
+clusters; with independent days of equal size that is Student's interval. A few days hardly say what r and g are, so the
+interval is of the mixture of Student's distributions, each weighted by its prior weight times its marginal likelihood
+(that of normal days, with mean and scale integrated out: Harville 1974).
+
+With `ahead_days` the interval holds for the mean of so many days that follow: it adds their variance under the same
+correlation. `benchmarks/gate.py` measures how often such intervals err.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, t
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import brentq
+from scipy.stats import t
+
+from autoops.cadence import FULL_DAY
 
 MIN_DAYS = 5
-FULL_DAY = 0.01
-"""A day counts only if its rows exceed this share of the fullest day's: a few stray rows do not make a week."""
 MIN_EFFECTIVE_DAYS = 3.0
 """With fewer days, or fewer effective days, the variation between days is unknown."""
+
+NEXT_DAYS = 28
+"""A promotion is for the next four weeks; by then there is another month to compare on."""
+
+PERSISTENCE = {0.0: 0.3, 0.3: 0.3, 0.6: 0.25, 0.85: 0.15}
+WEEKLY = {0.0: 0.7, 0.3: 0.3}
+"""Prior weights of the correlation of neighbouring days, and of the share of variance that returns every week."""
 
 SHARE_OF_NEXT_LOOK = 0.5
 """Share of an error probability that the next evaluation, of the same rows and more, gets."""
@@ -31,11 +46,16 @@ LONGEST_WAIT_DAYS = 90
 
 Rows = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
+Days = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How rows are distributed over days; `effective_days` is Kish's effective number of days."""
+    """How rows are distributed over days; `effective_days` is Kish's effective number of days.
+
+    That is the square of the sum of their rows over the sum of the squares (Kish 1965): a week in which one day holds
+    most rows is less than a week.
+    """
 
     rows: int
     days: int
@@ -49,49 +69,99 @@ class Spread:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with a bound on either side; each bound has an error probability of `tail`."""
+    """A mean with a bound on either side, each with an error probability of `tail`, for the next `ahead_days`.
+
+    With 0 `ahead_days` the bounds are for the mean of all days like these.
+    """
 
     mean: float
     low: float
     high: float
     tail: float
     spread: Spread
+    ahead_days: int = 0
 
 
 class DayBlocks:
-    """The days of rows, with one set of bootstrap resamples for all means over these rows."""
+    """The days of rows, for all means over these rows."""
 
-    def __init__(self, days: npt.NDArray[np.int64], resamples: int) -> None:
-        """Draw the resamples; `days` are the day numbers of the rows, shape (rows,), with at least one row."""
-        _, self._day = np.unique(days, return_inverse=True)
-        count = int(self._day.max()) + 1
-        # A fixed seed: the same rows get the same verdict, in a retry and in a replay.
-        draws = np.random.default_rng(0).integers(0, count, (resamples, count))
-        # One bincount for all resamples: each has a range of `count` numbers of its own.
-        places = (draws + count * np.arange(resamples)[:, None]).ravel()
-        self._drawn = np.bincount(places, minlength=resamples * count).reshape(resamples, count)
+    def __init__(self, days: Days, *, ahead_days: int = 0, cycle: int = 7) -> None:
+        """Take the day numbers of the rows, shape (rows,), with at least one row; a pattern returns after `cycle`."""
+        self._days, self._day = np.unique(days, return_inverse=True)
+        self._ahead_days, self._cycle = ahead_days, cycle
 
     def spread(self, rows: Rows) -> Spread:
         """Return how the rows that `rows` selects, a mask of shape (rows,), are distributed over days."""
-        counts = self._per_day(rows)
-        return Spread(int(counts.sum()), full_days(counts), _effective(counts))
+        return _spread(self._per_day(rows))
 
     def estimate(self, values: Values, rows: Rows, tail: float) -> Estimate:
         """Return the mean of `values` over `rows`, with its bounds.
 
-        `values` and the mask `rows` have shape (rows,); the mask must select rows on more than one effective day. The
-        resampled means are linearised (sum of residuals over all rows), so that a resample may lack every day on which
-        a small segment occurs.
+        `values` and the mask `rows` have shape (rows,); the mask must select rows on more than one effective day.
         """
         counts, sums = self._per_day(rows), self._per_day(rows, values)
-        mean = sums.sum() / counts.sum()
-        deviations = self._drawn @ ((sums - mean * counts) / counts.sum())
-        below, above = np.quantile(deviations, [tail, 1 - tail]) * _widening(_effective(counts), tail)
-        return Estimate(float(mean), float(mean + below), float(mean + above), tail, self.spread(rows))
+        return estimate_of_sums(self._days, counts, sums, tail, self._ahead_days, self._cycle)
 
     def _per_day(self, rows: Rows, values: Values | None = None) -> Values:
         weights = None if values is None else values[rows]
-        return np.bincount(self._day[rows], weights, minlength=self._drawn.shape[1]).astype(np.float64)
+        return np.bincount(self._day[rows], weights, minlength=len(self._days)).astype(np.float64)
+
+
+def estimate_of_sums(
+    days: Days, counts: Values, sums: Values, tail: float, ahead_days: int = 0, cycle: int = 7
+) -> Estimate:
+    """Return the mean per row, with its bounds, from each day's number, number of rows and sum; shape (days,)."""
+    kept = counts > 0
+    days, counts, sums = days[kept], counts[kept], sums[kept]
+    mean = sums.sum() / counts.sum()
+    residuals = sums - mean * counts
+    size = float(np.sqrt((residuals**2).sum()) / counts.sum())
+    half = size and size * _half_width(days, counts, residuals / size, tail, ahead_days, cycle)
+    return Estimate(float(mean), float(mean - half), float(mean + half), tail, _spread(counts), ahead_days)
+
+
+def _half_width(days: Days, counts: Values, residuals: Values, tail: float, ahead_days: int, cycle: int) -> float:
+    """Return the distance from the mean to its bound, in units of the root of the residuals' weighted squares."""
+    share, future = counts / counts.sum(), days[-1] + 1 + np.arange(ahead_days)
+    scales, freedom, evidence = [], [], []
+    for (persistence, prior), (weekly, prior_weekly) in product(PERSISTENCE.items(), WEEKLY.items()):
+        between = _correlation(days, days, persistence, weekly, cycle)
+        with_mean = between @ share
+        variance = of_mean = float(share @ with_mean)
+        # Correlation of the weighted residuals: a residual lacks what its day has in common with the mean.
+        left = np.outer(share, share) * (between - with_mean[:, None] - with_mean + of_mean)
+        if ahead_days:
+            to_come = _correlation(future, future, persistence, weekly, cycle).mean()
+            variance += to_come - 2 * (share @ _correlation(days, future, persistence, weekly, cycle)).mean()
+        scales.append(np.sqrt(variance / left.trace()))
+        freedom.append(left.trace() ** 2 / (left**2).sum())
+        # A day of few rows says little, so its residual counts for less.
+        evidence.append(np.log(prior * prior_weekly) + _log_likelihood(residuals / np.sqrt(counts), between))
+    weights = np.exp(np.array(evidence) - max(evidence))
+    each = np.array(scales) * t.isf(tail, freedom)
+    return float(brentq(_excess, each.min(), each.max(), (weights / weights.sum(), scales, freedom, tail)))
+
+
+def _excess(width: float, weights: Values, scales: list[float], freedom: list[float], tail: float) -> float:
+    return float(weights @ t.sf(width / np.array(scales), freedom)) - tail
+
+
+def _correlation(some: Days, others: Days, persistence: float, weekly: float, cycle: int) -> Values:
+    gaps = np.abs(some[:, None] - others)
+    return np.asarray((1 - weekly) * persistence ** gaps.astype(np.float64) + weekly * (gaps % cycle == 0))
+
+
+def _log_likelihood(values: Values, correlation: Values) -> float:
+    """Return the log likelihood of the correlation, up to a constant, with mean and scale integrated out."""
+    factor = cho_factor(correlation)
+    solved, ones = cho_solve(factor, values), cho_solve(factor, np.ones(len(values)))
+    squares = values @ solved - solved.sum() ** 2 / ones.sum()
+    # The product of the factor's diagonal is the root of the determinant.
+    return float(
+        -np.log(np.diag(factor[0])).sum()
+        - np.log(ones.sum()) / 2
+        - (len(values) - 1) / 2 * np.log(max(squares, 1e-300))
+    )
 
 
 def full_days(counts: Values) -> int:
@@ -109,18 +179,16 @@ def further_days(estimate: Estimate, target: float = 0.0) -> int | None:
     more = np.arange(1, LONGEST_WAIT_DAYS + 1)
     effective, tail = estimate.spread.effective_days, estimate.tail
     then = effective * (1 + more / estimate.spread.days)
-    narrowed = (
-        np.sqrt(effective / then) * t.ppf(1 - tail * SHARE_OF_NEXT_LOOK, then - 1) / t.ppf(1 - tail, effective - 1)
+    # More days tell more about the mean, and nothing about the days to come.
+    to_come = 1 / estimate.ahead_days if estimate.ahead_days else 0.0
+    narrowed = np.sqrt((1 / then + to_come) / (1 / effective + to_come)) * (
+        t.ppf(1 - tail * SHARE_OF_NEXT_LOOK, then - 1) / t.ppf(1 - tail, effective - 1)
     )
     excluding = more[abs(bound - estimate.mean) * narrowed < distance]
     return int(excluding[0]) if len(excluding) else None
 
 
-def _effective(counts: Values) -> float:
+def _spread(counts: Values) -> Spread:
     squares = float((counts**2).sum())
-    return float(counts.sum()) ** 2 / squares if squares else 0.0
-
-
-def _widening(effective_days: float, tail: float) -> float:
-    corrected = np.sqrt(effective_days / (effective_days - 1))
-    return float(corrected * t.ppf(1 - tail, effective_days - 1) / norm.ppf(1 - tail))
+    effective = float(counts.sum()) ** 2 / squares if squares else 0.0
+    return Spread(int(counts.sum()), full_days(counts), effective)

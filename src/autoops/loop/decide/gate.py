@@ -18,6 +18,7 @@ from autoops.loop.decide.day_blocks import (
     LONGEST_WAIT_DAYS,
     MIN_DAYS,
     MIN_EFFECTIVE_DAYS,
+    NEXT_DAYS,
     SHARE_OF_NEXT_LOOK,
     DayBlocks,
     Estimate,
@@ -40,7 +41,7 @@ _WORDING: dict[GateDecision, str] = {
 
 
 def at_look(gate: Gate, look: int) -> Gate:
-    """Return the gate for the first, second, ... evaluation of one challenger.
+    """Return the gate for the first, second, ... evaluation on the same rows and more, of one challenger or several.
 
     Each has half of the error probability of the one before: all together promote a challenger wrongly less than twice
     as often as the first alone may.
@@ -189,7 +190,7 @@ def _compare(
 ) -> GateVerdict:
     if len(days) == 0:
         return _nothing(gate)
-    blocks, everywhere = DayBlocks(days, gate.resamples), np.ones(len(days), dtype=np.bool_)
+    blocks, everywhere = DayBlocks(days, ahead_days=NEXT_DAYS), np.ones(len(days), dtype=np.bool_)
     spread = blocks.spread(everywhere)
     if spread.rows < gate.min_rows or not spread.says_how_days_differ:
         return _too_little(spread, gate)

@@ -103,37 +103,72 @@ class Age:
 
     `newest` is the newest month that may be used. The others are the newest month that the champion was trained on
     (`trained`), that a scheduled retraining of it was opened for (`scheduled`), and that any retraining was given
-    (`retrained`).
+    (`retrained`). `found_nothing` counts the scheduled retrainings of this champion in which the gate promoted nothing.
+    `worth` is the loss that recent retrainings saved for each CPU second, None where it is not known or not asked for.
     """
 
-    newest: Month
+    newest: Month | None
     trained: Month
     scheduled: Month | None = None
     retrained: Month | None = None
+    found_nothing: int = 0
+    worth: float | None = None
+
+
+@dataclass(frozen=True)
+class Next:
+    """The month with which the next scheduled retraining is due, and why; `tried` is the newest month seen so far."""
+
+    tried: Month
+    month: Month
+    reason: str
+
+
+def next_scheduled(age: Age, most_months: int, budget: float | None = None) -> Next:
+    """Return when the next scheduled retraining of the champion is due, in event time.
+
+    A champion that was just promoted is compared again with the next month. Each scheduled retraining that promotes
+    nothing doubles the wait, up to `most_months`. Where recent retrainings saved less than `budget` for each CPU second
+    the wait is `most_months`: never for ever, because nothing else would show that they are worth it again.
+    """
+    # A scheduled retraining that promoted nothing counts: else each new month would bring another.
+    tried = max(month for month in (age.trained, age.scheduled) if month is not None)
+    wait = min(2**age.found_nothing, most_months)
+    if budget and age.worth is not None and age.worth < budget and wait < most_months:
+        wait, why = most_months, f"retrainings saved {age.worth:.3g} for each CPU second, training.budget is {budget:g}"
+    elif age.found_nothing:
+        plural = "s" if age.found_nothing > 1 else ""
+        why = f"{age.found_nothing} scheduled retraining{plural} of this champion promoted nothing"
+    else:
+        why = "no scheduled retraining of this champion was in vain so far"
+    months = f"{wait} month{'s' if wait > 1 else ''}"
+    return Next(tried, tried.plus(wait), f"{months} after {tried}, because {why}")
 
 
 def retraining_due(
     age: Age,
-    every_months: int,
+    most_months: int,
     standing: int | None,
     frozen: Freeze | None,
     recent_actions: RecentActions,
     cooldown_days: float,
     most_per_week: int,
+    budget: float | None = None,
 ) -> Decision:
     """Decide whether to open a scheduled retraining of the champion, which needs no alarm.
 
-    Monitoring one model shows that it got worse, and never that another would be better. `every_months` of 0 turns
-    scheduled retraining off. A freeze, a rollback or the budget postpone it without a page, because it can wait.
+    Monitoring one model shows that it got worse, and never that another would be better. `next_scheduled` says when;
+    `most_months` of 0 turns scheduled retraining off. A freeze, a rollback or `most_per_week` postpone it without a
+    page, because it can wait.
     """
-    # A scheduled retraining that promoted nothing counts: else each new month would bring another.
-    last = max(month for month in (age.trained, age.scheduled) if month is not None)
-    due = last.plus(every_months)
-    if not every_months:
+    if not most_months:
         return Decision("nothing", "training.retrain_after_months is 0")
-    if age.newest < due:
-        told = f"{age.newest} is the newest month that may be used, and a scheduled retraining is due with {due}"
-        return Decision("nothing", told)
+    if age.newest is None:
+        return Decision("nothing", "no published month may be used")
+    due = next_scheduled(age, most_months, budget)
+    if age.newest < due.month:
+        told = f"{age.newest} is the newest month that may be used, and a scheduled retraining is due with {due.month}"
+        return Decision("nothing", f"{told}: {due.reason}")
     if standing is not None:
         return Decision("incident stands", f"a scheduled retraining is due, and incident {standing} comes first")
     # The same months would give the same model.
@@ -142,6 +177,6 @@ def retraining_due(
     held = next_action(True, frozen, recent_actions, cooldown_days, most_per_week)
     if held.action != "retrain":
         return Decision("cool down" if held.action == "page" else held.action, held.reason)
-    tried = "" if last == age.trained else f", the last one was tried with {last}"
+    tried = "" if due.tried == age.trained else f", the last one was tried with {due.tried}"
     told = f"the champion was trained until {age.trained}{tried}, and {age.newest} is at hand"
     return Decision("open incident", told)

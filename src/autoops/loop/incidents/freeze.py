@@ -21,9 +21,8 @@ def frozen(context: Context) -> Freeze | None:
 
 def frozen_by(ledger: Ledger) -> Entry | None:
     """Return the ledger entry of the freeze in force; None if the loop is not frozen."""
-    thrown = [*ledger.entries(kind=FROZEN), *ledger.entries(kind=UNFROZEN)]
-    last = max(thrown, key=lambda entry: entry.id, default=None)
-    return last if last is not None and last.kind == FROZEN else None
+    last = ledger.latest(1, kinds=(FROZEN, UNFROZEN))
+    return last[0] if last and last[0].kind == FROZEN else None
 
 
 def freeze(context: Context, *, reason: str, actor: str) -> str:

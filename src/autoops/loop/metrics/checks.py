@@ -46,6 +46,7 @@ def check_figures(engine: sa.Engine, checks: CheckLog, since: datetime | None) -
     # A check that judged nothing may have label figures, newer than those of judged windows.
     in_tenure = [check.report for check in last if since is None or check.checked_at >= since]
     yield from _labels(_newest([*in_tenure, *reports], "labels") or {})
+    yield from _detectable(_newest([*in_tenure, *reports], "detectable") or {})
 
 
 def _by_verdict(engine: sa.Engine) -> Mapping[str, float]:
@@ -101,6 +102,13 @@ def _coverage(last: Sequence[Check]) -> Iterator[Metric]:
     yield gauge("autoops_label_coverage_ordinary", text, found.get("ordinary"))
     missing = float(found.get("missing", False))
     yield gauge("autoops_labels_missing", "1: fewer than alerts.least_label_share of the ordinary share", missing)
+
+
+def _detectable(found: Report) -> Iterator[Metric]:
+    text = "Least lasting change of errors found within a week, by what it costs as a share of the loss"
+    yield gauge("autoops_detectable_loss_share", text, found.get("share"))
+    too_large = float(found.get("too_large", False))
+    yield gauge("autoops_detects_too_little", "1: it is larger than drift.worth_noticing, or never found", too_large)
 
 
 def _labels(labels: Report) -> Iterator[Metric]:

@@ -68,8 +68,7 @@ def _outcomes(engine: sa.Engine, entries: Mapping[str, float]) -> dict[str, floa
 
 
 def _last(ledger: Ledger, *kinds: EntryKind) -> Entry | None:
-    entries = [entry for kind in kinds for entry in ledger.entries(kind=kind)]
-    return max(entries, key=lambda entry: entry.id, default=None)
+    return next(iter(ledger.latest(1, kinds=kinds)), None)
 
 
 def _last_move(ledger: Ledger) -> Entry | None:

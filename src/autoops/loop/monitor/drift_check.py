@@ -14,6 +14,7 @@ import pandas as pd
 
 from autoops import settings
 from autoops.cadence import asked_of
+from autoops.drift.detectable import summary
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import WEEK_DAYS, Thresholds
 from autoops.ingestion.cleaned import Profiler, profiler_of
@@ -249,6 +250,8 @@ def _record(
     if coverage and (judged.selection or verdict.detector("loss")):
         cannot_tell = judged.selection is not None and verdict.detector("loss") is None
         report |= {"selection": {"told": judged.selection, "cannot_tell": cannot_tell}}
+    manifest = monitored.manifest
+    report |= {"detectable": summary(manifest.detectable, manifest.contract, context.settings.drift)}
     if verdict.relative_error is not None:
         report |= {"errors": errors_of(judged.labelled)}
     cursor = _cursor_after(window, verdict)

@@ -10,7 +10,6 @@ from autoops.loop.decide.day_blocks import MIN_DAYS, MIN_EFFECTIVE_DAYS, DayBloc
 from autoops.usecase.columns import TARGET
 
 CONFIDENCE = 0.95
-RESAMPLES = 2_000
 
 
 class Bounds(TypedDict):
@@ -35,13 +34,13 @@ def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
 
     `labelled` is a frame with `event_at`, `prediction` and the target. `signed` is prediction −
     truth, `absolute` its absolute value; each has `mean`, `low` and `high`. Errors of one hour share its traffic, so
-    whole days are resampled, and whole hours of a window of fewer than five days. The bounds are None where these are
+    their intervals are for days, or for hours of a window of fewer than five days. The bounds are None where these are
     too few to tell how they differ.
     """
     if not len(labelled):
         return None
     error = (labelled["prediction"] - labelled[TARGET]).to_numpy(dtype=np.float64)
-    blocks = DayBlocks(_blocks(labelled["event_at"]), RESAMPLES)
+    blocks = _blocks(labelled["event_at"])
     return {
         "rows": len(labelled),
         "confidence": CONFIDENCE,
@@ -50,13 +49,14 @@ def errors_of(labelled: pd.DataFrame) -> WindowErrors | None:
     }
 
 
-def _blocks(moments: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
-    """Return the day number of each row, or its hour number where days are too few; shape (rows,)."""
+def _blocks(moments: "pd.Series[pd.Timestamp]") -> DayBlocks:
+    """Return the rows' days, or their hours where days are too few."""
     # A frame may have another unit; the divisor is an hour in microseconds.
-    hours = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy() // 3_600_000_000
+    microseconds = moments.astype("datetime64[us, UTC]").astype("int64").to_numpy()
+    hours = np.asarray(microseconds // 3_600_000_000, dtype=np.int64)
     days = hours // 24
     counts = np.unique(days, return_counts=True)[1].astype(np.float64)
-    return np.asarray(days if full_days(counts) >= MIN_DAYS else hours, dtype=np.int64)
+    return DayBlocks(days) if full_days(counts) >= MIN_DAYS else DayBlocks(hours, cycle=24)
 
 
 def _interval(blocks: DayBlocks, values: npt.NDArray[np.float64]) -> Bounds:

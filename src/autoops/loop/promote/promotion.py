@@ -5,15 +5,18 @@ a move that was made in MLflow.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from autoops.errors import BundleError, Conflict, NotFound
+from autoops.errors import BundleError, Conflict, NotFound, RegistryUnavailable
 from autoops.loop.context import Context
 from autoops.loop.records.ledger import PAGE
 from autoops.models.bundle_cache import fetch_bundle
-from autoops.models.registry import CHAMPION, PREVIOUS, PROMOTED_AT, ModelVersion, champion_of
+from autoops.models.registry import CHALLENGER, CHAMPION, PREVIOUS, PROMOTED_AT, ModelVersion, champion_of
 from autoops.telemetry import tracing
+
+logger = logging.getLogger(__name__)
 
 ROLLED_BACK, GATE_DECISION = "rolled_back", "gate_decision"
 PROMOTION = "promotion"
@@ -70,6 +73,12 @@ def _promote(
     _record_promotion(context, number, reason, actor, incident_id, {"replaces": replaced, "began_at": now})
 
 
+def described(what: str, reason: str, incident_id: int | None) -> str:
+    """Return what became of a version, for its page in MLflow."""
+    more = f" (incident {incident_id}: `autoops explain {incident_id}`)" if incident_id is not None else ""
+    return f"**{what}**: {reason}{more}"
+
+
 def _record_promotion(
     context: Context, number: int, reason: str, actor: str, incident_id: int | None, evidence: Mapping[str, Any]
 ) -> None:
@@ -81,15 +90,24 @@ def _record_promotion(
         model_version=number,
         evidence=evidence,
     )
+    _show(context, number, described("Promoted", reason, incident_id))
+
+
+def _show(context: Context, number: int, text: str) -> None:
+    """Say in MLflow what became of a version; the move is complete without it."""
+    try:
+        context.registry.describe(number, text)
+        context.registry.take_alias(CHALLENGER, number)
+    except RegistryUnavailable as error:
+        logger.warning("MLflow does not show what became of version %s: %s", number, error)
 
 
 def last_recorded(context: Context) -> int | None:
     """Return the champion according to the ledger; None before the first move."""
-    moves = [entry for kind in ("promoted", "rolled back") for entry in context.ledger.entries(kind=kind)]
-    last = max(moves, key=lambda entry: entry.id, default=None)
-    if last is None:
+    last = context.ledger.latest(1, kinds=("promoted", "rolled back"))
+    if not last:
         return None
-    return last.evidence["restored"] if last.kind == "rolled back" else last.model_version
+    return last[0].evidence["restored"] if last[0].kind == "rolled back" else last[0].model_version
 
 
 @tracing.span("roll_back")
@@ -227,6 +245,7 @@ def _roll_back(context: Context, reason: str, actor: str, expected: int | None, 
 
 def _record_rollback(context: Context, left: int, reason: str, actor: str, evidence: Mapping[str, Any]) -> None:
     context.ledger.record("rolled back", reason, actor=actor, model_version=left, evidence=evidence)
+    _show(context, left, described("Rolled back", reason, None))
     for incident in context.ledger.incidents(unresolved=True):
         if incident.model_version == left:
             context.ledger.close(incident.id, f"version {left} was rolled back: {reason}", actor=actor)

@@ -1,8 +1,9 @@
 """Champion tenures: which version was champion when, and why. Read from the ledger, which has every move."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
+from autoops.errors import InputError
 from autoops.loop.context import Context
 from autoops.loop.records.ledger import Entry
 
@@ -51,6 +52,19 @@ def _begun(entry: Entry) -> Tenure:
 def tenure_at(context: Context, moment: datetime) -> Tenure | None:
     """Return the tenure at the moment; None before the first promotion."""
     return next((one for one in reversed(tenures_of(context)) if one.began_at <= moment), None)
+
+
+def parse_moment(text: str) -> datetime:
+    """Return the time in the text, in UTC where it has no offset.
+
+    Raises:
+        InputError: it does not parse.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no time: expected one such as 2023-05-02 14:05") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def sentences(moment: datetime, tenure: Tenure | None) -> list[str]:

@@ -42,6 +42,21 @@ class Check:
     report: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class WindowLoss:
+    """The mean absolute error of a judged window with its interval, without the rest of the check's report."""
+
+    checked_at: datetime
+    model_version: int
+    alarm: bool
+    event_from: datetime
+    event_until: datetime
+    mean: float
+    low: float | None
+    high: float | None
+    rows: int
+
+
 class CheckLog:
     """The log of checks in the database.
 
@@ -107,6 +122,20 @@ class CheckLog:
             query = query.where(tables.checks.c.verdict.in_(verdicts))
         with storage_errors(), self._engine.connect() as connection:
             return [Check(**row) for row in connection.execute(query).mappings()]
+
+    def losses(self, limit: int) -> list[WindowLoss]:
+        """Return the errors of the labelled windows among the last `limit` checks, oldest first."""
+        check, errors = tables.checks.c, tables.checks.c.report["errors"]
+        mean, low, high = (errors[("absolute", name)].as_float() for name in ("mean", "low", "high"))
+        columns = (check.checked_at, check.model_version, check.alarm, check.event_from, check.event_until)
+        query = sa.select(
+            *columns, mean.label("mean"), low.label("low"), high.label("high"), errors["rows"].as_integer()
+        )
+        recent = sa.select(sa.func.max(check.id)).scalar_subquery() - limit
+        query = query.where(check.id > recent, check.verdict.in_(JUDGED)).order_by(check.id)
+        with storage_errors(), self._engine.connect() as connection:
+            found = connection.execute(query).all()
+        return [WindowLoss(*row) for row in found if row.mean is not None and row.event_from is not None]
 
     def judged(self, model_version: int, since: datetime | None) -> Iterator[Check]:
         """Yield the version's checks that judged drift, newest first and at most `LOOKED_BACK`.

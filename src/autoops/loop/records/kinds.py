@@ -10,6 +10,8 @@ EntryKind = Literal[
     "approved",
     "check",
     "compared with previous",
+    "detects enough",
+    "detects too little",
     "frozen",
     "frozen long",
     "frozen no longer",

@@ -1,7 +1,7 @@
 """The ledger: incidents, claims of runs on them, and an append-only record of every decision with its evidence."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -129,6 +129,32 @@ class Ledger:
         with storage_errors(), self._engine.connect() as connection:
             return [Entry(**row) for row in connection.execute(query).mappings()]
 
+    def latest(
+        self,
+        limit: int,
+        *,
+        kinds: Sequence[EntryKind] = (),
+        incident_id: int | None = None,
+        model_version: int | None = None,
+        before: int | None = None,
+    ) -> list[Entry]:
+        """Return the newest `limit` entries that match all conditions, newest first; `before` is an id (exclusive)."""
+        entry, conditions = tables.ledger.c, []
+        if incident_id is not None:
+            conditions.append(entry.incident_id == incident_id)
+        if model_version is not None:
+            conditions.append(entry.model_version == model_version)
+        if before is not None:
+            conditions.append(entry.id < before)
+        query = sa.select(tables.ledger).where(*conditions).order_by(entry.id.desc()).limit(limit)
+        if kinds:
+            # A query for each kind along its index. With IN, the search for a rare kind reads the whole ledger.
+            newest = sa.select(entry.id).where(*conditions).order_by(entry.at.desc(), entry.id.desc()).limit(limit)
+            parts = [sa.select(newest.where(entry.kind == kind).subquery().c.id) for kind in kinds]
+            query = query.where(entry.id.in_(sa.union_all(*parts)))
+        with storage_errors(), self._engine.connect() as connection:
+            return [Entry(**row) for row in connection.execute(query).mappings()]
+
     def open_incident(
         self,
         kind: IncidentKind,
@@ -180,14 +206,14 @@ class Ledger:
             raise NotFound(f"incident {incident_id}: there is no such incident")
         return found[0]
 
-    def incidents(self, *, unresolved: bool = False) -> list[Incident]:
-        """Return all incidents, newest first; with `unresolved` only those that are not closed."""
-        return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true())
+    def incidents(self, *, unresolved: bool = False, limit: int | None = None) -> list[Incident]:
+        """Return the newest `limit` incidents, newest first; with `unresolved` only those that are not closed."""
+        return self._incidents(tables.incidents.c.status != "closed" if unresolved else sa.true(), limit)
 
-    def _incidents(self, condition: sa.ColumnElement[bool]) -> list[Incident]:
+    def _incidents(self, condition: sa.ColumnElement[bool], limit: int | None = None) -> list[Incident]:
         # Two columns have other names in the database: with labels, rows have the names of fields.
         columns = [column.label(column.key) for column in tables.incidents.c]
-        query = sa.select(*columns).where(condition).order_by(tables.incidents.c.id.desc())
+        query = sa.select(*columns).where(condition).order_by(tables.incidents.c.id.desc()).limit(limit)
         with storage_errors(), self._engine.connect() as connection:
             return [Incident(**row) for row in connection.execute(query).mappings()]
 

@@ -10,13 +10,18 @@ from autoops.loop.promote.post_promotion import OVER
 from autoops.loop.promote.promotion import COMPARED
 from autoops.loop.promote.tenures import Tenure, tenures_of
 from autoops.loop.records.checks import Check
+from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry, Incident
-from autoops.loop.retrain import interim
-from autoops.redaction import public_url
+from autoops.loop.reports.not_promoted import Answer, of_incident
+from autoops.loop.retrain import interim, scheduled
+from autoops.mlflow_pages import run_page, version_page
 
 BEGUN = ("retraining begun", "re-evaluation begun")
 TAKEN_UP = ("trained", "re-evaluation begun")
 """Kinds of entries that name the versions an incident trained or compared again."""
+
+MOST = 500
+"""Comparisons of a version after its promotion that are read at most."""
 
 
 class Alarm(TypedDict):
@@ -36,7 +41,8 @@ class Explanation(TypedDict):
 
     `verdict`, `cause`, `re_evaluation`, `begun` and `gate` are as in the ledger. `history` has time, actor, kind,
     version and reason of each entry, `afterwards` time, kind and reason. `versions` were trained for the incident or
-    compared again. `links` are pairs of a name and an address.
+    compared again. `links` are pairs of a name and an address. `earlier_alarms` counts the alarms of the champion's
+    checks before a scheduled retraining. `promotion` says what was promoted, or why nothing was.
     """
 
     incident: Incident
@@ -52,10 +58,12 @@ class Explanation(TypedDict):
     tenures: list[Tenure]
     afterwards: list[tuple[datetime, str, str]]
     links: list[tuple[str, str]]
+    earlier_alarms: int
+    promotion: Answer | None
 
 
-def explain(context: Context, incident_id: int) -> Explanation:
-    """Gather all records about the incident.
+def explain(context: Context, incident_id: int, *, linked: bool = True) -> Explanation:
+    """Gather all records about the incident; without links and `promotion` it needs no registry, which may be away.
 
     Raises:
         NotFound: there is no such incident.
@@ -79,8 +87,17 @@ def explain(context: Context, incident_id: int) -> Explanation:
         "versions": trained,
         "tenures": _tenures(context, incident, trained),
         "afterwards": [(entry.at, entry.kind, entry.reason) for entry in _afterwards(context, trained)],
-        "links": _links(context, trained, checks, opened),
+        "links": _links(context, trained, checks, opened) if linked else [],
+        "earlier_alarms": _earlier_alarms(context, incident),
+        "promotion": of_incident(context, incident) if linked else None,
     }
+
+
+def _earlier_alarms(context: Context, incident: Incident) -> int:
+    if incident.kind != scheduled.KIND or incident.model_version is None:
+        return 0
+    checks = context.checks.judged(incident.model_version, None)
+    return sum(check.alarm and check.checked_at <= incident.opened_at for check in checks)
 
 
 def _alarm(check: Check) -> Alarm:
@@ -107,14 +124,13 @@ def _tenures(context: Context, incident: Incident, trained: Sequence[int]) -> li
 
 def _afterwards(context: Context, trained: Sequence[int]) -> list[Entry]:
     """Return the entries on how the promoted version did against the one that it replaced."""
-    known = [entry for number in trained for entry in context.ledger.entries(model_version=number)]
+    kinds: tuple[EntryKind, ...] = (COMPARED, OVER, "rolled back")
+    known = [entry for number in trained for entry in context.ledger.latest(MOST, kinds=kinds, model_version=number)]
+    known.sort(key=lambda entry: entry.id)
     # The comparison that ended the check has the reason of that end, and is left out.
     ended = {entry.reason for entry in known if entry.kind in (OVER, "rolled back")}
     return [
-        entry
-        for entry in known
-        if entry.kind in (OVER, "rolled back")
-        or (entry.kind == COMPARED and entry.evidence["verdict"] and entry.reason not in ended)
+        entry for entry in known if entry.kind != COMPARED or (entry.evidence["verdict"] and entry.reason not in ended)
     ]
 
 
@@ -122,23 +138,20 @@ def _links(
     context: Context, trained: Sequence[int], checks: Sequence[Check], opened: Entry | None
 ) -> list[tuple[str, str]]:
     """Return pairs of a name and an address: MLflow's pages, and the files of the check."""
-    settings = context.settings
-    base, versions = public_url(settings.mlflow.tracking_uri), public_url(settings.mlflow.versions_uri)
-    pages = base.startswith("http")
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str | None]] = []
     for number in trained:
-        run_id = _run_id(context, number)
-        page = f"{versions}/#/models/{settings.model.name}/versions/{number}"
-        found.append((f"version {number}", page if versions.startswith("http") else ""))
-        if run_id:
-            found.append((f"training of version {number}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+        found.append((f"version {number}", version_page(context.settings, number)))
+        found.append((f"training of version {number}", _run(context, _run_id(context, number))))
     for check in checks:
         if opened and check.id == opened.evidence.get("check_id"):
-            run_id = check.report.get("mlflow_run_id")
-            if run_id:
-                found.append((f"check {check.id}", f"{base}/#/runs/{run_id}" if pages else f"run {run_id}"))
+            found.append((f"check {check.id}", _run(context, check.report.get("mlflow_run_id"))))
             found += [(f"check {check.id}", file) for file in check.report.get("files", ())]
     return [(what, where) for what, where in found if where]
+
+
+def _run(context: Context, run_id: str | None) -> str | None:
+    """Return where a run is read: its page, or its id where MLflow has no pages; None where there is no run."""
+    return (run_page(context.settings, run_id) or f"run {run_id}") if run_id else None
 
 
 def _run_id(context: Context, number: int) -> str | None:

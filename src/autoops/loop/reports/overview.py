@@ -5,21 +5,29 @@ from typing import Any, TypedDict
 
 from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
+from autoops.loop.decide.gate import unit_of
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import serving_now
 from autoops.loop.records.checks import BROKEN, JUDGED, newest_selection
-from autoops.models.registry import CHAMPION, lost_champion, lost_champion_message
+from autoops.loop.retrain import scheduled
+from autoops.models.registry import CHAMPION, ModelVersion, lost_champion, lost_champion_message
 from autoops.storage.predictions import LIVE, LogSelection
 
 
 class Champion(TypedDict):
-    """The current champion; `blind_to` names what its drift checks would not notice."""
+    """The current champion.
+
+    `blind_to` names what its drift checks would not notice, `detectable` what they would, `next_scheduled` says when
+    and why it is compared with a challenger of newer months without an alarm.
+    """
 
     version: int
     trained_until: str
     training_months: str | None
     live_predictions: int
     blind_to: str | None
+    detectable: str | None
+    next_scheduled: str | None
 
 
 class LastCheck(TypedDict):
@@ -73,6 +81,8 @@ def overview(context: Context) -> Overview:
             "trained_until": champion.trained_until.isoformat(),
             "training_months": champion.tags.get("training_months"),
             "blind_to": champion.tags.get("blind_to") or None,
+            "detectable": champion.tags.get("detectable") or None,
+            "next_scheduled": _next_scheduled(context, champion),
             "live_predictions": context.log.count(LogSelection(champion.number, LIVE)),
         },
         "lost": lost_champion_message(lost) if champion is None and (lost := lost_champion(context.registry)) else None,
@@ -103,6 +113,20 @@ def overview(context: Context) -> Overview:
     }
 
 
+def _next_scheduled(context: Context, champion: ModelVersion) -> str | None:
+    due = scheduled.next_due(context, champion)
+    worth, unit = scheduled.worth_of_recent(context), unit_of(context.contract)
+    told = (
+        ""
+        if worth is None
+        else (
+            f"; the last {worth.retrainings} with a known cost took {worth.cpu_seconds:.0f} CPU seconds and saved "
+            f"{worth.per_cpu_second:.3g}{unit.of_loss} for each"
+        )
+    )
+    return None if due is None else f"the next scheduled retraining is due with {due.month}, {due.reason}{told}"
+
+
 def _frozen(context: Context) -> str | None:
     held = frozen_by(context.ledger)
     if held is None:
@@ -126,6 +150,10 @@ def sentences(state: Overview, noun: str = "rows") -> list[str]:
         )
     if champion and champion["blind_to"]:
         lines.append(f"blind      drift checks would not notice {champion['blind_to']}: see training.window_months")
+    if champion and champion["detectable"]:
+        lines.append(f"detects    {champion['detectable']}")
+    if champion and champion["next_scheduled"]:
+        lines.append(f"schedule   {champion['next_scheduled']}")
     serving = [
         f"{name} serves {'no version yet' if version is None else f'version {version}'}"
         for name, version in state["instances"].items()

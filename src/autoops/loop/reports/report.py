@@ -158,6 +158,7 @@ AFTER = {
     "post-promotion check over": "no longer compared with the version that it replaced",
     "rolled back": "rolled back",
 }
+LATER = ("inconclusive, waits", "inconclusive, given up", "superseded")
 TOLD_ELSEWHERE = ("incident opened", "gate", "incident closed", "retraining asked for")
 REPEATED = "policy: incident stands"
 
@@ -219,7 +220,7 @@ def _served(tenures_of: Sequence[Tenure]) -> Lines:
 def _outcome(found: Mapping[str, Any]) -> Lines:
     incident, gate = found["incident"], found["gate"]
     if not incident.outcome:
-        return [f"None yet: the incident is {incident.status.replace('_', ' ')}."]
+        return [f"None yet: {answer['told']}." if (answer := found["promotion"]) else "None yet."]
     told = incident.outcome
     # The gate's reason has a section of its own, and is not said twice.
     if gate and gate["reason"] in told:
@@ -227,6 +228,9 @@ def _outcome(found: Mapping[str, Any]) -> Lines:
         why = f"by force, where the gate said {gate['decision']}" if forced else "for what the gate said"
         told = f"{told.split(': ')[0]} {why}" if forced else f"{told.split(': ')[0]}, {why}"
     back = next((moment for moment, kind, _ in found["afterwards"] if kind == "rolled back"), None)
+    answer = found["promotion"]
+    later = answer["told"].rpartition("; ")[2] if answer and answer["state"] in LATER else None
+    told += f"; {later}" if later else ""
     return [f"{told[0].upper()}{told[1:]}.", *([f"It was rolled back {at(back)}."] if back else [])]
 
 
@@ -250,7 +254,7 @@ def title_of(found: Mapping[str, Any], contract: Contract) -> str:
     if incident.kind == interim.KIND:
         return f"a re-evaluation of version {found['re_evaluation']['challenger']}"
     if incident.kind == scheduled.KIND:
-        return f"{about} has grown old"
+        return f"{about} and the newest months, on schedule"
     alarmed = _alarmed(found)
     if "loss" in alarmed:
         return f"{about} is wrong more than it used to be"
@@ -274,7 +278,9 @@ def summary_of(found: Mapping[str, Any], contract: Contract) -> Lines:
     if incident.kind == interim.KIND:
         lines.append(f"{_asked_before(found)}; {_ending(found, 'compared again')}.")
     elif incident.kind == scheduled.KIND:
-        why = f"Nothing was held against version {incident.model_version}, but {incident.reason}"
+        alarms = found["earlier_alarms"]
+        held = f"{alarms} of its checks alarmed, and opened no incident" if alarms else "None of its checks alarmed"
+        why = f"Version {incident.model_version} was compared on schedule: {incident.reason}. {held}"
         lines.append(f"{why}; {_ending(found, 'compared with a challenger of newer months')}.")
     elif incident.kind == "manual":
         lines.append(_asked_by_hand(found))

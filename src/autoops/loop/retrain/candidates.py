@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from autoops import __version__
-from autoops.drift.calibration import calibrate
+from autoops.drift.calibration import measure, thresholds_from
+from autoops.drift.detectable import detectable, figures_of, summary
 from autoops.loop.context import Context
 from autoops.loop.data.labelled_log import digest_of
 from autoops.loop.retrain.training_window import Months, load
-from autoops.models.registry import Dataset, ModelVersion, TrainingRun
+from autoops.models.registry import CPU_SECONDS, NOTE, Dataset, ModelVersion, TrainingRun
 from autoops.training.estimator import outputs
 from autoops.training.export import write_bundle
 from autoops.training.train import Trained, train
@@ -31,32 +33,39 @@ def train_challenger(
 
     `tags` say why it was trained.
     """
-    settings = context.settings
+    settings, begun = context.settings, _cpu_seconds()
     frame = load(context, months)
     contract = context.contract
     trained = train(frame, contract, settings.model, settings.training, evidence_start)
     frames = trained.history, trained.holdout, trained.reference
-    thresholds = calibrate(*frames, trained.encoder.features, contract, settings.drift)
+    history = measure(*frames, trained.encoder.features, contract, settings.drift)
+    thresholds = thresholds_from(history, settings.drift, contract)
     blind = thresholds.blind_to(contract)
+    changes = detectable(history, thresholds, trained.holdout, contract, settings.drift)
+    figures = figures_of(changes) | {"blind_detectors": float(len(blind))}
+    found = summary(changes, contract, settings.drift)
+    told = " ".join(filter(None, (thresholds.moved, str(found.get("told", "")))))
     datasets = _datasets(context, months, frame)
     with tempfile.TemporaryDirectory(prefix="autoops-") as temporary:
         directory = Path(temporary) / "bundle"
         directory.mkdir()
-        digest = write_bundle(trained, thresholds.to_json(), directory)
+        digest = write_bundle(trained, thresholds.to_json(), directory, changes)
         own = {
             "training_months": ",".join(map(str, months.all)),
             "training_source": months.source,
             "training_rows": trained.window_choice,
-            # The tag that MLflow shows as the run's description.
-            "mlflow.note.content": " ".join(filter(None, (trained.note, _told(blind)))),
+            NOTE: " ".join(filter(None, (trained.note, told, _told(blind)))),
             "blind_to": ", ".join(blind),
+            "detectable": told,
             "data_digests": ",".join(dataset.digest[:12] for dataset in datasets),
             "trained_until": trained.trained_until.isoformat(),
             "bundle_digest": digest,
+            # Of all threads and of processes that have ended: boosters and forests use several.
+            CPU_SECONDS: f"{_cpu_seconds() - begun:.2f}",
             "autoops_version": __version__,
             "git_commit": _git_commit(),
         }
-        version = context.registry.register(_run(trained, directory, {**own, **tags}, datasets, blind))
+        version = context.registry.register(_run(trained, directory, {**own, **tags}, datasets, figures))
     if blind:
         logger.warning("version %s: %s", version.number, _told(blind))
     return version, trained
@@ -85,7 +94,7 @@ def _datasets(context: Context, months: Months, frame: pd.DataFrame) -> list[Dat
 
 
 def _run(
-    trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset], blind: Sequence[str]
+    trained: Trained, directory: Path, tags: Mapping[str, str], datasets: list[Dataset], figures: dict[str, float]
 ) -> TrainingRun:
     example = columns_of(trained.reference.head(5))
     inputs = pd.DataFrame(trained.encoder.matrix(example), columns=list(trained.encoder.features))
@@ -95,12 +104,17 @@ def _run(
         # An array, like the data it was fitted on: scikit-learn warns of column names.
         prediction_example=outputs(trained.model, inputs.to_numpy()),
         parameters=trained.parameters,
-        metrics=trained.metrics | {"blind_detectors": float(len(blind))},
+        metrics=trained.metrics | figures | {CPU_SECONDS: float(tags[CPU_SECONDS])},
         tags=tags,
         figures=trained.figures,
         datasets=datasets,
         bundle=directory,
     )
+
+
+def _cpu_seconds() -> float:
+    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
 
 
 def _git_commit() -> str:

@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from autoops.drift.monitor import Reference
 from autoops.drift.thresholds import Thresholds
@@ -15,7 +16,8 @@ from autoops.models import bundle
 from autoops.models.registry import ModelVersion
 from autoops.models.scoring import Scorer, load_version
 from autoops.usecase.calendar import local_days
-from autoops.usecase.columns import TARGET, Columns, columns_of
+from autoops.usecase.columns import EVENT_AT, TARGET, Columns, columns_of
+from autoops.usecase.contract import Contract
 from autoops.usecase.segments import segments_of
 from autoops.usecase.tasks import baseline, losses
 
@@ -45,16 +47,24 @@ def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdic
 def with_champion(
     context: Context, champion: ModelVersion, challenger: ModelVersion, months: Months, look: int = 1
 ) -> gate.GateVerdict:
-    """Compare both versions on the rows of `months` that are newer than the training data of either.
+    """Compare both versions on the rows of `months` that neither was trained on.
 
-    `look` is the number of the evaluation, 1 for the first.
+    `look` is the number of the evaluation, 1 for the first, that shares the gate's error probability.
     """
     rows = load(context, months)
-    unseen = rows[rows["event_at"] > max(champion.trained_until, challenger.trained_until)]
-    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy(dtype=np.float64)
     old, new = (load_version(context.registry, version, context.model_cache) for version in (champion, challenger))
+    unseen = rows[_unseen_by(old, rows, context.contract) & _unseen_by(new, rows, context.contract)]
+    columns, truth = columns_of(unseen), unseen[TARGET].to_numpy(dtype=np.float64)
     first, second = (losses(context.contract, truth, scorer.predict_rows(columns)) for scorer in (old, new))
     return _decide(context, new, columns, first, second, against="champion", look=look)
+
+
+def _unseen_by(scorer: Scorer, rows: pd.DataFrame, contract: Contract) -> npt.NDArray[np.bool_]:
+    """Return a mask of the rows that a version was not trained on: newer ones, and those of its held-out days."""
+    held_out = columns_of(Reference.read(scorer.directory, scorer.manifest).holdout[[EVENT_AT]])[EVENT_AT]
+    days = local_days(columns_of(rows[[EVENT_AT]])[EVENT_AT], contract.zone)
+    newer = (rows[EVENT_AT] > scorer.manifest.trained_until).to_numpy()
+    return np.asarray(newer | np.isin(days, local_days(held_out, contract.zone)))
 
 
 def _decide(

@@ -17,7 +17,7 @@ from autoops.loop.decide.gate import VerdictRecord
 from autoops.loop.decide.reevaluation import MOST_RE_EVALUATIONS
 from autoops.loop.incidents.freeze import frozen
 from autoops.loop.promote.no_champion import require_none_lost
-from autoops.loop.promote.promotion import GATE_DECISION, ROLLED_BACK, promote_version
+from autoops.loop.promote.promotion import GATE_DECISION, ROLLED_BACK, described, promote_version
 from autoops.loop.promote.served import missing, serving_now
 from autoops.loop.records.ledger import Status
 from autoops.loop.retrain import comparison, steps
@@ -28,7 +28,7 @@ from autoops.loop.retrain.plan import Plan as Plan
 from autoops.loop.retrain.plan import begin as begin
 from autoops.loop.retrain.steps import step
 from autoops.loop.retrain.training_window import Months
-from autoops.models.registry import CHAMPION
+from autoops.models.registry import CHALLENGER, CHAMPION
 from autoops.months import parse_months
 from autoops.redaction import redact
 
@@ -46,13 +46,17 @@ class MonthResult(TypedDict):
 
 
 class GateRecord(VerdictRecord):
-    """The verdict, with the versions and months that were compared; `champion` is None for a first version."""
+    """The verdict, with the versions and months that were compared; `champion` is None for a first version.
+
+    `challengers_before` is the number of other challengers that this champion met on days up to the same month.
+    """
 
     champion: int | None
     challenger: int
     months: list[str]
     logged: list[str]
     look: int
+    challengers_before: int
 
 
 class Promotion(TypedDict):
@@ -145,10 +149,11 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
     champion, look = context.registry.by_alias(CHAMPION), plan.get("look", 1)
     if champion is None:
         require_none_lost(context)
+    before = _challengers_before(context, plan, version, champion.number) if champion else 0
     verdict = (
         comparison.with_baseline(context, challenger)
         if champion is None
-        else comparison.with_champion(context, champion, challenger, _months(plan), look)
+        else comparison.with_champion(context, champion, challenger, _months(plan), look + before)
     )
     content: GateRecord = {
         **verdict.to_json(),
@@ -157,10 +162,12 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
         "months": plan["months"],
         "logged": plan.get("logged", []),
         "look": look,
+        "challengers_before": before,
     }
-    # The ledger comes last: a retry that finds no entry there repeats all three.
+    # The ledger comes last: a retry that finds no entry there repeats all of it.
     context.registry.log_verdict(version, "gate" if look == 1 else f"gate-look-{look}", content)
     context.registry.tag(version, {GATE_DECISION: verdict.decision})
+    _tell(context, plan, content)
     context.ledger.record(
         "gate",
         f"{verdict.decision}: {verdict.reason}",
@@ -170,6 +177,37 @@ def gate(context: Context, plan: Plan, version: int) -> GateRecord:
         evidence=content,
     )
     return content
+
+
+def _challengers_before(context: Context, plan: Plan, version: int, champion: int) -> int:
+    """Return how many other challengers the gate compared with the champion on days up to the plan's newest month.
+
+    These are nearly the same unseen rows, on which the best of many would win by chance.
+    """
+    return len(
+        {
+            entry.model_version
+            for entry in context.ledger.entries(kind="gate")
+            if entry.model_version != version
+            and entry.evidence.get("champion") == champion
+            and entry.evidence.get("months", [])[-1:] == plan["months"][-1:]
+        }
+    )
+
+
+def _tell(context: Context, plan: Plan, verdict: GateRecord) -> None:
+    """Show the gate's figures in the training runs of both versions under one name: they are of the same rows."""
+    version, champion = verdict["challenger"], verdict["champion"]
+    own = {"gate_loss": verdict["challenger_mae"], "gate_difference": verdict["difference"]}
+    own |= {"gate_low": verdict["low"], "gate_high": verdict["high"]}
+    context.registry.log_figures(version, {name: figure for name, figure in own.items() if figure is not None}, version)
+    if champion is not None and verdict["champion_mae"] is not None:
+        context.registry.log_figures(champion, {"gate_loss": verdict["champion_mae"]}, version)
+    context.registry.describe(
+        version, described(f"Gate: {verdict['decision']}", verdict["reason"], plan["incident_id"])
+    )
+    if verdict["decision"] == "reject":
+        context.registry.take_alias(CHALLENGER, version)
 
 
 @step

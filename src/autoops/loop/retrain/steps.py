@@ -6,7 +6,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from autoops.loop.context import Context
 from autoops.loop.retrain.plan import Plan, Run
-from autoops.models.registry import CHALLENGER, ModelVersion
+from autoops.models.registry import CHALLENGER, CPU_SECONDS, ModelVersion
 from autoops.telemetry import logs, tracing
 
 TRAINED: Final = "trained"
@@ -33,13 +33,16 @@ def record(
     context: Context, plan: Plan, version: ModelVersion, rows: str, metrics: Mapping[str, float] | None = None
 ) -> None:
     """Record a training in the ledger; `rows` says which rows were used, "all" or "since change"."""
+    spent = version.tags.get(CPU_SECONDS)
+    cost = {CPU_SECONDS: float(spent)} if spent else {}
     context.ledger.record(
         TRAINED,
-        f"version {version.number} on {', '.join(plan['months'])}, rows: {rows}",
+        f"version {version.number} on {', '.join(plan['months'])}, rows: {rows}"
+        + "".join(f", {seconds:.0f} CPU seconds" for seconds in cost.values()),
         actor=plan["actor"],
         incident_id=plan["incident_id"],
         model_version=version.number,
-        evidence={"run_id": version.run_id} | ({"metrics": metrics} if metrics else {}),
+        evidence={"run_id": version.run_id, **cost} | ({"metrics": metrics} if metrics else {}),
     )
 
 

@@ -72,6 +72,7 @@ def _verdict(summary: Summary) -> list[str]:
 def show_addresses(settings: Settings) -> None:
     """Print the addresses of the services that were left up, and how to stop them."""
     for line in (
+        f"Console: {settings.console_url}",
         f"API:     {settings.api_url}/docs",
         f"MLflow:  {public_url(settings.mlflow.tracking_uri)}",
         f"Airflow: {settings.airflow_url}  user {settings.airflow.username}, password {told_password(settings)}",

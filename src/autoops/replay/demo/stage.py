@@ -89,8 +89,8 @@ def own_overrides(base: Settings, published: Path) -> Overrides:
     The demo's API is for this machine and asks for no keys.
     """
     preferred = urlsplit(base.mlflow.tracking_uri).port or 5000
-    wanted = (base.serving.port, base.airflow.port, base.exporter.port, preferred)
-    serving, airflow, exporter, mlflow = free_ports(*wanted)
+    wanted = (base.serving.port, base.airflow.port, base.exporter.port, base.console.port, preferred)
+    serving, airflow, exporter, console, mlflow = free_ports(*wanted)
     return {
         # Relative to the configuration, which is in the home.
         "storage": {"home": ".", "url": None},
@@ -99,6 +99,7 @@ def own_overrides(base: Settings, published: Path) -> Overrides:
         "serving": {"host": "127.0.0.1", "port": serving, "model_version": "champion"},
         "airflow": {"host": "127.0.0.1", "port": airflow},
         "exporter": {"host": "127.0.0.1", "port": exporter},
+        "console": {"host": "127.0.0.1", "port": console, "airflow_url": None},
         "drift": {"source": "log", "check_interval_s": 10},
         "security": {"keys_file": None, "rate_limit": None, "api_key": None},
     }

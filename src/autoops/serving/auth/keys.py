@@ -127,6 +127,10 @@ class Keys:
                 found = key
         return found
 
+    def has(self, key: Key) -> bool:
+        """Return whether the key is still there, with the same secret and scopes."""
+        return any(known == key for _, known in self._keys)
+
 
 def _file_state_of(path: Path) -> FileState | None:
     try:
@@ -146,7 +150,7 @@ def configured(settings: Settings) -> Keys | None:
     if settings.security.keys_file is not None:
         return Keys(settings.security.keys_file)
     host = settings.serving.host
-    if not _is_loopback(host):
+    if not is_loopback(host):
         logger.warning(
             "serving.host is %s and security.keys_file is null: whoever reaches port %d may predict, send ground "
             "truth and reload the model; see docs/security.md",
@@ -156,7 +160,8 @@ def configured(settings: Settings) -> Keys | None:
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -76,9 +76,25 @@ class AnswerEncoder:
             return self._arrow(answer, columns)
         if form == "columns":
             return orjson.dumps({"model_version": answer.answered_by, "columns": columns}, option=OPTIONS)
+        return orjson.dumps({"model_version": answer.answered_by, "predictions": self._rows(columns)}, option=OPTIONS)
+
+    def _rows(self, columns: Mapping[str, Any]) -> list[dict[str, object]]:
         lists = [values if isinstance(values, list) else values.tolist() for values in columns.values()]
-        predictions = [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
-        return orjson.dumps({"model_version": answer.answered_by, "predictions": predictions}, option=OPTIONS)
+        if self._binary:
+            return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+        target, seen = self._target.column, self._seen
+        # A literal takes half as long as dict(zip()), which is 3 % of a batch.
+        return [
+            {
+                "prediction_id": name,
+                target: value,
+                "model_version": version,
+                "event_at": at,
+                seen: known,
+                "repeated": again,
+            }
+            for name, value, version, at, known, again in zip(*lists, strict=True)
+        ]
 
     def columns(self, answer: BatchAnswer) -> dict[str, Any]:
         """Return the columns by name, each of shape `(rows,)`, in the order of `arrow_fields`."""

@@ -10,6 +10,8 @@ A scenario changes what is drawn from the start of a month on. What it means for
     outskirts  data drift that hurts: the same from zones with fast roads, on which a model has few training trips
     zones      data drift that hurts no model: the share `magnitude` of the trips begins and ends in other zones, as
                fast and of the same kind as its own; lengths and speeds stay the same
+    moving     a world in motion: for a year speeds go up and down by `magnitude`, trips last longer and then less long,
+               and the share `magnitude` of them comes to go far from quiet zones; then it stays
     bad_day    a storm: on one day of each month speeds change by `magnitude` and half of the trips are missing
     unit       broken data: distances are multiplied by `magnitude` (1.609: kilometres where miles should be)
     nulls      broken data: the share `magnitude` of ordinary rows comes without passenger count and payment type
@@ -32,9 +34,15 @@ from autoops.usecases.taxi.dirt import soil
 from autoops.usecases.taxi.tlc import raw_table
 from autoops.usecases.taxi.traffic import Regime, Trips, trips_of
 
-Scenario = Literal["steady", "speed", "slow", "mix", "outskirts", "zones", "bad_day", "unit", "nulls", "collapse"]
+Scenario = Literal[
+    "steady", "speed", "slow", "mix", "outskirts", "zones", "moving", "bad_day", "unit", "nulls", "collapse"
+]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 
+YEAR = 12
+"""Months that a world stays in motion."""
+MOST_DELAY = 10
+"""Minutes that a trip of the year in motion lasts longer at most, times the magnitude."""
 UNREPORTED = (0.06, 0.14)
 """Least and largest share, by month, of trips without passenger count and payment type."""
 
@@ -46,6 +54,7 @@ _MAGNITUDES: Magnitudes = {
     "mix": (0.4, 0, 1),
     "outskirts": (0.4, 0, 1),
     "zones": (0.5, 0, 1),
+    "moving": (0.25, 0, 0.9),
     "bad_day": (-0.4, -0.9, 4),
     "unit": (1.609344, 0.001, 1000),
     "nulls": (0.5, 0, 1),
@@ -114,7 +123,16 @@ def _regime(scenario: Scenario, strength: float, changed: int) -> Regime:
         return Regime(speed=(1 + strength) ** changed)
     if scenario in ("mix", "outskirts"):
         return Regime(elsewhere=strength, fast_roads=scenario == "outskirts")
+    if scenario == "moving":
+        return _moving(strength, min(changed, YEAR))
     return Regime(moved=strength if scenario == "zones" else 0)
+
+
+def _moving(strength: float, changed: int) -> Regime:
+    """Return the traffic of a month of the year in motion, 1 to 12: three changes that turn at different times."""
+    turn = 2 * np.pi * changed / YEAR
+    delay = MOST_DELAY * strength * (1 - np.cos(turn)) / 2
+    return Regime(speed=1 + strength * np.sin(turn), elsewhere=strength * changed / YEAR, delay=delay)
 
 
 def _break(trips: Trips, scenario: Scenario, strength: float, rng: np.random.Generator) -> Trips:

@@ -55,6 +55,8 @@ class Regime:
     """Share of trips that begin in zones which are quiet otherwise, and go far."""
     fast_roads: bool = False
     """Whether these are only the zones with the fastest roads."""
+    delay: float = 0
+    """Minutes that every trip lasts longer."""
     moved: float = 0
     """Share of trips that begin and end in zones like their own, over as many miles."""
 
@@ -103,7 +105,7 @@ def trips_of(month: Month, count: int, seed: int, unreported: float, regime: Reg
     seconds = rng.integers(3600, size=count).astype("timedelta64[s]")
     return Trips(
         picked_up=hours.wall[slot] + seconds,
-        minutes=_minutes(rng, miles, mph, is_unreported),
+        minutes=_minutes(rng, miles, mph, is_unreported) + regime.delay,
         miles=miles,
         pickup_zone=pickup + 1,
         dropoff_zone=dropoff + 1,

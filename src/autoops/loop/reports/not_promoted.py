@@ -1,0 +1,167 @@
+"""Why a version was not promoted, or why an incident has none: one answer from the ledger, in a sentence or two."""
+
+from collections.abc import Iterable
+from typing import Literal, TypedDict
+
+from autoops.errors import NotFound
+from autoops.loop.context import Context
+from autoops.loop.data.validation import QUARANTINED, RELEASED
+from autoops.loop.decide import reevaluation
+from autoops.loop.promote.promotion import last_recorded
+from autoops.loop.records.kinds import POLICY_KINDS, EntryKind
+from autoops.loop.records.ledger import Entry, Incident
+from autoops.loop.retrain import interim
+from autoops.loop.retrain.plan import ACTION, BEGUN, FAILED
+from autoops.models.registry import CHAMPION
+
+State = Literal[
+    "promoted",
+    "rolled back",
+    "rejected",
+    "inconclusive, waits",
+    "inconclusive, given up",
+    "superseded",
+    "waits for approval",
+    "declined",
+    "failed",
+    "unfinished",
+    "waits for data",
+    "held up",
+    "not begun",
+    "closed",
+]
+ABOUT_VERSIONS: tuple[EntryKind, ...] = ("trained", "gate", BEGUN[1])
+MOVES: tuple[EntryKind, ...] = ("promoted", "rolled back")
+REPEAT = 'autoops retrain --incident {0} takes it up, autoops close {0} --reason "..." ends it'
+
+
+class Answer(TypedDict):
+    """Why a version, or a version for an incident, was not promoted; `told` is the answer in words."""
+
+    version: int | None
+    incident: int | None
+    state: State
+    told: str
+
+
+def of_version(context: Context, number: int) -> Answer:
+    """Return why the version was not promoted, or that it was.
+
+    Raises:
+        NotFound: neither the ledger nor the registry knows the version.
+    """
+    entries = context.ledger.entries(model_version=number)
+    move, about = _last(entries, MOVES), _last(entries, ABOUT_VERSIONS)
+    if move is not None:
+        return _moved(context, number, move, _last(entries, ("served", "not served")))
+    if about is None or about.incident_id is None:
+        context.registry.version(number)
+        told = f"version {number} was registered, and no retraining on record has trained it or taken it to the gate"
+        return Answer(version=number, incident=None, state="not begun", told=told)
+    incident = context.ledger.incident(about.incident_id)
+    state, told = _of_challenger(context, number, incident, _last(entries, ("gate",)))
+    return Answer(version=number, incident=incident.id, state=state, told=told)
+
+
+def version_if_known(context: Context, number: int) -> Answer | None:
+    """Return the same, None where the ledger has no such version; the registry need not answer."""
+    known = _last(context.ledger.entries(model_version=number), (*ABOUT_VERSIONS, *MOVES))
+    return of_version(context, number) if known else None
+
+
+def of_incident(context: Context, incident: Incident) -> Answer:
+    """Return what has become of the incident's last version, or why there is none."""
+    about = _last(context.ledger.entries(incident_id=incident.id), (*ABOUT_VERSIONS, "promoted"))
+    if about is not None and about.model_version is not None:
+        return of_version(context, about.model_version)
+    state, told = _of_run(context, incident, "nothing was trained")
+    return Answer(version=None, incident=incident.id, state=state, told=told)
+
+
+def _last(entries: Iterable[Entry], kinds: tuple[EntryKind, ...]) -> Entry | None:
+    return next((entry for entry in reversed(list(entries)) if entry.kind in kinds), None)
+
+
+def _moved(context: Context, number: int, move: Entry, served: Entry | None) -> Answer:
+    state: State = "promoted"
+    if move.kind == "rolled back":
+        state, told = "rolled back", f"version {number} was promoted and rolled back {move.at:%Y-%m-%d %H:%M} UTC"
+    elif last_recorded(context) == number:
+        told = f"version {number} is champion since {move.at:%Y-%m-%d %H:%M} UTC"
+    else:
+        told = f"version {number} was promoted {move.at:%Y-%m-%d %H:%M} UTC, and another one has replaced it since"
+    told += f": {move.reason}"
+    if served is not None and served.kind == "not served":
+        told += f"; but not every API instance serves it: {served.reason}"
+    return Answer(version=number, incident=move.incident_id, state=state, told=told)
+
+
+def _of_challenger(context: Context, number: int, incident: Incident, gate: Entry | None) -> tuple[State, str]:
+    """Return why a version that was trained or compared is not champion, by the gate's last verdict on it."""
+    if gate is None or gate.incident_id != incident.id:
+        done = "is to be compared again" if incident.kind == interim.KIND else "was trained, and not judged by the gate"
+        return _of_run(context, incident, f"version {number} {done}")
+    verdict = gate.evidence
+    if verdict["decision"] == "reject":
+        return "rejected", f"the gate rejected version {number}: {verdict['reason']}"
+    if verdict["decision"] == "inconclusive":
+        return _undecided(context, number, gate)
+    return _of_run(context, incident, f"the gate would promote version {number}")
+
+
+def _undecided(context: Context, number: int, gate: Entry) -> tuple[State, str]:
+    told = f"the gate could not tell version {number} from what it was compared with: {gate.evidence['reason']}"
+    newest, champion = interim.newest_gated(context), context.registry.by_alias(CHAMPION)
+    if gate.evidence.get("champion") is None or newest is None:
+        return "inconclusive, given up", f"{told}; a first version is not compared again"
+    try:
+        one = interim.undecided(context, gate, [])
+    except NotFound:
+        return "inconclusive, given up", f"{told}; it was deleted since"
+    against = champion.number if champion else None, newest.model_version or number
+    over, due = reevaluation.overtaken(one, *against), reevaluation.re_evaluation_due(one, *against, None)
+    if due.action == "nothing":
+        return "superseded" if over else "inconclusive, given up", f"{told}; it is not compared again: {due.reason}"
+    return (
+        "inconclusive, waits",
+        f"{told}; it is compared again when {one.days_needed} more days are published than the gate had then",
+    )
+
+
+def _of_run(context: Context, incident: Incident, so_far: str) -> tuple[State, str]:
+    """Return what became of the incident's run, or what kept one from beginning; `so_far` is what it reached."""
+    entries = context.ledger.entries(incident_id=incident.id)
+    ended = _last(entries, ("incident closed",))
+    if incident.status == "closed":
+        outcome, by = incident.outcome or "no outcome on record", f" by {ended.actor}" if ended else ""
+        declined = outcome.startswith("closed by hand")
+        return ("declined" if declined else "closed"), f"{so_far}; incident {incident.id} was closed{by}: {outcome}"
+    if incident.status == "waiting_for_approval":
+        waits = _last(entries, ("incident waiting for approval",))
+        told = f"{so_far}; it waits for a person: {waits.reason if waits else 'approval'}"
+        return "waits for approval", f'{told}; autoops approve {incident.id} --reason "..." promotes it'
+    holder = context.ledger.holder(incident.id, ACTION)
+    if holder is not None:
+        # A failure of an earlier run says nothing about one that has taken the incident over.
+        own = _last((one for one in entries if one.evidence.get("run_id") == holder), (*BEGUN, FAILED))
+        if own is not None and own.kind == FAILED:
+            return "failed", f"{so_far}; {own.reason}"
+        began = f"has begun {own.at:%Y-%m-%d %H:%M} UTC" if own else "has claimed the incident"
+        told = f"{so_far}; run {holder} {began} and not ended: it is at work, or was killed"
+        hours = context.settings.training.run_timeout_s / 3600
+        return "unfinished", f"{told}; after {hours:.3g} hours it counts as failed: {REPEAT.format(incident.id)}"
+    if incident.status == "waiting_for_data":
+        waits = _last(entries, ("incident waiting for data",))
+        return "waits for data", f"{so_far}; it waits for data: {waits.reason if waits else ''}{_quarantined(context)}"
+    held = _last(entries, (*POLICY_KINDS.values(), "retraining asked for"))
+    if held is not None and held.kind != "retraining asked for":
+        return "held up", f"{so_far}; {held.reason}"
+    asked = "; a retraining was asked for and has not begun: is Airflow running?" if held else ", and no run has begun"
+    return "not begun", f"{so_far}{asked}; {REPEAT.format(incident.id)}"
+
+
+def _quarantined(context: Context) -> str:
+    """Return the last month that is kept from training as broken data, as the end of a sentence."""
+    released = {entry.evidence.get("content") for entry in context.ledger.entries(kind=RELEASED)}
+    kept = [one for one in context.ledger.entries(kind=QUARANTINED) if one.evidence.get("content") not in released]
+    return f"; {kept[-1].reason}" if kept else ""
