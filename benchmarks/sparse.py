@@ -22,7 +22,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import DriftVerdict, Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.ingestion.declared import clean
@@ -40,6 +39,7 @@ from autoops.usecase.segments import segments_of
 from autoops.usecase.tasks import losses
 from benchmarks.drift import manifest_of
 from tests import sparse_worlds
+from tests.taxi import calibrate
 
 WORLDS: Final = {
     "bikes": sparse_worlds.bikes,
@@ -136,7 +136,7 @@ class Champion:
     def of(cls, rows: Rows, contract: Contract, since: datetime | None = None) -> "Champion":
         trained = train(rows, contract, model_of(contract), Training(), since)
         features = trained.encoder.features
-        return cls(trained, calibrate(trained.history, trained.holdout, trained.reference, features, contract, Drift()))
+        return cls(trained, calibrate(trained.history, trained.holdout, trained.reference, features, Drift(), contract))
 
     @property
     def contract(self) -> Contract:

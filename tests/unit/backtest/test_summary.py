@@ -74,14 +74,15 @@ def test_blind_is_the_mean_of_its_draws_with_their_spread() -> None:
 
 def test_degradation_is_held_against_the_gate() -> None:
     better = {
+        "frozen": [simulated("frozen", month("2022-04", 4.0), month("2022-05", 4.0))],
         "monthly+gate": [simulated("monthly+gate", month("2022-04", 3.0), month("2022-05", 3.0))],
         "autoops": [simulated("autoops", month("2022-04", 3.0), month("2022-05", 3.5))],
     }
     found = run(**better)
-    assert found["policies"]["autoops"]["degradation_avoided"]["estimate"] == pytest.approx(0.5)
+    assert found["policies"]["autoops"]["degradation_avoided"]["estimate"] == pytest.approx(0.75)
     assert found["policies"]["monthly+gate"]["degradation_avoided"]["low"] == pytest.approx(1.0)
     assert [(one["against"], one["estimate"]) for one in found["comparisons"]] == [
-        ("frozen", pytest.approx(-0.25)),
+        ("frozen", pytest.approx(-0.75)),
         ("monthly+gate", pytest.approx(0.25)),
     ]
 

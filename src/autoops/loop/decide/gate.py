@@ -151,14 +151,16 @@ def decide(
     max_model_mb: float = inf,
     against: str = "champion",
     unit: LossUnit = PLAIN,
+    ahead_days: int = NEXT_DAYS,
 ) -> GateVerdict:
     """Compare the losses of both models on the same rows, all of them unseen by either.
 
     The losses, `days` (the day number of each row) and the masks in `segments` have shape (rows,). `against` names the
     reference in the reason, and `unit` says what the losses are. `max_model_mb` is the largest model that a replica of
-    the API loads.
+    the API loads. The interval holds for `ahead_days` that follow, with 0 for days like these.
     """
-    verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against, unit)
+    blocks = DayBlocks(days, ahead_days=ahead_days) if len(days) else None
+    verdict = _compare(champion_errors, challenger_errors, blocks, gate, segments or {}, against, unit)
     if serving_cost is None:
         return verdict
     verdict = replace(verdict, model_mb=serving_cost.model_mb, latency_ms=serving_cost.latency_ms)
@@ -182,15 +184,15 @@ def _over_budget(serving_cost: ServingCost, gate: Gate, max_model_mb: float, uni
 def _compare(
     champion_errors: Values,
     challenger_errors: Values,
-    days: npt.NDArray[np.int64],
+    blocks: DayBlocks | None,
     gate: Gate,
     segments: Mapping[str, Rows],
     against: str,
     unit: LossUnit,
 ) -> GateVerdict:
-    if len(days) == 0:
+    if blocks is None:
         return _nothing(gate)
-    blocks, everywhere = DayBlocks(days, ahead_days=NEXT_DAYS), np.ones(len(days), dtype=np.bool_)
+    everywhere = np.ones(len(champion_errors), dtype=np.bool_)
     spread = blocks.spread(everywhere)
     if spread.rows < gate.min_rows or not spread.says_how_days_differ:
         return _too_little(spread, gate)

@@ -60,4 +60,5 @@ def compare(days: PairedDays, settings: Gate, looks: int, unit: gate.LossUnit = 
         for position in (1, 2)
     )
     names = np.repeat(np.array([int(day) for day in days], dtype=np.int64), rows)
-    return gate.decide(previous, new, names, each, against=REPLACED, unit=unit)
+    # What it is about is these days, and not those that follow: the next look has more of them.
+    return gate.decide(previous, new, names, each, against=REPLACED, unit=unit, ahead_days=0)

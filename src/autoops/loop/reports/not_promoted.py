@@ -32,7 +32,6 @@ State = Literal[
 ]
 ABOUT_VERSIONS: tuple[EntryKind, ...] = ("trained", "gate", BEGUN[1])
 MOVES: tuple[EntryKind, ...] = ("promoted", "rolled back")
-REPEAT = 'autoops retrain --incident {0} takes it up, autoops close {0} --reason "..." ends it'
 
 
 class Answer(TypedDict):
@@ -149,7 +148,7 @@ def _of_run(context: Context, incident: Incident, so_far: str) -> tuple[State, s
         began = f"has begun {own.at:%Y-%m-%d %H:%M} UTC" if own else "has claimed the incident"
         told = f"{so_far}; run {holder} {began} and not ended: it is at work, or was killed"
         hours = context.settings.training.run_timeout_s / 3600
-        return "unfinished", f"{told}; after {hours:.3g} hours it counts as failed: {REPEAT.format(incident.id)}"
+        return "unfinished", f"{told}; after {hours:.3g} hours it counts as failed: {_next_step(incident.id)}"
     if incident.status == "waiting_for_data":
         waits = _last(entries, ("incident waiting for data",))
         return "waits for data", f"{so_far}; it waits for data: {waits.reason if waits else ''}{_quarantined(context)}"
@@ -157,7 +156,11 @@ def _of_run(context: Context, incident: Incident, so_far: str) -> tuple[State, s
     if held is not None and held.kind != "retraining asked for":
         return "held up", f"{so_far}; {held.reason}"
     asked = "; a retraining was asked for and has not begun: is Airflow running?" if held else ", and no run has begun"
-    return "not begun", f"{so_far}{asked}; {REPEAT.format(incident.id)}"
+    return "not begun", f"{so_far}{asked}; {_next_step(incident.id)}"
+
+
+def _next_step(number: int) -> str:
+    return f'autoops retrain --incident {number} takes it up, autoops close {number} --reason "..." ends it'
 
 
 def _quarantined(context: Context) -> str:

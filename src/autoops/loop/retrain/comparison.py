@@ -11,6 +11,7 @@ from autoops.drift.monitor import Reference
 from autoops.drift.thresholds import Thresholds
 from autoops.loop.context import Context
 from autoops.loop.decide import gate
+from autoops.loop.decide.day_blocks import NEXT_DAYS
 from autoops.loop.retrain.training_window import Months, load
 from autoops.models import bundle
 from autoops.models.registry import ModelVersion
@@ -41,6 +42,8 @@ def with_baseline(context: Context, challenger: ModelVersion) -> gate.GateVerdic
         losses(contract, truth, constant),
         errors,
         against=f"{'base rate' if contract.task == 'binary' else 'median'} baseline",
+        # There is no champion that would serve on meanwhile: that it beats a constant on these days is enough.
+        ahead_days=0,
     )
 
 
@@ -75,6 +78,7 @@ def _decide(
     challenger_errors: npt.NDArray[np.float64],
     against: str,
     look: int = 1,
+    ahead_days: int = NEXT_DAYS,
 ) -> gate.GateVerdict:
     thresholds = Thresholds.from_json((challenger.directory / bundle.THRESHOLDS).read_text())
     settings = gate.of_cadence(gate.at_look(context.settings.gate, look), thresholds.rows_per_day)
@@ -88,6 +92,7 @@ def _decide(
         max_model_mb=context.settings.serving.max_model_mb,
         against=against,
         unit=gate.unit_of(context.contract),
+        ahead_days=ahead_days,
     )
 
 
