@@ -1,8 +1,8 @@
 """Selection of labels: what loss would be if all rows had labels, where those that have them are not like the others.
 
-Where labels are missing at random, loss on the labelled rows is that of all rows. Where long trips are labelled less
-often, the labelled ones are shorter than predicted in a world that has not changed. Two readings weight each labelled
-row by the inverse of the share of such rows that have labels:
+Where labels are missing at random, loss on the labelled rows is that of all rows. Where rows with a large target are
+labelled less often, the labelled ones are below their predictions in a world that has not changed. Two readings
+weight each labelled row by the inverse of the share of such rows that have labels:
 
 - by prediction: rows lack labels for reasons that the prediction knows (Horvitz and Thompson 1952);
 - by truth: rows lack labels because of what came of them. The shares by truth are those that explain the shares by

@@ -8,7 +8,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from autoops.clock import Clock
-from autoops.drift.verdict import CANNOT_TELL
 from autoops.loop.records.ledger import Incident
 from autoops.storage import tables
 from autoops.storage.database import storage_errors
@@ -16,7 +15,7 @@ from autoops.storage.database import storage_errors
 ACTOR = "drift_monitor"
 """The actor of checks in the ledger."""
 
-JUDGED = ("drift", "no drift", CANNOT_TELL)
+JUDGED = ("drift", "no drift", "labels cannot tell")
 BROKEN: Final = "broken data"
 SEARCHED = 20
 """Judged checks that are searched for the newest one with labels: these come later than predictions."""
