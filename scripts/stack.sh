@@ -28,6 +28,7 @@ say_where() {
   cat <<TEXT
 API         http://127.0.0.1:$(setting API_PORT)/docs   any name, API_KEY of .env as the password
 Airflow     http://127.0.0.1:$(setting AIRFLOW_PORT)   admin, AIRFLOW_PASSWORD of .env
+Console     http://127.0.0.1:$(setting CONSOLE_PORT)   the key API_ADMIN_KEY of .env
 MLflow      http://127.0.0.1:$(setting MLFLOW_PORT)   admin, MLFLOW_PASSWORD of .env
 Prometheus  http://127.0.0.1:$(setting PROMETHEUS_PORT)
 TEXT
