@@ -152,7 +152,7 @@ def test_matured_rows_of_broken_data_are_never_trained_on(context: Context, repa
     quality = Quality((Finding("null surge", "car_value", 1.0, None, "no values"),))
     before = rows_of(context, [Month(2026, 4)])
     none = {"last_prediction_id": None, "last_label_id": None, "event_from": None, "event_until": None}
-    report = {"source": LIVE, **consumed(quality, window, window.next_cursor)}
+    report = {"source": LIVE, **consumed(quality, window)}
     context.checks.append(model_version=1, verdict=BROKEN, alarm=False, reason="", report=report, **none)
     after = rows_of(context, [Month(2026, 4)])
     assert after[EVENT_AT].max() <= day < before[EVENT_AT].max()

@@ -8,9 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from autoops.loop.context import Context
-from autoops.loop.data.windows import live_window
 from autoops.loop.monitor import drift_check
-from autoops.models.registry import champion_of
 from autoops.months import Month, parse_months
 from autoops.storage.predictions import Label
 from autoops.usecases.taxi.sample import write_sample
@@ -79,12 +77,3 @@ def test_a_steady_world_opens_none(context: Context, worlds: dict[str, Path], la
     found = decisions(context, worlds["steady"], labelling)
     assert len(found) == WINDOWS
     assert not context.ledger.incidents(unresolved=True)
-
-
-def test_a_window_spreads_over_all_labels_of_a_batch(context: Context, worlds: dict[str, Path]) -> None:
-    drive(context, worlds["steady"], APRIL, slice(0, 4_000))
-    window = live_window(context, champion_of(context.registry), 1_000)
-    ids = [row.label_id for row in window.labelled]
-    assert len(ids) == 1_000
-    assert set(np.diff(ids).tolist()) <= {3, 4, 5}
-    assert (ids[0] <= 4, window.next_cursor.label_id) == (True, 4_000), "what was left out is consumed, too"

@@ -166,14 +166,12 @@ def _page(facts: Facts) -> Wording | None:
             "page", "failure", "somebody is needed", "See the evidence.", "autoops status shows how things are."
         )
     if number is None:
-        left_out = facts.entry.evidence.get("left_out", False)
-        done = "It hardly matters: the rest is judged, without it." if left_out else "Its rows open no incident."
         return Wording(
             "quarantined",
             "failure",
-            "a feature of live traffic is broken data" if left_out else "live traffic is broken data",
-            f"{done} Its rows are kept from training; the API goes on answering.",
-            'look at what the clients send; autoops release live --reason "..." if that is right.',
+            "live traffic is broken data",
+            "Its rows are kept from training and open no incident; the API goes on answering.",
+            "look at what the clients send; autoops status shows what the next check says of it.",
         )
     return Wording(
         "page",
@@ -256,20 +254,6 @@ def _labels_again(_facts: Facts) -> Wording:
     return Wording("labels_missing", "success", "labels come again", "Nothing was needed.", "nothing.")
 
 
-def _labels_cannot_tell(_facts: Facts) -> Wording:
-    return Wording(
-        "labels_cannot_tell",
-        "failure",
-        "labels come for some kinds of rows only, so that they cannot tell whether errors have grown",
-        "Loss opens no incident; inputs and predictions are judged.",
-        "look at which rows get no label, and why; autoops status shows the shares.",
-    )
-
-
-def _labels_can_tell(_facts: Facts) -> Wording:
-    return Wording("labels_cannot_tell", "success", "labels can tell again", "Nothing was needed.", "nothing.")
-
-
 def _detects_too_little(_facts: Facts) -> Wording:
     return Wording(
         "detects_too_little",
@@ -305,8 +289,6 @@ WORDS: Mapping[EntryKind, Callable[[Facts], Wording | None]] = {
     "served again": _served,
     "labels missing": _labels_missing,
     "labels come again": _labels_again,
-    "labels cannot tell": _labels_cannot_tell,
-    "labels can tell again": _labels_can_tell,
     "detects too little": _detects_too_little,
     "frozen long": _frozen_long,
 }

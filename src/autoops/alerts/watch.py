@@ -16,7 +16,6 @@ from autoops.loop.context import Context
 from autoops.loop.data.label_lag import duration
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import missing, serving_now
-from autoops.loop.records.checks import newest_selection
 from autoops.loop.records.kinds import EntryKind
 from autoops.loop.records.ledger import Entry
 from autoops.loop.retrain.plan import ACTION, BEGUN, FAILED
@@ -174,12 +173,6 @@ def missing_labels(context: Context) -> Trouble | None:
     return Trouble(coverage["told"], evidence=coverage) if coverage and coverage["missing"] else None
 
 
-def biased_labels(context: Context) -> Trouble | None:
-    """Return the trouble if the labels could not tell whether loss has grown, in the newest window with labels."""
-    found = newest_selection(context.checks)
-    return Trouble(found["told"], evidence=found) if found and found["cannot_tell"] else None
-
-
 def little_detected(context: Context) -> Trouble | None:
     """Return the trouble if no check of the champion would find a change in time that `drift.worth_noticing` names."""
     checks = context.checks.latest(judged=True)
@@ -214,7 +207,6 @@ CONDITIONS = (
     Condition("monitor silent", "monitor checks again", silence),
     Condition("not served", "served again", staleness, settles=("served",)),
     Condition("labels missing", "labels come again", missing_labels, passing=False),
-    Condition("labels cannot tell", "labels can tell again", biased_labels, passing=False),
     Condition("detects too little", "detects enough", little_detected, passing=False),
     Condition("frozen long", "frozen no longer", old_freeze, settles=("frozen", "unfrozen"), passing=False),
 )

@@ -171,18 +171,11 @@ def why(
 
 
 @verbs.command()
-def release(
-    month: Annotated[str, typer.Argument(help="Such as 2023-05; or live, for what the clients send now.")],
-    reason: Reason,
-) -> None:
-    """Say that a quarantined month, or live traffic as it is now, is true: it is used from then on."""
+def release(month: str, reason: Reason) -> None:
+    """Say that a quarantined month is true: it is used from then on."""
     from autoops.bootstrap import context
-    from autoops.loop.data import excluded_windows, validation
+    from autoops.loop.data import validation
     from autoops.months import Month
 
-    if month == "live":
-        told = excluded_windows.release(context(migrate=True), reason, actor())
-        console.show(None, False, f"live traffic is released: {told}")
-        return
     validation.release(context(migrate=True), Month.parse(month), reason, actor())
     console.show(None, False, f"{month} is released")

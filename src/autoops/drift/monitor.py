@@ -1,6 +1,6 @@
 """The drift check: a pure function from reference, thresholds and a window to a verdict."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -62,14 +62,13 @@ def judge(
     labelled: pd.DataFrame,
     drift: settings.Drift,
     earlier: Sequence[float] = (),
-    left_out: Collection[str] = (),
 ) -> DriftVerdict:
     """Judge the predictions in `current` and the errors of `labelled`; each alone where the other has too few rows.
 
     Both are frames of rows with their predictions; `labelled` has the target, too. Of more rows
     than the thresholds' window size, as many as that are judged, spread evenly over event time. `earlier` are the
     `relative_error`s of the verdicts in this champion tenure so far, newest first: their EWMA shows changes that are
-    too small for any single window. Features `left_out` are not judged.
+    too small for any single window.
     """
     needed = thresholds.rows_needed(drift.window_size)
     too_little = _too_little(current, labelled, needed, thresholds)
@@ -82,8 +81,7 @@ def judge(
         # A window of more rows varies less than its limits assume, so it is cut to their size.
         window = thinned(current, thresholds.window_size)
         limits = thresholds.for_span(span_days(window["event_at"]))
-        watched = [name for name in manifest.contract.watched(manifest.features) if name not in left_out]
-        distances = reference.distances(window, (*watched, PREDICTION))
+        distances = reference.distances(window, (*manifest.contract.watched(manifest.features), PREDICTION))
         features = _feature_results(distances, limits, manifest)
         judged.append(_spanning(_data_drift(features, len(window), drift, manifest.contract), window))
         judged.append(_spanning(_prediction_drift(distances[PREDICTION], limits, len(window)), window))

@@ -1,15 +1,14 @@
 """The result of a check: its parts, each with figures and a reason in plain words."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from autoops.drift.performance import ABOVE, BELOW, EWMA_ABOVE, EWMA_BELOW
 from autoops.drift.performance import FINDINGS as LOSS_FINDINGS
 
-Judgement = Literal["drift", "no drift", "labels cannot tell", "not enough data", "no new data", "broken data"]
-CANNOT_TELL: Final = "labels cannot tell"
+Judgement = Literal["drift", "no drift", "not enough data", "no new data", "broken data"]
 DetectorName = Literal["data drift", "prediction drift", "loss"]
 
 
@@ -79,22 +78,6 @@ class DriftVerdict:
         """Return the result of the detector of this name; None where it judged nothing, as with too few rows."""
         return next((result for result in self.detectors if result.name == name), None)
 
-    def without_loss(self, why: str) -> "DriftVerdict":
-        """Return the verdict of the other detectors; `why` is why the labels cannot tell whether loss has grown."""
-        others = tuple(one for one in self.detectors if one.name != "loss")
-        alarms = tuple(one for one in others if one.alarm)
-        telling = alarms or others
-        return replace(
-            self,
-            verdict="drift" if alarms else CANNOT_TELL,
-            alarm=bool(alarms),
-            reason="; ".join([*(f"{one.name}: {one.reason}" for one in telling), f"{CANNOT_TELL}: {why}"]),
-            detectors=others,
-            event_from=min((one.event_from for one in telling if one.event_from), default=self.event_from),
-            event_until=max((one.event_until for one in telling if one.event_until), default=self.event_until),
-            relative_error=None,
-        )
-
     def to_json(self) -> Mapping[str, Any]:
         """Return the verdict as records keep it."""
         content = asdict(self)
@@ -131,6 +114,4 @@ def judged_findings(verdict: Mapping[str, Any]) -> frozenset[str] | None:
     Names of detectors are among them: a detector of an older record may stand for its alarm types.
     """
     detectors = {detector["name"] for detector in verdict.get("detectors", ())}
-    if verdict.get("verdict") == CANNOT_TELL:
-        return frozenset(detectors)
     return frozenset(detectors | (set(LOSS_FINDINGS) if "loss" in detectors else set())) or None

@@ -54,7 +54,7 @@ class Profile:
     median speed. `days` are rows on each day of the month, whose
     first is a `weekday` (Monday 0); empty for a window. `places` are the columns with the ends of `routes`.
     `values` are the shares of the most frequent values, by category; `scales` are by column and by the column whose
-    values make the groups, "" for all rows. `inputs` are the inputs of the use case behind columns of other names.
+    values make the groups, "" for all rows.
     """
 
     rows: int
@@ -70,7 +70,6 @@ class Profile:
     equal: float = 0
     values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     scales: Mapping[str, Mapping[str, Scale]] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Mapping[str, object]:
         """Return the profile for JSON; each route becomes a list of its rows, miles and minutes."""

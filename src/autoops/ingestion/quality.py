@@ -9,8 +9,8 @@ other traffic takes other routes; neither changes that factor. Where the profile
 each of the categories, and by how much it varies among rows alike.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, NamedTuple, TypedDict
 
@@ -127,19 +127,12 @@ class Quality:
     """The quality of a month or of a part of a window; it is good without findings.
 
     `strain` is the severity by measure: the deviation from good months as a multiple of what is allowed, above 1 a
-    finding. `compared_with` counts those months. `inputs` are the inputs behind the profile's columns, where these have
-    other names.
+    finding. `compared_with` counts those months.
     """
 
     findings: tuple[Finding, ...] = ()
     compared_with: int = 0
     strain: dict[str, float] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-
-    def without(self, released: Collection[tuple[str, str]]) -> "Quality":
-        """Return the quality without the findings that were released, by name and column."""
-        left = tuple(one for one in self.findings if (one.name, one.column) not in released)
-        return replace(self, findings=left)
 
     @property
     def reason(self) -> str:

@@ -29,7 +29,6 @@ AlertEvent = Literal[
     "monitor_silent",
     "not_served",
     "labels_missing",
-    "labels_cannot_tell",
     "detects_too_little",
     "frozen_long",
 ]

@@ -34,10 +34,6 @@ TITLES = {
     "served again": "taxi: the API serves version 4, the champion, again",
     "labels missing": "taxi: labels do not come any more",
     "labels come again": "taxi: labels come again",
-    "labels cannot tell": (
-        "taxi: labels come for some kinds of rows only, so that they cannot tell whether errors have grown"
-    ),
-    "labels can tell again": "taxi: labels can tell again",
     "frozen long": "taxi: the loop is still frozen",
     "detects too little": "taxi: drift checks of the champion find large changes only",
 }

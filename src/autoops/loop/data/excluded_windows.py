@@ -6,17 +6,15 @@ from itertools import chain
 from typing import NotRequired, TypedDict
 
 from autoops.drift.verdict import DriftVerdict
-from autoops.errors import Conflict, NotFound
 from autoops.event_times import span_of, times_of
 from autoops.ingestion.quality import FindingRecord, Quality
 from autoops.loop.context import Context
-from autoops.loop.data.cursor import Cursor, promoted_at
-from autoops.loop.data.validation import RELEASED
+from autoops.loop.data.cursor import promoted_at
 from autoops.loop.data.windows import Window
 from autoops.loop.decide import policy
 from autoops.loop.records.checks import BROKEN, JUDGED, Check
 from autoops.loop.records.ledger import PAGE
-from autoops.models.registry import CHAMPION, ModelVersion
+from autoops.models.registry import ModelVersion
 from autoops.storage.predictions import LIVE
 
 
@@ -62,14 +60,11 @@ class Consumed(TypedDict, total=False):
     broken: IdRanges
 
 
-def consumed(quality: Quality, window: Window, after: Cursor) -> Consumed:
-    """Return the findings and the id ranges of the rows that they concern; empty without findings.
-
-    `after` is the cursor after the window.
-    """
+def consumed(quality: Quality, window: Window) -> Consumed:
+    """Return the findings and the id ranges of the rows that they concern; empty without findings."""
     if not quality.findings:
         return {}
-    before = window.cursor
+    before, after = window.cursor, window.cursor_if_broken or window.next_cursor
     broken: IdRanges = {
         "predictions": [before.prediction_id, after.prediction_id],
         "labels": [before.label_id, after.label_id],
@@ -89,44 +84,15 @@ def page_once(context: Context, champion: ModelVersion, check_id: int, actor: st
     if earlier and _named(check) <= _named(earlier[0]):
         return
     reason = policy.unjudged(check.verdict, check.reason).reason
-    evidence = {"check_id": check_id, "findings": check.report["findings"], "left_out": check.verdict != BROKEN}
+    evidence = {"check_id": check_id, "findings": check.report["findings"]}
     context.ledger.record(PAGE, reason, actor=actor, model_version=champion.number, evidence=evidence)
 
 
 def _named(check: Check) -> set[tuple[str, str]]:
     """Return name and column of each finding of a check on live traffic; empty for any other check."""
-    if check.report["source"] != LIVE:
+    if check.verdict != BROKEN or check.report["source"] != LIVE:
         return set()
-    return {(finding["name"], finding["column"]) for finding in check.report.get("findings", ())}
-
-
-def release(context: Context, reason: str, actor: str) -> str:
-    """Record a person's statement that live traffic is right as it is, for the version in service; return a sentence.
-
-    The findings of its last check are none from now on, and rows that were kept from training for these alone may be
-    trained on.
-
-    Raises:
-        NotFound: there is no champion.
-        Conflict: its last check of live traffic found nothing broken.
-    """
-    champion = context.registry.by_alias(CHAMPION)
-    if champion is None:
-        raise NotFound("no version is champion: there is no live traffic to release")
-    checks = context.checks.latest(champion.number, since=promoted_at(champion), verdicts=(*JUDGED, BROKEN))
-    found = sorted(set[tuple[str, str]]().union(*map(_named, checks)) - released(context, champion.number))
-    if not found:
-        raise Conflict(f"the last check found nothing broken in the live traffic of version {champion.number}")
-    told = f"{', '.join(f'{name} of {column}' for name, column in found)} for version {champion.number}"
-    said, evidence = f"live traffic: {told}: {reason}", {LIVE: [list(one) for one in found], "check_id": checks[0].id}
-    context.ledger.record(RELEASED, said, actor=actor, model_version=champion.number, evidence=evidence)
-    return told
-
-
-def released(context: Context, model_version: int) -> frozenset[tuple[str, str]]:
-    """Return the findings on live traffic that a person has released for the version, by name and column."""
-    entries = context.ledger.entries(kind=RELEASED, model_version=model_version)
-    return frozenset((name, column) for entry in entries for name, column in entry.evidence.get(LIVE, ()))
+    return {(finding["name"], finding["column"]) for finding in check.report["findings"]}
 
 
 @dataclass(frozen=True)
@@ -151,9 +117,8 @@ class BrokenRows:
 
 def broken_rows(context: Context, model_version: int) -> BrokenRows:
     """Return the rows of the version's live log that must never be trained on."""
-    right = released(context, model_version)
-    checks = context.checks.latest(model_version, verdicts=(*JUDGED, BROKEN), broken=True, limit=None)
-    found = [check.report["broken"] for check in checks if not _named(check) <= right]
+    checks = context.checks.latest(model_version, verdicts=[BROKEN], limit=None)
+    found = [check.report["broken"] for check in checks if check.report["source"] == LIVE]
     # The first cursor of a tenure is None, which stands before all ids.
     predictions = [(first or "", last) for first, last in (each["predictions"] for each in found)]
     labels = [(first or 0, last) for first, last in (each["labels"] for each in found)]

@@ -1,6 +1,6 @@
 """Label coverage: the share of predictions that have a label by the age at which labels ordinarily arrive."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,19 +28,8 @@ LOOKED_THROUGH = 20 * ROWS
 DUE_QUANTILE = 0.95
 """Quantile of the delays of the newest labels: a prediction that is older should have its label."""
 
-FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8)
-
 LEAST_ORDINARY = 0.02
 """Below this ordinary share nothing is reported as missing: a few labels more or less are chance."""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Predictions of about the same value, from `low` on up to the next bin's: how many, and how many have labels."""
-
-    low: float
-    predictions: int
-    labelled: int
 
 
 @dataclass(frozen=True)
@@ -49,14 +38,13 @@ class Coverage:
 
     `share` is that of the newest `ROWS` of them, `ordinary` that of the `ROWS` before; while labels are missing,
     `ordinary` keeps its value from before. `missing` says that `share` is below `alerts.least_label_share` of
-    `ordinary`. `bins` are all of these predictions by their value, in fifths.
+    `ordinary`.
     """
 
     share: float
     ordinary: float
     due_s: float
     missing: bool
-    bins: tuple[Bin, ...] = ()
 
     def to_json(self) -> Mapping[str, object]:
         """Return the coverage as JSON for the check's record, which the next check reads back."""
@@ -102,15 +90,7 @@ def _compared(
     share, earlier = (sum(row.id in known for row in part) / size for part in (rows[:size], rows[size:]))
     ordinary = before["ordinary"] if before and before["missing"] else earlier
     least = context.settings.alerts.least_label_share * ordinary
-    return Coverage(share, ordinary, due_s, ordinary >= LEAST_ORDINARY and share < least, _bins(rows, known))
-
-
-def _bins(rows: Sequence[LoggedPrediction], known: Collection[str]) -> tuple[Bin, ...]:
-    predictions = np.array([row.prediction for row in rows])
-    lows = np.unique(np.quantile(predictions, FIFTHS, method="inverted_cdf"))
-    place = np.searchsorted(lows, predictions, side="right") - 1
-    counts = (np.bincount(place, weights, len(lows)) for weights in (None, [row.id in known for row in rows]))
-    return tuple(Bin(float(low), int(all_), int(some)) for low, all_, some in zip(lows, *counts, strict=True))
+    return Coverage(share, ordinary, due_s, ordinary >= LEAST_ORDINARY and share < least)
 
 
 def _last(context: Context) -> Mapping[str, Any] | None:

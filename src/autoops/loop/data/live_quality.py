@@ -19,15 +19,12 @@ from autoops.ingestion.cleaned import Profiler
 from autoops.ingestion.profile import Profile, Route
 from autoops.ingestion.quality import Finding, Quality, judge_part
 from autoops.loop.data.windows import Window, frame_of, labelled_frame_of
-from autoops.models.bundle import Manifest
 from autoops.usecase.contract import QualityRules
 
 PARTS, LEAST_IN_PART = 4, 250
 """Parts of a window; there are fewer where a part would have fewer rows than that."""
 HISTORY = 40
 """Parts of the reference, spread evenly over it."""
-HARDLY_MATTERS = 0.05
-"""Importance up to which a broken feature is left out, and the rest of the window is judged."""
 LEAST_ON_ROUTE = 5
 """Rows on each route of the whole reference: the length of a route does not depend on the part."""
 
@@ -95,18 +92,7 @@ def judged(parts: Sequence[tuple[pd.DataFrame, str]], history: OwnHistory) -> Qu
     strain: dict[str, float] = {}
     for quality, _ in found:
         strain |= {name: max(used, strain.get(name, 0.0)) for name, used in quality.strain.items()}
-    inputs = history.parts[0].inputs if history.parts else {}
-    return Quality(tuple(_findings(found)), len(history.parts), strain, inputs)
-
-
-def hardly_matter(quality: Quality, manifest: Manifest) -> frozenset[str]:
-    """Return the features that the findings are about, where all of these together hardly matter; else none.
-
-    A feature whose importance is not its own, such as one that others are derived from, matters.
-    """
-    found = {quality.inputs.get(finding.column, finding.column) for finding in quality.findings}
-    shares = [manifest.importances.get(name, 1.0) for name in found]
-    return frozenset(found) if sum(shares) <= HARDLY_MATTERS and found <= set(manifest.features) else frozenset()
+    return Quality(tuple(_findings(found)), len(history.parts), strain)
 
 
 def split(rows: int) -> list[tuple[int, int]]:

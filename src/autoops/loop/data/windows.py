@@ -13,7 +13,6 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import pandas as pd
 
-from autoops.drift.distances import evenly
 from autoops.event_times import is_plausible, near, times_of
 from autoops.loop.context import Context
 from autoops.loop.data.cursor import Cursor, cursor_of, promoted_at
@@ -25,8 +24,6 @@ from autoops.usecase.columns import EVENT_AT, PREDICTION, TARGET
 from autoops.usecase.contract import Contract
 from autoops.usecase.rows import columns_from
 
-SPREAD = 8
-"""Labels that a window is drawn from, in windows: the last ones of each nightly batch would be of the same hours."""
 STRAGGLERS = timedelta(days=1)
 """A label may be stored before its prediction, which waits in another outbox; after this time checks skip it."""
 
@@ -129,10 +126,9 @@ def labelled_frame_of(contract: Contract, rows: Sequence[LabelledPrediction]) ->
 
 
 def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
-    """Return a window of the last `size` predictions, and `size` of the last labels within the training contract.
+    """Return a window of the last `size` predictions and the last `size` labels within the training contract.
 
-    Of more labels these are spread evenly over the last `SPREAD` times as many. Where there are fewer of either, they
-    are left for a later window to consume.
+    Where there are fewer of either, they are left for a later window to consume.
     """
     cursor = _begin(context, champion)
     scope = LogSelection(champion.number, LIVE, promoted_at(champion))
@@ -140,12 +136,13 @@ def live_window(context: Context, champion: ModelVersion, size: int) -> Window:
     until = live_until(context)
     if until is not None:
         return _matured_window(context, scope, size, cursor, logged, until)
-    found = context.log.latest_labelled(scope, SPREAD * size, cursor.label_id)
+    # Twice the size, so that labels outside the contract do not keep a window from filling.
+    found = context.log.latest_labelled(scope, 2 * size, cursor.label_id)
     if len(found) < size:
         # Stored with this check even if it judges nothing, so that the next one begins there.
         cursor = cursor._replace(label_id=_passed_over(context, cursor.label_id, found))
     labelled, outside = _by_contract(context.contract, found, size)
-    newest = found[-1].label_id if found else cursor.label_id
+    newest = max((row.label_id for row in (*labelled, *outside)), default=cursor.label_id)
     prediction_id = max(row.id for row in logged) if len(logged) >= size else cursor.prediction_id
     # Data quality is judged on labels outside the contract, too: such a window fills earlier.
     if_judged, if_broken = (
@@ -165,7 +162,7 @@ def _matured_window(
     until: datetime,
 ) -> Window:
     """Return a window whose labels are those of rows that have matured since the last one, and not of later rows."""
-    found = context.log.matured(scope, SPREAD * size, cursor.matured_until, until)
+    found = context.log.matured(scope, 2 * size, cursor.matured_until, until)
     labelled, outside = _by_contract(context.contract, found, size)
     prediction_id = max(row.id for row in logged) if len(logged) >= size else cursor.prediction_id
     if_judged, if_broken = (
@@ -188,14 +185,13 @@ def _matured_window(
 def _by_contract(
     contract: Contract, rows: Sequence[LabelledPrediction], size: int
 ) -> tuple[list[LabelledPrediction], list[LabelledPrediction]]:
-    """Return `size` of the rows within the contract, and of the others that came with them as large a share, each
-    spread evenly; `rows` are in order of arrival."""
+    """Return the last `size` rows within the contract, and the others that came with them; `rows` are in order
+    of arrival."""
     within = contract.target.contains(np.array([row.target for row in rows], dtype=np.float64))
-    kept, others = np.flatnonzero(within), np.flatnonzero(~within)
-    if len(kept) > size:
-        others = others[evenly(len(others), len(others) * size // len(kept))]
-        kept = kept[evenly(len(kept), size)]
-    return [rows[position] for position in kept.tolist()], [rows[position] for position in others.tolist()]
+    kept = np.flatnonzero(within)[-size:]
+    first = int(kept[0]) if len(kept) == size else max(0, len(rows) - size)
+    outside = [rows[position] for position in np.flatnonzero(~within).tolist() if position >= first]
+    return [rows[position] for position in kept.tolist()], outside
 
 
 def _begin(context: Context, champion: ModelVersion) -> Cursor:

@@ -86,8 +86,7 @@ def decide(
     type counts neither for nor against it.
 
     `retrained_until` is the end of the training data of this champion's last retraining that promoted nothing: the same
-    months give the same model, and the same verdict of the gate, so that only alarms on later rows are evidence. This
-    rule uses event time.
+    months give the same model, and the same verdict of the gate. This rule is about evidence and uses event time.
     Cool-downs run in traffic time (`traffic_time` says which rule uses which): `last_incident_from`, `rolled_back_at`
     and, where it is known, `now`. `rows` is the noun for rows.
     """
@@ -106,10 +105,8 @@ def decide(
         return Decision("incident stands", f"{count}; incident {open_incident} covers it")
     newest = windows[0].event_until
     cooling = _cooling(now or newest, last_incident_from, rolled_back_at, drift.cooldown_days)
-    known = [window for window in alarmed if retrained_until is not None and window.event_until < retrained_until]
-    if cooling is None and len(alarmed) - len(known) < drift.alarms_needed:
-        which = "these" if len(known) == len(alarmed) else f"{len(known)} of these windows'"
-        cooling = f"the last retraining, which replaced nothing, had {which} {rows} already"
+    if cooling is None and retrained_until is not None and newest < retrained_until:
+        cooling = f"the last retraining, which replaced nothing, had these {rows} already"
     if cooling is not None:
         return Decision("cool down", f"{count}; {cooling}")
     return Decision(

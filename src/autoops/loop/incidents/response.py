@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from autoops.drift.verdict import CANNOT_TELL, DriftVerdict, judged_findings
+from autoops.drift.verdict import DriftVerdict, judged_findings
 from autoops.loop.context import Context
 from autoops.loop.data.traffic_time import began_at, traffic_at
 from autoops.loop.decide import policy
@@ -52,7 +52,7 @@ def decision_on(
     context: Context, champion: ModelVersion, verdict: DriftVerdict, *, recorded: bool = True
 ) -> policy.Decision:
     """Return the policy's decision on a verdict, which counts as the newest, `recorded` or not; write nothing."""
-    if verdict.verdict not in JUDGED or verdict.verdict == CANNOT_TELL:
+    if verdict.verdict not in JUDGED:
         return policy.unjudged(verdict.verdict, verdict.reason)
     if not verdict.findings:
         # Without an alarm the decision needs no history, which spares the queries.

@@ -40,9 +40,6 @@ def check_figures(engine: sa.Engine, checks: CheckLog, since: datetime | None) -
     strays = reports[0].get("strays") if reports else None
     yield gauge("autoops_stray_times", "Rows of the last judged window far from the time of the others", strays)
     yield from _coverage(last)
-    cannot_tell = (_newest(reports, "selection") or {}).get("cannot_tell", False)
-    text = "1: the newest labels are of some kinds of rows only, and loss was not judged"
-    yield gauge("autoops_labels_cannot_tell", text, float(cannot_tell))
     # A check that judged nothing may have label figures, newer than those of judged windows.
     in_tenure = [check.report for check in last if since is None or check.checked_at >= since]
     yield from _labels(_newest([*in_tenure, *reports], "labels") or {})

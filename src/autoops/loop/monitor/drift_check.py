@@ -22,10 +22,10 @@ from autoops.ingestion.quality import Quality
 from autoops.loop.context import Context
 from autoops.loop.data import traffic_time
 from autoops.loop.data.cursor import MATURED_UNTIL, Cursor
-from autoops.loop.data.excluded_windows import consumed, page_once, released, verdict_of
-from autoops.loop.data.label_coverage import ROWS, Coverage, coverage_of
+from autoops.loop.data.excluded_windows import consumed, page_once, verdict_of
+from autoops.loop.data.label_coverage import ROWS, coverage_of
 from autoops.loop.data.label_lag import LabelLag, lag_of
-from autoops.loop.data.live_quality import hardly_matter, quality_of
+from autoops.loop.data.live_quality import quality_of
 from autoops.loop.data.published_windows import published_windows
 from autoops.loop.data.windows import Window, frame_of, labelled_frame_of, live_window
 from autoops.loop.decide import policy
@@ -33,7 +33,6 @@ from autoops.loop.incidents.judged_windows import earlier_errors
 from autoops.loop.incidents.response import Response, respond
 from autoops.loop.monitor.actions import actionable
 from autoops.loop.monitor.check_report import publish
-from autoops.loop.monitor.label_selection import agreed, selection_of
 from autoops.loop.monitor.recovery import withdraw
 from autoops.loop.monitor.results import CheckResult, WindowResult
 from autoops.loop.monitor.slice_analysis import analyse
@@ -53,10 +52,7 @@ from autoops.usecase.contract import QualityRules
 
 @dataclass(frozen=True)
 class Monitored:
-    """The champion with the reference and the thresholds that its predictions are compared with.
-
-    `released` are the findings on live traffic that a person has released for it, by name and column.
-    """
+    """The champion with the reference and the thresholds that its predictions are compared with."""
 
     version: ModelVersion
     reference: Reference
@@ -64,7 +60,6 @@ class Monitored:
     manifest: bundle.Manifest
     profile: Profiler
     rules: QualityRules
-    released: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def fetch(cls, context: Context, version: ModelVersion) -> "Monitored":
@@ -74,16 +69,11 @@ class Monitored:
         profile = profiler_of(context.contract)
         thresholds = Thresholds.from_json((fetched.directory / bundle.THRESHOLDS).read_text())
         reference, rules = Reference.read(fetched.directory, fetched.manifest), context.contract.quality
-        return cls(version, reference, thresholds, fetched.manifest, profile, rules, released(context, version.number))
+        return cls(version, reference, thresholds, fetched.manifest, profile, rules)
 
     def window_size(self, drift: settings.Drift) -> int:
         """Return how many rows a window needs."""
         return self.thresholds.rows_needed(drift.window_size)
-
-    def coverage(self, context: Context, window: Window) -> Coverage | None:
-        """Return the label coverage of live traffic; None for a published month, whose rows are all labelled."""
-        rows = asked_of(ROWS, self.thresholds.rows_per_day, WEEK_DAYS)
-        return coverage_of(context, self.version, rows) if window.span is None else None
 
     def windows(self, context: Context) -> Iterator[Window]:
         """Yield the windows not judged yet: the newest of live traffic, or all of published months."""
@@ -99,15 +89,13 @@ class Monitored:
 @dataclass(frozen=True)
 class Judged:
     """A window with its verdict. `current` and `labelled` are its predictions and labels as frames of rows; `quality`
-    has findings where the window, or a feature of it, is broken data. `selection` says what labels are missing where it
-    matters for loss."""
+    has findings where the window is broken data."""
 
     window: Window
     current: pd.DataFrame
     labelled: pd.DataFrame
     verdict: DriftVerdict
     quality: Quality
-    selection: str | None = None
 
 
 @tracing.span("drift_monitor.check")
@@ -155,10 +143,9 @@ def _check_under_lock(context: Context) -> CheckResult:
 
 def _check(context: Context, monitored: Monitored, window: Window) -> WindowResult:
     """Judge one window, record the verdict and decide what to do about it."""
-    coverage = monitored.coverage(context, window)
-    judged = _judge(context, monitored, window, coverage)
+    judged = _judge(context, monitored, window)
     lag = lag_of(context, window)
-    check_id = _record(context, monitored, judged, lag, coverage)
+    check_id = _record(context, monitored, judged, lag)
     decided = _decide(context, monitored, judged, check_id)
     verdict = judged.verdict
     result: WindowResult = {
@@ -177,79 +164,48 @@ def _check(context: Context, monitored: Monitored, window: Window) -> WindowResu
     return result
 
 
-def _judge(context: Context, monitored: Monitored, window: Window, coverage: Coverage | None) -> Judged:
+def _judge(context: Context, monitored: Monitored, window: Window) -> Judged:
     earlier = earlier_errors(context, monitored.version)
-    judged = judge_window(monitored, window, context.settings.drift, earlier, coverage)
+    judged = judge_window(monitored, window, context.settings.drift, earlier)
     if not window.days:
         return judged
     return replace(judged, verdict=replace(judged.verdict, reason=f"{window.days}: {judged.verdict.reason}"))
 
 
 def judge_window(
-    monitored: Monitored,
-    window: Window,
-    drift: settings.Drift,
-    earlier_errors: Sequence[float],
-    coverage: Coverage | None = None,
+    monitored: Monitored, window: Window, drift: settings.Drift, earlier_errors: Sequence[float]
 ) -> Judged:
     """Return the verdict on a window; of live traffic, whether it is broken data comes first.
 
     A published month was validated before it was scored. `earlier_errors` are the relative errors of the windows
-    before, newest first. A feature that hardly matters is left out where it is broken, and the rest is judged.
+    before, newest first.
     """
-    manifest, contract, quality = monitored.manifest, monitored.manifest.contract, Quality()
+    contract = monitored.manifest.contract
     current, labelled = frame_of(contract, window.logged), labelled_frame_of(contract, window.labelled)
-    left_out: frozenset[str] = frozenset()
     if window.span is None:
         size = monitored.window_size(drift)
         quality = quality_of(monitored.reference, window, size, monitored.profile, monitored.rules)
-        quality = quality.without(monitored.released)
-        left_out = hardly_matter(quality, manifest)
-        if quality.findings and not left_out:
+        if quality.findings:
             return Judged(window, current, labelled, verdict_of(quality, window, size), quality)
-
-    def judged(current: pd.DataFrame, labelled: pd.DataFrame) -> DriftVerdict:
-        reference, thresholds = monitored.reference, monitored.thresholds
-        return judge(reference, thresholds, manifest, current, labelled, drift, earlier_errors, left_out)
-
-    selection, told = selection_of(coverage), None
-    if selection is None:
-        verdict = judged(current, labelled)
-    else:
-        by_prediction, by_truth = selection.readings(labelled)
-        verdict = judged(current, by_prediction)
-        if verdict.detector("loss"):
-            told = f"{selection.told}: loss is judged as if all had, by prediction and by truth"
-            if selection.hidden or not agreed(verdict, judged(current.iloc[:0], by_truth)):
-                verdict = verdict.without_loss(selection.told)
-            else:
-                verdict = replace(verdict, reason=f"{verdict.reason}; {told}")
-    if left_out and verdict.verdict in JUDGED:
-        because = "; ".join(finding.reason for finding in quality.findings)
-        verdict = replace(verdict, reason=f"{verdict.reason}; left out: {', '.join(sorted(left_out))} ({because})")
-    elif left_out:
-        # Too few rows for the rest: a later window has these, too.
-        quality = Quality()
-    return Judged(window, current, labelled, verdict, quality, told)
+    verdict = judge(
+        monitored.reference, monitored.thresholds, monitored.manifest, current, labelled, drift, earlier_errors
+    )
+    return Judged(window, current, labelled, verdict, Quality())
 
 
-def _record(
-    context: Context, monitored: Monitored, judged: Judged, lag: LabelLag | None, coverage: Coverage | None
-) -> int:
+def _record(context: Context, monitored: Monitored, judged: Judged, lag: LabelLag | None) -> int:
     """Write the check with all that explains it, and return its id; page once for broken data."""
     champion, window, verdict = monitored.version, judged.window, judged.verdict
     report: dict[str, object] = {**verdict.to_json()}
     if verdict.verdict in JUDGED:
         report |= publish(context, champion, monitored.reference, window, judged.current, verdict)
     report |= {traffic_time.KEY: traffic_time.of_window(context, window)}
-    report |= consumed(judged.quality, window, _cursor_after(window, verdict))
+    report |= consumed(judged.quality, window)
     if lag:
         report |= {"labels": lag.to_json()}
-    if coverage:
+    rows = asked_of(ROWS, monitored.thresholds.rows_per_day, WEEK_DAYS)
+    if window.span is None and (coverage := coverage_of(context, champion, rows)):
         report |= {"coverage": coverage.to_json()}
-    if coverage and (judged.selection or verdict.detector("loss")):
-        cannot_tell = judged.selection is not None and verdict.detector("loss") is None
-        report |= {"selection": {"told": judged.selection, "cannot_tell": cannot_tell}}
     manifest = monitored.manifest
     report |= {"detectable": summary(manifest.detectable, manifest.contract, context.settings.drift)}
     if verdict.relative_error is not None:

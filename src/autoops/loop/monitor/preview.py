@@ -92,8 +92,7 @@ def _nothing(reason: str, verdict: str = "no new data") -> Seen:
 def _live(context: Context, monitored: Monitored) -> Seen:
     champion, drift = monitored.version, context.settings.drift
     window = live_window(context, champion, monitored.window_size(drift))
-    coverage = monitored.coverage(context, window)
-    verdict = judge_window(monitored, window, drift, earlier_errors(context, champion), coverage).verdict
+    verdict = judge_window(monitored, window, drift, earlier_errors(context, champion)).verdict
     watch = post_promotion.watch_of(context, champion) if verdict.verdict != BROKEN else None
     looked = post_promotion.look(context, watch, window, monitored.thresholds) if watch else None
     decision = decision_on(context, champion, verdict, recorded=False)

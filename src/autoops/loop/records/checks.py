@@ -15,10 +15,8 @@ from autoops.storage.database import storage_errors
 ACTOR = "drift_monitor"
 """The actor of checks in the ledger."""
 
-JUDGED = ("drift", "no drift", "labels cannot tell")
+JUDGED = ("drift", "no drift")
 BROKEN: Final = "broken data"
-SEARCHED = 20
-"""Judged checks that are searched for the newest one with labels: these come later than predictions."""
 LOOKED_BACK = 1_000
 """Checks that are read at most where labels arrive seldom, so that few of them could judge loss."""
 _PAGE = 50
@@ -93,14 +91,12 @@ class CheckLog:
         within: tuple[datetime, datetime] | None = None,
         judged: bool = False,
         verdicts: Sequence[str] = (),
-        broken: bool = False,
         limit: int | None = 1,
     ) -> list[Check]:
         """Return checks, newest first; all of them where `limit` is None.
 
         `since` and `until` bound the wall time of the check, `before` its id (exclusive), and `within` the event times
-        of its window. `judged` selects the checks that judged drift, `verdicts` those with one of these verdicts,
-        `broken` those that kept live rows from training.
+        of its window. `judged` selects the checks that judged drift, `verdicts` those with one of these verdicts.
         """
         query = sa.select(tables.checks).order_by(tables.checks.c.id.desc()).limit(limit)
         if model_version is not None:
@@ -113,8 +109,6 @@ class CheckLog:
             query = query.where(tables.checks.c.id < before)
         if within is not None:
             query = query.where(tables.checks.c.event_from >= within[0], tables.checks.c.event_until <= within[1])
-        if broken:
-            query = query.where(tables.checks.c.report["broken"].as_string().is_not(None))
         if judged:
             verdicts = JUDGED
         if verdicts:
@@ -155,9 +149,3 @@ class CheckLog:
             return []
         within = incident.evidence_start, incident.evidence_end
         return self.latest(incident.model_version, within=within, judged=True, limit=None)
-
-
-def newest_selection(checks: CheckLog) -> Mapping[str, Any] | None:
-    """Return what the newest window with labels knew of the rows without (`told` and `cannot_tell`), if anything."""
-    found = (check.report.get("selection") for check in checks.latest(judged=True, limit=SEARCHED))
-    return next((one for one in found if one), None)

@@ -22,8 +22,6 @@ EntryKind = Literal[
     "incident waiting for approval",
     "incident waiting for data",
     "ingested",
-    "labels can tell again",
-    "labels cannot tell",
     "labels come again",
     "labels missing",
     "monitor checks again",

@@ -8,7 +8,7 @@ from autoops.loop.data.label_lag import duration
 from autoops.loop.decide.gate import unit_of
 from autoops.loop.incidents.freeze import frozen_by
 from autoops.loop.promote.served import serving_now
-from autoops.loop.records.checks import BROKEN, JUDGED, newest_selection
+from autoops.loop.records.checks import BROKEN, JUDGED
 from autoops.loop.retrain import scheduled
 from autoops.models.registry import CHAMPION, ModelVersion, lost_champion, lost_champion_message
 from autoops.storage.predictions import LIVE, LogSelection
@@ -52,8 +52,8 @@ class OpenIncident(TypedDict):
 class Overview(TypedDict):
     """The state of the model and the loop.
 
-    `lost` says what to do where the alias is gone, `frozen` who froze the loop; `coverage`, `labels` and `selection`
-    are as checks recorded them.
+    `lost` says what to do where the alias is gone, `frozen` who froze the loop; `coverage` and `labels` are as the
+    check recorded them.
     """
 
     champion: Champion | None
@@ -61,7 +61,6 @@ class Overview(TypedDict):
     instances: Mapping[str, int | None]
     last_check: LastCheck | None
     coverage: Mapping[str, Any] | None
-    selection: Mapping[str, Any] | None
     frozen: str | None
     labels: Mapping[str, Any] | None
     strays: int
@@ -96,7 +95,6 @@ def overview(context: Context) -> Overview:
             "reason": checks[0].reason,
         },
         "coverage": checks[0].report.get("coverage") if checks else None,
-        "selection": newest_selection(context.checks),
         "frozen": _frozen(context),
         "labels": telling[0].report.get("labels") if telling else None,
         "strays": telling[0].report.get("strays", 0) if telling else 0,
@@ -166,9 +164,6 @@ def sentences(state: Overview, noun: str = "rows") -> list[str]:
         lines.append(f"times      {state['strays']} {noun} of the last window are of another time: a client's clock?")
     if state["coverage"]:
         lines.append(f"coverage   {state['coverage']['told']}")
-    if state["selection"] and state["selection"]["told"]:
-        unsure = "cannot tell whether errors have grown: " if state["selection"]["cannot_tell"] else ""
-        lines.append(f"labelled   {unsure}{state['selection']['told']}")
     if state["frozen"]:
         lines.append(f"frozen     {state['frozen']}")
     for incident in state["incidents"]:

@@ -1,7 +1,6 @@
 """The profile of a raw month of the TLC, or of a window of live trips."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -19,12 +18,6 @@ ROUTES = 150
 """The busiest pairs of zones; they have a third of the trips of a real month."""
 _ROUTES_OF_TRIPS = 2_000
 ZONES = ("pickup_zone", "dropoff_zone")
-_INPUTS = {
-    "passengers": "passenger_count",
-    "miles": "trip_distance",
-    "pickup_zone": "pickup_location_id",
-    "dropoff_zone": "dropoff_location_id",
-}
 _IDENTITY = ("picked_up", "minutes", "miles", *ZONES)
 
 
@@ -63,7 +56,7 @@ def profile_of_trips(trips: pd.DataFrame) -> Profile:
     minutes = trips[TARGET].to_numpy(float) if known else np.full(len(trips), np.nan)
     # Beyond the contract of training; more than usual mean that labels have changed.
     outside = {"too_short": int((minutes < 1).sum()), "too_long": int((minutes > 60).sum())}
-    profile = profile_of(
+    return profile_of(
         {
             "picked_up": columns[EVENT_AT],
             "minutes": minutes,
@@ -75,7 +68,6 @@ def profile_of_trips(trips: pd.DataFrame) -> Profile:
         outside if known else None,
         most_routes=_ROUTES_OF_TRIPS,
     )
-    return replace(profile, inputs=_INPUTS)
 
 
 def _share(mask: Array) -> float:
