@@ -170,12 +170,15 @@ def judge_errors(
 ) -> Loss:
     """Judge the errors of one window; `truth` and `prediction` have the shape (rows,).
 
-    `earlier` are the relative errors of the windows before it, newest first.
+    `earlier` are the relative errors of the windows before it, newest first. Each is cut at the bounds of single
+    windows before it enters the EWMA, or one extreme window would make ordinary ones after it alarm. The bounds of the
+    EWMA are those without the cut, which only takes from its tails.
     """
     relative = level_of(contract, levels(contract, truth, prediction, allowed.scale))
     absolute = float(np.abs(prediction - truth).mean())
-    ewma_error = ewma([relative, *earlier], allowed.relative_mean)
     mean = allowed.relative_mean
+    counted = np.clip(earlier, allowed.relative_low, allowed.relative_high).tolist()
+    ewma_error = ewma([relative, *counted], mean)
     excesses = {
         ABOVE: _excess(relative - mean, allowed.relative_high - mean),
         BELOW: _excess(mean - relative, mean - allowed.relative_low),

@@ -31,7 +31,7 @@ def test_each_lag_has_its_tables(result: dict) -> None:
     errors, efforts, compared = tables(result)[:3]
     assert len(tables(result)) == 6
     assert errors[0] == "Label lag 0 months: minutes of error over all 2000 trips of 2022-04 to 2022-05"
-    assert errors[2][2] == ["autoops", "3.250", "-0.250 [-0.726, +0.226]", "–"]
+    assert errors[2][2] == ["autoops", "3.250", "-0.250 [-0.495, -0.005]", "–"]
     assert efforts[2][2] == ["autoops", "1 + 1 re-evaluation", "1, 0, 0, 0", "4", "–"]
     assert compared[2][-1] == ["MAE of 2 draws of blind", "3.400 to 3.900"]
     of_loans = tables(result | {"rows": "loans", "measure": "log loss", "unit": ""})

@@ -75,12 +75,18 @@ def test_what_no_window_shows_their_average_does() -> None:
     assert loss(1.07, 0.068).findings == ()
     assert loss(1.07, 0.068, 0.068).findings == (EWMA_ABOVE,)
     assert loss(0.93, -0.073, -0.073).findings == (EWMA_BELOW,)
-    assert loss(1.0, 0.3, 0.3).findings == (EWMA_ABOVE,)
+
+
+@pytest.mark.parametrize("extreme", [0.3, 3.0, -3.0])
+def test_one_extreme_window_makes_no_later_ordinary_one_alarm(extreme: float) -> None:
+    side = 1.04 if extreme > 0 else 0.96
+    assert loss(float(np.exp(extreme))).findings[-1] in (EWMA_ABOVE, EWMA_BELOW)
+    assert loss(side, extreme).findings == loss(side, float(np.log(side)), extreme).findings == ()
 
 
 def test_the_newest_of_the_earlier_windows_counts_most() -> None:
-    assert loss(1.0, 0.25, 0.0).findings == (EWMA_ABOVE,)
-    assert loss(1.0, 0.0, 0.25).findings == ()
+    assert loss(1.07, 0.1, 0.0).findings == (EWMA_ABOVE,)
+    assert loss(1.07, 0.0, 0.1).findings == ()
 
 
 def test_a_perfect_window_is_no_loss() -> None:

@@ -30,8 +30,8 @@ MIN_DAYS = 5
 MIN_EFFECTIVE_DAYS = 3.0
 """With fewer days, or fewer effective days, the variation between days is unknown."""
 
-PERSISTENCE = {0.0: 0.3, 0.3: 0.3, 0.6: 0.25, 0.85: 0.15}
-WEEKLY = {0.0: 0.7, 0.3: 0.3}
+PERSISTENCE = {0.0: 0.6, 0.3: 0.3, 0.6: 0.1}
+WEEKLY = {0.0: 0.9, 0.3: 0.1}
 """Prior weights of the correlation of neighbouring days, and of the share of variance that returns every week."""
 
 SHARE_OF_NEXT_LOOK = 0.5
