@@ -27,7 +27,7 @@ from tests.integration.one_process import context_in, retrain
 
 MONTHS = list(month_range(Month(2022, 1), Month(2022, 10)))
 CHANGES_FROM = MONTHS[4]
-ROWS, WINDOW = 1_600, 400
+ROWS, WINDOW = 3_200, 400
 CONFIG = f"""
 usecase: hotel
 drift: {{window_size: {WINDOW}}}

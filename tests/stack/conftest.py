@@ -29,6 +29,8 @@ def write_env(file: Path, project: str) -> None:
     file.unlink(missing_ok=True)
     subprocess.run([ROOT / "scripts" / "env.sh", file], check=True)
     own = {"COMPOSE_PROJECT_NAME": project, "IMAGE_TAG": project, "CHECK_INTERVAL_S": CHECK_INTERVAL_S}
+    # What is retrained here is what alarms and people ask for.
+    own |= {"AUTOOPS__TRAINING__RETRAIN_AFTER_MONTHS": 0}
     own |= dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     kept = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in own]
     file.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in own.items()), ""]))
