@@ -24,6 +24,8 @@ def act(context: Context, verb: str, form: Form, actor: str, retrain: Retrain | 
     """Do what a button says, and return a sentence on it.
 
     Raises:
+        InputError: the form lacks the reason or a number.
+        NotFound: there is no such action.
         AutoOpsError: it could not be done; the message says why.
     """
     reason = form.get("reason", "").strip()
