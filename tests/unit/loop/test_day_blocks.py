@@ -113,6 +113,14 @@ def test_the_same_days_say_more_where_they_lie_further_apart() -> None:
     assert half(values, 10 * np.arange(14)) < 0.8 * half(values)
 
 
+@pytest.mark.parametrize("gap", [30, 50, 365])
+@pytest.mark.parametrize("seed", range(8))
+def test_days_far_apart_get_the_interval_of_a_textbook(gap: int, seed: int) -> None:
+    """Whatever the persistence then, all widths of the mixture are the same."""
+    values = series(seed, 5 + seed % 4, 0.0)
+    assert half(values, gap * np.arange(len(values))) == pytest.approx(students(values), rel=0.02)
+
+
 @pytest.mark.parametrize("tail", [0.025, 0.00625])
 def test_a_day_with_most_rows_leaves_fewer_days(tail: float) -> None:
     means, days = series(2, 7, 0.0), np.arange(7)

@@ -115,7 +115,7 @@ def _half_width(days: Days, counts: Values, residuals: Values, tail: float, cycl
     share = counts / counts.sum()
     scales, freedom, evidence = [], [], []
     for (persistence, prior), (weekly, prior_weekly) in product(PERSISTENCE.items(), WEEKLY.items()):
-        between = _correlation(days, days, persistence, weekly, cycle)
+        between = _correlation(days, persistence, weekly, cycle)
         with_mean = between @ share
         variance = float(share @ with_mean)
         # Correlation of the weighted residuals: a residual lacks what its day has in common with the mean.
@@ -126,15 +126,17 @@ def _half_width(days: Days, counts: Values, residuals: Values, tail: float, cycl
         evidence.append(np.log(prior * prior_weekly) + _log_likelihood(residuals / np.sqrt(counts), between))
     weights = np.exp(np.array(evidence) - max(evidence))
     each = np.array(scales) * t.isf(tail, freedom)
-    return float(brentq(_excess, each.min(), each.max(), (weights / weights.sum(), scales, freedom, tail)))
+    # Wider than each of them: far apart, days are independent whatever the persistence, and all widths the same.
+    within = 0.9 * each.min(), 1.1 * each.max()
+    return float(brentq(_excess, *within, (weights / weights.sum(), scales, freedom, tail)))
 
 
 def _excess(width: float, weights: Values, scales: list[float], freedom: list[float], tail: float) -> float:
     return float(weights @ t.sf(width / np.array(scales), freedom)) - tail
 
 
-def _correlation(some: Days, others: Days, persistence: float, weekly: float, cycle: int) -> Values:
-    gaps = np.abs(some[:, None] - others)
+def _correlation(days: Days, persistence: float, weekly: float, cycle: int) -> Values:
+    gaps = np.abs(days[:, None] - days)
     return np.asarray((1 - weekly) * persistence ** gaps.astype(np.float64) + weekly * (gaps % cycle == 0))
 
 

@@ -157,8 +157,7 @@ def decide(
     reference in the reason, and `unit` says what the losses are. `max_model_mb` is the largest model that a replica of
     the API loads.
     """
-    blocks = DayBlocks(days) if len(days) else None
-    verdict = _compare(champion_errors, challenger_errors, blocks, gate, segments or {}, against, unit)
+    verdict = _compare(champion_errors, challenger_errors, days, gate, segments or {}, against, unit)
     if serving_cost is None:
         return verdict
     verdict = replace(verdict, model_mb=serving_cost.model_mb, latency_ms=serving_cost.latency_ms)
@@ -182,15 +181,15 @@ def _over_budget(serving_cost: ServingCost, gate: Gate, max_model_mb: float, uni
 def _compare(
     champion_errors: Values,
     challenger_errors: Values,
-    blocks: DayBlocks | None,
+    days: npt.NDArray[np.int64],
     gate: Gate,
     segments: Mapping[str, Rows],
     against: str,
     unit: LossUnit,
 ) -> GateVerdict:
-    if blocks is None:
+    if len(days) == 0:
         return _nothing(gate)
-    everywhere = np.ones(len(champion_errors), dtype=np.bool_)
+    blocks, everywhere = DayBlocks(days), np.ones(len(days), dtype=np.bool_)
     spread = blocks.spread(everywhere)
     if spread.rows < gate.min_rows or not spread.says_how_days_differ:
         return _too_little(spread, gate)
