@@ -1,6 +1,6 @@
 """Why a version was not promoted, or why an incident has none: one answer from the ledger, in a sentence or two."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from autoops.errors import NotFound
@@ -32,6 +32,8 @@ State = Literal[
 ]
 ABOUT_VERSIONS: tuple[EntryKind, ...] = ("trained", "gate", BEGUN[1])
 MOVES: tuple[EntryKind, ...] = ("promoted", "rolled back")
+RUNS = 50
+"""Beginnings and failures of an incident's runs that are searched for the one that has it."""
 
 
 class Answer(TypedDict):
@@ -49,36 +51,39 @@ def of_version(context: Context, number: int) -> Answer:
     Raises:
         NotFound: neither the ledger nor the registry knows the version.
     """
-    entries = context.ledger.entries(model_version=number)
-    move, about = _last(entries, MOVES), _last(entries, ABOUT_VERSIONS)
+    move = _last(context, MOVES, model_version=number)
     if move is not None:
-        return _moved(context, number, move, _last(entries, ("served", "not served")))
+        return _moved(context, number, move, _last(context, ("served", "not served"), model_version=number))
+    about = _last(context, ABOUT_VERSIONS, model_version=number)
     if about is None or about.incident_id is None:
         context.registry.version(number)
         told = f"version {number} was registered, and no retraining on record has trained it or taken it to the gate"
         return Answer(version=number, incident=None, state="not begun", told=told)
     incident = context.ledger.incident(about.incident_id)
-    state, told = _of_challenger(context, number, incident, _last(entries, ("gate",)))
+    state, told = _of_challenger(context, number, incident, _last(context, ("gate",), model_version=number))
     return Answer(version=number, incident=incident.id, state=state, told=told)
 
 
 def version_if_known(context: Context, number: int) -> Answer | None:
     """Return the same, None where the ledger has no such version; the registry need not answer."""
-    known = _last(context.ledger.entries(model_version=number), (*ABOUT_VERSIONS, *MOVES))
+    known = _last(context, (*ABOUT_VERSIONS, *MOVES), model_version=number)
     return of_version(context, number) if known else None
 
 
 def of_incident(context: Context, incident: Incident) -> Answer:
     """Return what has become of the incident's last version, or why there is none."""
-    about = _last(context.ledger.entries(incident_id=incident.id), (*ABOUT_VERSIONS, "promoted"))
+    about = _last(context, (*ABOUT_VERSIONS, "promoted"), incident_id=incident.id)
     if about is not None and about.model_version is not None:
         return of_version(context, about.model_version)
     state, told = _of_run(context, incident, "nothing was trained")
     return Answer(version=None, incident=incident.id, state=state, told=told)
 
 
-def _last(entries: Iterable[Entry], kinds: tuple[EntryKind, ...]) -> Entry | None:
-    return next((entry for entry in reversed(list(entries)) if entry.kind in kinds), None)
+def _last(
+    context: Context, kinds: Sequence[EntryKind], *, incident_id: int | None = None, model_version: int | None = None
+) -> Entry | None:
+    found = context.ledger.latest(1, kinds=kinds, incident_id=incident_id, model_version=model_version)
+    return next(iter(found), None)
 
 
 def _moved(context: Context, number: int, move: Entry, served: Entry | None) -> Answer:
@@ -129,20 +134,20 @@ def _undecided(context: Context, number: int, gate: Entry) -> tuple[State, str]:
 
 def _of_run(context: Context, incident: Incident, so_far: str) -> tuple[State, str]:
     """Return what became of the incident's run, or what kept one from beginning; `so_far` is what it reached."""
-    entries = context.ledger.entries(incident_id=incident.id)
-    ended = _last(entries, ("incident closed",))
     if incident.status == "closed":
+        ended = _last(context, ("incident closed",), incident_id=incident.id)
         outcome, by = incident.outcome or "no outcome on record", f" by {ended.actor}" if ended else ""
         declined = outcome.startswith("closed by hand")
         return ("declined" if declined else "closed"), f"{so_far}; incident {incident.id} was closed{by}: {outcome}"
     if incident.status == "waiting_for_approval":
-        waits = _last(entries, ("incident waiting for approval",))
+        waits = _last(context, ("incident waiting for approval",), incident_id=incident.id)
         told = f"{so_far}; it waits for a person: {waits.reason if waits else 'approval'}"
         return "waits for approval", f'{told}; autoops approve {incident.id} --reason "..." promotes it'
     holder = context.ledger.holder(incident.id, ACTION)
     if holder is not None:
         # A failure of an earlier run says nothing about one that has taken the incident over.
-        own = _last((one for one in entries if one.evidence.get("run_id") == holder), (*BEGUN, FAILED))
+        runs = context.ledger.latest(RUNS, kinds=(*BEGUN, FAILED), incident_id=incident.id)
+        own = next((one for one in runs if one.evidence.get("run_id") == holder), None)
         if own is not None and own.kind == FAILED:
             return "failed", f"{so_far}; {own.reason}"
         began = f"has begun {own.at:%Y-%m-%d %H:%M} UTC" if own else "has claimed the incident"
@@ -150,9 +155,9 @@ def _of_run(context: Context, incident: Incident, so_far: str) -> tuple[State, s
         hours = context.settings.training.run_timeout_s / 3600
         return "unfinished", f"{told}; after {hours:.3g} hours it counts as failed: {_next_step(incident.id)}"
     if incident.status == "waiting_for_data":
-        waits = _last(entries, ("incident waiting for data",))
+        waits = _last(context, ("incident waiting for data",), incident_id=incident.id)
         return "waits for data", f"{so_far}; it waits for data: {waits.reason if waits else ''}{_quarantined(context)}"
-    held = _last(entries, (*POLICY_KINDS.values(), "retraining asked for"))
+    held = _last(context, (*POLICY_KINDS.values(), "retraining asked for"), incident_id=incident.id)
     if held is not None and held.kind != "retraining asked for":
         return "held up", f"{so_far}; {held.reason}"
     asked = "; a retraining was asked for and has not begun: is Airflow running?" if held else ", and no run has begun"
